@@ -1,0 +1,388 @@
+/* plimsoll/abi.h - the whole contract between a host and a planner plugin. C11, no other includes.
+ *
+ * A plugin is a folder with `plugin.yaml` and one shared library that exports one constant,
+ * `plimsoll_plugin_v1`. It links nothing of ours: whatever it may ask comes in the host table. It offers
+ * *families*; a family makes an immutable *planner* from a read-only *view* of a model's configuration.
+ * The planner declares what exists (weight classes, KV groups) and prices what only it knows (activations,
+ * the vision entry); the host multiplies, shards, adds and explains.
+ *
+ * Rules that hold for everything below
+ *  SIZE     every struct that crosses starts with struct_size, set by whoever FILLS the struct to
+ *           PLIMSOLL_SIZE_THROUGH(type, last field it knows) - never sizeof, which counts tail padding.
+ *           Fields are only ever appended. A reader touches a field only if PLIMSOLL_HAS() says it is
+ *           there. For an out struct the caller sets its capacity, the callee overwrites struct_size.
+ *  STRINGS  UTF-8, pointer plus length, never owned by the reader; valid until the call returns, except
+ *           strings inside static const tables, which live until fini().
+ *  MEMORY   nobody frees memory of the other side. Variable-length output goes through plimsoll_sink.
+ *  ERRORS   status 0 is success; otherwise *err is filled by the callee. No exception, longjmp or signal
+ *           may leave a function. err may be NULL.
+ *  THREADS  [any] any thread, concurrently. [serial] the host serialises. [in-call] only between entry
+ *           and return of the plugin function that received the pointer.
+ *  PURITY   planner functions do no I/O, read no clock, environment or GPU: same input, same output.
+ *  UNITS    are part of a name: _bytes, _bits, _tokens, _elements. Sizes are unsigned 64-bit integers.
+ */
+#ifndef PLIMSOLL_ABI_H
+#define PLIMSOLL_ABI_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define PLIMSOLL_NOEXCEPT noexcept /* part of the type since C++17: a throwing function will not fit */
+extern "C" {
+#else
+#define PLIMSOLL_NOEXCEPT
+#endif
+#if defined(__GNUC__)
+#define PLIMSOLL_EXPORT __attribute__((visibility("default")))
+#else
+#define PLIMSOLL_EXPORT
+#endif
+
+#define PLIMSOLL_ABI_MAJOR 1u /* also the number in the entry symbol's name */
+#define PLIMSOLL_ABI_MINOR 0u /* grows when something is appended */
+#define PLIMSOLL_SIZE_THROUGH(type, field) ((uint32_t)(offsetof(type, field) + sizeof(((type*)0)->field)))
+#define PLIMSOLL_HAS(ptr, type, field) ((ptr)->struct_size >= PLIMSOLL_SIZE_THROUGH(type, field))
+#define PLIMSOLL_ALL_RANKS UINT32_MAX
+
+typedef int32_t plimsoll_status;
+enum {
+  PLIMSOLL_OK = 0,
+  PLIMSOLL_E_CONFIG = 1,      /* the model configuration is wrong or incomplete: the user's to fix */
+  PLIMSOLL_E_UNSUPPORTED = 2, /* valid, but this planner does not handle it */
+  PLIMSOLL_E_OVERFLOW = 3,    /* a byte count does not fit 64 bits */
+  PLIMSOLL_E_NOT_FOUND = 4,   /* key, interface or family is absent */
+  PLIMSOLL_E_TYPE = 5,        /* key is there with another JSON type, or the number is out of range */
+  PLIMSOLL_E_ABI = 6,         /* versions do not meet, or the contract was broken */
+  PLIMSOLL_E_CYCLE = 7,       /* delegation came back to itself or is too deep */
+  PLIMSOLL_E_MEMORY = 8,
+  PLIMSOLL_E_INTERNAL = 9, /* a bug, or an exception stopped at the boundary */
+  PLIMSOLL_E_REQUEST = 10  /* the layout asked for is impossible for this model */
+};
+
+typedef struct plimsoll_str {
+  const char* data;
+  uint64_t size;
+} plimsoll_str;
+
+/* Filled in place by the callee; the caller owns it, so it outlives an unloaded plugin. */
+typedef struct plimsoll_error {
+  uint32_t struct_size;
+  plimsoll_status code;
+  char where[128];   /* JSON pointer at fault, relative to the view, NUL-terminated, may be empty */
+  char message[384]; /* one sentence, NUL-terminated */
+} plimsoll_error;
+
+/* What a planner counts; a bit set. Lets MLA count attention while MoE counts the experts. Aspects add up:
+ * what a planner declares for ALL equals the sum of what it declares for each. Layer norms belong to
+ * ATTENTION, the final norm to HEAD. */
+enum {
+  PLIMSOLL_ASPECT_EMBED = 1u,
+  PLIMSOLL_ASPECT_ATTENTION = 2u,
+  PLIMSOLL_ASPECT_FFN = 4u,
+  PLIMSOLL_ASPECT_STATE = 8u,
+  PLIMSOLL_ASPECT_VISION = 16u,
+  PLIMSOLL_ASPECT_HEAD = 32u,
+  PLIMSOLL_ASPECT_ALL = 63u
+};
+
+/* When the buffers of peer-to-peer collectives exist: never, on two ranks and more, or on one rank too. */
+enum { PLIMSOLL_SIGNAL_NEVER = 0, PLIMSOLL_SIGNAL_MULTI_RANK = 1, PLIMSOLL_SIGNAL_ALWAYS = 2 };
+
+typedef struct plimsoll_view plimsoll_view;       /* host-owned: a config subtree */
+typedef struct plimsoll_planner plimsoll_planner; /* plugin-owned, immutable after create */
+typedef struct plimsoll_host plimsoll_host;
+
+/* ---- weights ------------------------------------------------------------------------------------------ */
+
+/* Which pipeline stage holds the tensors of a class. */
+enum {
+  PLIMSOLL_STAGE_OF_LAYER = 0, /* the stage of the layer named by {layer} */
+  PLIMSOLL_STAGE_FIRST = 1,    /* embeddings, vision towers; {layer} then only numbers the names */
+  PLIMSOLL_STAGE_LAST = 2,     /* final norm, head, multi-token-prediction layers */
+  PLIMSOLL_STAGE_EVERY = 3     /* each stage keeps a copy */
+};
+/* How a tensor spreads over the ranks of its stage. */
+enum {
+  PLIMSOLL_PLACE_REPLICATE = 0, /* every rank stores all of it */
+  PLIMSOLL_PLACE_TP = 1,        /* split along shard_dim over the tensor-parallel group */
+  PLIMSOLL_PLACE_VOCAB = 2,     /* as TP, rows first padded as the engine pads a vocabulary */
+  PLIMSOLL_PLACE_EXPERT = 3     /* whole experts over the expert-parallel group; what is left of the
+                                 * tensor-parallel group splits each along shard_dim */
+};
+/* What becomes of the tensors when the model is loaded. */
+enum {
+  PLIMSOLL_ROLE_MODEL = 0,  /* loaded */
+  PLIMSOLL_ROLE_DRAFT = 1,  /* multi-token-prediction layers: loaded only for speculative decoding */
+  PLIMSOLL_ROLE_UNUSED = 2, /* stored, never loaded: masks, frequencies, a duplicate of a tied head */
+  PLIMSOLL_ROLE_TIED = 3    /* not stored, loaded as a view of another tensor; bytes only where a pipeline
+                             * puts head and embedding on different stages */
+};
+/* How the experts of one layer are stored. */
+enum {
+  PLIMSOLL_EXPERTS_SEPARATE = 0,    /* a tensor per expert; the name holds {expert} */
+  PLIMSOLL_EXPERTS_STACKED = 1,     /* one tensor [experts, dims...] */
+  PLIMSOLL_EXPERTS_CONCATENATED = 2 /* one tensor [experts * dims[0], dims[1]...] */
+};
+
+/* A run of rows along shard_dim that shards by itself: fused tensors hold several (q, k and v). Units are
+ * indivisible (heads). More ranks than units: units are copied where `replicate` is set, as key/value heads
+ * are, else the layout is impossible. units 0: the extent splits at any element, remainder to the first
+ * ranks. */
+typedef struct plimsoll_part {
+  uint64_t extent;
+  uint64_t units;
+  uint64_t replicate;
+} plimsoll_part;
+
+/* Weight tensors that are alike: one shape, one placement, one per listed layer and expert. The planner
+ * says what exists and where it goes; the host knows how quantization_config stores it, multiplies, shards
+ * and adds. With a checkpoint at hand the host compares with the stored tensors that the pattern names. */
+typedef struct plimsoll_weight {
+  uint32_t struct_size;
+  uint32_t aspect;        /* exactly one PLIMSOLL_ASPECT_* */
+  plimsoll_str label;     /* "attention.q_proj" */
+  plimsoll_str pattern;   /* "model.layers.{layer}.mlp.experts.{expert}.up_proj.weight" */
+  plimsoll_str dtype;     /* stored type where it is not the checkpoint's: "float32"; else empty */
+  plimsoll_str format;    /* storage format by name, overriding quantization_config; else empty */
+  const uint32_t* layers; /* ascending; NULL: the class belongs to no layer and exists once */
+  uint64_t n_layers;
+  uint32_t stage;          /* PLIMSOLL_STAGE_* */
+  uint32_t placement;      /* PLIMSOLL_PLACE_* */
+  uint32_t role;           /* PLIMSOLL_ROLE_* */
+  uint32_t quantizable;    /* 1: a linear layer that quantization_config may store otherwise */
+  uint32_t n_dims;         /* 0 (a scalar) to 4 */
+  uint32_t shard_dim;      /* along which TP, VOCAB and EXPERT split; ignored for REPLICATE */
+  uint32_t in_dim;         /* the input-feature dimension, along which quantisation groups run */
+  uint32_t expert_storage; /* PLIMSOLL_EXPERTS_* */
+  uint64_t experts;        /* per layer; 0 where the class has none */
+  uint64_t dims[4];        /* unsharded, of one expert where there are experts */
+  const plimsoll_part* parts; /* NULL: one part, the whole shard_dim, any element */
+  uint64_t n_parts;
+} plimsoll_weight;
+
+/* ---- KV cache ----------------------------------------------------------------------------------------- */
+
+enum {
+  PLIMSOLL_KV_FULL = 1,   /* a slot per token */
+  PLIMSOLL_KV_WINDOW = 2, /* a slot per token of the last window_tokens */
+  PLIMSOLL_KV_CHUNK = 3,  /* a slot per token of the current chunk of window_tokens */
+  PLIMSOLL_KV_LATENT = 4, /* one compressed vector per token, copied to every tensor-parallel rank */
+  PLIMSOLL_KV_STATE = 5,  /* recurrent and convolution state: per sequence, not per token */
+  PLIMSOLL_KV_CROSS = 6   /* cross attention: fixed_tokens slots per sequence */
+};
+
+/* One tensor of recurrent state. */
+typedef struct plimsoll_state_region {
+  uint32_t struct_size;
+  uint32_t reserved;
+  plimsoll_str label; /* "conv", "ssm" */
+  plimsoll_str dtype; /* empty: the model's own type; "state": the engine's type for recurrent state */
+  uint64_t elements;  /* per layer and sequence, unsharded */
+  uint64_t units;     /* tensor-parallel split, as for a part; 0: replicated */
+  uint64_t elements_per_draft_token; /* extra per drafted token (convolution rows), unsharded */
+} plimsoll_state_region;
+
+/* Layers that cache alike. The host prices pages, states and heads per rank as the engine lays them out. */
+typedef struct plimsoll_kv_group {
+  uint32_t struct_size;
+  uint32_t kind;            /* PLIMSOLL_KV_* */
+  uint32_t role;            /* PLIMSOLL_ROLE_MODEL or _DRAFT */
+  uint32_t tokens_per_slot; /* compression along the sequence; 0 and 1: a slot per token */
+  plimsoll_str label;
+  plimsoll_str dtype;       /* empty: the request's KV type */
+  plimsoll_str scale_dtype; /* empty: no scales */
+  const uint32_t* layers;   /* ascending model layer indices */
+  uint64_t n_layers;
+  uint64_t kv_heads;       /* heads that are cached; 1 for LATENT */
+  uint64_t query_heads;    /* must divide over the tensor-parallel group; 0: not checked */
+  uint64_t k_elements;     /* per head and token */
+  uint64_t v_elements;     /* per head and token; 0 for LATENT */
+  uint64_t scale_elements; /* elements that share a scale; 0: no scales */
+  uint64_t window_tokens;  /* WINDOW, CHUNK */
+  uint64_t fixed_tokens;   /* CROSS: slots of one sequence */
+  const plimsoll_state_region* const* regions; /* STATE */
+  uint64_t n_regions;
+  uint64_t bound; /* 1: the cache rule is not publicly known, this is a safe upper bound */
+} plimsoll_kv_group;
+
+/* ---- facts, vision, requests -------------------------------------------------------------------------- */
+
+/* What the host must know of a model beside bytes. Zero: not applicable or unknown. */
+typedef struct plimsoll_facts {
+  uint32_t struct_size;
+  uint32_t n_layers;   /* decoder layers that a pipeline splits, draft layers not counted */
+  uint64_t max_length; /* tokens the model was made for */
+  uint64_t hidden_elements;
+  uint64_t vocab_tokens;
+  uint64_t query_heads;
+  uint64_t kv_heads;
+  uint64_t experts;
+  uint64_t experts_per_token;
+  uint64_t draft_layers; /* multi-token-prediction layers in the checkpoint */
+} plimsoll_facts;
+
+/* One maximal image: rows of the language model's width after merging. */
+typedef struct plimsoll_vision_entry {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t rows;
+  uint64_t row_elements;
+  plimsoll_str dtype;      /* of a row; empty: the model's own type */
+  uint64_t tower_tokens;   /* patches of that image inside the encoder, before merging */
+  uint64_t tower_elements; /* width of the encoder */
+} plimsoll_vision_entry;
+
+enum { PLIMSOLL_PHASE_BOTH = 0, PLIMSOLL_PHASE_PREFILL = 1, PLIMSOLL_PHASE_DECODE = 2 };
+
+typedef struct plimsoll_request {
+  uint32_t struct_size;
+  uint32_t aspects; /* what this planner is asked to count */
+  uint32_t n_ranks; /* tp * pp * dp; rank = (dp_i * pp + pp_i) * tp + tp_i */
+  uint32_t tp, pp, dp, ep;
+  uint32_t n_nodes;
+  uint32_t phase;                  /* PLIMSOLL_PHASE_* */
+  uint32_t explain;                /* 1: fill formulas; they cost time */
+  uint32_t chunked_prefill;        /* 0 or 1 */
+  uint32_t num_draft_tokens;       /* 0: no speculative decoding */
+  uint32_t compute_bits;           /* per element of activations */
+  uint32_t kv_bits;                /* per element of the KV cache */
+  uint32_t weight_bits;            /* per element of quantised linear layers as stored; packed types count 8 */
+  uint32_t weight_is_fp4;          /* 0 or 1: packed 4-bit float weights */
+  uint64_t max_length;             /* tokens of one request */
+  uint64_t max_batch_size;         /* requests; 0: not set */
+  uint64_t max_batch_input_tokens; /* tokens of one forward pass */
+  uint64_t max_batch_total_tokens; /* 0: not set */
+  uint64_t images_per_request;     /* 0: not set */
+  const uint64_t* free_bytes;      /* n_ranks entries or NULL */
+  const uint64_t* used_bytes;      /* n_ranks entries known so far (weights), or NULL */
+  const plimsoll_view* engine;     /* the engine profile's `planner` section: values that formulas use */
+} plimsoll_request;
+
+/* ---- results ------------------------------------------------------------------------------------------ */
+
+enum { PLIMSOLL_BYTES_ACTIVATION = 1, PLIMSOLL_BYTES_SIGNAL = 2 };
+enum { PLIMSOLL_BASIS_EXACT = 0, PLIMSOLL_BASIS_BOUND = 1, PLIMSOLL_BASIS_HEURISTIC = 2 };
+/* RESIDENT bytes add up. TRANSIENT bytes live in one phase of a forward pass; phases take turns, so of all
+ * phases of a rank only the largest counts. Transient items that share a phase name add up first. */
+enum { PLIMSOLL_RESIDENT = 0, PLIMSOLL_TRANSIENT = 1 };
+
+typedef struct plimsoll_item {
+  uint32_t struct_size;
+  uint32_t rank;     /* or PLIMSOLL_ALL_RANKS */
+  uint32_t category; /* PLIMSOLL_BYTES_* */
+  uint32_t basis;    /* PLIMSOLL_BASIS_* */
+  uint32_t lifetime; /* PLIMSOLL_RESIDENT or _TRANSIENT */
+  uint32_t reserved;
+  uint64_t bytes;       /* on that rank */
+  plimsoll_str label;   /* "experts.dispatch_buffer" */
+  plimsoll_str formula; /* with values put in: "8192 tokens x 7168 x 2 B"; empty unless request.explain */
+  plimsoll_str phase;   /* TRANSIENT only; empty: a phase of its own */
+} plimsoll_item;
+
+/* Where results go; the host adds with overflow checks and remembers the first error. [in-call] */
+typedef struct plimsoll_sink {
+  uint32_t struct_size;
+  uint32_t reserved;
+  void* ctx;
+  plimsoll_status (*weight)(void* ctx, const plimsoll_weight* weight) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*kv)(void* ctx, const plimsoll_kv_group* group) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*item)(void* ctx, const plimsoll_item* item) PLIMSOLL_NOEXCEPT;
+} plimsoll_sink;
+
+/* ---- planner, host, plugin ---------------------------------------------------------------------------- */
+
+/* One table per family, static const. A NULL entry means "the host's default". Every function but destroy:
+ * [any], also on the same planner. `weights`, `kv`, `facts` and `vision_entry` describe the model and are
+ * asked once; the others answer to a request. */
+typedef struct plimsoll_planner_api {
+  uint32_t struct_size;
+  uint32_t reserved;
+  plimsoll_status (*create)(const plimsoll_host* host, const plimsoll_view* view, plimsoll_planner** out,
+                            plimsoll_error* err) PLIMSOLL_NOEXCEPT; /* view outlives the planner */
+  void (*destroy)(plimsoll_planner* self) PLIMSOLL_NOEXCEPT;        /* once, no call in flight */
+  /* NULL: none declared; the host then counts what the checkpoint stores, replicated. */
+  plimsoll_status (*weights)(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out,
+                             plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  /* NULL: no KV cache. */
+  plimsoll_status (*kv)(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out,
+                        plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  /* NULL: read from the usual config keys. */
+  plimsoll_status (*facts)(const plimsoll_planner* self, plimsoll_facts* out, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  /* NULL or rows 0: a text model. */
+  plimsoll_status (*vision_entry)(const plimsoll_planner* self, plimsoll_vision_entry* out,
+                                  plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  /* NULL: nothing. */
+  plimsoll_status (*activations)(const plimsoll_planner* self, const plimsoll_request* req, const plimsoll_sink* out,
+                                 plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  /* NULL: the family's policy. */
+  plimsoll_status (*signal_buffers)(const plimsoll_planner* self, const plimsoll_request* req,
+                                    const plimsoll_sink* out, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  /* NULL or *out 0: the host decides. */
+  plimsoll_status (*max_batch)(const plimsoll_planner* self, const plimsoll_request* req, uint64_t* out,
+                               plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  const void* (*query)(const plimsoll_planner* self, const char* interface_id) PLIMSOLL_NOEXCEPT;
+} plimsoll_planner_api;
+
+/* A prefix of tensor names that differs between a model and the same model inside another one:
+ * {"model.", "model.language_model."}. `from` empty: put `to` in front. */
+typedef struct plimsoll_rename {
+  plimsoll_str from;
+  plimsoll_str to;
+} plimsoll_rename;
+
+/* Everything a plugin may ask of the host. All [any]. Lookups never allocate for the plugin. */
+struct plimsoll_host {
+  uint32_t struct_size;
+  uint32_t abi_minor;
+  void (*log)(const plimsoll_host* host, uint32_t level, plimsoll_str message) PLIMSOLL_NOEXCEPT;
+  const void* (*query)(const plimsoll_host* host, const char* interface_id) PLIMSOLL_NOEXCEPT;
+  /* RFC 6901 JSON pointer into the view's config. A key that is absent answers with the class default of
+   * the view's model_type where a manifest declares one. null counts as NOT_FOUND. NOT_FOUND and TYPE leave
+   * *out alone. get_u64 takes integers and integral floats from 0 to 2^63-1. */
+  plimsoll_status (*get_u64)(const plimsoll_view*, plimsoll_str pointer, uint64_t* out) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*get_f64)(const plimsoll_view*, plimsoll_str pointer, double* out) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*get_bool)(const plimsoll_view*, plimsoll_str pointer, uint32_t* out) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*get_str)(const plimsoll_view*, plimsoll_str pointer, plimsoll_str* out) PLIMSOLL_NOEXCEPT;
+  /* Elements of an array, members of an object. */
+  plimsoll_status (*get_len)(const plimsoll_view*, plimsoll_str pointer, uint64_t* out) PLIMSOLL_NOEXCEPT;
+  /* Delegation. subview: the config below `pointer` ("" for all of it), tensor names rewritten by the first
+   * rename whose `from` fits. planner_for: who plans that view (family NULL: by its architectures or
+   * model_type). The table returned is the host's own, complete for this minor, and valid while the
+   * caller's planner is; the host owns the child, guards depth and cycles, translates struct sizes between
+   * minors and puts the subview's pointer in front of the child's errors. Only inside create. */
+  plimsoll_status (*subview)(const plimsoll_view*, plimsoll_str pointer, const plimsoll_rename* renames,
+                             uint64_t n_renames, const plimsoll_view** out) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*planner_for)(const plimsoll_view*, const char* family, const plimsoll_planner_api** api,
+                                 const plimsoll_planner** child, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+};
+
+typedef struct plimsoll_family {
+  uint32_t struct_size;
+  uint32_t aspects;       /* what it can count */
+  uint32_t signal_policy; /* PLIMSOLL_SIGNAL_*; the manifest may set it per architecture */
+  uint32_t signal_sites;  /* independent allocation sites per rank; 0 counts as 1 */
+  uint64_t signal_bytes;  /* per rank and site; 0: the engine profile's constant */
+  const char* id;         /* "mla"; vendors: reverse domain, "com.acme.vlm" */
+  const plimsoll_planner_api* api;
+} plimsoll_family;
+
+/* The one exported symbol: const data, so versions are read before any function is called. Architectures
+ * are data in the manifest. A plugin may export plimsoll_plugin_v1 and plimsoll_plugin_v2 side by side. */
+typedef struct plimsoll_plugin {
+  uint32_t struct_size;
+  uint16_t abi_minor;     /* header the plugin was built with */
+  uint16_t abi_minor_min; /* oldest host minor it can live with */
+  const char* id;         /* equals the manifest */
+  const char* version;    /* semver, equals the manifest */
+  uint64_t n_families;
+  const plimsoll_family* const* families;
+  plimsoll_status (*init)(const plimsoll_host* host, plimsoll_error* err) PLIMSOLL_NOEXCEPT; /* [serial]; may be NULL */
+  void (*fini)(void) PLIMSOLL_NOEXCEPT; /* [serial]; all planners destroyed, join your threads; may be NULL */
+} plimsoll_plugin;
+
+extern PLIMSOLL_EXPORT const plimsoll_plugin plimsoll_plugin_v1;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
