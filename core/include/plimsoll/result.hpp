@@ -42,17 +42,15 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message, std::stri
 } // namespace plimsoll
 
 // Returns the error of `expression`, or goes on.
-#define PLIMSOLL_TRY(expression)                                              \
-  do {                                                                        \
-    if (auto plimsoll_try_result = (expression); !plimsoll_try_result)        \
-      return tl::unexpected(std::move(plimsoll_try_result.error()));          \
+#define PLIMSOLL_TRY(expression)                                                                                                           \
+  do {                                                                                                                                     \
+    if (auto plimsoll_try_result = (expression); !plimsoll_try_result) return tl::unexpected(std::move(plimsoll_try_result.error()));      \
   } while (false)
 
 #define PLIMSOLL_CONCAT_INNER(a, b) a##b
-#define PLIMSOLL_CONCAT(a, b) PLIMSOLL_CONCAT_INNER(a, b)
+#define PLIMSOLL_CONCAT(a, b)       PLIMSOLL_CONCAT_INNER(a, b)
 // `declaration` = the value of `expression`, or returns its error.
-#define PLIMSOLL_ASSIGN(declaration, expression)                                          \
-  auto PLIMSOLL_CONCAT(plimsoll_result_, __LINE__) = (expression);                        \
-  if (!PLIMSOLL_CONCAT(plimsoll_result_, __LINE__))                                       \
-    return tl::unexpected(std::move(PLIMSOLL_CONCAT(plimsoll_result_, __LINE__).error())); \
+#define PLIMSOLL_ASSIGN(declaration, expression)                                                                                           \
+  auto PLIMSOLL_CONCAT(plimsoll_result_, __LINE__) = (expression);                                                                         \
+  if (!PLIMSOLL_CONCAT(plimsoll_result_, __LINE__)) return tl::unexpected(std::move(PLIMSOLL_CONCAT(plimsoll_result_, __LINE__).error())); \
   declaration = std::move(*PLIMSOLL_CONCAT(plimsoll_result_, __LINE__))

@@ -62,11 +62,22 @@ struct Alias {
   std::string_view alias, name;
 };
 constexpr std::array kAliases{
-    Alias{"float", "float32"},       Alias{"fp32", "float32"},        Alias{"half", "float16"},
-    Alias{"fp16", "float16"},        Alias{"fp8", "float8_e4m3fn"},   Alias{"fp8_e4m3", "float8_e4m3fn"},
-    Alias{"float8_e4m3", "float8_e4m3fn"}, Alias{"fp8_e5m2", "float8_e5m2"}, Alias{"f8_e4m3fn", "float8_e4m3fn"},
-    Alias{"float8_e8m0", "float8_e8m0fnu"}, Alias{"double", "float64"}, Alias{"long", "int64"}, Alias{"int", "int32"},
-    Alias{"float4_e2m1", "float4_e2m1fn"}, Alias{"f4_e2m1", "float4_e2m1fn"}, Alias{"fp4", "float4_e2m1fn"},
+    Alias{"float", "float32"},
+    Alias{"fp32", "float32"},
+    Alias{"half", "float16"},
+    Alias{"fp16", "float16"},
+    Alias{"fp8", "float8_e4m3fn"},
+    Alias{"fp8_e4m3", "float8_e4m3fn"},
+    Alias{"float8_e4m3", "float8_e4m3fn"},
+    Alias{"fp8_e5m2", "float8_e5m2"},
+    Alias{"f8_e4m3fn", "float8_e4m3fn"},
+    Alias{"float8_e8m0", "float8_e8m0fnu"},
+    Alias{"double", "float64"},
+    Alias{"long", "int64"},
+    Alias{"int", "int32"},
+    Alias{"float4_e2m1", "float4_e2m1fn"},
+    Alias{"f4_e2m1", "float4_e2m1fn"},
+    Alias{"fp4", "float4_e2m1fn"},
 };
 
 } // namespace
@@ -74,7 +85,8 @@ constexpr std::array kAliases{
 std::optional<Dtype> find_dtype(std::string_view given) {
   if (given.size() > 32) return std::nullopt;
   std::string name(given);
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   if (name.starts_with("torch.")) name.erase(0, 6);
   for (const Alias& alias : kAliases)
     if (alias.alias == name) name = alias.name;

@@ -12,9 +12,19 @@ struct Unit {
   std::string_view name;
   std::uint64_t bytes;
 };
-constexpr std::array<Unit, 13> kUnits{{{"tib", 1ULL << 40}, {"gib", 1ULL << 30}, {"mib", 1ULL << 20}, {"kib", 1ULL << 10},
-                                       {"tb", 1'000'000'000'000ULL}, {"gb", 1'000'000'000ULL}, {"mb", 1'000'000ULL}, {"kb", 1'000ULL},
-                                       {"t", 1ULL << 40}, {"g", 1ULL << 30}, {"m", 1ULL << 20}, {"k", 1ULL << 10}, {"b", 1}}};
+constexpr std::array<Unit, 13> kUnits{{{"tib", 1ULL << 40},
+                                       {"gib", 1ULL << 30},
+                                       {"mib", 1ULL << 20},
+                                       {"kib", 1ULL << 10},
+                                       {"tb", 1'000'000'000'000ULL},
+                                       {"gb", 1'000'000'000ULL},
+                                       {"mb", 1'000'000ULL},
+                                       {"kb", 1'000ULL},
+                                       {"t", 1ULL << 40},
+                                       {"g", 1ULL << 30},
+                                       {"m", 1ULL << 20},
+                                       {"k", 1ULL << 10},
+                                       {"b", 1}}};
 
 std::string lower(std::string_view text) {
   std::string out;

@@ -38,11 +38,11 @@ extern "C" {
 #define PLIMSOLL_EXPORT
 #endif
 
-#define PLIMSOLL_ABI_MAJOR 1u /* also the number in the entry symbol's name */
-#define PLIMSOLL_ABI_MINOR 0u /* grows when something is appended */
+#define PLIMSOLL_ABI_MAJOR                 1u /* also the number in the entry symbol's name */
+#define PLIMSOLL_ABI_MINOR                 0u /* grows when something is appended */
 #define PLIMSOLL_SIZE_THROUGH(type, field) ((uint32_t)(offsetof(type, field) + sizeof(((type*)0)->field)))
-#define PLIMSOLL_HAS(ptr, type, field) ((ptr)->struct_size >= PLIMSOLL_SIZE_THROUGH(type, field))
-#define PLIMSOLL_ALL_RANKS UINT32_MAX
+#define PLIMSOLL_HAS(ptr, type, field)     ((ptr)->struct_size >= PLIMSOLL_SIZE_THROUGH(type, field))
+#define PLIMSOLL_ALL_RANKS                 UINT32_MAX
 
 typedef int32_t plimsoll_status;
 enum {
@@ -146,16 +146,16 @@ typedef struct plimsoll_weight {
   plimsoll_str format;    /* storage format by name, overriding quantization_config; else empty */
   const uint32_t* layers; /* ascending; NULL: the class belongs to no layer and exists once */
   uint64_t n_layers;
-  uint32_t stage;          /* PLIMSOLL_STAGE_* */
-  uint32_t placement;      /* PLIMSOLL_PLACE_* */
-  uint32_t role;           /* PLIMSOLL_ROLE_* */
-  uint32_t quantizable;    /* 1: a linear layer that quantization_config may store otherwise */
-  uint32_t n_dims;         /* 0 (a scalar) to 4 */
-  uint32_t shard_dim;      /* along which TP, VOCAB and EXPERT split; ignored for REPLICATE */
-  uint32_t in_dim;         /* the input-feature dimension, along which quantisation groups run */
-  uint32_t expert_storage; /* PLIMSOLL_EXPERTS_* */
-  uint64_t experts;        /* per layer; 0 where the class has none */
-  uint64_t dims[4];        /* unsharded, of one expert where there are experts */
+  uint32_t stage;             /* PLIMSOLL_STAGE_* */
+  uint32_t placement;         /* PLIMSOLL_PLACE_* */
+  uint32_t role;              /* PLIMSOLL_ROLE_* */
+  uint32_t quantizable;       /* 1: a linear layer that quantization_config may store otherwise */
+  uint32_t n_dims;            /* 0 (a scalar) to 4 */
+  uint32_t shard_dim;         /* along which TP, VOCAB and EXPERT split; UINT32_MAX: experts stay whole */
+  uint32_t in_dim;            /* the input-feature dimension, along which quantisation groups run */
+  uint32_t expert_storage;    /* PLIMSOLL_EXPERTS_* */
+  uint64_t experts;           /* per layer; 0 where the class has none */
+  uint64_t dims[4];           /* unsharded, of one expert where there are experts */
   const plimsoll_part* parts; /* NULL: one part, the whole shard_dim, any element */
   uint64_t n_parts;
 } plimsoll_weight;
@@ -175,10 +175,10 @@ enum {
 typedef struct plimsoll_state_region {
   uint32_t struct_size;
   uint32_t reserved;
-  plimsoll_str label; /* "conv", "ssm" */
-  plimsoll_str dtype; /* empty: the model's own type; "state": the engine's type for recurrent state */
-  uint64_t elements;  /* per layer and sequence, unsharded */
-  uint64_t units;     /* tensor-parallel split, as for a part; 0: replicated */
+  plimsoll_str label;                /* "conv", "ssm" */
+  plimsoll_str dtype;                /* empty: the model's own type; "state": the engine's type for recurrent state */
+  uint64_t elements;                 /* per layer and sequence, unsharded */
+  uint64_t units;                    /* tensor-parallel split, as for a part; 0: replicated */
   uint64_t elements_per_draft_token; /* extra per drafted token (convolution rows), unsharded */
 } plimsoll_state_region;
 
@@ -193,13 +193,13 @@ typedef struct plimsoll_kv_group {
   plimsoll_str scale_dtype; /* empty: no scales */
   const uint32_t* layers;   /* ascending model layer indices */
   uint64_t n_layers;
-  uint64_t kv_heads;       /* heads that are cached; 1 for LATENT */
-  uint64_t query_heads;    /* must divide over the tensor-parallel group; 0: not checked */
-  uint64_t k_elements;     /* per head and token */
-  uint64_t v_elements;     /* per head and token; 0 for LATENT */
-  uint64_t scale_elements; /* elements that share a scale; 0: no scales */
-  uint64_t window_tokens;  /* WINDOW, CHUNK */
-  uint64_t fixed_tokens;   /* CROSS: slots of one sequence */
+  uint64_t kv_heads;                           /* heads that are cached; 1 for LATENT */
+  uint64_t query_heads;                        /* must divide over the tensor-parallel group; 0: not checked */
+  uint64_t k_elements;                         /* per head and token */
+  uint64_t v_elements;                         /* per head and token; 0 for LATENT */
+  uint64_t scale_elements;                     /* elements that share a scale; 0: no scales */
+  uint64_t window_tokens;                      /* WINDOW, CHUNK */
+  uint64_t fixed_tokens;                       /* CROSS: slots of one sequence */
   const plimsoll_state_region* const* regions; /* STATE */
   uint64_t n_regions;
   uint64_t bound; /* 1: the cache rule is not publicly known, this is a safe upper bound */
@@ -304,23 +304,21 @@ typedef struct plimsoll_planner_api {
   plimsoll_status (*weights)(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out,
                              plimsoll_error* err) PLIMSOLL_NOEXCEPT;
   /* NULL: no KV cache. */
-  plimsoll_status (*kv)(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out,
-                        plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*kv)(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
   /* NULL: read from the usual config keys. */
   plimsoll_status (*facts)(const plimsoll_planner* self, plimsoll_facts* out, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
   /* NULL or rows 0: a text model. */
-  plimsoll_status (*vision_entry)(const plimsoll_planner* self, plimsoll_vision_entry* out,
-                                  plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*vision_entry)(const plimsoll_planner* self, plimsoll_vision_entry* out, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
   /* NULL: nothing. */
   plimsoll_status (*activations)(const plimsoll_planner* self, const plimsoll_request* req, const plimsoll_sink* out,
                                  plimsoll_error* err) PLIMSOLL_NOEXCEPT;
   /* NULL: the family's policy. */
-  plimsoll_status (*signal_buffers)(const plimsoll_planner* self, const plimsoll_request* req,
-                                    const plimsoll_sink* out, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*signal_buffers)(const plimsoll_planner* self, const plimsoll_request* req, const plimsoll_sink* out,
+                                    plimsoll_error* err) PLIMSOLL_NOEXCEPT;
   /* NULL or *out 0: the host decides. */
   plimsoll_status (*max_batch)(const plimsoll_planner* self, const plimsoll_request* req, uint64_t* out,
                                plimsoll_error* err) PLIMSOLL_NOEXCEPT;
-  const void* (*query)(const plimsoll_planner* self, const char* interface_id) PLIMSOLL_NOEXCEPT;
+  const void* (*query)(const plimsoll_planner* self, const char* interface_id)PLIMSOLL_NOEXCEPT;
 } plimsoll_planner_api;
 
 /* A prefix of tensor names that differs between a model and the same model inside another one:
@@ -335,7 +333,7 @@ struct plimsoll_host {
   uint32_t struct_size;
   uint32_t abi_minor;
   void (*log)(const plimsoll_host* host, uint32_t level, plimsoll_str message) PLIMSOLL_NOEXCEPT;
-  const void* (*query)(const plimsoll_host* host, const char* interface_id) PLIMSOLL_NOEXCEPT;
+  const void* (*query)(const plimsoll_host* host, const char* interface_id)PLIMSOLL_NOEXCEPT;
   /* RFC 6901 JSON pointer into the view's config. A key that is absent answers with the class default of
    * the view's model_type where a manifest declares one. null counts as NOT_FOUND. NOT_FOUND and TYPE leave
    * *out alone. get_u64 takes integers and integral floats from 0 to 2^63-1. */
@@ -350,10 +348,10 @@ struct plimsoll_host {
    * model_type). The table returned is the host's own, complete for this minor, and valid while the
    * caller's planner is; the host owns the child, guards depth and cycles, translates struct sizes between
    * minors and puts the subview's pointer in front of the child's errors. Only inside create. */
-  plimsoll_status (*subview)(const plimsoll_view*, plimsoll_str pointer, const plimsoll_rename* renames,
-                             uint64_t n_renames, const plimsoll_view** out) PLIMSOLL_NOEXCEPT;
-  plimsoll_status (*planner_for)(const plimsoll_view*, const char* family, const plimsoll_planner_api** api,
-                                 const plimsoll_planner** child, plimsoll_error* err) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*subview)(const plimsoll_view*, plimsoll_str pointer, const plimsoll_rename* renames, uint64_t n_renames,
+                             const plimsoll_view** out) PLIMSOLL_NOEXCEPT;
+  plimsoll_status (*planner_for)(const plimsoll_view*, const char* family, const plimsoll_planner_api** api, const plimsoll_planner** child,
+                                 plimsoll_error* err) PLIMSOLL_NOEXCEPT;
 };
 
 typedef struct plimsoll_family {

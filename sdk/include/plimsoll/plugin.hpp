@@ -1,0 +1,659 @@
+// plimsoll/plugin.hpp - write a memory planner for a model family in a few lines of C++17.
+//
+// Derive from plimsoll::MemoryPlanner (or PagedMemoryPlanner), override what differs, end the file with
+// PLIMSOLL_PLUGIN. What is not overridden is NULL in the table, so the host's default applies. Exceptions stop
+// at the boundary and become error codes; integers that overflow throw instead of wrapping. Header only, needs
+// nothing but the standard library. Planners are immutable: every method is const and may run on any thread.
+#ifndef PLIMSOLL_PLUGIN_HPP
+#define PLIMSOLL_PLUGIN_HPP
+
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <initializer_list>
+#include <limits>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "plimsoll/abi.h"
+
+namespace plimsoll {
+
+inline plimsoll_str to_str(std::string_view text) { return {text.data(), text.size()}; }
+inline std::string_view to_view(plimsoll_str text) { return {text.data, static_cast<std::size_t>(text.size)}; }
+
+// Thrown by planner code; becomes the caller's plimsoll_error.
+class Error : public std::exception {
+public:
+  Error(plimsoll_status code, std::string where, std::string message)
+      : code_(code), where_(std::move(where)), message_(std::move(message)) {}
+  plimsoll_status code() const { return code_; }
+  const std::string& where() const { return where_; }
+  const char* what() const noexcept override { return message_.c_str(); }
+
+private:
+  plimsoll_status code_;
+  std::string where_;   // JSON pointer
+  std::string message_; // found, expected, what to do
+};
+
+// An unsigned 64-bit count that throws E_OVERFLOW instead of wrapping.
+class Bytes {
+public:
+  constexpr Bytes() = default;
+  constexpr Bytes(std::uint64_t value) : value_(value) {}
+  constexpr std::uint64_t value() const { return value_; }
+
+  friend Bytes operator+(Bytes a, Bytes b) {
+    if (a.value_ > std::numeric_limits<std::uint64_t>::max() - b.value_) overflow();
+    return Bytes(a.value_ + b.value_);
+  }
+  friend Bytes operator-(Bytes a, Bytes b) {
+    if (b.value_ > a.value_) overflow();
+    return Bytes(a.value_ - b.value_);
+  }
+  friend Bytes operator*(Bytes a, Bytes b) {
+    if (b.value_ != 0 && a.value_ > std::numeric_limits<std::uint64_t>::max() / b.value_) overflow();
+    return Bytes(a.value_ * b.value_);
+  }
+  friend Bytes operator/(Bytes a, Bytes b) {
+    if (b.value_ == 0) throw Error(PLIMSOLL_E_CONFIG, "", "division by zero; a size that must be positive is 0");
+    return Bytes(a.value_ / b.value_);
+  }
+  friend bool operator==(Bytes a, Bytes b) { return a.value_ == b.value_; }
+  friend bool operator!=(Bytes a, Bytes b) { return a.value_ != b.value_; }
+  friend bool operator<(Bytes a, Bytes b) { return a.value_ < b.value_; }
+  friend bool operator>(Bytes a, Bytes b) { return a.value_ > b.value_; }
+
+private:
+  [[noreturn]] static void overflow() { throw Error(PLIMSOLL_E_OVERFLOW, "", "a size does not fit 64 bits; check the configuration"); }
+  std::uint64_t value_ = 0;
+};
+inline Bytes ceil_div(Bytes a, Bytes b) { return a / b + Bytes(a.value() % b.value() != 0 ? 1 : 0); }
+
+enum class Basis : std::uint32_t { kExact = PLIMSOLL_BASIS_EXACT, kBound = PLIMSOLL_BASIS_BOUND, kHeuristic = PLIMSOLL_BASIS_HEURISTIC };
+
+// ---- reading the configuration -----------------------------------------------------------------------------
+
+// Reads JSON pointers of one view. Absent keys answer with the manifest's class default, null counts as absent.
+class Config {
+public:
+  Config(const plimsoll_host* host, const plimsoll_view* view) : host_(host), view_(view) {}
+
+  // A required number from 0 to 2^63-1; E_CONFIG names the pointer where it is absent or of another type.
+  std::uint64_t u64(std::string_view pointer) const {
+    if (const auto value = find_u64(pointer)) return *value;
+    throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "key is missing; a number is needed to size this model");
+  }
+  std::uint64_t u64(std::string_view pointer, std::uint64_t fallback) const { return find_u64(pointer).value_or(fallback); }
+  // As u64, but at least 1.
+  std::uint64_t positive(std::string_view pointer) const {
+    const std::uint64_t value = u64(pointer);
+    if (value == 0) throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is 0; a positive number was expected");
+    return value;
+  }
+  // The first of several spellings that is there; E_CONFIG names the first where none is.
+  std::uint64_t positive_of(std::initializer_list<std::string_view> pointers) const {
+    for (const std::string_view pointer : pointers)
+      if (find_u64(pointer)) return positive(pointer);
+    return positive(*pointers.begin());
+  }
+  std::optional<std::uint64_t> find_u64_of(std::initializer_list<std::string_view> pointers) const {
+    for (const std::string_view pointer : pointers)
+      if (const auto value = find_u64(pointer)) return value;
+    return std::nullopt;
+  }
+  std::optional<std::uint64_t> find_u64(std::string_view pointer) const {
+    std::uint64_t value = 0;
+    return found(host_->get_u64(view_, to_str(pointer), &value), pointer, "a number from 0 to 2^63-1") ? std::optional(value)
+                                                                                                       : std::nullopt;
+  }
+  std::optional<double> find_f64(std::string_view pointer) const {
+    double value = 0;
+    return found(host_->get_f64(view_, to_str(pointer), &value), pointer, "a finite number") ? std::optional(value) : std::nullopt;
+  }
+  std::optional<bool> find_bool(std::string_view pointer) const {
+    std::uint32_t value = 0;
+    return found(host_->get_bool(view_, to_str(pointer), &value), pointer, "true or false") ? std::optional(value != 0) : std::nullopt;
+  }
+  bool boolean(std::string_view pointer, bool fallback) const { return find_bool(pointer).value_or(fallback); }
+  std::optional<std::string_view> find_str(std::string_view pointer) const {
+    plimsoll_str value{nullptr, 0};
+    return found(host_->get_str(view_, to_str(pointer), &value), pointer, "a string") ? std::optional(to_view(value)) : std::nullopt;
+  }
+  std::string_view str(std::string_view pointer, std::string_view fallback) const { return find_str(pointer).value_or(fallback); }
+  // Elements of an array or members of an object; nothing where the key is absent or neither.
+  std::optional<std::uint64_t> find_len(std::string_view pointer) const {
+    std::uint64_t value = 0;
+    return host_->get_len(view_, to_str(pointer), &value) == PLIMSOLL_OK ? std::optional(value) : std::nullopt;
+  }
+  // Present and not null, whatever its type.
+  bool has(std::string_view pointer) const {
+    std::uint64_t number = 0;
+    return host_->get_u64(view_, to_str(pointer), &number) != PLIMSOLL_E_NOT_FOUND;
+  }
+  // True where the value is a number (and not, say, a list).
+  bool is_u64(std::string_view pointer) const {
+    std::uint64_t number = 0;
+    return host_->get_u64(view_, to_str(pointer), &number) == PLIMSOLL_OK;
+  }
+  // An array of numbers; empty where the key is absent.
+  std::vector<std::uint64_t> u64_list(std::string_view pointer) const {
+    const std::uint64_t n = find_len(pointer).value_or(0);
+    if (n > kMaxListLength) throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "has more than 65536 entries");
+    std::vector<std::uint64_t> out;
+    for (std::uint64_t i = 0; i < n; ++i) out.push_back(u64(std::string(pointer) + "/" + std::to_string(i)));
+    return out;
+  }
+  std::vector<std::string_view> str_list(std::string_view pointer) const {
+    const std::uint64_t n = find_len(pointer).value_or(0);
+    if (n > kMaxListLength) throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "has more than 65536 entries");
+    std::vector<std::string_view> out;
+    for (std::uint64_t i = 0; i < n; ++i) out.push_back(str(std::string(pointer) + "/" + std::to_string(i), ""));
+    return out;
+  }
+  std::string_view model_type() const { return str("/model_type", ""); }
+
+  const plimsoll_host* host() const { return host_; }
+  const plimsoll_view* view() const { return view_; }
+
+private:
+  static constexpr std::uint64_t kMaxListLength = 65536;
+  static bool found(plimsoll_status status, std::string_view pointer, const char* expected) {
+    if (status == PLIMSOLL_OK) return true;
+    if (status == PLIMSOLL_E_NOT_FOUND) return false;
+    throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), std::string("has another type or range; expected ") + expected);
+  }
+  const plimsoll_host* host_;
+  const plimsoll_view* view_;
+};
+
+// ---- what a planner declares -------------------------------------------------------------------------------
+
+struct Part {
+  std::uint64_t extent;   // rows along the sharded dimension
+  std::uint64_t units;    // indivisible units in them (heads); 0: any element
+  bool replicate = false; // copy units where there are more ranks than units
+};
+
+// Weight tensors that are alike. Defaults: exists once, replicated, not quantised, loaded, on its layer's stage
+// where it has layers and on the first stage where not.
+class Weight {
+public:
+  Weight(std::uint32_t aspect, std::string label, std::string pattern, std::initializer_list<Bytes> dims)
+      : label_(std::move(label)), pattern_(std::move(pattern)) {
+    w_.aspect = aspect;
+    w_.stage = PLIMSOLL_STAGE_FIRST;
+    for (const Bytes dim : dims) {
+      if (w_.n_dims == 4) throw Error(PLIMSOLL_E_INTERNAL, "", label_ + ": more than four dimensions");
+      w_.dims[w_.n_dims++] = dim.value();
+    }
+    w_.in_dim = w_.n_dims == 0 ? 0 : w_.n_dims - 1;
+  }
+
+  // One tensor per listed layer. The list must outlive the emission.
+  Weight& layers(const std::vector<std::uint32_t>& list) {
+    layers_ = &list;
+    w_.stage = PLIMSOLL_STAGE_OF_LAYER;
+    return *this;
+  }
+  Weight& stage(std::uint32_t stage) { return w_.stage = stage, *this; }
+  Weight& role(std::uint32_t role) { return w_.role = role, *this; }
+  Weight& dtype(std::string dtype) { return dtype_ = std::move(dtype), *this; }
+  Weight& format(std::string format) { return format_ = std::move(format), *this; }
+  // A linear layer that quantization_config may store otherwise; in_dim is the input-feature dimension.
+  Weight& linear(std::uint32_t in_dim = 1) { return w_.quantizable = 1, w_.in_dim = in_dim, *this; }
+  // Split over the tensor-parallel group along `dim`, at any element.
+  Weight& split(std::uint32_t dim) { return w_.placement = PLIMSOLL_PLACE_TP, w_.shard_dim = dim, *this; }
+  // Split along `dim` in whole heads; key/value heads are copied where there are more ranks than heads.
+  Weight& heads(std::uint32_t dim, std::uint64_t units, bool replicate = false) {
+    return parts(dim, {Part{w_.dims[dim], units, replicate}});
+  }
+  // A fused tensor whose parts split by themselves; their extents add up to the dimension.
+  Weight& parts(std::uint32_t dim, std::initializer_list<Part> parts) {
+    split(dim);
+    parts_.clear();
+    for (const Part& part : parts) parts_.push_back({part.extent, part.units, part.replicate ? 1U : 0U});
+    return *this;
+  }
+  // Rows of a vocabulary, padded as the engine does.
+  Weight& vocab(std::uint32_t dim = 0) { return w_.placement = PLIMSOLL_PLACE_VOCAB, w_.shard_dim = dim, *this; }
+  // `count` experts per layer, spread over the expert-parallel group; `dim` of one expert splits over what is
+  // left of the tensor-parallel group.
+  Weight& experts(std::uint64_t count, std::uint32_t dim, std::uint32_t storage = PLIMSOLL_EXPERTS_SEPARATE) {
+    w_.placement = PLIMSOLL_PLACE_EXPERT, w_.shard_dim = dim, w_.experts = count, w_.expert_storage = storage;
+    return *this;
+  }
+  // The bias of this linear layer: its output rows, sharded as they are; `suffix` replaces ".weight".
+  Weight bias(std::string_view suffix = ".bias") const {
+    Weight b = *this;
+    const std::uint32_t out_dim = w_.in_dim == 0 ? 1 : 0;
+    b.w_.n_dims = 1, b.w_.dims[0] = w_.dims[out_dim], b.w_.dims[1] = 0, b.w_.in_dim = 0, b.w_.quantizable = 0;
+    if (w_.shard_dim != out_dim && w_.placement == PLIMSOLL_PLACE_TP) b.w_.placement = PLIMSOLL_PLACE_REPLICATE;
+    if (w_.shard_dim != out_dim) b.parts_.clear();
+    if (w_.placement == PLIMSOLL_PLACE_EXPERT && w_.shard_dim != out_dim) b.w_.shard_dim = UINT32_MAX;
+    else b.w_.shard_dim = 0;
+    b.label_ += ".bias";
+    const std::size_t at = b.pattern_.rfind(".weight");
+    if (at != std::string::npos && at + 7 == b.pattern_.size()) b.pattern_.resize(at);
+    b.pattern_ += suffix;
+    b.format_.clear();
+    return b;
+  }
+
+  plimsoll_weight raw() const {
+    plimsoll_weight w = w_;
+    w.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_weight, n_parts);
+    w.label = to_str(label_), w.pattern = to_str(pattern_), w.dtype = to_str(dtype_), w.format = to_str(format_);
+    w.layers = layers_ == nullptr ? nullptr : layers_->data();
+    w.n_layers = layers_ == nullptr ? 0 : layers_->size();
+    w.parts = parts_.empty() ? nullptr : parts_.data();
+    w.n_parts = parts_.size();
+    return w;
+  }
+  std::uint32_t aspect() const { return w_.aspect; }
+  bool empty() const { return layers_ != nullptr && layers_->empty(); }
+
+private:
+  plimsoll_weight w_{};
+  std::string label_, pattern_, dtype_, format_;
+  const std::vector<std::uint32_t>* layers_ = nullptr;
+  std::vector<plimsoll_part> parts_;
+};
+
+// Layers that cache alike.
+class KvGroup {
+public:
+  KvGroup(std::uint32_t kind, std::string label, const std::vector<std::uint32_t>& layers) : label_(std::move(label)), layers_(&layers) {
+    g_.kind = kind;
+  }
+  KvGroup& heads(std::uint64_t kv_heads, std::uint64_t query_heads, std::uint64_t k_elements, std::uint64_t v_elements) {
+    g_.kv_heads = kv_heads, g_.query_heads = query_heads, g_.k_elements = k_elements, g_.v_elements = v_elements;
+    return *this;
+  }
+  KvGroup& window(std::uint64_t tokens) { return g_.window_tokens = tokens, *this; }
+  KvGroup& fixed(std::uint64_t tokens) { return g_.fixed_tokens = tokens, *this; }
+  KvGroup& compressed(std::uint32_t tokens_per_slot) { return g_.tokens_per_slot = tokens_per_slot, *this; }
+  KvGroup& role(std::uint32_t role) { return g_.role = role, *this; }
+  KvGroup& dtype(std::string dtype) { return dtype_ = std::move(dtype), *this; }
+  KvGroup& scales(std::string dtype, std::uint64_t elements) {
+    return scale_dtype_ = std::move(dtype), g_.scale_elements = elements, *this;
+  }
+  KvGroup& bound() { return g_.bound = 1, *this; }
+  KvGroup& state(std::string label, Bytes elements, std::uint64_t units, std::string dtype = "", std::uint64_t per_draft_token = 0) {
+    regions_.push_back({std::move(label), std::move(dtype), elements.value(), units, per_draft_token});
+    return *this;
+  }
+
+  // Calls `emit` with the filled struct, valid for the call.
+  template <class Emit>
+  void raw(Emit&& emit) const {
+    plimsoll_kv_group g = g_;
+    g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, bound);
+    g.label = to_str(label_), g.dtype = to_str(dtype_), g.scale_dtype = to_str(scale_dtype_);
+    g.layers = layers_->data(), g.n_layers = layers_->size();
+    std::vector<plimsoll_state_region> regions;
+    for (const Region& r : regions_) {
+      plimsoll_state_region raw{};
+      raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_state_region, elements_per_draft_token);
+      raw.label = to_str(r.label), raw.dtype = to_str(r.dtype);
+      raw.elements = r.elements, raw.units = r.units, raw.elements_per_draft_token = r.per_draft_token;
+      regions.push_back(raw);
+    }
+    std::vector<const plimsoll_state_region*> pointers;
+    for (const plimsoll_state_region& r : regions) pointers.push_back(&r);
+    g.regions = pointers.empty() ? nullptr : pointers.data();
+    g.n_regions = pointers.size();
+    emit(&g);
+  }
+  bool empty() const { return layers_->empty(); }
+
+private:
+  struct Region {
+    std::string label, dtype;
+    std::uint64_t elements, units, per_draft_token;
+  };
+  plimsoll_kv_group g_{};
+  std::string label_, dtype_, scale_dtype_;
+  const std::vector<std::uint32_t>* layers_;
+  std::vector<Region> regions_;
+};
+
+// What the planner answers to; valid during the call.
+class Request {
+public:
+  Request(const plimsoll_host* host, const plimsoll_request* raw) : host_(host), raw_(*raw) {}
+  const plimsoll_request* operator->() const { return &raw_; }
+  const plimsoll_request& raw() const { return raw_; }
+  bool asks(std::uint32_t aspect) const { return (raw_.aspects & aspect) != 0; }
+  Bytes compute_bytes(Bytes elements) const { return elements * Bytes(raw_.compute_bits) / Bytes(8); }
+  Bytes kv_bytes(Bytes elements) const { return elements * Bytes(raw_.kv_bits) / Bytes(8); }
+  Bytes weight_bytes(Bytes elements) const { return elements * Bytes(raw_.weight_bits) / Bytes(8); }
+  // A value of the engine profile's `planner` section; nothing where the engine has no such rule.
+  std::optional<std::uint64_t> engine(std::string_view pointer) const {
+    return raw_.engine == nullptr ? std::nullopt : Config(host_, raw_.engine).find_u64(pointer);
+  }
+  std::optional<bool> engine_bool(std::string_view pointer) const {
+    return raw_.engine == nullptr ? std::nullopt : Config(host_, raw_.engine).find_bool(pointer);
+  }
+  // The same request for other aspects.
+  Request with_aspects(std::uint32_t aspects) const {
+    Request copy = *this;
+    copy.raw_.aspects = aspects;
+    return copy;
+  }
+  // A formula with its values, put together only where somebody will read it: formula(8192, " tokens x ", 7168).
+  template <class... Pieces>
+  std::string formula(const Pieces&... pieces) const {
+    std::string out;
+    if (raw_.explain != 0) (append(out, pieces), ...);
+    return out;
+  }
+
+private:
+  static void append(std::string& out, std::string_view text) { out += text; }
+  static void append(std::string& out, std::uint64_t number) { out += std::to_string(number); }
+  static void append(std::string& out, Bytes number) { out += std::to_string(number.value()); }
+  const plimsoll_host* host_;
+  plimsoll_request raw_;
+};
+
+// Where results go. Drops what belongs to no asked aspect; throws where the host refuses.
+class Sink {
+public:
+  Sink(const plimsoll_sink* raw, std::uint32_t aspects) : raw_(raw), aspects_(aspects) {}
+  std::uint32_t aspects() const { return aspects_; }
+  bool asks(std::uint32_t aspect) const { return (aspects_ & aspect) != 0; }
+
+  void weight(const Weight& weight) const {
+    if (!asks(weight.aspect()) || weight.empty()) return;
+    const plimsoll_weight raw = weight.raw();
+    check(raw_->weight(raw_->ctx, &raw));
+  }
+  // A linear layer and, where it has one, its bias.
+  void weight(const Weight& linear, bool with_bias) const {
+    weight(linear);
+    if (with_bias) weight(linear.bias());
+  }
+  void kv(const KvGroup& group) const {
+    if (!group.empty()) group.raw([&](const plimsoll_kv_group* raw) { check(raw_->kv(raw_->ctx, raw)); });
+  }
+  // Bytes that live as long as the server does.
+  void resident(std::string_view label, Bytes bytes, Basis basis, std::string_view formula = {},
+                std::uint32_t rank = PLIMSOLL_ALL_RANKS) const {
+    item(PLIMSOLL_BYTES_ACTIVATION, PLIMSOLL_RESIDENT, label, bytes, basis, formula, {}, rank);
+  }
+  // Bytes that live in one phase of a forward pass; of all phases the largest counts.
+  void transient(std::string_view label, Bytes bytes, Basis basis, std::string_view formula = {}, std::string_view phase = {},
+                 std::uint32_t rank = PLIMSOLL_ALL_RANKS) const {
+    item(PLIMSOLL_BYTES_ACTIVATION, PLIMSOLL_TRANSIENT, label, bytes, basis, formula, phase, rank);
+  }
+  void signal(std::string_view label, Bytes bytes, Basis basis, std::string_view formula = {},
+              std::uint32_t rank = PLIMSOLL_ALL_RANKS) const {
+    item(PLIMSOLL_BYTES_SIGNAL, PLIMSOLL_RESIDENT, label, bytes, basis, formula, {}, rank);
+  }
+  const plimsoll_sink* raw() const { return raw_; }
+
+private:
+  void item(std::uint32_t category, std::uint32_t lifetime, std::string_view label, Bytes bytes, Basis basis, std::string_view formula,
+            std::string_view phase, std::uint32_t rank) const {
+    plimsoll_item raw{};
+    raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
+    raw.rank = rank, raw.category = category, raw.basis = static_cast<std::uint32_t>(basis), raw.lifetime = lifetime;
+    raw.bytes = bytes.value(), raw.label = to_str(label), raw.formula = to_str(formula), raw.phase = to_str(phase);
+    check(raw_->item(raw_->ctx, &raw));
+  }
+  static void check(plimsoll_status status) {
+    if (status != PLIMSOLL_OK) throw Error(status, "", "the host refused an item");
+  }
+  const plimsoll_sink* raw_;
+  std::uint32_t aspects_;
+};
+
+// A planner of another family, found by the host. Lives as long as its parent.
+class Child {
+public:
+  Child() = default;
+  // The planner of the config below `pointer`; `family` NULL: whoever plans its architecture.
+  Child(const Config& config, std::string_view pointer, std::initializer_list<std::pair<std::string_view, std::string_view>> renames = {},
+        const char* family = nullptr)
+      : host_(config.host()) {
+    std::vector<plimsoll_rename> raw;
+    for (const auto& [from, to] : renames) raw.push_back({to_str(from), to_str(to)});
+    const plimsoll_view* view = config.view();
+    if (!pointer.empty() || !raw.empty()) {
+      const plimsoll_status status = host_->subview(config.view(), to_str(pointer), raw.data(), raw.size(), &view);
+      if (status != PLIMSOLL_OK)
+        throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "an object with the part's configuration was expected");
+    }
+    plimsoll_error err = blank();
+    const plimsoll_status status = host_->planner_for(view, family, &api_, &child_, &err);
+    if (status != PLIMSOLL_OK) throw Error(status, err.where, err.message);
+  }
+  explicit operator bool() const { return child_ != nullptr; }
+
+  void weights(const Sink& out, std::uint32_t aspects = PLIMSOLL_ASPECT_ALL) const {
+    if ((out.aspects() & aspects) == 0) return;
+    plimsoll_error err = blank();
+    check(api_->weights(child_, out.aspects() & aspects, out.raw(), &err), err);
+  }
+  void kv(const Sink& out, std::uint32_t aspects = PLIMSOLL_ASPECT_ALL) const {
+    if ((out.aspects() & aspects) == 0) return;
+    plimsoll_error err = blank();
+    check(api_->kv(child_, out.aspects() & aspects, out.raw(), &err), err);
+  }
+  void activations(const Request& request, const Sink& out, std::uint32_t aspects = PLIMSOLL_ASPECT_ALL) const {
+    const Request asked = request.with_aspects(request->aspects & aspects);
+    if (asked->aspects == 0) return;
+    plimsoll_error err = blank();
+    check(api_->activations(child_, &asked.raw(), out.raw(), &err), err);
+  }
+  plimsoll_facts facts() const {
+    plimsoll_facts out{};
+    out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers);
+    plimsoll_error err = blank();
+    check(api_->facts(child_, &out, &err), err);
+    return out;
+  }
+  plimsoll_vision_entry vision_entry() const {
+    plimsoll_vision_entry out{};
+    out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_vision_entry, tower_elements);
+    plimsoll_error err = blank();
+    check(api_->vision_entry(child_, &out, &err), err);
+    return out;
+  }
+  std::uint64_t max_batch(const Request& request) const {
+    std::uint64_t out = 0;
+    plimsoll_error err = blank();
+    check(api_->max_batch(child_, &request.raw(), &out, &err), err);
+    return out;
+  }
+
+private:
+  static plimsoll_error blank() {
+    plimsoll_error err{};
+    err.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_error, message);
+    return err;
+  }
+  static void check(plimsoll_status status, const plimsoll_error& err) {
+    if (status != PLIMSOLL_OK) throw Error(status, err.where, err.message);
+  }
+  const plimsoll_host* host_ = nullptr;
+  const plimsoll_planner_api* api_ = nullptr;
+  const plimsoll_planner* child_ = nullptr;
+};
+
+// ---- the planner -------------------------------------------------------------------------------------------
+
+// Base of every planner. Override what differs; whatever is left alone gets the host's default.
+class MemoryPlanner {
+public:
+  explicit MemoryPlanner(const Config& config) : config_(config) {}
+  virtual ~MemoryPlanner() = default;
+  MemoryPlanner(const MemoryPlanner&) = delete;
+  MemoryPlanner& operator=(const MemoryPlanner&) = delete;
+
+  virtual void weights(const Sink&) const {}
+  virtual void kv(const Sink&) const {}
+  virtual plimsoll_facts facts() const { return {}; }
+  virtual plimsoll_vision_entry vision_entry() const { return {}; }
+  virtual void activations(const Request&, const Sink&) const {}
+  virtual void signal_buffers(const Request&, const Sink&) const {}
+  virtual std::uint64_t max_batch(const Request&) const { return 0; }
+  virtual const void* query(std::string_view) const { return nullptr; }
+
+  const Config& config() const { return config_; }
+
+private:
+  Config config_;
+};
+
+// A planner with a fixed activation reservation per rank, as engines use where nobody has a formula.
+template <std::uint64_t kActivationBytes>
+class PagedMemoryPlanner : public MemoryPlanner {
+public:
+  using MemoryPlanner::MemoryPlanner;
+  void activations(const Request& request, const Sink& out) const override {
+    if constexpr (kActivationBytes > 0)
+      out.resident("activation.reservation", Bytes(kActivationBytes), Basis::kHeuristic,
+                   request.formula("fixed ", kActivationBytes, " B per rank"));
+  }
+};
+
+namespace detail {
+
+inline void copy_text(char* to, std::size_t capacity, std::string_view text) {
+  const std::size_t n = text.size() < capacity - 1 ? text.size() : capacity - 1;
+  std::memcpy(to, text.data(), n);
+  to[n] = '\0';
+}
+inline plimsoll_status report(plimsoll_error* err, plimsoll_status code, std::string_view where, std::string_view message) {
+  if (err != nullptr) {
+    err->code = code;
+    copy_text(err->where, sizeof err->where, where);
+    copy_text(err->message, sizeof err->message, message);
+  }
+  return code;
+}
+// Runs `body`; no exception gets past it.
+template <class Body>
+plimsoll_status guard(plimsoll_error* err, Body&& body) noexcept {
+  try {
+    body();
+    return PLIMSOLL_OK;
+  } catch (const Error& e) {
+    return report(err, e.code(), e.where(), e.what());
+  } catch (const std::bad_alloc&) {
+    return report(err, PLIMSOLL_E_MEMORY, "", "out of memory in the planner");
+  } catch (const std::exception& e) {
+    return report(err, PLIMSOLL_E_INTERNAL, "", e.what());
+  } catch (...) {
+    return report(err, PLIMSOLL_E_INTERNAL, "", "an unknown exception in the planner");
+  }
+}
+
+// The object behind plimsoll_planner.
+template <class T>
+struct Holder {
+  const plimsoll_host* host;
+  T planner;
+  Holder(const plimsoll_host* h, const Config& config) : host(h), planner(config) {}
+  static const Holder& of(const plimsoll_planner* self) { return *reinterpret_cast<const Holder*>(self); }
+};
+
+template <class T>
+struct Table {
+  using Base = MemoryPlanner;
+  static plimsoll_status create(const plimsoll_host* host, const plimsoll_view* view, plimsoll_planner** out,
+                                plimsoll_error* err) noexcept {
+    return guard(err, [&] { *out = reinterpret_cast<plimsoll_planner*>(new Holder<T>(host, Config(host, view))); });
+  }
+  static void destroy(plimsoll_planner* self) noexcept { delete reinterpret_cast<Holder<T>*>(self); }
+  static plimsoll_status weights(const plimsoll_planner* self, std::uint32_t aspects, const plimsoll_sink* out,
+                                 plimsoll_error* err) noexcept {
+    return guard(err, [&] { Holder<T>::of(self).planner.weights(Sink(out, aspects)); });
+  }
+  static plimsoll_status kv(const plimsoll_planner* self, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
+    return guard(err, [&] { Holder<T>::of(self).planner.kv(Sink(out, aspects)); });
+  }
+  static plimsoll_status facts(const plimsoll_planner* self, plimsoll_facts* out, plimsoll_error* err) noexcept {
+    return guard(err, [&] {
+      plimsoll_facts facts = Holder<T>::of(self).planner.facts();
+      facts.struct_size = out->struct_size < PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers)
+                              ? out->struct_size
+                              : PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers);
+      std::memcpy(out, &facts, facts.struct_size);
+    });
+  }
+  static plimsoll_status vision_entry(const plimsoll_planner* self, plimsoll_vision_entry* out, plimsoll_error* err) noexcept {
+    return guard(err, [&] {
+      plimsoll_vision_entry entry = Holder<T>::of(self).planner.vision_entry();
+      entry.struct_size = out->struct_size < PLIMSOLL_SIZE_THROUGH(plimsoll_vision_entry, tower_elements)
+                              ? out->struct_size
+                              : PLIMSOLL_SIZE_THROUGH(plimsoll_vision_entry, tower_elements);
+      std::memcpy(out, &entry, entry.struct_size);
+    });
+  }
+  static plimsoll_status activations(const plimsoll_planner* self, const plimsoll_request* req, const plimsoll_sink* out,
+                                     plimsoll_error* err) noexcept {
+    return guard(err, [&] {
+      const Holder<T>& h = Holder<T>::of(self);
+      h.planner.activations(Request(h.host, req), Sink(out, req->aspects));
+    });
+  }
+  static plimsoll_status signal_buffers(const plimsoll_planner* self, const plimsoll_request* req, const plimsoll_sink* out,
+                                        plimsoll_error* err) noexcept {
+    return guard(err, [&] {
+      const Holder<T>& h = Holder<T>::of(self);
+      h.planner.signal_buffers(Request(h.host, req), Sink(out, req->aspects));
+    });
+  }
+  static plimsoll_status max_batch(const plimsoll_planner* self, const plimsoll_request* req, std::uint64_t* out,
+                                   plimsoll_error* err) noexcept {
+    return guard(err, [&] {
+      const Holder<T>& h = Holder<T>::of(self);
+      *out = h.planner.max_batch(Request(h.host, req));
+    });
+  }
+  static const void* query(const plimsoll_planner* self, const char* id) noexcept { return Holder<T>::of(self).planner.query(id); }
+
+  // A method that T left alone still has the base's member type: its entry stays NULL.
+  static constexpr plimsoll_planner_api make() {
+    plimsoll_planner_api api{};
+    api.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_planner_api, query);
+    api.create = create;
+    api.destroy = destroy;
+    if (!std::is_same_v<decltype(&T::weights), decltype(&Base::weights)>) api.weights = weights;
+    if (!std::is_same_v<decltype(&T::kv), decltype(&Base::kv)>) api.kv = kv;
+    if (!std::is_same_v<decltype(&T::facts), decltype(&Base::facts)>) api.facts = facts;
+    if (!std::is_same_v<decltype(&T::vision_entry), decltype(&Base::vision_entry)>) api.vision_entry = vision_entry;
+    if (!std::is_same_v<decltype(&T::activations), decltype(&Base::activations)>) api.activations = activations;
+    if (!std::is_same_v<decltype(&T::signal_buffers), decltype(&Base::signal_buffers)>) api.signal_buffers = signal_buffers;
+    if (!std::is_same_v<decltype(&T::max_batch), decltype(&Base::max_batch)>) api.max_batch = max_batch;
+    if (!std::is_same_v<decltype(&T::query), decltype(&Base::query)>) api.query = query;
+    return api;
+  }
+  static constexpr plimsoll_planner_api kApi = make();
+};
+
+} // namespace detail
+} // namespace plimsoll
+
+// Defines the plugin's one exported symbol: one family whose planner is `Planner`. `id` and `version` equal the
+// manifest's; `policy` is PLIMSOLL_SIGNAL_*. always_signal_buffers of the documented factory is
+// PLIMSOLL_SIGNAL_ALWAYS.
+#define PLIMSOLL_PLUGIN(Planner, id, version, aspects, policy)                                                                             \
+  namespace {                                                                                                                              \
+  constexpr plimsoll_family kPlimsollFamily{PLIMSOLL_SIZE_THROUGH(plimsoll_family, api), aspects, policy, 1, 0, id,                        \
+                                            &plimsoll::detail::Table<Planner>::kApi};                                                      \
+  constexpr const plimsoll_family* kPlimsollFamilies[] = {&kPlimsollFamily};                                                               \
+  }                                                                                                                                        \
+  extern "C" PLIMSOLL_EXPORT const plimsoll_plugin plimsoll_plugin_v1 = {                                                                  \
+      PLIMSOLL_SIZE_THROUGH(plimsoll_plugin, fini), PLIMSOLL_ABI_MINOR, 0, id, version, 1, kPlimsollFamilies, nullptr, nullptr};
+
+#endif
