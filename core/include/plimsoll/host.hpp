@@ -1,0 +1,264 @@
+// plimsoll/host.hpp - the planner as C++ values, for host runtimes and for the command line.
+//
+//   auto context = plimsoll::Context::create({}).value();
+//   auto model = context.load("meta-llama/Llama-3.1-8B").value();
+//   plimsoll::PlanRequest request;
+//   request.devices = "2xH100";
+//   auto plan = context.plan(model, request).value();
+//
+// A Context owns plugins and catalogues; several live side by side. A Model is loaded once and planned often.
+// Everything returned is a value. Threads: a Context may load and plan on any number of threads at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plimsoll/export.hpp"
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+using LogCallback = std::function<void(LogLevel, std::string_view)>;
+
+// How much a plugin file must prove before it is loaded. kChecked: the file and every parent folder belong to
+// root or to this user and nobody else may write them. kOpen: anything, for developers.
+enum class Trust { kOpen, kChecked };
+
+struct ContextOptions {
+  std::vector<std::string> plugin_paths; // searched before every other place
+  std::string catalogue_path;            // empty: the one that ships with the library
+  Trust trust = Trust::kChecked;
+  LogCallback log; // may be empty; called on the thread that loads or plans
+};
+
+enum class Accounting { kPerDevice, kPooled };
+enum class Verdict { kFits, kTight, kDoesNotFit, kError };
+std::string_view PLIMSOLL_API accounting_name(Accounting accounting) noexcept; // "per_device", "pooled"
+std::string_view PLIMSOLL_API verdict_name(Verdict verdict) noexcept;          // "fits", "tight", "does_not_fit", "error"
+
+// How the model will be served. An absent value is the engine profile's, the planner's or the model's own.
+struct PlanRequest {
+  std::string devices = "auto"; // as --devices: "8xH200", "80GiB,24GiB", a YAML file, "auto"
+  std::string engine = "max";   // NAME[@VERSION] or a YAML file
+  std::map<std::string, std::string> engine_overrides; // "kv.page_tokens" -> "64"
+  std::optional<std::uint32_t> tp, pp, dp, ep;         // default: tp = devices, others 1
+  std::vector<std::uint32_t> stage_layers;             // layers of each pipeline stage; empty: balanced
+  std::uint32_t redundant_experts = 0;                 // extra copies, in whole experts per layer
+  Accounting accounting = Accounting::kPerDevice;
+  std::optional<std::uint64_t> max_length; // tokens
+  bool max_length_auto = false;            // the longest that fits, at most max_length where given
+  std::optional<std::uint64_t> max_batch_size, max_batch_input_tokens, max_batch_total_tokens;
+  std::optional<double> device_memory_utilization, vision_cache_utilization;
+  std::optional<std::string> kv_dtype, dtype;
+  std::optional<std::uint64_t> page_tokens;
+  std::optional<std::uint64_t> weights_bytes;  // total of one replica
+  std::optional<std::uint64_t> kv_cache_bytes; // per device
+  std::uint32_t num_draft_tokens = 0;          // with no draft model: the checkpoint's own MTP head
+  std::string phase = "both";                  // both, prefill, decode
+  bool explain = false;                        // fill Item::formula
+};
+
+struct PlannerInfo {
+  std::string id, version;
+  std::vector<std::string> aspects; // what it counted in this model: "embedding", "attention", ...
+};
+
+// One line of the ledger: bytes of one cause on every rank that has it.
+struct Item {
+  std::string category; // weights, activation, signal_buffer, vision_cache, overhead, kv_cache
+  std::string label;
+  std::string basis; // exact, bound, heuristic
+  std::string planner;
+  std::string formula;              // with values put in; only with PlanRequest::explain
+  bool counted = true;              // false: a transient that a larger phase covers
+  std::vector<std::uint64_t> bytes; // per rank
+};
+
+struct DevicePlan {
+  std::uint32_t rank = 0;
+  std::string name;
+  std::uint64_t total_bytes = 0, free_bytes = 0, budget_bytes = 0;
+  std::uint64_t weights_bytes = 0, activation_bytes = 0, signal_buffer_bytes = 0, vision_cache_bytes = 0;
+  std::uint64_t overhead_bytes = 0, kv_cache_bytes = 0;
+  std::int64_t unused_bytes = 0; // negative: the shortfall
+};
+
+struct KvGroupPlan {
+  std::string label, kind; // kind: full, window, latent, state, cross
+  std::uint64_t layers = 0, page_bytes_per_device = 0;
+  std::optional<std::uint64_t> window_tokens;
+  std::uint64_t state_bytes_per_sequence = 0;
+  std::string basis;
+};
+
+struct KvPlan {
+  std::string dtype;
+  std::uint64_t page_tokens = 0, pages = 0, capacity_tokens = 0;
+  double capacity_requests = 0;
+  std::uint64_t engine_reported_tokens = 0, bytes_per_token_per_device = 0;
+  std::vector<KvGroupPlan> groups;
+};
+
+struct Limits {
+  std::uint64_t max_length = 0, max_batch_size = 0;
+  std::uint64_t max_supported_sequence_length = 0; // one request alone
+  std::uint64_t max_batch_at_max_length = 0;       // requests of max_length at once
+  std::string binding;                             // what binds: "weights on rank 3", "kv_pages", ...
+};
+
+struct Warning {
+  std::string code, message;
+};
+struct Advice {
+  std::string option;
+  std::string value;
+  std::string message;
+};
+
+struct EffectiveRequest { // what was planned with, after all defaults
+  std::uint32_t tp = 1, pp = 1, dp = 1, ep = 1;
+  Accounting accounting = Accounting::kPerDevice;
+  double device_memory_utilization = 0;
+  std::uint64_t max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;
+  std::optional<std::uint64_t> max_batch_total_tokens;
+  std::string kv_dtype, dtype, phase;
+  std::uint64_t page_tokens = 0;
+  double vision_cache_utilization = 0;
+  std::uint32_t num_draft_tokens = 0, redundant_experts = 0;
+  std::map<std::string, std::string> engine_overrides;
+};
+
+struct ModelInfo {
+  std::string path, architecture, model_type, family;
+  std::vector<PlannerInfo> planners;
+  std::uint64_t parameters = 0;
+  std::string weights_source; // config, safetensors, gguf, given
+};
+
+struct EngineInfo {
+  std::string name, version;
+};
+
+struct Plan {
+  Verdict verdict = Verdict::kFits;
+  ModelInfo model;
+  EngineInfo engine;
+  EffectiveRequest request;
+  std::vector<DevicePlan> devices;
+  KvPlan kv_cache;
+  Limits limits;
+  std::uint64_t vision_entry_bytes = 0, vision_entries = 0;
+  std::vector<Item> items;
+  std::vector<Warning> warnings;
+  std::vector<Advice> advice;
+  std::optional<Error> error; // where the verdict is does_not_fit: which limit broke
+};
+
+// The plan document `plimsoll.plan/1`: fixed key order, exact numbers, identical bytes for identical plans.
+// `indent` < 0: one line.
+std::string PLIMSOLL_API plan_to_json(const Plan& plan, int indent = 2);
+std::string PLIMSOLL_API plan_to_yaml(const Plan& plan);
+// The document of a plan that could not be made: verdict "error".
+std::string PLIMSOLL_API error_to_json(const Error& error, int indent = 2);
+
+// One class of weight tensors as declared, and as stored where there is a checkpoint.
+struct WeightClassInfo {
+  std::string label, pattern, dtype, placement, role, planner;
+  std::uint64_t count = 0;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t bytes = 0, parameters = 0;
+};
+struct TensorBytes {
+  std::string name;
+  std::uint64_t bytes = 0;
+};
+struct Mismatch {
+  std::string name, declared, stored;
+};
+struct NotLoaded {
+  std::string label;
+  std::uint64_t bytes = 0;
+  std::string reason;
+};
+// The document `plimsoll.weights/1`.
+struct WeightsReport {
+  std::string source; // config, safetensors, gguf
+  std::uint64_t parameters = 0, declared_bytes = 0;
+  std::optional<std::uint64_t> stored_bytes;
+  std::vector<WeightClassInfo> classes;
+  std::vector<TensorBytes> unclaimed;
+  std::vector<std::string> missing;
+  std::vector<Mismatch> mismatched;
+  std::vector<NotLoaded> not_loaded;
+  std::vector<std::uint64_t> rank_bytes;
+  std::vector<std::string> notes;
+};
+std::string PLIMSOLL_API weights_to_json(const WeightsReport& report, int indent = 2);
+
+struct PluginInfo {
+  std::string id, version, vendor, directory, status; // status: available, loaded, shadowed, refused
+  std::string reason;                                 // why it is shadowed or refused
+  std::vector<std::string> families, architectures, model_types;
+};
+
+struct CatalogueModel {
+  std::string name, architecture, family;
+  std::uint64_t parameters = 0, weights_bytes = 0, kv_bytes_per_token = 0;
+};
+
+struct DeviceCard {
+  std::string name, vendor, kind, basis;
+  std::vector<std::string> aliases;
+  std::uint64_t total_bytes = 0;
+};
+
+class Context;
+
+// A loaded model: its configuration, planners and declared classes. Immutable and cheap to copy.
+class PLIMSOLL_API Model {
+public:
+  struct Data;
+  const ModelInfo& info() const;
+
+private:
+  friend class Context;
+  explicit Model(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
+  std::shared_ptr<const Data> data_;
+};
+
+class PLIMSOLL_API Context {
+public:
+  static Result<Context> create(ContextOptions options);
+
+  // MODEL: a directory, a config.json, a .gguf file or org/name. Opens no socket and reads no tensor data.
+  Result<Model> load(const std::string& path) const;
+  // A model from its config.json text; `name` is used in messages.
+  Result<Model> load_config(std::string_view config_json, const std::string& name) const;
+  // An error where no plan could be made; a plan that does not fit is a plan.
+  Result<Plan> plan(const Model& model, const PlanRequest& request) const;
+  // Weight classes, and bytes per rank of the request's layout.
+  Result<WeightsReport> weights(const Model& model, const PlanRequest& request) const;
+
+  std::vector<PluginInfo> plugins() const;
+  // The manifest and, where it loads, the descriptor of one plugin folder.
+  Result<PluginInfo> inspect_plugin(const std::string& directory) const;
+  Result<std::vector<CatalogueModel>> models(std::string_view pattern) const;
+  Result<std::vector<DeviceCard>> device_catalogue() const;
+  // The real devices of this machine; an error that says why where there are none.
+  Result<std::vector<DevicePlan>> real_devices() const;
+
+private:
+  struct Data;
+  explicit Context(std::shared_ptr<Data> data) : data_(std::move(data)) {}
+  std::shared_ptr<Data> data_;
+};
+
+} // namespace plimsoll
