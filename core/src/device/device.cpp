@@ -1,0 +1,162 @@
+// See device.hpp and device_items.hpp: the grammar of `--devices`.
+#include "device/device.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
+
+#include "base/human.hpp"
+#include "device/device_file.hpp"
+#include "device/device_items.hpp"
+#include "device/query.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::size_t kMaxSpecBytes = 1U << 20;
+constexpr std::size_t kMaxNameBytes = 128;
+// 128 TiB: kMaxDevices of them still add up within 63 bits.
+constexpr std::uint64_t kMaxDeviceBytes = 1ULL << 47;
+const std::string kOption = "--devices";
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool all_digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_digit); }
+
+// Cuts `COUNTx` off the front of `item`; 1 where there is none.
+Result<std::uint64_t> take_count(std::string_view& item, const std::string& where) {
+  std::size_t digits = 0;
+  while (digits < item.size() && is_digit(item[digits])) ++digits;
+  std::string_view rest = trim(item.substr(digits));
+  if (digits == 0 || rest.empty() || (rest.front() != 'x' && rest.front() != 'X')) return 1;
+  std::uint64_t count = 0;
+  const auto [end, problem] = std::from_chars(item.data(), item.data() + digits, count);
+  if (problem != std::errc() || count == 0 || count > kMaxDevices)
+    return fail(ErrorCode::kBadRequest, fmt::format("the count in '{}' must lie between 1 and {}", item.substr(0, 64), kMaxDevices), where);
+  item = trim(rest.substr(1));
+  return count;
+}
+
+// `TOTAL[:FREE]`
+Result<void> read_sizes(std::string_view text, const std::string& where, Device& device) {
+  const std::size_t colon = text.find(':');
+  PLIMSOLL_ASSIGN(device.total_bytes, parse_bytes(trim(text.substr(0, colon)), where));
+  device.free_bytes = std::min(device.total_bytes, device.wired_limit_bytes.value_or(device.total_bytes));
+  if (colon != std::string_view::npos) {
+    PLIMSOLL_ASSIGN(device.free_bytes, parse_bytes(trim(text.substr(colon + 1)), where));
+  }
+  return {};
+}
+
+} // namespace
+
+std::string_view device_kind_name(DeviceKind kind) noexcept { return kind == DeviceKind::kUnified ? "unified" : "gpu"; }
+
+tl::unexpected<Error> unknown_card(std::string_view name, const DeviceCatalogue& catalogue, const std::string& where) {
+  const auto near = catalogue.nearest(name);
+  if (!near) return tl::unexpected(near.error());
+  return fail(
+      ErrorCode::kBadRequest,
+      fmt::format("'{}' is no card of the catalogue; the nearest are {}. `plimsoll devices` lists all, {}=80GiB declares one of your own",
+                  name.substr(0, 64), fmt::join(*near, ", "), name.substr(0, 64)),
+      where);
+}
+
+Result<void> append_copies(Device device, std::uint64_t count, const std::string& where, std::vector<Device>& out) {
+  if (device.name.size() > kMaxNameBytes)
+    return fail(ErrorCode::kBadRequest, fmt::format("a device name has at most {} characters", kMaxNameBytes), where);
+  if (std::any_of(device.name.begin(), device.name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return fail(ErrorCode::kBadRequest, "a device name must not hold control characters", where);
+  if (device.total_bytes == 0)
+    return fail(ErrorCode::kBadRequest, fmt::format("device '{}' has no memory; give its size", device.name), where);
+  if (device.free_bytes > device.total_bytes)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("device '{}' cannot have {} bytes free of {}", device.name, device.free_bytes, device.total_bytes), where);
+  if (count == 0 || count > kMaxDevices || out.size() + count > kMaxDevices)
+    return fail(ErrorCode::kBadRequest, fmt::format("a list holds between 1 and {} devices", kMaxDevices), where);
+  if (device.total_bytes >= kMaxDeviceBytes)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("device '{}' would have {}; less than {} is believed", device.name, human_bytes(device.total_bytes),
+                            human_bytes(kMaxDeviceBytes)),
+                where);
+  out.insert(out.end(), static_cast<std::size_t>(count), device);
+  return {};
+}
+
+Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where, std::vector<Device>& out) {
+  item = trim(item);
+  if (item.empty())
+    return fail(ErrorCode::kBadRequest, "an item of the device list is empty; items such as 8xH200 or 80GiB are joined by single commas",
+                where);
+  PLIMSOLL_ASSIGN(const std::uint64_t count, take_count(item, where));
+  Device device;
+
+  if (const std::size_t equals = item.find('='); equals != std::string_view::npos) {
+    const std::string_view name = trim(item.substr(0, equals));
+    if (name.empty()) return fail(ErrorCode::kBadRequest, fmt::format("'{}' has no name before '='", item.substr(0, 64)), where);
+    PLIMSOLL_ASSIGN(const std::optional<Card> card, catalogue.find(name));
+    if (card) device = card->device;
+    // A size that is given outranks the card's wired limit too.
+    device.wired_limit_bytes.reset();
+    if (!card) device.name = std::string(name);
+    PLIMSOLL_TRY(read_sizes(item.substr(equals + 1), where, device));
+    return append_copies(std::move(device), count, where, out);
+  }
+
+  const std::size_t colon = item.find(':');
+  const std::string_view head = trim(item.substr(0, colon));
+  if (head.empty())
+    return fail(ErrorCode::kBadRequest, fmt::format("'{}' names no device; write for example 8xH200 or 2x80GiB", item.substr(0, 64)),
+                where);
+  if (is_digit(head.front()) || head.front() == '.' || head.front() == '-' || head.front() == '+') {
+    // "4090" is a card, "24GiB" and "24000000000" are sizes.
+    std::optional<Card> card;
+    const auto size = parse_bytes(head, where);
+    if (!size || all_digits(head)) {
+      PLIMSOLL_ASSIGN(card, catalogue.find(head));
+    }
+    if (!card) {
+      if (!size) return tl::unexpected(size.error());
+      if (all_digits(head) && *size < (1ULL << 20))
+        return fail(ErrorCode::kBadRequest,
+                    fmt::format("'{}' means {} bytes; give a unit ({}GiB), or the name of a card", head, head, head), where);
+      device.name = std::string(head);
+      PLIMSOLL_TRY(read_sizes(item, where, device));
+      return append_copies(std::move(device), count, where, out);
+    }
+  }
+
+  PLIMSOLL_ASSIGN(const std::optional<Card> card, catalogue.find(head));
+  if (!card) return unknown_card(head, catalogue, where);
+  device = card->device;
+  if (colon != std::string_view::npos) {
+    PLIMSOLL_ASSIGN(device.free_bytes, parse_bytes(trim(item.substr(colon + 1)), where));
+  }
+  return append_copies(std::move(device), count, where, out);
+}
+
+Result<std::vector<Device>> parse_devices(std::string_view spec, const DeviceCatalogue& catalogue) {
+  spec = trim(spec);
+  if (spec.empty()) return fail(ErrorCode::kBadRequest, "the device list is empty; give for example 8xH200, 2x80GiB or auto", kOption);
+  if (spec.size() > kMaxSpecBytes)
+    return fail(ErrorCode::kBadRequest, fmt::format("the device list has more than {} bytes", kMaxSpecBytes), kOption);
+  if (spec == "auto") return query_devices();
+  if (spec.find('=') == std::string_view::npos &&
+      (spec.ends_with(".yaml") || spec.ends_with(".yml") || spec.find('/') != std::string_view::npos))
+    return read_device_file(std::filesystem::path(spec), catalogue);
+  std::vector<Device> out;
+  for (std::size_t at = 0; at <= spec.size();) {
+    const std::size_t comma = std::min(spec.find(',', at), spec.size());
+    PLIMSOLL_TRY(append_item(spec.substr(at, comma - at), catalogue, kOption, out));
+    at = comma + 1;
+  }
+  return out;
+}
+
+} // namespace plimsoll

@@ -1,0 +1,48 @@
+// Devices to plan for: what each can hold, and how a user's `--devices` becomes a list of them.
+// Called by the request room and by the command line. It never decides how memory is used, and asks real
+// hardware only where the specification says `auto`. Threads: plain values, pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+class DeviceCatalogue;
+
+enum class DeviceKind {
+  kGpu,    // memory of its own
+  kUnified // shares the system's memory; wired_limit_bytes says how much of it
+};
+std::string_view device_kind_name(DeviceKind kind) noexcept; // "gpu", "unified"
+
+struct Device {
+  std::string name;              // the catalogue's name, or the user's label
+  std::uint64_t total_bytes = 0; // what the driver reports to a process
+  std::uint64_t free_bytes = 0;  // free once a process has its context, at most total_bytes and wired_limit_bytes
+  DeviceKind kind = DeviceKind::kGpu;
+  std::optional<std::uint64_t> max_allocation_bytes; // largest single allocation, where the runtime has such a limit
+  std::optional<std::uint64_t> wired_limit_bytes;    // unified memory: what the system lets the accelerator hold
+  std::uint32_t compute_capability = 0;              // 90 for 9.0; 0: unknown, or not NVIDIA's
+  std::string vendor;                                // "nvidia"; empty: unknown
+  std::string arch;                                  // "hopper", "gfx942"; empty: unknown
+  friend bool operator==(const Device&, const Device&) = default;
+};
+
+constexpr std::uint64_t kMaxDevices = 65'536;
+
+// Reads a list of devices: items joined by commas, each `[COUNTx]` followed by
+//   H200  H200:120GiB        a card of the catalogue, with other free bytes
+//   80GiB  79.19GiB:78.5GiB  a size, with free bytes
+//   NAME=80GiB[:70GiB]       a size under a name; the other properties are kept where NAME is a card
+// or `auto` (the devices of this machine), or the path of a YAML file (see device_file.hpp).
+// Names ignore case, spaces, - and _. Free bytes default to the card's own, for sizes to the total.
+// kBadRequest, `where` naming the option or the file and pointer.
+Result<std::vector<Device>> parse_devices(std::string_view spec, const DeviceCatalogue& catalogue);
+
+} // namespace plimsoll

@@ -1,0 +1,122 @@
+// See device_file.hpp.
+#include "device/device_file.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <fstream>
+#include <system_error>
+#include <yaml-cpp/yaml.h>
+
+#include "device/device_items.hpp"
+#include "device/yaml_fields.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uintmax_t kMaxFileBytes = 1U << 20;
+
+Result<std::string> read_text(const std::filesystem::path& file) {
+  const std::string where = file.string();
+  std::error_code problem;
+  if (!std::filesystem::is_regular_file(file, problem))
+    return fail(ErrorCode::kBadRequest, "no such file; --devices takes a YAML file, or a list such as 8xH200", where);
+  const std::uintmax_t size = std::filesystem::file_size(file, problem);
+  if (problem || size > kMaxFileBytes)
+    return fail(ErrorCode::kBadRequest, fmt::format("a device file has at most {} bytes", kMaxFileBytes), where);
+  std::string text(static_cast<std::size_t>(size), '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.read(text.data(), static_cast<std::streamsize>(size));
+  if (!in || in.gcount() != static_cast<std::streamsize>(size)) return fail(ErrorCode::kBadRequest, "the file cannot be read", where);
+  return text;
+}
+
+// "90" and "9.0" are the same capability.
+Result<std::uint32_t> read_capability(const std::string& text, const std::string& where) {
+  const std::size_t point = text.find('.');
+  std::string digits = text;
+  if (point != std::string::npos) digits.erase(point, 1);
+  std::uint32_t value = 0;
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  const bool shaped = point == std::string::npos ? digits.size() >= 2 : point + 2 == text.size();
+  if (problem != std::errc() || end != digits.data() + digits.size() || !shaped || value > 9999)
+    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is no compute capability; write 9.0 or 90", text.substr(0, 64)), where);
+  return value;
+}
+
+Result<void> append_mapping(const YAML::Node& node, const std::string& where, const DeviceCatalogue& catalogue, std::vector<Device>& out) {
+  PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(node, where,
+                                                            {"name", "count", "total_bytes", "free_bytes", "kind", "wired_limit_bytes",
+                                                             "max_allocation_bytes", "compute_capability", "vendor", "arch"}));
+  PLIMSOLL_ASSIGN(const std::optional<std::string> name, fields.text("name"));
+  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> total_bytes, fields.bytes("total_bytes"));
+  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> free_bytes, fields.bytes("free_bytes"));
+  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> wired_limit_bytes, fields.bytes("wired_limit_bytes"));
+  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> max_allocation_bytes, fields.bytes("max_allocation_bytes"));
+  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> count, fields.count("count"));
+  PLIMSOLL_ASSIGN(const std::optional<std::string> kind, fields.text("kind"));
+  PLIMSOLL_ASSIGN(const std::optional<std::string> capability, fields.text("compute_capability"));
+  PLIMSOLL_ASSIGN(const std::optional<std::string> vendor, fields.text("vendor"));
+  PLIMSOLL_ASSIGN(const std::optional<std::string> arch, fields.text("arch"));
+
+  Device device;
+  if (name) {
+    PLIMSOLL_ASSIGN(const std::optional<Card> card, catalogue.find(*name));
+    if (card) device = card->device;
+    if (!card && !total_bytes) return unknown_card(*name, catalogue, fields.at("name"));
+    if (!card) device.name = *name;
+  } else if (!total_bytes) {
+    return fail(ErrorCode::kBadRequest, "a device needs the name of a card, or total_bytes", where);
+  } else {
+    device.name = fmt::format("device {}", out.size());
+  }
+  if (kind && *kind != "gpu" && *kind != "unified")
+    return fail(ErrorCode::kBadRequest, fmt::format("kind '{}' is neither gpu nor unified", kind->substr(0, 64)), fields.at("kind"));
+  if (kind) device.kind = *kind == "unified" ? DeviceKind::kUnified : DeviceKind::kGpu;
+  if (total_bytes) {
+    device.total_bytes = device.free_bytes = *total_bytes;
+    device.wired_limit_bytes.reset();
+  }
+  if (wired_limit_bytes) {
+    if (device.kind != DeviceKind::kUnified)
+      return fail(ErrorCode::kBadRequest, "only unified memory has a wired limit; add kind: unified", fields.at("wired_limit_bytes"));
+    if (*wired_limit_bytes > device.total_bytes)
+      return fail(ErrorCode::kBadRequest, "the wired limit exceeds total_bytes", fields.at("wired_limit_bytes"));
+    device.wired_limit_bytes = wired_limit_bytes;
+    device.free_bytes = *wired_limit_bytes;
+  }
+  if (free_bytes) device.free_bytes = *free_bytes;
+  if (max_allocation_bytes) device.max_allocation_bytes = max_allocation_bytes;
+  if (capability) {
+    PLIMSOLL_ASSIGN(device.compute_capability, read_capability(*capability, fields.at("compute_capability")));
+  }
+  if (vendor) device.vendor = *vendor;
+  if (arch) device.arch = *arch;
+  return append_copies(std::move(device), count.value_or(1), where, out);
+}
+
+} // namespace
+
+Result<std::vector<Device>> read_device_file(const std::filesystem::path& file, const DeviceCatalogue& catalogue) {
+  const std::string origin = file.string();
+  PLIMSOLL_ASSIGN(const std::string text, read_text(file));
+  PLIMSOLL_ASSIGN(YAML::Node root, parse_yaml(text, origin, kMaxFileBytes));
+  std::string where = origin + "#";
+  if (root.IsMap()) {
+    PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(root, where, {"schema", "devices"}));
+    where = fields.at("devices");
+    const auto list = fields.node("devices");
+    if (!list) return fail(ErrorCode::kBadRequest, "'devices' is missing; it holds the list of devices", origin + "#");
+    root.reset(*list);
+  }
+  if (!root.IsSequence() || root.size() == 0) return fail(ErrorCode::kBadRequest, "expected a list with at least one device", where);
+  std::vector<Device> out;
+  std::size_t index = 0;
+  for (const auto& entry : root) {
+    const std::string here = fmt::format("{}/{}", where, index++);
+    if (entry.IsScalar()) PLIMSOLL_TRY(append_item(entry.Scalar(), catalogue, here, out));
+    else PLIMSOLL_TRY(append_mapping(entry, here, catalogue, out));
+  }
+  return out;
+}
+
+} // namespace plimsoll

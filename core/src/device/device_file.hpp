@@ -1,0 +1,18 @@
+// A device list as a YAML file, for mixed machines and orchestrators. Called by parse_devices.
+//   devices:
+//     - 4xH100                                        as on the command line
+//     - {name: A100-40GB, count: 4, free_bytes: 38GiB}  a card, properties overridden
+//     - {name: edge, total_bytes: 24GiB, kind: unified, wired_limit_bytes: 18GiB, max_allocation_bytes: 4GiB, compute_capability: 89}
+// Or the list alone. It never follows a path inside the file. Threads: pure function.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "device/catalogue.hpp"
+
+namespace plimsoll {
+
+Result<std::vector<Device>> read_device_file(const std::filesystem::path& file, const DeviceCatalogue& catalogue);
+
+} // namespace plimsoll
