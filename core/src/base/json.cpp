@@ -1,0 +1,133 @@
+#include "base/json.hpp"
+
+#include <cmath>
+#include <fmt/format.h>
+#include <unordered_set>
+#include <vector>
+
+namespace plimsoll {
+namespace {
+
+constexpr std::size_t kMaxDepth = 64;
+
+bool starts_at(const std::string& text, std::size_t at, std::string_view word) { return text.compare(at, word.size(), word) == 0; }
+
+// One pass outside strings: bounds the depth and quotes the number names that JSON does not have.
+Result<std::string> prepare(std::string text, const std::string& where, ErrorCode code) {
+  std::string out;
+  std::size_t depth = 0, copied = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      else if (c == '"') in_string = false;
+      continue;
+    }
+    switch (c) {
+    case '"': in_string = true; break;
+    case '[':
+    case '{':
+      if (++depth > kMaxDepth) return fail(code, fmt::format("nests deeper than {} levels at byte {}", kMaxDepth, i), where);
+      break;
+    case ']':
+    case '}': depth -= depth > 0 ? 1 : 0; break;
+    case 'N':
+    case 'I':
+      for (const std::string_view word : {std::string_view("NaN"), std::string_view("Infinity")})
+        if (starts_at(text, i, word)) {
+          const std::size_t from = i > 0 && text[i - 1] == '-' ? i - 1 : i;
+          out.append(text, copied, from - copied).append("\"").append(text, from, i + word.size() - from).append("\"");
+          i += word.size() - 1;
+          copied = i + 1;
+        }
+      break;
+    default: break;
+    }
+  }
+  if (copied == 0) return text;
+  out.append(text, copied);
+  return out;
+}
+
+std::string_view token_of(std::string_view& pointer, std::string& scratch) {
+  pointer.remove_prefix(1);
+  const std::size_t end = pointer.find('/');
+  std::string_view token = pointer.substr(0, end);
+  pointer = end == std::string_view::npos ? std::string_view() : pointer.substr(end);
+  if (token.find('~') == std::string_view::npos) return token;
+  scratch.clear();
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    if (token[i] == '~' && i + 1 < token.size()) scratch += token[++i] == '1' ? '/' : '~';
+    else scratch += token[i];
+  }
+  return scratch;
+}
+
+const Json* child_of(const Json& node, std::string_view token) {
+  if (node.is_object()) {
+    for (auto it = node.begin(); it != node.end(); ++it)
+      if (it.key() == token) return &*it;
+    return nullptr;
+  }
+  if (!node.is_array() || token.empty() || token.size() > 9) return nullptr;
+  std::size_t index = 0;
+  for (const char c : token) {
+    if (c < '0' || c > '9') return nullptr;
+    index = index * 10 + static_cast<std::size_t>(c - '0');
+  }
+  return index < node.size() ? &node[index] : nullptr;
+}
+
+} // namespace
+
+Result<Json> parse_json(std::string text, const std::string& where, ErrorCode code) {
+  PLIMSOLL_ASSIGN(const std::string prepared, prepare(std::move(text), where, code));
+  std::vector<std::unordered_set<std::string>> keys;
+  std::string duplicate;
+  try {
+    Json root = Json::parse(prepared, [&](int, Json::parse_event_t event, Json& value) {
+      if (event == Json::parse_event_t::object_start) keys.emplace_back();
+      else if (event == Json::parse_event_t::object_end) keys.pop_back();
+      else if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second && duplicate.empty())
+        duplicate = value.get<std::string>();
+      return true;
+    });
+    if (!duplicate.empty()) return fail(code, fmt::format("the key '{}' appears twice in one object", duplicate.substr(0, 100)), where);
+    return root;
+  } catch (const nlohmann::json::exception& e) {
+    std::string reason = e.what();
+    if (const std::size_t at = reason.find("] "); at != std::string::npos) reason.erase(0, at + 2);
+    return fail(code, fmt::format("is not valid JSON: {}", reason.substr(0, 240)), where);
+  }
+}
+
+const Json* find_pointer(const Json& root, std::string_view pointer) {
+  const Json* node = &root;
+  std::string scratch;
+  while (!pointer.empty() && node != nullptr) {
+    if (pointer.front() != '/') return nullptr;
+    const std::string_view token = token_of(pointer, scratch);
+    node = child_of(*node, token);
+  }
+  return node;
+}
+
+std::optional<std::uint64_t> as_u64(const Json& value) {
+  constexpr std::uint64_t kMax = 0x7fffffffffffffffULL;
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<std::uint64_t>();
+    return number <= kMax ? std::optional(number) : std::nullopt;
+  }
+  if (value.is_number_integer()) {
+    const auto number = value.get<std::int64_t>();
+    return number >= 0 ? std::optional(static_cast<std::uint64_t>(number)) : std::nullopt;
+  }
+  if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (number >= 0 && number < 9.0e18 && std::floor(number) == number) return static_cast<std::uint64_t>(number);
+  }
+  return std::nullopt;
+}
+
+} // namespace plimsoll

@@ -1,0 +1,27 @@
+// Strict JSON for what strangers wrote: bounded depth, no duplicate keys, every error with its place.
+// Called for config.json and its relatives. Never recurses deeper than the limit. Threads: pure functions.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+using Json = nlohmann::ordered_json;
+
+// Parses one document; `where` names it in errors. NaN and Infinity, which Python writes although JSON has
+// neither, become the strings "NaN", "Infinity", "-Infinity": harmless where nobody reads them, a type error
+// with a pointer where somebody does.
+Result<Json> parse_json(std::string text, const std::string& where, ErrorCode code);
+
+// The value at an RFC 6901 pointer; nullptr where there is none. "" is the value itself.
+const Json* find_pointer(const Json& root, std::string_view pointer);
+
+// An integer from 0 to 2^63-1, also where it is written as an integral float (1e3).
+std::optional<std::uint64_t> as_u64(const Json& value);
+
+} // namespace plimsoll

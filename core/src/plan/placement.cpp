@@ -1,0 +1,89 @@
+#include "plan/placement.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace plimsoll {
+namespace {
+
+std::uint64_t tensors_on_stage(const WeightClass& c, const WeightVariant& v, const Layout& layout, std::uint32_t stage) {
+  const std::uint64_t all = v.layers.empty() ? 1 : v.layers.size();
+  switch (c.stage) {
+  case PLIMSOLL_STAGE_FIRST: return stage == 0 ? all : 0;
+  case PLIMSOLL_STAGE_LAST: return stage + 1 == layout.pp ? all : 0;
+  case PLIMSOLL_STAGE_EVERY: return all;
+  default: return layout.layers_on_stage(v.layers, stage);
+  }
+}
+
+// The shape of one tensor on one rank.
+Result<std::array<std::uint64_t, 4>> local_dims(const WeightClass& c, const Layout& layout, std::uint32_t index, std::uint32_t degree) {
+  std::array<std::uint64_t, 4> dims = c.dims;
+  if (c.parts.empty()) return dims;
+  if (c.placement == PLIMSOLL_PLACE_VOCAB) {
+    const std::uint64_t padded = ceil_div(dims[c.shard_dim], layout.vocab_padding_rows) * layout.vocab_padding_rows;
+    dims[c.shard_dim] = degree == 1 && layout.vocab_padding_rows == 1 ? dims[c.shard_dim] : ceil_div(padded, degree);
+    return dims;
+  }
+  Checked sum = 0;
+  for (const WeightPart& part : c.parts) {
+    PLIMSOLL_ASSIGN(const std::uint64_t rows, local_extent(part, index, degree, c.label));
+    sum += rows;
+  }
+  dims[c.shard_dim] = sum.saturated();
+  return dims;
+}
+
+} // namespace
+
+Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, std::uint32_t degree, std::string_view label) {
+  if (degree == 1) return part.extent;
+  if (part.units == 0) return part.extent / degree + (index < part.extent % degree ? 1 : 0);
+  const std::uint64_t unit = part.extent / part.units;
+  if (part.units % degree == 0) return part.units / degree * unit;
+  if (part.replicate && degree % part.units == 0) return unit;
+  return fail(ErrorCode::kBadRequest,
+              part.replicate ? fmt::format("a tensor-parallel degree of {} neither divides the {} key/value heads of {} nor is a multiple of them", degree,
+                                           part.units, label)
+                             : fmt::format("a tensor-parallel degree of {} does not divide the {} heads of {}", degree, part.units, label),
+              "--tp");
+}
+
+Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, std::span<std::uint64_t> bytes) {
+  if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {}; // a view of the embedding on the same rank
+  const Dtype& base = cast != nullptr && !c.own_dtype ? *cast : c.dtype;
+  const bool experts = c.placement == PLIMSOLL_PLACE_EXPERT;
+  const bool spread = experts && (layout.ep > 1 || layout.experts_split_over_dp); // over the flattened tp x dp group
+  const std::uint32_t group = spread ? layout.tp * layout.dp : layout.tp;
+  const std::uint32_t degree = c.placement == PLIMSOLL_PLACE_REPLICATE ? 1 : group / (experts ? layout.ep : 1);
+  const std::uint64_t copies = c.experts == 0 ? 1 : c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
+
+  for (const WeightVariant& v : c.variants) {
+    // Members of the group that hold the same shape and the same number of experts follow each other.
+    const Dtype& stored = v.storage->is_plain() ? base : c.dtype;
+    std::array<std::uint64_t, 4> last_dims{};
+    Checked last_one = 0;
+    for (std::uint32_t member = 0; member < group; ++member) {
+      const std::uint32_t shard = degree == 1 ? 0 : member % degree;
+      PLIMSOLL_ASSIGN(const auto dims, local_dims(c, layout, shard, degree));
+      if (member == 0 || dims != last_dims) last_one = c.bytes_of_one(*v.storage, dims, stored);
+      last_dims = dims;
+      const std::uint64_t held = !experts ? 1 : layout.ep > 1 ? local_experts(copies, member / (group / layout.ep), layout.ep) : copies;
+      for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
+        const std::uint64_t tensors = tensors_on_stage(c, v, layout, stage);
+        if (tensors == 0) continue;
+        const Checked sum = last_one * held * tensors;
+        const std::uint32_t first_dp = spread ? member / layout.tp : 0, last_dp = spread ? first_dp : layout.dp - 1;
+        for (std::uint32_t dp = first_dp; dp <= last_dp; ++dp) {
+          std::uint64_t& entry = bytes[(static_cast<std::size_t>(dp) * layout.pp + stage) * layout.tp + member % layout.tp];
+          const Checked total = sum + entry;
+          if (total.overflowed()) return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits", c.label));
+          entry = total.value();
+        }
+      }
+    }
+  }
+  return {};
+}
+
+} // namespace plimsoll

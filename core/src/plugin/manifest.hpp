@@ -1,0 +1,39 @@
+// plugin.yaml: what a plugin offers, read without running its code. Called by the registry and by
+// `plugins inspect`. Never opens the library. Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.hpp"
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+struct FamilyManifest {
+  std::string id;
+  std::uint32_t aspects = 0;       // PLIMSOLL_ASPECT_*
+  std::uint32_t signal_policy = 0; // PLIMSOLL_SIGNAL_*
+  bool vision_cache = false;
+  std::map<std::string, std::uint32_t> architectures; // name -> signal policy
+  std::vector<std::string> model_types;
+  std::map<std::string, Json> class_defaults; // model_type -> object
+};
+
+struct Manifest {
+  std::string directory, id, version, vendor, library;
+  std::uint32_t abi_major = 0, abi_minor = 0, min_host_minor = 0;
+  std::vector<FamilyManifest> families;
+};
+
+// Reads and validates <directory>/plugin.yaml; errors are kPluginFailed and name the file and the key.
+Result<Manifest> read_manifest(const std::string& directory);
+
+// "embedding", "attention", "ffn", "state", "vision", "head" for the bits set, in that order.
+std::vector<std::string> aspect_names(std::uint32_t aspects);
+std::string_view signal_policy_name(std::uint32_t policy);
+
+} // namespace plimsoll
