@@ -44,10 +44,25 @@ enum class Verdict { kFits, kTight, kDoesNotFit, kError };
 std::string_view PLIMSOLL_API accounting_name(Accounting accounting) noexcept; // "per_device", "pooled"
 std::string_view PLIMSOLL_API verdict_name(Verdict verdict) noexcept;          // "fits", "tight", "does_not_fit", "error"
 
+class Context;
+struct ModelInfo;
+
+// A loaded model: its configuration, planners and declared classes. Immutable and cheap to copy.
+class PLIMSOLL_API Model {
+public:
+  struct Data;
+  const ModelInfo& info() const;
+
+private:
+  friend class Context;
+  explicit Model(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
+  std::shared_ptr<const Data> data_;
+};
+
 // How the model will be served. An absent value is the engine profile's, the planner's or the model's own.
 struct PlanRequest {
-  std::string devices = "auto"; // as --devices: "8xH200", "80GiB,24GiB", a YAML file, "auto"
-  std::string engine = "max";   // NAME[@VERSION] or a YAML file
+  std::string devices = "auto";                        // as --devices: "8xH200", "80GiB,24GiB", a YAML file, "auto"
+  std::string engine = "max";                          // NAME[@VERSION] or a YAML file
   std::map<std::string, std::string> engine_overrides; // "kv.page_tokens" -> "64"
   std::optional<std::uint32_t> tp, pp, dp, ep;         // default: tp = devices, others 1
   std::vector<std::uint32_t> stage_layers;             // layers of each pipeline stage; empty: balanced
@@ -61,6 +76,7 @@ struct PlanRequest {
   std::optional<std::uint64_t> page_tokens;
   std::optional<std::uint64_t> weights_bytes;  // total of one replica
   std::optional<std::uint64_t> kv_cache_bytes; // per device
+  std::optional<Model> draft;                  // a second model that shares the devices: its weights and its KV
   std::uint32_t num_draft_tokens = 0;          // with no draft model: the checkpoint's own MTP head
   std::string phase = "both";                  // both, prefill, decode
   bool explain = false;                        // fill Item::formula
@@ -220,19 +236,15 @@ struct DeviceCard {
   std::uint64_t total_bytes = 0;
 };
 
-class Context;
-
-// A loaded model: its configuration, planners and declared classes. Immutable and cheap to copy.
-class PLIMSOLL_API Model {
-public:
-  struct Data;
-  const ModelInfo& info() const;
-
-private:
-  friend class Context;
-  explicit Model(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
-  std::shared_ptr<const Data> data_;
-};
+// Lists as documents: `plimsoll.plugins/1`, `plimsoll.models/1`, `plimsoll.devices/1` (`real`: the devices of this
+// machine, or why there are none).
+std::string PLIMSOLL_API plugins_to_json(const std::vector<PluginInfo>& plugins, int indent = 2);
+std::string PLIMSOLL_API models_to_json(const std::vector<CatalogueModel>& models, int indent = 2);
+std::string PLIMSOLL_API devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<DevicePlan>>& real, int indent = 2);
+// A document of another schema that could not be made: {"schema", "error": {"code", "message", "where"}}.
+std::string PLIMSOLL_API failure_to_json(std::string_view schema, const Error& error, int indent = 2);
+// Any JSON document of this library as YAML, in the same order; bad_request where `json` is no JSON.
+Result<std::string> PLIMSOLL_API document_to_yaml(std::string_view json);
 
 class PLIMSOLL_API Context {
 public:

@@ -8,6 +8,8 @@
 #include <tl/expected.hpp>
 #include <utility>
 
+#include "plimsoll/export.hpp"
+
 namespace plimsoll {
 
 enum class ErrorCode {
@@ -24,7 +26,7 @@ enum class ErrorCode {
 };
 
 // The code's name in documents: "bad_config", "no_room_for_kv", ...
-std::string_view error_code_name(ErrorCode code) noexcept;
+std::string_view PLIMSOLL_API error_code_name(ErrorCode code) noexcept;
 
 struct Error {
   ErrorCode code = ErrorCode::kInternal;

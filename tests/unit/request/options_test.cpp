@@ -1,0 +1,177 @@
+#include "plimsoll/options.hpp"
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <string>
+
+namespace plimsoll {
+namespace {
+
+using ::testing::HasSubstr;
+
+Result<void> set(PlanRequest& request, const std::string& name, const std::string& value) {
+  return set_option(request, {name, value, "--" + name});
+}
+
+TEST(Options, EveryOptionRefusesWhatIsNoNumberAndNamesItself) {
+  const std::array numbers{"tp",
+                           "pp",
+                           "dp",
+                           "ep",
+                           "redundant-experts",
+                           "max-length",
+                           "max-batch-size",
+                           "max-batch-input-tokens",
+                           "max-batch-total-tokens",
+                           "device-memory-utilization",
+                           "page-tokens",
+                           "kv-cache-bytes",
+                           "weights-bytes",
+                           "vision-cache-utilization",
+                           "num-draft-tokens",
+                           "ubatch",
+                           "sequences",
+                           "stage-layers"};
+  for (const std::string name : numbers)
+    for (const std::string value : {"-1", "-0", "", " ", "1e400", "nan", "NaN", "inf", "0x10", "18446744073709551615",
+                                    "18446744073709551616", "9223372036854775808", "+4", "4 ", " 4", "4,", "1.5.2", "eight"}) {
+      PlanRequest request;
+      const auto result = set(request, name, value);
+      const bool size_with_blank = (name == "kv-cache-bytes" || name == "weights-bytes") && (value == "4 " || value == " 4");
+      if (size_with_blank) continue;
+      ASSERT_FALSE(result.has_value()) << name << " = '" << value << "'";
+      EXPECT_EQ(result.error().code, ErrorCode::kBadRequest);
+      EXPECT_EQ(result.error().where, "--" + name);
+    }
+}
+
+TEST(Options, ZeroIsRefusedWhereItMeansNothing) {
+  for (const std::string name : {"tp", "pp", "dp", "ep", "max-length", "max-batch-size", "max-batch-input-tokens",
+                                 "device-memory-utilization", "page-tokens", "kv-cache-bytes", "weights-bytes"}) {
+    PlanRequest request;
+    EXPECT_FALSE(set(request, name, "0").has_value()) << name;
+  }
+  PlanRequest request;
+  EXPECT_TRUE(set(request, "num-draft-tokens", "0").has_value());
+  EXPECT_TRUE(set(request, "vision-cache-utilization", "0").has_value());
+}
+
+TEST(Options, DashesAndUnderscoresAreTheSame) {
+  PlanRequest request;
+  ASSERT_TRUE(set(request, "max_batch-size", "16").has_value());
+  EXPECT_EQ(request.max_batch_size, 16U);
+  ASSERT_TRUE(set(request, "sequences", "8").has_value());
+  EXPECT_EQ(request.max_batch_size, 8U);
+  ASSERT_TRUE(set(request, "ubatch", "512").has_value());
+  EXPECT_EQ(request.max_batch_input_tokens, 512U);
+}
+
+TEST(Options, LengthIsANumberOrAutomaticWithACap) {
+  PlanRequest request;
+  ASSERT_TRUE(set(request, "max-length", "auto:65536").has_value());
+  EXPECT_TRUE(request.max_length_auto);
+  EXPECT_EQ(request.max_length, 65536U);
+  ASSERT_TRUE(set(request, "max-length", "auto").has_value());
+  EXPECT_TRUE(request.max_length_auto);
+  EXPECT_FALSE(request.max_length.has_value());
+  ASSERT_TRUE(set(request, "max-length", "4096").has_value());
+  EXPECT_FALSE(request.max_length_auto);
+  for (const std::string value : {"auto:", "auto:0", "auto:-1", "automatic", "1099511627777"})
+    EXPECT_FALSE(set(request, "max-length", value).has_value()) << value;
+  EXPECT_EQ(request.max_length, 4096U); // unchanged by what was refused
+}
+
+TEST(Options, FractionsSizesWordsAndOverrides) {
+  PlanRequest request;
+  ASSERT_TRUE(set(request, "device-memory-utilization", "0.92").has_value());
+  EXPECT_EQ(request.device_memory_utilization, 0.92);
+  EXPECT_FALSE(set(request, "device-memory-utilization", "1.01").has_value());
+  ASSERT_TRUE(set(request, "kv-cache-bytes", "4.5GiB").has_value());
+  EXPECT_EQ(request.kv_cache_bytes, 4831838208U);
+  ASSERT_TRUE(set(request, "accounting", "per-device").has_value());
+  ASSERT_TRUE(set(request, "accounting", "pooled").has_value());
+  EXPECT_EQ(request.accounting, Accounting::kPooled);
+  EXPECT_FALSE(set(request, "accounting", "both").has_value());
+  ASSERT_TRUE(set(request, "set", "engine.kv.page_tokens=64").has_value());
+  EXPECT_EQ(request.engine_overrides.at("kv.page_tokens"), "64");
+  for (const std::string value : {"engine.=1", "engine.x=", "x=1", "engine.x", ""})
+    EXPECT_FALSE(set(request, "set", value).has_value()) << value;
+  ASSERT_TRUE(set(request, "stage-layers", "31,30").has_value());
+  EXPECT_THAT(request.stage_layers, ::testing::ElementsAre(31U, 30U));
+  EXPECT_FALSE(set(request, "phase", "training").has_value());
+  EXPECT_FALSE(set(request, "kv-dtype", std::string("fp8\n")).has_value());
+}
+
+TEST(Options, AMisspeltNameGetsASuggestion) {
+  PlanRequest request;
+  const auto result = set(request, "max-lenght", "1");
+  ASSERT_FALSE(result.has_value());
+  EXPECT_THAT(result.error().message, HasSubstr("did you mean max_length?"));
+}
+
+class Pipeline : public ::testing::Test {
+protected:
+  Result<std::vector<OptionValue>> read(const std::string& text) {
+    path_ = ::testing::TempDir() + "plimsoll_pipeline.yaml";
+    std::ofstream(path_) << text;
+    constexpr std::array<std::string_view, 2> kAlso{"model", "plugin_path"};
+    return read_pipeline_file(path_, kAlso);
+  }
+  void TearDown() override { std::remove(path_.c_str()); }
+  std::string path_;
+};
+
+TEST_F(Pipeline, KeepsFileOrderAndKnowsLists) {
+  const auto options =
+      read("model: org/name\ntp: 8\nmax-length: auto:4096\nset:\n  engine.a: 1\nplugin_path: [x, y]\ndevices: [80GiB, 24GiB]\n");
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  ASSERT_EQ(options->size(), 7U);
+  EXPECT_EQ((*options)[0].value, "org/name");
+  EXPECT_EQ((*options)[1].name, "tp");
+  EXPECT_EQ((*options)[1].where, path_ + ":2, tp");
+  EXPECT_EQ((*options)[2].name, "max_length");
+  EXPECT_EQ((*options)[3].value, "engine.a=1");
+  EXPECT_EQ((*options)[5].value, "y");
+  EXPECT_EQ((*options)[6].value, "80GiB,24GiB");
+}
+
+TEST_F(Pipeline, EveryMistakeNamesFileAndLine) {
+  const std::array<std::pair<const char*, const char*>, 6> cases{
+      {{"tp: 8\nfoo: 1\n", ":2"}, {"tp: 8\n\ntp: 4\n", ":3"}, {"tp:\n", ":1"}, {"- tp\n", ":1"}, {"tp: {a: 1}\n", ":1"}, {"tp: [1\n", ""}}};
+  for (const auto& [text, where] : cases) {
+    const auto options = read(text);
+    ASSERT_FALSE(options.has_value()) << text;
+    EXPECT_EQ(options.error().code, ErrorCode::kBadRequest);
+    EXPECT_THAT(options.error().where, HasSubstr(path_ + where)) << text;
+  }
+  EXPECT_TRUE(read("").has_value());
+  EXPECT_FALSE(read(std::string(200'000, '[')).has_value());
+  EXPECT_FALSE(read(std::string((1U << 20) + 2, ' ')).has_value());
+  EXPECT_FALSE(read_pipeline_file("/nonexistent/pipeline.yaml", {}).has_value());
+  EXPECT_FALSE(read_pipeline_file("/", {}).has_value());
+}
+
+TEST(OptionsJson, ReadsTheSameNames) {
+  constexpr std::array<std::string_view, 2> kAlso{"model", "config"};
+  const auto options = read_options_json(
+      R"({"model": "m", "config": {"a": [1]}, "tp": 8, "device_memory_utilization": 0.9, "set": {"engine.x": true}, "max_length": null})",
+      kAlso);
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  ASSERT_EQ(options->size(), 5U);
+  EXPECT_EQ((*options)[1].value, R"({"a":[1]})");
+  EXPECT_EQ((*options)[2].value, "8");
+  EXPECT_EQ((*options)[2].where, "/tp");
+  EXPECT_EQ((*options)[3].value, "0.9");
+  EXPECT_EQ((*options)[4].value, "engine.x=true");
+}
+
+TEST(OptionsJson, RefusesWhatItCannotRead) {
+  for (const std::string text : {"", "[]", "{", "{\"tp\": {}}", "{\"foo\": 1}", "{\"tp\": [[1]]}", "1", "{\"set\": {\"engine.x\": null}}"})
+    EXPECT_FALSE(read_options_json(text, {}).has_value()) << text;
+  EXPECT_FALSE(read_options_json(std::string(1'000'000, '['), {}).has_value());
+}
+
+} // namespace
+} // namespace plimsoll
