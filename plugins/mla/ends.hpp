@@ -1,0 +1,11 @@
+// Embedding, final norm and head of a latent-attention model, and the copies that its draft layers keep. Called by
+// the planner. Declares only. Pure function, any thread.
+#pragma once
+
+#include "shape.hpp"
+
+namespace mla {
+
+void declare_ends(const Shape& shape, const plimsoll::Sink& out);
+
+} // namespace mla

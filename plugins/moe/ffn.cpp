@@ -1,0 +1,138 @@
+// Weight classes of an expert model's FFN, one per kind of tensor. Called through ffn.hpp. Routers and their biases are
+// copied to every rank and never quantised (gates stay as they are in every published format); experts go whole to
+// expert-parallel ranks and split along their width over what is left. Pure functions, any thread.
+//
+// Worked example, DeepSeek-V3: 58 layers x 256 experts x 3 x 7168 x 2048 = 653,908,770,816 parameters in routed experts;
+// with its draft layer 59 layers. Mixtral-8x7B: 32 x 8 x 3 x 4096 x 14336 = 45,097,156,608.
+#include "ffn.hpp"
+
+namespace moe {
+namespace {
+
+using plimsoll::Bytes;
+using plimsoll::Part;
+using plimsoll::Sink;
+using plimsoll::Weight;
+
+std::string join(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {
+  std::string out;
+  out.reserve(a.size() + b.size() + c.size() + d.size());
+  out.append(a).append(b).append(c).append(d);
+  return out;
+}
+
+// A set of layers that share names and fate.
+struct Site {
+  std::string_view layer; // beginning of every name
+  const char* label;      // "" or "draft."
+  const std::vector<std::uint32_t>* layers;
+  bool draft = false;
+
+  Weight place(Weight w) const {
+    w.layers(*layers);
+    if (draft) w.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
+    return w;
+  }
+  Weight weight(std::string_view name, std::string_view pattern, std::initializer_list<Bytes> dims) const {
+    return place(Weight(PLIMSOLL_ASPECT_FFN, join(label, name, "", ""), join(layer, pattern, "", ""), dims));
+  }
+};
+
+// One gated FFN, whole or of one expert. `experts` 0: no experts. [out, in] unless the flags say otherwise.
+struct Gated {
+  const Projections& names;
+  const char* label;
+  std::uint64_t hidden;
+  std::uint64_t width;
+  std::uint64_t experts = 0;
+  std::uint32_t storage = PLIMSOLL_EXPERTS_SEPARATE;
+  bool in_out = false;
+  bool down_in_out = false;
+  std::string_view bias = {};
+
+  void declare(const Site& at, const Sink& out) const {
+    if (names.up.empty()) {
+      fused(at, out);
+    } else {
+      into(at, names.gate, ".gate_proj", out);
+      into(at, names.up, ".up_proj", out);
+    }
+    const std::uint32_t in = down_in_out ? 0 : 1;
+    emit(down_in_out ? make(at, names.down, ".down_proj", width, hidden) : make(at, names.down, ".down_proj", hidden, width), in, in, out);
+  }
+
+private:
+  Weight make(const Site& at, std::string_view tensor, const char* part, Bytes rows, Bytes columns) const {
+    return at.weight(join(label, part, "", ""), join(names.prefix, tensor, names.suffix, ""), {rows, columns});
+  }
+  void into(const Site& at, std::string_view tensor, const char* part, const Sink& out) const {
+    const std::uint32_t in = in_out ? 0 : 1;
+    emit(in_out ? make(at, tensor, part, hidden, width) : make(at, tensor, part, width, hidden), in, 1 - in, out);
+  }
+  void fused(const Site& at, const Sink& out) const {
+    const Bytes both = Bytes(2) * Bytes(width);
+    const std::uint32_t in = in_out ? 0 : 1;
+    Weight w = in_out ? make(at, names.gate, ".gate_up_proj", hidden, both) : make(at, names.gate, ".gate_up_proj", both, hidden);
+    w.parts(1 - in, {Part{width, 0}, Part{width, 0}});
+    emit(std::move(w), in, 1 - in, out);
+  }
+  void emit(Weight w, std::uint32_t in_dim, std::uint32_t shard_dim, const Sink& out) const {
+    w.linear(in_dim);
+    if (experts > 0) w.experts(experts, shard_dim, storage);
+    else if (shard_dim == in_dim || !names.up.empty()) w.split(shard_dim);
+    out.weight(w);
+    if (!bias.empty()) out.weight(w.bias(bias));
+  }
+};
+
+void declare_router(const Shape& s, const Site& at, const Sink& out) {
+  const Bytes rows = Bytes(s.experts) + Bytes(s.zero_experts);
+  Weight router = at.weight("router", s.names->router, {rows, s.hidden});
+  router.dtype(s.router_dtype);
+  out.weight(router);
+  if (!s.names->router_bias.empty()) out.weight(router.bias(s.names->router_bias));
+  if (s.correction && !s.names->correction.empty())
+    out.weight(at.weight("router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
+}
+
+void declare_experts(const Shape& s, const Site& at, const Sink& out) {
+  const Names& n = *s.names;
+  declare_router(s, at, out);
+  Gated{n.experts, "experts", s.hidden, s.expert_width, s.experts, n.expert_storage, n.experts_in_out, n.down_in_out, n.expert_bias}
+      .declare(at, out);
+  if (s.shared_width == 0) return;
+  Gated{n.shared, "shared_experts", s.hidden, s.shared_width}.declare(at, out);
+  if (!n.shared_gate.empty()) out.weight(at.weight("shared_experts.gate", n.shared_gate, {1, s.hidden}));
+}
+
+// LongCat-Flash has two per layer, numbered in the name; elsewhere one per layer without experts.
+void declare_dense(const Shape& s, const Site& at, const Sink& out) {
+  constexpr std::string_view kNumber = "{dense}";
+  const std::size_t hole = s.names->dense.prefix.find(kNumber);
+  if (hole == std::string_view::npos) {
+    Gated{s.names->dense, "mlp", s.hidden, s.dense_width}.declare(at, out);
+    return;
+  }
+  for (std::uint32_t i = 0; i < s.names->dense_per_layer; ++i) {
+    const std::string number = std::to_string(i);
+    const std::string prefix = join(s.names->dense.prefix.substr(0, hole), number, s.names->dense.prefix.substr(hole + kNumber.size()), "");
+    const std::string label = "mlp." + number;
+    Projections names = s.names->dense;
+    names.prefix = prefix;
+    Gated{names, label.c_str(), s.hidden, s.dense_width}.declare(at, out);
+  }
+}
+
+} // namespace
+
+void declare_ffn(const Shape& s, const Sink& out) {
+  if (!out.asks(PLIMSOLL_ASPECT_FFN)) return;
+  const std::string_view layer = s.names->layer;
+  declare_experts(s, Site{layer, "", &s.sparse_layers}, out);
+  if (!s.dense_layers.empty()) declare_dense(s, Site{layer, "", &s.dense_layers}, out);
+  if (!s.draft_layers.empty()) declare_experts(s, Site{layer, "draft.", &s.draft_layers, true}, out);
+  if (!s.draft_modules.empty() && !s.names->draft_dense.prefix.empty())
+    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(Site{"", "draft.", &s.draft_modules, true}, out);
+}
+
+} // namespace moe

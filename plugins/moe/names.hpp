@@ -1,0 +1,42 @@
+// How a family of checkpoints names and lays out its FFN tensors. Read by the declaring files; chosen by the
+// `ffn_layout` class default of the manifest, never by an architecture's name. Constant data, any thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace moe {
+
+// Three projections of one gated FFN below a prefix. `up` empty: gate and up are one fused tensor named `gate`.
+struct Projections {
+  std::string_view prefix; // after the layer's, "mlp.experts.{expert}."
+  std::string_view gate;
+  std::string_view up;
+  std::string_view down;
+  std::string_view suffix = ".weight";
+};
+
+struct Names {
+  std::string_view layout; // "mlp"
+  std::string_view layer;  // "model.layers.{layer}."
+  std::string_view router;
+  std::string_view router_bias; // empty: the router has none
+  std::string_view correction;  // per-expert selection bias; empty: such checkpoints have none
+  Projections experts;
+  std::uint32_t expert_storage;  // PLIMSOLL_EXPERTS_*
+  bool experts_in_out;           // stored [in, out] instead of [out, in]
+  bool down_in_out;              // the same for the down projection alone
+  std::string_view expert_bias;  // suffix of per-expert biases; empty: none
+  Projections shared;            // shared experts as one FFN
+  std::string_view shared_gate;  // a router of one output for them; empty: none
+  Projections dense;             // layers without experts
+  std::uint32_t dense_per_layer; // 0: only layers without experts have one; else every layer has so many
+  Projections draft_dense;       // FFN of a draft module; prefix holds the whole beginning
+};
+
+// The table's row; null for an unknown name.
+const Names* find_names(std::string_view layout);
+// "mlp, mlp_one_shared, ..." for messages.
+const char* all_layouts();
+
+} // namespace moe

@@ -1,0 +1,95 @@
+// Reads the sizes of an expert model's FFN. Called once per loaded model by the planner's constructor. Refuses what
+// cannot be sized with the JSON pointer at fault; never guesses a width. Any thread.
+//
+// Traps that this file exists for: the expert width is `moe_intermediate_size` or, without that key, plain
+// `intermediate_size` (Mixtral, OLMoE, gpt-oss, Llama-4, whose dense layers have `intermediate_size_mlp`). Shared
+// experts come as a count (DeepSeek: n x expert width), as a width (Qwen2-MoE: 20480), or as a fixed one (Llama-4).
+#include "shape.hpp"
+
+#include "layer_rule.hpp"
+
+namespace moe {
+namespace {
+
+using plimsoll::Bytes;
+using plimsoll::Config;
+using plimsoll::Error;
+
+constexpr std::uint64_t kMaxLayers = 4096;
+constexpr std::uint64_t kMaxExperts = 65536;
+
+std::uint64_t bounded(std::uint64_t value, std::uint64_t limit, const char* pointer) {
+  if (value <= limit) return value;
+  throw Error(PLIMSOLL_E_CONFIG, pointer,
+              "is " + std::to_string(value) + "; at most " + std::to_string(limit) + " was expected, check the configuration");
+}
+
+const Names* read_names(const Config& config) {
+  const std::string_view layout = config.str("/ffn_layout", "mlp");
+  if (const Names* names = find_names(layout)) return names;
+  throw Error(PLIMSOLL_E_CONFIG, "/ffn_layout", "is \"" + std::string(layout) + "\"; expected " + all_layouts());
+}
+
+void read_widths(const Config& config, Shape& s) {
+  s.expert_width =
+      config.positive_of({"/moe_intermediate_size", "/expert_ffn_hidden_size", "/ffn_config/ffn_hidden_size", "/intermediate_size"});
+  const auto width =
+      config.find_u64_of({"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size"});
+  const auto count = config.find_u64_of({"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts"});
+  if (width) {
+    s.shared_width = *width;
+    s.shared_experts = *width == 0 ? 0 : count.value_or(1);
+  } else {
+    s.shared_experts = bounded(count.value_or(0), kMaxExperts, "/n_shared_experts");
+    s.shared_width = (Bytes(s.shared_experts) * Bytes(s.expert_width)).value();
+  }
+  if (s.names->shared.prefix.empty() && s.shared_width > 0)
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
+                "layout \"" + std::string(s.names->layout) + "\" has no shared experts, but the configuration sizes some");
+}
+
+void read_layers(const Config& config, Shape& s) {
+  const std::uint64_t n = bounded(config.positive_of({"/num_hidden_layers", "/num_layers", "/n_layers"}), kMaxLayers, "/num_hidden_layers");
+  const std::vector<bool> sparse = expert_layers(config, n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    if (sparse[i]) s.sparse_layers.push_back(i);
+    if (s.names->dense_per_layer > 0 || !sparse[i]) s.dense_layers.push_back(i);
+  }
+  if (!s.dense_layers.empty()) s.dense_width = config.positive_of({"/intermediate_size_mlp", "/ffn_hidden_size", "/intermediate_size"});
+  if (!s.dense_layers.empty() && s.names->dense.prefix.empty())
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
+                "layout \"" + std::string(s.names->layout) + "\" has no dense layers, but the configuration has some");
+  const std::string_view layout = config.str("/mtp_layout", "layers");
+  if (layout == "none") return;
+  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), 64, "/num_nextn_predict_layers");
+  for (std::uint32_t i = 0; i < drafts; ++i) {
+    if (layout == "module") s.draft_modules.push_back(i);
+    else s.draft_layers.push_back(static_cast<std::uint32_t>(n) + i);
+  }
+}
+
+} // namespace
+
+Shape read_shape(const Config& config) {
+  Shape s;
+  s.names = read_names(config);
+  s.hidden = config.positive_of({"/hidden_size", "/d_model"});
+  s.experts = bounded(
+      config.positive_of({"/n_routed_experts", "/num_experts", "/num_local_experts", "/moe_num_experts", "/ffn_config/moe_num_experts"}),
+      kMaxExperts, "/n_routed_experts");
+  s.zero_experts = bounded(config.u64("/zero_expert_num", 0), kMaxExperts, "/zero_expert_num");
+  s.experts_per_token = config.positive_of(
+      {"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k", "/ffn_config/moe_top_k"});
+  if (s.experts_per_token > s.experts + s.zero_experts)
+    throw Error(PLIMSOLL_E_CONFIG, "/num_experts_per_tok",
+                "is " + std::to_string(s.experts_per_token) + "; at most the number of experts (" +
+                    std::to_string(s.experts + s.zero_experts) + ") was expected");
+  read_widths(config, s);
+  read_layers(config, s);
+  s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false);
+  s.router_dtype = config.str("/router_stored_dtype", "");
+  s.correction_dtype = config.str("/correction_stored_dtype", "float32");
+  return s;
+}
+
+} // namespace moe

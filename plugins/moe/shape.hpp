@@ -1,0 +1,37 @@
+// The sizes of an expert model's FFN, read once from its configuration. Used by every file of this plugin. A plain
+// value without pointers into the configuration; any thread may read it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "names.hpp"
+
+#include <plimsoll/plugin.hpp>
+
+namespace moe {
+
+struct Shape {
+  const Names* names = nullptr;
+  std::uint64_t hidden = 0;
+  std::uint64_t experts = 0;      // routed, with weights
+  std::uint64_t zero_experts = 0; // routed to, without weights
+  std::uint64_t experts_per_token = 0;
+  std::uint64_t expert_width = 0;
+  std::uint64_t shared_experts = 0; // a count where the configuration gives one, else 1 or 0
+  std::uint64_t shared_width = 0;   // of all shared experts together; 0: none
+  std::uint64_t dense_width = 0;    // 0: no dense FFN anywhere
+  bool correction = false;
+  std::string router_dtype;     // empty: the checkpoint's
+  std::string correction_dtype; // "float32" as a rule
+  std::vector<std::uint32_t> sparse_layers;
+  std::vector<std::uint32_t> dense_layers;
+  std::vector<std::uint32_t> draft_layers;  // with experts, numbered after the last decoder layer
+  std::vector<std::uint32_t> draft_modules; // with a dense FFN, numbered from 0
+};
+
+// Throws plimsoll::Error with the JSON pointer at fault.
+Shape read_shape(const plimsoll::Config& config);
+
+} // namespace moe
