@@ -59,7 +59,8 @@ int main(int argc, char** argv) {
     std::cerr << broken << " lines of the lock no longer hold: plugins built with the header as it was would misread memory.\n";
   if (added > 0)
     std::cerr << added
-              << " lines are new. Appended on purpose? Raise PLIMSOLL_ABI_MINOR, note it in core/abi/CHANGELOG.md, run `cmake --build build --target abi_lock`.\n";
+              << " lines are new. Appended on purpose? Raise PLIMSOLL_ABI_MINOR, note it in core/abi/CHANGELOG.md, run `cmake --build "
+                 "build --target abi_lock`.\n";
   if (broken + added == 0) std::cout << now.size() << " lines as locked\n";
   return broken + added == 0 ? 0 : 1;
 }
