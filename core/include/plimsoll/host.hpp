@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "plimsoll/accounting.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/result.hpp"
 
@@ -39,10 +40,8 @@ struct ContextOptions {
   LogCallback log; // may be empty; called on the thread that loads or plans
 };
 
-enum class Accounting { kPerDevice, kPooled };
 enum class Verdict { kFits, kTight, kDoesNotFit, kError };
-std::string_view PLIMSOLL_API accounting_name(Accounting accounting) noexcept; // "per_device", "pooled"
-std::string_view PLIMSOLL_API verdict_name(Verdict verdict) noexcept;          // "fits", "tight", "does_not_fit", "error"
+std::string_view PLIMSOLL_API verdict_name(Verdict verdict) noexcept; // "fits", "tight", "does_not_fit", "error"
 
 class Context;
 struct ModelInfo;
