@@ -159,8 +159,7 @@ public:
   Result<void> modelopt(const Node& q);
 
 private:
-  // The index of an equal format, else a new one. Formats are few: their count is bounded by distinct parameters, and
-  // never reaches the limit with less than 65,535 of these.
+  // The index of an equal format, else a new one; a format's name carries all its parameters.
   Result<std::uint16_t> intern(Storage storage, const Node& node) {
     for (std::size_t i = 0; i < out_.storages_.size(); ++i)
       if (out_.storages_[i].name() == storage.name()) return static_cast<std::uint16_t>(i);
@@ -645,7 +644,12 @@ const Storage& Quantization::storage_for(std::string_view module_name) const {
   return storages_[hit ? hit->value : default_];
 }
 
-const Storage& Quantization::main_storage() const { return storages_[default_ != 0 || !quantized() ? default_ : 1]; }
+const Storage& Quantization::main_storage() const {
+  const Storage* main = &storages_.front();
+  for (const Storage& storage : storages_)
+    if (!storage.is_plain() && (main->is_plain() || storage.weight_bits() < main->weight_bits())) main = &storage;
+  return *main;
+}
 
 bool Quantization::is_fp4() const {
   return std::any_of(storages_.begin(), storages_.end(), [](const Storage& storage) { return storage.is_fp4(); });

@@ -37,7 +37,7 @@ public:
   bool quantized() const { return storages_.size() > 1; }
   // "fp8", "compressed-tensors", "modelopt"; empty when nothing is quantised.
   const std::string& method() const { return method_; }
-  // The format that most linear layers have: the default one, else the first that a layer list names, else plain.
+  // The format that holds the bulk of the weights: the one with the fewest bits (what mixed precision is for), or plain.
   const Storage& main_storage() const;
   // Bytes of one element of the main weights as stored: 1 for fp8 and packed bytes, 4 for packed int32, or base's.
   std::uint32_t weight_type_bytes(const Dtype& base) const { return main_storage().element_bytes(base); }

@@ -1,6 +1,7 @@
 // The table of suffixes that quantisation formats append, and its lookup. Threads: pure functions.
 #include "model/stored_name.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace plimsoll {
@@ -13,7 +14,7 @@ struct Suffix {
 };
 
 // Last segments after a dot, "x.qweight".
-constexpr std::array kSegments{
+constexpr std::array kSegmentTable{
     Suffix{"weight_scale_inv", true, StoredRole::kScale},
     Suffix{"weight_scale", true, StoredRole::kScale},
     Suffix{"weight_scale_2", true, StoredRole::kScale},
@@ -45,6 +46,22 @@ constexpr std::array kSegments{
     Suffix{"weight_format", true, StoredRole::kState},
 };
 
+// The same by length, and where each length starts: a look-up compares a handful.
+constexpr std::size_t kMaxSegmentBytes = 24;
+constexpr auto kSegments = [] {
+  auto sorted = kSegmentTable;
+  std::sort(sorted.begin(), sorted.end(), [](const Suffix& a, const Suffix& b) { return a.text.size() < b.text.size(); });
+  return sorted;
+}();
+constexpr auto kLengthStart = [] {
+  std::array<std::uint8_t, kMaxSegmentBytes + 2> starts{};
+  for (std::size_t length = 0; length < starts.size(); ++length)
+    for (const Suffix& suffix : kSegments)
+      if (suffix.text.size() < length) ++starts[length];
+  return starts;
+}();
+static_assert(kSegments.back().text.size() <= kMaxSegmentBytes);
+
 // Ends of a packed class's last segment, "experts.up_proj_blocks". Longer ones first.
 constexpr std::array kEnds{
     Suffix{"_weight_zero_point", false, StoredRole::kZeroPoint},
@@ -68,10 +85,18 @@ constexpr std::array kEnds{
     Suffix{"_shape", false, StoredRole::kShape},
 };
 
-// What may follow "x.weight." in bitsandbytes' files.
-constexpr std::array<std::string_view, 7> kStates{
-    "absmax",     "quant_map", "nested_absmax", "nested_quant_map", "quant_state.bitsandbytes__nf4", "quant_state.bitsandbytes__fp4",
-    "quant_state"};
+// The last words of kEnds, after the last underscore.
+constexpr std::array<std::string_view, 12> kLastWords{"scale", "scales", "blocks", "packed", "inv",    "2",
+                                                      "ub",    "idx",    "shape",  "point",  "qzeros", "qweight"};
+
+// What may follow "x.weight." in bitsandbytes' files, by its last segment.
+constexpr std::array<std::string_view, 7> kStates{".weight.absmax",
+                                                  ".weight.quant_map",
+                                                  ".weight.nested_absmax",
+                                                  ".weight.nested_quant_map",
+                                                  ".weight.quant_state",
+                                                  ".weight.quant_state.bitsandbytes__nf4",
+                                                  ".weight.quant_state.bitsandbytes__fp4"};
 
 } // namespace
 
@@ -79,20 +104,22 @@ std::optional<StoredName> parse_stored_name(std::string_view name) {
   const std::size_t dot = name.rfind('.');
   const std::string_view last = dot == std::string_view::npos ? name : name.substr(dot + 1);
   if (last == "weight" || last == "bias" || last.size() < 3) return std::nullopt;
-  if (dot != std::string_view::npos && dot > 0)
-    for (const Suffix& suffix : kSegments)
-      if (suffix.text.size() == last.size() && suffix.text == last) return StoredName{name.substr(0, dot), true, suffix.role};
-
-  // bitsandbytes: ".weight." and a known rest.
-  if (const std::size_t at = name.rfind(".weight."); at != std::string_view::npos && at > 0) {
-    const std::string_view rest = name.substr(at + 8);
-    for (const std::string_view state : kStates)
-      if (rest == state) return StoredName{name.substr(0, at), true, StoredRole::kState};
+  if (dot != std::string_view::npos && dot > 0 && last.size() <= kMaxSegmentBytes) {
+    for (std::size_t i = kLengthStart[last.size()]; i < kLengthStart[last.size() + 1]; ++i)
+      if (kSegments[i].text == last) return StoredName{name.substr(0, dot), true, kSegments[i].role};
   }
-
-  for (const Suffix& suffix : kEnds)
-    if (last.size() > suffix.text.size() && last.ends_with(suffix.text))
-      return StoredName{name.substr(0, name.size() - suffix.text.size()), false, suffix.role};
+  // A word that no suffix ends in is the usual case; "m.e_score_correction_bias".
+  const std::string_view word = last.substr(last.rfind('_') + 1);
+  if (std::find(kLastWords.begin(), kLastWords.end(), word) != kLastWords.end()) {
+    for (const Suffix& suffix : kEnds)
+      if (last.size() > suffix.text.size() && last.ends_with(suffix.text))
+        return StoredName{name.substr(0, name.size() - suffix.text.size()), false, suffix.role};
+  }
+  if (word == "absmax" || word == "map" || word == "state" || word == "nf4" || word == "fp4") {
+    for (const std::string_view state : kStates)
+      if (name.size() > state.size() && name.ends_with(state))
+        return StoredName{name.substr(0, name.size() - state.size()), true, StoredRole::kState};
+  }
   return std::nullopt;
 }
 

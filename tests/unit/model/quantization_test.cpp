@@ -228,6 +228,26 @@ std::uint64_t deepseek_v3_bytes(const Quantization& q) {
 
 TEST(Quantization, TotalOfDeepSeekV3) { EXPECT_EQ(deepseek_v3_bytes(parse({{"quantization_config", fp8_block()}})), 688574839360U); }
 
+// V3.2 is V3 and an indexer in each layer, whose weights_proj has no scales: 689,468,986,496 bytes in all.
+TEST(Quantization, TotalOfDeepSeekV32) {
+  const Quantization q = parse({{"quantization_config", fp8_block()}});
+  Total t(q);
+  for (int i = 0; i <= 61; ++i) {
+    const std::string indexer = fmt::format("model.layers.{}.self_attn.indexer.", i);
+    t.linear(indexer + "wq_b", 8192, 1536);
+    t.linear(indexer + "wk", 128, 7168);
+    t.linear(indexer + "weights_proj", 64, 7168);
+    t.plain(2 * 128);
+  }
+  EXPECT_EQ(deepseek_v3_bytes(q) + t.bytes(), 689468986496U);
+}
+
+TEST(Quantization, MainStorageHoldsTheBulk) {
+  const Quantization q = parse(Json::parse(R"({"quantization_config": {"quant_algo": "MIXED_PRECISION", "quantized_layers": {
+    "model.layers.0.self_attn.q_proj": {"quant_algo": "FP8"}, "model.layers.0.mlp.experts": {"quant_algo": "W4A16_NVFP4", "group_size": 16}}}})"));
+  EXPECT_EQ(q.main_storage().name(), "nvfp4_w4a16");
+}
+
 TEST(Quantization, TotalOfDeepSeekV31Nvfp4) {
   Json exclude = {"lm_head"};
   for (int i = 0; i < 61; ++i)
