@@ -31,7 +31,7 @@ void declare_draft_ends(const Shape& s, const Sink& out) {
   out.weight(draft(PLIMSOLL_ASPECT_HEAD, "draft.final_norm", "shared_head.norm.weight", {s.hidden}));
   if (!s.draft_stores_embedding) return;
   out.weight(draft(PLIMSOLL_ASPECT_EMBED, "draft.embedding", "embed_tokens.weight", {s.vocab, s.hidden}).vocab());
-  out.weight(draft(PLIMSOLL_ASPECT_HEAD, "draft.head", "shared_head.head.weight", {s.vocab, s.hidden}).vocab());
+  out.weight(draft(PLIMSOLL_ASPECT_HEAD, "draft.head", "shared_head.head.weight", {s.vocab, s.hidden}).linear().vocab());
 }
 
 } // namespace
@@ -40,6 +40,7 @@ void declare_ends(const Shape& s, const Sink& out) {
   out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "embedding", "model.embed_tokens.weight", {s.vocab, s.hidden}).vocab());
   out.weight(Weight(PLIMSOLL_ASPECT_HEAD, "final_norm", "model.norm.weight", {s.hidden}).stage(PLIMSOLL_STAGE_LAST));
   out.weight(Weight(PLIMSOLL_ASPECT_HEAD, "head", "lm_head.weight", {s.vocab, s.hidden})
+                 .linear()
                  .vocab()
                  .stage(PLIMSOLL_STAGE_LAST)
                  .role(s.tied ? PLIMSOLL_ROLE_TIED : PLIMSOLL_ROLE_MODEL));
