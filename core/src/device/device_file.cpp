@@ -97,8 +97,11 @@ Result<void> append_mapping(const YAML::Node& node, const std::string& where, co
 } // namespace
 
 Result<std::vector<Device>> read_device_file(const std::filesystem::path& file, const DeviceCatalogue& catalogue) {
-  const std::string origin = file.string();
   PLIMSOLL_ASSIGN(const std::string text, read_text(file));
+  return read_device_text(text, file.string(), catalogue);
+}
+
+Result<std::vector<Device>> read_device_text(const std::string& text, const std::string& origin, const DeviceCatalogue& catalogue) {
   PLIMSOLL_ASSIGN(YAML::Node root, parse_yaml(text, origin, kMaxFileBytes));
   std::string where = origin + "#";
   if (root.IsMap()) {

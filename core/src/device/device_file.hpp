@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "device/catalogue.hpp"
@@ -14,5 +15,7 @@
 namespace plimsoll {
 
 Result<std::vector<Device>> read_device_file(const std::filesystem::path& file, const DeviceCatalogue& catalogue);
+// The same for text that was read already; `origin` stands for the file in messages.
+Result<std::vector<Device>> read_device_text(const std::string& text, const std::string& origin, const DeviceCatalogue& catalogue);
 
 } // namespace plimsoll
