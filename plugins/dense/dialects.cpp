@@ -1,0 +1,150 @@
+// The table of dialects: one row for each model_type whose attention, embedding, head or dense FFN this plugin plans.
+// To add a model, add a row; architectures and class defaults go to plugin.yaml. Facts come from published tensor
+// names and shapes (README.md lists the models that were checked). Threads: constant data.
+#include "dialect.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "names.hpp"
+#include "quirks.hpp"
+
+namespace dense {
+namespace {
+
+constexpr Norms kNoNorms{};
+constexpr Norms kOneNorm{"input_layernorm"};
+constexpr Norms kSandwich{"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"};
+constexpr Norms kAfterBlocks{"post_attention_layernorm", "post_feedforward_layernorm"};
+constexpr Norms kGlm4Norms{"input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"};
+constexpr Norms kLn12{"ln_1", "ln_2"};
+
+constexpr std::array<std::string_view, 2> kLongQk{"query_layernorm", "key_layernorm"};
+
+constexpr Draft kGlmDraft{.layer = "model.layers.{layer}.",
+                          .norms = {"enorm", "hnorm", "shared_head.norm"},
+                          .projection = "eh_proj",
+                          .embedding = "embed_tokens",
+                          .head = "shared_head.head"};
+constexpr Draft kMimoDraft{.layer = "model.mtp_layers.{layer}.",
+                           .norms = {"token_layernorm", "hidden_layernorm", "final_layernorm"},
+                           .projection = "input_proj",
+                           .after_model = false};
+
+// clang-format off
+constexpr Dialect kDialects[] = {
+  // Llama and what shares its shapes
+  {.model_type = "llama", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "nemotron-nas", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .quirk = nemotron_nas},
+  {.model_type = "Yi", .names = &kLlama},
+  {.model_type = "xverse", .names = &kLlama},
+  {.model_type = "aquila", .names = &kLlama},
+  {.model_type = "internlm", .names = &kLlama, .qkv_bias = "/bias", .o_bias = "/bias"},
+  {.model_type = "minicpm", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "minicpmv", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "granite", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "granitemoe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "granitemoeshared", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "smollm3", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .window = Window::kUpper},
+  {.model_type = "helium", .names = &kLlama, .qkv_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "arcee", .names = &kUngated, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "seed_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_out_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "ernie4_5", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias"},
+  {.model_type = "ernie4_5_moe", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias"},
+  {.model_type = "internlm3", .names = &kLlama, .qkv_bias = "/qkv_bias", .o_bias = "/bias", .ffn_bias = "/bias"},
+  {.model_type = "internlm2", .names = &kInternLm2, .norms = {"attention_norm", "ffn_norm"}, .qkv_bias = "/bias", .o_bias = "/bias"},
+  {.model_type = "hunyuan_v1_dense", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
+  {.model_type = "hunyuan_v1_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
+  {.model_type = "apertus", .names = &kUngated, .norms = {"attention_layernorm", "feedforward_layernorm"}, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_norm", .quirk = apertus},
+  {.model_type = "nemotron", .names = &kUngated, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "orion", .names = &kLlama, .norm_bias = true},
+  {.model_type = "stablelm", .names = &kLlama, .norm_bias = true, .qkv_bias = "/use_qkv_bias", .qk_norm = QkNorm::kPerHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}, .quirk = stablelm},
+  {.model_type = "baichuan", .names = &kBaichuan},
+  {.model_type = "olmo", .names = &kLlama, .norms = kNoNorms, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .quirk = no_final_norm},
+  {.model_type = "olmo2", .names = &kLlama, .norms = kAfterBlocks, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kProjection},
+  {.model_type = "olmo3", .names = &kLlama, .norms = kAfterBlocks, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kProjection, .window = Window::kPattern},
+  {.model_type = "olmoe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kProjection},
+  {.model_type = "exaone", .names = &kExaone3, .norms = kLn12},
+  {.model_type = "exaone4", .names = &kLlama, .norms = kAfterBlocks, .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "deepseek", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "dots1", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "MiniCPM3ForCausalLM", .names = &kLlama},
+  {.model_type = "minicpm3", .names = &kLlama},
+
+  // Mistral
+  {.model_type = "mistral", .names = &kLlama, .window = Window::kAll},
+  {.model_type = "ministral", .names = &kLlama, .window = Window::kAll},
+  {.model_type = "ministral3", .names = &kLlama, .window = Window::kAll},
+  {.model_type = "mixtral", .names = &kLlama, .window = Window::kAll},
+
+  // Qwen
+  {.model_type = "qwen", .names = &kQwen1, .norms = kLn12, .qkv_bias = kAlways, .quirk = qwen1},
+  {.model_type = "qwen2", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "qwen2_moe", .names = &kLlama, .qkv_bias = "/qkv_bias", .window = Window::kUpper},
+  {.model_type = "qwen2_vl", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "qwen2_vl_text", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "qwen2_5_vl", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "qwen2_5_vl_text", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "qwen2_5_omni_text", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "qwen3", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kUpper},
+  {.model_type = "qwen3_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kUpper},
+  {.model_type = "qwen3_vl_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "qwen3_vl_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "qwen3_omni_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "mimo", .names = &kLlama, .qkv_bias = "/attention_bias", .window = Window::kUpper, .draft = &kMimoDraft},
+
+  // Gemma
+  {.model_type = "gemma", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "gemma2", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
+  {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+
+  // Phi
+  {.model_type = "phi", .names = &kPhi, .norms = kOneNorm, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .head_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}},
+  {.model_type = "phi3", .names = &kFusedPhi3, .window = Window::kAll},
+  {.model_type = "phi3_v", .names = &kFusedPhi3, .window = Window::kAll},
+  {.model_type = "phi4mm", .names = &kFusedPhi3, .window = Window::kAll},
+  {.model_type = "phimoe", .names = &kLlama, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .head_bias = "/lm_head_bias", .window = Window::kAll},
+
+  // GLM
+  {.model_type = "chatglm", .names = &kChatGlm, .qkv_bias = "/add_qkv_bias", .o_bias = "/add_bias_linear", .ffn_bias = "/add_bias_linear", .quirk = chatglm},
+  {.model_type = "glm", .names = &kFusedGateUp, .qkv_bias = "/attention_bias"},
+  {.model_type = "glm4", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias"},
+  {.model_type = "glm4v_text", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias"},
+  {.model_type = "glm4_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .draft = &kGlmDraft, .quirk = glm4_moe},
+  {.model_type = "glm4v_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm"},
+
+  // Cohere
+  {.model_type = "cohere", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kMatrix, .qk_norm_on = "/use_qk_norm"},
+  {.model_type = "cohere2", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kPattern},
+
+  // Mixtures of experts of other makers: their attention
+  {.model_type = "gpt_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .sinks = true, .window = Window::kEven},
+  {.model_type = "minimax_m2", .names = &kLlama, .qk_norm = QkNorm::kProjection, .qk_norm_on = "/use_qk_norm"},
+  {.model_type = "dbrx", .names = &kDbrx, .norms = {"norm_attn_norm.norm_1", "norm_attn_norm.norm_2"}},
+  {.model_type = "llama4_text", .names = &kLlama4, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kChunk},
+  {.model_type = "grok-1", .names = &kGrok1, .norms = {"pre_attn_norm", "post_attn_norm", "pre_moe_norm", "post_moe_norm"}},
+  {.model_type = "mllama_text_model", .names = &kLlama, .quirk = mllama},
+
+  // Older decoders
+  {.model_type = "gpt2", .names = &kGpt2, .norms = kLn12, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = gpt2},
+  {.model_type = "gpt_bigcode", .names = &kGptBigCode, .norms = kLn12, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = gpt_bigcode},
+  {.model_type = "gptj", .names = &kGptJ, .norms = {"ln_1"}, .norm_bias = true, .ffn_bias = kAlways, .head_bias = kAlways, .ffn_ratio = 4},
+  {.model_type = "gpt_neox", .names = &kGptNeoX, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = kAlways},
+  {.model_type = "opt", .names = &kOpt, .norms = {"self_attn_layer_norm", "final_layer_norm"}, .norm_bias = true, .qkv_bias = "/enable_bias", .o_bias = "/enable_bias", .ffn_bias = "/enable_bias", .quirk = opt},
+  {.model_type = "bloom", .names = &kBloom, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = bloom},
+  {.model_type = "falcon", .names = &kFalcon, .norm_bias = true, .qkv_bias = "/bias", .o_bias = "/bias", .ffn_bias = "/bias", .ffn_ratio = 4, .quirk = falcon},
+  {.model_type = "RefinedWeb", .names = &kFalcon, .norm_bias = true, .qkv_bias = "/bias", .o_bias = "/bias", .ffn_bias = "/bias", .ffn_ratio = 4, .quirk = refined_web},
+  {.model_type = "RefinedWebModel", .names = &kFalcon, .norm_bias = true, .qkv_bias = "/bias", .o_bias = "/bias", .ffn_bias = "/bias", .ffn_ratio = 4, .quirk = falcon},
+  {.model_type = "mpt", .names = &kMpt, .norms = {"norm_1", "norm_2"}, .ffn_ratio = 4, .quirk = mpt},
+  {.model_type = "starcoder2", .names = &kStarCoder2, .norm_bias = true, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias", .window = Window::kAll},
+};
+// clang-format on
+
+} // namespace
+
+const Dialect& find_dialect(std::string_view model_type) {
+  const auto row = std::find_if(std::begin(kDialects), std::end(kDialects), [&](const Dialect& d) { return d.model_type == model_type; });
+  return row == std::end(kDialects) ? kDialects[0] : *row;
+}
+
+} // namespace dense

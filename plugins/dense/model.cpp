@@ -1,0 +1,114 @@
+// Reads a configuration into a Model: sizes under all their spellings, then the dialect's quirk, then the groups.
+// Called by the planner's constructor. Emits nothing. Threads: pure.
+#include "model.hpp"
+
+#include <string>
+#include <utility>
+
+namespace dense {
+
+using plimsoll::Bytes;
+using plimsoll::Config;
+using plimsoll::Error;
+
+namespace {
+
+const Dialect& dialect_of(const Config& config) {
+  const std::string_view model_type = config.model_type();
+  return find_dialect(model_type.empty() ? config.str("/architectures/0", "llama") : model_type);
+}
+
+// Layers whose `get` is alike and exists, in the order of first appearance.
+template <class What, class Get>
+std::vector<Group<What>> group(const std::vector<Layer>& layers, Get get) {
+  std::vector<Group<What>> groups;
+  for (std::uint32_t i = 0; i < layers.size(); ++i) {
+    const What what = get(layers[i]);
+    std::size_t at = 0;
+    while (at < groups.size() && !(groups[at].what == what)) ++at;
+    if (at == groups.size()) groups.push_back({what, {}});
+    groups[at].layers.push_back(i);
+  }
+  return groups;
+}
+
+template <class What, class Keep>
+void drop_unless(std::vector<Group<What>>& groups, Keep keep) {
+  std::erase_if(groups, [&](const Group<What>& g) { return !keep(g.what); });
+}
+
+} // namespace
+
+bool Model::on(const Config& config, Switch when) { return when == kAlways || (when != kNever && config.boolean(when, false)); }
+
+Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect.names) {
+  read_sizes(config);
+  qkv_bias = on(config, dialect.qkv_bias), o_bias = on(config, dialect.o_bias);
+  ffn_bias = on(config, dialect.ffn_bias), head_bias = on(config, dialect.head_bias);
+  qk_norm = on(config, dialect.qk_norm_on) ? dialect.qk_norm : QkNorm::kNone;
+  tied = config.boolean("/tie_word_embeddings", false);
+  for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
+
+  for (Layer& layer : layers) layer.attention = {heads, kv_heads, head_elements, head_elements}, layer.ffn.width = ffn_width;
+  read_spans(config, dialect.window, layers);
+  if (dialect.quirk != nullptr) dialect.quirk(config, *this);
+  check_heads();
+  gather();
+
+  const std::uint64_t drafts = dialect.draft == nullptr ? 0 : config.u64("/num_nextn_predict_layers", 0);
+  if (drafts > kMaxLayers) throw Error(PLIMSOLL_E_CONFIG, "/num_nextn_predict_layers", "is above 4096; check the value");
+  for (std::uint32_t i = 0; i < drafts; ++i) {
+    draft_layers.push_back(static_cast<std::uint32_t>(layers.size()) + i);
+    draft_names.push_back(dialect.draft->after_model ? draft_layers.back() : i);
+  }
+}
+
+void Model::read_sizes(const Config& config) {
+  hidden = config.positive_of({"/hidden_size", "/n_embd", "/d_model", "/n_embed"});
+  vocab = config.positive_of({"/padded_vocab_size", "/vocab_size"});
+  heads = config.positive_of({"/num_attention_heads", "/n_head", "/n_heads", "/num_heads"});
+  const std::uint64_t n_layers = config.positive_of({"/num_hidden_layers", "/n_layer", "/n_layers", "/num_layers"});
+  if (n_layers > kMaxLayers)
+    throw Error(PLIMSOLL_E_CONFIG, "/num_hidden_layers", "is " + std::to_string(n_layers) + "; at most 4096 layers were expected");
+  layers.resize(n_layers);
+  kv_heads = config.find_u64_of({"/num_key_value_heads", "/num_kv_heads", "/n_head_kv", "/attn_config/kv_n_heads"}).value_or(heads);
+  head_elements = config.find_u64_of({"/head_dim", "/attention_head_dim", "/kv_channels"}).value_or(0);
+  if (head_elements == 0) {
+    if (hidden % heads != 0)
+      throw Error(PLIMSOLL_E_CONFIG, "/head_dim",
+                  "is missing and " + std::to_string(heads) + " heads do not divide a hidden size of " + std::to_string(hidden));
+    head_elements = hidden / heads;
+  }
+  const auto width = config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim"});
+  if (width == 0U) throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size", "is 0; a positive number was expected");
+  ffn_known = width.has_value() || dialect.ffn_ratio != 0;
+  ffn_width = width.value_or((Bytes(hidden) * Bytes(config.u64("/expansion_ratio", dialect.ffn_ratio))).value());
+  max_length =
+      config.find_u64_of({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length"}).value_or(0);
+  embedding_rows = vocab, embedding_width = hidden;
+}
+
+void Model::check_heads() const {
+  for (const Layer& layer : layers) {
+    const Attention& a = layer.attention;
+    if (a.linear || a.heads == 0) continue;
+    if (a.kv_heads == 0 || a.heads % a.kv_heads != 0)
+      throw Error(PLIMSOLL_E_CONFIG, "/num_key_value_heads",
+                  "is " + std::to_string(a.kv_heads) + "; a divisor of the " + std::to_string(a.heads) + " query heads was expected");
+  }
+}
+
+void Model::gather() {
+  attentions = group<Attention>(layers, [](const Layer& l) { return l.attention; });
+  drop_unless(attentions, [](const Attention& a) { return a.exists(); });
+  ffns = group<Ffn>(layers, [](const Layer& l) { return l.ffn; });
+  drop_unless(ffns, [](const Ffn& f) { return !f.none; });
+  caches = group<Cached>(layers, [](const Layer& l) { return Cached{l.attention, l.span}; });
+  drop_unless(caches, [](const Cached& c) { return c.attention.heads != 0; });
+  for (const std::uint32_t i : all_layers) {
+    if (layers[i].attention.exists()) attention_layers.push_back(i);
+    if (!layers[i].ffn.none) ffn_layers.push_back(i);
+  }
+}
+
+} // namespace dense

@@ -1,0 +1,74 @@
+// The planner of dense decoders, and of the attention, embedding and head of every model without latent attention:
+// families of experts and of images ask for those parts. It declares weights and caches from a configuration; of
+// activations it knows nothing, engines reserve those by rules of their own. Threads: immutable after construction.
+#include "model.hpp"
+#include "plimsoll/plugin.hpp"
+#include "weights.hpp"
+
+namespace dense {
+namespace {
+
+using plimsoll::Config;
+using plimsoll::KvGroup;
+using plimsoll::Sink;
+
+const char* label_of(std::uint32_t kind) {
+  switch (kind) {
+  case PLIMSOLL_KV_WINDOW: return "attention.window";
+  case PLIMSOLL_KV_CHUNK: return "attention.chunk";
+  case PLIMSOLL_KV_CROSS: return "attention.cross";
+  default: return "attention";
+  }
+}
+
+class Planner : public plimsoll::MemoryPlanner {
+public:
+  explicit Planner(const Config& config) : MemoryPlanner(config), model_(config) {}
+
+  void weights(const Sink& out) const override {
+    // A model of experts need not say how wide a dense FFN is; whoever asks for one needs the key.
+    if (out.asks(PLIMSOLL_ASPECT_FFN) && !model_.ffn_known) config().positive("/intermediate_size");
+    declare_embedding(model_, out);
+    declare_attention(model_, out);
+    declare_ffn(model_, out);
+    declare_head(model_, out);
+  }
+
+  void kv(const Sink& out) const override {
+    if (!out.asks(PLIMSOLL_ASPECT_ATTENTION)) return;
+    for (const auto& group : model_.caches) {
+      const Attention& a = group.what.attention;
+      const Span& span = group.what.span;
+      KvGroup cache(span.kind, label_of(span.kind), group.layers);
+      cache.heads(a.kv_heads, a.heads, a.k_elements, a.v_elements);
+      if (span.kind == PLIMSOLL_KV_CROSS) cache.fixed(span.tokens);
+      else if (span.kind != PLIMSOLL_KV_FULL) cache.window(span.tokens);
+      out.kv(cache);
+    }
+    if (model_.draft_layers.empty()) return;
+    const Attention& a = model_.layers.back().attention;
+    KvGroup draft(PLIMSOLL_KV_FULL, "draft.attention", model_.draft_layers);
+    out.kv(draft.heads(a.kv_heads, a.heads, a.k_elements, a.v_elements).role(PLIMSOLL_ROLE_DRAFT));
+  }
+
+  plimsoll_facts facts() const override {
+    plimsoll_facts facts{};
+    facts.n_layers = static_cast<std::uint32_t>(model_.layers.size());
+    facts.max_length = model_.max_length;
+    facts.hidden_elements = model_.hidden;
+    facts.vocab_tokens = model_.vocab;
+    facts.query_heads = model_.heads;
+    facts.kv_heads = model_.kv_heads;
+    facts.draft_layers = model_.draft_layers.size();
+    return facts;
+  }
+
+private:
+  Model model_;
+};
+
+} // namespace
+} // namespace dense
+
+PLIMSOLL_PLUGIN(dense::Planner, "dense", "1.0.0",
+                PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN | PLIMSOLL_ASPECT_HEAD, PLIMSOLL_SIGNAL_MULTI_RANK)

@@ -1,0 +1,185 @@
+// The quirks of single model_types; quirks.hpp says what a quirk is. Each is a few lines and names the keys it reads.
+#include "quirks.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "model.hpp"
+
+namespace dense {
+
+using plimsoll::Bytes;
+using plimsoll::Config;
+using plimsoll::Error;
+using plimsoll::Weight;
+
+namespace {
+
+void set_kv_heads(Model& model, std::uint64_t kv_heads) {
+  model.kv_heads = kv_heads;
+  for (Layer& layer : model.layers) layer.attention.kv_heads = kv_heads;
+}
+
+void set_ffn_width(Model& model, std::uint64_t width) {
+  model.ffn_width = width;
+  for (Layer& layer : model.layers) layer.ffn.width = width;
+}
+
+// A table with one row for each position.
+void add_positions(Model& model, const char* pattern, std::uint64_t rows) {
+  if (model.max_length == 0) throw Error(PLIMSOLL_E_CONFIG, "/max_position_embeddings", "is missing; it sizes the table of positions");
+  model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, "embedding.positions", pattern, std::initializer_list<Bytes>{rows, model.hidden});
+}
+
+// nemotron-nas: the width of an FFN from its multiplier: two thirds of it times the hidden size, up to a multiple of 256.
+// Worked example: Llama-3.3-Nemotron-Super-49B, ffn_mult 5.25, hidden 8192: trunc(28672.0) = 28672.
+std::uint64_t nas_width(const Config& config, const std::string& pointer, std::uint64_t hidden) {
+  const double multiplier = config.find_f64(pointer).value_or(0);
+  const double width = 2.0 * multiplier * static_cast<double>(hidden) / 3.0;
+  if (!(width >= 1.0 && width < 1e12))
+    throw Error(PLIMSOLL_E_CONFIG, pointer, "is missing or out of range; the FFN's multiplier, such as 2.625, was expected");
+  return (static_cast<std::uint64_t>(width) + 255) / 256 * 256;
+}
+
+Attention nas_attention(const Config& config, const std::string& block, const Attention& usual) {
+  if (config.boolean(block + "/no_op", false)) return {};
+  if (config.boolean(block + "/replace_with_linear", false)) return {.linear = true};
+  Attention attention = usual;
+  const std::uint64_t group = config.positive(block + "/n_heads_in_group");
+  if (usual.heads % group != 0)
+    throw Error(PLIMSOLL_E_CONFIG, block + "/n_heads_in_group",
+                "is " + std::to_string(group) + "; a divisor of the " + std::to_string(usual.heads) + " heads was expected");
+  attention.kv_heads = usual.heads / group;
+  return attention;
+}
+
+Ffn nas_ffn(const Config& config, const std::string& block, std::uint64_t hidden) {
+  if (config.boolean(block + "/no_op", false)) return {.none = true};
+  if (config.boolean(block + "/replace_with_linear", false)) return {.linear = true};
+  if (const auto width = config.find_u64(block + "/intermediate_size")) return {.width = *width};
+  return {.width = nas_width(config, block + "/ffn_mult", hidden)};
+}
+
+} // namespace
+
+// Four parameters of the activation function per layer: two are learned, two are constants stored beside them.
+void apertus(const Config& config, Model& model) {
+  if (config.str("/hidden_act", "xielu") != "xielu") return;
+  for (const char* name : {"alpha_n", "alpha_p", "beta", "eps"}) {
+    const bool scalar = name[0] == 'b' || name[0] == 'e';
+    Weight weight(PLIMSOLL_ASPECT_FFN, std::string("ffn.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name,
+                  std::initializer_list<Bytes>{1});
+    if (scalar)
+      weight = Weight(PLIMSOLL_ASPECT_FFN, std::string("ffn.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name, {});
+    model.extras.push_back(weight.layers(model.all_layers));
+  }
+}
+
+// A norm behind the embedding.
+void bloom(const Config&, Model& model) {
+  for (const char* part : {"weight", "bias"})
+    model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, std::string("embedding.norm.") + part,
+                              std::string("word_embeddings_layernorm.") + part, std::initializer_list<Bytes>{model.hidden});
+}
+
+// Key/value heads under a name of their own, and one stored vector of rotary frequencies for the whole model.
+void chatglm(const Config& config, Model& model) {
+  set_kv_heads(model, config.boolean("/multi_query_attention", false) ? config.positive("/multi_query_group_num") : model.heads);
+  model.extras.emplace_back(PLIMSOLL_ASPECT_ATTENTION, "rotary.inv_freq", "transformer.rotary_pos_emb.inv_freq",
+                            std::initializer_list<Bytes>{model.head_elements / 4});
+  model.extras.back().role(PLIMSOLL_ROLE_UNUSED);
+  model.dialect.norm_bias = !config.boolean("/rmsnorm", true);
+}
+
+// Three generations: 7b shares one key/value head, 40b and 180b have several and two norms side by side, 11b has one norm.
+void falcon(const Config& config, Model& model) {
+  const bool newer = config.boolean("/new_decoder_architecture", false);
+  if (!newer) set_kv_heads(model, config.boolean("/multi_query", true) ? 1 : model.heads);
+  const bool parallel = newer || config.boolean("/parallel_attn", true);
+  if (newer && config.u64("/num_ln_in_parallel_attn", 2) == 2) model.dialect.norms = {"ln_attn", "ln_mlp"};
+  else if (parallel) model.dialect.norms = {"input_layernorm"};
+}
+
+// GLM-4.5 stores copies of the embedding and the head inside its draft layer; later ones, made for more tokens, do not.
+void glm4_moe(const Config&, Model& model) {
+  static constexpr std::uint64_t kTokensOfGlm45 = 131072;
+  static constexpr Draft kWithoutCopies{
+      .layer = "model.layers.{layer}.", .norms = {"enorm", "hnorm", "shared_head.norm"}, .projection = "eh_proj"};
+  if (model.max_length != kTokensOfGlm45) model.dialect.draft = &kWithoutCopies;
+}
+
+// A table of positions, and in every layer the causal mask: stored, never loaded.
+void gpt2(const Config&, Model& model) {
+  add_positions(model, "wpe.weight", model.max_length);
+  Weight mask(PLIMSOLL_ASPECT_ATTENTION, "attention.mask", "h.{layer}.attn.bias", {1, 1, model.max_length, model.max_length});
+  model.extras.push_back(mask.layers(model.all_layers).role(PLIMSOLL_ROLE_UNUSED));
+}
+
+void gpt_bigcode(const Config& config, Model& model) {
+  set_kv_heads(model, config.boolean("/multi_query", true) ? 1 : model.heads);
+  add_positions(model, "transformer.wpe.weight", model.max_length);
+}
+
+// Some layers look at an image: their keys and values come from it, and gates let them in. Eight extra rows of the
+// embedding stand for image tokens.
+void mllama(const Config& config, Model& model) {
+  model.embedding_rows += 8;
+  for (const std::uint64_t i : config.u64_list("/cross_attention_layers")) {
+    if (i >= model.layers.size())
+      throw Error(PLIMSOLL_E_CONFIG, "/cross_attention_layers",
+                  "names layer " + std::to_string(i) + "; the model has " + std::to_string(model.layers.size()) + " layers");
+    model.layers[i].attention.cross = true;
+    model.layers[i].span = {PLIMSOLL_KV_CROSS, config.positive("/cross_attention_tokens")};
+  }
+}
+
+// ALiBi takes the place of learned positions.
+void mpt(const Config& config, Model& model) {
+  if (config.boolean("/learned_pos_emb", true) && !config.boolean("/attn_config/alibi", true))
+    add_positions(model, "transformer.wpe.weight", model.max_length);
+}
+
+// block_configs says of every layer whether it has attention and an FFN and how wide they are.
+void nemotron_nas(const Config& config, Model& model) {
+  const std::uint64_t blocks = config.find_len("/block_configs").value_or(0);
+  if (blocks != model.layers.size())
+    throw Error(PLIMSOLL_E_CONFIG, "/block_configs",
+                "has " + std::to_string(blocks) + " entries; one for each of the " + std::to_string(model.layers.size()) +
+                    " layers was expected");
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    const std::string block = "/block_configs/" + std::to_string(i);
+    model.layers[i].attention = nas_attention(config, block + "/attention", model.layers[i].attention);
+    model.layers[i].ffn = nas_ffn(config, block + "/ffn", model.hidden);
+  }
+  model.ffn_known = true;
+}
+
+// OLMo normalises without learned weights.
+void no_final_norm(const Config&, Model& model) { model.names.final_norm = ""; }
+
+// Positions start at 2; the smallest model embeds in a narrower space and projects.
+void opt(const Config& config, Model& model) {
+  add_positions(model, "model.decoder.embed_positions.weight", model.max_length + 2);
+  model.embedding_width = config.u64("/word_embed_proj_dim", model.hidden);
+  if (!config.boolean("/do_layer_norm_before", true)) model.names.final_norm = "";
+  if (model.embedding_width == model.hidden) return;
+  const Bytes narrow = model.embedding_width, wide = model.hidden;
+  model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, "embedding.project_in", "model.decoder.project_in.weight",
+                            std::initializer_list<Bytes>{wide, narrow});
+  model.extras.emplace_back(PLIMSOLL_ASPECT_HEAD, "head.project_out", "model.decoder.project_out.weight",
+                            std::initializer_list<Bytes>{narrow, wide});
+  model.extras.back().stage(PLIMSOLL_STAGE_LAST);
+}
+
+// The key holds the width of gate and up together.
+void qwen1(const Config&, Model& model) { set_ffn_width(model, model.ffn_width / 2); }
+
+// Falcon 40b before it was called Falcon: always the newer decoder.
+void refined_web(const Config&, Model& model) { model.dialect.norms = {"ln_attn", "ln_mlp"}; }
+
+// Attention and FFN may run side by side behind one norm.
+void stablelm(const Config& config, Model& model) {
+  if (config.boolean("/use_parallel_residual", false)) model.dialect.norms = {"input_layernorm"};
+}
+
+} // namespace dense
