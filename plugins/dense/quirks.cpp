@@ -67,10 +67,10 @@ void apertus(const Config& config, Model& model) {
   if (config.str("/hidden_act", "xielu") != "xielu") return;
   for (const char* name : {"alpha_n", "alpha_p", "beta", "eps"}) {
     const bool scalar = name[0] == 'b' || name[0] == 'e';
-    Weight weight(PLIMSOLL_ASPECT_FFN, std::string("ffn.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name,
+    Weight weight(PLIMSOLL_ASPECT_FFN, std::string("mlp.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name,
                   std::initializer_list<Bytes>{1});
     if (scalar)
-      weight = Weight(PLIMSOLL_ASPECT_FFN, std::string("ffn.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name, {});
+      weight = Weight(PLIMSOLL_ASPECT_FFN, std::string("mlp.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name, {});
     model.extras.push_back(weight.layers(model.all_layers));
   }
 }

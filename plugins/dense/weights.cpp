@@ -106,23 +106,23 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
 void layer_norms(const Site& attention, const Site& ffn, const Sink& out) {
   const Model& m = attention.model();
   for (std::size_t i = 0; i < m.dialect.norms.size(); ++i)
-    (i == 0 ? attention : ffn).norm(out, kAttention, "norm", m.dialect.norms[i], m.hidden);
+    (i == 0 ? attention : ffn).norm(out, kAttention, m.dialect.norms[i], m.dialect.norms[i], m.hidden);
 }
 
 void ffn_of(const Site& site, const Ffn& f, const Sink& out) {
   const Model& m = site.model();
   const std::string prefix(m.names.ffn);
-  if (f.linear) return out.weight(site.matrix(kFfn, "ffn.linear", prefix + "linear_mlp", m.hidden, m.hidden));
+  if (f.linear) return out.weight(site.matrix(kFfn, "mlp.linear", prefix + "linear_mlp", m.hidden, m.hidden));
   const std::uint32_t rows = site.out_dim(), columns = site.in_dim();
   if (!m.names.gate_up.empty()) {
-    Weight fused = site.matrix(kFfn, "ffn.gate_up_proj", join(prefix, m.names.gate_up), Bytes(f.width) * 2, m.hidden);
+    Weight fused = site.matrix(kFfn, "mlp.gate_up_proj", join(prefix, m.names.gate_up), Bytes(f.width) * 2, m.hidden);
     out.weight(fused.parts(rows, {Part{f.width, 0}, Part{f.width, 0}}), m.ffn_bias);
   } else {
     if (!m.names.gate.empty())
-      out.weight(site.matrix(kFfn, "ffn.gate_proj", join(prefix, m.names.gate), f.width, m.hidden).split(rows), m.ffn_bias);
-    out.weight(site.matrix(kFfn, "ffn.up_proj", join(prefix, m.names.up), f.width, m.hidden).split(rows), m.ffn_bias);
+      out.weight(site.matrix(kFfn, "mlp.gate_proj", join(prefix, m.names.gate), f.width, m.hidden).split(rows), m.ffn_bias);
+    out.weight(site.matrix(kFfn, "mlp.up_proj", join(prefix, m.names.up), f.width, m.hidden).split(rows), m.ffn_bias);
   }
-  out.weight(site.matrix(kFfn, "ffn.down_proj", join(prefix, m.names.down), m.hidden, f.width).split(columns), m.ffn_bias);
+  out.weight(site.matrix(kFfn, "mlp.down_proj", join(prefix, m.names.down), m.hidden, f.width).split(columns), m.ffn_bias);
 }
 
 Site draft_site(const Model& m) { return {m, m.dialect.draft->layer, m.draft_names, true}; }
@@ -165,7 +165,7 @@ void declare_head(const Model& model, const Sink& out) {
     for (const char* part : {"weight", "bias"}) {
       if (part[0] == 'b' && !model.dialect.norm_bias) break;
       const std::string name = join(model.names.final_norm, ".") + part;
-      out.weight(Weight(kHead, "head.norm", name, {model.hidden}).stage(PLIMSOLL_STAGE_LAST));
+      out.weight(Weight(kHead, "final_norm", name, {model.hidden}).stage(PLIMSOLL_STAGE_LAST));
     }
   }
   Weight head(kHead, "head", join(model.names.head, ".weight"), {model.vocab, model.embedding_width});
@@ -176,8 +176,8 @@ void declare_head(const Model& model, const Sink& out) {
   if (model.draft_layers.empty()) return;
   const Draft& draft = *model.dialect.draft;
   const Site site = draft_site(model);
-  for (const std::string_view name : draft.norms) site.norm(out, kHead, "norm", name, model.hidden);
-  out.weight(site.tensor(kHead, "projection", join(draft.projection, ".weight"), {model.hidden, Bytes(model.hidden) * 2}));
+  for (const std::string_view name : draft.norms) site.norm(out, kHead, name, name, model.hidden);
+  out.weight(site.tensor(kHead, "join_proj", join(draft.projection, ".weight"), {model.hidden, Bytes(model.hidden) * 2}));
   if (!draft.embedding.empty())
     out.weight(site.tensor(kHead, "embedding", join(draft.embedding, ".weight"), {model.vocab, model.hidden}).vocab());
   if (!draft.head.empty()) out.weight(site.tensor(kHead, "head", join(draft.head, ".weight"), {model.vocab, model.hidden}).vocab());
