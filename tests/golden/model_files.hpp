@@ -1,0 +1,40 @@
+// The real models of tests/data: their files, the exceptions table, and what the planners of this build declare for them.
+// Used by the golden tests. Never plans. One thread.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+#include "plan/declared.hpp"
+
+namespace plimsoll::testing {
+
+// Names of tests/data/models/*.json without the suffix, sorted.
+std::vector<std::string> model_names();
+
+// One file: see tests/data/README.md. Fails the test and returns null where it cannot be read.
+Json read_model_file(const std::string& name);
+
+struct Exception {
+  std::int64_t parameters = 0; // declared - published
+  std::string reason;
+};
+const std::map<std::string, Exception>& exceptions();
+
+// What the planners declare for a model file; `kept` holds the formats that the classes point to.
+struct DeclaredModel {
+  std::shared_ptr<const void> kept;
+  Declared declared;
+};
+Result<DeclaredModel> declare_model(const Json& file);
+
+// "meta-llama__Llama-2-13b-hf" as a test's name.
+std::string test_name(const ::testing::TestParamInfo<std::string>& info);
+
+} // namespace plimsoll::testing
