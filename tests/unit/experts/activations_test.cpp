@@ -35,6 +35,19 @@ Json kimi_text() {
   return config;
 }
 
+// The parts of these two that an expert FFN does not need are filled with small numbers.
+Json minimax_m2() {
+  return Json::parse(R"({"model_type": "minimax_m2", "architectures": ["MiniMaxM2ForCausalLM"], "num_local_experts": 256,
+    "intermediate_size": 1536, "hidden_size": 3072, "num_experts_per_tok": 8, "num_hidden_layers": 2, "num_attention_heads": 48,
+    "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 1000})");
+}
+
+Json gpt_oss() {
+  return Json::parse(R"({"model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], "num_local_experts": 128, "hidden_size": 2880,
+    "intermediate_size": 2880, "num_experts_per_tok": 4, "num_hidden_layers": 2, "num_attention_heads": 64, "num_key_value_heads": 8,
+    "head_dim": 64, "sliding_window": 128, "layer_types": ["sliding_attention", "full_attention"], "vocab_size": 1000})");
+}
+
 struct Example {
   const char* name;
   Json config;
@@ -51,6 +64,9 @@ TEST(Activations, MeetTheDocumentedTotals) {
       {"model-v3-8xh200", deepseek_v3(), {8, 8, 8, 163840, 512, true}, 14457765888},
       {"model-v3-8xh200-prefill", deepseek_v3(), {8, 8, 8, 163840, 8192}, 214144385024},
       {"kimi-k25", kimi_text(), {8, 8, 8, 262144, 8192, true, true}, 180115996672},
+      {"minimax-m2", minimax_m2(), {8, 8, 8, 4096, 8192}, 144284057600},
+      // The documented 28,918,677,504 less 6 GiB, which the profile reserves for every precision.
+      {"gpt-oss-fp4-tp4", gpt_oss(), {4, 1, 1, 4096, 8192, false, true}, 28918677504 - 6442450944},
   };
   for (const Example& e : examples) {
     const auto tree = tree_of(e.config);
