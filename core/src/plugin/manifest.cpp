@@ -7,6 +7,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "base/file.hpp"
+#include "base/yaml.hpp"
 #include "plimsoll/abi.h"
 
 namespace plimsoll {
@@ -72,27 +73,6 @@ private:
   std::optional<Error> error_;
 };
 
-// A YAML value as JSON: numbers and booleans by the YAML core schema, everything else text. Bounded depth.
-Json to_json(const YAML::Node& node, int depth = 0) {
-  if (depth > 16 || !node || node.IsNull()) return nullptr;
-  if (node.IsMap()) {
-    Json out = Json::object();
-    for (const auto& pair : node) out[pair.first.Scalar()] = to_json(pair.second, depth + 1);
-    return out;
-  }
-  if (node.IsSequence()) {
-    Json out = Json::array();
-    for (const auto& item : node) out.push_back(to_json(item, depth + 1));
-    return out;
-  }
-  const std::string& scalar = node.Scalar();
-  if (node.Tag() != "!") {
-    if (scalar == "true" || scalar == "false") return scalar == "true";
-    if (Json number = Json::parse(scalar, nullptr, false); number.is_number()) return number;
-  }
-  return scalar;
-}
-
 FamilyManifest read_family(const YAML::Node& node, Reader& read) {
   FamilyManifest family;
   family.id = read.text(node, "id");
@@ -109,7 +89,7 @@ FamilyManifest read_family(const YAML::Node& node, Reader& read) {
   if (const YAML::Node defaults = node["class_defaults"]; defaults && defaults.IsMap())
     for (const auto& pair : defaults) {
       if (!pair.second.IsMap()) read.wrong(pair.second, "class_defaults", "keys and values were expected below a model_type");
-      family.class_defaults[pair.first.Scalar()] = to_json(pair.second);
+      family.class_defaults[pair.first.Scalar()] = yaml_to_json(pair.second);
     }
   return family;
 }
