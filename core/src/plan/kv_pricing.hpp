@@ -1,0 +1,37 @@
+// What the declared KV groups cost on one rank: bytes of a page of all the layers that its stage holds, and bytes of
+// recurrent state per sequence. Called by plan(); the pool arithmetic is kv_pool. Never knows a budget.
+// Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plan/declared.hpp"
+#include "plan/layout.hpp"
+
+namespace plimsoll {
+
+// Types of K and V, which may differ ("q8_0/q4_0"), and of recurrent state.
+struct KvTypes {
+  Dtype k, v, state, model;
+  std::string name; // as given
+};
+
+// "bfloat16", "q8_0/q4_0"; kBadRequest names `where` for anything else.
+Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where);
+
+struct KvGroupPrice {
+  const KvGroup* group = nullptr;
+  std::uint64_t layers = 0;     // of this group on this stage
+  std::uint64_t page_bytes = 0; // one page of all those layers on one rank; 0 for state
+  std::uint64_t token_bytes = 0; // one token of all those layers; 0 for state
+  std::uint64_t state_bytes = 0; // one sequence's recurrent state, one row
+};
+
+// Prices of every group that has layers on `stage`; draft groups only where `draft` is set.
+Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const Layout& layout, std::uint32_t stage, const KvTypes& types,
+                                           std::uint64_t page_tokens, std::uint32_t num_draft_tokens, bool draft);
+
+} // namespace plimsoll

@@ -1,0 +1,33 @@
+// A loaded model: config, planners, quantisation and declared classes. Made by Context::load; read by plan().
+// Holds no request. Threads: immutable after load.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/json.hpp"
+#include "plan/declared.hpp"
+#include "plimsoll/host.hpp"
+#include "plugin/registry.hpp"
+
+namespace plimsoll {
+
+struct Model::Data {
+  ModelInfo info;
+  std::string where; // names the config in messages
+  std::shared_ptr<const Registry> registry;
+  std::shared_ptr<const Json> config;
+  Quantization quantization;
+  Dtype dtype; // of what is not quantised
+  bool dtype_assumed = false;
+  std::unique_ptr<PlannerTree> tree;
+  Declared declared;
+  std::uint64_t parameters = 0, declared_bytes = 0;
+};
+
+// Finds the planners, lets them declare and adds up. `hf_quant_config` may be null. Errors name file and pointer.
+Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
+                                                const std::string& path, const std::string& where);
+
+} // namespace plimsoll
