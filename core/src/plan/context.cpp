@@ -1,0 +1,241 @@
+// Context: plugins, catalogues and small caches behind the public interface. Reads files where a host asks for a
+// model; planning itself reads none but the engine profile and the device catalogue, once each.
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "base/file.hpp"
+#include "base/nearest.hpp"
+#include "device/catalogue.hpp"
+#include "device/query.hpp"
+#include "model/locate.hpp"
+#include "plan/model.hpp"
+#include "plan/planner.hpp"
+#include "plan/weights_report.hpp"
+#include "plimsoll/host.hpp"
+#include "plugin/library.hpp"
+#include "plugin/manifest.hpp"
+#include "request/profile.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = 64ULL << 20;
+constexpr std::size_t kMaxCached = 256;
+
+// A small memory of what files said; forgets everything when it is full. Values are shared and immutable.
+template <class T>
+class Cache {
+public:
+  template <class Make>
+  Result<std::shared_ptr<const T>> get(const std::string& key, Make&& make) {
+    {
+      const std::shared_lock lock(mutex_);
+      if (const auto it = map_.find(key); it != map_.end()) return it->second;
+    }
+    Result<T> made = make();
+    if (!made) return tl::unexpected(std::move(made.error()));
+    auto value = std::make_shared<const T>(std::move(*made));
+    const std::unique_lock lock(mutex_);
+    if (map_.size() >= kMaxCached) map_.clear();
+    map_.emplace(key, value);
+    return value;
+  }
+
+private:
+  std::shared_mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<const T>> map_;
+};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return out;
+}
+
+struct ConfigFiles {
+  Json config;
+  std::optional<Json> hf_quant_config;
+};
+
+// A config.json, or an entry of the catalogue, which holds it under "config".
+Result<ConfigFiles> read_config(const std::string& path, const std::optional<std::string>& hf_quant_path) {
+  ConfigFiles files;
+  PLIMSOLL_ASSIGN(std::string text, read_text_file(path, kMaxConfigBytes, ErrorCode::kBadConfig));
+  PLIMSOLL_ASSIGN(files.config, parse_json(std::move(text), path, ErrorCode::kBadConfig));
+  if (!files.config.is_object()) return fail(ErrorCode::kBadConfig, "an object was expected", path);
+  if (files.config.value("schema", Json()) == "plimsoll.model/1") {
+    if (files.config.contains("hf_quant_config")) files.hf_quant_config = files.config["hf_quant_config"];
+    Json inner = files.config.value("config", Json::object());
+    files.config = std::move(inner);
+  }
+  if (hf_quant_path) {
+    PLIMSOLL_ASSIGN(std::string quant, read_text_file(*hf_quant_path, kMaxConfigBytes, ErrorCode::kBadConfig));
+    PLIMSOLL_ASSIGN(files.hf_quant_config, parse_json(std::move(quant), *hf_quant_path, ErrorCode::kBadConfig));
+  }
+  return files;
+}
+
+} // namespace
+
+struct Context::Data {
+  explicit Data(const ContextOptions& options, std::string catalogue_path)
+      : catalogue(std::move(catalogue_path)), registry(std::make_shared<Registry>(options.plugin_paths, options.trust, options.log)),
+        cards(std::filesystem::path(catalogue) / "devices.yaml") {}
+
+  std::string catalogue;
+  std::shared_ptr<const Registry> registry;
+  DeviceCatalogue cards;
+  Cache<EngineProfile> profiles;
+  Cache<std::vector<Device>> device_lists;
+
+  Result<std::shared_ptr<const EngineProfile>> profile(const PlanRequest& request) {
+    std::string key = request.engine;
+    for (const auto& [name, value] : request.engine_overrides) key += '\n' + name + '=' + value;
+    return profiles.get(key, [&] { return load_profile(catalogue, request.engine, request.engine_overrides); });
+  }
+  Result<std::shared_ptr<const std::vector<Device>>> devices(const std::string& spec) {
+    if (spec == "auto") { // what is free changes from moment to moment
+      PLIMSOLL_ASSIGN(std::vector<Device> real, parse_devices(spec, cards));
+      return std::make_shared<const std::vector<Device>>(std::move(real));
+    }
+    return device_lists.get(spec, [&] { return parse_devices(spec, cards); });
+  }
+};
+
+const ModelInfo& Model::info() const { return data_->info; }
+
+Result<Context> Context::create(ContextOptions options) {
+  std::string catalogue = options.catalogue_path.empty() ? installation_prefix() + "/share/plimsoll" : options.catalogue_path;
+  std::error_code failed;
+  if (!std::filesystem::is_directory(catalogue, failed))
+    return fail(ErrorCode::kInternal, "the catalogue that ships with the library is not there; give its path", catalogue);
+  return Context(std::make_shared<Data>(options, std::move(catalogue)));
+}
+
+Result<Model> Context::load(const std::string& path) const {
+  LocateOptions options;
+  options.catalogue_directory = data_->catalogue + "/models";
+  PLIMSOLL_ASSIGN(const ModelFiles files, locate_model(path, options));
+  if (!files.config_path) return fail(ErrorCode::kBadConfig, "there is no config.json", path);
+  PLIMSOLL_ASSIGN(ConfigFiles config, read_config(*files.config_path, files.hf_quant_config_path));
+  PLIMSOLL_ASSIGN(std::shared_ptr<const Model::Data> data,
+                  load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, path, *files.config_path));
+  return Model(std::move(data));
+}
+
+Result<Model> Context::load_config(std::string_view config_json, const std::string& name) const {
+  PLIMSOLL_ASSIGN(Json config, parse_json(std::string(config_json), name, ErrorCode::kBadConfig));
+  PLIMSOLL_ASSIGN(std::shared_ptr<const Model::Data> data, load_model(data_->registry, std::move(config), nullptr, name, name));
+  return Model(std::move(data));
+}
+
+Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const {
+  PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile, data_->profile(request));
+  PLIMSOLL_ASSIGN(const std::shared_ptr<const std::vector<Device>> devices, data_->devices(request.devices));
+  PlanInput input;
+  input.model = model.data_.get();
+  input.draft = request.draft ? request.draft->data_.get() : nullptr;
+  input.devices = devices.get();
+  input.profile = profile.get();
+  input.request = &request;
+  PLIMSOLL_ASSIGN(Plan plan, make_plan(input));
+  if (plan.error) plan.advice = find_advice(input, plan);
+  return plan;
+}
+
+Result<WeightsReport> Context::weights(const Model& model, const PlanRequest& request) const {
+  PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile, data_->profile(request));
+  std::uint64_t n_devices = static_cast<std::uint64_t>(request.tp.value_or(1)) * request.pp.value_or(1) * request.dp.value_or(1);
+  if (!request.devices.empty() && request.devices != "auto") {
+    PLIMSOLL_ASSIGN(const std::shared_ptr<const std::vector<Device>> devices, data_->devices(request.devices));
+    n_devices = devices->size();
+  }
+  return make_weights_report(*model.data_, request, *profile, n_devices);
+}
+
+std::vector<PluginInfo> Context::plugins() const {
+  std::vector<PluginInfo> out;
+  for (const auto& plugin : data_->registry->plugins()) {
+    const Manifest& m = plugin->manifest;
+    PluginInfo info{m.id, m.version, m.vendor, m.directory, plugin->status, plugin->reason, {}, {}, {}};
+    for (const FamilyManifest& family : m.families) {
+      info.families.push_back(family.id);
+      for (const auto& [name, policy] : family.architectures) info.architectures.push_back(name);
+      info.model_types.insert(info.model_types.end(), family.model_types.begin(), family.model_types.end());
+    }
+    out.push_back(std::move(info));
+  }
+  return out;
+}
+
+Result<PluginInfo> Context::inspect_plugin(const std::string& directory) const {
+  // A registry of its own, so that the plugin is judged as if it came first.
+  const Registry registry({directory}, Trust::kChecked, {});
+  for (const auto& plugin : registry.plugins()) {
+    if (std::filesystem::path(plugin->manifest.directory) != std::filesystem::path(directory)) continue;
+    if (plugin->status == "refused") return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
+    PluginInfo info{plugin->manifest.id, plugin->manifest.version, plugin->manifest.vendor, plugin->manifest.directory, "loaded", "", {}, {}, {}};
+    for (const FamilyManifest& family : plugin->manifest.families) {
+      PLIMSOLL_TRY(registry.load({plugin.get(), &family, family.signal_policy}));
+      info.families.push_back(family.id);
+      for (const auto& [name, policy] : family.architectures) info.architectures.push_back(name);
+      info.model_types.insert(info.model_types.end(), family.model_types.begin(), family.model_types.end());
+    }
+    return info;
+  }
+  return fail(ErrorCode::kPluginFailed, "holds no plugin.yaml", directory);
+}
+
+Result<std::vector<CatalogueModel>> Context::models(std::string_view pattern) const {
+  std::error_code failed;
+  std::vector<std::filesystem::path> files;
+  for (std::filesystem::directory_iterator it(data_->catalogue + "/models", failed), end; !failed && it != end; it.increment(failed))
+    if (it->path().extension() == ".json") files.push_back(it->path());
+  std::sort(files.begin(), files.end());
+  const std::string wanted = lower(pattern);
+  std::vector<CatalogueModel> out;
+  for (const std::filesystem::path& file : files) {
+    std::string name = file.stem().string();
+    if (const std::size_t at = name.find("__"); at != std::string::npos) name.replace(at, 2, "/");
+    if (lower(name).find(wanted) == std::string::npos) continue;
+    PLIMSOLL_ASSIGN(ConfigFiles config, read_config(file.string(), std::nullopt));
+    PLIMSOLL_ASSIGN(const std::shared_ptr<const Model::Data> model,
+                    load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, name, file.string()));
+    CatalogueModel entry;
+    entry.name = name;
+    entry.architecture = model->info.architecture;
+    entry.family = model->info.family;
+    entry.parameters = model->parameters;
+    entry.weights_bytes = model->declared_bytes;
+    entry.kv_bytes_per_token = kv_bytes_per_token(*model);
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+Result<std::vector<DeviceCard>> Context::device_catalogue() const {
+  PLIMSOLL_ASSIGN(const std::vector<Card> cards, data_->cards.cards());
+  std::vector<DeviceCard> out;
+  for (const Card& card : cards)
+    out.push_back({card.device.name, card.device.vendor, std::string(device_kind_name(card.device.kind)), card.reported ? "reported" : "nominal", card.aliases,
+                   card.device.total_bytes});
+  return out;
+}
+
+Result<std::vector<DevicePlan>> Context::real_devices() const {
+  PLIMSOLL_ASSIGN(const std::vector<Device> real, query_devices());
+  std::vector<DevicePlan> out;
+  for (const Device& device : real) {
+    DevicePlan plan;
+    plan.rank = static_cast<std::uint32_t>(out.size());
+    plan.name = device.name, plan.total_bytes = device.total_bytes, plan.free_bytes = device.free_bytes;
+    out.push_back(std::move(plan));
+  }
+  return out;
+}
+
+} // namespace plimsoll

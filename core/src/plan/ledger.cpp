@@ -1,0 +1,105 @@
+#include "plan/ledger.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/checked.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::size_t kMaxItems = 65536;
+constexpr std::uint64_t kMaxSum = 0x7fffffffffffffffULL;
+
+std::string text(plimsoll_str s) { return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 1024))); }
+
+} // namespace
+
+std::string_view category_name(Category category) {
+  constexpr std::array<std::string_view, kCategories> kNames{"weights", "activation", "signal_buffer", "vision_cache", "overhead", "kv_cache"};
+  return kNames[static_cast<std::size_t>(category)];
+}
+
+std::string_view basis_name(std::uint32_t basis) {
+  return basis == PLIMSOLL_BASIS_EXACT ? "exact" : basis == PLIMSOLL_BASIS_BOUND ? "bound" : "heuristic";
+}
+
+Result<void> Ledger::add(Category category, Item item) {
+  item.category = category_name(category);
+  if (item.counted)
+    for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
+      std::uint64_t& sum = sums_[static_cast<std::size_t>(category) * n_ranks_ + rank];
+      if (__builtin_add_overflow(sum, item.bytes[rank], &sum) || sum > kMaxSum)
+        return fail(ErrorCode::kBadConfig, fmt::format("the {} bytes on rank {} do not fit 63 bits; check the sizes in the configuration", item.category, rank));
+    }
+  items_.push_back(std::move(item));
+  return {};
+}
+
+Result<void> Ledger::add_all(Category category, std::string label, std::uint32_t basis, std::string_view planner, std::string formula,
+                             std::uint64_t bytes) {
+  Item item;
+  item.label = std::move(label);
+  item.basis = basis_name(basis);
+  item.planner = planner;
+  item.formula = std::move(formula);
+  item.bytes.assign(n_ranks_, bytes);
+  return add(category, std::move(item));
+}
+
+std::uint64_t Ledger::used(std::uint32_t rank) const {
+  Checked total = 0;
+  for (std::size_t c = 0; c < kCategories; ++c) total += sums_[c * n_ranks_ + rank];
+  return std::min(total.saturated(), kMaxSum);
+}
+
+Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item& raw) {
+  const auto broken = [&](const char* message) {
+    return fail(ErrorCode::kPluginFailed, fmt::format("planner '{}' emitted '{}': {}", node.id(), text(raw.label), message));
+  };
+  if (!PLIMSOLL_HAS(&raw, plimsoll_item, phase)) return broken("its struct is smaller than version 1.0");
+  if (raw.category != PLIMSOLL_BYTES_ACTIVATION && raw.category != PLIMSOLL_BYTES_SIGNAL) return broken("a category that this host does not know");
+  if (raw.basis > PLIMSOLL_BASIS_HEURISTIC || raw.lifetime > PLIMSOLL_TRANSIENT) return broken("a value outside the contract");
+  if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks_) return broken("a rank that does not exist");
+  if (taken_.size() >= kMaxItems) return broken("too many items");
+  if (raw.bytes == 0) return {};
+  Taken taken{raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer, raw.lifetime == PLIMSOLL_TRANSIENT, 0, {}};
+  if (taken.transient) {
+    std::string phase = raw.phase.size == 0 ? fmt::format("#{}", taken_.size()) : text(raw.phase);
+    taken.phase = static_cast<std::size_t>(std::find(phases_.begin(), phases_.end(), phase) - phases_.begin());
+    if (taken.phase == phases_.size()) phases_.push_back(std::move(phase));
+  }
+  taken.item.label = text(raw.label);
+  taken.item.basis = basis_name(raw.basis);
+  taken.item.planner = node.id();
+  taken.item.formula = text(raw.formula);
+  if (raw.rank == PLIMSOLL_ALL_RANKS) taken.item.bytes.assign(n_ranks_, raw.bytes);
+  else taken.item.bytes.assign(n_ranks_, 0), taken.item.bytes[raw.rank] = raw.bytes;
+  taken_.push_back(std::move(taken));
+  return {};
+}
+
+Result<void> ItemCollector::settle(Ledger& ledger) {
+  // winner[rank]: the phase with the most bytes there; ties go to the one that was named first.
+  std::vector<std::size_t> winner(n_ranks_, 0);
+  if (phases_.size() > 1)
+    for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
+      std::vector<Checked> sums(phases_.size());
+      for (const Taken& t : taken_)
+        if (t.transient) sums[t.phase] += t.item.bytes[rank];
+      for (std::size_t p = 1; p < sums.size(); ++p)
+        if (sums[p].saturated() > sums[winner[rank]].saturated()) winner[rank] = p;
+    }
+  for (Taken& t : taken_) {
+    if (t.transient) {
+      const bool wins = std::any_of(winner.begin(), winner.end(), [&](std::size_t w) { return w == t.phase; });
+      t.item.counted = wins;
+      for (std::uint32_t rank = 0; wins && rank < n_ranks_; ++rank)
+        if (winner[rank] != t.phase) t.item.bytes[rank] = 0;
+    }
+    PLIMSOLL_TRY(ledger.add(t.category, std::move(t.item)));
+  }
+  return {};
+}
+
+} // namespace plimsoll

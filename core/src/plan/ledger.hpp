@@ -1,0 +1,63 @@
+// The ledger of one plan: every item on every rank, and their sums by category. Filled by plan(); a total cannot
+// disagree with its parts. Never drops an item: transients that a larger phase covers stay, marked as not counted.
+// Threads: one plan, one thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plimsoll/host.hpp"
+#include "plugin/planner_tree.hpp"
+
+namespace plimsoll {
+
+enum class Category : std::uint8_t { kWeights, kActivation, kSignalBuffer, kVisionCache, kOverhead, kKvCache };
+inline constexpr std::size_t kCategories = 6;
+std::string_view category_name(Category category); // "weights", "activation", ...
+std::string_view basis_name(std::uint32_t basis);  // "exact", "bound", "heuristic"
+
+class Ledger {
+public:
+  explicit Ledger(std::uint32_t n_ranks) : n_ranks_(n_ranks), sums_(kCategories * static_cast<std::size_t>(n_ranks), 0) {}
+
+  std::uint32_t n_ranks() const { return n_ranks_; }
+  // Adds the item to its category's sums; an error where a sum does not fit 63 bits.
+  Result<void> add(Category category, Item item);
+  // One figure for every rank.
+  Result<void> add_all(Category category, std::string label, std::uint32_t basis, std::string_view planner, std::string formula, std::uint64_t bytes);
+
+  std::uint64_t sum(Category category, std::uint32_t rank) const { return sums_[static_cast<std::size_t>(category) * n_ranks_ + rank]; }
+  // Sum over all categories on a rank.
+  std::uint64_t used(std::uint32_t rank) const;
+  std::vector<Item>& items() { return items_; }
+
+private:
+  std::uint32_t n_ranks_;
+  std::vector<std::uint64_t> sums_; // category-major
+  std::vector<Item> items_;
+};
+
+// Takes what planners emit for a request and settles which phase of a forward pass counts on each rank.
+class ItemCollector : public Collector {
+public:
+  explicit ItemCollector(std::uint32_t n_ranks) : n_ranks_(n_ranks) {}
+  Result<void> on_item(const PlannerNode& node, const plimsoll_item& item) override;
+  // Moves everything into the ledger: residents as they are, of the transients on each rank the largest phase.
+  Result<void> settle(Ledger& ledger);
+
+private:
+  struct Taken {
+    Category category;
+    bool transient;
+    std::size_t phase; // index into phases_
+    Item item;
+  };
+  std::uint32_t n_ranks_;
+  std::vector<Taken> taken_;
+  std::vector<std::string> phases_;
+};
+
+} // namespace plimsoll

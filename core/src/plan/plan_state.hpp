@@ -1,0 +1,50 @@
+// What make_plan carries from step to step. Private to the plan room. Threads: one plan, one thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plan/kv_pricing.hpp"
+#include "plan/layout.hpp"
+#include "plan/ledger.hpp"
+#include "plan/planner.hpp"
+
+namespace plimsoll {
+
+struct PlanState {
+  explicit PlanState(const PlanInput& in, Layout l) : input(in), layout(std::move(l)), ledger(layout.ranks()) {}
+
+  const PlanInput& input;
+  Layout layout;
+  Layout draft_layout; // where there is a draft model: all of it on the last stage
+  Ledger ledger;
+  KvTypes kv_types;
+  std::optional<Dtype> cast;
+  bool speculative = false;
+  double utilization = 0, vision_utilization = 0;
+  std::uint64_t page_tokens = 0, max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;
+  bool max_length_given = false, max_batch_given = false;
+  std::vector<std::uint64_t> budget; // per rank
+  Plan plan;
+
+  const EngineProfile& profile() const { return *input.profile; }
+  const PlanRequest& request() const { return *input.request; }
+  const Model::Data& model() const { return *input.model; }
+  const std::vector<Device>& devices() const { return *input.devices; }
+  bool explains() const { return request().explain; }
+  void warn(std::string code, std::string message) { plan.warnings.push_back({std::move(code), std::move(message)}); }
+  // The first thing that does not fit is the plan's error.
+  void does_not_fit(ErrorCode code, std::string message, std::string where) {
+    if (!plan.error) plan.error = Error{code, std::move(message), std::move(where)};
+  }
+};
+
+// Prices the KV groups, sizes the pool of every rank, and fills plan.kv_cache and plan.limits.
+Result<void> plan_kv_cache(PlanState& state);
+// Sets aside the vision cache out of what the KV cache could have.
+Result<void> plan_vision_cache(PlanState& state);
+// Replaces what the per-device steps would say by the documented pooled estimator's answer.
+Result<void> plan_pooled(PlanState& state);
+
+} // namespace plimsoll
