@@ -94,7 +94,7 @@ struct Context::Data {
 
   Result<std::shared_ptr<const EngineProfile>> profile(const PlanRequest& request) {
     std::string key = request.engine;
-    for (const auto& [name, value] : request.engine_overrides) key += '\n' + name + '=' + value;
+    for (const auto& [name, value] : request.engine_overrides) key += fmt::format("\n{}={}", name, value);
     return profiles.get(key, [&] { return load_profile(catalogue, request.engine, request.engine_overrides); });
   }
   Result<std::shared_ptr<const std::vector<Device>>> devices(const std::string& spec) {
@@ -200,7 +200,7 @@ Result<std::vector<CatalogueModel>> Context::models(std::string_view pattern) co
   std::vector<CatalogueModel> out;
   for (const std::filesystem::path& file : files) {
     std::string name = file.stem().string();
-    if (const std::size_t at = name.find("__"); at != std::string::npos) name.replace(at, 2, "/");
+    if (const std::size_t at = name.find("__"); at != std::string::npos) name.replace(at, 2, 1, '/');
     if (lower(name).find(wanted) == std::string::npos) continue;
     PLIMSOLL_ASSIGN(ConfigFiles config, read_config(file.string(), std::nullopt));
     PLIMSOLL_ASSIGN(const std::shared_ptr<const Model::Data> model,
