@@ -56,6 +56,8 @@ constexpr std::array kTypes{
     Dtype{"tq2_0", "", 256, 66},
     Dtype{"mxfp4", "", 32, 17},
     Dtype{"nvfp4", "", 64, 36},
+    Dtype{"q1_0", "", 128, 18},
+    Dtype{"q2_0", "", 64, 18},
 };
 
 struct Alias {

@@ -1,0 +1,59 @@
+// A checkpoint of either format behind one interface: what is stored, tensor by tensor, from the headers alone.
+// Called by the inventory and by the weights report. Start here: locate_model() finds the files, open_checkpoint() opens them, scan() streams
+// every tensor to a visitor. Never reads tensor data, never keeps the inventory. Threads: a Checkpoint is immutable; scan() may be
+// called from several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/gguf.hpp"
+#include "model/locate.hpp"
+#include "model/tensor_entry.hpp"
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+struct CheckpointTotals {
+  std::uint64_t stored_bytes = 0;  // of all tensors
+  std::uint64_t tensor_count = 0;
+  std::uint64_t header_bytes = 0;  // of all files
+  std::vector<std::string> notes;  // what is odd but no error, for people: holes, an index total that drifted
+};
+
+// The visitor for the tensors of one file, given before any file is read. Different files may be visited at the same time if
+// their visitors differ.
+using VisitorOfFile = std::function<TensorVisitor&(std::uint32_t file_index)>;
+
+class Checkpoint {
+public:
+  CheckpointFormat format() const { return files_.format; }
+  const ModelFiles& files() const { return files_; }
+  // A GGUF file's metadata as a config.json would put it; null for safetensors.
+  const nlohmann::ordered_json& config() const { return config_; }
+
+  // Tells `visitor` of every tensor, file by file in order, in the order of each header. Errors: kBadCheckpoint with the file and
+  // the tensor, or what the visitor answered. What was visited before an error must be thrown away.
+  Result<CheckpointTotals> scan(TensorVisitor& visitor) const;
+  // The same with a visitor per file and up to `threads` threads (0: as many as pay). With one visitor per file, merged in the order of
+  // the files, the outcome does not depend on the threads; neither does the error.
+  Result<CheckpointTotals> scan(const VisitorOfFile& visitor_of_file, unsigned threads = 0) const;
+
+private:
+  friend Result<Checkpoint> open_checkpoint(const ModelFiles& files);
+
+  ModelFiles files_;
+  nlohmann::ordered_json config_;
+  std::string model_type_;
+  std::vector<GgufHeader> gguf_; // one per split
+};
+
+// Opens what locate_model() found. Safetensors headers are read by scan(); GGUF headers here, as their metadata is the config.
+// kBadRequest where `files` has no checkpoint.
+Result<Checkpoint> open_checkpoint(const ModelFiles& files);
+
+} // namespace plimsoll

@@ -1,0 +1,42 @@
+// From the MODEL argument to files: a directory, a config, a GGUF file, a name in the Hugging Face cache or in the catalogue.
+// Called once per plan, before anything is read. Looks at names and links only; never opens a socket, never blocks,
+// never reads tensor headers. Threads: pure functions of the file system.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+enum class CheckpointFormat { kNone, kSafetensors, kGguf };
+enum class ModelOrigin { kDirectory, kConfigFile, kGgufFile, kHfCache, kCatalogue };
+
+struct ModelFiles {
+  std::optional<std::string> config_path;          // absent where a GGUF file brings its own
+  std::optional<std::string> hf_quant_config_path; // beside the config, as modelopt writes it
+  std::vector<std::string> shards;                 // safetensors or GGUF files, sorted; empty for kNone
+  std::optional<std::string> index_path;           // of a sharded safetensors checkpoint
+  CheckpointFormat format = CheckpointFormat::kNone;
+  ModelOrigin origin = ModelOrigin::kDirectory;
+  std::string catalogue_name; // "org/name" where origin is kCatalogue
+};
+
+struct LocateOptions {
+  std::string catalogue_directory; // of <org>__<name>.json files; empty: no catalogue
+  // Environment variables; the default asks the process.
+  std::function<std::optional<std::string>(const char* name)> environment;
+};
+
+// kBadRequest where nothing of that name exists (the message lists where it was looked for), kBadConfig where a model has
+// no config, kBadCheckpoint where its shards are incomplete or no files.
+Result<ModelFiles> locate_model(const std::string& model, const LocateOptions& options = {});
+
+// The directory of the local Hugging Face cache: HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME or ~/.cache; empty without any.
+std::string hf_cache_directory(const LocateOptions& options);
+
+} // namespace plimsoll
