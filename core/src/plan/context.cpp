@@ -7,7 +7,7 @@
 #include <shared_mutex>
 #include <unordered_map>
 
-#include "base/file.hpp"
+#include "model/regular_file.hpp"
 #include "base/nearest.hpp"
 #include "device/catalogue.hpp"
 #include "device/query.hpp"

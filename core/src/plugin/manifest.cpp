@@ -6,7 +6,7 @@
 #include <optional>
 #include <yaml-cpp/yaml.h>
 
-#include "base/file.hpp"
+#include "model/regular_file.hpp"
 #include "base/yaml.hpp"
 #include "plimsoll/abi.h"
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 
-#include "base/file.hpp"
+#include "model/regular_file.hpp"
 #include "base/nearest.hpp"
 #include "base/yaml.hpp"
 
