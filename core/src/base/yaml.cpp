@@ -27,7 +27,8 @@ struct Walk {
       Json out = Json::object();
       for (const auto& pair : node) {
         if (!pair.first.IsScalar()) return wrong(pair.first, "a key must be plain text"), nullptr;
-        if (out.contains(pair.first.Scalar())) return wrong(pair.first, fmt::format("the key '{}' appears twice", pair.first.Scalar())), nullptr;
+        if (out.contains(pair.first.Scalar()))
+          return wrong(pair.first, fmt::format("the key '{}' appears twice", pair.first.Scalar())), nullptr;
         out[pair.first.Scalar()] = value(pair.second, depth + 1);
       }
       return out;

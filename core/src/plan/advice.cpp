@@ -53,7 +53,8 @@ private:
     if (plan_.kv_cache.groups.empty() || plan_.request.kv_dtype == "float8_e4m3fn") return;
     r.kv_dtype = "float8_e4m3fn";
     if (const auto plan = attempt(r))
-      found_.push_back({"--kv-dtype", *r.kv_dtype, fmt::format("{} tokens then fit in the KV cache", human_count(plan->kv_cache.capacity_tokens))});
+      found_.push_back(
+          {"--kv-dtype", *r.kv_dtype, fmt::format("{} tokens then fit in the KV cache", human_count(plan->kv_cache.capacity_tokens))});
   }
   void smaller_batch() {
     PlanRequest r = copy();

@@ -7,11 +7,11 @@
 #include <shared_mutex>
 #include <unordered_map>
 
-#include "model/regular_file.hpp"
 #include "base/nearest.hpp"
 #include "device/catalogue.hpp"
 #include "device/query.hpp"
 #include "model/locate.hpp"
+#include "model/regular_file.hpp"
 #include "plan/model.hpp"
 #include "plan/planner.hpp"
 #include "plan/weights_report.hpp"
@@ -123,7 +123,8 @@ Result<Model> Context::load(const std::string& path) const {
   if (!files.config_path) return fail(ErrorCode::kBadConfig, "there is no config.json", path);
   PLIMSOLL_ASSIGN(ConfigFiles config, read_config(*files.config_path, files.hf_quant_config_path));
   PLIMSOLL_ASSIGN(std::shared_ptr<const Model::Data> data,
-                  load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, path, *files.config_path));
+                  load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, path,
+                             *files.config_path));
   return Model(std::move(data));
 }
 
@@ -178,7 +179,8 @@ Result<PluginInfo> Context::inspect_plugin(const std::string& directory) const {
   for (const auto& plugin : registry.plugins()) {
     if (std::filesystem::path(plugin->manifest.directory) != std::filesystem::path(directory)) continue;
     if (plugin->status == "refused") return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
-    PluginInfo info{plugin->manifest.id, plugin->manifest.version, plugin->manifest.vendor, plugin->manifest.directory, "loaded", "", {}, {}, {}};
+    PluginInfo info{
+        plugin->manifest.id, plugin->manifest.version, plugin->manifest.vendor, plugin->manifest.directory, "loaded", "", {}, {}, {}};
     for (const FamilyManifest& family : plugin->manifest.families) {
       PLIMSOLL_TRY(registry.load({plugin.get(), &family, family.signal_policy}));
       info.families.push_back(family.id);
@@ -204,7 +206,8 @@ Result<std::vector<CatalogueModel>> Context::models(std::string_view pattern) co
     if (lower(name).find(wanted) == std::string::npos) continue;
     PLIMSOLL_ASSIGN(ConfigFiles config, read_config(file.string(), std::nullopt));
     PLIMSOLL_ASSIGN(const std::shared_ptr<const Model::Data> model,
-                    load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, name, file.string()));
+                    load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, name,
+                               file.string()));
     CatalogueModel entry;
     entry.name = name;
     entry.architecture = model->info.architecture;
@@ -221,8 +224,8 @@ Result<std::vector<DeviceCard>> Context::device_catalogue() const {
   PLIMSOLL_ASSIGN(const std::vector<Card> cards, data_->cards.cards());
   std::vector<DeviceCard> out;
   for (const Card& card : cards)
-    out.push_back({card.device.name, card.device.vendor, std::string(device_kind_name(card.device.kind)), card.reported ? "reported" : "nominal", card.aliases,
-                   card.device.total_bytes});
+    out.push_back({card.device.name, card.device.vendor, std::string(device_kind_name(card.device.kind)),
+                   card.reported ? "reported" : "nominal", card.aliases, card.device.total_bytes});
   return out;
 }
 

@@ -11,19 +11,23 @@ constexpr std::uint64_t kMaxLayers = 65536;
 constexpr std::size_t kMaxClasses = 65536;
 constexpr std::uint64_t kMaxExperts = 1 << 20;
 
-std::string text(plimsoll_str s) { return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 512))); }
+std::string text(plimsoll_str s) {
+  return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 512)));
+}
 
 tl::unexpected<Error> broken(const PlannerNode& node, const std::string& what, const std::string& message) {
   return fail(ErrorCode::kPluginFailed, fmt::format("planner '{}' declared {}: {}", node.id(), what, message));
 }
 
 // Layer lists must be ascending, bounded and free of doubles.
-Result<std::vector<std::uint32_t>> layer_list(const PlannerNode& node, const std::string& what, const std::uint32_t* layers, std::uint64_t n) {
+Result<std::vector<std::uint32_t>> layer_list(const PlannerNode& node, const std::string& what, const std::uint32_t* layers,
+                                              std::uint64_t n) {
   if (layers == nullptr) return std::vector<std::uint32_t>{};
   if (n > kMaxLayers) return broken(node, what, fmt::format("{} layers; at most {} are possible", n, kMaxLayers));
   std::vector<std::uint32_t> list(layers, layers + n);
   for (std::size_t i = 0; i < list.size(); ++i)
-    if (list[i] >= kMaxLayers || (i > 0 && list[i] <= list[i - 1])) return broken(node, what, fmt::format("layer {} out of order", list[i]));
+    if (list[i] >= kMaxLayers || (i > 0 && list[i] <= list[i - 1]))
+      return broken(node, what, fmt::format("layer {} out of order", list[i]));
   return list;
 }
 
@@ -50,7 +54,9 @@ public:
       return broken(node, what, "an aspect that its family does not count");
     std::copy_n(raw.dims, c.n_dims, c.dims.begin());
     for (std::uint32_t i = 0; i < c.n_dims; ++i)
-      if (c.dims[i] == 0) return fail(ErrorCode::kBadConfig, fmt::format("the configuration makes dimension {} of {} zero (planner '{}')", i, what, node.id()));
+      if (c.dims[i] == 0)
+        return fail(ErrorCode::kBadConfig,
+                    fmt::format("the configuration makes dimension {} of {} zero (planner '{}')", i, what, node.id()));
     c.dtype = dtype_;
     if (raw.dtype.size != 0) {
       const auto type = find_dtype(text(raw.dtype));
@@ -63,7 +69,8 @@ public:
     PLIMSOLL_TRY(read_parts(node, what, raw, c));
     PLIMSOLL_TRY(choose_storage(node, what, raw, c));
     if (c.declared_bytes().overflowed() || c.parameters().overflowed())
-      return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits; check the sizes in the configuration (planner '{}')", what, node.id()));
+      return fail(ErrorCode::kBadConfig,
+                  fmt::format("the bytes of {} do not fit 64 bits; check the sizes in the configuration (planner '{}')", what, node.id()));
     out_.weights.push_back(std::move(c));
     return {};
   }
@@ -88,8 +95,10 @@ public:
       g.regions.push_back({text(region.label), text(region.dtype), region.elements, region.units, region.elements_per_draft_token});
     }
     if (g.kind == PLIMSOLL_KV_STATE ? g.regions.empty() : (g.kv_heads == 0 || g.k_elements + g.v_elements == 0))
-      return fail(ErrorCode::kBadConfig, fmt::format("{} has no heads or no width; check the configuration (planner '{}')", what, node.id()));
-    if ((g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK) && g.window_tokens == 0) return broken(node, what, "a window of no tokens");
+      return fail(ErrorCode::kBadConfig,
+                  fmt::format("{} has no heads or no width; check the configuration (planner '{}')", what, node.id()));
+    if ((g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK) && g.window_tokens == 0)
+      return broken(node, what, "a window of no tokens");
     for (const std::string& type : {g.dtype, g.scale_dtype})
       if (!type.empty() && !find_dtype(type)) return broken(node, what, fmt::format("unknown type '{}'", type));
     out_.kv.push_back(std::move(g));
@@ -114,8 +123,9 @@ private:
       sum += part.extent;
     }
     if (sum.overflowed() || sum.value() != c.dims[c.shard_dim])
-      return fail(ErrorCode::kBadConfig, fmt::format("the parts of {} add up to {}, its dimension is {}; the configuration contradicts itself (planner '{}')", what,
-                                                     sum.saturated(), c.dims[c.shard_dim], node.id()));
+      return fail(ErrorCode::kBadConfig,
+                  fmt::format("the parts of {} add up to {}, its dimension is {}; the configuration contradicts itself (planner '{}')",
+                              what, sum.saturated(), c.dims[c.shard_dim], node.id()));
     return {};
   }
 

@@ -24,8 +24,8 @@ Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where
 
 struct KvGroupPrice {
   const KvGroup* group = nullptr;
-  std::uint64_t layers = 0;     // of this group on this stage
-  std::uint64_t page_bytes = 0; // one page of all those layers on one rank; 0 for state
+  std::uint64_t layers = 0;      // of this group on this stage
+  std::uint64_t page_bytes = 0;  // one page of all those layers on one rank; 0 for state
   std::uint64_t token_bytes = 0; // one token of all those layers; 0 for state
   std::uint64_t state_bytes = 0; // one sequence's recurrent state, one row
 };

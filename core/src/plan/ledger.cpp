@@ -11,12 +11,15 @@ namespace {
 constexpr std::size_t kMaxItems = 65536;
 constexpr std::uint64_t kMaxSum = 0x7fffffffffffffffULL;
 
-std::string text(plimsoll_str s) { return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 1024))); }
+std::string text(plimsoll_str s) {
+  return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 1024)));
+}
 
 } // namespace
 
 std::string_view category_name(Category category) {
-  constexpr std::array<std::string_view, kCategories> kNames{"weights", "activation", "signal_buffer", "vision_cache", "overhead", "kv_cache"};
+  constexpr std::array<std::string_view, kCategories> kNames{"weights",      "activation", "signal_buffer",
+                                                             "vision_cache", "overhead",   "kv_cache"};
   return kNames[static_cast<std::size_t>(category)];
 }
 
@@ -30,7 +33,8 @@ Result<void> Ledger::add(Category category, Item item) {
     for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
       std::uint64_t& sum = sums_[static_cast<std::size_t>(category) * n_ranks_ + rank];
       if (__builtin_add_overflow(sum, item.bytes[rank], &sum) || sum > kMaxSum)
-        return fail(ErrorCode::kBadConfig, fmt::format("the {} bytes on rank {} do not fit 63 bits; check the sizes in the configuration", item.category, rank));
+        return fail(ErrorCode::kBadConfig,
+                    fmt::format("the {} bytes on rank {} do not fit 63 bits; check the sizes in the configuration", item.category, rank));
     }
   items_.push_back(std::move(item));
   return {};
@@ -58,12 +62,16 @@ Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item
     return fail(ErrorCode::kPluginFailed, fmt::format("planner '{}' emitted '{}': {}", node.id(), text(raw.label), message));
   };
   if (!PLIMSOLL_HAS(&raw, plimsoll_item, phase)) return broken("its struct is smaller than version 1.0");
-  if (raw.category != PLIMSOLL_BYTES_ACTIVATION && raw.category != PLIMSOLL_BYTES_SIGNAL) return broken("a category that this host does not know");
+  if (raw.category != PLIMSOLL_BYTES_ACTIVATION && raw.category != PLIMSOLL_BYTES_SIGNAL)
+    return broken("a category that this host does not know");
   if (raw.basis > PLIMSOLL_BASIS_HEURISTIC || raw.lifetime > PLIMSOLL_TRANSIENT) return broken("a value outside the contract");
   if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks_) return broken("a rank that does not exist");
   if (taken_.size() >= kMaxItems) return broken("too many items");
   if (raw.bytes == 0) return {};
-  Taken taken{raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer, raw.lifetime == PLIMSOLL_TRANSIENT, 0, {}};
+  Taken taken{raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer,
+              raw.lifetime == PLIMSOLL_TRANSIENT,
+              0,
+              {}};
   if (taken.transient) {
     std::string phase = raw.phase.size == 0 ? fmt::format("#{}", taken_.size()) : text(raw.phase);
     taken.phase = static_cast<std::size_t>(std::find(phases_.begin(), phases_.end(), phase) - phases_.begin());

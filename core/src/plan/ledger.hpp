@@ -27,7 +27,8 @@ public:
   // Adds the item to its category's sums; an error where a sum does not fit 63 bits.
   Result<void> add(Category category, Item item);
   // One figure for every rank.
-  Result<void> add_all(Category category, std::string label, std::uint32_t basis, std::string_view planner, std::string formula, std::uint64_t bytes);
+  Result<void> add_all(Category category, std::string label, std::uint32_t basis, std::string_view planner, std::string formula,
+                       std::uint64_t bytes);
 
   std::uint64_t sum(Category category, std::uint32_t rank) const { return sums_[static_cast<std::size_t>(category) * n_ranks_ + rank]; }
   // Sum over all categories on a rank.

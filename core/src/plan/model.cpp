@@ -11,9 +11,16 @@ namespace {
 
 // The checkpoint's common type: torch_dtype or dtype, in the config or in its text part.
 Result<std::optional<Dtype>> common_dtype(const plimsoll_view& view, const std::string& where) {
-  constexpr std::array<const char*, 10> kPointers{"/torch_dtype",          "/dtype",           "/text_config/torch_dtype",     "/text_config/dtype",
-                                                  "/llm_config/torch_dtype", "/llm_config/dtype", "/language_config/torch_dtype", "/language_config/dtype",
-                                                  "/thinker_config/torch_dtype", "/thinker_config/text_config/torch_dtype"};
+  constexpr std::array<const char*, 10> kPointers{"/torch_dtype",
+                                                  "/dtype",
+                                                  "/text_config/torch_dtype",
+                                                  "/text_config/dtype",
+                                                  "/llm_config/torch_dtype",
+                                                  "/llm_config/dtype",
+                                                  "/language_config/torch_dtype",
+                                                  "/language_config/dtype",
+                                                  "/thinker_config/torch_dtype",
+                                                  "/thinker_config/text_config/torch_dtype"};
   for (const char* pointer : kPointers) {
     const Json* value = view.find(pointer);
     if (value == nullptr || value->is_null()) continue;
@@ -21,7 +28,8 @@ Result<std::optional<Dtype>> common_dtype(const plimsoll_view& view, const std::
     if (value->get_ref<const std::string&>() == "auto") continue;
     const auto type = find_dtype(value->get_ref<const std::string&>());
     if (!type)
-      return fail(ErrorCode::kBadConfig, fmt::format("'{}' is not a known type", value->get<std::string>().substr(0, 64)), where + ": " + pointer);
+      return fail(ErrorCode::kBadConfig, fmt::format("'{}' is not a known type", value->get<std::string>().substr(0, 64)),
+                  where + ": " + pointer);
     return type;
   }
   return std::nullopt;
@@ -65,7 +73,8 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   ModelInfo& info = data->info;
   info.path = path;
   info.architecture = data->tree->architecture();
-  if (const Json* type = find_pointer(*data->config, "/model_type"); type != nullptr && type->is_string()) info.model_type = type->get<std::string>();
+  if (const Json* type = find_pointer(*data->config, "/model_type"); type != nullptr && type->is_string())
+    info.model_type = type->get<std::string>();
   info.family = data->tree->root().id();
   info.planners = planners_of(*data->tree, data->declared, *data->registry);
   info.parameters = data->parameters;

@@ -43,9 +43,10 @@ Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, 
   if (part.units % degree == 0) return part.units / degree * unit;
   if (part.replicate && degree % part.units == 0) return unit;
   return fail(ErrorCode::kBadRequest,
-              part.replicate ? fmt::format("a tensor-parallel degree of {} neither divides the {} key/value heads of {} nor is a multiple of them", degree,
-                                           part.units, label)
-                             : fmt::format("a tensor-parallel degree of {} does not divide the {} heads of {}", degree, part.units, label),
+              part.replicate
+                  ? fmt::format("a tensor-parallel degree of {} neither divides the {} key/value heads of {} nor is a multiple of them",
+                                degree, part.units, label)
+                  : fmt::format("a tensor-parallel degree of {} does not divide the {} heads of {}", degree, part.units, label),
               "--tp");
 }
 

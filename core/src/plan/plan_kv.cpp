@@ -44,7 +44,8 @@ Result<std::vector<Stage>> price_stages(const PlanState& s) {
     PLIMSOLL_ASSIGN(std::vector<KvGroupPrice> prices, price_kv(s.model().declared, s.layout, stage, s.kv_types, s.page_tokens, drafted,
                                                                s.speculative && s.input.draft == nullptr));
     if (s.input.draft != nullptr) {
-      PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> draft, price_kv(s.input.draft->declared, s.draft_layout, stage, s.kv_types, s.page_tokens, 0, false));
+      PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> draft,
+                      price_kv(s.input.draft->declared, s.draft_layout, stage, s.kv_types, s.page_tokens, 0, false));
       prices.insert(prices.end(), draft.begin(), draft.end());
     }
     KvPoolSpec spec;
@@ -76,7 +77,9 @@ std::vector<Wide> kv_budgets(const PlanState& s) {
   return out;
 }
 
-std::uint64_t narrow_bytes(Wide bytes) { return bytes < 0 ? 0 : bytes > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(bytes); }
+std::uint64_t narrow_bytes(Wide bytes) {
+  return bytes < 0 ? 0 : bytes > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(bytes);
+}
 
 // Ranks of equal stage and budget answer alike; asks the pool once for each run of them.
 struct Scarcest {
@@ -122,7 +125,9 @@ private:
           out.label = g.label, out.kind = kind_text(g.kind), out.layers = g.layers.size();
           out.basis = g.bound ? "bound" : "exact";
           if (pool_kind(g.kind) == KvGroupKind::kWindow) out.window_tokens = g.window_tokens;
-          if (g.bound) s_.warn("kv_rule_is_a_bound", fmt::format("the cache rule of '{}' is not publicly known; its size is a safe upper bound", g.label));
+          if (g.bound)
+            s_.warn("kv_rule_is_a_bound",
+                    fmt::format("the cache rule of '{}' is not publicly known; its size is a safe upper bound", g.label));
           kv.groups.push_back(std::move(out));
         }
         kv.groups[i].page_bytes_per_device = std::max(kv.groups[i].page_bytes_per_device, price.page_bytes);
@@ -157,15 +162,17 @@ private:
       return;
     }
     if (s_.max_length_given) {
-      s_.does_not_fit(ErrorCode::kOutOfMemory,
-                      fmt::format("one request of {} tokens needs {} of KV cache on rank {}, which has {}: {} short; the longest that fits is {}", s_.max_length,
-                                  human_bytes(narrow_bytes(needed)), scarce_, human_bytes(narrow_bytes(budgets_[scarce_])),
-                                  human_bytes(narrow_bytes(needed - budgets_[scarce_])), longest),
-                      device_name(scarce_));
+      s_.does_not_fit(
+          ErrorCode::kOutOfMemory,
+          fmt::format("one request of {} tokens needs {} of KV cache on rank {}, which has {}: {} short; the longest that fits is {}",
+                      s_.max_length, human_bytes(narrow_bytes(needed)), scarce_, human_bytes(narrow_bytes(budgets_[scarce_])),
+                      human_bytes(narrow_bytes(needed - budgets_[scarce_])), longest),
+          device_name(scarce_));
       return;
     }
     if (!s_.request().max_length_auto)
-      s_.warn("capacity_clamped", fmt::format("the KV cache holds one request of {} tokens; the default length of {} is cut to that", longest, s_.max_length));
+      s_.warn("capacity_clamped",
+              fmt::format("the KV cache holds one request of {} tokens; the default length of {} is cut to that", longest, s_.max_length));
     s_.max_length = longest;
   }
 
@@ -215,11 +222,13 @@ private:
         if (!alone.fits) {
           state_shortage(rank, batch);
           for (std::uint32_t r = 0; r < s_.layout.ranks(); ++r)
-            used[r] = stage_of(r).pool.sequence_bytes() * static_cast<Wide>(batch) + stage_of(r).pool.null_bytes() + stage_of(r).pool.full_page_bytes();
+            used[r] = stage_of(r).pool.sequence_bytes() * static_cast<Wide>(batch) + stage_of(r).pool.null_bytes() +
+                      stage_of(r).pool.full_page_bytes();
           add_items(used, 0, batch);
           return;
         }
-        if (stage_of(rank).pool.null_bytes() > 0) pages = std::min(pages, static_cast<Wide>(alone.pages) - static_cast<Wide>(s_.profile().null_pages));
+        if (stage_of(rank).pool.null_bytes() > 0)
+          pages = std::min(pages, static_cast<Wide>(alone.pages) - static_cast<Wide>(s_.profile().null_pages));
       }
       for (std::uint32_t rank = first; rank < last; ++rank) {
         const KvPoolLayout cut = stage_of(rank).pool.layout(budgets_[rank], batch, batch, pages);
@@ -245,8 +254,8 @@ private:
     const KvPool& pool = stage_of(rank).pool;
     const Wide needs = pool.sequence_bytes() * static_cast<Wide>(batch) + pool.null_bytes() + pool.full_page_bytes();
     s_.does_not_fit(ErrorCode::kOutOfMemory,
-                    fmt::format("{} sequences need {} of KV cache and state on rank {} before any further page, which has {}", batch, human_bytes(narrow_bytes(needs)), rank,
-                                human_bytes(narrow_bytes(budgets_[rank]))),
+                    fmt::format("{} sequences need {} of KV cache and state on rank {} before any further page, which has {}", batch,
+                                human_bytes(narrow_bytes(needs)), rank, human_bytes(narrow_bytes(budgets_[rank]))),
                     device_name(rank));
   }
 
@@ -256,13 +265,16 @@ private:
     const KvRequestCount full = requests_of(s_.max_length);
     Limits& limits = s_.plan.limits;
     limits.max_batch_at_max_length = full.unlimited ? s_.max_batch_size : full.whole();
-    s_.plan.kv_cache.capacity_requests =
-        full.unlimited ? static_cast<double>(s_.max_batch_size) : static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
+    s_.plan.kv_cache.capacity_requests = full.unlimited ? static_cast<double>(s_.max_batch_size)
+                                                        : static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
     if (limits.max_batch_at_max_length < s_.max_batch_size && s_.max_batch_given)
-      s_.warn("batch_exceeds_capacity", fmt::format("{} requests of {} tokens fit at once; a batch of {} will be pre-empted when its requests grow that long",
-                                                    limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
+      s_.warn("batch_exceeds_capacity",
+              fmt::format("{} requests of {} tokens fit at once; a batch of {} will be pre-empted when its requests grow that long",
+                          limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
     const bool states = !stages_.empty() && stages_[s_.layout.stage_of_rank(scarce_)].pool.sequence_bytes() > 0;
-    limits.binding = s_.plan.kv_cache.groups.empty() ? "no KV cache" : fmt::format("{} on rank {} ({})", states ? "KV pages and states" : "KV pages", scarce_, s_.devices()[scarce_].name);
+    limits.binding = s_.plan.kv_cache.groups.empty() ? "no KV cache"
+                                                     : fmt::format("{} on rank {} ({})", states ? "KV pages and states" : "KV pages",
+                                                                   scarce_, s_.devices()[scarce_].name);
   }
 
   void add_items(const std::vector<Wide>& used, std::uint64_t pages, std::uint64_t sequences) {
@@ -287,12 +299,13 @@ private:
       item.basis = shown.basis;
       item.planner = i < stages_.front().prices.size() ? std::string(stages_.front().prices[i].group->planner) : "";
       if (s_.explains())
-        item.formula = shown.kind == "state" ? fmt::format("{} sequences x {} rows x {} B", sequences, s_.profile().state_rows, shown.state_bytes_per_sequence)
+        item.formula = shown.kind == "state" ? fmt::format("{} sequences x {} rows x {} B", sequences, s_.profile().state_rows,
+                                                           shown.state_bytes_per_sequence)
                        : shown.window_tokens ? fmt::format("up to {} pages of {} B for each of {} sequences, window {} tokens",
-                                                           (*shown.window_tokens + s_.page_tokens - 1) / s_.page_tokens + 1, shown.page_bytes_per_device, sequences,
-                                                           *shown.window_tokens)
-                                             : fmt::format("{} pages x {} tokens, {} B a page, {} layers, {} null", pages, s_.page_tokens, shown.page_bytes_per_device,
-                                                           shown.layers, s_.profile().null_pages);
+                                                           (*shown.window_tokens + s_.page_tokens - 1) / s_.page_tokens + 1,
+                                                           shown.page_bytes_per_device, sequences, *shown.window_tokens)
+                                             : fmt::format("{} pages x {} tokens, {} B a page, {} layers, {} null", pages, s_.page_tokens,
+                                                           shown.page_bytes_per_device, shown.layers, s_.profile().null_pages);
       // Sums were bounded when the groups were priced.
       static_cast<void>(s_.ledger.add(Category::kKvCache, std::move(item)));
     }
@@ -307,10 +320,15 @@ private:
     case KvGroupKind::kFull:
     case KvGroupKind::kLatent: bytes = page * static_cast<Wide>(pages); break;
     case KvGroupKind::kWindow:
-      bytes = page * (std::min(own, (wide_ceil_div(price.group->window_tokens, s_.page_tokens) + 1) * static_cast<Wide>(sequences)) + nulls);
+      bytes =
+          page * (std::min(own, (wide_ceil_div(price.group->window_tokens, s_.page_tokens) + 1) * static_cast<Wide>(sequences)) + nulls);
       break;
-    case KvGroupKind::kCross: bytes = page * (wide_ceil_div(price.group->fixed_tokens, s_.page_tokens) * static_cast<Wide>(sequences) + nulls); break;
-    case KvGroupKind::kState: bytes = static_cast<Wide>(price.state_bytes) * static_cast<Wide>(s_.profile().state_rows) * static_cast<Wide>(sequences); break;
+    case KvGroupKind::kCross:
+      bytes = page * (wide_ceil_div(price.group->fixed_tokens, s_.page_tokens) * static_cast<Wide>(sequences) + nulls);
+      break;
+    case KvGroupKind::kState:
+      bytes = static_cast<Wide>(price.state_bytes) * static_cast<Wide>(s_.profile().state_rows) * static_cast<Wide>(sequences);
+      break;
     }
     return std::min(std::max<Wide>(bytes, 0), rest);
   }

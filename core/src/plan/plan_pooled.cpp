@@ -16,7 +16,8 @@ Result<std::int64_t> total(const PlanState& s, Category category) {
   Checked sum = 0;
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) sum += s.ledger.sum(category, rank);
   if (sum.saturated() > static_cast<std::uint64_t>(INT64_MAX))
-    return fail(ErrorCode::kBadConfig, fmt::format("the {} bytes of all devices do not fit 63 bits", category_name(category)), s.model().where);
+    return fail(ErrorCode::kBadConfig, fmt::format("the {} bytes of all devices do not fit 63 bits", category_name(category)),
+                s.model().where);
   return static_cast<std::int64_t>(sum.value());
 }
 
@@ -36,17 +37,20 @@ Result<EstimateCache> cache_of(const PlanState& s, const KvGroup& g, const KvGro
   cache.allow_kv_head_replication = true;
   cache.query_heads = static_cast<std::int64_t>(g.query_heads == 0 ? s.layout.tp : g.query_heads);
   if (cache.kind == EstimateCacheKind::kMha && (g.k_elements + g.v_elements) % 2 != 0)
-    return fail(ErrorCode::kBadRequest, fmt::format("the pooled accounting has no keys and values of different widths ('{}')", g.label), "--accounting");
+    return fail(ErrorCode::kBadRequest, fmt::format("the pooled accounting has no keys and values of different widths ('{}')", g.label),
+                "--accounting");
   cache.head_dim = static_cast<std::int64_t>(cache.kind == EstimateCacheKind::kMla ? g.k_elements : (g.k_elements + g.v_elements) / 2);
   if (g.window_tokens > 1) cache.window_tokens = static_cast<std::int64_t>(g.window_tokens);
-  if (g.scale_elements != 0 && !g.scale_dtype.empty()) cache.scales = EstimateScales{element(*find_dtype(g.scale_dtype)), static_cast<std::int64_t>(g.scale_elements)};
+  if (g.scale_elements != 0 && !g.scale_dtype.empty())
+    cache.scales = EstimateScales{element(*find_dtype(g.scale_dtype)), static_cast<std::int64_t>(g.scale_elements)};
   return cache;
 }
 
 } // namespace
 
 Result<void> plan_pooled(PlanState& s) {
-  if (s.layout.pp > 1) return fail(ErrorCode::kBadRequest, "the pooled accounting knows no pipeline stages; use --accounting per-device", "--pp");
+  if (s.layout.pp > 1)
+    return fail(ErrorCode::kBadRequest, "the pooled accounting knows no pipeline stages; use --accounting per-device", "--pp");
   EstimateRequest e;
   e.accounting = Accounting::kPooled;
   for (const Device& d : s.devices()) {
@@ -63,7 +67,8 @@ Result<void> plan_pooled(PlanState& s) {
   PLIMSOLL_ASSIGN(e.activations.total_bytes, total(s, Category::kActivation));
   PLIMSOLL_ASSIGN(e.signal_buffers.total_bytes, total(s, Category::kSignalBuffer));
   e.page_tokens = static_cast<std::int64_t>(s.page_tokens);
-  PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_kv(s.model().declared, s.layout, 0, s.kv_types, s.page_tokens, s.request().num_draft_tokens, s.speculative));
+  PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices,
+                  price_kv(s.model().declared, s.layout, 0, s.kv_types, s.page_tokens, s.request().num_draft_tokens, s.speculative));
   KvPlan& kv = s.plan.kv_cache;
   kv.dtype = s.kv_types.name;
   kv.page_tokens = s.page_tokens;
@@ -71,7 +76,10 @@ Result<void> plan_pooled(PlanState& s) {
     PLIMSOLL_ASSIGN(EstimateCache cache, cache_of(s, *price.group, price));
     KvGroupPlan shown;
     shown.label = price.group->label;
-    shown.kind = cache.kind == EstimateCacheKind::kState ? "state" : cache.kind == EstimateCacheKind::kMla ? "latent" : cache.window_tokens ? "window" : "full";
+    shown.kind = cache.kind == EstimateCacheKind::kState ? "state"
+                 : cache.kind == EstimateCacheKind::kMla ? "latent"
+                 : cache.window_tokens                   ? "window"
+                                                         : "full";
     shown.layers = price.group->layers.size();
     shown.page_bytes_per_device = price.page_bytes;
     if (cache.window_tokens) shown.window_tokens = price.group->window_tokens;
@@ -106,16 +114,19 @@ Result<void> plan_pooled(PlanState& s) {
   const std::uint64_t budget = static_cast<std::uint64_t>(static_cast<double>(r.free_bytes.value_or(0)) * s.utilization);
   for (std::uint64_t& bytes : s.budget) bytes = budget / n;
   if (r.vision_cache && r.vision_cache->bytes > 0) {
-    PLIMSOLL_TRY(s.ledger.add_all(Category::kVisionCache, "vision_cache", PLIMSOLL_BASIS_EXACT, s.model().tree->root().id(),
-                                  s.explains() ? fmt::format("{} B in {} blocks / {} devices", r.vision_cache->bytes, r.vision_cache->blocks, n) : "",
-                                  share(r.vision_cache->bytes)));
+    PLIMSOLL_TRY(s.ledger.add_all(
+        Category::kVisionCache, "vision_cache", PLIMSOLL_BASIS_EXACT, s.model().tree->root().id(),
+        s.explains() ? fmt::format("{} B in {} blocks / {} devices", r.vision_cache->bytes, r.vision_cache->blocks, n) : "",
+        share(r.vision_cache->bytes)));
     const std::uint64_t per_image = ceil_div(v.rows, s.profile().vision_block_tokens);
     s.plan.vision_entries = static_cast<std::uint64_t>(r.vision_cache->blocks) / per_image;
   }
   if (r.kv_cache_bytes && *r.kv_cache_bytes > 0)
     PLIMSOLL_TRY(s.ledger.add_all(Category::kKvCache, "kv_cache", PLIMSOLL_BASIS_EXACT, s.model().tree->root().id(),
                                   s.explains() ? fmt::format("{} B / {} devices", *r.kv_cache_bytes, n) : "", share(*r.kv_cache_bytes)));
-  const auto figure = [](const std::optional<std::int64_t>& value) { return static_cast<std::uint64_t>(std::max<std::int64_t>(value.value_or(0), 0)); };
+  const auto figure = [](const std::optional<std::int64_t>& value) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(value.value_or(0), 0));
+  };
   Limits& limits = s.plan.limits;
   limits.max_length = figure(r.max_length);
   limits.max_batch_size = figure(r.max_batch_size);

@@ -14,7 +14,8 @@ Result<void> plan_vision_cache(PlanState& s) {
   PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, type.bytes(v.row_elements).get("a row of the vision cache"));
   PLIMSOLL_ASSIGN(s.plan.vision_entry_bytes, (Checked(row_bytes) * v.rows).get("an entry of the vision cache"));
   if (s.vision_utilization == 0 || s.plan.error) return {};
-  PLIMSOLL_ASSIGN(const std::uint64_t block_bytes, (Checked(row_bytes) * s.profile().vision_block_tokens).get("a block of the vision cache"));
+  PLIMSOLL_ASSIGN(const std::uint64_t block_bytes,
+                  (Checked(row_bytes) * s.profile().vision_block_tokens).get("a block of the vision cache"));
   const std::uint64_t one_image_blocks = ceil_div(v.rows, s.profile().vision_block_tokens);
   // Every rank keeps the rows of the same images, so the poorest sets the number of blocks.
   std::uint64_t blocks = UINT64_MAX;
@@ -25,18 +26,21 @@ Result<void> plan_vision_cache(PlanState& s) {
     if (here < blocks) blocks = here, poorest = rank;
   }
   if (blocks < one_image_blocks) {
-    s.warn("vision_cache_raised", fmt::format("{:.4g} of the cache memory holds {} blocks; the largest image needs {} ({}), so that much is reserved", s.vision_utilization,
-                                              blocks, one_image_blocks, human_bytes(s.plan.vision_entry_bytes)));
+    s.warn("vision_cache_raised",
+           fmt::format("{:.4g} of the cache memory holds {} blocks; the largest image needs {} ({}), so that much is reserved",
+                       s.vision_utilization, blocks, one_image_blocks, human_bytes(s.plan.vision_entry_bytes)));
     blocks = one_image_blocks;
   }
   PLIMSOLL_ASSIGN(const std::uint64_t bytes, (Checked(blocks) * block_bytes).get("the vision cache"));
   if (s.ledger.used(poorest) + bytes > s.budget[poorest])
-    s.does_not_fit(ErrorCode::kNoRoomForKv, fmt::format("the vision cache needs {} for one image of the largest size and rank {} has {} left", human_bytes(bytes), poorest,
-                                                        human_bytes(s.budget[poorest] - std::min(s.budget[poorest], s.ledger.used(poorest)))),
+    s.does_not_fit(ErrorCode::kNoRoomForKv,
+                   fmt::format("the vision cache needs {} for one image of the largest size and rank {} has {} left", human_bytes(bytes),
+                               poorest, human_bytes(s.budget[poorest] - std::min(s.budget[poorest], s.ledger.used(poorest)))),
                    fmt::format("device {} ({})", poorest, s.devices()[poorest].name));
   s.plan.vision_entries = blocks / one_image_blocks;
-  return s.ledger.add_all(Category::kVisionCache, "vision_cache", PLIMSOLL_BASIS_EXACT, s.model().tree->root().id(),
-                          s.explains() ? fmt::format("{} blocks x {} tokens x {} B", blocks, s.profile().vision_block_tokens, row_bytes) : "", bytes);
+  return s.ledger.add_all(
+      Category::kVisionCache, "vision_cache", PLIMSOLL_BASIS_EXACT, s.model().tree->root().id(),
+      s.explains() ? fmt::format("{} blocks x {} tokens x {} B", blocks, s.profile().vision_block_tokens, row_bytes) : "", bytes);
 }
 
 } // namespace plimsoll

@@ -34,15 +34,18 @@ Result<void> settle_request(PlanState& s) {
   PLIMSOLL_TRY(positive(r.page_tokens, "--page-tokens"));
   s.utilization = r.device_memory_utilization.value_or(p.utilization);
   if (!(s.utilization > 0 && s.utilization <= 1) && r.accounting == Accounting::kPerDevice)
-    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s.utilization), "--device-memory-utilization");
+    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s.utilization),
+                "--device-memory-utilization");
   s.vision_utilization = r.vision_cache_utilization.value_or(p.vision_utilization);
   if (!(s.vision_utilization >= 0 && s.vision_utilization <= 1))
-    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction from 0 to 1 was expected", s.vision_utilization), "--vision-cache-utilization");
+    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction from 0 to 1 was expected", s.vision_utilization),
+                "--vision-cache-utilization");
 
   if (r.dtype) {
     s.cast = find_dtype(*r.dtype);
     if (!s.cast || s.cast->safetensors.empty())
-      return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a run-time type; try bfloat16, float16 or float32", r.dtype->substr(0, 64)), "--dtype");
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("'{}' is not a run-time type; try bfloat16, float16 or float32", r.dtype->substr(0, 64)), "--dtype");
   }
   // The engine's "auto": the model's own floating-point type.
   const Dtype& own = s.cast ? *s.cast : m.dtype;
@@ -61,7 +64,9 @@ Result<void> settle_request(PlanState& s) {
   s.speculative = r.num_draft_tokens > 0 || s.input.draft != nullptr;
   if (r.num_draft_tokens > 4096) return fail(ErrorCode::kBadRequest, "more than 4096 drafted tokens", "--num-draft-tokens");
   if (r.num_draft_tokens > 0 && s.input.draft == nullptr && m.declared.facts.draft_layers == 0)
-    return fail(ErrorCode::kBadRequest, fmt::format("{} has no multi-token-prediction layers of its own; give --draft MODEL", m.info.architecture), "--num-draft-tokens");
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} has no multi-token-prediction layers of its own; give --draft MODEL", m.info.architecture),
+                "--num-draft-tokens");
 
   const std::uint64_t own_length = m.declared.facts.max_length;
   s.max_length_given = r.max_length.has_value() && !r.max_length_auto;
@@ -80,7 +85,8 @@ Result<void> settle_request(PlanState& s) {
 
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
     const Device& d = s.devices()[rank];
-    s.budget.push_back(r.kv_cache_bytes ? (p.budget_of_total ? d.total_bytes : d.free_bytes) : fraction_of(p.budget_of_total ? d.total_bytes : d.free_bytes, s.utilization));
+    s.budget.push_back(r.kv_cache_bytes ? (p.budget_of_total ? d.total_bytes : d.free_bytes)
+                                        : fraction_of(p.budget_of_total ? d.total_bytes : d.free_bytes, s.utilization));
   }
   return {};
 }
@@ -125,8 +131,8 @@ Result<void> place_model(PlanState& s, const Model::Data& m, const Layout& layou
 Result<void> place_weights(PlanState& s) {
   if (s.request().weights_bytes) {
     const std::uint64_t total = *s.request().weights_bytes, parts = static_cast<std::uint64_t>(s.layout.tp) * s.layout.pp;
-    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, "weights.given", PLIMSOLL_BASIS_EXACT, "", s.explains() ? fmt::format("{} B / {} ranks of a replica", total, parts) : "",
-                                  ceil_div(total, parts)));
+    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, "weights.given", PLIMSOLL_BASIS_EXACT, "",
+                                  s.explains() ? fmt::format("{} B / {} ranks of a replica", total, parts) : "", ceil_div(total, parts)));
   } else {
     PLIMSOLL_TRY(place_model(s, s.model(), s.layout, "", s.speculative && s.input.draft == nullptr));
   }
@@ -181,19 +187,24 @@ Result<void> price_requests(PlanState& s) {
 
   for (const auto& [list, category] : {std::pair{&p.reservations, Category::kActivation}, {&p.overheads, Category::kOverhead}})
     for (const Reservation& r : *list) {
-      if (!r.architectures.empty() && std::find(r.architectures.begin(), r.architectures.end(), s.model().info.architecture) == r.architectures.end()) continue;
+      if (!r.architectures.empty() &&
+          std::find(r.architectures.begin(), r.architectures.end(), s.model().info.architecture) == r.architectures.end())
+        continue;
       const std::uint64_t bytes = r.per_device ? r.bytes : ceil_div(r.bytes, s.layout.ranks());
       PLIMSOLL_TRY(s.ledger.add_all(category, r.label, PLIMSOLL_BASIS_HEURISTIC, p.name,
-                                    !s.explains() ? "" : r.per_device ? fmt::format("{} B per device", r.bytes) : fmt::format("{} B / {} devices", r.bytes, s.layout.ranks()),
+                                    !s.explains()  ? ""
+                                    : r.per_device ? fmt::format("{} B per device", r.bytes)
+                                                   : fmt::format("{} B / {} devices", r.bytes, s.layout.ranks()),
                                     bytes));
     }
 
   const std::uint32_t policy = signal_policy(s);
   const bool due = policy == PLIMSOLL_SIGNAL_ALWAYS || (policy == PLIMSOLL_SIGNAL_MULTI_RANK && s.layout.ranks() > 1);
   if (!tree.has_signal_buffers() && due && p.signal_buffer_bytes > 0) {
-    PLIMSOLL_TRY(s.ledger.add_all(Category::kSignalBuffer, "signal_buffers", PLIMSOLL_BASIS_EXACT, tree.root().id(),
-                                  s.explains() ? fmt::format("one of {} B per device, policy {}", p.signal_buffer_bytes, signal_policy_name(policy)) : "",
-                                  p.signal_buffer_bytes));
+    PLIMSOLL_TRY(s.ledger.add_all(
+        Category::kSignalBuffer, "signal_buffers", PLIMSOLL_BASIS_EXACT, tree.root().id(),
+        s.explains() ? fmt::format("one of {} B per device, policy {}", p.signal_buffer_bytes, signal_policy_name(policy)) : "",
+        p.signal_buffer_bytes));
   }
   return {};
 }
@@ -210,18 +221,20 @@ void check_static(PlanState& s) {
   const Device& d = s.devices()[worst];
   const std::uint64_t used = s.ledger.used(worst);
   const auto part = [&](Category c) { return human_bytes(s.ledger.sum(c, worst)); };
-  const std::string needs = fmt::format("weights {}, activations {}, signal buffers {}, overhead {}", part(Category::kWeights), part(Category::kActivation),
-                                        part(Category::kSignalBuffer), part(Category::kOverhead));
+  const std::string needs = fmt::format("weights {}, activations {}, signal buffers {}, overhead {}", part(Category::kWeights),
+                                        part(Category::kActivation), part(Category::kSignalBuffer), part(Category::kOverhead));
   const std::string where = fmt::format("device {} ({})", worst, d.name);
   if (used > d.free_bytes)
-    s.does_not_fit(ErrorCode::kModelTooLarge, fmt::format("rank {} needs {} ({}) and its device has {} free: {} short", worst, human_bytes(used), needs,
-                                                          human_bytes(d.free_bytes), human_bytes(used - d.free_bytes)),
+    s.does_not_fit(ErrorCode::kModelTooLarge,
+                   fmt::format("rank {} needs {} ({}) and its device has {} free: {} short", worst, human_bytes(used), needs,
+                               human_bytes(d.free_bytes), human_bytes(used - d.free_bytes)),
                    where);
   else
-    s.does_not_fit(ErrorCode::kNoRoomForKv, fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short before any KV cache", worst, human_bytes(used),
-                                                        needs, human_bytes(s.budget[worst]), s.utilization,
-                                                        human_bytes(s.profile().budget_of_total ? d.total_bytes : d.free_bytes),
-                                                        s.profile().budget_of_total ? "in all" : "free", human_bytes(static_cast<std::uint64_t>(-margin))),
+    s.does_not_fit(ErrorCode::kNoRoomForKv,
+                   fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short before any KV cache", worst,
+                               human_bytes(used), needs, human_bytes(s.budget[worst]), s.utilization,
+                               human_bytes(s.profile().budget_of_total ? d.total_bytes : d.free_bytes),
+                               s.profile().budget_of_total ? "in all" : "free", human_bytes(static_cast<std::uint64_t>(-margin))),
                    where);
 }
 
@@ -232,8 +245,10 @@ void fill_devices(PlanState& s) {
     const auto sum = [&](Category c) { return s.ledger.sum(c, rank); };
     DevicePlan out;
     out.rank = rank, out.name = d.name, out.total_bytes = d.total_bytes, out.free_bytes = d.free_bytes, out.budget_bytes = s.budget[rank];
-    out.weights_bytes = sum(Category::kWeights), out.activation_bytes = sum(Category::kActivation), out.signal_buffer_bytes = sum(Category::kSignalBuffer);
-    out.vision_cache_bytes = sum(Category::kVisionCache), out.overhead_bytes = sum(Category::kOverhead), out.kv_cache_bytes = sum(Category::kKvCache);
+    out.weights_bytes = sum(Category::kWeights), out.activation_bytes = sum(Category::kActivation),
+    out.signal_buffer_bytes = sum(Category::kSignalBuffer);
+    out.vision_cache_bytes = sum(Category::kVisionCache), out.overhead_bytes = sum(Category::kOverhead),
+    out.kv_cache_bytes = sum(Category::kKvCache);
     const std::uint64_t used = s.ledger.used(rank);
     out.unused_bytes = static_cast<std::int64_t>(out.budget_bytes) - static_cast<std::int64_t>(used);
     const std::uint64_t left = d.free_bytes > used ? d.free_bytes - used : 0;
@@ -271,7 +286,8 @@ Result<Plan> make_plan(const PlanInput& input) {
   layout.vocab_padding_rows = input.profile->vocab_padding_rows;
   layout.experts_split_over_dp = input.profile->experts_split_over_dp;
   if (layout.ep > 1 && declared.facts.experts == 0)
-    return fail(ErrorCode::kBadRequest, fmt::format("ep {} asks for expert parallelism, but {} has no experts", layout.ep, input.model->info.architecture), "--ep");
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("ep {} asks for expert parallelism, but {} has no experts", layout.ep, input.model->info.architecture), "--ep");
   PlanState s(input, std::move(layout));
   if (input.draft != nullptr) {
     s.draft_layout = s.layout;

@@ -30,7 +30,8 @@ std::string_view role_name(std::uint32_t role) {
 
 WeightClassInfo describe(const WeightClass& c) {
   WeightClassInfo info;
-  info.label = c.label, info.pattern = c.pattern, info.placement = placement_name(c.placement), info.role = role_name(c.role), info.planner = c.planner;
+  info.label = c.label, info.pattern = c.pattern, info.placement = placement_name(c.placement), info.role = role_name(c.role),
+  info.planner = c.planner;
   for (const WeightVariant& v : c.variants) {
     const std::string name = v.storage->is_plain() ? std::string(c.dtype.name) : v.storage->name();
     if (info.dtype.find(name) == std::string::npos) info.dtype += (info.dtype.empty() ? "" : " | ") + name;
@@ -43,7 +44,8 @@ WeightClassInfo describe(const WeightClass& c) {
 
 } // namespace
 
-Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const EngineProfile& profile, std::uint64_t n_devices) {
+Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const EngineProfile& profile,
+                                          std::uint64_t n_devices) {
   PLIMSOLL_ASSIGN(Layout layout, make_layout(request, n_devices, model.declared.facts.n_layers));
   layout.vocab_padding_rows = profile.vocab_padding_rows;
   layout.experts_split_over_dp = profile.experts_split_over_dp;
@@ -64,8 +66,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
       report.not_loaded.push_back({c.label, c.declared_bytes().saturated(), "stored, but no engine loads it"});
     else if (c.role == PLIMSOLL_ROLE_DRAFT && !draft)
       report.not_loaded.push_back({c.label, c.declared_bytes().saturated(), "multi-token prediction; loaded with --num-draft-tokens"});
-    else
-      PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, report.rank_bytes));
+    else PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, report.rank_bytes));
   }
   return report;
 }

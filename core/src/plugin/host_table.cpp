@@ -114,7 +114,16 @@ void log(const plimsoll_host* host, std::uint32_t level, plimsoll_str message) n
 } // namespace
 
 plimsoll_host make_host_table() {
-  return {PLIMSOLL_SIZE_THROUGH(plimsoll_host, planner_for), PLIMSOLL_ABI_MINOR, log, query, get_u64, get_f64, get_bool, get_str, get_len, subview,
+  return {PLIMSOLL_SIZE_THROUGH(plimsoll_host, planner_for),
+          PLIMSOLL_ABI_MINOR,
+          log,
+          query,
+          get_u64,
+          get_f64,
+          get_bool,
+          get_str,
+          get_len,
+          subview,
           planner_for};
 }
 

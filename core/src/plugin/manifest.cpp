@@ -6,8 +6,8 @@
 #include <optional>
 #include <yaml-cpp/yaml.h>
 
-#include "model/regular_file.hpp"
 #include "base/yaml.hpp"
+#include "model/regular_file.hpp"
 #include "plimsoll/abi.h"
 
 namespace plimsoll {
@@ -94,7 +94,9 @@ FamilyManifest read_family(const YAML::Node& node, Reader& read) {
   return family;
 }
 
-bool plain_file_name(const std::string& name) { return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != "."; }
+bool plain_file_name(const std::string& name) {
+  return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
+}
 
 } // namespace
 

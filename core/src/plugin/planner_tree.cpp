@@ -118,7 +118,8 @@ plimsoll_facts usual_facts(const plimsoll_view& view) {
   };
   plimsoll_facts facts{};
   facts.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers);
-  facts.n_layers = static_cast<std::uint32_t>(std::min<std::uint64_t>(first({"/num_hidden_layers", "/n_layer", "/num_layers", "/n_layers"}), 65535));
+  facts.n_layers =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(first({"/num_hidden_layers", "/n_layer", "/num_layers", "/n_layers"}), 65535));
   facts.max_length = first({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length"});
   facts.hidden_elements = first({"/hidden_size", "/n_embd", "/d_model"});
   facts.vocab_tokens = first({"/vocab_size", "/padded_vocab_size"});
@@ -155,7 +156,8 @@ plimsoll_status call_vision(const PlannerNode& node, plimsoll_vision_entry* out,
   out->struct_size = capacity;
   return PLIMSOLL_OK;
 }
-plimsoll_status call_activations(const PlannerNode& node, const plimsoll_request* req, const plimsoll_sink* out, plimsoll_error* err) noexcept {
+plimsoll_status call_activations(const PlannerNode& node, const plimsoll_request* req, const plimsoll_sink* out,
+                                 plimsoll_error* err) noexcept {
   const Switch as(out, node);
   if (!PLIMSOLL_HAS(node.api, plimsoll_planner_api, activations) || node.api->activations == nullptr) return PLIMSOLL_OK;
   return node.api->activations(node.self, req, out, err);
@@ -187,7 +189,9 @@ constexpr plimsoll_planner_api kChildTable{
     [](const plimsoll_planner* p, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
       return relay(node_of(p), call_kv(node_of(p), aspects, out, err), err);
     },
-    [](const plimsoll_planner* p, plimsoll_facts* out, plimsoll_error* err) noexcept { return relay(node_of(p), call_facts(node_of(p), out, err), err); },
+    [](const plimsoll_planner* p, plimsoll_facts* out, plimsoll_error* err) noexcept {
+      return relay(node_of(p), call_facts(node_of(p), out, err), err);
+    },
     [](const plimsoll_planner* p, plimsoll_vision_entry* out, plimsoll_error* err) noexcept {
       return relay(node_of(p), call_vision(node_of(p), out, err), err);
     },
@@ -258,7 +262,8 @@ Result<FamilyRef> PlannerTree::family_of(const plimsoll_view& view, std::string*
   }
   const std::string pointer = view.full_pointer();
   if (named.empty())
-    return fail(ErrorCode::kBadConfig, "neither /architectures nor /model_type names the architecture", where_ + ": " + (pointer.empty() ? "/" : pointer));
+    return fail(ErrorCode::kBadConfig, "neither /architectures nor /model_type names the architecture",
+                where_ + ": " + (pointer.empty() ? "/" : pointer));
   const std::string known = either(registry_.nearest_architectures(named));
   return fail(ErrorCode::kUnsupportedArchitecture,
               fmt::format("no planner knows '{}'{}; `plimsoll plugins` lists what is known", named.substr(0, 100),
@@ -381,14 +386,16 @@ Result<plimsoll_facts> PlannerTree::facts() const {
   plimsoll_facts out{};
   out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers);
   plimsoll_error err = blank_error();
-  if (const plimsoll_status status = call_facts(*root_, &out, &err); status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
+  if (const plimsoll_status status = call_facts(*root_, &out, &err); status != PLIMSOLL_OK)
+    return tl::unexpected(explain(status, err, *root_));
   return out;
 }
 Result<plimsoll_vision_entry> PlannerTree::vision_entry() const {
   plimsoll_vision_entry out{};
   out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_vision_entry, tower_elements);
   plimsoll_error err = blank_error();
-  if (const plimsoll_status status = call_vision(*root_, &out, &err); status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
+  if (const plimsoll_status status = call_vision(*root_, &out, &err); status != PLIMSOLL_OK)
+    return tl::unexpected(explain(status, err, *root_));
   return out;
 }
 Result<void> PlannerTree::activations(const plimsoll_request& request, Collector& collector) const {

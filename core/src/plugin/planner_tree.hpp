@@ -82,8 +82,8 @@ public:
   // For the host table.
   plimsoll_status make_subview(const plimsoll_view* view, std::string_view pointer, const plimsoll_rename* renames, std::uint64_t n_renames,
                                const plimsoll_view** out);
-  plimsoll_status make_child(const plimsoll_view* view, const char* family, const plimsoll_planner_api** api, const plimsoll_planner** child,
-                             plimsoll_error* err);
+  plimsoll_status make_child(const plimsoll_view* view, const char* family, const plimsoll_planner_api** api,
+                             const plimsoll_planner** child, plimsoll_error* err);
 
 private:
   PlannerTree(const Registry& registry, std::shared_ptr<const Json> config, std::string where)

@@ -54,7 +54,8 @@ Registry::Registry(const std::vector<std::string>& paths, Trust trust, LogCallba
     : trust_(trust), log_(std::move(log)), host_table_{make_host_table(), this} {
   std::vector<std::string> places = paths;
   add_paths(places, environment("PLIMSOLL_PLUGIN_PATH"));
-  if (const char* data = environment("XDG_DATA_HOME"); data != nullptr && *data == '/') places.push_back(std::string(data) + "/plimsoll/plugins");
+  if (const char* data = environment("XDG_DATA_HOME"); data != nullptr && *data == '/')
+    places.push_back(std::string(data) + "/plimsoll/plugins");
   else if (const char* home = environment("HOME"); home != nullptr && *home == '/')
     places.push_back(std::string(home) + "/.local/share/plimsoll/plugins");
   for (const std::string& place : places) discover(place, false);
@@ -111,8 +112,8 @@ void Registry::index(Plugin& plugin) {
   const auto claim = [&](auto& map, const std::string& name, const FamilyRef& ref) {
     const auto [it, fresh] = map.emplace(name, ref);
     if (!fresh && log_)
-      log_(LogLevel::kWarning,
-           fmt::format("'{}' is planned by {}; {} offers it too and comes later", name, it->second.plugin->manifest.id, plugin.manifest.id));
+      log_(LogLevel::kWarning, fmt::format("'{}' is planned by {}; {} offers it too and comes later", name, it->second.plugin->manifest.id,
+                                           plugin.manifest.id));
   };
   for (const FamilyManifest& family : plugin.manifest.families) {
     claim(families_, family.id, {&plugin, &family, family.signal_policy});
@@ -123,7 +124,8 @@ void Registry::index(Plugin& plugin) {
       for (const auto& [key, value] : values.items())
         if (!merged.contains(key)) merged[key] = value;
         else if (merged[key] != value && log_)
-          log_(LogLevel::kWarning, fmt::format("class default {}.{} of {} is set by an earlier plugin already", type, key, plugin.manifest.id));
+          log_(LogLevel::kWarning,
+               fmt::format("class default {}.{} of {} is set by an earlier plugin already", type, key, plugin.manifest.id));
     }
   }
 }
@@ -156,8 +158,8 @@ Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
   const std::string path = m.directory + "/" + m.library;
   if (m.abi_major != PLIMSOLL_ABI_MAJOR || m.min_host_minor > PLIMSOLL_ABI_MINOR)
     return fail(ErrorCode::kPluginFailed,
-                fmt::format("was made for ABI {}.{} and needs a host of {}.{} or newer; this host is {}.{}", m.abi_major, m.abi_minor, m.abi_major,
-                            m.min_host_minor, PLIMSOLL_ABI_MAJOR, PLIMSOLL_ABI_MINOR),
+                fmt::format("was made for ABI {}.{} and needs a host of {}.{} or newer; this host is {}.{}", m.abi_major, m.abi_minor,
+                            m.abi_major, m.min_host_minor, PLIMSOLL_ABI_MAJOR, PLIMSOLL_ABI_MINOR),
                 path);
   if (auto checked = check_plugin_files(m.directory, m.library); !checked && !plugin.trusted_place) {
     if (trust_ == Trust::kChecked) return tl::unexpected(checked.error());

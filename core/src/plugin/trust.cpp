@@ -14,11 +14,12 @@ Result<void> check_one(const std::string& path, bool folder) {
   if (folder ? !S_ISDIR(info.st_mode) : !S_ISREG(info.st_mode))
     return fail(ErrorCode::kPluginFailed, folder ? "is not a folder" : "is not a regular file", path);
   if (info.st_uid != 0 && info.st_uid != ::geteuid())
-    return fail(ErrorCode::kPluginFailed, fmt::format("belongs to user {}; plugins must belong to root or to the user who runs them", info.st_uid),
-                path);
+    return fail(ErrorCode::kPluginFailed,
+                fmt::format("belongs to user {}; plugins must belong to root or to the user who runs them", info.st_uid), path);
   const bool others_write = (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   if (others_write && !(folder && (info.st_mode & S_ISVTX) != 0))
-    return fail(ErrorCode::kPluginFailed, "may be written by others; remove that permission (chmod go-w), or load plugins in open mode", path);
+    return fail(ErrorCode::kPluginFailed, "may be written by others; remove that permission (chmod go-w), or load plugins in open mode",
+                path);
   return {};
 }
 
@@ -31,7 +32,8 @@ Result<void> check_plugin_files(const std::string& directory, const std::string&
   const std::filesystem::path file = std::filesystem::canonical(folder / library, failed);
   if (failed) return fail(ErrorCode::kPluginFailed, failed.message(), directory + "/" + library);
   if (file.parent_path() != folder)
-    return fail(ErrorCode::kPluginFailed, "leads out of the plugin's folder; the library must lie beside its manifest", directory + "/" + library);
+    return fail(ErrorCode::kPluginFailed, "leads out of the plugin's folder; the library must lie beside its manifest",
+                directory + "/" + library);
   PLIMSOLL_TRY(check_one(file.string(), false));
   PLIMSOLL_TRY(check_one((folder / "plugin.yaml").string(), false));
   for (std::filesystem::path at = folder;; at = at.parent_path()) {

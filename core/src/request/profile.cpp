@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <fmt/format.h>
 
-#include "model/regular_file.hpp"
 #include "base/nearest.hpp"
 #include "base/yaml.hpp"
+#include "model/regular_file.hpp"
 
 namespace plimsoll {
 namespace {
@@ -33,7 +33,8 @@ public:
     const Json* value = take(key);
     if (value == nullptr) return;
     const double n = value->is_number() ? value->get<double>() : std::nan("");
-    if (!(n <= 1) || n < 0 || (n == 0 && !zero_allowed)) return wrong(key, zero_allowed ? "a fraction from 0 to 1 was expected" : "a fraction above 0 and up to 1 was expected");
+    if (!(n <= 1) || n < 0 || (n == 0 && !zero_allowed))
+      return wrong(key, zero_allowed ? "a fraction from 0 to 1 was expected" : "a fraction above 0 and up to 1 was expected");
     out = n;
   }
   void flag(const char* key, bool& out) {
@@ -130,7 +131,8 @@ Result<EngineProfile> interpret(const Json& root, const std::string& file) {
   top.text("version", p.version);
   if (schema != "plimsoll.engine/1") top.wrong("schema", "'plimsoll.engine/1' was expected");
   if (p.name.empty()) top.wrong("name", "a text was expected");
-  for (const char* section : {"budget", "batch", "kv", "signal_buffers", "vision_cache", "weights", "overheads", "reservations"}) top.take(section);
+  for (const char* section : {"budget", "batch", "kv", "signal_buffers", "vision_cache", "weights", "overheads", "reservations"})
+    top.take(section);
   if (const Json* planner = top.take("planner"); planner != nullptr && planner->is_object()) p.planner = *planner;
   top.no_more();
 
@@ -182,7 +184,8 @@ Result<EngineProfile> interpret(const Json& root, const std::string& file) {
 
 } // namespace
 
-Result<EngineProfile> load_profile(const std::string& catalogue, const std::string& name, const std::map<std::string, std::string>& overrides) {
+Result<EngineProfile> load_profile(const std::string& catalogue, const std::string& name,
+                                   const std::map<std::string, std::string>& overrides) {
   const std::string folder = catalogue + "/engines";
   std::string file = name, wanted_version;
   if (name.find('/') == std::string::npos && !name.ends_with(".yaml") && !name.ends_with(".yml")) {
@@ -196,7 +199,8 @@ Result<EngineProfile> load_profile(const std::string& catalogue, const std::stri
       for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
         if (it->path().extension() == ".yaml") known.push_back(it->path().stem().string());
       std::sort(known.begin(), known.end());
-      return fail(ErrorCode::kBadRequest, fmt::format("no engine profile '{}'; there is {}, or give a YAML file", base, either(known)), "--engine");
+      return fail(ErrorCode::kBadRequest, fmt::format("no engine profile '{}'; there is {}, or give a YAML file", base, either(known)),
+                  "--engine");
     }
   }
   PLIMSOLL_ASSIGN(const std::string text, read_text_file(file, kMaxProfileBytes, ErrorCode::kBadRequest));
@@ -205,7 +209,8 @@ Result<EngineProfile> load_profile(const std::string& catalogue, const std::stri
   for (const auto& [key, value] : overrides) PLIMSOLL_TRY(apply_override(root, key, value));
   PLIMSOLL_ASSIGN(EngineProfile profile, interpret(root, overrides.empty() ? file : file + " with --set"));
   if (!wanted_version.empty() && wanted_version != profile.version)
-    return fail(ErrorCode::kBadRequest, fmt::format("the profile '{}' describes {}; {} is not known", profile.name, profile.version, wanted_version), "--engine");
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("the profile '{}' describes {}; {} is not known", profile.name, profile.version, wanted_version), "--engine");
   return profile;
 }
 

@@ -40,6 +40,7 @@ struct EngineProfile {
 
 // `name` is NAME[@VERSION] of the catalogue folder, or the path of a YAML file. `overrides` are dotted keys:
 // "kv.page_tokens" -> "64". kBadRequest names the file and the key.
-Result<EngineProfile> load_profile(const std::string& catalogue, const std::string& name, const std::map<std::string, std::string>& overrides);
+Result<EngineProfile> load_profile(const std::string& catalogue, const std::string& name,
+                                   const std::map<std::string, std::string>& overrides);
 
 } // namespace plimsoll
