@@ -218,13 +218,15 @@ private:
   }
 
   std::optional<Error> choose_batch() {
-    if (const Wide least = pool_->request_bytes(1) + pool_->null_bytes(); least > room_)
+    if (const Wide least = pool_->request_bytes(1) + pool_->null_bytes(); least > room_) {
+      kv_ = least;
       return Error{ErrorCode::kNoPageFits,
                    fmt::format("{}; {} are left for the KV cache, but one page of every group{} take {}; short by {} bytes",
                                ledger(tightest_), human_wide_bytes(room_),
                                pool_->null_bytes() > 0 ? ", one null page each and the states of one request" : "", human_wide_bytes(least),
                                human_wide_count(least - room_)),
                    fmt::format("/devices/{}", tightest_)};
+    }
     if (request_.max_batch_size) {
       batch_ = capped(*request_.max_batch_size);
     } else {
@@ -237,11 +239,15 @@ private:
     result_.max_batch_size = batch_;
     // The states of the whole batch are there from the start, whoever is running.
     const Wide others = (CheckedWide(pool_->sequence_bytes()) * (batch_ - 1)).saturated();
-    if (others > room_ - pool_->request_bytes(1) - pool_->null_bytes())
+    const Wide least = pool_->request_bytes(1) + pool_->null_bytes();
+    if (others > room_ - least) {
+      kv_ = (CheckedWide(others) + least).saturated();
       return Error{ErrorCode::kOutOfMemory,
                    fmt::format("{}; {} are left for the KV cache, but the states of {} requests and one page take more; at most {} fit",
-                               ledger(tightest_), human_wide_bytes(room_), batch_, human_wide_count(pool_->max_batch(room_, 1))),
+                               ledger(tightest_), human_wide_bytes(room_), batch_,
+                               human_wide_count((room_ - least) / pool_->sequence_bytes() + 1)),
                    "/max_batch_size"};
+    }
     longest_room_ = room_ - others;
     return std::nullopt;
   }
@@ -253,6 +259,7 @@ private:
     if (length_ > most) {
       if (request_.max_length_given || most < 1) {
         const Wide need = pool_->request_bytes(natural(length_)) + pool_->null_bytes();
+        kv_ = need + (room_ - longest_room_);
         return Error{ErrorCode::kOutOfMemory,
                      fmt::format("{}; one request of {} tokens needs {} of KV cache, {} are left, short by {} bytes; at most {} tokens fit",
                                  ledger(tightest_), human_wide_count(length_), human_wide_bytes(need), human_wide_bytes(longest_room_),
@@ -267,11 +274,13 @@ private:
 
   // Whole pages for the batch at full length, or as many as the room holds.
   void commit() {
-    const std::uint64_t at_full_length = pool_->max_batch(room_, natural(length_));
-    result_.max_batch_at_max_length = static_cast<std::int64_t>(std::min<std::uint64_t>(at_full_length, INT64_MAX));
-    const std::uint64_t together = std::clamp<std::uint64_t>(at_full_length, 1, natural(batch_));
+    // Beside the states of the whole batch, which are there from the start.
+    const Wide paged = pool_->request_bytes(natural(length_)) - pool_->sequence_bytes();
+    const Wide left = longest_room_ - pool_->sequence_bytes() - pool_->null_bytes();
+    const Wide together = paged > 0 ? std::min<Wide>(wide_div(left, paged), batch_) : batch_;
+    result_.max_batch_at_max_length = static_cast<std::int64_t>(together);
     const Wide demand = (CheckedWide(pool_->pages_of(natural(length_))) * batch_).saturated();
-    const KvPoolLayout layout = pool_->layout(room_, together, natural(batch_), demand);
+    const KvPoolLayout layout = pool_->layout(room_, static_cast<std::uint64_t>(together), natural(batch_), demand);
     kv_ = layout.used_bytes;
     result_.pages_per_replica = static_cast<std::int64_t>(std::min<std::uint64_t>(layout.pages, INT64_MAX));
     const Wide usable = static_cast<Wide>(layout.pages) - static_cast<Wide>(pool_->spec().null_pages);
@@ -282,9 +291,7 @@ private:
   void report() {
     if (devices_.empty()) return;
     const auto n = static_cast<Wide>(devices_.size());
-    if (result_.error || result_.fits) {
-      if (!result_.kv_cache_bytes && !pool_) result_.kv_cache_bytes = 0;
-    }
+    if (result_.fits && !pool_) result_.kv_cache_bytes = 0;
     if (result_.fits && result_.static_bytes) result_.footprint_bytes = narrow(*result_.static_bytes + (vision_ + kv_) * n);
     result_.devices.reserve(devices_.size());
     for (std::size_t i = 0; i < devices_.size(); ++i) {
