@@ -1,3 +1,5 @@
+// yaml-cpp's node graph spelled as JSON, with a limit on what aliases may expand to.
+// Called through yaml_json.hpp. Never lets one of yaml-cpp's exceptions out. Threads: pure functions.
 #include "base/yaml_json.hpp"
 
 #include <fmt/format.h>

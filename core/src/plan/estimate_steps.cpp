@@ -1,3 +1,5 @@
+// What both estimators do alike: checks of a request, defaults, sizes of the vision cache, names of warnings.
+// Called by the two estimators. Never decides what fits. Threads: pure functions.
 #include "plan/estimate_steps.hpp"
 
 #include <cmath>

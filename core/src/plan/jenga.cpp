@@ -1,3 +1,5 @@
+// The search for a huge page behind jenga.hpp, and the capacity of the slab it gives.
+// Called through jenga.hpp. Never changes a pooled plan, whose capacity rule is uniform. Threads: pure functions.
 #include "plan/jenga.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// A scanner that walks a JSON text with an explicit stack and stops where it breaks.
+// Called through json_place.hpp, for errors alone. Never recurses, never decodes a value. Threads: pure functions.
 #include "plan/json_place.hpp"
 
 #include <charconv>

@@ -1,3 +1,6 @@
+// The documented KV arithmetic behind kv_params.hpp: bytes of pages and rows, blocks of a replica, capacity.
+// Called by both estimators. Never corrects the documented rules (the null block counts in the demand only).
+// Threads: pure functions.
 #include "plan/kv_params.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// The KV pool's arithmetic behind kv_pool.hpp. Sums saturate at 2^120, beyond which nothing fits any device, so that
+// no product can wrap. Called through KvPool. Never uses floating point. Threads: a KvPool is immutable.
 #include "plan/kv_pool.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// YAML as JSON: scalars of the core schema, aliases within limits, refusals.
 #include "base/yaml_json.hpp"
 
 #include <gtest/gtest.h>

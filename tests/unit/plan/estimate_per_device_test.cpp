@@ -1,3 +1,4 @@
+// The per-device plan: exact figures, rules row by row, and what it promises when asked again.
 #include <gtest/gtest.h>
 #include <random>
 

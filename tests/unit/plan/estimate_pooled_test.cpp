@@ -1,3 +1,4 @@
+// The pooled plan against the documented examples, rule by rule, and MemoryEstimator's documented names.
 #include <gtest/gtest.h>
 
 #include "plan/signal_buffers.hpp"

@@ -1,3 +1,4 @@
+// The documented KV arithmetic against its worked examples, and the layouts it refuses.
 #include "plan/kv_params.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// The KV pool: worked cases by group kind, and properties over random pools.
 #include "plan/kv_pool.hpp"
 
 #include <gtest/gtest.h>
