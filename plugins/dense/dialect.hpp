@@ -67,6 +67,7 @@ struct Draft {
   bool after_model = true;               // numbered from num_hidden_layers on, else from 0
   std::string_view embedding = "";       // own copies of embedding and head, where the checkpoint has them
   std::string_view head = "";
+  Norms layer_norms{}; // where they are called otherwise than in the model's own layers
 };
 
 // What a few keys of one model_type say and no column can: see quirks.cpp.
@@ -81,7 +82,8 @@ struct Dialect {
   QkNorm qk_norm = QkNorm::kNone;
   Switch qk_norm_on = kAlways;
   std::array<std::string_view, 2> qk_norm_names{"q_norm", "k_norm"};
-  bool sinks = false;          // one logit per query head
+  std::string_view sinks = ""; // one logit per query head, under this name
+  bool o_quantized = true;     // false: quantised checkpoints leave the output projection alone
   std::uint32_t ffn_ratio = 0; // width of the FFN over the hidden size, where no key says it; 0: a key must
   Window window = Window::kNone;
   const Draft* draft = nullptr;

@@ -31,6 +31,12 @@ constexpr Draft kMimoDraft{.layer = "model.mtp_layers.{layer}.",
                            .projection = "input_proj",
                            .after_model = false};
 
+constexpr Draft kMimoV2Draft{.layer = "model.mtp.layers.{layer}.",
+                             .norms = {"enorm", "hnorm", "final_layernorm"},
+                             .projection = "eh_proj",
+                             .after_model = false,
+                             .layer_norms = {"input_layernorm", "pre_mlp_layernorm"}};
+
 // clang-format off
 constexpr Dialect kDialects[] = {
   // Llama and what shares its shapes
@@ -118,8 +124,9 @@ constexpr Dialect kDialects[] = {
   {.model_type = "cohere2", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kPattern},
 
   // Mixtures of experts of other makers: their attention
-  {.model_type = "gpt_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .sinks = true, .window = Window::kEven},
+  {.model_type = "gpt_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .sinks = "sinks", .window = Window::kEven},
   {.model_type = "minimax_m2", .names = &kLlama, .qk_norm = QkNorm::kProjection, .qk_norm_on = "/use_qk_norm"},
+  {.model_type = "mimo_v2_flash", .names = &kLlama, .qkv_bias = "/attention_bias", .sinks = "attention_sink_bias", .o_quantized = false, .draft = &kMimoV2Draft, .quirk = mimo_v2},
   {.model_type = "dbrx", .names = &kDbrx, .norms = {"norm_attn_norm.norm_1", "norm_attn_norm.norm_2"}},
   {.model_type = "llama4_text", .names = &kLlama4, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kChunk},
   {.model_type = "grok-1", .names = &kGrok1, .norms = {"pre_attn_norm", "post_attn_norm", "pre_moe_norm", "post_moe_norm"}},

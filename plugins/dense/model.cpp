@@ -50,6 +50,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
 
   for (Layer& layer : layers) layer.attention = {heads, kv_heads, head_elements, head_elements}, layer.ffn.width = ffn_width;
+  draft = layers.back();
   read_spans(config, dialect.window, layers);
   if (dialect.quirk != nullptr) dialect.quirk(config, *this);
   check_heads();

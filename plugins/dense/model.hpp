@@ -77,6 +77,7 @@ public:
   bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false;
   QkNorm qk_norm = QkNorm::kNone;
   std::vector<Layer> layers;
+  Layer draft;                          // what a draft layer looks like: full attention, else as the last layer
   std::vector<plimsoll::Weight> extras; // position tables, masks and the like; their layer lists are members below
 
   // After the quirks: who is alike.

@@ -21,6 +21,15 @@ const char* label_of(std::uint32_t kind) {
   }
 }
 
+KvGroup cache(const char* label, const Cached& what, const std::vector<std::uint32_t>& layers) {
+  const Attention& a = what.attention;
+  KvGroup group(what.span.kind, label, layers);
+  group.heads(a.kv_heads, a.heads, a.k_elements, a.v_elements);
+  if (what.span.kind == PLIMSOLL_KV_CROSS) group.fixed(what.span.tokens);
+  else if (what.span.kind != PLIMSOLL_KV_FULL) group.window(what.span.tokens);
+  return group;
+}
+
 class Planner : public plimsoll::MemoryPlanner {
 public:
   explicit Planner(const Config& config) : MemoryPlanner(config), model_(config) {}
@@ -36,19 +45,9 @@ public:
 
   void kv(const Sink& out) const override {
     if (!out.asks(PLIMSOLL_ASPECT_ATTENTION)) return;
-    for (const auto& group : model_.caches) {
-      const Attention& a = group.what.attention;
-      const Span& span = group.what.span;
-      KvGroup cache(span.kind, label_of(span.kind), group.layers);
-      cache.heads(a.kv_heads, a.heads, a.k_elements, a.v_elements);
-      if (span.kind == PLIMSOLL_KV_CROSS) cache.fixed(span.tokens);
-      else if (span.kind != PLIMSOLL_KV_FULL) cache.window(span.tokens);
-      out.kv(cache);
-    }
-    if (model_.draft_layers.empty()) return;
-    const Attention& a = model_.layers.back().attention;
-    KvGroup draft(PLIMSOLL_KV_FULL, "draft.attention", model_.draft_layers);
-    out.kv(draft.heads(a.kv_heads, a.heads, a.k_elements, a.v_elements).role(PLIMSOLL_ROLE_DRAFT));
+    for (const auto& group : model_.caches) out.kv(cache(label_of(group.what.span.kind), group.what, group.layers));
+    const Layer& draft = model_.draft;
+    out.kv(cache("draft.attention", {draft.attention, draft.span}, model_.draft_layers).role(PLIMSOLL_ROLE_DRAFT));
   }
 
   plimsoll_facts facts() const override {

@@ -120,6 +120,29 @@ void gpt_bigcode(const Config& config, Model& model) {
   add_positions(model, "transformer.wpe.weight", model.max_length);
 }
 
+// Two kinds of layers: 1 in hybrid_layer_pattern has a window and heads of its own numbers. Draft layers are of that kind.
+// Worked example: MiMo-V2-Flash, 64 query heads; 9 full layers with 4 key/value heads, 39 with 8 and a window of 128;
+// a head's key has 192 elements, its value 128. No key tells of the draft layers or of sinks in full layers: both follow
+// from the published total.
+void mimo_v2(const Config& config, Model& model) {
+  const auto pattern = config.u64_list("/hybrid_layer_pattern");
+  if (pattern.size() != model.layers.size())
+    throw Error(PLIMSOLL_E_CONFIG, "/hybrid_layer_pattern",
+                "has " + std::to_string(pattern.size()) + " entries; one for each of the " + std::to_string(model.layers.size()) +
+                    " layers was expected");
+  Attention full = model.layers.front().attention;
+  full.v_elements = config.u64("/v_head_dim", full.k_elements);
+  const Layer windowed{{config.positive("/swa_num_attention_heads"), config.positive("/swa_num_key_value_heads"),
+                        config.positive("/swa_head_dim"), config.positive("/swa_v_head_dim")},
+                       {PLIMSOLL_KV_WINDOW, config.positive("/sliding_window")},
+                       model.layers.front().ffn};
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == 0) model.layers[i].attention = full;
+    else model.layers[i] = windowed;
+  }
+  model.draft = windowed;
+}
+
 // Some layers look at an image: their keys and values come from it, and gates let them in. Eight extra rows of the
 // embedding stand for image tokens.
 void mllama(const Config& config, Model& model) {

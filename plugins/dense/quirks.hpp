@@ -16,6 +16,7 @@ void falcon(const plimsoll::Config& config, Model& model);
 void glm4_moe(const plimsoll::Config& config, Model& model);
 void gpt2(const plimsoll::Config& config, Model& model);
 void gpt_bigcode(const plimsoll::Config& config, Model& model);
+void mimo_v2(const plimsoll::Config& config, Model& model);
 void mllama(const plimsoll::Config& config, Model& model);
 void mpt(const plimsoll::Config& config, Model& model);
 void nemotron_nas(const plimsoll::Config& config, Model& model);

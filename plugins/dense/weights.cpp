@@ -91,22 +91,25 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
   if (a.linear) return out.weight(site.matrix(kAttention, "attention.linear", prefix + "linear_attn", m.hidden, m.hidden));
   projections(site, a, prefix, out);
   const Bytes context = Bytes(a.heads) * a.v_elements;
-  out.weight(site.matrix(kAttention, "attention.o_proj", join(prefix, m.names.o), m.hidden, context).heads(site.in_dim(), a.heads),
-             m.o_bias);
+  const std::string o_name = join(prefix, m.names.o);
+  Weight o = m.dialect.o_quantized ? site.matrix(kAttention, "attention.o_proj", o_name, m.hidden, context)
+                                   : site.tensor(kAttention, "attention.o_proj", o_name + ".weight", {m.hidden, context});
+  o.heads(site.in_dim(), a.heads);
+  out.weight(o, m.o_bias);
   const QkNorm kind = a.cross ? QkNorm::kHead : m.qk_norm;
   qk_norm(site, kind, "attention.q_norm", join(prefix, m.dialect.qk_norm_names[0]), a.heads, a.k_elements, false, out);
   qk_norm(site, kind, "attention.k_norm", join(prefix, m.dialect.qk_norm_names[1]), a.kv_heads, a.k_elements, true, out);
-  if (m.dialect.sinks) out.weight(site.tensor(kAttention, "attention.sinks", prefix + "sinks", {a.heads}).heads(0, a.heads));
+  if (!m.dialect.sinks.empty())
+    out.weight(site.tensor(kAttention, "attention.sinks", join(prefix, m.dialect.sinks), {a.heads}).heads(0, a.heads));
   if (a.cross)
     for (const char* gate : {"cross_attn_attn_gate", "cross_attn_mlp_gate"})
       out.weight(site.tensor(kAttention, "attention.cross_gate", gate, {1}));
 }
 
 // Norms of a layer: the first belongs to its attention, the others to its FFN.
-void layer_norms(const Site& attention, const Site& ffn, const Sink& out) {
-  const Model& m = attention.model();
-  for (std::size_t i = 0; i < m.dialect.norms.size(); ++i)
-    (i == 0 ? attention : ffn).norm(out, kAttention, m.dialect.norms[i], m.dialect.norms[i], m.hidden);
+void layer_norms(const Norms& names, const Site& attention, const Site& ffn, const Sink& out) {
+  for (std::size_t i = 0; i < names.size(); ++i)
+    (i == 0 ? attention : ffn).norm(out, kAttention, names[i], names[i], attention.model().hidden);
 }
 
 void ffn_of(const Site& site, const Ffn& f, const Sink& out) {
@@ -144,19 +147,21 @@ void declare_embedding(const Model& model, const Sink& out) {
 void declare_attention(const Model& model, const Sink& out) {
   if (!out.asks(kAttention)) return;
   for (const auto& group : model.attentions) attention_of({model, model.names.layer, group.layers, false}, group.what, out);
-  layer_norms({model, model.names.layer, model.attention_layers, false}, {model, model.names.layer, model.ffn_layers, false}, out);
+  layer_norms(model.dialect.norms, {model, model.names.layer, model.attention_layers, false},
+              {model, model.names.layer, model.ffn_layers, false}, out);
   extras(model, out, kAttention);
   if (model.draft_layers.empty()) return;
   const Site draft = draft_site(model);
-  attention_of(draft, model.layers.back().attention, out);
-  layer_norms(draft, draft, out);
+  attention_of(draft, model.draft.attention, out);
+  const Norms& own = model.dialect.draft->layer_norms;
+  layer_norms(own[0].empty() ? model.dialect.norms : own, draft, draft, out);
 }
 
 void declare_ffn(const Model& model, const Sink& out) {
   if (!out.asks(kFfn)) return;
   for (const auto& group : model.ffns) ffn_of({model, model.names.layer, group.layers, false}, group.what, out);
   extras(model, out, kFfn);
-  if (!model.draft_layers.empty()) ffn_of(draft_site(model), model.layers.back().ffn, out);
+  if (!model.draft_layers.empty()) ffn_of(draft_site(model), model.draft.ffn, out);
 }
 
 void declare_head(const Model& model, const Sink& out) {

@@ -56,6 +56,12 @@ constexpr Names longcat() {
   n.draft_dense = mlp("model.mtp.layers.{layer}.transformer_layer.mlp.");
   return n;
 }
+constexpr Names mimo() {
+  Names n = kMlp;
+  n.layout = "mimo"; // MiMo-V2: draft modules with a dense FFN
+  n.draft_dense = mlp("model.mtp.layers.{layer}.mlp.");
+  return n;
+}
 // Qwen3-VL-MoE: experts stacked and transposed, no ".weight".
 constexpr Names stacked_in_out() {
   Names n = kMlp;
@@ -162,8 +168,8 @@ constexpr Names kGrok{"grok",
                       0,
                       kNone};
 
-constexpr std::array<Names, 12> kTable{kMlp,     one_shared(), ernie(), longcat(), stacked_in_out(), stacked(), gpt_oss(), kMixtral,
-                                       kGranite, kLlama4,      kDbrx,   kGrok};
+constexpr std::array<Names, 13> kTable{kMlp,     one_shared(), ernie(), longcat(), mimo(), stacked_in_out(), stacked(), gpt_oss(),
+                                       kMixtral, kGranite,     kLlama4, kDbrx,     kGrok};
 
 } // namespace
 
@@ -174,7 +180,7 @@ const Names* find_names(std::string_view layout) {
 }
 
 const char* all_layouts() {
-  return "mlp, mlp_one_shared, ernie, longcat, stacked_in_out, stacked, gpt_oss, mixtral, granite, llama4, dbrx or grok";
+  return "mlp, mlp_one_shared, ernie, longcat, mimo, stacked_in_out, stacked, gpt_oss, mixtral, granite, llama4, dbrx or grok";
 }
 
 } // namespace moe
