@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/estimate_json.hpp"
+#include "plimsoll/estimate_json.hpp"
 
 namespace plimsoll {
 namespace {

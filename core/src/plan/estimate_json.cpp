@@ -1,6 +1,6 @@
 // Reading requests with simdjson and writing results by hand: the two ends of estimate_line, where speed counts.
 // Called through estimate_json.hpp. Never keeps a view of the text after it returns. Threads: one parser per thread.
-#include "plan/estimate_json.hpp"
+#include "plimsoll/estimate_json.hpp"
 
 #include <array>
 #include <fmt/format.h>

@@ -161,8 +161,8 @@ Result<void> set_override(PlanRequest& request, const OptionValue& option) {
   PLIMSOLL_ASSIGN(const std::string text, word(option.value, option.where));
   const auto equals = text.find('=');
   if (!text.starts_with(kPrefix) || equals == std::string::npos || equals == kPrefix.size() || equals + 1 == text.size())
-    return fail(ErrorCode::kBadRequest, fmt::format("'{}' sets nothing; give engine.KEY=VALUE, such as engine.page_tokens=64", shown(text)),
-                option.where);
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("'{}' sets nothing; give engine.KEY=VALUE, such as engine.kv.page_tokens=64", shown(text)), option.where);
   request.engine_overrides.insert_or_assign(text.substr(kPrefix.size(), equals - kPrefix.size()), text.substr(equals + 1));
   return {};
 }

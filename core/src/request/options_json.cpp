@@ -1,15 +1,13 @@
 // Options from a JSON object: the same names as in a pipeline file. Called by the C API.
 // Never loads a model and never lets a value through unread. Threads: pure functions.
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "plimsoll/options.hpp"
 #include "request/option_names.hpp"
 
 namespace plimsoll {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaximumRequestBytes = 64U << 20;
 constexpr std::size_t kMaximumValues = 10'000;
@@ -58,14 +56,7 @@ Result<void> append_option(std::vector<OptionValue>& out, const std::string& nam
 Result<std::vector<OptionValue>> read_options_json(std::string_view json, std::span<const std::string_view> also) {
   if (json.size() > kMaximumRequestBytes)
     return fail(ErrorCode::kBadRequest, fmt::format("a request of {} bytes; at most {} are read", json.size(), kMaximumRequestBytes));
-  Json document;
-  try {
-    document = Json::parse(json);
-  } catch (const Json::parse_error& problem) {
-    return fail(ErrorCode::kBadRequest, fmt::format("the request is not JSON: wrong at byte {}", problem.byte), "");
-  } catch (const Json::exception& problem) {
-    return fail(ErrorCode::kBadRequest, fmt::format("the request is not usable JSON: {}", problem.what()), "");
-  }
+  PLIMSOLL_ASSIGN(const Json document, parse_json(std::string(json), "", ErrorCode::kBadRequest));
   if (!document.is_object()) return fail(ErrorCode::kBadRequest, "the request is no JSON object; give {\"model\": ..., ...}", "");
   std::vector<OptionValue> out;
   for (const auto& [key, value] : document.items()) {

@@ -1,35 +1,18 @@
 // Pipeline files (YAML): the same options as the command line, one per key. Called by the command line and hosts.
 // Reads one bounded file; never loads a model. A message names file:line. Threads: pure functions.
 #include <fmt/format.h>
-#include <fstream>
 #include <set>
-#include <system_error>
 #include <yaml-cpp/yaml.h>
 
+#include "model/regular_file.hpp"
 #include "plimsoll/options.hpp"
 #include "request/option_names.hpp"
 
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaximumFileBytes = 1U << 20;
+constexpr std::uint64_t kMaximumFileBytes = 1U << 20;
 constexpr std::size_t kMaximumValues = 10'000;
-
-Result<std::string> read_bounded(const std::string& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kMaximumFileBytes + 1, '\0');
-  if (in) in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!in.is_open() || in.bad() || (in.fail() && !in.eof())) {
-    const std::string reason = errno != 0 ? std::generic_category().message(errno) : "it is not a readable file";
-    return fail(ErrorCode::kBadRequest, fmt::format("cannot read the pipeline file: {}", reason), path);
-  }
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaximumFileBytes)
-    return fail(ErrorCode::kBadRequest, fmt::format("a pipeline file of more than {} bytes; is it the right file?", kMaximumFileBytes),
-                path);
-  return text;
-}
 
 class Reader {
 public:
@@ -65,7 +48,7 @@ private:
     return list(name, value);
   }
 
-  // set: {engine.page_tokens: 64}
+  // set: {engine.kv.page_tokens: 64}
   Result<void> map(const std::string& name, const YAML::Node& value) {
     if (name != "set") return bad(value, fmt::format("{} takes a value, not a map", name));
     for (const auto& entry : value) {
@@ -105,7 +88,7 @@ private:
 } // namespace
 
 Result<std::vector<OptionValue>> read_pipeline_file(const std::string& path, std::span<const std::string_view> also) {
-  PLIMSOLL_ASSIGN(const std::string text, read_bounded(path));
+  PLIMSOLL_ASSIGN(const std::string text, read_text_file(path, kMaximumFileBytes, ErrorCode::kBadRequest));
   try {
     return Reader(path, also).read(YAML::Load(text));
   } catch (const YAML::Exception& problem) {

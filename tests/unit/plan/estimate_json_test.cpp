@@ -1,5 +1,5 @@
 // Requests and results as JSON: defaults, every key, and hostile text with the place of its error.
-#include "plan/estimate_json.hpp"
+#include "plimsoll/estimate_json.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "plan/estimate_json.hpp"
+#include "plimsoll/estimate_json.hpp"
 
 namespace plimsoll::cases {
 

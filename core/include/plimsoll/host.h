@@ -1,0 +1,139 @@
+/* plimsoll/host.h - the planner for hosts in C, or in any language that can call C (ctypes, cgo, JNI).
+ *
+ *   plimsoll_context* context;
+ *   char *error = NULL, *plan;
+ *   if (plimsoll_context_create(NULL, NULL, NULL, &context, &error) != PLIMSOLL_HOST_OK) { puts(error); ... }
+ *   plimsoll_plan_json(context, "{\"model\": \"org/name\", \"devices\": \"2xH100\"}", &plan);
+ *   puts(plan);
+ *   plimsoll_free(plan);
+ *   plimsoll_free(context);
+ *
+ * STRINGS  NUL-terminated UTF-8. What comes in is read during the call and never kept.
+ * MEMORY   everything that a function hands out through a pointer - texts, contexts, plans - belongs to the caller,
+ *          who gives it to plimsoll_free once. A plan does not need its context any more.
+ * ERRORS   a function returns PLIMSOLL_HOST_OK or the reason. `error`, where it is not NULL, then receives a JSON object
+ *          {"code", "message", "where"}, and NULL on success. No exception and no signal leaves a function.
+ * THREADS  every function may be called on any number of threads at once, also with the same context or plan. Only
+ *          plimsoll_free wants its object for itself.
+ */
+#ifndef PLIMSOLL_HOST_H
+#define PLIMSOLL_HOST_H
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define PLIMSOLL_HOST_EXPORT __attribute__((visibility("default")))
+#else
+#define PLIMSOLL_HOST_EXPORT
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct plimsoll_context plimsoll_context; /* plugins and catalogues */
+typedef struct plimsoll_plan plimsoll_plan;       /* a finished plan, immutable */
+
+/* What a function returns. The numbers stay as they are; more may be added. */
+enum {
+  PLIMSOLL_HOST_OK = 0,
+  PLIMSOLL_HOST_BAD_CONFIG = 1,
+  PLIMSOLL_HOST_BAD_CHECKPOINT = 2,
+  PLIMSOLL_HOST_BAD_REQUEST = 3, /* an argument that is NULL where it may not be, too */
+  PLIMSOLL_HOST_UNSUPPORTED_ARCHITECTURE = 4,
+  PLIMSOLL_HOST_MODEL_TOO_LARGE = 5,
+  PLIMSOLL_HOST_NO_ROOM_FOR_KV = 6,
+  PLIMSOLL_HOST_NO_PAGE_FITS = 7,
+  PLIMSOLL_HOST_OUT_OF_MEMORY = 8, /* the plan exceeds the devices' memory */
+  PLIMSOLL_HOST_PLUGIN_FAILED = 9,
+  PLIMSOLL_HOST_INTERNAL = 10 /* a bug, or no memory for the answer */
+};
+
+enum { PLIMSOLL_HOST_DEBUG = 0, PLIMSOLL_HOST_INFO = 1, PLIMSOLL_HOST_WARNING = 2, PLIMSOLL_HOST_ERROR = 3 };
+
+/* Called on the thread that plans, possibly on several at once; `message` lives until it returns. It must not throw. */
+typedef void (*plimsoll_host_log)(void* user, int level, const char* message);
+
+/* The library's version, "1.2.3"; static, not to be freed. */
+PLIMSOLL_HOST_EXPORT const char* plimsoll_version(void);
+
+/* Frees what a function of this header handed out; NULL is allowed. */
+PLIMSOLL_HOST_EXPORT void plimsoll_free(void* handed_out);
+
+/* A context. `options_json`: NULL, or an object of
+ *   "plugin_paths": ["DIR", ...]      searched first
+ *   "catalogue_path": "DIR"           instead of the one that ships with the library
+ *   "trust": "checked" or "open"      whether plugins that others may write are refused (default) or loaded
+ * `log` may be NULL. On failure *out is NULL. */
+PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plimsoll_host_log log, void* user, plimsoll_context** out,
+                                                 char** error);
+
+/* Plans, and hands out the document `plimsoll.plan/1`. `request_json`: an object of
+ *   "model": "org/name, directory, config.json or .gguf file", or "config": {the model's config.json}
+ *   "draft": a draft model, as "model"; "explain": true to fill the items' formulas
+ *   and every option of `plimsoll plan`, named with underscores: "devices", "tp", "engine", "max_length", "set", ...
+ * A plan that does not fit is a plan: PLIMSOLL_HOST_OK, and "verdict" says so. Where no plan could be made, the
+ * document has the verdict "error" and the code is returned. *out_json is NULL only for PLIMSOLL_HOST_INTERNAL. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_json(const plimsoll_context* context, const char* request_json, char** out_json);
+
+/* The weights of the same request: the document `plimsoll.weights/1`. */
+PLIMSOLL_HOST_EXPORT int plimsoll_weights_json(const plimsoll_context* context, const char* request_json, char** out_json);
+
+/* The estimator without a model: the documents of `plimsoll estimate`. Returns the code of the result's error. */
+PLIMSOLL_HOST_EXPORT int plimsoll_estimate_json(const char* request_json, char** out_json);
+
+/* The same plan as an object to ask figures of. On failure *out is NULL. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_create(const plimsoll_context* context, const char* request_json, plimsoll_plan** out, char** error);
+
+enum { PLIMSOLL_HOST_FITS = 0, PLIMSOLL_HOST_TIGHT = 1, PLIMSOLL_HOST_DOES_NOT_FIT = 2 };
+/* One of the three above; -1 for NULL. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_verdict(const plimsoll_plan* plan);
+/* Ranks of the plan; 0 for NULL. */
+PLIMSOLL_HOST_EXPORT uint32_t plimsoll_plan_rank_count(const plimsoll_plan* plan);
+/* The whole document; `indent` < 0: one line. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_document(const plimsoll_plan* plan, int indent, char** out_json);
+
+/* Bytes of one rank. */
+enum {
+  PLIMSOLL_HOST_TOTAL_BYTES = 0,
+  PLIMSOLL_HOST_FREE_BYTES = 1,
+  PLIMSOLL_HOST_BUDGET_BYTES = 2,
+  PLIMSOLL_HOST_WEIGHTS_BYTES = 3,
+  PLIMSOLL_HOST_ACTIVATION_BYTES = 4,
+  PLIMSOLL_HOST_SIGNAL_BUFFER_BYTES = 5,
+  PLIMSOLL_HOST_VISION_CACHE_BYTES = 6,
+  PLIMSOLL_HOST_OVERHEAD_BYTES = 7,
+  PLIMSOLL_HOST_KV_CACHE_BYTES = 8,
+  PLIMSOLL_HOST_UNUSED_BYTES = 9 /* negative: what the rank is short by */
+};
+/* BAD_REQUEST for a rank or a category that does not exist; *bytes is then untouched. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_rank_bytes(const plimsoll_plan* plan, uint32_t rank, int category, int64_t* bytes);
+
+/* Figures of the whole plan. */
+enum {
+  PLIMSOLL_HOST_MAX_LENGTH = 0, /* tokens */
+  PLIMSOLL_HOST_MAX_BATCH_SIZE = 1,
+  PLIMSOLL_HOST_MAX_SUPPORTED_SEQUENCE_LENGTH = 2, /* tokens of one request alone */
+  PLIMSOLL_HOST_MAX_BATCH_AT_MAX_LENGTH = 3,
+  PLIMSOLL_HOST_MAX_BATCH_INPUT_TOKENS = 4,
+  PLIMSOLL_HOST_KV_PAGES = 5,
+  PLIMSOLL_HOST_KV_PAGE_TOKENS = 6,
+  PLIMSOLL_HOST_KV_CAPACITY_TOKENS = 7, /* per replica */
+  PLIMSOLL_HOST_KV_GROUPS = 8,
+  PLIMSOLL_HOST_VISION_ENTRY_BYTES = 9,
+  PLIMSOLL_HOST_VISION_ENTRIES = 10
+};
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_limit(const plimsoll_plan* plan, int which, uint64_t* value);
+
+/* Figures of one KV group, for the host that lays out the cache. */
+enum {
+  PLIMSOLL_HOST_GROUP_LAYERS = 0,
+  PLIMSOLL_HOST_GROUP_PAGE_BYTES = 1,    /* per device */
+  PLIMSOLL_HOST_GROUP_WINDOW_TOKENS = 2, /* 0: no window */
+  PLIMSOLL_HOST_GROUP_STATE_BYTES = 3    /* per sequence and device */
+};
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_group(const plimsoll_plan* plan, uint32_t group, int which, uint64_t* value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,33 @@
+// Runs the built program as a user does: arguments, standard input, environment; gives back what it wrote and how it ended.
+// Called by the tests of the command line only. Never uses a shell. Threads: one run at a time per Program.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace plimsoll::cli_test {
+
+struct Outcome {
+  int code = -1; // exit code, or -signal
+  std::string out, err;
+};
+
+struct Invocation {
+  std::vector<std::string> arguments;
+  std::string input = {};
+  std::vector<std::string> environment = {}; // "NAME=value"; nothing else is inherited but PATH and HOME
+  std::string out_path = {};                 // where standard output goes instead of Outcome::out
+  bool closed_pipe = false;                  // standard output is a pipe that nobody reads
+};
+
+Outcome run(const Invocation& run);
+Outcome run(std::vector<std::string> arguments);
+
+// A folder of this test process, removed at its end.
+const std::string& scratch_folder();
+std::string write_scratch(const std::string& name, const std::string& text);
+std::string read_text(const std::string& path);
+// tests/data/cli/NAME
+std::string data_path(const std::string& name);
+
+} // namespace plimsoll::cli_test

@@ -1,0 +1,31 @@
+// plimsoll explain MODEL: every byte with its label, formula, values and basis.
+#include "command.hpp"
+#include "report.hpp"
+
+namespace plimsoll::cli {
+
+int run_explain(const Arguments& arguments) {
+  CommandLine line("explain", "Every byte of a plan: label, formula with its values, basis, planner.", "plimsoll.plan/1",
+                   "Examples:\n"
+                   "  plimsoll explain ./Llama-3.1-8B --devices 1xH100\n"
+                   "  plimsoll explain deepseek-ai/DeepSeek-V3 --devices 8xH200 --ep 8 --format json");
+  line.add_plan_options();
+  line.add_context_options();
+  if (const auto code = line.parse(arguments)) return *code;
+  if (line.model().empty())
+    return line.fail({ErrorCode::kBadRequest, "no model; give a directory, config.json, .gguf file or org/name", "MODEL"});
+  const auto context = line.context();
+  if (!context) return line.fail(context.error());
+  auto request = line.request(*context);
+  if (!request) return line.fail(request.error());
+  request->explain = true;
+  const auto model = context->load(line.model());
+  if (!model) return line.fail(model.error());
+  const auto plan = context->plan(*model, *request);
+  if (!plan) return line.fail(plan.error());
+  const Output& output = line.output();
+  if (output.format == Format::kTable) return output.write(explain_report(*plan, output.style()), exit_code(*plan));
+  return output.write_document(plan_to_json(*plan), exit_code(*plan));
+}
+
+} // namespace plimsoll::cli

@@ -1,0 +1,168 @@
+// Weights, plugins, devices and models as tables: see report.hpp.
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+
+#include "plimsoll/human.hpp"
+#include "report.hpp"
+#include "table.hpp"
+
+namespace plimsoll::cli {
+namespace {
+
+constexpr std::size_t kMostListed = 20;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + printable(word);
+  return out;
+}
+
+std::string shape_text(const std::vector<std::uint64_t>& shape) {
+  std::string out;
+  for (const std::uint64_t extent : shape) out += (out.empty() ? "" : " x ") + fmt::to_string(extent);
+  return out.empty() ? "scalar" : out;
+}
+
+bool same_class(const WeightClassInfo& a, const WeightClassInfo& b) {
+  return a.label == b.label && a.dtype == b.dtype && a.shape == b.shape && a.placement == b.placement && a.role == b.role &&
+         a.planner == b.planner;
+}
+
+std::vector<WeightClassInfo> folded(const std::vector<WeightClassInfo>& classes) {
+  std::vector<WeightClassInfo> out;
+  for (const WeightClassInfo& info : classes) {
+    const auto found = std::find_if(out.begin(), out.end(), [&](const WeightClassInfo& known) { return same_class(known, info); });
+    if (found == out.end()) {
+      out.push_back(info);
+      continue;
+    }
+    found->count += info.count;
+    found->bytes += std::min(info.bytes, UINT64_MAX - found->bytes);
+  }
+  return out;
+}
+
+// A heading and the first of many lines.
+template <class List, class Text>
+std::string listed(std::string_view title, const List& list, const Style& style, Text&& text) {
+  if (list.empty()) return {};
+  std::string out = "\n" + heading(fmt::format("{} ({})", title, list.size()), style);
+  for (std::size_t at = 0; at < std::min(list.size(), kMostListed); ++at) out += paragraph(text(list[at]), style, 2);
+  if (list.size() > kMostListed) out += fmt::format("  and {} more; --format json lists them\n", list.size() - kMostListed);
+  return out;
+}
+
+std::string rank_bytes_section(const std::vector<std::uint64_t>& rank_bytes, const Style& style) {
+  std::vector<std::pair<std::uint64_t, std::vector<std::uint32_t>>> folds;
+  for (std::size_t rank = 0; rank < rank_bytes.size(); ++rank) {
+    const auto found = std::find_if(folds.begin(), folds.end(), [&](const auto& fold) { return fold.first == rank_bytes[rank]; });
+    if (found == folds.end()) folds.push_back({rank_bytes[rank], {static_cast<std::uint32_t>(rank)}});
+    else found->second.push_back(static_cast<std::uint32_t>(rank));
+  }
+  if (folds.empty()) return {};
+  Table table({{"rank", Align::kLeft, true}, {"bytes", Align::kRight}, {"exactly", Align::kRight}});
+  for (const auto& [bytes, ranks] : folds) table.row({rank_list(ranks), human_bytes(bytes), human_count(bytes)});
+  return "\n" + heading("Per rank", style) + table.render(style);
+}
+
+std::string plugin_state(const PluginInfo& plugin) {
+  return plugin.reason.empty() ? printable(plugin.status) : fmt::format("{}: {}", printable(plugin.status), printable(plugin.reason));
+}
+
+} // namespace
+
+std::string weights_report(const WeightsReport& report, const Style& style) {
+  std::string out = paragraph(fmt::format("{} parameters; {} declared ({} bytes)", human_count(report.parameters),
+                                          human_bytes(report.declared_bytes), human_count(report.declared_bytes)),
+                              style, 0);
+  if (report.stored_bytes)
+    out += paragraph(fmt::format("{} stored ({} bytes), from {}", human_bytes(*report.stored_bytes), human_count(*report.stored_bytes),
+                                 printable(report.source)),
+                     style, 0);
+  else out += paragraph("no checkpoint: the bytes follow from the configuration", style, 0);
+  Table table({{"class", Align::kLeft, true},
+               {"count", Align::kRight},
+               {"shape"},
+               {"dtype"},
+               {"bytes", Align::kRight},
+               {"placement"},
+               {"role"},
+               {"planner", Align::kLeft, true}});
+  for (const WeightClassInfo& info : folded(report.classes))
+    table.row({printable(info.label), human_count(info.count), shape_text(info.shape), printable(info.dtype), human_bytes(info.bytes),
+               printable(info.placement), info.role == "model" ? std::string() : printable(info.role), printable(info.planner)});
+  if (!table.empty()) out += "\n" + heading("Classes", style) + table.render(style);
+  out += rank_bytes_section(report.rank_bytes, style);
+  out += listed("Not loaded", report.not_loaded, style, [](const NotLoaded& part) {
+    return fmt::format("{}  {}  {}", printable(part.label), human_bytes(part.bytes), printable(part.reason));
+  });
+  out += listed("Stored, declared by no planner", report.unclaimed, style,
+                [](const TensorBytes& tensor) { return fmt::format("{}  {}", printable(tensor.name), human_bytes(tensor.bytes)); });
+  out += listed("Declared, not stored", report.missing, style, [](const std::string& name) { return printable(name); });
+  out += listed("Stored otherwise than declared", report.mismatched, style, [](const Mismatch& tensor) {
+    return fmt::format("{}  declared {}, stored {}", printable(tensor.name), printable(tensor.declared), printable(tensor.stored));
+  });
+  return out + listed("Notes", report.notes, style, [](const std::string& note) { return printable(note); });
+}
+
+std::string plugins_report(const std::vector<PluginInfo>& plugins, const Style& style) {
+  if (plugins.empty()) return "no plugins found; give a folder with --plugin-path\n";
+  Table table({{"id"},
+               {"version"},
+               {"vendor", Align::kLeft, true},
+               {"state", Align::kLeft, true},
+               {"architectures", Align::kRight},
+               {"folder", Align::kLeft, true}});
+  for (const PluginInfo& plugin : plugins)
+    table.row({printable(plugin.id), printable(plugin.version), printable(plugin.vendor), plugin_state(plugin),
+               fmt::to_string(plugin.architectures.size()), printable(plugin.directory)});
+  return table.render(style, 0);
+}
+
+std::string plugin_report(const PluginInfo& plugin, const Style& style) {
+  std::string out = heading(fmt::format("{} {}", printable(plugin.id), printable(plugin.version)), style);
+  const auto line = [&](std::string_view title, const std::string& text) {
+    if (!text.empty()) out += paragraph(fmt::format("{:<16}{}", title, text), style, 2);
+  };
+  line("vendor", printable(plugin.vendor));
+  line("folder", printable(plugin.directory));
+  line("state", plugin_state(plugin));
+  line("families", joined(plugin.families));
+  line("architectures", joined(plugin.architectures));
+  line("model types", joined(plugin.model_types));
+  return out;
+}
+
+std::string devices_report(const std::vector<DeviceCard>& cards, const Result<std::vector<DevicePlan>>& real, const Style& style) {
+  std::string out = heading("Devices of this machine", style);
+  if (real && !real->empty()) {
+    Table table({{"index", Align::kRight}, {"name", Align::kLeft, true}, {"free", Align::kRight}, {"total", Align::kRight}});
+    for (const DevicePlan& device : *real)
+      table.row({fmt::to_string(device.rank), printable(device.name), human_bytes(device.free_bytes), human_bytes(device.total_bytes)});
+    out += table.render(style);
+  } else {
+    out += paragraph(real ? std::string("none") : fmt::format("none: {}", printable(real.error().message)), style, 2);
+  }
+  Table table({{"name"}, {"total", Align::kRight}, {"bytes", Align::kRight}, {"kind"}, {"basis"}, {"also called", Align::kLeft, true}});
+  for (const DeviceCard& card : cards)
+    table.row({printable(card.name), human_bytes(card.total_bytes), human_count(card.total_bytes), printable(card.kind),
+               printable(card.basis), joined(card.aliases)});
+  return out + "\n" + heading("Catalogue", style) + table.render(style);
+}
+
+std::string models_report(const std::vector<CatalogueModel>& models, const Style& style) {
+  if (models.empty()) return "no model of the catalogue matches\n";
+  Table table({{"model"},
+               {"architecture", Align::kLeft, true},
+               {"family"},
+               {"parameters", Align::kRight},
+               {"weights", Align::kRight},
+               {"KV bytes/token", Align::kRight}});
+  for (const CatalogueModel& model : models)
+    table.row({printable(model.name), printable(model.architecture), printable(model.family), human_count(model.parameters),
+               human_bytes(model.weights_bytes), human_count(model.kv_bytes_per_token)});
+  return table.render(style, 0);
+}
+
+} // namespace plimsoll::cli
