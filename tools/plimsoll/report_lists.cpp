@@ -81,17 +81,11 @@ std::string weights_report(const WeightsReport& report, const Style& style) {
                                  printable(report.source)),
                      style, 0);
   else out += paragraph("no checkpoint: the bytes follow from the configuration", style, 0);
-  Table table({{"class", Align::kLeft, true},
-               {"count", Align::kRight},
-               {"shape"},
-               {"dtype"},
-               {"bytes", Align::kRight},
-               {"placement"},
-               {"role"},
-               {"planner", Align::kLeft, true}});
+  Table table(
+      {{"class", Align::kLeft, true}, {"count", Align::kRight}, {"shape"}, {"dtype"}, {"bytes", Align::kRight}, {"placement"}, {"role"}});
   for (const WeightClassInfo& info : folded(report.classes))
     table.row({printable(info.label), human_count(info.count), shape_text(info.shape), printable(info.dtype), human_bytes(info.bytes),
-               printable(info.placement), info.role == "model" ? std::string() : printable(info.role), printable(info.planner)});
+               printable(info.placement), info.role == "model" ? std::string() : printable(info.role)});
   if (!table.empty()) out += "\n" + heading("Classes", style) + table.render(style);
   out += rank_bytes_section(report.rank_bytes, style);
   out += listed("Not loaded", report.not_loaded, style, [](const NotLoaded& part) {

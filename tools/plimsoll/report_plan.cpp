@@ -254,7 +254,7 @@ std::string margin_text(const Plan& plan) {
     least_margin = margin;
   }
   if (!least) return {};
-  return fmt::format("rank {} ({}), the fullest, keeps {} ({}) of its free memory", least->rank, device_name(*least),
+  return fmt::format("rank {} ({}), the fullest, keeps {} ({}) of its free memory outside the plan", least->rank, device_name(*least),
                      human_bytes(least_margin), percent(least_margin, least->free_bytes));
 }
 
