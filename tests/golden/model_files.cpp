@@ -1,4 +1,4 @@
-// Reads the model files of tests/data: see model_files.hpp.
+// Reads the model files of tests/data and of the catalogue: see model_files.hpp.
 #include "golden/model_files.hpp"
 
 #include <yaml-cpp/yaml.h>
@@ -14,6 +14,7 @@ namespace plimsoll::testing {
 namespace {
 
 const std::string kData = PLIMSOLL_TEST_DATA;
+const std::string kCatalogue = PLIMSOLL_SOURCE_DIR "/core/catalogue/models";
 
 const Registry& built_plugins() {
   static const Registry registry({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen, {});
@@ -31,22 +32,37 @@ Dtype dtype_of(const Json& config) {
   return *find_dtype("bfloat16");
 }
 
-} // namespace
-
-std::vector<std::string> model_names() {
+std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kData + "/models"))
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
     if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
   std::sort(names.begin(), names.end());
   return names;
 }
 
-Json read_model_file(const std::string& name) {
-  std::ifstream in(kData + "/models/" + name + ".json");
+Json read_json(const std::string& path) {
+  std::ifstream in(path);
   Json file = Json::parse(in, nullptr, false);
-  EXPECT_TRUE(file.is_object()) << name << ".json is no JSON object";
+  EXPECT_TRUE(file.is_object()) << path << " is no JSON object";
   return file.is_object() ? file : Json();
 }
+
+} // namespace
+
+std::vector<std::string> model_names() { return names_in(kData + "/models"); }
+std::vector<std::string> catalogue_names() { return names_in(kCatalogue); }
+
+Json read_model_file(const std::string& name) {
+  Json file = read_json(kData + "/models/" + name + ".json");
+  if (file.is_object() && !file.contains("config")) {
+    const Json entry = read_json(kCatalogue + "/" + name + ".json");
+    for (const char* key : {"config", "hf_quant_config"})
+      if (entry.contains(key)) file[key] = entry[key];
+  }
+  return file;
+}
+
+Json read_catalogue_file(const std::string& name) { return read_json(kCatalogue + "/" + name + ".json"); }
 
 const std::map<std::string, Exception>& exceptions() {
   static const auto table = [] {

@@ -1,4 +1,5 @@
-// The real models of tests/data: their files, the exceptions table, and what the planners of this build declare for them.
+// Real models: the facts of tests/data, the configurations of the catalogue, the exceptions table, and what the planners of
+// this build declare for them.
 // Used by the golden tests. Never plans. One thread.
 #pragma once
 
@@ -15,11 +16,14 @@
 
 namespace plimsoll::testing {
 
-// Names of tests/data/models/*.json without the suffix, sorted.
+// Names of tests/data/models/*.json and of core/catalogue/models/*.json without the suffix, sorted.
 std::vector<std::string> model_names();
+std::vector<std::string> catalogue_names();
 
-// One file: see tests/data/README.md. Fails the test and returns null where it cannot be read.
+// One file of tests/data, with the catalogue's configuration where it has none of its own: see tests/data/README.md. Fails
+// the test and returns null where it cannot be read.
 Json read_model_file(const std::string& name);
+Json read_catalogue_file(const std::string& name);
 
 struct Exception {
   std::int64_t parameters = 0; // declared - published
