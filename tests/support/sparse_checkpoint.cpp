@@ -16,8 +16,9 @@ std::uint64_t aligned(std::uint64_t bytes) { return (bytes + kGgufAlignment - 1)
 // Bits of one element.
 std::uint64_t element_bits(std::string_view dtype) {
   static const std::map<std::string_view, std::uint64_t> bits{
-      {"F64", 64}, {"I64", 64}, {"U64", 64}, {"C64", 64}, {"F32", 32},     {"I32", 32},     {"U32", 32},     {"F16", 16},    {"BF16", 16}, {"I16", 16},
-      {"U16", 16}, {"U8", 8},   {"I8", 8},   {"BOOL", 8}, {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4}};
+      {"F64", 64},    {"I64", 64},    {"U64", 64},    {"C64", 64},    {"F32", 32},    {"I32", 32}, {"U32", 32},
+      {"F16", 16},    {"BF16", 16},   {"I16", 16},    {"U16", 16},    {"U8", 8},      {"I8", 8},   {"BOOL", 8},
+      {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4}};
   const auto found = bits.find(dtype);
   return found == bits.end() ? 8 : found->second;
 }
@@ -83,10 +84,12 @@ std::string safetensors_header(const std::vector<SparseTensor>& tensors, std::ui
   data_bytes = 0;
   for (const SparseTensor& tensor : tensors) {
     const std::uint64_t end = data_bytes + sparse_tensor_bytes(tensor);
-    const std::string dtype = "\"dtype\"" + colon + quote(tensor.dtype), shape = "\"shape\"" + colon + "[" + joined(tensor.shape, comma) + "]",
+    const std::string dtype = "\"dtype\"" + colon + quote(tensor.dtype),
+                      shape = "\"shape\"" + colon + "[" + joined(tensor.shape, comma) + "]",
                       offsets = "\"data_offsets\"" + colon + "[" + joined({data_bytes, end}, comma) + "]";
     if (out.size() > 1) out += comma;
-    out += quote(tensor.name) + colon + "{" + (style.spaced ? offsets + comma + dtype + comma + shape : dtype + comma + shape + comma + offsets) + "}";
+    out += quote(tensor.name) + colon + "{" +
+           (style.spaced ? offsets + comma + dtype + comma + shape : dtype + comma + shape + comma + offsets) + "}";
     data_bytes = end;
   }
   return out + "}";
@@ -148,7 +151,9 @@ GgufWriter& GgufWriter::pair(std::string_view key, std::uint32_t type, std::stri
 
 GgufWriter& GgufWriter::u16(std::string_view key, std::uint16_t value) { return pair(key, 2, little_endian(value, 2)); }
 GgufWriter& GgufWriter::u32(std::string_view key, std::uint32_t value) { return pair(key, 4, little_endian(value, 4)); }
-GgufWriter& GgufWriter::i32(std::string_view key, std::int32_t value) { return pair(key, 5, little_endian(static_cast<std::uint32_t>(value), 4)); }
+GgufWriter& GgufWriter::i32(std::string_view key, std::int32_t value) {
+  return pair(key, 5, little_endian(static_cast<std::uint32_t>(value), 4));
+}
 GgufWriter& GgufWriter::f32(std::string_view key, float value) {
   std::uint32_t bits = 0;
   std::memcpy(&bits, &value, sizeof bits);
@@ -169,7 +174,8 @@ GgufWriter& GgufWriter::texts(std::string_view key, const std::vector<std::strin
   return pair(key, 9, out);
 }
 
-GgufWriter& GgufWriter::tensor_at(std::string_view name, std::uint32_t type, const std::vector<std::uint64_t>& dims, std::uint64_t offset_bytes) {
+GgufWriter& GgufWriter::tensor_at(std::string_view name, std::uint32_t type, const std::vector<std::uint64_t>& dims,
+                                  std::uint64_t offset_bytes) {
   tensors_ += gguf_string(name) + little_endian(dims.size(), 4);
   for (const std::uint64_t dim : dims) tensors_ += little_endian(dim, 8);
   tensors_ += little_endian(type, 4) + little_endian(offset_bytes, 8);
@@ -177,14 +183,16 @@ GgufWriter& GgufWriter::tensor_at(std::string_view name, std::uint32_t type, con
   return *this;
 }
 
-GgufWriter& GgufWriter::tensor(std::string_view name, std::uint32_t type, const std::vector<std::uint64_t>& dims, std::uint64_t stored_bytes) {
+GgufWriter& GgufWriter::tensor(std::string_view name, std::uint32_t type, const std::vector<std::uint64_t>& dims,
+                               std::uint64_t stored_bytes) {
   tensor_at(name, type, dims, data_bytes_);
   data_bytes_ += aligned(stored_bytes);
   return *this;
 }
 
 std::string GgufWriter::start() const {
-  std::string out = "GGUF" + little_endian(version_, 4) + little_endian(tensor_count_, 8) + little_endian(pair_count_, 8) + pairs_ + tensors_;
+  std::string out =
+      "GGUF" + little_endian(version_, 4) + little_endian(tensor_count_, 8) + little_endian(pair_count_, 8) + pairs_ + tensors_;
   out.resize(aligned(out.size()), '\0');
   return out;
 }

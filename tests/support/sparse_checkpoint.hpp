@@ -41,8 +41,8 @@ struct SparseTensor {
 std::uint64_t sparse_tensor_bytes(const SparseTensor& tensor);
 
 struct SafetensorsStyle {
-  bool spaced = false;     // ", " and ": " between things, offsets first: legal, though no common writer does it
-  bool metadata = true;    // {"format": "pt"} in front
+  bool spaced = false;  // ", " and ": " between things, offsets first: legal, though no common writer does it
+  bool metadata = true; // {"format": "pt"} in front
 };
 
 // The JSON header with data offsets in the order given; `data_bytes` is their end.

@@ -25,9 +25,11 @@ Result<void> check_split(const GgufHeader& header, std::size_t position, std::si
   const auto split_count = number(header.metadata, "split.count"), split_number = number(header.metadata, "split.no");
   if (split_count && *split_count > 1 && *split_count != count)
     return fail(ErrorCode::kBadCheckpoint,
-                fmt::format("the file is one of {} splits, found {}; fetch them all and keep their names", *split_count, count), path + ": 'split.count'");
+                fmt::format("the file is one of {} splits, found {}; fetch them all and keep their names", *split_count, count),
+                path + ": 'split.count'");
   if (count > 1 && split_number && *split_number != position)
-    return fail(ErrorCode::kBadCheckpoint, fmt::format("the file is split {}, expected {} by its name; it was renamed", *split_number, position),
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the file is split {}, expected {} by its name; it was renamed", *split_number, position),
                 path + ": 'split.no'");
   return {};
 }
@@ -41,11 +43,13 @@ Result<void> check_set(const std::vector<GgufHeader>& headers, const ModelFiles&
     tensor_count += headers[i].tensors.size();
     for (const GgufTensor& tensor : headers[i].tensors)
       if (!names.insert(headers[i].name(tensor)).second)
-        return fail(ErrorCode::kBadCheckpoint, fmt::format("tensor {} is stored in two splits", quoted_name(headers[i].name(tensor))), files.shards[i]);
+        return fail(ErrorCode::kBadCheckpoint, fmt::format("tensor {} is stored in two splits", quoted_name(headers[i].name(tensor))),
+                    files.shards[i]);
   }
   const auto promised = number(headers.front().metadata, "split.tensors.count");
   if (promised && *promised != tensor_count)
-    return fail(ErrorCode::kBadCheckpoint, fmt::format("the splits hold {} tensors, expected {}; fetch them again", tensor_count, *promised),
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the splits hold {} tensors, expected {}; fetch them again", tensor_count, *promised),
                 files.shards.front() + ": 'split.tensors.count'");
   return {};
 }
@@ -105,7 +109,8 @@ Result<CheckpointTotals> Checkpoint::scan(const VisitorOfFile& visitor_of_file, 
     totals.tensor_count += gguf_[i].tensors.size();
     totals.header_bytes += gguf_[i].header_bytes;
   }
-  if (stored.overflowed()) return fail(ErrorCode::kBadCheckpoint, "the tensors of all splits together do not fit 64 bits", files_.shards.front());
+  if (stored.overflowed())
+    return fail(ErrorCode::kBadCheckpoint, "the tensors of all splits together do not fit 64 bits", files_.shards.front());
   totals.stored_bytes = stored.value();
   return totals;
 }

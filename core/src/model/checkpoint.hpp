@@ -1,6 +1,6 @@
 // A checkpoint of either format behind one interface: what is stored, tensor by tensor, from the headers alone.
-// Called by the inventory and by the weights report. Start here: locate_model() finds the files, open_checkpoint() opens them, scan() streams
-// every tensor to a visitor. Never reads tensor data, never keeps the inventory. Threads: a Checkpoint is immutable; scan() may be
+// Called by the inventory and by the weights report. Start here: locate_model() finds the files, open_checkpoint() opens them, scan()
+// streams every tensor to a visitor. Never reads tensor data, never keeps the inventory. Threads: a Checkpoint is immutable; scan() may be
 // called from several threads at once.
 #pragma once
 
@@ -19,10 +19,10 @@
 namespace plimsoll {
 
 struct CheckpointTotals {
-  std::uint64_t stored_bytes = 0;  // of all tensors
+  std::uint64_t stored_bytes = 0; // of all tensors
   std::uint64_t tensor_count = 0;
-  std::uint64_t header_bytes = 0;  // of all files
-  std::vector<std::string> notes;  // what is odd but no error, for people: holes, an index total that drifted
+  std::uint64_t header_bytes = 0; // of all files
+  std::vector<std::string> notes; // what is odd but no error, for people: holes, an index total that drifted
 };
 
 // The visitor for the tensors of one file, given before any file is read. Different files may be visited at the same time if

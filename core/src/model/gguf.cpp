@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint32_t kMagic = 0x46554747;       // "GGUF"
+constexpr std::uint32_t kMagic = 0x46554747;        // "GGUF"
 constexpr std::uint32_t kSwappedMagic = 0x47475546; // "FUGG"
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr std::uint64_t kKeptStringBytes = 65'536, kKeptArrayElements = 4096, kKeptElementsInAll = 65'536;
@@ -30,15 +30,15 @@ struct NumberedType {
   std::string_view name;
 };
 constexpr std::array kTypes{
-    NumberedType{0, "float32"},  NumberedType{1, "float16"},  NumberedType{2, "q4_0"},    NumberedType{3, "q4_1"},
-    NumberedType{6, "q5_0"},     NumberedType{7, "q5_1"},     NumberedType{8, "q8_0"},    NumberedType{9, "q8_1"},
-    NumberedType{10, "q2_k"},    NumberedType{11, "q3_k"},    NumberedType{12, "q4_k"},   NumberedType{13, "q5_k"},
-    NumberedType{14, "q6_k"},    NumberedType{15, "q8_k"},    NumberedType{16, "iq2_xxs"}, NumberedType{17, "iq2_xs"},
-    NumberedType{18, "iq3_xxs"}, NumberedType{19, "iq1_s"},   NumberedType{20, "iq4_nl"}, NumberedType{21, "iq3_s"},
-    NumberedType{22, "iq2_s"},   NumberedType{23, "iq4_xs"},  NumberedType{24, "int8"},   NumberedType{25, "int16"},
-    NumberedType{26, "int32"},   NumberedType{27, "int64"},   NumberedType{28, "float64"}, NumberedType{29, "iq1_m"},
-    NumberedType{30, "bfloat16"}, NumberedType{34, "tq1_0"},  NumberedType{35, "tq2_0"},  NumberedType{39, "mxfp4"},
-    NumberedType{40, "nvfp4"},   NumberedType{41, "q1_0"},    NumberedType{42, "q2_0"},
+    NumberedType{0, "float32"},   NumberedType{1, "float16"}, NumberedType{2, "q4_0"},     NumberedType{3, "q4_1"},
+    NumberedType{6, "q5_0"},      NumberedType{7, "q5_1"},    NumberedType{8, "q8_0"},     NumberedType{9, "q8_1"},
+    NumberedType{10, "q2_k"},     NumberedType{11, "q3_k"},   NumberedType{12, "q4_k"},    NumberedType{13, "q5_k"},
+    NumberedType{14, "q6_k"},     NumberedType{15, "q8_k"},   NumberedType{16, "iq2_xxs"}, NumberedType{17, "iq2_xs"},
+    NumberedType{18, "iq3_xxs"},  NumberedType{19, "iq1_s"},  NumberedType{20, "iq4_nl"},  NumberedType{21, "iq3_s"},
+    NumberedType{22, "iq2_s"},    NumberedType{23, "iq4_xs"}, NumberedType{24, "int8"},    NumberedType{25, "int16"},
+    NumberedType{26, "int32"},    NumberedType{27, "int64"},  NumberedType{28, "float64"}, NumberedType{29, "iq1_m"},
+    NumberedType{30, "bfloat16"}, NumberedType{34, "tq1_0"},  NumberedType{35, "tq2_0"},   NumberedType{39, "mxfp4"},
+    NumberedType{40, "nvfp4"},    NumberedType{41, "q1_0"},   NumberedType{42, "q2_0"},
 };
 constexpr std::uint32_t kTypeNumbers = 43;
 
@@ -89,10 +89,11 @@ private:
   // The bytes ran out (or could not be read) inside `what`.
   tl::unexpected<Error> ended(std::string_view what, std::string_view subject = {}) {
     if (cursor_.read_error()) return tl::unexpected(std::move(*cursor_.read_error()));
-    return wrong(fmt::format("{} leads beyond the end of the header (file: {} bytes, headers: at most {}); the file is truncated or damaged, "
-                             "fetch it again",
-                             what, file_bytes_, kGgufHeaderLimitBytes),
-                 subject);
+    return wrong(
+        fmt::format("{} leads beyond the end of the header (file: {} bytes, headers: at most {}); the file is truncated or damaged, "
+                    "fetch it again",
+                    what, file_bytes_, kGgufHeaderLimitBytes),
+        subject);
   }
 
   Result<void> preamble(std::uint64_t& tensor_count, std::uint64_t& key_count) {
@@ -109,7 +110,8 @@ private:
     if (!cursor_.read(tensor_count) || !cursor_.read(key_count)) return ended("the counts");
     const std::uint64_t left = cursor_.left_bytes();
     if (key_count > kGgufMaxMetadataKeys || key_count > left / kSmallestPairBytes)
-      return wrong(fmt::format("the header announces {} metadata keys, which is more than its {} bytes or any model can hold", key_count, left));
+      return wrong(
+          fmt::format("the header announces {} metadata keys, which is more than its {} bytes or any model can hold", key_count, left));
     if (tensor_count > left / kSmallestTensorBytes)
       return wrong(fmt::format("the header announces {} tensors, more than its {} bytes can hold", tensor_count, left));
     return {};
@@ -143,7 +145,8 @@ private:
     std::uint32_t kind_number = 0;
     std::uint64_t count = 0;
     if (!cursor_.read(kind_number) || !cursor_.read(count)) return ended("the array's type and length", quoted_name(key));
-    if (kind_number > static_cast<std::uint32_t>(Kind::kF64)) return wrong(fmt::format("unknown metadata type {} in an array", kind_number), quoted_name(key));
+    if (kind_number > static_cast<std::uint32_t>(Kind::kF64))
+      return wrong(fmt::format("unknown metadata type {} in an array", kind_number), quoted_name(key));
     const auto kind = static_cast<Kind>(kind_number);
     if (kind == Kind::kArray) return wrong("found an array of arrays, which no GGUF reader supports", quoted_name(key));
     const std::uint64_t element_bytes = kind == Kind::kString ? sizeof(std::uint64_t) : kind_bytes(kind);
@@ -221,7 +224,8 @@ private:
   Result<void> alignment() {
     const auto found = header_.metadata.values.find("general.alignment");
     if (found == header_.metadata.values.end()) return {};
-    if (!found->second.is_number_unsigned() || !std::has_single_bit(found->second.get<std::uint64_t>()) || found->second.get<std::uint64_t>() > (1U << 20))
+    if (!found->second.is_number_unsigned() || !std::has_single_bit(found->second.get<std::uint64_t>()) ||
+        found->second.get<std::uint64_t>() > (1U << 20))
       return wrong(fmt::format("the alignment is {}, expected a power of two up to 1048576", found->second.dump()), "'general.alignment'");
     alignment_ = found->second.get<std::uint64_t>();
     return {};
@@ -232,17 +236,20 @@ private:
     std::string_view name;
     if (!cursor_.read(name_bytes)) return ended("a tensor's name");
     if (name_bytes > kGgufMaxNameBytes || name_bytes == 0)
-      return wrong(fmt::format("the name of tensor {} has {} bytes, expected 1 to {}", header_.tensors.size(), name_bytes, kGgufMaxNameBytes));
+      return wrong(
+          fmt::format("the name of tensor {} has {} bytes, expected 1 to {}", header_.tensors.size(), name_bytes, kGgufMaxNameBytes));
     if (!cursor_.read_text(name_bytes, name)) return ended("a tensor's name");
     GgufTensor tensor;
     tensor.name_at = static_cast<std::uint32_t>(header_.names.size()); // names fit the header's limit
     tensor.name_bytes = static_cast<std::uint32_t>(name_bytes);
     header_.names += name;
     const auto subject = [&] { return quoted_name(header_.name(tensor)); };
-    if (!simdjson::validate_utf8(header_.names.data() + tensor.name_at, tensor.name_bytes)) return wrong("the tensor's name is no UTF-8", subject());
+    if (!simdjson::validate_utf8(header_.names.data() + tensor.name_at, tensor.name_bytes))
+      return wrong("the tensor's name is no UTF-8", subject());
     std::uint32_t type = 0;
     if (!cursor_.read(tensor.rank)) return ended("its rank", subject());
-    if (tensor.rank > kGgufMaxRank) return wrong(fmt::format("the tensor has {} dimensions, expected at most {}", tensor.rank, kGgufMaxRank), subject());
+    if (tensor.rank > kGgufMaxRank)
+      return wrong(fmt::format("the tensor has {} dimensions, expected at most {}", tensor.rank, kGgufMaxRank), subject());
     Checked elements = 1;
     for (std::uint32_t i = 0; i < tensor.rank; ++i) {
       if (!cursor_.read(tensor.dims[i])) return ended("its shape", subject());
@@ -251,14 +258,16 @@ private:
     if (!cursor_.read(type) || !cursor_.read(offset)) return ended("its type and offset", subject());
     tensor.dtype = ggml_type(type);
     if (tensor.dtype == nullptr)
-      return wrong(fmt::format("the tensor has ggml type {}, which is unknown or no longer supported; quantise the model anew", type), subject());
+      return wrong(fmt::format("the tensor has ggml type {}, which is unknown or no longer supported; quantise the model anew", type),
+                   subject());
     const Checked bytes = tensor.dtype->bytes(elements);
     if (bytes.overflowed()) return wrong("the tensor's shape has a product that does not fit 64 bits", subject());
     if (tensor.dims[0] % tensor.dtype->block_elements != 0)
-      return wrong(fmt::format("the tensor's rows have {} elements, expected a multiple of {} for {}", tensor.dims[0], tensor.dtype->block_elements,
-                               tensor.dtype->name),
+      return wrong(fmt::format("the tensor's rows have {} elements, expected a multiple of {} for {}", tensor.dims[0],
+                               tensor.dtype->block_elements, tensor.dtype->name),
                    subject());
-    if (offset % alignment_ != 0) return wrong(fmt::format("the tensor's offset {} is no multiple of the alignment {}", offset, alignment_), subject());
+    if (offset % alignment_ != 0)
+      return wrong(fmt::format("the tensor's offset {} is no multiple of the alignment {}", offset, alignment_), subject());
     tensor.elements = elements.value();
     tensor.stored_bytes = bytes.value();
     header_.tensors.push_back(tensor);
@@ -276,10 +285,11 @@ private:
     for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
       const GgufTensor& tensor = header_.tensors[i];
       if (tensor.stored_bytes > data_bytes || offsets_[i] > data_bytes - tensor.stored_bytes)
-        return wrong(fmt::format("the tensor takes {} bytes from offset {}, but the file has only {} data bytes; it is truncated or damaged, "
-                                 "fetch it again",
-                                 tensor.stored_bytes, offsets_[i], data_bytes),
-                     quoted_name(header_.name(tensor)));
+        return wrong(
+            fmt::format("the tensor takes {} bytes from offset {}, but the file has only {} data bytes; it is truncated or damaged, "
+                        "fetch it again",
+                        tensor.stored_bytes, offsets_[i], data_bytes),
+            quoted_name(header_.name(tensor)));
       ranges.add(offsets_[i], offsets_[i] + ceil_div(tensor.stored_bytes, alignment_) * alignment_);
       stored += tensor.stored_bytes;
     }
@@ -303,7 +313,8 @@ private:
     for (const GgufTensor& tensor : header_.tensors) names.push_back(header_.name(tensor));
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
-    if (twice != names.end()) return wrong(fmt::format("the tensor {} occurs twice; the file is damaged", quoted_name(*twice)), quoted_name(*twice));
+    if (twice != names.end())
+      return wrong(fmt::format("the tensor {} occurs twice; the file is damaged", quoted_name(*twice)), quoted_name(*twice));
     return {};
   }
 
@@ -334,7 +345,8 @@ Result<GgufHeader> read_gguf(const RegularFile& file) {
 }
 
 Result<GgufHeader> parse_gguf(std::span<const std::byte> file_start, std::uint64_t file_bytes, const std::string& path) {
-  GgufCursor cursor(reinterpret_cast<const char*>(file_start.data()), std::min<std::uint64_t>(file_start.size(), file_bytes), kGgufHeaderLimitBytes);
+  GgufCursor cursor(reinterpret_cast<const char*>(file_start.data()), std::min<std::uint64_t>(file_start.size(), file_bytes),
+                    kGgufHeaderLimitBytes);
   return Parser(cursor, file_bytes, path).run();
 }
 

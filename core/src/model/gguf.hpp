@@ -19,11 +19,11 @@
 
 namespace plimsoll {
 
-inline constexpr std::uint32_t kGgufMaxRank = 4;                          // ggml's own limit
-inline constexpr std::uint64_t kGgufHeaderLimitBytes = 128'000'000;       // the largest known header has some 20 MB
+inline constexpr std::uint32_t kGgufMaxRank = 4;                    // ggml's own limit
+inline constexpr std::uint64_t kGgufHeaderLimitBytes = 128'000'000; // the largest known header has some 20 MB
 inline constexpr std::uint64_t kGgufMaxMetadataKeys = 65'536;
-inline constexpr std::uint64_t kGgufMaxKeyBytes = 65'535;                 // the specification's limit
-inline constexpr std::uint64_t kGgufMaxNameBytes = 1024;                  // ggml allows 64
+inline constexpr std::uint64_t kGgufMaxKeyBytes = 65'535; // the specification's limit
+inline constexpr std::uint64_t kGgufMaxNameBytes = 1024;  // ggml allows 64
 
 // Scalars, short strings and short number arrays by key; of every other array only its length, in `array_counts`.
 struct GgufMetadata {

@@ -288,7 +288,8 @@ private:
     } else {
       set("moe_intermediate_size", width);
     }
-    if (const auto shared = number("expert_shared_count")) config_[experts_ == Experts::kRouted ? "n_shared_experts" : "num_shared_experts"] = *shared;
+    if (const auto shared = number("expert_shared_count"))
+      config_[experts_ == Experts::kRouted ? "n_shared_experts" : "num_shared_experts"] = *shared;
     set(shared_width_key(), number("expert_shared_feed_forward_length"));
     if (const auto gate = number("expert_gating_func"); gate && experts_ == Experts::kRouted) {
       config_["scoring_func"] = *gate == 2 ? "sigmoid" : "softmax";
@@ -325,7 +326,8 @@ private:
       set("linear_num_key_heads", groups);
       set("linear_num_value_heads", heads);
       set_positive("linear_value_head_dim", head_width);
-      if (!config_.contains("full_attention_interval")) config_["full_attention_interval"] = 4; // the class default, which older files leave out
+      if (!config_.contains("full_attention_interval"))
+        config_["full_attention_interval"] = 4; // the class default, which older files leave out
     } else if (model_is({"mamba"})) {
       set("state_size", state);
       set("conv_kernel", kernel);
@@ -438,7 +440,8 @@ Result<Json> gguf_config(const GgufMetadata& metadata, const GgufTensorFacts& fa
     return fail(ErrorCode::kBadConfig, "the file names no architecture, expected a string under 'general.architecture'", path);
   std::string architecture = found->second.get<std::string>();
   if (architecture.empty() || architecture.size() > 64)
-    return fail(ErrorCode::kBadConfig, fmt::format("expected the name of an architecture, found {}", quoted_name(architecture)), path + ": 'general.architecture'");
+    return fail(ErrorCode::kBadConfig, fmt::format("expected the name of an architecture, found {}", quoted_name(architecture)),
+                path + ": 'general.architecture'");
   return Mapping(metadata, facts, std::move(architecture)).run(path);
 }
 

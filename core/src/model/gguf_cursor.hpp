@@ -23,7 +23,8 @@ public:
 
   // `file` outlives the cursor. Nothing beyond `limit_bytes` is read.
   GgufCursor(const RegularFile& file, std::uint64_t limit_bytes)
-      : file_(&file), end_of_all_(std::min(file.file_bytes(), limit_bytes)), window_(std::make_unique_for_overwrite<char[]>(kWindowBytes)) {}
+      : file_(&file), end_of_all_(std::min(file.file_bytes(), limit_bytes)), window_(std::make_unique_for_overwrite<char[]>(kWindowBytes)) {
+  }
   GgufCursor(const char* bytes, std::uint64_t available_bytes, std::uint64_t limit_bytes)
       : end_of_all_(std::min(available_bytes, limit_bytes)), at_(bytes), end_(bytes + end_of_all_), window_end_(end_of_all_) {}
 

@@ -39,8 +39,6 @@ inline simdjson::simdjson_result<std::string_view> string_text(simdjson::ondeman
 }
 
 // Nothing follows the document's last brace.
-inline bool ends_here(simdjson::ondemand::document& document) {
-  return document.current_location().error() == simdjson::OUT_OF_BOUNDS;
-}
+inline bool ends_here(simdjson::ondemand::document& document) { return document.current_location().error() == simdjson::OUT_OF_BOUNDS; }
 
 } // namespace plimsoll

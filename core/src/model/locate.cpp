@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file.hpp"
 #include "model/quoted_name.hpp"
 #include "model/regular_file.hpp"
 #include "model/safetensors_index.hpp"
@@ -51,7 +52,8 @@ Result<Names> list_directory(const std::string& directory) {
   Names names;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     if (names.size() == kEntryLimit)
-      return fail(ErrorCode::kBadCheckpoint, fmt::format("the directory has more than {} entries; give the model's own", kEntryLimit), directory);
+      return fail(ErrorCode::kBadCheckpoint, fmt::format("the directory has more than {} entries; give the model's own", kEntryLimit),
+                  directory);
     names.push_back(it->path().filename().string());
   }
   if (error) return fail(ErrorCode::kBadCheckpoint, fmt::format("cannot list the directory: {}", error.message()), directory);
@@ -94,7 +96,8 @@ Result<Names> shards_by_index(const std::string& index_path, const std::string& 
   for (const std::string& shard : index.shards)
     if (!contains(names, shard)) missing.push_back(shard);
   if (!missing.empty())
-    return fail(ErrorCode::kBadCheckpoint, fmt::format("the index names {}, which the directory lacks; fetch the missing files", some_of(missing)),
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the index names {}, which the directory lacks; fetch the missing files", some_of(missing)),
                 joined(directory, missing.front()));
   return std::move(index.shards);
 }
@@ -135,7 +138,8 @@ Result<void> add_safetensors(ModelFiles& files, const std::string& directory, co
   if (!index.empty()) {
     files.index_path = joined(directory, index);
     if (present.empty())
-      return fail(ErrorCode::kBadCheckpoint, "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name",
+      return fail(ErrorCode::kBadCheckpoint,
+                  "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name",
                   *files.index_path);
     PLIMSOLL_ASSIGN(const Names shards, shards_by_index(*files.index_path, directory, names));
     set_shards(files, CheckpointFormat::kSafetensors, directory, shards);
@@ -156,8 +160,8 @@ Result<void> add_gguf(ModelFiles& files, const std::string& directory, const Nam
   if (groups.size() > 1) {
     Names first;
     for (const auto& [key, family] : groups) first.push_back(family.front());
-    return fail(ErrorCode::kBadRequest, fmt::format("the directory holds {} GGUF models ({}); give one of the files", groups.size(), some_of(first)),
-                directory);
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("the directory holds {} GGUF models ({}); give one of the files", groups.size(), some_of(first)), directory);
   }
   if (is_numbered(models.front())) PLIMSOLL_TRY(complete(models, directory));
   set_shards(files, CheckpointFormat::kGguf, directory, models);
@@ -168,7 +172,8 @@ Result<void> add_config(ModelFiles& files, const std::string& directory) {
   const std::string config = joined(directory, kConfigName), quantization = joined(directory, "hf_quant_config.json");
   PLIMSOLL_ASSIGN(const PathKind kind, path_kind(config));
   if (kind == PathKind::kDirectory || kind == PathKind::kOther)
-    return fail(ErrorCode::kBadConfig, fmt::format("expected a file, found {}", kind == PathKind::kDirectory ? "a directory" : "a pipe or a device"), config);
+    return fail(ErrorCode::kBadConfig,
+                fmt::format("expected a file, found {}", kind == PathKind::kDirectory ? "a directory" : "a pipe or a device"), config);
   if (kind == PathKind::kFile) files.config_path = config;
   PLIMSOLL_ASSIGN(const PathKind quantization_kind, path_kind(quantization));
   if (quantization_kind == PathKind::kFile) files.hf_quant_config_path = quantization;
@@ -183,7 +188,8 @@ Result<ModelFiles> in_directory(const std::string& directory, ModelOrigin origin
   PLIMSOLL_TRY(add_safetensors(files, directory, names));
   if (files.format == CheckpointFormat::kNone) PLIMSOLL_TRY(add_gguf(files, directory, names));
   if (!files.config_path && files.format != CheckpointFormat::kGguf)
-    return fail(ErrorCode::kBadConfig, "the directory has neither a config.json nor a GGUF model; give the directory of a checkpoint", directory);
+    return fail(ErrorCode::kBadConfig, "the directory has neither a config.json nor a GGUF model; give the directory of a checkpoint",
+                directory);
   return files;
 }
 
@@ -285,7 +291,8 @@ Result<std::optional<std::string>> cached_snapshot(const std::string& repository
   PLIMSOLL_ASSIGN(const Names names, list_directory(snapshots));
   if (names.empty()) return std::nullopt;
   if (names.size() > 1)
-    return fail(ErrorCode::kBadRequest, fmt::format("the cache holds {} snapshots and none is marked as main; give one of the directories", names.size()),
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("the cache holds {} snapshots and none is marked as main; give one of the directories", names.size()),
                 snapshots);
   return joined(snapshots, names.front());
 }
@@ -320,7 +327,9 @@ Result<ModelFiles> by_name(const std::string& model, const LocateOptions& option
     }
   }
   if (cache_error) return tl::unexpected(std::move(*cache_error));
-  return fail(ErrorCode::kBadRequest, fmt::format("found no model {}: {}; give a directory, a config.json, a .gguf file or a name that `models` lists", quoted_name(model), looked),
+  return fail(ErrorCode::kBadRequest,
+              fmt::format("found no model {}: {}; give a directory, a config.json, a .gguf file or a name that `models` lists",
+                          quoted_name(model), looked),
               quoted_name(model));
 }
 

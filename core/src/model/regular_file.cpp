@@ -40,7 +40,8 @@ Result<RegularFile> RegularFile::open(const std::string& path, ErrorCode code) {
 }
 
 RegularFile::RegularFile(RegularFile&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)), file_bytes_(other.file_bytes_), code_(other.code_) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)), file_bytes_(other.file_bytes_), code_(other.code_) {
+}
 
 RegularFile& RegularFile::operator=(RegularFile&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
@@ -61,7 +62,8 @@ Result<void> RegularFile::read(std::uint64_t offset_bytes, std::span<char> to) c
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(code_, fmt::format("cannot read the file: {}", reason(errno)), path_);
     if (got == 0)
-      return fail(code_, fmt::format("the file ends at byte {}, expected {} more", offset_bytes + done_bytes, to.size() - done_bytes), path_);
+      return fail(code_, fmt::format("the file ends at byte {}, expected {} more", offset_bytes + done_bytes, to.size() - done_bytes),
+                  path_);
     done_bytes += static_cast<std::size_t>(got);
   }
   return {};
@@ -75,15 +77,6 @@ Result<PathKind> path_kind(const std::string& path) {
   }
   if (S_ISREG(found.st_mode)) return PathKind::kFile;
   return S_ISDIR(found.st_mode) ? PathKind::kDirectory : PathKind::kOther;
-}
-
-Result<std::string> read_text_file(const std::string& path, std::uint64_t limit_bytes, ErrorCode code) {
-  PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(path, code));
-  if (file.file_bytes() > limit_bytes)
-    return fail(code, fmt::format("the file has {} bytes, expected at most {}", file.file_bytes(), limit_bytes), path);
-  std::string text(file.file_bytes(), '\0');
-  PLIMSOLL_TRY(file.read(0, text));
-  return text;
 }
 
 } // namespace plimsoll

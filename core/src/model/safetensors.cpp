@@ -32,8 +32,8 @@ const std::vector<NamedDtype>& dtypes() {
   static const std::vector<NamedDtype> table = [] {
     std::vector<NamedDtype> rows;
     for (const std::string_view name :
-         {"BF16", "F32", "F8_E4M3", "U8", "F16", "I32", "I8", "F8_E5M2", "I64", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "F64", "BOOL",
-          "I16", "U16", "U32", "U64", "C64", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
+         {"BF16",    "F32",     "F8_E4M3", "U8",   "F16", "I32", "I8",  "F8_E5M2", "I64", "F8_E8M0",     "F4",
+          "F6_E2M3", "F6_E3M2", "F64",     "BOOL", "I16", "U16", "U32", "U64",     "C64", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
       if (const auto dtype = find_dtype(name)) rows.push_back({name, *dtype});
     return rows;
   }();
@@ -253,8 +253,9 @@ private:
     }
     if (begin > end) return flawed(fmt::format("has data_offsets [{}, {}] that run backwards", begin, end));
     if (end > data_bytes_)
-      return flawed(fmt::format("has data_offsets [{}, {}], but the file has only {} data bytes; it is truncated or damaged, fetch it again",
-                                begin, end, data_bytes_));
+      return flawed(
+          fmt::format("has data_offsets [{}, {}], but the file has only {} data bytes; it is truncated or damaged, fetch it again", begin,
+                      end, data_bytes_));
     Checked elements = 1;
     for (std::uint32_t i = 0; i < entry_.rank; ++i) elements *= entry_.dims[i];
     const Checked bytes = entry_.dtype.bytes(elements);
@@ -409,8 +410,8 @@ Result<HeaderTotals> SafetensorsReader::read(std::span<const std::byte> file_sta
   const char* const bytes = reinterpret_cast<const char*>(file_start.data());
   PLIMSOLL_ASSIGN(const std::uint64_t length, header_length(bytes, file_bytes, path));
   if (length > file_start.size() - kSafetensorsLengthBytes)
-    return fail(ErrorCode::kBadCheckpoint,
-                fmt::format("the header length is {}, but only {} bytes are at hand", length, file_start.size()), path);
+    return fail(ErrorCode::kBadCheckpoint, fmt::format("the header length is {}, but only {} bytes are at hand", length, file_start.size()),
+                path);
   std::memcpy(impl_->room_for(length), bytes + kSafetensorsLengthBytes, length);
   return impl_->walk(file_bytes, path, file_index, visitor, name_hashes);
 }

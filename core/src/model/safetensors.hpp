@@ -24,10 +24,10 @@ inline constexpr std::uint64_t kSafetensorsHeaderLimitBytes = 100'000'000; // th
 // What one header adds up to.
 struct HeaderTotals {
   std::uint64_t tensor_count = 0;
-  std::uint64_t stored_bytes = 0;  // of all tensors, without holes
-  std::uint64_t header_bytes = 0;  // everything in the file that is no tensor data
-  std::uint64_t hole_bytes = 0;    // claimed by no tensor, between tensors or after the last one
-  std::uint64_t fingerprint = 0;   // of (name, shard) pairs, independent of their order; see pair_fingerprint
+  std::uint64_t stored_bytes = 0; // of all tensors, without holes
+  std::uint64_t header_bytes = 0; // everything in the file that is no tensor data
+  std::uint64_t hole_bytes = 0;   // claimed by no tensor, between tensors or after the last one
+  std::uint64_t fingerprint = 0;  // of (name, shard) pairs, independent of their order; see pair_fingerprint
 };
 
 // What an index and the headers must agree on, added up over all tensors: both sides sum this and compare.

@@ -32,7 +32,8 @@ public:
   // The salt of `name`, or nothing where it is no plain file name or there are too many.
   std::optional<std::uint64_t> salt(std::string_view name) {
     if (last_ < names_.size() && names_[last_].first == name) return names_[last_].second;
-    const auto at = std::lower_bound(names_.begin(), names_.end(), name, [](const auto& have, std::string_view want) { return have.first < want; });
+    const auto at =
+        std::lower_bound(names_.begin(), names_.end(), name, [](const auto& have, std::string_view want) { return have.first < want; });
     last_ = static_cast<std::size_t>(at - names_.begin());
     if (at != names_.end() && at->first == name) return at->second;
     if (name.empty() || name.size() > 255 || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
@@ -65,7 +66,8 @@ Result<void> read_weight_map(json::value value, const char* end, const std::stri
     const auto salt = shards.salt(shard);
     if (!salt)
       return fail(ErrorCode::kBadCheckpoint,
-                  fmt::format("the index puts tensor {} into {}, expected the name of a file beside the index", quoted_name(tensor), quoted_name(shard)),
+                  fmt::format("the index puts tensor {} into {}, expected the name of a file beside the index", quoted_name(tensor),
+                              quoted_name(shard)),
                   path + ": /weight_map");
     ++summary.tensor_count;
     summary.fingerprint += pair_fingerprint(name_hash(tensor), *salt);
@@ -141,7 +143,8 @@ bool scan_compact(std::string_view text, IndexSummary& summary) {
 }
 
 // `text` is followed by simdjson's padding, all zero.
-Result<IndexSummary> parse_padded(std::string_view text, std::size_t capacity_bytes, const std::string& path, const IndexEntryVisitor& each) {
+Result<IndexSummary> parse_padded(std::string_view text, std::size_t capacity_bytes, const std::string& path,
+                                  const IndexEntryVisitor& each) {
   if (IndexSummary summary; !each && scan_compact(text, summary)) return summary;
   json::parser parser;
   json::document document;
@@ -174,8 +177,8 @@ Result<IndexSummary> parse_padded(std::string_view text, std::size_t capacity_by
 Result<IndexSummary> read_safetensors_index(const std::string& path, const IndexEntryVisitor& each) {
   PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(path));
   if (file.file_bytes() > kIndexLimitBytes)
-    return fail(ErrorCode::kBadCheckpoint,
-                fmt::format("the index has {} bytes, expected at most {}", file.file_bytes(), kIndexLimitBytes), path);
+    return fail(ErrorCode::kBadCheckpoint, fmt::format("the index has {} bytes, expected at most {}", file.file_bytes(), kIndexLimitBytes),
+                path);
   const std::size_t length = file.file_bytes(), capacity_bytes = length + simdjson::SIMDJSON_PADDING;
   const auto buffer = std::make_unique_for_overwrite<char[]>(capacity_bytes);
   PLIMSOLL_TRY(file.read(0, {buffer.get(), length}));

@@ -135,7 +135,9 @@ Result<void> refuse_duplicates(const ModelFiles& files, const std::vector<std::u
 // The index and the headers do not agree; say how. A tensor the index promises and no header has is an error.
 Result<void> compare_names(const ModelFiles& files, std::vector<std::string>& notes) {
   std::map<std::string, std::string, std::less<>> promised;
-  PLIMSOLL_TRY(read_safetensors_index(*files.index_path, [&](std::string_view tensor, std::string_view shard) { promised.insert_or_assign(std::string(tensor), std::string(shard)); }));
+  PLIMSOLL_TRY(read_safetensors_index(*files.index_path, [&](std::string_view tensor, std::string_view shard) {
+    promised.insert_or_assign(std::string(tensor), std::string(shard));
+  }));
   std::uint64_t extra_count = 0;
   std::string extras;
   PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
@@ -150,13 +152,16 @@ Result<void> compare_names(const ModelFiles& files, std::vector<std::string>& no
   }));
   if (!promised.empty()) {
     const auto& [tensor, shard] = *promised.begin();
-    return fail(ErrorCode::kBadCheckpoint,
-                fmt::format("the index says that tensor {} lies in {}, but that file has no such tensor ({} in all); the index belongs to another "
-                            "export, or a file does",
-                            quoted_name(tensor), quoted_name(shard), promised.size()),
-                fmt::format("{}: /weight_map", *files.index_path));
+    return fail(
+        ErrorCode::kBadCheckpoint,
+        fmt::format("the index says that tensor {} lies in {}, but that file has no such tensor ({} in all); the index belongs to another "
+                    "export, or a file does",
+                    quoted_name(tensor), quoted_name(shard), promised.size()),
+        fmt::format("{}: /weight_map", *files.index_path));
   }
-  if (extra_count > 0) notes.push_back(fmt::format("the shards hold {} tensors that the index does not name ({}{})", extra_count, extras, extra_count > kNamedInNotes ? ", ..." : ""));
+  if (extra_count > 0)
+    notes.push_back(fmt::format("the shards hold {} tensors that the index does not name ({}{})", extra_count, extras,
+                                extra_count > kNamedInNotes ? ", ..." : ""));
   return {};
 }
 
@@ -195,7 +200,8 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
     hole_bytes += part.hole_bytes;
     file_bytes += part.stored_bytes + part.header_bytes + part.hole_bytes;
   }
-  if (stored.overflowed()) return fail(ErrorCode::kBadCheckpoint, "the tensors of all shards together do not fit 64 bits", files.shards.front());
+  if (stored.overflowed())
+    return fail(ErrorCode::kBadCheckpoint, "the tensors of all shards together do not fit 64 bits", files.shards.front());
   totals.stored_bytes = stored.value();
 
   std::vector<std::uint64_t> hashes = work.take_hashes();
@@ -205,9 +211,11 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
     PLIMSOLL_TRY(compare_shards(files, index));
     if (index.fingerprint != fingerprint || index.tensor_count != totals.tensor_count) PLIMSOLL_TRY(compare_names(files, totals.notes));
     if (index.total_bytes && *index.total_bytes != totals.stored_bytes && *index.total_bytes != file_bytes)
-      totals.notes.push_back(fmt::format("the index says total_size {}, the headers add up to {}; the headers count", *index.total_bytes, totals.stored_bytes));
+      totals.notes.push_back(fmt::format("the index says total_size {}, the headers add up to {}; the headers count", *index.total_bytes,
+                                         totals.stored_bytes));
   }
-  if (hole_bytes > 0) totals.notes.push_back(fmt::format("{} bytes of the shards belong to no tensor; strict loaders refuse such files", hole_bytes));
+  if (hole_bytes > 0)
+    totals.notes.push_back(fmt::format("{} bytes of the shards belong to no tensor; strict loaders refuse such files", hole_bytes));
   return totals;
 }
 
