@@ -9,7 +9,6 @@
 #include <system_error>
 #include <utility>
 
-#include "base/file.hpp"
 #include "model/quoted_name.hpp"
 #include "model/regular_file.hpp"
 #include "model/safetensors_index.hpp"

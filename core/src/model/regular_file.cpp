@@ -79,4 +79,13 @@ Result<PathKind> path_kind(const std::string& path) {
   return S_ISDIR(found.st_mode) ? PathKind::kDirectory : PathKind::kOther;
 }
 
+Result<std::string> read_text_file(const std::string& path, std::uint64_t limit_bytes, ErrorCode code) {
+  PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(path, code));
+  if (file.file_bytes() > limit_bytes)
+    return fail(code, fmt::format("the file has {} bytes, expected at most {}", file.file_bytes(), limit_bytes), path);
+  std::string text(file.file_bytes(), '\0');
+  PLIMSOLL_TRY(file.read(0, text));
+  return text;
+}
+
 } // namespace plimsoll

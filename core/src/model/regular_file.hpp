@@ -44,4 +44,7 @@ enum class PathKind { kMissing, kFile, kDirectory, kOther };
 // What lies at `path`, symbolic links followed; an error for a loop of links or a path that may not be looked at.
 Result<PathKind> path_kind(const std::string& path);
 
+// A whole text file, at most `limit_bytes` long.
+Result<std::string> read_text_file(const std::string& path, std::uint64_t limit_bytes, ErrorCode code);
+
 } // namespace plimsoll

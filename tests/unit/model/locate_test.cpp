@@ -222,7 +222,8 @@ TEST_F(Locate, ThingsThatAreNoFiles) {
   ASSERT_EQ(::mkfifo((root_ / "pipe").c_str(), 0600), 0);
   ASSERT_EQ(::mkfifo((root_ / "pipe.gguf").c_str(), 0600), 0);
   fs::create_symlink("loop", root_ / "loop");
-  for (const std::string& name : {root_ / "pipe", root_ / "pipe.gguf", root_ / "loop", std::string("/dev/zero"), std::string("/dev/null")}) {
+  for (const std::string& name :
+       {root_ / "pipe", root_ / "pipe.gguf", root_ / "loop", std::string("/dev/zero"), std::string("/dev/null")}) {
     const auto files = locate_model(name, with({}));
     ASSERT_FALSE(files) << name;
     EXPECT_EQ(files.error().where, name);
