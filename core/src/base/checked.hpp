@@ -54,4 +54,12 @@ constexpr std::uint64_t mul_div(std::uint64_t a, std::uint64_t b, std::uint64_t 
   return q > UINT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(q);
 }
 
+// The same, rounded up.
+constexpr std::uint64_t mul_div_up(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+  __extension__ typedef unsigned __int128 Wide;
+  const Wide product = static_cast<Wide>(a) * b;
+  const Wide q = product / c + (product % c != 0 ? 1 : 0);
+  return q > UINT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(q);
+}
+
 } // namespace plimsoll

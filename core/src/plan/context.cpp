@@ -120,11 +120,22 @@ Result<Model> Context::load(const std::string& path) const {
   LocateOptions options;
   options.catalogue_directory = data_->catalogue + "/models";
   PLIMSOLL_ASSIGN(const ModelFiles files, locate_model(path, options));
-  if (!files.config_path) return fail(ErrorCode::kBadConfig, "there is no config.json", path);
-  PLIMSOLL_ASSIGN(ConfigFiles config, read_config(*files.config_path, files.hf_quant_config_path));
-  PLIMSOLL_ASSIGN(std::shared_ptr<const Model::Data> data,
+  std::optional<Checkpoint> checkpoint;
+  if (files.format != CheckpointFormat::kNone) {
+    PLIMSOLL_ASSIGN(checkpoint, open_checkpoint(files));
+  }
+  ConfigFiles config;
+  if (files.config_path) {
+    PLIMSOLL_ASSIGN(config, read_config(*files.config_path, files.hf_quant_config_path));
+  } else if (checkpoint && checkpoint->config().is_object()) {
+    config.config = checkpoint->config();
+  } else {
+    return fail(ErrorCode::kBadConfig, "there is no config.json", path);
+  }
+  PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data,
                   load_model(data_->registry, std::move(config.config), config.hf_quant_config ? &*config.hf_quant_config : nullptr, path,
-                             *files.config_path));
+                             files.config_path.value_or(path)));
+  if (checkpoint) PLIMSOLL_TRY(take_inventory(*data, *checkpoint));
   return Model(std::move(data));
 }
 

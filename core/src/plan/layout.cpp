@@ -13,6 +13,12 @@ constexpr std::uint64_t kMaxRanks = 65536;
 
 } // namespace
 
+std::uint32_t Layout::stage_of_layer(std::uint32_t layer) const {
+  std::uint32_t stage = pp - 1;
+  while (stage > 0 && layer < stage_begin[stage]) --stage;
+  return stage;
+}
+
 std::uint64_t Layout::layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const {
   if (pp == 1) return layers.size();
   const auto begin = stage == 0 ? layers.begin() : std::lower_bound(layers.begin(), layers.end(), stage_begin[stage]);

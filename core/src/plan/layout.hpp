@@ -22,6 +22,7 @@ struct Layout {
   std::uint32_t tp_of_rank(std::uint32_t rank) const { return rank % tp; }
   std::uint32_t dp_of_rank(std::uint32_t rank) const { return rank / (tp * pp); }
   // Layers of an ascending list that stage `s` holds; indices beyond the model belong to the last stage.
+  std::uint32_t stage_of_layer(std::uint32_t layer) const;
   std::uint64_t layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const;
 };
 

@@ -82,4 +82,15 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   return data;
 }
 
+Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
+  const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
+  const Matcher matcher(model.declared, !gguf);
+  InventoryVisitor even(matcher), odd(matcher);
+  PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](std::uint32_t file) -> TensorVisitor& { return file % 2 == 0 ? even : odd; }));
+  even.inventory.add(odd.inventory);
+  model.inventory = std::move(even.inventory);
+  model.info.weights_source = gguf ? "gguf" : "safetensors";
+  return {};
+}
+
 } // namespace plimsoll

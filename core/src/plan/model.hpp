@@ -7,7 +7,9 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "model/checkpoint.hpp"
 #include "plan/declared.hpp"
+#include "plan/inventory.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/registry.hpp"
 
@@ -24,7 +26,13 @@ struct Model::Data {
   std::unique_ptr<PlannerTree> tree;
   Declared declared;
   std::uint64_t parameters = 0, declared_bytes = 0;
+  std::optional<Inventory> inventory; // where there is a checkpoint
+  CheckpointTotals stored;
+  const StoredClass* stored_class(std::size_t i) const { return inventory ? &inventory->classes[i] : nullptr; }
 };
+
+// Holds the checkpoint's headers against what the model declares; the plan counts stored bytes from then on.
+Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint);
 
 // Finds the planners, lets them declare and adds up. `hf_quant_config` may be null. Errors name file and pointer.
 Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,

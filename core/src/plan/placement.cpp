@@ -50,7 +50,37 @@ Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, 
               "--tp");
 }
 
-Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, std::span<std::uint64_t> bytes) {
+namespace {
+
+bool on_stage(const WeightClass& c, const Layout& layout, std::uint32_t layer, std::uint32_t stage) {
+  switch (c.stage) {
+  case PLIMSOLL_STAGE_FIRST: return stage == 0;
+  case PLIMSOLL_STAGE_LAST: return stage + 1 == layout.pp;
+  case PLIMSOLL_STAGE_EVERY: return true;
+  default: return layout.stage_of_layer(layer) == stage;
+  }
+}
+
+// Stored bytes of a variant on each stage; `whole` is what one layer was declared to have.
+std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const Layout& layout, Checked whole) {
+  std::vector<Checked> sums(layout.pp);
+  for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
+    if (v.layers.empty()) {
+      if (on_stage(c, layout, 0, stage)) sums[stage] += stored.layer_bytes.front() == 0 ? whole : Checked(stored.layer_bytes.front());
+      continue;
+    }
+    std::size_t at = 0; // both lists ascend
+    for (const std::uint32_t layer : v.layers) {
+      while (c.layers[at] != layer) ++at;
+      if (on_stage(c, layout, layer, stage)) sums[stage] += stored.layer_bytes[at] == 0 ? whole : Checked(stored.layer_bytes[at]);
+    }
+  }
+  return sums;
+}
+
+} // namespace
+
+Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, const StoredClass* stored_class, std::span<std::uint64_t> bytes) {
   if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {}; // a view of the embedding on the same rank
   const Dtype& base = cast != nullptr && !c.own_dtype ? *cast : c.dtype;
   const bool experts = c.placement == PLIMSOLL_PLACE_EXPERT;
@@ -62,6 +92,9 @@ Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtyp
   for (const WeightVariant& v : c.variants) {
     // Members of the group that hold the same shape and the same number of experts follow each other.
     const Dtype& stored = v.storage->is_plain() ? base : c.dtype;
+    const bool use_stored = stored_class != nullptr && !(cast != nullptr && v.storage->is_plain() && !c.own_dtype) && c.role != PLIMSOLL_ROLE_TIED;
+    const Checked whole = use_stored ? c.bytes_of_one(*v.storage, c.dims, stored) * (c.experts == 0 ? 1 : c.experts) : Checked(0);
+    const std::vector<Checked> in_checkpoint = use_stored ? stored_on_stages(c, v, *stored_class, layout, whole) : std::vector<Checked>();
     std::array<std::uint64_t, 4> last_dims{};
     Checked last_one = 0;
     for (std::uint32_t member = 0; member < group; ++member) {
@@ -73,7 +106,11 @@ Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtyp
       for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
         const std::uint64_t tensors = tensors_on_stage(c, v, layout, stage);
         if (tensors == 0) continue;
-        const Checked sum = last_one * held * tensors;
+        Checked sum = last_one * held * tensors;
+        if (use_stored) {
+          const std::uint64_t declared = (whole * tensors).saturated(), found = in_checkpoint[stage].saturated();
+          if (found != declared && declared != 0) sum = mul_div_up(sum.saturated(), found, declared);
+        }
         const std::uint32_t first_dp = spread ? member / layout.tp : 0, last_dp = spread ? first_dp : layout.dp - 1;
         for (std::uint32_t dp = first_dp; dp <= last_dp; ++dp) {
           std::uint64_t& entry = bytes[(static_cast<std::size_t>(dp) * layout.pp + stage) * layout.tp + member % layout.tp];

@@ -13,6 +13,7 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaxTokens = 1ULL << 48;
+constexpr std::uint64_t kUnknownLengthTokens = 131072; // where neither the model nor the user says
 
 // free x utilization in exact arithmetic: the fraction as billionths, which is more than people write.
 std::uint64_t fraction_of(std::uint64_t bytes, double fraction) {
@@ -71,8 +72,11 @@ Result<void> settle_request(PlanState& s) {
   const std::uint64_t own_length = m.declared.facts.max_length;
   s.max_length_given = r.max_length.has_value() && !r.max_length_auto;
   s.max_length = r.max_length.value_or(own_length);
-  if (s.max_length == 0)
-    return fail(ErrorCode::kBadRequest, "the configuration does not say how long a request may be; give --max-length", m.where);
+  if (s.max_length == 0) {
+    s.max_length = kUnknownLengthTokens;
+    s.warn("max_length_unknown", fmt::format("the configuration does not say how long a request may be; at most {} tokens are planned, give --max-length for more",
+                                             kUnknownLengthTokens));
+  }
   if (r.max_length_auto && own_length != 0) s.max_length = std::min(s.max_length, own_length);
   if (s.max_length_given && own_length != 0 && s.max_length > own_length)
     s.warn("max_length_beyond_model", fmt::format("{} tokens were asked for; the model was made for {}", s.max_length, own_length));
@@ -81,7 +85,7 @@ Result<void> settle_request(PlanState& s) {
                                        s.max_batch_input_tokens, s.max_batch_input_tokens));
   s.max_batch_given = r.max_batch_size.has_value();
   s.max_batch_size = std::min(r.max_batch_size.value_or(0), s.max_batch_input_tokens);
-  if (m.dtype_assumed) s.warn("dtype_assumed", "the configuration names no torch_dtype; bfloat16 is assumed");
+  if (m.dtype_assumed && !m.inventory) s.warn("dtype_assumed", "the configuration names no torch_dtype; bfloat16 is assumed");
 
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
     const Device& d = s.devices()[rank];
@@ -114,16 +118,28 @@ std::string weight_formula(const WeightClass& c) {
 }
 
 Result<void> place_model(PlanState& s, const Model::Data& m, const Layout& layout, std::string_view prefix, bool with_draft_role) {
-  for (const WeightClass& c : m.declared.weights) {
+  for (std::size_t i = 0; i < m.declared.weights.size(); ++i) {
+    const WeightClass& c = m.declared.weights[i];
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && !with_draft_role)) continue;
     Item item;
     item.bytes.assign(layout.ranks(), 0);
-    PLIMSOLL_TRY(place_weight(c, layout, s.cast ? &*s.cast : nullptr, item.bytes));
+    PLIMSOLL_TRY(place_weight(c, layout, s.cast ? &*s.cast : nullptr, m.stored_class(i), item.bytes));
     item.label = std::string(prefix) + c.label;
     item.basis = "exact";
     item.planner = c.planner;
     if (s.explains()) item.formula = weight_formula(c);
     PLIMSOLL_TRY(s.ledger.add(Category::kWeights, std::move(item)));
+  }
+  if (!m.inventory) return {};
+  if (m.inventory->kv_scale_bytes > 0)
+    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "attention.kv_scales", PLIMSOLL_BASIS_EXACT, "", s.explains() ? "replicated" : "",
+                                  m.inventory->kv_scale_bytes));
+  if (m.inventory->unclaimed_bytes > 0) {
+    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "unclaimed", PLIMSOLL_BASIS_BOUND, "",
+                                  s.explains() ? fmt::format("{} tensors that no planner claims, on every rank", m.inventory->unclaimed_count) : "",
+                                  m.inventory->unclaimed_bytes));
+    s.warn("unclaimed_tensors", fmt::format("{} tensors ({}) of the checkpoint belong to no weight class, {} first; they are counted on every rank", m.inventory->unclaimed_count,
+                                            human_bytes(m.inventory->unclaimed_bytes), m.inventory->unclaimed.front().name));
   }
   return {};
 }

@@ -10,6 +10,8 @@
 namespace plimsoll {
 namespace {
 
+constexpr std::size_t kMaxMissing = 1000; // named one by one
+
 std::string_view placement_name(std::uint32_t placement) {
   switch (placement) {
   case PLIMSOLL_PLACE_TP: return "tp";
@@ -60,13 +62,32 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
   report.declared_bytes = model.declared_bytes;
   report.rank_bytes.assign(layout.ranks(), 0);
   const bool draft = request.num_draft_tokens > 0;
-  for (const WeightClass& c : model.declared.weights) {
+  if (model.inventory) {
+    const Inventory& found = *model.inventory;
+    report.stored_bytes = model.stored.stored_bytes;
+    report.unclaimed = found.unclaimed;
+    report.mismatched = found.mismatched;
+    report.notes = model.stored.notes;
+    if (found.unclaimed_count > found.unclaimed.size()) report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));
+    if (found.mismatched_count > found.mismatched.size()) report.notes.push_back(fmt::format("{} further mismatches", found.mismatched_count - found.mismatched.size()));
+    for (std::uint64_t& bytes : report.rank_bytes) bytes += found.unclaimed_bytes + found.kv_scale_bytes;
+  }
+  for (std::size_t i = 0; i < model.declared.weights.size(); ++i) {
+    const WeightClass& c = model.declared.weights[i];
     report.classes.push_back(describe(c));
+    if (const StoredClass* stored = model.stored_class(i)) {
+      const std::vector<std::string> missing = missing_tensors(c, *stored, kMaxMissing - std::min(kMaxMissing, report.missing.size()));
+      report.missing.insert(report.missing.end(), missing.begin(), missing.end());
+      if (c.role == PLIMSOLL_ROLE_TIED && stored->tensors != 0) {
+        report.not_loaded.push_back({c.label, stored->layer_bytes.front(), "stored although it is tied to another tensor"});
+        continue;
+      }
+    }
     if (c.role == PLIMSOLL_ROLE_UNUSED)
       report.not_loaded.push_back({c.label, c.declared_bytes().saturated(), "stored, but no engine loads it"});
     else if (c.role == PLIMSOLL_ROLE_DRAFT && !draft)
       report.not_loaded.push_back({c.label, c.declared_bytes().saturated(), "multi-token prediction; loaded with --num-draft-tokens"});
-    else PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, report.rank_bytes));
+    else PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, model.stored_class(i), report.rank_bytes));
   }
   return report;
 }

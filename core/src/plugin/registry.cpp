@@ -148,9 +148,15 @@ const Json* Registry::class_defaults(std::string_view model_type) const {
 }
 
 std::vector<std::string> Registry::nearest_architectures(std::string_view name) const {
-  std::vector<std::string_view> names;
-  for (const auto& [known, family] : architectures_) names.push_back(known);
-  return nearest(name, names, 3);
+  // "ForCausalLM" and the like say nothing about likeness.
+  const auto stem = [](std::string_view full) { return full.substr(0, std::min(full.find("For"), full.find("LMHead"))); };
+  std::vector<std::string_view> stems;
+  for (const auto& [known, family] : architectures_) stems.push_back(stem(known));
+  std::vector<std::string> out;
+  for (const std::string& best : nearest(stem(name), stems, 3))
+    for (const auto& [known, family] : architectures_)
+      if (stem(known) == best && out.size() < 3 && std::find(out.begin(), out.end(), known) == out.end()) out.push_back(known);
+  return out;
 }
 
 Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {

@@ -1,0 +1,306 @@
+#include "plan/inventory.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <fmt/format.h>
+#include <initializer_list>
+
+#include "model/stored_name.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::size_t kMaxNamed = 1000;          // tensors that a report names one by one
+constexpr std::uint64_t kMaxSeen = 1ULL << 26;   // main tensors of one class whose presence is kept
+constexpr std::uint64_t kHashSeed = 1469598103934665603ULL, kHashPrime = 1099511628211ULL;
+
+// A fused projection and the parts in which another exporter stores it.
+struct Fusion {
+  std::string_view fused;
+  std::initializer_list<std::string_view> parts;
+};
+const Fusion kFusions[] = {
+    {"gate_up_proj", {"gate_proj", "up_proj", "w1", "w3"}},
+    {"qkv_proj", {"q_proj", "k_proj", "v_proj"}},
+    {"query_key_value", {"q_proj", "k_proj", "v_proj"}},
+    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
+    {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},
+    {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
+};
+
+// Wrappers around a language model that name no tensor of their own.
+std::string_view without_wrappers(std::string_view name) {
+  for (;;) {
+    if (name.starts_with("model.")) name.remove_prefix(6);
+    else if (name.starts_with("language_model.")) name.remove_prefix(15);
+    else return name;
+  }
+}
+
+std::uint64_t whole_experts(const WeightClass& c) { return c.experts == 0 ? 1 : c.experts; }
+
+std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type) {
+  std::string out = fmt::format("{} [", type.safetensors.empty() ? type.name : type.safetensors);
+  for (std::size_t i = 0; i < dims.size(); ++i) out += fmt::format("{}{}", i == 0 ? "" : ", ", dims[i]);
+  return out + "]";
+}
+
+// The shape of one tensor of the class as it is stored: experts stacked or side by side where the class says so.
+LinearShape stored_shape(const WeightClass& c, bool packed) {
+  std::array<std::uint64_t, 5> dims{};
+  std::size_t n = 0;
+  if (packed && c.experts != 0 && c.expert_storage != PLIMSOLL_EXPERTS_CONCATENATED) dims[n++] = c.experts;
+  const std::size_t lead = n;
+  for (std::uint32_t i = 0; i < c.n_dims; ++i) dims[n++] = c.dims[i];
+  if (packed && c.experts != 0 && c.expert_storage == PLIMSOLL_EXPERTS_CONCATENATED && c.n_dims > 0) dims[0] *= c.experts;
+  LinearShape shape = LinearShape::of(std::span(dims.data(), n), c.dtype);
+  if (c.n_dims >= 2) {
+    shape.in_dim = static_cast<std::uint8_t>(lead + c.in_dim);
+    shape.out_dim = static_cast<std::uint8_t>(lead + (c.in_dim + 1 == c.n_dims ? c.n_dims - 2 : c.n_dims - 1));
+  }
+  return shape;
+}
+
+bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
+  // Singleton dimensions come and go between exporters: [h] and [1, h] are the same vector.
+  std::size_t i = 0, j = 0;
+  for (;;) {
+    while (i < a.size() && a[i] == 1) ++i;
+    while (j < b.size() && b[j] == 1) ++j;
+    if (i == a.size() || j == b.size()) return i == a.size() && j == b.size();
+    if (a[i++] != b[j++]) return false;
+  }
+}
+
+} // namespace
+
+void Inventory::add(const Inventory& other) {
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    StoredClass& mine = classes[i];
+    const StoredClass& theirs = other.classes[i];
+    for (std::size_t l = 0; l < mine.layer_bytes.size(); ++l) mine.layer_bytes[l] += theirs.layer_bytes[l];
+    if (theirs.tensors != 0)
+      for (std::size_t s = 0; s < mine.seen.size(); ++s)
+        if (theirs.seen[s]) mine.seen[s] = true;
+    mine.tensors += theirs.tensors;
+  }
+  for (const TensorBytes& tensor : other.unclaimed)
+    if (unclaimed.size() < kMaxNamed) unclaimed.push_back(tensor);
+  for (const Mismatch& mismatch : other.mismatched)
+    if (mismatched.size() < kMaxNamed) mismatched.push_back(mismatch);
+  unclaimed_bytes += other.unclaimed_bytes, unclaimed_count += other.unclaimed_count, kv_scale_bytes += other.kv_scale_bytes;
+  mismatched_count += other.mismatched_count, parameters += other.parameters;
+}
+
+Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(declared), compare_types_(compare_types) {
+  for (std::uint32_t i = 0; i < declared.weights.size(); ++i) {
+    const std::string& pattern = declared.weights[i].pattern;
+    add_candidates(i, pattern, false);
+    for (const Fusion& fusion : kFusions)
+      if (const std::size_t at = pattern.find(fusion.fused); at != std::string::npos)
+        for (const std::string_view part : fusion.parts) {
+          std::string other = pattern;
+          other.replace(at, fusion.fused.size(), part);
+          add_candidates(i, other, true);
+        }
+  }
+  const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, list_.size() * 4));
+  table_.resize(size);
+  for (const Candidate& c : list_) {
+    std::size_t at = c.hash & (size - 1);
+    while (table_[at].hash != 0) at = (at + 1) & (size - 1);
+    table_[at] = c;
+  }
+  list_.clear();
+}
+
+void Matcher::add_candidates(std::uint32_t index, const std::string& pattern, bool partial) {
+  const WeightClass& c = declared_.weights[index];
+  const std::size_t at = pattern.find(".{expert}");
+  const bool apart = at != std::string::npos;
+  add_candidate(index, pattern, !apart && c.experts != 0, partial);
+  if (apart) { // the same experts in one tensor
+    std::string packed = pattern;
+    packed.erase(at, 9);
+    add_candidate(index, packed, true, partial);
+  } else if (c.experts != 0) { // or each in a tensor of its own
+    const std::size_t experts = pattern.find("experts.");
+    if (experts == std::string::npos) return;
+    std::string separate = pattern;
+    separate.insert(experts + 8, "{expert}.");
+    if (!separate.ends_with(".weight") && !separate.ends_with("bias")) separate += ".weight";
+    add_candidate(index, separate, false, partial);
+  }
+}
+
+void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial) {
+  // Numbers in place of the marks, told apart afterwards by their value.
+  constexpr std::uint32_t kLayerMark = 4000000001U, kExpertMark = 4000000002U;
+  std::string name(pattern);
+  for (const auto& [mark, number] : {std::pair<std::string_view, std::uint32_t>{"{layer}", kLayerMark}, {"{expert}", kExpertMark}})
+    if (const std::size_t at = name.find(mark); at != std::string::npos) name.replace(at, mark.size(), std::to_string(number));
+  const Key key = key_of(name);
+  Candidate candidate;
+  candidate.hash = key.hash;
+  candidate.class_index = index;
+  candidate.packed = packed, candidate.partial = partial;
+  candidate.n_numbers = key.n_numbers;
+  for (std::uint32_t i = 0; i < key.n_numbers; ++i) {
+    candidate.literals[i] = key.numbers[i];
+    if (key.numbers[i] == kLayerMark) candidate.layer_at = static_cast<std::int8_t>(i);
+    if (key.numbers[i] == kExpertMark) candidate.expert_at = static_cast<std::int8_t>(i);
+  }
+  list_.push_back(candidate);
+}
+
+// Hashes a name without its wrappers; whole segments of digits count as one letter and are handed out as numbers.
+Matcher::Key Matcher::key_of(std::string_view full) {
+  const std::string_view name = without_wrappers(full);
+  Key key;
+  std::uint64_t hash = kHashSeed;
+  std::size_t i = 0;
+  while (i < name.size()) {
+    if (name[i] >= '0' && name[i] <= '9' && (i == 0 || name[i - 1] == '.') && key.n_numbers < 4) {
+      std::uint64_t number = 0;
+      std::size_t j = i;
+      while (j < name.size() && name[j] >= '0' && name[j] <= '9' && j - i < 10) number = number * 10 + static_cast<std::uint64_t>(name[j++] - '0');
+      if ((j == name.size() || name[j] == '.') && number <= UINT32_MAX) {
+        key.numbers[key.n_numbers++] = static_cast<std::uint32_t>(number);
+        hash = (hash ^ '#') * kHashPrime;
+        i = j;
+        continue;
+      }
+    }
+    hash = (hash ^ static_cast<unsigned char>(name[i++])) * kHashPrime;
+  }
+  key.hash = hash == 0 ? 1 : hash;
+  return key;
+}
+
+Inventory Matcher::empty() const {
+  Inventory inventory;
+  inventory.classes.resize(declared_.weights.size());
+  for (std::size_t i = 0; i < declared_.weights.size(); ++i) {
+    const WeightClass& c = declared_.weights[i];
+    inventory.classes[i].layer_bytes.assign(std::max<std::size_t>(1, c.layers.size()), 0);
+    inventory.classes[i].seen.assign(static_cast<std::size_t>(std::min(c.count(), kMaxSeen)), false);
+  }
+  return inventory;
+}
+
+const Matcher::Candidate* Matcher::find(const Key& key, std::uint32_t& layer, std::uint32_t& expert) const {
+  for (std::size_t at = key.hash & (table_.size() - 1); table_[at].hash != 0; at = (at + 1) & (table_.size() - 1)) {
+    const Candidate& c = table_[at];
+    if (c.hash != key.hash || c.n_numbers != key.n_numbers) continue;
+    bool fits = true;
+    layer = expert = 0;
+    for (std::uint32_t i = 0; fits && i < key.n_numbers; ++i) {
+      if (static_cast<std::int8_t>(i) == c.layer_at) layer = key.numbers[i];
+      else if (static_cast<std::int8_t>(i) == c.expert_at) expert = key.numbers[i];
+      else fits = key.numbers[i] == c.literals[i];
+    }
+    if (!fits) continue;
+    const WeightClass& w = declared_.weights[c.class_index];
+    if (c.layer_at >= 0) {
+      const std::size_t n = w.layers.size();
+      // Layer lists are mostly runs: look where the number would be before searching.
+      const std::size_t guess = n > 0 && layer >= w.layers.front() ? layer - w.layers.front() : n;
+      if (guess < n && w.layers[guess] == layer) {
+        layer = static_cast<std::uint32_t>(guess);
+      } else {
+        const auto it = std::lower_bound(w.layers.begin(), w.layers.end(), layer);
+        if (it == w.layers.end() || *it != layer) continue;
+        layer = static_cast<std::uint32_t>(it - w.layers.begin());
+      }
+    }
+    if (c.expert_at >= 0 && expert >= whole_experts(w)) continue;
+    return &c;
+  }
+  return nullptr;
+}
+
+void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const {
+  const WeightClass& c = declared_.weights[found.class_index];
+  const Storage* storage = c.variants.front().storage;
+  if (!c.layers.empty() && c.variants.size() > 1)
+    for (const WeightVariant& v : c.variants)
+      if (std::binary_search(v.layers.begin(), v.layers.end(), c.layers[layer])) storage = v.storage;
+  const bool plain = !compare_types_ || storage->is_plain();
+  if (plain) {
+    std::array<std::uint64_t, 5> dims{};
+    std::size_t n = 0;
+    if (found.packed && c.expert_storage != PLIMSOLL_EXPERTS_CONCATENATED) dims[n++] = c.experts;
+    for (std::uint32_t i = 0; i < c.n_dims; ++i) dims[n++] = c.dims[i];
+    if (found.packed && c.expert_storage == PLIMSOLL_EXPERTS_CONCATENATED && c.n_dims > 0) dims[0] *= c.experts;
+    const std::span<const std::uint64_t> declared(dims.data(), n);
+    if (same_dims(entry.shape(), declared) && (!compare_types_ || entry.dtype == c.dtype)) return;
+    ++into.mismatched_count;
+    if (into.mismatched.size() < kMaxNamed)
+      into.mismatched.push_back({std::string(entry.stored_name), shape_text(declared, c.dtype), shape_text(entry.shape(), entry.dtype)});
+    return;
+  }
+  const LinearShape shape = stored_shape(c, found.packed);
+  const Storage::Tensor main = storage->part(0, c.pattern, shape);
+  const std::span<const std::uint64_t> declared(main.dims.data(), main.rank);
+  if (same_dims(entry.shape(), declared) && entry.dtype == main.dtype) return;
+  ++into.mismatched_count;
+  if (into.mismatched.size() < kMaxNamed)
+    into.mismatched.push_back({std::string(entry.stored_name), shape_text(declared, main.dtype), shape_text(entry.shape(), entry.dtype)});
+}
+
+void Matcher::take(const TensorEntry& entry, Inventory& into) const {
+  std::uint32_t layer = 0, expert = 0;
+  const Candidate* found = find(key_of(entry.name), layer, expert);
+  StoredRole role = StoredRole::kWeight;
+  bool main = true;
+  if (found == nullptr) {
+    if (const auto stored = parse_stored_name(entry.name)) {
+      role = stored->role;
+      if (role == StoredRole::kKvScale) {
+        into.kv_scale_bytes += entry.stored_bytes;
+        return;
+      }
+      main = role == StoredRole::kWeight;
+      std::string name = stored->class_name();
+      found = find(key_of(name), layer, expert);
+      // Experts in a list of their own keep ".weight", packed ones do not.
+      if (found == nullptr && !stored->has_weight) found = find(key_of(name + ".weight"), layer, expert);
+    }
+  }
+  if (found == nullptr) {
+    ++into.unclaimed_count;
+    into.unclaimed_bytes += entry.stored_bytes;
+    into.parameters += entry.rank == 0 ? 0 : entry.elements;
+    if (into.unclaimed.size() < kMaxNamed) into.unclaimed.push_back({std::string(entry.stored_name), entry.stored_bytes});
+    return;
+  }
+  const WeightClass& c = declared_.weights[found->class_index];
+  StoredClass& stored = into.classes[found->class_index];
+  stored.layer_bytes[found->layer_at >= 0 ? layer : 0] += entry.stored_bytes;
+  ++stored.tensors;
+  if (!main) return;
+  const std::uint64_t experts = whole_experts(c), first = (found->layer_at >= 0 ? layer : 0) * experts;
+  for (std::uint64_t e = found->packed ? 0 : expert, end = found->packed ? experts : expert + 1; e < end; ++e)
+    if (first + e < stored.seen.size()) stored.seen[static_cast<std::size_t>(first + e)] = true;
+  if (!found->partial) check_shape(entry, *found, layer, into);
+}
+
+Result<void> InventoryVisitor::tensor(const TensorEntry& entry) {
+  matcher_.take(entry, inventory);
+  return {};
+}
+
+std::vector<std::string> missing_tensors(const WeightClass& c, const StoredClass& stored, std::size_t most) {
+  std::vector<std::string> names;
+  if (c.role == PLIMSOLL_ROLE_TIED) return names;
+  const std::uint64_t experts = whole_experts(c);
+  for (std::size_t s = 0; s < stored.seen.size() && names.size() < most; ++s) {
+    if (stored.seen[s]) continue;
+    const std::size_t layer = s / experts;
+    names.push_back(tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[layer], s % experts));
+    if (c.pattern.find("{expert}") == std::string::npos) s = (layer + 1) * experts - 1; // one tensor for all of them
+  }
+  return names;
+}
+
+} // namespace plimsoll
