@@ -243,6 +243,10 @@ Result<void> QuantizationReader::read(const Node& settings, const Node& hf) {
   else if (settings["config_groups"].present()) name = "compressed-tensors";
   else if (settings["load_in_4bit"].present() || settings["load_in_8bit"].present()) name = "bitsandbytes";
   else return bad(method, "one of " + known_methods());
+  if (same_text(name, "gguf")) { // every tensor of a GGUF file names its own type; there is no rule to read
+    out_.method_ = "gguf";
+    return {};
+  }
   for (const Method& known : kMethods) {
     if (!same_text(name, known.name)) continue;
     out_.method_ = std::string(known.name);
