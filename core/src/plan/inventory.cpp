@@ -10,8 +10,8 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxNamed = 1000;          // tensors that a report names one by one
-constexpr std::uint64_t kMaxSeen = 1ULL << 26;   // main tensors of one class whose presence is kept
+constexpr std::size_t kMaxNamed = 1000;        // tensors that a report names one by one
+constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
 constexpr std::uint64_t kHashSeed = 1469598103934665603ULL, kHashPrime = 1099511628211ULL;
 
 // A fused projection and the parts in which another exporter stores it.
@@ -20,12 +20,9 @@ struct Fusion {
   std::initializer_list<std::string_view> parts;
 };
 const Fusion kFusions[] = {
-    {"gate_up_proj", {"gate_proj", "up_proj", "w1", "w3"}},
-    {"qkv_proj", {"q_proj", "k_proj", "v_proj"}},
-    {"query_key_value", {"q_proj", "k_proj", "v_proj"}},
-    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
-    {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},
-    {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
+    {"gate_up_proj", {"gate_proj", "up_proj", "w1", "w3"}}, {"qkv_proj", {"q_proj", "k_proj", "v_proj"}},
+    {"query_key_value", {"q_proj", "k_proj", "v_proj"}},    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
+    {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},         {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
 };
 
 // Wrappers around a language model that name no tensor of their own.
@@ -163,7 +160,8 @@ Matcher::Key Matcher::key_of(std::string_view full) {
     if (name[i] >= '0' && name[i] <= '9' && (i == 0 || name[i - 1] == '.') && key.n_numbers < 4) {
       std::uint64_t number = 0;
       std::size_t j = i;
-      while (j < name.size() && name[j] >= '0' && name[j] <= '9' && j - i < 10) number = number * 10 + static_cast<std::uint64_t>(name[j++] - '0');
+      while (j < name.size() && name[j] >= '0' && name[j] <= '9' && j - i < 10)
+        number = number * 10 + static_cast<std::uint64_t>(name[j++] - '0');
       if ((j == name.size() || name[j] == '.') && number <= UINT32_MAX) {
         key.numbers[key.n_numbers++] = static_cast<std::uint32_t>(number);
         hash = (hash ^ '#') * kHashPrime;

@@ -21,7 +21,9 @@ std::string_view basis_name(std::uint32_t basis);  // "exact", "bound", "heurist
 
 class Ledger {
 public:
-  explicit Ledger(std::uint32_t n_ranks) : n_ranks_(n_ranks), sums_(kCategories * static_cast<std::size_t>(n_ranks), 0) {}
+  explicit Ledger(std::uint32_t n_ranks) : n_ranks_(n_ranks), sums_(kCategories * static_cast<std::size_t>(n_ranks), 0) {
+    items_.reserve(64);
+  }
 
   std::uint32_t n_ranks() const { return n_ranks_; }
   // Adds the item to its category's sums; an error where a sum does not fit 63 bits.

@@ -61,8 +61,17 @@ bool on_stage(const WeightClass& c, const Layout& layout, std::uint32_t layer, s
   }
 }
 
+// Whether every member of a group of `degree` gets the same shape: whole units always do.
+bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
+  if (degree == 1 || c.placement == PLIMSOLL_PLACE_VOCAB) return true;
+  for (const WeightPart& part : c.parts)
+    if (part.units == 0 && part.extent % degree != 0) return false;
+  return true;
+}
+
 // Stored bytes of a variant on each stage; `whole` is what one layer was declared to have.
-std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const Layout& layout, Checked whole) {
+std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const Layout& layout,
+                                      Checked whole) {
   std::vector<Checked> sums(layout.pp);
   for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
     if (v.layers.empty()) {
@@ -80,7 +89,8 @@ std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant&
 
 } // namespace
 
-Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, const StoredClass* stored_class, std::span<std::uint64_t> bytes) {
+Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, const StoredClass* stored_class,
+                          std::span<std::uint64_t> bytes) {
   if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {}; // a view of the embedding on the same rank
   const Dtype& base = cast != nullptr && !c.own_dtype ? *cast : c.dtype;
   const bool experts = c.placement == PLIMSOLL_PLACE_EXPERT;
@@ -90,34 +100,35 @@ Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtyp
   const std::uint64_t copies = c.experts == 0 ? 1 : c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
 
   for (const WeightVariant& v : c.variants) {
-    // Members of the group that hold the same shape and the same number of experts follow each other.
     const Dtype& stored = v.storage->is_plain() ? base : c.dtype;
-    const bool use_stored = stored_class != nullptr && !(cast != nullptr && v.storage->is_plain() && !c.own_dtype) && c.role != PLIMSOLL_ROLE_TIED;
+    const bool use_stored =
+        stored_class != nullptr && !(cast != nullptr && v.storage->is_plain() && !c.own_dtype) && c.role != PLIMSOLL_ROLE_TIED;
     const Checked whole = use_stored ? c.bytes_of_one(*v.storage, c.dims, stored) * (c.experts == 0 ? 1 : c.experts) : Checked(0);
     const std::vector<Checked> in_checkpoint = use_stored ? stored_on_stages(c, v, *stored_class, layout, whole) : std::vector<Checked>();
-    std::array<std::uint64_t, 4> last_dims{};
-    Checked last_one = 0;
-    for (std::uint32_t member = 0; member < group; ++member) {
-      const std::uint32_t shard = degree == 1 ? 0 : member % degree;
-      PLIMSOLL_ASSIGN(const auto dims, local_dims(c, layout, shard, degree));
-      if (member == 0 || dims != last_dims) last_one = c.bytes_of_one(*v.storage, dims, stored);
-      last_dims = dims;
+    // Where everything divides evenly all members of the group hold the same: one of them is computed for all.
+    const bool alike = splits_evenly(c, degree) && (!experts || layout.ep == 1 || copies % layout.ep == 0);
+    for (std::uint32_t member = 0; member < (alike ? 1 : group); ++member) {
+      PLIMSOLL_ASSIGN(const auto dims, local_dims(c, layout, degree == 1 ? 0 : member % degree, degree));
       const std::uint64_t held = !experts ? 1 : layout.ep > 1 ? local_experts(copies, member / (group / layout.ep), layout.ep) : copies;
+      const Checked of_one_layer = c.bytes_of_one(*v.storage, dims, stored) * held;
       for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
         const std::uint64_t tensors = tensors_on_stage(c, v, layout, stage);
         if (tensors == 0) continue;
-        Checked sum = last_one * held * tensors;
+        Checked sum = of_one_layer * tensors;
         if (use_stored) {
           const std::uint64_t declared = (whole * tensors).saturated(), found = in_checkpoint[stage].saturated();
           if (found != declared && declared != 0) sum = mul_div_up(sum.saturated(), found, declared);
         }
-        const std::uint32_t first_dp = spread ? member / layout.tp : 0, last_dp = spread ? first_dp : layout.dp - 1;
-        for (std::uint32_t dp = first_dp; dp <= last_dp; ++dp) {
-          std::uint64_t& entry = bytes[(static_cast<std::size_t>(dp) * layout.pp + stage) * layout.tp + member % layout.tp];
-          const Checked total = sum + entry;
-          if (total.overflowed()) return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits", c.label));
-          entry = total.value();
-        }
+        // A member of a group over tp x dp is one rank of the stage; one of a tensor-parallel group stands in every replica.
+        const std::uint32_t first_dp = alike || !spread ? 0 : member / layout.tp, last_dp = alike || !spread ? layout.dp - 1 : first_dp;
+        const std::uint32_t first_tp = alike ? 0 : member % layout.tp, last_tp = alike ? layout.tp - 1 : first_tp;
+        for (std::uint32_t dp = first_dp; dp <= last_dp; ++dp)
+          for (std::uint32_t tp = first_tp; tp <= last_tp; ++tp) {
+            std::uint64_t& entry = bytes[(static_cast<std::size_t>(dp) * layout.pp + stage) * layout.tp + tp];
+            const Checked total = sum + entry;
+            if (total.overflowed()) return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits", c.label));
+            entry = total.value();
+          }
       }
     }
   }

@@ -74,8 +74,10 @@ Result<void> settle_request(PlanState& s) {
   s.max_length = r.max_length.value_or(own_length);
   if (s.max_length == 0) {
     s.max_length = kUnknownLengthTokens;
-    s.warn("max_length_unknown", fmt::format("the configuration does not say how long a request may be; at most {} tokens are planned, give --max-length for more",
-                                             kUnknownLengthTokens));
+    s.warn(
+        "max_length_unknown",
+        fmt::format("the configuration does not say how long a request may be; at most {} tokens are planned, give --max-length for more",
+                    kUnknownLengthTokens));
   }
   if (r.max_length_auto && own_length != 0) s.max_length = std::min(s.max_length, own_length);
   if (s.max_length_given && own_length != 0 && s.max_length > own_length)
@@ -132,14 +134,16 @@ Result<void> place_model(PlanState& s, const Model::Data& m, const Layout& layou
   }
   if (!m.inventory) return {};
   if (m.inventory->kv_scale_bytes > 0)
-    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "attention.kv_scales", PLIMSOLL_BASIS_EXACT, "", s.explains() ? "replicated" : "",
-                                  m.inventory->kv_scale_bytes));
+    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "attention.kv_scales", PLIMSOLL_BASIS_EXACT, "",
+                                  s.explains() ? "replicated" : "", m.inventory->kv_scale_bytes));
   if (m.inventory->unclaimed_bytes > 0) {
-    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "unclaimed", PLIMSOLL_BASIS_BOUND, "",
-                                  s.explains() ? fmt::format("{} tensors that no planner claims, on every rank", m.inventory->unclaimed_count) : "",
-                                  m.inventory->unclaimed_bytes));
-    s.warn("unclaimed_tensors", fmt::format("{} tensors ({}) of the checkpoint belong to no weight class, {} first; they are counted on every rank", m.inventory->unclaimed_count,
-                                            human_bytes(m.inventory->unclaimed_bytes), m.inventory->unclaimed.front().name));
+    PLIMSOLL_TRY(
+        s.ledger.add_all(Category::kWeights, std::string(prefix) + "unclaimed", PLIMSOLL_BASIS_BOUND, "",
+                         s.explains() ? fmt::format("{} tensors that no planner claims, on every rank", m.inventory->unclaimed_count) : "",
+                         m.inventory->unclaimed_bytes));
+    s.warn("unclaimed_tensors",
+           fmt::format("{} tensors ({}) of the checkpoint belong to no weight class, {} first; they are counted on every rank",
+                       m.inventory->unclaimed_count, human_bytes(m.inventory->unclaimed_bytes), m.inventory->unclaimed.front().name));
   }
   return {};
 }

@@ -68,8 +68,10 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
     report.unclaimed = found.unclaimed;
     report.mismatched = found.mismatched;
     report.notes = model.stored.notes;
-    if (found.unclaimed_count > found.unclaimed.size()) report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));
-    if (found.mismatched_count > found.mismatched.size()) report.notes.push_back(fmt::format("{} further mismatches", found.mismatched_count - found.mismatched.size()));
+    if (found.unclaimed_count > found.unclaimed.size())
+      report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));
+    if (found.mismatched_count > found.mismatched.size())
+      report.notes.push_back(fmt::format("{} further mismatches", found.mismatched_count - found.mismatched.size()));
     for (std::uint64_t& bytes : report.rank_bytes) bytes += found.unclaimed_bytes + found.kv_scale_bytes;
   }
   for (std::size_t i = 0; i < model.declared.weights.size(); ++i) {
