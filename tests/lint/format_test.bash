@@ -15,8 +15,10 @@ if [[ $version != "version 14" ]]; then
   echo "skipped: $("$tool" --version) is not the version 14 that the style is written for"
   exit 77
 fi
-find core plugins sdk tests tools -type f \( -name '*.cpp' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print0 |
-  xargs -0 -r -n 16 -P 2 "$tool" --dry-run -Werror || {
-  echo "run: find core plugins sdk tests tools -regex '.*\.\(cpp\|hpp\|c\|h\)' -exec $tool -i {} +"
-  exit 1
-}
+wrong=$(find core plugins sdk tests tools -type f \( -name '*.cpp' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print0 |
+  xargs -0 -r -n 16 -P 2 "$tool" --dry-run -Werror 2>&1 | sed -nE 's/^([^: ]+):[0-9]+:[0-9]+: error:.*/\1/p' | sort -u)
+[[ -z $wrong ]] && exit 0
+echo "not as $tool leaves them:"
+sed 's/^/  /' <<< "$wrong"
+echo "run: $tool -i $(tr '\n' ' ' <<< "$wrong")"
+exit 1

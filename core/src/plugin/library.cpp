@@ -4,6 +4,9 @@
 #include <boost/dll/shared_library.hpp>
 #include <fmt/format.h>
 #include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 namespace plimsoll {
 namespace {
@@ -40,6 +43,15 @@ Result<const plimsoll_plugin*> negotiate(const plimsoll_plugin* plugin, const st
   return plugin;
 }
 
+// Holds a library for the life of the process: reachable, so that leak checkers see intent, and never destroyed, so
+// that nothing is unmapped at exit while a thread still runs in it.
+void keep(std::unique_ptr<boost::dll::shared_library> library) {
+  static std::mutex guard;
+  static auto& kept = *new std::vector<std::unique_ptr<boost::dll::shared_library>>;
+  const std::lock_guard lock(guard);
+  kept.push_back(std::move(library));
+}
+
 } // namespace
 
 Result<const plimsoll_plugin*> open_plugin_library(const std::string& path) {
@@ -50,8 +62,7 @@ Result<const plimsoll_plugin*> open_plugin_library(const std::string& path) {
       return fail(ErrorCode::kPluginFailed,
                   fmt::format("does not export {}; it was not built for ABI major {}", kSymbol, PLIMSOLL_ABI_MAJOR), path);
     const plimsoll_plugin& plugin = library->get<const plimsoll_plugin>(kSymbol);
-    const void* kept = library.release();
-    static_cast<void>(kept);
+    keep(std::move(library));
     return negotiate(&plugin, path);
   } catch (const std::exception& e) {
     return fail(ErrorCode::kPluginFailed, fmt::format("cannot be loaded: {}", e.what()), path);
