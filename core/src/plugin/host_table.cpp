@@ -21,7 +21,14 @@ const Json* plimsoll_view::find(std::string_view wanted) const {
   if (inherited(wanted))
     for (const plimsoll_view* outer = parent; outer != nullptr; outer = outer->parent)
       if (const Json* value = plimsoll::find_pointer(*outer->node, wanted)) return value;
-  return defaults == nullptr ? nullptr : plimsoll::find_pointer(*defaults, wanted);
+  if (defaults != nullptr)
+    if (const Json* value = plimsoll::find_pointer(*defaults, wanted)) return value;
+  // What the class of an outer part fills in for this one: class_defaults {llava: {text_config: {hidden_size: 4096}}}.
+  std::string path = pointer + std::string(wanted);
+  for (const plimsoll_view* outer = parent; outer != nullptr; path.insert(0, outer->pointer), outer = outer->parent)
+    if (outer->defaults != nullptr)
+      if (const Json* value = plimsoll::find_pointer(*outer->defaults, path)) return value;
+  return nullptr;
 }
 
 std::string plimsoll_view::rename(std::string_view tensor) const {

@@ -28,7 +28,8 @@ struct plimsoll_view {
   const plimsoll::Json* defaults = nullptr;
   std::vector<std::pair<std::string, std::string>> renames;
 
-  // The value at `pointer`: the config's own, for a few keys the outer config's, else the class default.
+  // The value at `pointer`: the config's own, for a few keys the outer config's, else the class default, of this part's
+  // model_type or of the outer one's for this part.
   const plimsoll::Json* find(std::string_view pointer) const;
   std::string rename(std::string_view tensor) const;
   std::string full_pointer() const { return (parent == nullptr ? std::string() : parent->full_pointer()) + pointer; }

@@ -232,7 +232,7 @@ public:
   // The bias of this linear layer: its output rows, sharded as they are; `suffix` replaces ".weight".
   Weight bias(std::string_view suffix = ".bias") const {
     Weight b = *this;
-    const std::uint32_t out_dim = w_.in_dim == 0 ? 1 : 0;
+    const std::uint32_t out_dim = w_.in_dim == 0 && w_.n_dims > 1 ? 1 : 0; // a norm has one dimension
     b.w_.n_dims = 1, b.w_.dims[0] = w_.dims[out_dim], b.w_.dims[1] = 0, b.w_.in_dim = 0, b.w_.quantizable = 0;
     if (w_.shard_dim != out_dim && w_.placement == PLIMSOLL_PLACE_TP) b.w_.placement = PLIMSOLL_PLACE_REPLICATE;
     if (w_.shard_dim != out_dim) b.parts_.clear();
