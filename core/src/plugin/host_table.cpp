@@ -16,11 +16,21 @@ static bool inherited(std::string_view pointer) {
   return false;
 }
 
+// A list that the configuration states is whole: no default fills in what it lacks.
+static bool inside_own_list(const Json& node, std::string_view wanted) {
+  for (std::size_t at = wanted.find('/', 1); at != std::string_view::npos; at = wanted.find('/', at + 1)) {
+    const Json* outer = plimsoll::find_pointer(node, wanted.substr(0, at));
+    if (outer == nullptr || !outer->is_object()) return outer != nullptr;
+  }
+  return false;
+}
+
 const Json* plimsoll_view::find(std::string_view wanted) const {
   if (const Json* own = plimsoll::find_pointer(*node, wanted)) return own;
   if (inherited(wanted))
     for (const plimsoll_view* outer = parent; outer != nullptr; outer = outer->parent)
       if (const Json* value = plimsoll::find_pointer(*outer->node, wanted)) return value;
+  if (inside_own_list(*node, wanted)) return nullptr;
   if (defaults != nullptr)
     if (const Json* value = plimsoll::find_pointer(*defaults, wanted)) return value;
   // What the class of an outer part fills in for this one: class_defaults {llava: {text_config: {hidden_size: 4096}}}.

@@ -1,0 +1,124 @@
+// The towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (Qwen3.5 has the last one too): patches of two frames, blocks, a merger of
+// merge x merge neighbours into one row. Made by the planner's constructor. README.md has the worked totals.
+#include "block.hpp"
+#include "tower.hpp"
+
+namespace vlm {
+namespace {
+
+using plimsoll::Bytes;
+using plimsoll::Sink;
+
+constexpr BlockNames kQwen2Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.fc1", "mlp.fc2"};
+constexpr BlockNames kQwen25Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
+constexpr BlockNames kQwen3Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.linear_fc1", "mlp.linear_fc2"};
+
+class QwenTower : public Tower {
+public:
+  QwenTower(const VisionKeys& keys, std::uint64_t text, std::uint64_t width, std::string_view out_key)
+      : layers_(keys.layer_list("/depth")), width_(width), out_(keys.number(out_key, text)),
+        patch_(keys.positive("/patch_size", "/spatial_patch_size")), frames_(keys.positive("/temporal_patch_size")),
+        channels_(keys.positive("/in_chans", "/in_channels")), merge_(keys.positive("/spatial_merge_size")),
+        max_pixels_(keys.positive("/max_image_pixels")), prefix_(keys.model().find_len("/text_config") ? "model.visual." : "visual.") {
+    if (out_ != text)
+      VisionKeys::refuse(out_key,
+                         "is " + std::to_string(out_) + ", the language model is " + std::to_string(text) + " wide; the two must be equal");
+  }
+
+  // Qwen2-VL: 12,845,056 pixels, patches of 14, merge 2: 65,536 patches, 16,384 rows. Qwen3-VL: 16,777,216 pixels, patches of
+  // 16: the same.
+  Image largest_image() const override {
+    const Bytes area = Bytes(patch_) * patch_, merged = area * merge_ * merge_;
+    return {(Bytes(max_pixels_) / merged).value(), (Bytes(max_pixels_) / area).value(), width_};
+  }
+
+protected:
+  void stem(const Sink& out, bool bias) const {
+    Tensors(out, "patch_embed.", prefix_ + "patch_embed.").convolution("proj", width_, channels_, patch_, bias, frames_);
+  }
+  void blocks(const Sink& out, const BlockNames& names, const BlockShape& shape) const {
+    declare_block(Tensors(out, "blocks.", prefix_ + "blocks.{layer}.", &layers_), names, shape);
+  }
+  Bytes merged() const { return Bytes(width_) * merge_ * merge_; }
+
+  std::vector<std::uint32_t> layers_;
+  std::uint64_t width_, out_, patch_, frames_, channels_, merge_, max_pixels_;
+  std::string prefix_;
+};
+
+class Qwen2Tower : public QwenTower {
+public:
+  // Here hidden_size is the width of the output and embed_dim the encoder's.
+  Qwen2Tower(const VisionKeys& keys, std::uint64_t text)
+      : QwenTower(keys, text, keys.positive("/embed_dim"), "/hidden_size"), ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()) {}
+
+  void weights(const Sink& out) const override {
+    stem(out, false);
+    blocks(out, kQwen2Block, {.width = width_, .ffn = ffn_});
+    const Tensors merger(out, "merger.", prefix_ + "merger.");
+    merger.norm("ln_q", width_, true);
+    merger.linear("mlp.0", merged(), merged());
+    merger.linear("mlp.2", out_, merged());
+  }
+
+private:
+  std::uint64_t ffn_;
+};
+
+class Qwen25Tower : public QwenTower {
+public:
+  Qwen25Tower(const VisionKeys& keys, std::uint64_t text)
+      : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size"), ffn_(keys.positive("/intermediate_size")) {}
+
+  void weights(const Sink& out) const override {
+    stem(out, false);
+    blocks(out, kQwen25Block, {.width = width_, .ffn = ffn_, .norm_bias = false});
+    const Tensors merger(out, "merger.", prefix_ + "merger.");
+    merger.norm("ln_q", width_, false);
+    merger.linear("mlp.0", merged(), merged());
+    merger.linear("mlp.2", out_, merged());
+  }
+
+private:
+  std::uint64_t ffn_;
+};
+
+// Deepstack: features of some blocks reach the language model through mergers of their own.
+class Qwen3Tower : public QwenTower {
+public:
+  Qwen3Tower(const VisionKeys& keys, std::uint64_t text)
+      : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size"), ffn_(keys.positive("/intermediate_size")),
+        positions_(keys.positive("/num_position_embeddings")) {
+    prefix_ = "model.visual.";
+    const std::uint64_t deep = keys.length("/deepstack_visual_indexes");
+    if (deep > layers_.size())
+      VisionKeys::refuse("/deepstack_visual_indexes",
+                         "has " + std::to_string(deep) + " entries; the tower has " + std::to_string(layers_.size()) + " layers");
+    deepstack_.assign(layers_.begin(), layers_.begin() + static_cast<std::ptrdiff_t>(deep));
+  }
+
+  void weights(const Sink& out) const override {
+    stem(out, true);
+    Tensors(out, "", prefix_).tensor("pos_embed.weight", {positions_, width_});
+    blocks(out, kQwen3Block, {.width = width_, .ffn = ffn_});
+    merger(Tensors(out, "merger.", prefix_ + "merger."), width_);
+    merger(Tensors(out, "deepstack_merger.", prefix_ + "deepstack_merger_list.{layer}.", &deepstack_), merged());
+  }
+
+private:
+  void merger(const Tensors& out, Bytes norm) const {
+    out.norm("norm", norm, true);
+    out.linear("linear_fc1", merged(), merged());
+    out.linear("linear_fc2", out_, merged());
+  }
+  std::uint64_t ffn_, positions_;
+  std::vector<std::uint32_t> deepstack_; // numbers of the mergers, not of the blocks
+};
+
+} // namespace
+
+std::unique_ptr<Tower> make_qwen2_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Qwen2Tower>(keys, text); }
+std::unique_ptr<Tower> make_qwen2_5_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Qwen25Tower>(keys, text); }
+std::unique_ptr<Tower> make_qwen3_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Qwen3Tower>(keys, text); }
+
+} // namespace vlm

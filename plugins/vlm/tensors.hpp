@@ -1,0 +1,48 @@
+// Declares vision tensors: every one counts as VISION, is copied to all ranks of the first stage and is named
+// prefix + name. Called by the towers inside weights(). Threads: any, one object per call.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plimsoll/plugin.hpp"
+
+namespace vlm {
+
+class Tensors {
+public:
+  // Labels are "vision." + group + name.
+  Tensors(const plimsoll::Sink& sink, std::string group, std::string prefix, const std::vector<std::uint32_t>* layers = nullptr)
+      : sink_(sink), group_(std::move(group)), prefix_(std::move(prefix)), layers_(layers) {}
+
+  // [out, in], quantizable.
+  void linear(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes in, bool bias = true) const {
+    auto w = make(name, ".weight", {out, in});
+    sink_.weight(w.linear(), bias);
+  }
+  void norm(std::string_view name, plimsoll::Bytes n, bool bias) const { sink_.weight(make(name, ".weight", {n}), bias); }
+  // A convolution over patches. With a temporal kernel the tensor has five dimensions, [out, channels, frames, side,
+  // side]; a class has four at most, so the last two are declared as one.
+  void convolution(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes channels, plimsoll::Bytes side, bool bias,
+                   plimsoll::Bytes frames = 0) const {
+    if (frames == plimsoll::Bytes(0)) sink_.weight(make(name, ".weight", {out, channels, side, side}), false);
+    else sink_.weight(make(name, ".weight", {out, channels, frames, side * side}), false);
+    if (bias) sink_.weight(make(name, ".bias", {out}));
+  }
+  // Whatever else: `name` is complete.
+  void tensor(std::string_view name, std::initializer_list<plimsoll::Bytes> dims) const { sink_.weight(make(name, "", dims)); }
+
+private:
+  plimsoll::Weight make(std::string_view name, const char* suffix, std::initializer_list<plimsoll::Bytes> dims) const {
+    plimsoll::Weight w(PLIMSOLL_ASPECT_VISION, "vision." + group_ + std::string(name), prefix_ + std::string(name) + suffix, dims);
+    if (layers_ != nullptr) w.layers(*layers_).stage(PLIMSOLL_STAGE_FIRST);
+    return w;
+  }
+  const plimsoll::Sink& sink_;
+  std::string group_, prefix_;
+  const std::vector<std::uint32_t>* layers_;
+};
+
+} // namespace vlm

@@ -1,0 +1,258 @@
+// What the vlm family declares and prices: vision entries and encoder peaks against worked examples, names of delegated
+// tensors, class defaults, and what it refuses. Totals of real models are golden/parameters_test.cpp's.
+#include <yaml-cpp/yaml.h>
+
+#include <fstream>
+
+#include "unit/experts/family.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+Json real_config(const std::string& name) {
+  std::ifstream in(std::string(PLIMSOLL_TEST_DATA) + "/models/" + name + ".json");
+  return Json::parse(in)["config"];
+}
+
+struct EntryCase {
+  const char* model;
+  std::uint64_t rows, row_elements, tower_tokens, tower_elements;
+};
+
+TEST(VisionEntry, IsTheLargestImageOfRealModels) {
+  const std::vector<EntryCase> cases{
+      {"nvidia__Kimi-K2.5-NVFP4", 1024, 7168, 4096, 1152},          // 64 x 64 / 4; in bf16 14,680,064 bytes
+      {"moonshotai__Kimi-VL-A3B-Instruct", 1024, 2048, 4096, 1152}, // the same tower
+      {"Qwen__Qwen2-VL-2B", 16384, 1536, 65536, 1280},              // 12,845,056 / 28^2
+      {"Qwen__Qwen2.5-VL-7B-Instruct", 16384, 3584, 65536, 1280},
+      {"Qwen__Qwen3-VL-2B-Instruct", 16384, 2048, 65536, 1024},               // 16,777,216 / 32^2
+      {"zai-org__GLM-4.5V", 6144, 4096, 24576, 1536},                         // 4,816,896 / 28^2
+      {"OpenGVLab__InternVL2-2B", 3328, 2048, 13325, 1024},                   // 13 tiles of (448 / 14 / 2)^2 and 1025
+      {"google__gemma-3-27b-it", 256, 5376, 4096, 1152},                      // pooled
+      {"llava-hf__llava-1.5-7b-hf", 576, 4096, 577, 1024},                    // 24 x 24, a class token
+      {"llava-hf__llava-v1.6-mistral-7b-hf", 2928, 4096, 2885, 1024},         // 48 x 48 + 48 + 576
+      {"llava-hf__llava-onevision-qwen2-7b-ov-hf", 8154, 3584, 26973, 1152},  // 135 x 54 + 135 + 729; 37 tiles
+      {"mistral-community__pixtral-12b", 4096, 5120, 4096, 1024},             // 1024 / 16
+      {"mistralai__Devstral-Small-2-24B-Instruct", 3025, 5120, 12100, 1024},  // 110 x 110 / 4
+      {"meta-llama__Llama-3.2-11B-Vision-Instruct", 6404, 4096, 6404, 1280},  // 4 x (40 x 40 + 1)
+      {"meta-llama__Llama-4-Scout-17B-16E-Instruct", 2448, 5120, 9809, 1408}, // 17 x 144, 17 x 577
+      {"HuggingFaceTB__SmolVLM-Instruct", 1377, 2048, 12393, 1152},           // 17 x 9 x 9, 17 x 27 x 27
+      {"openbmb__MiniCPM-V-4", 640, 2560, 10240, 1152},                       // 10 x 64
+  };
+  for (const EntryCase& c : cases) {
+    const VisionEntry entry = declared(real_config(c.model)).vision;
+    EXPECT_EQ(entry.rows, c.rows) << c.model;
+    EXPECT_EQ(entry.row_elements, c.row_elements) << c.model;
+    EXPECT_EQ(entry.tower_tokens, c.tower_tokens) << c.model;
+    EXPECT_EQ(entry.tower_elements, c.tower_elements) << c.model;
+  }
+}
+
+Json to_json(const YAML::Node& node) {
+  if (node.IsMap()) {
+    Json out = Json::object();
+    for (const auto& pair : node) out[pair.first.Scalar()] = to_json(pair.second);
+    return out;
+  }
+  return Json::parse(node.Scalar(), nullptr, false);
+}
+
+const Json& max_engine() {
+  static const Json section = to_json(YAML::LoadFile(std::string(PLIMSOLL_SOURCE_DIR) + "/core/catalogue/engines/max.yaml")["planner"]);
+  return section;
+}
+
+std::uint64_t encoder_bytes(const char* model, const Json& engine, ActivationRequest ask) {
+  const auto tree = tree_of(real_config(model));
+  if (tree == nullptr) return 0;
+  const ItemSum sum = activations(*tree, ask, engine);
+  const auto item = sum.bytes.find("vision.encoder");
+  return item == sum.bytes.end() ? 0 : item->second;
+}
+
+// Documented: 20 x T x merge^2 x width on each device. 20 x 8192 x 4 x 1152.
+TEST(EncoderPeak, OfKimiIsOfABatchFullOfImages) {
+  EXPECT_EQ(encoder_bytes("nvidia__Kimi-K2.5-NVFP4", max_engine(), {.ranks = 8, .dp = 8, .ep = 8}), 754974720U);
+}
+
+// The documented Kimi-K2.5 total over eight ranks: there the experts' workspace is the larger phase, the encoder's is hidden.
+TEST(EncoderPeak, TakesTurnsWithOtherPhases) {
+  const auto tree = tree_of(real_config("nvidia__Kimi-K2.5-NVFP4"));
+  ASSERT_NE(tree, nullptr);
+  const ActivationRequest ask{8, 8, 8, 262144, 8192, true, true};
+  EXPECT_EQ(activations(*tree, ask, max_engine()).per_rank() * 8, 180115996672U);
+}
+
+// Documented, two ranks without chunked prefill: 2 x ((32 + 13) x 128 MiB + 8192 x 100 KiB) = 13,757,317,120.
+TEST(EncoderPeak, OfInternVlCountsTilesAndTokens) {
+  EXPECT_EQ(2 * encoder_bytes("OpenGVLab__InternVL3-8B-Instruct", max_engine(), {.ranks = 2}), 13757317120U);
+  // Fewer tokens than a tile: one tile, and the 13.
+  EXPECT_EQ(encoder_bytes("OpenGVLab__InternVL3-8B-Instruct", max_engine(), {.max_batch_input_tokens = 100}),
+            14U * 134217728 + 100 * 102400);
+}
+
+// 65,536 positions x 1280 x 20 B; 20,000 tokens hold one image of 16,384 rows, 40,000 hold two.
+TEST(EncoderPeak, OfAnyTowerWhereTheEngineGivesADefault) {
+  const Json engine{{"vision", {{"default", {{"bytes_per_tower_element", 20}}}}}};
+  const char* model = "Qwen__Qwen2.5-VL-7B-Instruct";
+  EXPECT_EQ(encoder_bytes(model, engine, {.max_batch_input_tokens = 20000}), 1677721600U);
+  EXPECT_EQ(encoder_bytes(model, engine, {.max_batch_input_tokens = 40000}), 2U * 1677721600);
+  EXPECT_EQ(encoder_bytes(model, engine, {.decode_only = true}), 0U);
+  EXPECT_EQ(encoder_bytes(model, Json::object(), {}), 0U);
+  EXPECT_EQ(encoder_bytes(model, max_engine(), {}), 0U);
+}
+
+struct NameCase {
+  const char* model;
+  const char* label;
+  const char* name; // layer 1
+};
+
+TEST(Names, AreWhatTheCheckpointsHave) {
+  const std::vector<NameCase> cases{
+      {"google__gemma-3-27b-it", "attention.q_proj", "language_model.model.layers.1.self_attn.q_proj.weight"},
+      {"google__gemma-3-27b-it", "vision.layers.mlp.fc1", "vision_tower.vision_model.encoder.layers.1.mlp.fc1.weight"},
+      {"Qwen__Qwen2-VL-2B", "attention.q_proj", "model.layers.1.self_attn.q_proj.weight"},
+      {"Qwen__Qwen2-VL-2B", "vision.blocks.attn.qkv.bias", "visual.blocks.1.attn.qkv.bias"},
+      {"Qwen__Qwen3-VL-32B-Instruct", "attention.q_proj", "model.language_model.layers.1.self_attn.q_proj.weight"},
+      {"Qwen__Qwen3-VL-32B-Instruct", "vision.deepstack_merger.linear_fc2", "model.visual.deepstack_merger_list.1.linear_fc2.weight"},
+      {"OpenGVLab__InternVL2-2B", "attention.qkv_proj", "language_model.model.layers.1.attention.wqkv.weight"},
+      {"OpenGVLab__InternVL2-2B", "vision.projector.1", "mlp1.1.weight"},
+      {"HuggingFaceTB__SmolVLM-Instruct", "attention.q_proj", "model.text_model.layers.1.self_attn.q_proj.weight"},
+      {"mistral-community__pixtral-12b", "vision.layers.feed_forward.gate_proj",
+       "vision_tower.transformer.layers.1.feed_forward.gate_proj.weight"},
+      {"openbmb__MiniCPM-V-4", "attention.q_proj", "llm.model.layers.1.self_attn.q_proj.weight"},
+      {"moonshotai__Kimi-VL-A3B-Instruct", "attention.kv_a_proj", "language_model.model.layers.1.self_attn.kv_a_proj_with_mqa.weight"},
+      {"moonshotai__Kimi-VL-A3B-Instruct", "vision.blocks.wqkv", "vision_tower.encoder.blocks.1.wqkv.weight"},
+      {"meta-llama__Llama-3.2-11B-Vision-Instruct", "vision.global_layers.gate_ffn", "vision_model.global_transformer.layers.1.gate_ffn"},
+      {"zai-org__GLM-4.5V", "vision.merger.gate_proj", "model.visual.merger.gate_proj.weight"},
+  };
+  for (const NameCase& c : cases) {
+    const DeclaredConfig d = declared(real_config(c.model));
+    const WeightClass* w = find_class(d, c.label);
+    ASSERT_NE(w, nullptr) << c.model << " " << c.label;
+    EXPECT_EQ(tensor_name(w->pattern, 1, 0), c.name);
+  }
+}
+
+TEST(Towers, AreCopiedToTheFirstStageAndQuantisedOnlyWhereNothingExcludesThem) {
+  const DeclaredConfig awq = declared(real_config("Qwen__Qwen2-VL-2B-Instruct-AWQ"));
+  const WeightClass* qkv = find_class(awq, "vision.blocks.attn.qkv");
+  ASSERT_NE(qkv, nullptr);
+  EXPECT_EQ(qkv->stage, static_cast<std::uint32_t>(PLIMSOLL_STAGE_FIRST));
+  EXPECT_EQ(qkv->placement, static_cast<std::uint32_t>(PLIMSOLL_PLACE_REPLICATE));
+  EXPECT_TRUE(qkv->variants.at(0).storage->is_plain()) << "modules_to_not_convert names visual";
+  EXPECT_FALSE(find_class(awq, "attention.q_proj")->variants.at(0).storage->is_plain());
+  const DeclaredConfig fp8 = declared(real_config("mistralai__Devstral-Small-2-24B-Instruct"));
+  EXPECT_TRUE(find_class(fp8, "vision.layers.attention.q_proj")->variants.at(0).storage->is_plain());
+  EXPECT_TRUE(find_class(fp8, "vision.projector.linear_1")->variants.at(0).storage->is_plain());
+}
+
+// Newer exports nest Qwen2.5-VL's text keys and rename the tensors; the sizes stay.
+TEST(Packaging, ReadsNestedAndFlatConfigurationsAlike) {
+  const Json flat = real_config("Qwen__Qwen2.5-VL-7B-Instruct");
+  Json nested = {{"architectures", flat["architectures"]}, {"model_type", "qwen2_5_vl"}, {"vision_config", flat["vision_config"]}};
+  nested["text_config"] = flat;
+  nested["text_config"].erase("vision_config"), nested["text_config"].erase("architectures");
+  nested["text_config"]["model_type"] = "qwen2_5_vl_text";
+  const DeclaredConfig d = declared(nested);
+  EXPECT_EQ(parameters(d), parameters(declared(flat)));
+  EXPECT_EQ(find_class(d, "vision.merger.mlp.0")->pattern, "model.visual.merger.mlp.0.weight");
+}
+
+// LLaVA-1.5 leaves every size of its language model to the class, Pixtral's vision_config most of them.
+TEST(ClassDefaults, FillInParts) {
+  Json config = real_config("mistral-community__pixtral-12b");
+  const std::uint64_t whole = parameters(declared(config));
+  config["vision_config"] = {{"model_type", "pixtral"}, {"image_size", 1024}, {"patch_size", 16}};
+  config["text_config"].erase("num_attention_heads"); // 32 in any case
+  EXPECT_EQ(parameters(declared(config)), whole);
+  Json qwen = real_config("Qwen__Qwen2-VL-2B");
+  EXPECT_FALSE(qwen["vision_config"].contains("depth"));
+  EXPECT_EQ(find_class(declared(qwen), "vision.blocks.mlp.fc1")->dims[0], 5120U);
+}
+
+TEST(SiglipHead, IsThereUnlessTheConfigurationSaysNo) {
+  Json config = real_config("google__gemma-3-27b-it");
+  EXPECT_EQ(find_class(declared(config), "vision.head.probe"), nullptr);
+  config["vision_config"].erase("vision_use_head");
+  EXPECT_NE(find_class(declared(config), "vision.head.probe"), nullptr);
+}
+
+struct Refusal {
+  const char* what;
+  const char* model;
+  Json vision; // replaces keys of vision_config
+  Json outer;  // replaces keys of the whole
+  const char* pointer;
+};
+
+TEST(Vlm, RefusesWhatItCannotSize) {
+  const std::vector<Refusal> refusals{
+      {"no layers", "Qwen__Qwen2.5-VL-7B-Instruct", {{"depth", 0}}, {}, "/vision_config/depth"},
+      {"too many layers", "Qwen__Qwen2.5-VL-7B-Instruct", {{"depth", 1000000000}}, {}, "/vision_config/depth"},
+      {"no width", "Qwen__Qwen2.5-VL-7B-Instruct", {{"hidden_size", nullptr}}, {}, "/vision_config/hidden_size"},
+      {"a text for a number", "Qwen__Qwen2.5-VL-7B-Instruct", {{"patch_size", "14"}}, {}, "/vision_config/patch_size"},
+      {"an output of another width", "Qwen__Qwen2.5-VL-7B-Instruct", {{"out_hidden_size", 2048}}, {}, "/vision_config/out_hidden_size"},
+      {"a merge of nothing", "Qwen__Qwen3-VL-2B-Instruct", {{"spatial_merge_size", 0}}, {}, "/vision_config/spatial_merge_size"},
+      {"patches larger than the image", "google__gemma-3-27b-it", {{"patch_size", 1000}}, {}, "/vision_config/image_size"},
+      {"a pooling to nothing", "google__gemma-3-27b-it", {}, {{"mm_tokens_per_image", 0}}, "/mm_tokens_per_image"},
+      {"a ratio of 0", "OpenGVLab__InternVL2-2B", {}, {{"downsample_ratio", 0}}, "/downsample_ratio"},
+      {"no language model", "OpenGVLab__InternVL2-2B", {}, {{"llm_config", nullptr}}, "/llm_config"},
+      {"no language model", "google__gemma-3-27b-it", {}, {{"text_config", 7}}, "/text_config"},
+      {"no heads below",
+       "google__gemma-3-27b-it",
+       {},
+       {{"text_config", {{"model_type", "gemma3_text"}, {"num_attention_heads", 0}}}},
+       "/text_config/num_attention_heads"},
+      {"a grid of the sky",
+       "llava-hf__llava-v1.6-mistral-7b-hf",
+       {},
+       {{"image_grid_pinpoints", Json::parse("[[9000000000, 336]]")}},
+       "/image_grid_pinpoints/0"},
+      {"half a resolution",
+       "llava-hf__llava-v1.6-mistral-7b-hf",
+       {},
+       {{"image_grid_pinpoints", Json::parse("[[336]]")}},
+       "/image_grid_pinpoints/0/1"},
+      {"a shuffle beyond the image", "HuggingFaceTB__SmolVLM-Instruct", {}, {{"scale_factor", 64}}, "/scale_factor"},
+  };
+  for (const Refusal& r : refusals) {
+    Json config = real_config(r.model);
+    if (r.vision.is_object()) config["vision_config"].update(r.vision);
+    if (r.outer.is_object()) config.update(r.outer);
+    const auto tree = try_tree(config);
+    ASSERT_FALSE(tree.has_value()) << r.what;
+    EXPECT_EQ(tree.error().code, ErrorCode::kBadConfig) << r.what << ": " << tree.error().message;
+    EXPECT_NE(tree.error().where.find(r.pointer), std::string::npos)
+        << r.what << ": " << tree.error().where << ": " << tree.error().message;
+  }
+}
+
+TEST(Vlm, NamesWhatItDoesNotKnow) {
+  Json config = real_config("llava-hf__llava-1.5-7b-hf");
+  config["vision_config"]["model_type"] = "dinov9";
+  const auto tower = try_tree(config);
+  ASSERT_FALSE(tower.has_value());
+  EXPECT_EQ(tower.error().code, ErrorCode::kUnsupportedArchitecture);
+  EXPECT_NE(tower.error().where.find("/vision_config/model_type"), std::string::npos);
+  config = real_config("llava-hf__llava-1.5-7b-hf");
+  config["text_config"] = {{"model_type", "babel_text"}};
+  const auto text = try_tree(config);
+  ASSERT_FALSE(text.has_value());
+  EXPECT_EQ(text.error().code, ErrorCode::kUnsupportedArchitecture);
+  EXPECT_NE(text.error().message.find("babel_text"), std::string::npos);
+}
+
+TEST(Vlm, SaysThatABillionPixelsDoNotFit) {
+  Json config = real_config("Qwen__Qwen2.5-VL-7B-Instruct");
+  config["vision_config"]["hidden_size"] = 9000000000000000000;
+  const auto tree = try_tree(config);
+  if (!tree) return;
+  const auto out = declare(**tree, Quantization(), *find_dtype("bfloat16"));
+  ASSERT_FALSE(out.has_value());
+  EXPECT_EQ(out.error().code, ErrorCode::kBadConfig);
+}
+
+} // namespace
+} // namespace plimsoll::testing
