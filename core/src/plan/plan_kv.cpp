@@ -60,7 +60,7 @@ Result<std::vector<Stage>> price_stages(const PlanState& s) {
       group.window_tokens = price.group->window_tokens;
       group.fixed_tokens = price.group->fixed_tokens;
       group.state_bytes = price.state_bytes;
-      group.rows_per_sequence = s.profile().state_rows;
+      group.rows_per_sequence = s.profile().rows_per_sequence();
       spec.groups.push_back(group);
     }
     stages.push_back({std::move(prices), KvPool(std::move(spec))});
@@ -299,7 +299,7 @@ private:
       item.basis = shown.basis;
       item.planner = i < stages_.front().prices.size() ? std::string(stages_.front().prices[i].group->planner) : "";
       if (s_.explains())
-        item.formula = shown.kind == "state" ? fmt::format("{} sequences x {} rows x {} B", sequences, s_.profile().state_rows,
+        item.formula = shown.kind == "state" ? fmt::format("{} sequences x {} rows x {} B", sequences, s_.profile().rows_per_sequence(),
                                                            shown.state_bytes_per_sequence)
                        : shown.window_tokens ? fmt::format("up to {} pages of {} B for each of {} sequences, window {} tokens",
                                                            (*shown.window_tokens + s_.page_tokens - 1) / s_.page_tokens + 1,
@@ -327,7 +327,7 @@ private:
       bytes = page * (wide_ceil_div(price.group->fixed_tokens, s_.page_tokens) * static_cast<Wide>(sequences) + nulls);
       break;
     case KvGroupKind::kState:
-      bytes = static_cast<Wide>(price.state_bytes) * static_cast<Wide>(s_.profile().state_rows) * static_cast<Wide>(sequences);
+      bytes = static_cast<Wide>(price.state_bytes) * static_cast<Wide>(s_.profile().rows_per_sequence()) * static_cast<Wide>(sequences);
       break;
     }
     return std::min(std::max<Wide>(bytes, 0), rest);

@@ -1,5 +1,7 @@
 #include "request/profile.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
@@ -63,7 +65,7 @@ public:
     for (const auto& [key, value] : node_->items()) {
       if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
       const std::string known = either(nearest(key, {asked_.begin(), asked_.end()}, 2));
-      wrong(key, fmt::format("is not a key of an engine profile{}", known.empty() ? "" : "; did you mean " + known + "?"));
+      wrong(key, fmt::format("'{}' is not a key of an engine profile{}", key, known.empty() ? "" : "; did you mean " + known + "?"));
     }
   }
 
@@ -106,15 +108,52 @@ std::vector<Reservation> read_reservations(const Json& root, const char* key, co
   return out;
 }
 
-// "kv.page_tokens=64": the value is read as YAML reads a scalar.
+// Short names for --set: engine.page_tokens is engine.kv.page_tokens.
+struct ShortName {
+  std::string_view name, pointer;
+};
+constexpr std::array<ShortName, 16> kShortNames{{{"utilization", "/budget/utilization"},
+                                                 {"max_batch_input_tokens", "/batch/max_batch_input_tokens"},
+                                                 {"default_max_batch_size", "/batch/default_max_batch_size"},
+                                                 {"default_request_tokens", "/batch/default_request_tokens"},
+                                                 {"chunked_prefill", "/batch/chunked_prefill"},
+                                                 {"kv_dtype", "/kv/dtype"},
+                                                 {"state_dtype", "/kv/state_dtype"},
+                                                 {"page_tokens", "/kv/page_tokens"},
+                                                 {"null_pages", "/kv/null_pages"},
+                                                 {"state_rows", "/kv/state_rows"},
+                                                 {"prefix_caching", "/kv/prefix_caching"},
+                                                 {"demand_limited", "/kv/demand_limited"},
+                                                 {"signal_buffer_bytes", "/signal_buffers/bytes"},
+                                                 {"vision_block_tokens", "/vision_cache/block_tokens"},
+                                                 {"vocab_padding_rows", "/weights/vocab_padding_rows"},
+                                                 {"experts_split_over_dp", "/weights/experts_split_over_dp"}}};
+
+// "kv.page_tokens=64" or "page_tokens=64": the value is read as YAML reads a scalar.
 Result<void> apply_override(Json& root, const std::string& key, const std::string& value) {
   std::string pointer = "/" + key;
   std::replace(pointer.begin(), pointer.end(), '.', '/');
   const std::string where = "--set engine." + key;
+  if (key.find('.') == std::string::npos) {
+    std::vector<std::string_view> names;
+    for (const ShortName& known : kShortNames) {
+      names.push_back(known.name);
+      if (known.name == key) pointer = known.pointer;
+    }
+    if (pointer == "/" + key) {
+      const std::string close = either(nearest(key, names, 3));
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("is no value of an engine profile{}",
+                              close.empty() ? "; give its section too, as in engine.kv.page_tokens" : "; did you mean " + close + "?"),
+                  where);
+    }
+  }
   PLIMSOLL_ASSIGN(Json parsed, parse_yaml(value, where, ErrorCode::kBadRequest));
   if (parsed.is_structured()) return fail(ErrorCode::kBadRequest, "a single value was expected", where);
   const std::size_t slash = pointer.rfind('/');
   const std::string parent = pointer.substr(0, slash), leaf = pointer.substr(slash + 1);
+  if (parent.find('/', 1) == std::string::npos && !parent.empty() && !root.contains(parent.substr(1)))
+    root[parent.substr(1)] = Json::object();
   Json* node = const_cast<Json*>(find_pointer(root, parent));
   if (node == nullptr || !node->is_object()) return fail(ErrorCode::kBadRequest, "the engine profile has no such section", where);
   (*node)[leaf] = std::move(parsed);
@@ -157,6 +196,8 @@ Result<EngineProfile> interpret(const Json& root, const std::string& file) {
   kv.number("page_tokens", p.page_tokens, 1, 1ULL << 20);
   kv.number("null_pages", p.null_pages, 0, 1024);
   kv.number("state_rows", p.state_rows, 1, 1024);
+  kv.number("state_rows_without_prefix_caching", p.state_rows_without_prefix_caching, 1, 1024);
+  kv.flag("prefix_caching", p.prefix_caching);
   kv.flag("demand_limited", p.kv_demand_limited);
   kv.no_more();
 

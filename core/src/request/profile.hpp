@@ -27,7 +27,10 @@ struct EngineProfile {
   std::uint64_t max_batch_input_tokens = 8192, default_max_batch_size = 512, default_request_tokens = 4096;
   bool chunked_prefill = true;
   std::string kv_dtype = "auto", state_dtype = "auto";
-  std::uint64_t page_tokens = 128, null_pages = 1, state_rows = 2;
+  std::uint64_t page_tokens = 128, null_pages = 1, state_rows = 2, state_rows_without_prefix_caching = 1;
+  bool prefix_caching = true;
+  // Rows of recurrent state that one sequence holds.
+  std::uint64_t rows_per_sequence() const { return prefix_caching ? state_rows : state_rows_without_prefix_caching; }
   bool kv_demand_limited = true;
   std::uint64_t signal_buffer_bytes = 0;
   double vision_utilization = 0;
@@ -38,8 +41,8 @@ struct EngineProfile {
   Json planner = Json::object(); // values that planners' formulas use, as they find them under req->engine
 };
 
-// `name` is NAME[@VERSION] of the catalogue folder, or the path of a YAML file. `overrides` are dotted keys:
-// "kv.page_tokens" -> "64". kBadRequest names the file and the key.
+// `name` is NAME[@VERSION] of the catalogue folder, or the path of a YAML file. `overrides` are dotted keys
+// or their short names: "kv.page_tokens" or "page_tokens" -> "64". kBadRequest names the file and the key.
 Result<EngineProfile> load_profile(const std::string& catalogue, const std::string& name,
                                    const std::map<std::string, std::string>& overrides);
 
