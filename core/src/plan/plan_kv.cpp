@@ -269,7 +269,7 @@ private:
                                                         : static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
     if (limits.max_batch_at_max_length < s_.max_batch_size && s_.max_batch_given)
       s_.warn("batch_exceeds_capacity",
-              fmt::format("{} requests of {} tokens fit at once; a batch of {} will be pre-empted when its requests grow that long",
+              fmt::format("at full length {} requests fit at once ({} tokens each); a batch of {} will be pre-empted when they grow that long",
                           limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
     const bool states = !stages_.empty() && stages_[s_.layout.stage_of_rank(scarce_)].pool.sequence_bytes() > 0;
     limits.binding = s_.plan.kv_cache.groups.empty() ? "no KV cache"
