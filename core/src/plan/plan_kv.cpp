@@ -212,6 +212,7 @@ private:
     }
     std::uint64_t fewest = UINT64_MAX;
     std::optional<std::uint64_t> capacity;
+    bool demand_limits = false;
     for (std::uint32_t dp = 0; dp < s_.layout.dp; ++dp) {
       const std::uint32_t first = dp * s_.layout.pp * s_.layout.tp, last = first + s_.layout.pp * s_.layout.tp;
       const Wide wanted = demand_pages(batch);
@@ -230,6 +231,7 @@ private:
         if (stage_of(rank).pool.null_bytes() > 0)
           pages = std::min(pages, static_cast<Wide>(alone.pages) - static_cast<Wide>(s_.profile().null_pages));
       }
+      demand_limits = demand_limits || pages == wanted;
       for (std::uint32_t rank = first; rank < last; ++rank) {
         const KvPoolLayout cut = stage_of(rank).pool.layout(budgets_[rank], batch, batch, pages);
         used[rank] = cut.used_bytes;
@@ -238,10 +240,13 @@ private:
       }
     }
     kv.pages = fewest == UINT64_MAX ? 0 : fewest;
-    kv.capacity_tokens = capacity.value_or(0);
+    // Where every layer has a window no page is of full attention; then the windows' own pages are the capacity.
+    const std::uint64_t held = kv.pages - std::min(kv.pages, s_.profile().null_pages);
+    kv.capacity_tokens = capacity.value_or(held * s_.page_tokens);
     kv.engine_reported_tokens = kv.capacity_tokens;
     add_items(used, kv.pages, batch);
-    fill_limits(used);
+    if (demand_limits) budgets_ = used; // the pool holds what was asked for and no more
+    fill_limits();
   }
 
   // Pages beside the null page that max_batch_size requests of max_length take.
@@ -259,18 +264,17 @@ private:
                     device_name(rank));
   }
 
-  void fill_limits(const std::vector<Wide>& used) {
-    // What fits into the pages that the pool really has, which demand may have limited.
-    budgets_ = used;
+  void fill_limits() {
     const KvRequestCount full = requests_of(s_.max_length);
     Limits& limits = s_.plan.limits;
     limits.max_batch_at_max_length = full.unlimited ? s_.max_batch_size : full.whole();
     s_.plan.kv_cache.capacity_requests = full.unlimited ? static_cast<double>(s_.max_batch_size)
                                                         : static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
     if (limits.max_batch_at_max_length < s_.max_batch_size && s_.max_batch_given)
-      s_.warn("batch_exceeds_capacity",
-              fmt::format("at full length {} requests fit at once ({} tokens each); a batch of {} will be pre-empted when they grow that long",
-                          limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
+      s_.warn(
+          "batch_exceeds_capacity",
+          fmt::format("at full length {} requests fit at once ({} tokens each); a batch of {} will be pre-empted when they grow that long",
+                      limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
     const bool states = !stages_.empty() && stages_[s_.layout.stage_of_rank(scarce_)].pool.sequence_bytes() > 0;
     limits.binding = s_.plan.kv_cache.groups.empty() ? "no KV cache"
                                                      : fmt::format("{} on rank {} ({})", states ? "KV pages and states" : "KV pages",
