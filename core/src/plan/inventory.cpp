@@ -59,14 +59,22 @@ LinearShape stored_shape(const WeightClass& c, bool packed) {
 }
 
 bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
-  // Singleton dimensions come and go between exporters: [h] and [1, h] are the same vector.
-  std::size_t i = 0, j = 0;
-  for (;;) {
-    while (i < a.size() && a[i] == 1) ++i;
-    while (j < b.size() && b[j] == 1) ++j;
-    if (i == a.size() || j == b.size()) return i == a.size() && j == b.size();
-    if (a[i++] != b[j++]) return false;
+  // Exporters fold and unfold trailing dimensions (convolution kernels, [h] and [1, h]): the elements in order are the same
+  // where one list of running products holds the other.
+  const auto product = [](std::span<const std::uint64_t> dims) {
+    Checked p = 1;
+    for (const std::uint64_t dim : dims) p *= dim;
+    return p.saturated();
+  };
+  if (product(a) != product(b)) return false;
+  const std::span<const std::uint64_t> fine = a.size() > b.size() ? a : b, coarse = a.size() > b.size() ? b : a;
+  std::size_t i = 0;
+  for (const std::uint64_t dim : coarse) {
+    Checked folded = 1;
+    while (i < fine.size() && folded.saturated() < dim) folded *= fine[i++];
+    if (folded.saturated() != dim) return false;
   }
+  return true;
 }
 
 } // namespace
