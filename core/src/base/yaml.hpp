@@ -1,9 +1,13 @@
-// YAML that people write, as JSON values: one reader for profiles, pipelines and manifests' free parts.
-// Bounded in size, depth and aliases; numbers, true, false and null by the YAML core schema, quoted text stays
-// text. Never executes tags. Threads: pure functions.
+// YAML documents that people write, as JSON: one reader for estimator requests, profiles and the free parts of manifests.
+// Never trusts the text: bounded size, depth and expansion of aliases; never throws. Threads: pure functions.
+//
+// Plain scalars follow YAML 1.2's core schema: null, true/false, integers, decimals; anything else and everything in
+// quotes is a string ("yes", "1_000"). Leading zeros ("0123"), .inf and .nan are refused: readers disagree about the
+// first and JSON has none of the others. Repeated keys stay repeated, so that the JSON reader refuses them.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/json.hpp"
 
@@ -13,10 +17,13 @@ class Node;
 
 namespace plimsoll {
 
-// One document; `where` names it, the line follows it in errors. Duplicate keys are an error.
-Result<Json> parse_yaml(const std::string& text, const std::string& where, ErrorCode code);
+// At most 1 MiB of YAML becomes at most 4 MiB of JSON, 64 levels deep. kBadRequest with line and column in the message.
+Result<std::string> yaml_to_json(std::string_view yaml);
 
-// A node that yaml-cpp has read, at most `depth_left` levels deep; deeper ones become null.
-Json yaml_to_json(const YAML::Node& node, int depth_left = 32);
+// The same as values; errors are of `code` and name `where`.
+Result<Json> parse_yaml(std::string_view yaml, const std::string& where, ErrorCode code);
+
+// A node that yaml-cpp has read, as values, within the same limits.
+Result<Json> yaml_value(const YAML::Node& node, const std::string& where, ErrorCode code);
 
 } // namespace plimsoll

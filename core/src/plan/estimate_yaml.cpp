@@ -1,6 +1,6 @@
 // An estimate's request as YAML: the same document in the other syntax. See plimsoll/estimate_json.hpp.
 // Called by `plimsoll estimate`. Never trusts the text. Threads: pure functions.
-#include "base/yaml_json.hpp"
+#include "base/yaml.hpp"
 #include "plimsoll/estimate_json.hpp"
 
 namespace plimsoll {

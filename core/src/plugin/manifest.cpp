@@ -61,6 +61,7 @@ public:
                    mark.is_null() ? path_ : fmt::format("{}:{}", path_, mark.line + 1)};
   }
   const std::optional<Error>& error() const { return error_; }
+  const std::string& path() const { return path_; }
 
 private:
   template <std::size_t N>
@@ -89,7 +90,9 @@ FamilyManifest read_family(const YAML::Node& node, Reader& read) {
   if (const YAML::Node defaults = node["class_defaults"]; defaults && defaults.IsMap())
     for (const auto& pair : defaults) {
       if (!pair.second.IsMap()) read.wrong(pair.second, "class_defaults", "keys and values were expected below a model_type");
-      family.class_defaults[pair.first.Scalar()] = yaml_to_json(pair.second);
+      if (auto values = yaml_value(pair.second, read.path(), ErrorCode::kPluginFailed))
+        family.class_defaults[pair.first.Scalar()] = std::move(*values);
+      else read.wrong(pair.second, "class_defaults", values.error().message);
     }
   return family;
 }

@@ -1,5 +1,5 @@
 // YAML as JSON: scalars of the core schema, aliases within limits, refusals.
-#include "base/yaml_json.hpp"
+#include "base/yaml.hpp"
 
 #include <gtest/gtest.h>
 
