@@ -268,8 +268,12 @@ private:
     const KvRequestCount full = requests_of(s_.max_length);
     Limits& limits = s_.plan.limits;
     limits.max_batch_at_max_length = full.unlimited ? s_.max_batch_size : full.whole();
-    s_.plan.kv_cache.capacity_requests = full.unlimited ? static_cast<double>(s_.max_batch_size)
-                                                        : static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
+    KvPlan& kv = s_.plan.kv_cache;
+    if (full.unlimited) kv.capacity_requests = static_cast<double>(s_.max_batch_size);
+    else if (uniform()) // engines count whole blocks
+      kv.capacity_requests = static_cast<double>(kv.pages - std::min(kv.pages, s_.profile().null_pages)) /
+                             static_cast<double>(stages_.front().pool.pages_of(s_.max_length));
+    else kv.capacity_requests = static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
     if (limits.max_batch_at_max_length < s_.max_batch_size && s_.max_batch_given)
       s_.warn(
           "batch_exceeds_capacity",
@@ -279,6 +283,14 @@ private:
     limits.binding = s_.plan.kv_cache.groups.empty() ? "no KV cache"
                                                      : fmt::format("{} on rank {} ({})", states ? "KV pages and states" : "KV pages",
                                                                    scarce_, s_.devices()[scarce_].name);
+  }
+
+  // Every group takes a page per page_tokens tokens and nothing else.
+  bool uniform() const {
+    for (const Stage& stage : stages_)
+      for (const KvGroupPrice& price : stage.prices)
+        if (price.group->kind != PLIMSOLL_KV_FULL && price.group->kind != PLIMSOLL_KV_LATENT) return false;
+    return true;
   }
 
   void add_items(const std::vector<Wide>& used, std::uint64_t pages, std::uint64_t sequences) {
