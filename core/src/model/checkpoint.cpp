@@ -62,6 +62,7 @@ Result<void> visit_gguf(const GgufHeader& header, std::uint32_t file_index, std:
     entry.stored_name = header.name(tensor);
     translate_gguf_name(entry.stored_name, model_type, name);
     entry.name = name;
+    entry.auxiliary = is_gguf_table(entry.stored_name);
     entry.dtype = *tensor.dtype;
     entry.rank = tensor.rank;
     for (std::uint32_t i = 0; i < tensor.rank; ++i) entry.dims[i] = tensor.dims[tensor.rank - 1 - i];

@@ -268,4 +268,15 @@ void translate_gguf_name(std::string_view stored, std::string_view model_type, s
   if (layer.empty() || !rest.starts_with('.') || !translate(kLayer, rest.substr(1), model_type, out)) out = stored;
 }
 
+bool is_gguf_table(std::string_view stored) {
+  if (stored.starts_with(kLayerPrefix)) {
+    stored.remove_prefix(kLayerPrefix.size());
+    stored.remove_prefix(leading_number(stored).size());
+    if (!stored.starts_with('.')) return false;
+    stored.remove_prefix(1);
+  }
+  return stored == "rope_freqs.weight" || stored == "rope_factors_long.weight" || stored == "rope_factors_short.weight" ||
+         stored == "attn_rot_embd.weight";
+}
+
 } // namespace plimsoll

@@ -13,4 +13,8 @@ namespace plimsoll {
 // Worked example (deepseek_v3): "blk.60.ffn_down_exps.weight" becomes "model.layers.60.mlp.experts.down_proj.weight".
 void translate_gguf_name(std::string_view stored, std::string_view model_type, std::string& out);
 
+// Whether a tensor is a table that converters compute from the configuration: "rope_freqs.weight" holds the rotary
+// frequencies that a config.json describes in words.
+bool is_gguf_table(std::string_view stored);
+
 } // namespace plimsoll

@@ -24,6 +24,7 @@ struct TensorEntry {
   std::uint64_t elements = 1;                       // product of the shape; fits because the reader checked it
   std::uint64_t stored_bytes = 0;                   // in the file, without padding
   std::uint32_t file_index = 0;                     // into ModelFiles::shards
+  bool auxiliary = false;                           // a table that the format adds and the model's own checkpoint lacks
 
   std::span<const std::uint64_t> shape() const { return {dims.data(), rank}; }
 };

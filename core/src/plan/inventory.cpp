@@ -4,6 +4,7 @@
 #include <bit>
 #include <fmt/format.h>
 #include <initializer_list>
+#include <map>
 
 #include "model/stored_name.hpp"
 
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxNamed = 1000;        // tensors that a report names one by one
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
+constexpr std::size_t kClassDims = 4;          // the most that a class declares
 constexpr std::uint64_t kHashSeed = 1469598103934665603ULL, kHashPrime = 1099511628211ULL;
 
 // A fused projection and the parts in which another exporter stores it.
@@ -77,6 +79,25 @@ bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> 
   return true;
 }
 
+// A class has at most four dimensions: what a convolution stores beyond them is folded into the last.
+std::vector<std::uint64_t> folded_dims(const TensorEntry& entry, std::size_t rank) {
+  std::vector<std::uint64_t> dims(entry.shape().begin(), entry.shape().end());
+  while (rank == kClassDims && dims.size() > rank) {
+    const std::uint64_t last = dims.back(); // no overflow: the reader has multiplied the whole shape
+    dims.pop_back();
+    dims.back() *= last;
+  }
+  return dims;
+}
+
+// What old exporters leave behind and engines compute: masks, positions, rotary frequencies.
+bool is_buffer(std::string_view name) {
+  for (const std::string_view end :
+       {".rotary_emb.inv_freq", ".position_ids", ".attn.bias", ".attention.bias", ".attn.masked_bias", ".attention.masked_bias"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
 } // namespace
 
 void Inventory::add(const Inventory& other) {
@@ -88,13 +109,51 @@ void Inventory::add(const Inventory& other) {
       for (std::size_t s = 0; s < mine.seen.size(); ++s)
         if (theirs.seen[s]) mine.seen[s] = true;
     mine.tensors += theirs.tensors;
+    mine.packed_type = mine.packed_type || theirs.packed_type;
+    if (mine.part_elements.size() < theirs.part_elements.size()) mine.part_elements.resize(theirs.part_elements.size());
+    for (std::size_t l = 0; l < theirs.part_elements.size(); ++l) mine.part_elements[l] += theirs.part_elements[l];
   }
   for (const TensorBytes& tensor : other.unclaimed)
     if (unclaimed.size() < kMaxNamed) unclaimed.push_back(tensor);
   for (const Mismatch& mismatch : other.mismatched)
     if (mismatched.size() < kMaxNamed) mismatched.push_back(mismatch);
   unclaimed_bytes += other.unclaimed_bytes, unclaimed_count += other.unclaimed_count, kv_scale_bytes += other.kv_scale_bytes;
-  mismatched_count += other.mismatched_count, parameters += other.parameters;
+  table_bytes += other.table_bytes, buffer_bytes += other.buffer_bytes;
+  mismatched_count += other.mismatched_count;
+}
+
+std::uint64_t StoredClass::bytes() const {
+  std::uint64_t sum = 0; // no overflow: the scan has added up all tensors
+  for (const std::uint64_t bytes : layer_bytes) sum += bytes;
+  return sum;
+}
+
+void Inventory::mismatch(std::string_view name, std::string declared, std::string stored) {
+  ++mismatched_count;
+  if (mismatched.size() < kMaxNamed) mismatched.push_back({std::string(name), std::move(declared), std::move(stored)});
+}
+
+void Inventory::finish(const Declared& declared) {
+  bool draft_declared = false, draft_stored = false;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    draft_declared = draft_declared || declared.weights[i].role == PLIMSOLL_ROLE_DRAFT;
+    draft_stored = draft_stored || (declared.weights[i].role == PLIMSOLL_ROLE_DRAFT && classes[i].tensors != 0);
+  }
+  draft_missing = draft_declared && !draft_stored;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const WeightClass& c = declared.weights[i];
+    if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)) continue;
+    const std::vector<std::string> names = missing_tensors(c, classes[i], kMaxNamed - std::min(kMaxNamed, missing.size()) + 1);
+    if (!names.empty()) ++missing_count;
+    for (const std::string& name : names)
+      if (missing.size() < kMaxNamed) missing.push_back(name);
+    if (!c.variants.front().storage->is_plain()) continue; // packed parts have other elements than the class
+    const std::uint64_t whole = (c.elements_of_one() * whole_experts(c)).saturated();
+    for (std::size_t l = 0; l < classes[i].part_elements.size(); ++l)
+      if (const std::uint64_t found = classes[i].part_elements[l]; found != 0 && found != whole)
+        mismatch(tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
+                 fmt::format("{} elements in parts", found));
+  }
 }
 
 Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(declared), compare_types_(compare_types) {
@@ -109,6 +168,7 @@ Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(decla
           add_candidates(i, other, true);
         }
   }
+  add_joints();
   const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, list_.size() * 4));
   table_.resize(size);
   for (const Candidate& c : list_) {
@@ -119,26 +179,58 @@ Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(decla
   list_.clear();
 }
 
-void Matcher::add_candidates(std::uint32_t index, const std::string& pattern, bool partial) {
+// Classes that another exporter fuses: "q_proj", "k_proj" and "v_proj" of one layer in "qkv_proj".
+void Matcher::add_joints() {
+  std::map<std::string, Joint> joints;
+  for (std::uint32_t i = 0; i < declared_.weights.size(); ++i) {
+    const WeightClass& c = declared_.weights[i];
+    if (c.role == PLIMSOLL_ROLE_TIED) continue;
+    for (const Fusion& fusion : kFusions)
+      for (const std::string_view part : fusion.parts) {
+        const std::size_t at = c.pattern.find(part), end = at + part.size();
+        if (at == std::string::npos || at == 0 || c.pattern[at - 1] != '.' || (end < c.pattern.size() && c.pattern[end] != '.')) continue;
+        std::string fused = c.pattern;
+        fused.replace(at, part.size(), fusion.fused);
+        Joint& joint = joints[fused];
+        joint.classes.push_back(i);
+        joint.elements.push_back(c.elements_of_one().saturated());
+      }
+  }
+  for (auto& [pattern, joint] : joints) {
+    Checked sum = 0;
+    for (const std::uint64_t elements : joint.elements) sum += elements;
+    const WeightClass& first = declared_.weights[joint.classes.front()];
+    const bool alike = std::all_of(joint.classes.begin(), joint.classes.end(), [&](std::uint32_t i) {
+      return declared_.weights[i].layers == first.layers && declared_.weights[i].experts == first.experts;
+    });
+    if (joint.classes.size() < 2 || !alike || sum.overflowed() || sum.value() == 0) continue;
+    joint.sum = sum.value();
+    joints_.push_back(std::move(joint));
+    add_candidates(joints_.back().classes.front(), pattern, true, static_cast<std::int32_t>(joints_.size() - 1));
+  }
+}
+
+void Matcher::add_candidates(std::uint32_t index, const std::string& pattern, bool partial, std::int32_t joint) {
   const WeightClass& c = declared_.weights[index];
   const std::size_t at = pattern.find(".{expert}");
   const bool apart = at != std::string::npos;
-  add_candidate(index, pattern, !apart && c.experts != 0, partial);
+  add_candidate(index, pattern, !apart && c.experts != 0, partial, joint);
   if (apart) { // the same experts in one tensor
     std::string packed = pattern;
     packed.erase(at, 9);
-    add_candidate(index, packed, true, partial);
+    add_candidate(index, packed, true, partial, joint);
+    if (packed.ends_with(".weight")) add_candidate(index, std::string_view(packed).substr(0, packed.size() - 7), true, partial, joint);
   } else if (c.experts != 0) { // or each in a tensor of its own
     const std::size_t experts = pattern.find("experts.");
     if (experts == std::string::npos) return;
     std::string separate = pattern;
     separate.insert(experts + 8, "{expert}.");
     if (!separate.ends_with(".weight") && !separate.ends_with("bias")) separate += ".weight";
-    add_candidate(index, separate, false, partial);
+    add_candidate(index, separate, false, partial, joint);
   }
 }
 
-void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial) {
+void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial, std::int32_t joint) {
   // Numbers in place of the marks, told apart afterwards by their value.
   constexpr std::uint32_t kLayerMark = 4000000001U, kExpertMark = 4000000002U;
   std::string name(pattern);
@@ -148,7 +240,7 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   Candidate candidate;
   candidate.hash = key.hash;
   candidate.class_index = index;
-  candidate.packed = packed, candidate.partial = partial;
+  candidate.packed = packed, candidate.partial = partial, candidate.joint = joint;
   candidate.n_numbers = key.n_numbers;
   for (std::uint32_t i = 0; i < key.n_numbers; ++i) {
     candidate.literals[i] = key.numbers[i];
@@ -239,19 +331,15 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
     for (std::uint32_t i = 0; i < c.n_dims; ++i) dims[n++] = c.dims[i];
     if (found.packed && c.expert_storage == PLIMSOLL_EXPERTS_CONCATENATED && c.n_dims > 0) dims[0] *= c.experts;
     const std::span<const std::uint64_t> declared(dims.data(), n);
-    if (same_dims(entry.shape(), declared) && (!compare_types_ || entry.dtype == c.dtype)) return;
-    ++into.mismatched_count;
-    if (into.mismatched.size() < kMaxNamed)
-      into.mismatched.push_back({std::string(entry.stored_name), shape_text(declared, c.dtype), shape_text(entry.shape(), entry.dtype)});
+    if (same_dims(folded_dims(entry, n), declared) && (!compare_types_ || entry.dtype == c.dtype)) return;
+    into.mismatch(entry.stored_name, shape_text(declared, c.dtype), shape_text(entry.shape(), entry.dtype));
     return;
   }
   const LinearShape shape = stored_shape(c, found.packed);
   const Storage::Tensor main = storage->part(0, c.pattern, shape);
   const std::span<const std::uint64_t> declared(main.dims.data(), main.rank);
   if (same_dims(entry.shape(), declared) && entry.dtype == main.dtype) return;
-  ++into.mismatched_count;
-  if (into.mismatched.size() < kMaxNamed)
-    into.mismatched.push_back({std::string(entry.stored_name), shape_text(declared, main.dtype), shape_text(entry.shape(), entry.dtype)});
+  into.mismatch(entry.stored_name, shape_text(declared, main.dtype), shape_text(entry.shape(), entry.dtype));
 }
 
 void Matcher::take(const TensorEntry& entry, Inventory& into) const {
@@ -274,21 +362,54 @@ void Matcher::take(const TensorEntry& entry, Inventory& into) const {
     }
   }
   if (found == nullptr) {
-    ++into.unclaimed_count;
-    into.unclaimed_bytes += entry.stored_bytes;
-    into.parameters += entry.rank == 0 ? 0 : entry.elements;
-    if (into.unclaimed.size() < kMaxNamed) into.unclaimed.push_back({std::string(entry.stored_name), entry.stored_bytes});
+    if (entry.auxiliary) {
+      into.table_bytes += entry.stored_bytes;
+    } else if (is_buffer(entry.name)) {
+      into.buffer_bytes += entry.stored_bytes;
+    } else {
+      ++into.unclaimed_count;
+      into.unclaimed_bytes += entry.stored_bytes;
+      if (into.unclaimed.size() < kMaxNamed) into.unclaimed.push_back({std::string(entry.stored_name), entry.stored_bytes});
+    }
     return;
   }
-  const WeightClass& c = declared_.weights[found->class_index];
+  if (found->layer_at < 0) layer = 0;
+  if (found->joint >= 0) return take_joint(entry, *found, main, layer, expert, into);
+  take_for(entry, *found, found->class_index, entry.stored_bytes, main, layer, expert, into);
+  if (!main) return;
+  if (!found->partial) return check_shape(entry, *found, layer, into);
   StoredClass& stored = into.classes[found->class_index];
-  stored.layer_bytes[found->layer_at >= 0 ? layer : 0] += entry.stored_bytes;
+  stored.part_elements.resize(stored.layer_bytes.size());
+  stored.part_elements[layer] += entry.elements;
+}
+
+void Matcher::take_for(const TensorEntry& entry, const Candidate& found, std::uint32_t class_index, std::uint64_t bytes, bool main,
+                       std::uint32_t layer, std::uint32_t expert, Inventory& into) const {
+  StoredClass& stored = into.classes[class_index];
+  stored.layer_bytes[layer] += bytes;
   ++stored.tensors;
   if (!main) return;
-  const std::uint64_t experts = whole_experts(c), first = (found->layer_at >= 0 ? layer : 0) * experts;
-  for (std::uint64_t e = found->packed ? 0 : expert, end = found->packed ? experts : expert + 1; e < end; ++e)
+  if (entry.dtype.block_elements > 1 || entry.dtype.block_bytes < 2) stored.packed_type = true;
+  const std::uint64_t experts = whole_experts(declared_.weights[class_index]), first = layer * experts;
+  for (std::uint64_t e = found.packed ? 0 : expert, end = found.packed ? experts : expert + 1; e < end; ++e)
     if (first + e < stored.seen.size()) stored.seen[static_cast<std::size_t>(first + e)] = true;
-  if (!found->partial) check_shape(entry, *found, layer, into);
+}
+
+// Shares a fused tensor out among its classes by their elements; the last gets the rest.
+void Matcher::take_joint(const TensorEntry& entry, const Candidate& found, bool main, std::uint32_t layer, std::uint32_t expert,
+                         Inventory& into) const {
+  const Joint& joint = joints_[static_cast<std::size_t>(found.joint)];
+  std::uint64_t left = entry.stored_bytes;
+  for (std::size_t i = 0; i < joint.classes.size(); ++i) {
+    const bool last = i + 1 == joint.classes.size();
+    const std::uint64_t share = last ? left : std::min(left, mul_div(entry.stored_bytes, joint.elements[i], joint.sum));
+    take_for(entry, found, joint.classes[i], share, main, layer, expert, into);
+    left -= share;
+  }
+  const WeightClass& c = declared_.weights[found.class_index];
+  if (!main || !c.variants.front().storage->is_plain()) return;
+  const std::uint64_t whole = (Checked(joint.sum) * (found.packed ? whole_experts(c) : 1)).saturated();
+  if (whole != entry.elements) into.mismatch(entry.stored_name, fmt::format("{} elements", whole), shape_text(entry.shape(), entry.dtype));
 }
 
 Result<void> InventoryVisitor::tensor(const TensorEntry& entry) {

@@ -16,9 +16,13 @@ namespace plimsoll {
 
 // The stored side of one weight class.
 struct StoredClass {
-  std::vector<std::uint64_t> layer_bytes; // per entry of WeightClass::layers, or one entry; packed values and scales
-  std::vector<bool> seen;                 // main tensors by layer and expert
+  std::vector<std::uint64_t> layer_bytes;   // per entry of WeightClass::layers, or one entry; packed values and scales
+  std::vector<bool> seen;                   // main tensors by layer and expert
+  std::vector<std::uint64_t> part_elements; // of a fused class stored in parts, per layer; empty: not stored so
   std::uint64_t tensors = 0;
+  bool packed_type = false; // some tensor has a type that packs values: a cast leaves it alone
+
+  std::uint64_t bytes() const;
 };
 
 // What one scan found. Sums of two inventories are an inventory.
@@ -26,15 +30,22 @@ struct Inventory {
   std::vector<StoredClass> classes; // as Declared::weights
   std::vector<TensorBytes> unclaimed;
   std::uint64_t unclaimed_bytes = 0, unclaimed_count = 0, kv_scale_bytes = 0;
+  std::uint64_t table_bytes = 0;  // tables of rotary frequencies that a GGUF file adds: loaded, no weights
+  std::uint64_t buffer_bytes = 0; // masks, positions, frequencies that an old exporter left behind: engines compute them
   std::vector<Mismatch> mismatched;
   std::uint64_t mismatched_count = 0;
-  std::uint64_t parameters = 0; // of unclaimed tensors
+  std::vector<std::string> missing; // after finish()
+  std::uint64_t missing_count = 0;  // classes of which the checkpoint lacks something
+  bool draft_missing = false;       // nothing of the multi-token prediction layers is stored
 
   void add(const Inventory& other);
+  // After the last tensor: names what is missing, and fused classes of which only parts are there.
+  void finish(const Declared& declared);
+  void mismatch(std::string_view name, std::string declared, std::string stored);
 };
 
 // Finds the class of a tensor by its name: layer and expert numbers may vary, a wrapper's prefix ("model.",
-// "language_model.") is no difference, experts may be packed or apart, and fused projections may be stored as parts.
+// "language_model.") is no difference, experts may be packed or apart, and projections may be fused or stored as parts.
 class Matcher {
 public:
   // `compare_types`: a plain tensor of another type is a mismatch too (a GGUF file chooses its own types).
@@ -53,18 +64,30 @@ private:
     std::uint32_t class_index = 0;
     std::int8_t layer_at = -1, expert_at = -1; // which of the name's numbers
     bool packed = false;                       // all experts of a layer in one tensor
-    bool partial = false;                      // a part of a fused tensor: shapes are not compared
+    bool partial = false;                      // a part of a fused tensor: elements are compared in the end
+    std::int32_t joint = -1;                   // a tensor that fuses several classes: into joints_
     std::array<std::uint32_t, 4> literals{};   // of the other numbers
     std::uint32_t n_numbers = 0;
   };
   static Key key_of(std::string_view name);
-  void add_candidates(std::uint32_t index, const std::string& pattern, bool partial);
-  void add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial);
+  struct Joint {
+    std::vector<std::uint32_t> classes;
+    std::vector<std::uint64_t> elements; // of one tensor (one expert) of each class
+    std::uint64_t sum = 0;
+  };
+  void add_joints();
+  void add_candidates(std::uint32_t index, const std::string& pattern, bool partial, std::int32_t joint = -1);
+  void add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial, std::int32_t joint);
+  void take_for(const TensorEntry& entry, const Candidate& found, std::uint32_t class_index, std::uint64_t bytes, bool main,
+                std::uint32_t layer, std::uint32_t expert, Inventory& into) const;
+  void take_joint(const TensorEntry& entry, const Candidate& found, bool main, std::uint32_t layer, std::uint32_t expert,
+                  Inventory& into) const;
   const Candidate* find(const Key& key, std::uint32_t& layer, std::uint32_t& expert) const;
   void check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const;
 
   const Declared& declared_;
   bool compare_types_;
+  std::vector<Joint> joints_;
   std::vector<Candidate> table_; // open addressing, a power of two
   std::vector<Candidate> list_;  // while building
 };

@@ -88,6 +88,7 @@ Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   InventoryVisitor even(matcher), odd(matcher);
   PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](std::uint32_t file) -> TensorVisitor& { return file % 2 == 0 ? even : odd; }));
   even.inventory.add(odd.inventory);
+  even.inventory.finish(model.declared);
   model.inventory = std::move(even.inventory);
   model.info.weights_source = gguf ? "gguf" : "safetensors";
   return {};

@@ -91,7 +91,8 @@ std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant&
 
 Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, const StoredClass* stored_class,
                           std::span<std::uint64_t> bytes) {
-  if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {}; // a view of the embedding on the same rank
+  if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {};            // a view of the embedding on the same rank
+  if (stored_class != nullptr && stored_class->packed_type) cast = nullptr; // a GGUF type stays what it is
   const Dtype& base = cast != nullptr && !c.own_dtype ? *cast : c.dtype;
   const bool experts = c.placement == PLIMSOLL_PLACE_EXPERT;
   const bool spread = experts && (layout.ep > 1 || layout.experts_split_over_dp); // over the flattened tp x dp group

@@ -136,6 +136,18 @@ Result<void> place_model(PlanState& s, const Model::Data& m, const Layout& layou
   if (m.inventory->kv_scale_bytes > 0)
     PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "attention.kv_scales", PLIMSOLL_BASIS_EXACT, "",
                                   s.explains() ? "replicated" : "", m.inventory->kv_scale_bytes));
+  if (m.inventory->table_bytes > 0)
+    PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "rotary_tables", PLIMSOLL_BASIS_EXACT, "",
+                                  s.explains() ? "replicated" : "", m.inventory->table_bytes));
+  if (m.inventory->missing_count > 0)
+    s.warn("missing_tensors", fmt::format("the checkpoint lacks tensors of {} weight classes, {} first; they are counted as declared",
+                                          m.inventory->missing_count, m.inventory->missing.front()));
+  if (m.inventory->draft_missing && with_draft_role)
+    s.warn("missing_tensors", "the checkpoint stores no multi-token prediction layers; they are counted as declared");
+  if (m.inventory->mismatched_count > 0)
+    s.warn("mismatched_tensors",
+           fmt::format("{} tensors of the checkpoint are not as the configuration says, {} first; what is stored counts",
+                       m.inventory->mismatched_count, m.inventory->mismatched.front().name));
   if (m.inventory->unclaimed_bytes > 0) {
     PLIMSOLL_TRY(
         s.ledger.add_all(Category::kWeights, std::string(prefix) + "unclaimed", PLIMSOLL_BASIS_BOUND, "",

@@ -10,8 +10,6 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxMissing = 1000; // named one by one
-
 std::string_view placement_name(std::uint32_t placement) {
   switch (placement) {
   case PLIMSOLL_PLACE_TP: return "tp";
@@ -44,6 +42,25 @@ WeightClassInfo describe(const WeightClass& c) {
   return info;
 }
 
+// What the scan found, in the report's words; what belongs to no class is on every rank.
+void describe_inventory(const Model::Data& model, WeightsReport& report) {
+  const Inventory& found = *model.inventory;
+  report.stored_bytes = model.stored.stored_bytes;
+  report.unclaimed = found.unclaimed, report.mismatched = found.mismatched, report.missing = found.missing;
+  report.notes = model.stored.notes;
+  if (found.unclaimed_count > found.unclaimed.size())
+    report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));
+  if (found.mismatched_count > found.mismatched.size())
+    report.notes.push_back(fmt::format("{} further mismatches", found.mismatched_count - found.mismatched.size()));
+  if (found.draft_missing) report.notes.push_back("the configuration names multi-token prediction layers, the checkpoint stores none");
+  if (found.table_bytes != 0)
+    report.notes.push_back(
+        fmt::format("{} bytes of rotary tables, which the file adds to the model, are on every rank", found.table_bytes));
+  if (found.buffer_bytes != 0)
+    report.not_loaded.push_back({"buffers", found.buffer_bytes, "masks, positions or frequencies, which engines compute themselves"});
+  for (std::uint64_t& bytes : report.rank_bytes) bytes += found.unclaimed_bytes + found.kv_scale_bytes + found.table_bytes;
+}
+
 } // namespace
 
 Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const EngineProfile& profile,
@@ -61,35 +78,23 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
   report.parameters = model.parameters;
   report.declared_bytes = model.declared_bytes;
   report.rank_bytes.assign(layout.ranks(), 0);
-  const bool draft = request.num_draft_tokens > 0;
-  if (model.inventory) {
-    const Inventory& found = *model.inventory;
-    report.stored_bytes = model.stored.stored_bytes;
-    report.unclaimed = found.unclaimed;
-    report.mismatched = found.mismatched;
-    report.notes = model.stored.notes;
-    if (found.unclaimed_count > found.unclaimed.size())
-      report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));
-    if (found.mismatched_count > found.mismatched.size())
-      report.notes.push_back(fmt::format("{} further mismatches", found.mismatched_count - found.mismatched.size()));
-    for (std::uint64_t& bytes : report.rank_bytes) bytes += found.unclaimed_bytes + found.kv_scale_bytes;
-  }
+  if (model.inventory) describe_inventory(model, report);
+  const bool draft = request.num_draft_tokens > 0 && !request.draft;
   for (std::size_t i = 0; i < model.declared.weights.size(); ++i) {
     const WeightClass& c = model.declared.weights[i];
+    const StoredClass* stored = model.stored_class(i);
+    const std::uint64_t bytes = stored != nullptr ? stored->bytes() : c.declared_bytes().saturated();
     report.classes.push_back(describe(c));
-    if (const StoredClass* stored = model.stored_class(i)) {
-      const std::vector<std::string> missing = missing_tensors(c, *stored, kMaxMissing - std::min(kMaxMissing, report.missing.size()));
-      report.missing.insert(report.missing.end(), missing.begin(), missing.end());
-      if (c.role == PLIMSOLL_ROLE_TIED && stored->tensors != 0) {
-        report.not_loaded.push_back({c.label, stored->layer_bytes.front(), "stored although it is tied to another tensor"});
-        continue;
-      }
+    if (c.role == PLIMSOLL_ROLE_TIED && stored != nullptr && bytes != 0)
+      report.not_loaded.push_back({c.label, bytes, "stored although it is tied to another tensor"});
+    if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && !draft)) {
+      if (bytes != 0)
+        report.not_loaded.push_back(
+            {c.label, bytes,
+             c.role == PLIMSOLL_ROLE_UNUSED ? "stored, but no engine loads it" : "multi-token prediction; loaded with --num-draft-tokens"});
+      continue;
     }
-    if (c.role == PLIMSOLL_ROLE_UNUSED)
-      report.not_loaded.push_back({c.label, c.declared_bytes().saturated(), "stored, but no engine loads it"});
-    else if (c.role == PLIMSOLL_ROLE_DRAFT && !draft)
-      report.not_loaded.push_back({c.label, c.declared_bytes().saturated(), "multi-token prediction; loaded with --num-draft-tokens"});
-    else PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, model.stored_class(i), report.rank_bytes));
+    PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, stored, report.rank_bytes));
   }
   return report;
 }
