@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxNamed = 1000;        // tensors that a report names one by one
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
-constexpr std::size_t kClassDims = 4;          // the most that a class declares
 constexpr std::uint64_t kHashSeed = 1469598103934665603ULL, kHashPrime = 1099511628211ULL;
 
 // A fused projection and the parts in which another exporter stores it.
@@ -77,17 +76,6 @@ bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> 
     if (folded.saturated() != dim) return false;
   }
   return true;
-}
-
-// A class has at most four dimensions: what a convolution stores beyond them is folded into the last.
-std::vector<std::uint64_t> folded_dims(const TensorEntry& entry, std::size_t rank) {
-  std::vector<std::uint64_t> dims(entry.shape().begin(), entry.shape().end());
-  while (rank == kClassDims && dims.size() > rank) {
-    const std::uint64_t last = dims.back(); // no overflow: the reader has multiplied the whole shape
-    dims.pop_back();
-    dims.back() *= last;
-  }
-  return dims;
 }
 
 // What old exporters leave behind and engines compute: masks, positions, rotary frequencies.
@@ -331,7 +319,7 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
     for (std::uint32_t i = 0; i < c.n_dims; ++i) dims[n++] = c.dims[i];
     if (found.packed && c.expert_storage == PLIMSOLL_EXPERTS_CONCATENATED && c.n_dims > 0) dims[0] *= c.experts;
     const std::span<const std::uint64_t> declared(dims.data(), n);
-    if (same_dims(folded_dims(entry, n), declared) && (!compare_types_ || entry.dtype == c.dtype)) return;
+    if (same_dims(entry.shape(), declared) && (!compare_types_ || entry.dtype == c.dtype)) return;
     into.mismatch(entry.stored_name, shape_text(declared, c.dtype), shape_text(entry.shape(), entry.dtype));
     return;
   }
