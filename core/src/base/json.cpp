@@ -70,7 +70,7 @@ const Json* child_of(const Json& node, std::string_view token) {
       if (it.key() == token) return &*it;
     return nullptr;
   }
-  if (!node.is_array() || token.empty() || token.size() > 9) return nullptr;
+  if (!node.is_array() || token.empty() || token.size() > 9 || (token.size() > 1 && token.front() == '0')) return nullptr;
   std::size_t index = 0;
   for (const char c : token) {
     if (c < '0' || c > '9') return nullptr;

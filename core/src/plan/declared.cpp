@@ -91,6 +91,9 @@ public:
     if (g.kind < PLIMSOLL_KV_FULL || g.kind > PLIMSOLL_KV_CROSS) return broken(node, what, "a kind outside the contract");
     if (raw.n_regions > 64) return broken(node, what, "more than 64 state regions");
     for (std::uint64_t i = 0; i < raw.n_regions; ++i) {
+      if (raw.regions == nullptr || raw.regions[i] == nullptr) return broken(node, what, "a state region that is not there");
+      if (!PLIMSOLL_HAS(raw.regions[i], plimsoll_state_region, elements_per_draft_token))
+        return broken(node, what, "a state region smaller than version 1.0");
       const plimsoll_state_region& region = *raw.regions[i];
       g.regions.push_back({text(region.label), text(region.dtype), region.elements, region.units, region.elements_per_draft_token});
     }
@@ -131,6 +134,8 @@ private:
 
   Result<void> choose_storage(const PlannerNode& node, const std::string& what, const plimsoll_weight& raw, WeightClass& c) {
     static const Storage kPlain;
+    if ((c.quantizable || raw.format.size != 0) && c.n_dims >= 2 && c.in_dim >= c.n_dims)
+      return broken(node, what, "its input features run along a dimension that it does not have");
     if (raw.format.size != 0) {
       const Storage* named = find_storage(text(raw.format));
       if (named == nullptr) return broken(node, what, fmt::format("unknown storage format '{}'", text(raw.format)));

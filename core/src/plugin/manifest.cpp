@@ -39,6 +39,17 @@ public:
     if (!node || !node.IsScalar() || node.Scalar().empty()) return wrong(node ? node : map, key, "a non-empty text was expected"), "";
     return node.Scalar();
   }
+  // An item of a list of names.
+  std::string name(const YAML::Node& node, const char* key) {
+    if (node.IsScalar() && !node.Scalar().empty()) return node.Scalar();
+    return wrong(node, key, "a non-empty text was expected"), "";
+  }
+  bool truth(const YAML::Node& map, const char* key) {
+    const YAML::Node node = map[key];
+    bool value = false;
+    if (node && !YAML::convert<bool>::decode(node, value)) wrong(node, key, "true or false was expected");
+    return value;
+  }
   std::uint32_t number(const YAML::Node& map, const char* key) {
     const YAML::Node node = map[key];
     std::uint32_t value = 0;
@@ -80,13 +91,13 @@ FamilyManifest read_family(const YAML::Node& node, Reader& read) {
   for (const auto& aspect : node["aspects"]) family.aspects |= read.one_of(aspect, "aspects", kAspects);
   if (family.aspects == 0) read.wrong(node, "aspects", "a list of what the family counts was expected");
   family.signal_policy = read.one_of(node["signal_buffers"], "signal_buffers", kPolicies);
-  family.vision_cache = node["vision_cache"] && node["vision_cache"].as<bool>(false);
+  family.vision_cache = read.truth(node, "vision_cache");
   for (const auto& architecture : node["architectures"]) {
-    const std::string name = architecture.IsMap() ? read.text(architecture, "name") : architecture.Scalar();
+    const std::string name = architecture.IsMap() ? read.text(architecture, "name") : read.name(architecture, "architectures");
     const bool own = architecture.IsMap() && architecture["signal_buffers"];
     family.architectures[name] = own ? read.one_of(architecture["signal_buffers"], "signal_buffers", kPolicies) : family.signal_policy;
   }
-  for (const auto& type : node["model_types"]) family.model_types.push_back(type.Scalar());
+  for (const auto& type : node["model_types"]) family.model_types.push_back(read.name(type, "model_types"));
   if (const YAML::Node defaults = node["class_defaults"]; defaults && defaults.IsMap())
     for (const auto& pair : defaults) {
       if (!pair.second.IsMap()) read.wrong(pair.second, "class_defaults", "keys and values were expected below a model_type");

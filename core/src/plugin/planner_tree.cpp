@@ -102,7 +102,7 @@ const PlannerNode& node_of(const plimsoll_planner* child) { return *reinterpret_
 // Puts the child's place in the configuration in front of its error.
 plimsoll_status relay(const PlannerNode& node, plimsoll_status status, plimsoll_error* err) {
   if (status != PLIMSOLL_OK && err != nullptr) {
-    const std::string where = node.view->pointer + text_of(err->where, sizeof err->where);
+    const std::string where = node.place + text_of(err->where, sizeof err->where);
     copy_text(err->where, sizeof err->where, where);
   }
   return status;
@@ -271,6 +271,12 @@ Result<FamilyRef> PlannerTree::family_of(const plimsoll_view& view, std::string*
               where_ + ": " + pointer + "/architectures/0");
 }
 
+std::string PlannerTree::place_of(const plimsoll_view& view) const {
+  const std::string whole = view.full_pointer();
+  const std::string outer = creating_.empty() ? std::string() : creating_.back().first->full_pointer();
+  return whole.starts_with(outer) ? whole.substr(outer.size()) : whole;
+}
+
 Error PlannerTree::explain(plimsoll_status status, const plimsoll_error& err, const PlannerNode& node) const {
   const std::string pointer = node.view->full_pointer() + text_of(err.where, sizeof err.where);
   std::string message = text_of(err.message, sizeof err.message);
@@ -284,6 +290,7 @@ Result<PlannerNode*> PlannerTree::create_node(const plimsoll_view& view, const F
   node->family = family;
   node->api = table->api;
   node->view = &view;
+  node->place = place_of(view);
   creating_.emplace_back(&view, family.family);
   plimsoll_error err = blank_error();
   const plimsoll_status status = table->api->create(registry_.host(), &view, &node->self, &err);
@@ -339,7 +346,7 @@ plimsoll_status PlannerTree::make_child(const plimsoll_view* view, const char* f
   } else {
     std::string architecture;
     auto found = family_of(*view, &architecture);
-    if (!found) return report(err, PLIMSOLL_E_UNSUPPORTED, view->pointer + "/architectures/0", found.error().message);
+    if (!found) return report(err, PLIMSOLL_E_UNSUPPORTED, place_of(*view) + "/architectures/0", found.error().message);
     family = *found;
   }
   if (creating_.size() >= kMaxDepth)

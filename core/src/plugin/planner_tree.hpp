@@ -43,6 +43,7 @@ struct PlannerNode {
   const plimsoll_planner_api* api = nullptr;
   plimsoll_planner* self = nullptr;
   const plimsoll_view* view = nullptr;
+  std::string place; // of the view, below that of the planner that asked for this one
 
   const std::string& id() const { return family.family->id; }
 };
@@ -92,6 +93,8 @@ private:
   Result<FamilyRef> family_of(const plimsoll_view& view, std::string* architecture) const;
   Result<PlannerNode*> create_node(const plimsoll_view& view, const FamilyRef& family);
   const Json* defaults_of(const Json& node) const;
+  // The pointer of `view` as the planner that is being created sees it.
+  std::string place_of(const plimsoll_view& view) const;
   Error explain(plimsoll_status status, const plimsoll_error& err, const PlannerNode& node) const;
 
   const Registry& registry_;

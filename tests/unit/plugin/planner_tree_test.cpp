@@ -1,0 +1,324 @@
+// One model's planners: what is refused of what they declare or emit, how errors find their place, and how far delegation goes.
+#include <gmock/gmock.h>
+
+#include "plan/declared.hpp"
+#include "plan/ledger.hpp"
+#include "plimsoll/host.hpp"
+#include "plugin/planner_tree.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+const Registry& zoo() {
+  static const Registry registry({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"}, Trust::kOpen, {});
+  return registry;
+}
+
+Result<std::unique_ptr<PlannerTree>> tree_of(const Json& config) {
+  return PlannerTree::create(zoo(), std::make_shared<const Json>(config), "config.json");
+}
+
+Result<Declared> declared(const Json& config) {
+  PLIMSOLL_ASSIGN(const auto tree, tree_of(config));
+  PLIMSOLL_ASSIGN(const Quantization quantization, Quantization::parse(config, nullptr, "config.json"));
+  return declare(*tree, quantization, *find_dtype("bfloat16"));
+}
+
+Json faulty(const std::string& fault) { return {{"architectures", {"planner"}}, {"fault", fault}}; }
+
+struct Fault {
+  const char* name;
+  ErrorCode code;
+  const char* message;
+  const char* where = "";
+};
+
+TEST(Declaring, WithoutAFaultWorks) {
+  const auto d = declared(faulty(""));
+  ASSERT_TRUE(d) << d.error().message;
+  ASSERT_EQ(d->weights.size(), 1U);
+  EXPECT_EQ(d->weights[0].declared_bytes().value(), 2U * 64 * 32 * 2);
+  EXPECT_EQ(d->weights[0].planner, "planner");
+  ASSERT_EQ(d->kv.size(), 1U);
+}
+
+TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
+  const ErrorCode plugin = ErrorCode::kPluginFailed, config = ErrorCode::kBadConfig;
+  const std::vector<Fault> faults{
+      {"small_struct", plugin, "its struct is smaller than version 1.0"},
+      {"zero_dim", config, "the configuration makes dimension 1 of weight class 'zoo.class' zero (planner 'planner')"},
+      {"five_dims", plugin, "a value outside the contract"},
+      {"parts_sum", config, "the parts of weight class 'zoo.class' add up to 49, its dimension is 64"},
+      {"parts_wrap", config, "the parts of weight class 'zoo.class' add up to"},
+      {"part_units", plugin, "a part whose extent is no multiple of its units"},
+      {"many_parts", plugin, "more than 64 parts"},
+      {"shard_dim", plugin, "it splits along a dimension that it does not have"},
+      {"type", plugin, "unknown type 'float17'"},
+      {"format", plugin, "unknown storage format 'crumpled'"},
+      {"aspect", plugin, "an aspect that its family does not count"},
+      {"no_aspect", plugin, "an aspect that its family does not count"},
+      {"stage", plugin, "a value outside the contract"},
+      {"placement", plugin, "a value outside the contract"},
+      {"role", plugin, "a value outside the contract"},
+      {"unordered", plugin, "layer 0 out of order"},
+      {"doubled", plugin, "layer 1 out of order"},
+      {"overflow", config, "the bytes of weight class 'zoo.class' do not fit 64 bits"},
+      {"many_experts", plugin, "a value outside the contract"},
+      {"many_layers", plugin, "1000000 layers; at most 65536 are possible"},
+      {"stubborn", config, "dimension 1 of weight class 'zoo.class' zero"}, // the planner hides the refusal; it counts all the same
+      {"weights_fail", config, "is odd (planner 'planner')", "config.json: /width"},
+      {"kv_small_struct", plugin, "a KV group: its struct is smaller than version 1.0"},
+      {"kv_no_heads", config, "KV group 'zoo.cache' has no heads or no width"},
+      {"kv_kind", plugin, "KV group 'zoo.cache': a kind outside the contract"},
+      {"kv_window", plugin, "a window of no tokens"},
+      {"kv_type", plugin, "KV group 'zoo.cache': unknown type 'float17'"},
+      {"kv_no_regions", config, "KV group 'zoo.cache' has no heads or no width"},
+      {"kv_null_regions", plugin, "KV group 'zoo.cache': a state region that is not there"},
+  };
+  for (const Fault& fault : faults) {
+    const auto d = declared(faulty(fault.name));
+    ASSERT_FALSE(d) << fault.name;
+    EXPECT_EQ(d.error().code, fault.code) << fault.name << ": " << d.error().message;
+    EXPECT_THAT(d.error().message, HasSubstr(fault.message)) << fault.name;
+    EXPECT_THAT(d.error().message, HasSubstr("planner 'planner'")) << fault.name;
+    EXPECT_THAT(d.error().where, HasSubstr(fault.where)) << fault.name;
+  }
+}
+
+TEST(Declaring, AQuantizedClassHasAnInputDimension) {
+  Json config = faulty("in_dim");
+  config["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
+  const auto d = declared(config);
+  ASSERT_FALSE(d);
+  EXPECT_EQ(d.error().code, ErrorCode::kPluginFailed);
+  EXPECT_THAT(d.error().message, HasSubstr("zoo.class"));
+}
+
+TEST(Creating, FailsWithTheReasonGivenOrWithOne) {
+  const std::vector<Fault> faults{
+      {"create_fails", ErrorCode::kBadConfig, "is too small (planner 'planner')", "config.json: /depth"},
+      {"creates_nothing", ErrorCode::kPluginFailed, "planner 'planner' created nothing", "config.json"},
+      {"silent", ErrorCode::kBadConfig, "the planner answered with status 1 (planner 'planner')", "config.json: "},
+      {"odd_status", ErrorCode::kPluginFailed, "the planner answered with status 77", "config.json: "},
+      {"unterminated", ErrorCode::kBadConfig, "mmmm", "config.json: wwww"},
+      {"itself", ErrorCode::kPluginFailed, "'planner' is asked for a part that it is planning already", "config.json: "},
+      {"itself_again", ErrorCode::kPluginFailed, "'planner' is asked for a part that it is planning already", "config.json: "},
+      {"no_such_family", ErrorCode::kBadConfig, "no plugin offers the family 'nobody'", "config.json: "},
+      {"many_views", ErrorCode::kPluginFailed, "the host gave no more views", "config.json: "},
+  };
+  for (const Fault& fault : faults) {
+    const auto tree = tree_of(faulty(fault.name));
+    ASSERT_FALSE(tree) << fault.name;
+    EXPECT_EQ(tree.error().code, fault.code) << fault.name << ": " << tree.error().message;
+    EXPECT_THAT(tree.error().message, HasSubstr(fault.message)) << fault.name;
+    EXPECT_THAT(tree.error().where, HasSubstr(fault.where)) << fault.name;
+    EXPECT_LE(tree.error().message.size() + tree.error().where.size(), 1200U) << fault.name;
+  }
+}
+
+TEST(Creating, NeedsANameThatSomebodyKnows) {
+  struct Case {
+    const char* config;
+    ErrorCode code;
+    const char* message;
+    const char* where;
+  };
+  for (const Case& c : {Case{"{}", ErrorCode::kBadConfig, "neither /architectures nor /model_type", "config.json: /"},
+                        {R"({"architectures": []})", ErrorCode::kBadConfig, "neither /architectures", "config.json: /"},
+                        {R"({"architectures": [7]})", ErrorCode::kBadConfig, "neither /architectures", "config.json: /"},
+                        {R"({"architectures": "planner"})", ErrorCode::kBadConfig, "neither /architectures", "config.json: /"},
+                        {R"({"architectures": ["planer"]})", ErrorCode::kUnsupportedArchitecture, "did you mean", "/architectures/0"},
+                        {R"({"model_type": "unheard_of"})", ErrorCode::kUnsupportedArchitecture, "'unheard_of'", "config.json"},
+                        {"[1]", ErrorCode::kBadConfig, "an object was expected", "config.json"}}) {
+    const auto tree = tree_of(Json::parse(c.config));
+    ASSERT_FALSE(tree) << c.config;
+    EXPECT_EQ(tree.error().code, c.code) << c.config;
+    EXPECT_THAT(tree.error().message, HasSubstr(c.message)) << c.config;
+    EXPECT_THAT(tree.error().where, HasSubstr(c.where)) << c.config;
+  }
+  EXPECT_TRUE(tree_of(Json::parse(R"({"architectures": ["unheard_of", "planner"]})"))); // the first that is known
+}
+
+Json nested(int depth, const Json& innermost) {
+  if (depth == 0) return innermost;
+  return {{"architectures", {"planner"}}, {"part", nested(depth - 1, innermost)}};
+}
+
+TEST(Delegation, PutsThePlacesOfAllPartsInFrontOfAnError) {
+  for (int depth = 0; depth < 6; ++depth) {
+    std::string pointer;
+    for (int i = 0; i < depth; ++i) pointer += "/part";
+    const auto create = tree_of(nested(depth, faulty("create_fails")));
+    ASSERT_FALSE(create);
+    EXPECT_EQ(create.error().where, "config.json: " + pointer + "/depth");
+    EXPECT_EQ(create.error().code, ErrorCode::kBadConfig);
+    const auto weights = declared(nested(depth, faulty("weights_fail")));
+    ASSERT_FALSE(weights);
+    EXPECT_EQ(weights.error().where, "config.json: " + pointer + "/width");
+    EXPECT_THAT(weights.error().message, HasSubstr("is odd"));
+    const auto unknown = tree_of(nested(depth, {{"architectures", {"unheard_of"}}}));
+    ASSERT_FALSE(unknown);
+    EXPECT_EQ(unknown.error().where, "config.json: " + pointer + "/architectures/0");
+    EXPECT_EQ(unknown.error().code, ErrorCode::kUnsupportedArchitecture);
+  }
+}
+
+// A part that is reached in two steps has a pointer of two steps.
+TEST(Delegation, CountsEveryStepToAPart) {
+  const auto two_steps = [](const Json& innermost) {
+    return Json{{"architectures", {"planner"}}, {"fault", "two_steps"}, {"part", {{"inner", innermost}}}};
+  };
+  const auto unknown = tree_of(two_steps({{"architectures", {"unheard_of"}}}));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().where, "config.json: /part/inner/architectures/0");
+  const auto weights = declared(two_steps(faulty("weights_fail")));
+  ASSERT_FALSE(weights);
+  EXPECT_EQ(weights.error().where, "config.json: /part/inner/width");
+  const auto create = tree_of(two_steps(faulty("create_fails")));
+  ASSERT_FALSE(create);
+  EXPECT_EQ(create.error().where, "config.json: /part/inner/depth");
+}
+
+TEST(Delegation, IsBounded) {
+  EXPECT_TRUE(tree_of(nested(7, faulty(""))));
+  const auto deep = tree_of(nested(8, faulty("")));
+  ASSERT_FALSE(deep);
+  EXPECT_EQ(deep.error().code, ErrorCode::kPluginFailed);
+  EXPECT_THAT(deep.error().message, HasSubstr("planners delegate more than 8 levels deep"));
+  EXPECT_FALSE(tree_of(nested(200, faulty(""))));
+}
+
+TEST(Delegation, NamesTensorsAsTheWholeModelDoes) {
+  const auto d = declared(nested(2, faulty("")));
+  ASSERT_TRUE(d) << d.error().message;
+  ASSERT_EQ(d->weights.size(), 3U);
+  EXPECT_EQ(d->weights[0].pattern, "model.{layer}.weight");
+  EXPECT_EQ(d->weights[1].pattern, "model.part.{layer}.weight");
+  EXPECT_EQ(d->weights[2].pattern, "model.part.part.{layer}.weight");
+}
+
+TEST(Delegation, NeedsAnObject) {
+  for (const char* part : {"7", "[1]", "\"text\""}) {
+    const auto tree = tree_of(Json::parse(std::string(R"({"architectures": ["planner"], "part": )") + part + "}"));
+    if (std::string(part) != "[1]") { // get_len answers for lists too
+      EXPECT_TRUE(tree);
+      continue;
+    }
+    ASSERT_FALSE(tree);
+    EXPECT_EQ(tree.error().where, "config.json: /part");
+  }
+}
+
+TEST(Emitting, IsRefusedWhereTheContractIsBroken) {
+  plimsoll_view engine;
+  const Json none = Json::object();
+  engine.node = &none;
+  plimsoll_request request{};
+  request.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
+  request.aspects = PLIMSOLL_ASPECT_ALL, request.n_ranks = 2, request.tp = 2, request.engine = &engine;
+  for (const Fault& fault :
+       {Fault{"item_rank", ErrorCode::kPluginFailed, "planner 'planner' emitted 'zoo.workspace': a rank that does not exist"},
+        {"item_category", ErrorCode::kPluginFailed, "a category that this host does not know"},
+        {"item_basis", ErrorCode::kPluginFailed, "a value outside the contract"},
+        {"item_small_struct", ErrorCode::kPluginFailed, "its struct is smaller than version 1.0"},
+        {"weight_in_activations", ErrorCode::kPluginFailed, "declared weights where none were asked for"}}) {
+    const auto tree = tree_of(faulty(fault.name));
+    ASSERT_TRUE(tree) << fault.name;
+    ItemCollector collector(2);
+    const auto done = (*tree)->activations(request, collector);
+    ASSERT_FALSE(done) << fault.name;
+    EXPECT_EQ(done.error().code, fault.code) << fault.name;
+    EXPECT_THAT(done.error().message, HasSubstr(fault.message)) << fault.name;
+  }
+  const auto tree = tree_of(faulty("item_overflow"));
+  ASSERT_TRUE(tree);
+  ItemCollector collector(2);
+  ASSERT_TRUE((*tree)->activations(request, collector));
+  Ledger ledger(2);
+  const auto settled = collector.settle(ledger);
+  ASSERT_FALSE(settled);
+  EXPECT_EQ(settled.error().code, ErrorCode::kBadConfig);
+  EXPECT_THAT(settled.error().message, HasSubstr("do not fit 63 bits"));
+}
+
+TEST(Defaults, AnswerForWhatATableLeavesOut) {
+  const auto tree = tree_of(Json::parse(R"({"architectures": ["bare"], "num_hidden_layers": 12, "max_position_embeddings": 4096,
+    "hidden_size": 64, "vocab_size": 1000, "num_attention_heads": 8, "num_key_value_heads": 2, "num_local_experts": 4,
+    "num_experts_per_tok": 2, "num_nextn_predict_layers": 1})"));
+  ASSERT_TRUE(tree) << tree.error().message;
+  const auto facts = (*tree)->facts();
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->n_layers, 12U);
+  EXPECT_EQ(facts->max_length, 4096U);
+  EXPECT_EQ(facts->hidden_elements, 64U);
+  EXPECT_EQ(facts->vocab_tokens, 1000U);
+  EXPECT_EQ(facts->query_heads, 8U);
+  EXPECT_EQ(facts->kv_heads, 2U);
+  EXPECT_EQ(facts->experts, 4U);
+  EXPECT_EQ(facts->experts_per_token, 2U);
+  EXPECT_EQ(facts->draft_layers, 1U);
+  const auto vision = (*tree)->vision_entry();
+  ASSERT_TRUE(vision);
+  EXPECT_EQ(vision->rows, 0U);
+  EXPECT_FALSE((*tree)->has_signal_buffers());
+  const auto d = declare(**tree, Quantization(), *find_dtype("bfloat16"));
+  ASSERT_TRUE(d);
+  EXPECT_TRUE(d->weights.empty());
+  EXPECT_TRUE(d->kv.empty());
+  const auto gpt = tree_of(Json::parse(R"({"architectures": ["bare"], "n_layer": 3, "n_positions": 64, "n_embd": 5, "n_head": 2})"));
+  ASSERT_TRUE(gpt);
+  EXPECT_EQ((*gpt)->facts()->n_layers, 3U);
+  EXPECT_EQ((*gpt)->facts()->max_length, 64U);
+}
+
+TEST(Guard, StopsWhateverIsThrown) {
+  struct Case {
+    int kind;
+    ErrorCode code;
+    const char* message;
+  };
+  for (const Case& c : {Case{0, ErrorCode::kBadConfig, "is odd"},
+                        {1, ErrorCode::kPluginFailed, "a bug in the planner"},
+                        {2, ErrorCode::kPluginFailed, "out of memory in the planner"},
+                        {3, ErrorCode::kPluginFailed, "an unknown exception in the planner"}}) {
+    const auto d = declared({{"architectures", {"throws"}}, {"kind", c.kind}});
+    ASSERT_FALSE(d) << c.kind;
+    EXPECT_EQ(d.error().code, c.code) << c.kind;
+    EXPECT_THAT(d.error().message, HasSubstr(c.message)) << c.kind;
+    EXPECT_THAT(d.error().message, HasSubstr("planner 'throws'")) << c.kind;
+  }
+}
+
+// The same faults through the public interface: an error, and the next model plans.
+TEST(Guard, OneBadModelDoesNotDisturbTheNext) {
+  ContextOptions options;
+  options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+  options.plugin_paths = {std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"};
+  options.trust = Trust::kOpen;
+  const auto context = Context::create(options);
+  ASSERT_TRUE(context);
+  EXPECT_FALSE(context->load_config(faulty("zero_dim").dump(), "bad.json"));
+  EXPECT_FALSE(context->load_config(R"({"architectures": ["short_struct"]})", "bad.json"));
+  const auto priced = context->load_config(faulty("item_rank").dump(), "late.json");
+  ASSERT_TRUE(priced) << priced.error().message;
+  PlanRequest request;
+  request.devices = "1GiB";
+  const auto late = context->plan(*priced, request);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, ErrorCode::kPluginFailed);
+  const auto overflow = context->load_config(faulty("kv_overflow").dump(), "overflow.json");
+  if (overflow) {
+    EXPECT_FALSE(context->plan(*overflow, request));
+  }
+  const auto good = context->load_config(faulty("").dump(), "good.json");
+  ASSERT_TRUE(good) << good.error().message;
+  const auto plan = context->plan(*good, request);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->devices[0].weights_bytes, 2U * 64 * 32 * 2);
+  EXPECT_EQ(plan->devices[0].activation_bytes, 1000U);
+}
+
+} // namespace
+} // namespace plimsoll::testing

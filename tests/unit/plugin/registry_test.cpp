@@ -1,0 +1,230 @@
+// Which plugin wins, what is listed, and what is refused when a library is opened.
+#include <gmock/gmock.h>
+
+#include <map>
+#include <thread>
+
+#include "plimsoll/host.hpp"
+#include "plugin/registry.hpp"
+#include "unit/plugin/temporary_folder.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+const std::string kZoo = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo";
+
+const Plugin* find_plugin(const Registry& registry, const std::string& directory) {
+  for (const auto& plugin : registry.plugins())
+    if (plugin->manifest.directory == directory) return plugin.get();
+  return nullptr;
+}
+
+TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
+  const TemporaryFolder folder;
+  folder.write("first/alpha/plugin.yaml", good_manifest("alpha", "2.0.0"));
+  folder.write("second/alpha/plugin.yaml", good_manifest("alpha", "3.0.0"));
+  folder.write("second/beta/plugin.yaml", good_manifest("beta"));
+  const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
+  const FamilyRef alpha = registry.for_architecture("alphaForCausalLM");
+  ASSERT_TRUE(alpha);
+  EXPECT_EQ(alpha.plugin->manifest.version, "2.0.0");
+  EXPECT_TRUE(registry.for_model_type("beta"));
+  EXPECT_TRUE(registry.for_family("beta"));
+  const Plugin* shadowed = find_plugin(registry, folder.path("second/alpha"));
+  ASSERT_NE(shadowed, nullptr);
+  EXPECT_EQ(shadowed->status, "shadowed");
+  EXPECT_THAT(shadowed->reason, HasSubstr(folder.path("first/alpha")));
+  const Registry reversed({folder.path("second"), folder.path("first")}, Trust::kOpen, {});
+  EXPECT_EQ(reversed.for_architecture("alphaForCausalLM").plugin->manifest.version, "3.0.0");
+}
+
+TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
+  const TemporaryFolder folder;
+  folder.write("given/alpha/plugin.yaml", good_manifest("alpha", "1.0.0"));
+  folder.write("environment/alpha/plugin.yaml", good_manifest("alpha", "2.0.0"));
+  folder.write("environment/beta/plugin.yaml", good_manifest("beta", "2.0.0"));
+  folder.write("data/plimsoll/plugins/beta/plugin.yaml", good_manifest("beta", "3.0.0"));
+  folder.write("data/plimsoll/plugins/gamma/plugin.yaml", good_manifest("gamma", "3.0.0"));
+  ::setenv("PLIMSOLL_PLUGIN_PATH", (":" + folder.path("environment") + "::/nonexistent:").c_str(), 1);
+  ::setenv("XDG_DATA_HOME", folder.path("data").c_str(), 1);
+  const Registry registry({folder.path("given")}, Trust::kOpen, {});
+  ::unsetenv("PLIMSOLL_PLUGIN_PATH");
+  ::unsetenv("XDG_DATA_HOME");
+  EXPECT_EQ(registry.for_family("alpha").plugin->manifest.version, "1.0.0");
+  EXPECT_EQ(registry.for_family("beta").plugin->manifest.version, "2.0.0");
+  EXPECT_EQ(registry.for_family("gamma").plugin->manifest.version, "3.0.0");
+}
+
+TEST(Registry, AFolderMayBeAPluginItself) {
+  const TemporaryFolder folder;
+  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  const Registry registry({folder.path("alpha")}, Trust::kOpen, {});
+  EXPECT_TRUE(registry.for_family("alpha"));
+}
+
+TEST(Registry, SortsTheNamesOfOnePlace) {
+  const TemporaryFolder folder;
+  for (const char* name : {"c", "a", "b"})
+    folder.write(std::string(name) + "/plugin.yaml", good_manifest("same", std::string("1.0.") + name));
+  const Registry registry({folder.path()}, Trust::kOpen, {});
+  EXPECT_EQ(registry.for_family("same").plugin->manifest.version, "1.0.a");
+}
+
+TEST(Registry, ABrokenManifestIsListedAndDisturbsNobody) {
+  const TemporaryFolder folder;
+  folder.write("aaa/plugin.yaml", "id: [broken\n");
+  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  folder.write("no_manifest/readme", "nothing");
+  const Registry registry({folder.path(), "/nonexistent"}, Trust::kOpen, {});
+  EXPECT_TRUE(registry.for_family("alpha"));
+  const Plugin* broken = find_plugin(registry, folder.path("aaa"));
+  ASSERT_NE(broken, nullptr);
+  EXPECT_EQ(broken->status, "refused");
+  EXPECT_THAT(broken->reason, HasSubstr(folder.path("aaa") + "/plugin.yaml:"));
+  EXPECT_EQ(find_plugin(registry, folder.path("no_manifest")), nullptr);
+}
+
+TEST(Registry, TwoPluginsMayNotClaimOneArchitectureUnnoticed) {
+  const TemporaryFolder folder;
+  std::string second = good_manifest("beta");
+  second.replace(second.find("betaForCausalLM"), 15, "alphaForCausalLM");
+  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  folder.write("beta/plugin.yaml", second);
+  std::vector<std::string> lines;
+  const Registry registry({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.id, "alpha");
+  EXPECT_THAT(lines, Contains(HasSubstr("'alphaForCausalLM' is planned by alpha; beta offers it too")));
+}
+
+TEST(Registry, KnowsWhatIsNear) {
+  const TemporaryFolder folder;
+  folder.write("llama/plugin.yaml", good_manifest("Llama"));
+  folder.write("gemma/plugin.yaml", good_manifest("Gemma"));
+  const Registry registry({folder.path()}, Trust::kOpen, {});
+  EXPECT_THAT(registry.nearest_architectures("LlamaaForCausalLM"), Contains("LlamaForCausalLM"));
+  EXPECT_FALSE(registry.for_architecture(""));
+  EXPECT_FALSE(registry.for_architecture("llamaforcausallm")); // names are exact
+}
+
+// A library is opened when its family is first asked for: until then even an absent one is no error.
+TEST(Registry, OpensLibrariesWhenTheyAreNeeded) {
+  const TemporaryFolder folder;
+  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  const Registry registry({folder.path()}, Trust::kOpen, {});
+  const FamilyRef alpha = registry.for_family("alpha");
+  EXPECT_EQ(alpha.plugin->status, "available");
+  const auto loaded = registry.load(alpha);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ErrorCode::kPluginFailed);
+  EXPECT_THAT(loaded.error().where, HasSubstr("libalpha.so"));
+  EXPECT_FALSE(registry.load(alpha)); // and answers alike the second time
+}
+
+struct Fault {
+  const char* id;
+  std::vector<const char*> message;
+};
+
+TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
+  const std::vector<Fault> faults{
+      {"wrong_id", {"is an_impostor 1.0.0", "its manifest says wrong_id 1.0.0"}},
+      {"wrong_version", {"is wrong_version 9.9.9", "its manifest says wrong_version 1.0.0"}},
+      {"no_symbol", {"does not export plimsoll_plugin_v1"}},
+      {"needs_newer_host", {"1.42", "this host is 1.0"}},
+      {"manifest_too_new", {"1.7", "this host is 1.0"}},
+      {"short_struct", {"its descriptor has 16 bytes", "rebuild it"}},
+      {"null_create", {"its family 0 lacks an id, create or destroy"}},
+      {"null_family", {"its family 0 lacks an id, create or destroy"}},
+      {"no_families", {"lacks an id, a version or families"}},
+      {"other_family", {"has no family 'other_family', which its manifest declares"}},
+      {"init_fails", {"its init failed: no licence was found"}},
+  };
+  const Registry registry({kZoo}, Trust::kOpen, {});
+  for (const Fault& fault : faults) {
+    const FamilyRef ref = registry.for_family(fault.id);
+    ASSERT_TRUE(ref) << fault.id;
+    const auto loaded = registry.load(ref);
+    ASSERT_FALSE(loaded) << fault.id;
+    EXPECT_EQ(loaded.error().code, ErrorCode::kPluginFailed) << fault.id;
+    EXPECT_THAT(loaded.error().where, HasSubstr(std::string("libplimsoll_") + fault.id + ".so"));
+    for (const char* part : fault.message) EXPECT_THAT(loaded.error().message, HasSubstr(part)) << fault.id;
+  }
+  EXPECT_TRUE(registry.load(registry.for_family("bare"))); // the healthy one beside them
+}
+
+TEST(Registry, RefusesWhatIsNoLibrary) {
+  const TemporaryFolder folder;
+  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  folder.write("alpha/libalpha.so", "not an ELF file");
+  const Registry registry({folder.path()}, Trust::kOpen, {});
+  const auto loaded = registry.load(registry.for_family("alpha"));
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message, HasSubstr("cannot be loaded"));
+}
+
+TEST(Registry, ChecksPermissionsUnlessItIsOpen) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kZoo + "/bare", folder.path("bare"));
+  const std::string library = folder.path("bare/libplimsoll_bare.so");
+  std::filesystem::permissions(library, std::filesystem::perms(0666));
+  std::vector<std::string> lines;
+  const Registry checked({folder.path()}, Trust::kChecked, {});
+  const auto refused = checked.load(checked.for_family("bare"));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("may be written by others"));
+  const Registry open({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  EXPECT_TRUE(open.load(open.for_family("bare")));
+  EXPECT_THAT(lines, Contains(HasSubstr("may be written by others")));
+}
+
+TEST(Registry, SeveralLiveInOneProcess) {
+  auto first = std::make_unique<Registry>(std::vector<std::string>{kZoo}, Trust::kOpen, LogCallback());
+  const auto second = std::make_unique<Registry>(std::vector<std::string>{kZoo + "/bare"}, Trust::kOpen, LogCallback());
+  EXPECT_TRUE(first->for_family("planner"));
+  EXPECT_FALSE(second->for_family("planner"));
+  const auto one = first->load(first->for_family("bare")), two = second->load(second->for_family("bare"));
+  ASSERT_TRUE(one && two);
+  EXPECT_EQ(*one, *two); // one library, mapped once
+  first.reset();
+  EXPECT_TRUE(second->load(second->for_family("bare")));
+  EXPECT_STREQ((*two)->id, "bare"); // still mapped
+}
+
+TEST(Registry, OpensOnceHoweverManyAsk) {
+  const Registry registry({kZoo}, Trust::kOpen, {});
+  const FamilyRef bare = registry.for_family("bare");
+  std::vector<const plimsoll_family*> got(8, nullptr);
+  std::vector<std::thread> threads;
+  for (auto& slot : got) threads.emplace_back([&] { slot = registry.load(bare).value_or(nullptr); });
+  for (std::thread& thread : threads) thread.join();
+  for (const plimsoll_family* family : got) EXPECT_EQ(family, got.front());
+  EXPECT_NE(got.front(), nullptr);
+}
+
+TEST(Contexts, SeveralKeepTheirOwnPlugins) {
+  ContextOptions options;
+  options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+  options.trust = Trust::kOpen;
+  options.plugin_paths = {kZoo + "/bare"};
+  const auto one = Context::create(options);
+  options.plugin_paths = {kZoo + "/planner"};
+  const auto two = Context::create(options);
+  ASSERT_TRUE(one && two);
+  constexpr const char* kBare = R"({"architectures": ["bare"], "num_hidden_layers": 2})";
+  EXPECT_TRUE(one->load_config(kBare, "bare.json"));
+  const auto unknown = two->load_config(kBare, "bare.json");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::kUnsupportedArchitecture);
+  EXPECT_EQ(unknown.error().where, "bare.json: /architectures/0");
+  EXPECT_TRUE(two->load_config(R"({"architectures": ["planner"]})", "planner.json"));
+  const auto info = two->inspect_plugin(kZoo + "/short_struct");
+  ASSERT_FALSE(info);
+  EXPECT_EQ(info.error().code, ErrorCode::kPluginFailed);
+  EXPECT_TRUE(two->inspect_plugin(kZoo + "/bare"));
+}
+
+} // namespace
+} // namespace plimsoll::testing

@@ -1,0 +1,79 @@
+/* A plugin whose descriptor has the fault that ZOO_<id> names. Loaded by the registry's tests; its planner is never asked. */
+#include <plimsoll/abi.h>
+
+#ifdef ZOO_no_symbol
+PLIMSOLL_EXPORT const int zoo_nothing_of_interest = 1;
+#else
+
+#ifndef ZOO_null_create
+static plimsoll_status create(const plimsoll_host* host, const plimsoll_view* view, plimsoll_planner** out, plimsoll_error* err) {
+  (void)host, (void)view, (void)out, (void)err;
+  return PLIMSOLL_E_INTERNAL;
+}
+#endif
+static void destroy(plimsoll_planner* self) { (void)self; }
+static const plimsoll_planner_api api = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_planner_api, query),
+#ifndef ZOO_null_create
+                                         .create = create,
+#endif
+                                         .destroy = destroy};
+#ifdef ZOO_init_fails
+static plimsoll_status init(const plimsoll_host* host, plimsoll_error* err) {
+  const char text[] = "no licence was found";
+  unsigned i;
+  (void)host;
+  for (i = 0; i < sizeof text; ++i) err->message[i] = text[i];
+  return PLIMSOLL_E_INTERNAL;
+}
+#endif
+#ifndef ZOO_null_family
+static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_family, api),
+                                       .aspects = PLIMSOLL_ASPECT_ATTENTION,
+                                       .signal_sites = 1,
+#ifdef ZOO_other_family
+                                       .id = "somebody_else",
+#else
+                                       .id = ZOO_ID,
+#endif
+                                       .api = &api};
+static const plimsoll_family* const families[] = {&family};
+#else
+static const plimsoll_planner_api* const unused_api = &api;
+static const plimsoll_family* const families[] = {0};
+#endif
+
+const plimsoll_plugin plimsoll_plugin_v1 = {
+#ifdef ZOO_short_struct
+    .struct_size = 16,
+#else
+    .struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_plugin, fini),
+#endif
+    .abi_minor = PLIMSOLL_ABI_MINOR,
+#ifdef ZOO_needs_newer_host
+    .abi_minor_min = 42,
+#endif
+#ifdef ZOO_wrong_id
+    .id = "an_impostor",
+#else
+    .id = ZOO_ID,
+#endif
+#ifdef ZOO_wrong_version
+    .version = "9.9.9",
+#else
+    .version = "1.0.0",
+#endif
+#ifdef ZOO_no_families
+    .n_families = 0,
+#else
+    .n_families = 1,
+#endif
+    .families = families,
+#ifdef ZOO_init_fails
+    .init = init
+#endif
+};
+#ifdef ZOO_null_family
+const void* zoo_keep(void);
+const void* zoo_keep(void) { return unused_api; }
+#endif
+#endif
