@@ -1,0 +1,128 @@
+// What mixers.hpp declares. Called once per loaded model. Any thread.
+//
+// States, in elements per layer and sequence, for a convolution of k tokens (it keeps k - 1):
+//   delta net   (2 Hk dk + Hv dv) (k - 1) + Hv dk dv   Qwen3.6-27B: 10240 x 3 + 48 x 128 x 128 = 817,152
+//   Mamba-2     (d + 2 G S) (k - 1) + d S              Nemotron-Nano-9B-v2: 12288 x 3 + 10240 x 128 = 1,347,584
+//   Mamba       d (k - 1) + d S                        mamba-2.8b: 5120 x 3 + 5120 x 16 = 97,280
+// The convolution's state grows by one column for each token that a draft proposes. Sources: the checkpoints' tensors, the
+// published recurrences (Mamba, Mamba-2, gated delta networks, Griffin, lightning attention), documented state layouts.
+#include "mixers.hpp"
+
+#include "parts.hpp"
+
+namespace hybrid {
+namespace {
+
+struct Region {
+  const char* label;
+  Bytes elements;
+  std::uint64_t units;
+  std::uint64_t per_draft_token = 0;
+};
+
+// The engine's type for recurrent state applies to all of it.
+void add_state(const Place& p, std::vector<Region> regions) {
+  if (p.draft) return;
+  p.model.caches.push_back([regions = std::move(regions), layers = p.layers](const Sink& out) {
+    if (!out.asks(PLIMSOLL_ASPECT_STATE)) return;
+    KvGroup group(PLIMSOLL_KV_STATE, "state", *layers);
+    for (const Region& r : regions) group.state(r.label, r.elements, r.units, "state", r.per_draft_token);
+    out.kv(group);
+  });
+}
+
+Bytes kept(std::uint64_t kernel) { return Bytes(kernel) - Bytes(1); }
+
+} // namespace
+
+void add_delta_net(const Place& p, const DeltaNet& m) {
+  const Bytes h = m.hidden, k = Bytes(m.key_heads) * Bytes(m.key_elements), v = Bytes(m.value_heads) * Bytes(m.value_elements);
+  const Bytes conv = Bytes(2) * k + v;
+  const Part keys{k.value(), m.key_heads}, values{v.value(), m.value_heads};
+  if (m.fused) { // grouped by key head: one head's queries, keys, and the values and gates that belong to it
+    p.add(p.linear("in_proj_qkvz", conv + v, h).heads(0, m.key_heads));
+    p.add(p.linear("in_proj_ba", Bytes(2) * Bytes(m.value_heads), h).heads(0, m.key_heads));
+  } else {
+    p.add(p.linear("in_proj_qkv", conv, h).parts(0, {keys, keys, values}));
+    p.add(p.linear("in_proj_z", v, h).heads(0, m.value_heads));
+    p.add(p.linear("in_proj_b", m.value_heads, h).heads(0, m.value_heads));
+    p.add(p.linear("in_proj_a", m.value_heads, h).heads(0, m.value_heads));
+  }
+  p.add(p.weight("conv1d.weight", {conv, 1, m.kernel}).parts(0, {keys, keys, values}));
+  p.add(p.weight("A_log", {m.value_heads}).heads(0, m.value_heads));
+  p.add(p.weight("dt_bias", {m.value_heads}).heads(0, m.value_heads));
+  p.add(p.norm("norm", m.value_elements));
+  p.add(p.linear("out_proj", h, v).heads(1, m.value_heads));
+  add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, conv.value()}, {"ssm", v * Bytes(m.key_elements), m.value_heads}});
+}
+
+void add_mamba2(const Place& p, const Mamba2& m) {
+  const Bytes h = m.hidden, d = m.inner, group = Bytes(m.groups) * Bytes(m.state);
+  const Bytes conv = d + Bytes(2) * group;
+  const Part inner{m.inner, m.heads}, shared{group.value(), m.groups, true}, steps{m.heads, m.heads};
+  p.add(p.linear("in_proj", d + conv + Bytes(m.heads), h).parts(0, {inner, inner, shared, shared, steps}), m.proj_bias);
+  p.add(p.weight("conv1d.weight", {conv, 1, m.kernel}).parts(0, {inner, shared, shared}));
+  if (m.conv_bias) p.add(p.weight("conv1d.bias", {conv}).parts(0, {inner, shared, shared}));
+  for (const char* name : {"A_log", "D", "dt_bias"}) p.add(p.weight(name, {m.heads}).heads(0, m.heads));
+  if (m.norm) p.add(p.norm("norm", d).heads(0, m.heads));
+  p.add(p.linear("out_proj", h, d).heads(1, m.heads), m.proj_bias);
+  add_state(p, {{"conv.inner", d * kept(m.kernel), m.heads, m.inner},
+                {"conv.groups", Bytes(2) * group * kept(m.kernel), m.groups, (Bytes(2) * group).value()},
+                {"ssm", d * Bytes(m.state), m.heads}});
+}
+
+void add_mamba1(const Place& p, const Mamba1& m) {
+  const Bytes h = m.hidden, d = m.inner, low = Bytes(m.rank) + Bytes(2) * Bytes(m.state);
+  p.add(p.linear("in_proj", Bytes(2) * d, h).parts(0, {Part{m.inner, 0}, Part{m.inner, 0}}), m.proj_bias);
+  p.add(p.weight("conv1d.weight", {d, 1, m.kernel}).split(0));
+  if (m.conv_bias) p.add(p.weight("conv1d.bias", {d}).split(0));
+  p.add(p.linear("x_proj", low, d).split(1));
+  p.add(p.linear("dt_proj", d, m.rank).split(0), true);
+  p.add(p.weight("A_log", {d, m.state}).split(0));
+  p.add(p.weight("D", {d}).split(0));
+  p.add(p.linear("out_proj", h, d).split(1), m.proj_bias);
+  if (m.inner_norms) {
+    p.add(p.norm("dt_layernorm", m.rank));
+    p.add(p.norm("b_layernorm", m.state));
+    p.add(p.norm("c_layernorm", m.state));
+  }
+  add_state(p, {{"conv", d * kept(m.kernel), m.inner, m.inner}, {"ssm", d * Bytes(m.state), m.inner}});
+}
+
+void add_short_conv(const Place& p, const ShortConv& m) {
+  const Bytes h = m.hidden;
+  const Part third{m.hidden, 0};
+  p.add(p.linear("in_proj", Bytes(3) * h, h).parts(0, {third, third, third}), m.bias);
+  p.add(p.weight("conv.weight", {h, 1, m.kernel}).split(0), m.bias);
+  p.add(p.linear("out_proj", h, h).split(1), m.bias);
+  add_state(p, {{"conv", h * kept(m.kernel), m.hidden, m.hidden}});
+}
+
+void add_gated_lru(const Place& p, const GatedLru& m) {
+  const Bytes h = m.hidden, w = m.width;
+  check_divides(m.heads, m.width, "/num_attention_heads");
+  const Bytes block = w / Bytes(m.heads);
+  p.add(p.linear("linear_x", w, h).heads(0, m.heads), true);
+  p.add(p.linear("linear_y", w, h).heads(0, m.heads), true);
+  p.add(p.linear("linear_out", h, w).heads(1, m.heads), true);
+  p.add(p.weight("conv_1d.weight", {w, 1, m.kernel}).heads(0, m.heads));
+  p.add(p.weight("conv_1d.bias", {w}).heads(0, m.heads));
+  p.add(p.weight("rg_lru.recurrent_param", {w}).heads(0, m.heads));
+  for (const char* gate : {"rg_lru.input_gate", "rg_lru.recurrent_gate"}) {
+    p.add(p.weight(std::string(gate) + "_weight", {m.heads, block, block}).heads(0, m.heads));
+    p.add(p.weight(std::string(gate) + "_bias", {m.heads, block}).heads(0, m.heads));
+  }
+  add_state(p, {{"conv", w * kept(m.kernel), m.heads, m.width}, {"recurrent", w, m.heads}});
+}
+
+void add_lightning(const Place& p, const Lightning& m) {
+  const Bytes h = m.hidden, q = Bytes(m.heads) * Bytes(m.head_elements);
+  const Part third{q.value(), m.heads};
+  p.add(p.linear("qkv_proj", Bytes(3) * q, h).parts(0, {third, third, third}));
+  p.add(p.linear("output_gate", q, h).heads(0, m.heads));
+  p.add(p.norm("norm", q).heads(0, m.heads));
+  p.add(p.linear("out_proj", h, q).heads(1, m.heads));
+  add_state(p, {{"linear", q * Bytes(m.head_elements), m.heads}});
+}
+
+} // namespace hybrid

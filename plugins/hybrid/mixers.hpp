@@ -1,0 +1,49 @@
+// Recurrent mixers: what they store and what they keep for each sequence. Called by the functions of models.hpp for the layers
+// that have them. They add declarations to a Model and never read a configuration. Any thread.
+#pragma once
+
+#include "model.hpp"
+
+namespace hybrid {
+
+// Qwen3-Next and Qwen3.5: gated delta rule.
+struct DeltaNet {
+  std::uint64_t hidden, key_heads, value_heads, key_elements, value_elements, kernel;
+  bool fused = true; // in_proj_qkvz and in_proj_ba; else four projections
+};
+void add_delta_net(const Place& place, const DeltaNet& m);
+
+// Mamba-2: heads of a state each, keys and queries shared within a group.
+struct Mamba2 {
+  std::uint64_t hidden, inner, heads, groups, state, kernel;
+  bool conv_bias = true, proj_bias = false, norm = true;
+};
+void add_mamba2(const Place& place, const Mamba2& m);
+
+// Mamba: every channel a state. `inner_norms`: Jamba's norms on dt, B and C.
+struct Mamba1 {
+  std::uint64_t hidden, inner, state, rank, kernel;
+  bool conv_bias = true, proj_bias = false, inner_norms = false;
+};
+void add_mamba1(const Place& place, const Mamba1& m);
+
+// LFM2: a gated convolution of a few tokens.
+struct ShortConv {
+  std::uint64_t hidden, kernel;
+  bool bias = false;
+};
+void add_short_conv(const Place& place, const ShortConv& m);
+
+// RecurrentGemma: RG-LRU behind a convolution.
+struct GatedLru {
+  std::uint64_t hidden, width, heads, kernel;
+};
+void add_gated_lru(const Place& place, const GatedLru& m);
+
+// MiniMax-Text-01: lightning attention, a matrix of head x head elements per head.
+struct Lightning {
+  std::uint64_t hidden, heads, head_elements;
+};
+void add_lightning(const Place& place, const Lightning& m);
+
+} // namespace hybrid
