@@ -53,6 +53,7 @@ void add_draft(const Config& config, Model& model, const Attention& a, bool bias
   if (any(blocks, "mamba") || any(blocks, "mlp"))
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/mtp_hybrid_override_pattern",
                 "has blocks other than attention and experts; only these are known");
+  if (n > 64) throw Error(PLIMSOLL_E_CONFIG, "/num_nextn_predict_layers", "is more than 64; the number of draft layers was expected");
   model.facts.draft_layers = n;
   std::vector<std::uint32_t> numbers;
   for (std::uint32_t i = 0; i < blocks.size(); ++i) numbers.push_back(i);
