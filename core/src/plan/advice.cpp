@@ -77,6 +77,22 @@ private:
       return;
     }
   }
+  // The devices as they were given, `factor` times over.
+  std::string times(std::size_t factor) const {
+    const std::string& given = input_.request->devices;
+    const std::size_t n = input_.devices->size() * factor;
+    const bool file = given.find('=') == std::string::npos &&
+                      (given.ends_with(".yaml") || given.ends_with(".yml") || given.find('/') != std::string::npos);
+    if (given == "auto" || file) return fmt::format("{}x{}", n, input_.devices->front().name);
+    if (given.find(',') != std::string::npos) {
+      std::string list = given;
+      for (std::size_t i = 1; i < factor; ++i) list += "," + given;
+      return list;
+    }
+    const std::size_t at = given.find_first_not_of("0123456789");
+    const bool counted = at != 0 && at != std::string::npos && given[at] == 'x';
+    return fmt::format("{}x{}", n, counted ? given.substr(at + 1) : given);
+  }
   // Twice as many devices of the same mix, and again, up to 64; tensor parallelism grows, or data parallelism where
   // the layout was given that way.
   void more_devices() {
@@ -91,7 +107,7 @@ private:
       r.dp = by_dp ? grown(plan_.request.dp) : plan_.request.dp;
       if (plan_.request.ep > 1) r.ep = grown(plan_.request.ep);
       if (!attempt(r, &more)) continue;
-      found_.push_back({"--devices", fmt::format("{}x{}", more.size(), now.front().name),
+      found_.push_back({"--devices", times(factor),
                         by_dp ? fmt::format("with --dp {}{}", *r.dp, r.ep ? fmt::format(" --ep {}", *r.ep) : "")
                               : fmt::format("with --tp {}{}", *r.tp, r.ep && *r.ep > 1 ? fmt::format(" --ep {}", *r.ep) : "")});
       return;

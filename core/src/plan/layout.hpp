@@ -26,7 +26,7 @@ struct Layout {
   std::uint64_t layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const;
 };
 
-// Checks the degrees against each other, the devices and the model. `n_devices` 0: as many as ranks.
+// Checks the degrees against each other, the devices (one for each rank) and the model.
 Result<Layout> make_layout(const PlanRequest& request, std::uint64_t n_devices, std::uint32_t n_layers);
 
 } // namespace plimsoll

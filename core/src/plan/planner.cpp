@@ -270,6 +270,21 @@ void check_static(PlanState& s) {
                    where);
 }
 
+// KV memory that was given as a figure is not cut to what the device has left.
+void check_given_kv(PlanState& s) {
+  if (!s.request().kv_cache_bytes) return;
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
+    const std::uint64_t used = s.ledger.used(rank);
+    if (used <= s.budget[rank]) continue;
+    s.does_not_fit(ErrorCode::kOutOfMemory,
+                   fmt::format("rank {} needs {} with a KV cache of {}, its device has {}: {} short", rank, human_bytes(used),
+                               human_bytes(s.ledger.sum(Category::kKvCache, rank)), human_bytes(s.budget[rank]),
+                               human_bytes(used - s.budget[rank])),
+                   fmt::format("device {} ({})", rank, s.devices()[rank].name));
+    return;
+  }
+}
+
 void fill_devices(PlanState& s) {
   bool tight = false;
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
@@ -335,6 +350,7 @@ Result<Plan> make_plan(const PlanInput& input) {
     check_static(s);
     PLIMSOLL_TRY(plan_vision_cache(s));
     PLIMSOLL_TRY(plan_kv_cache(s));
+    check_given_kv(s);
   }
   fill_devices(s);
   fill_head(s);
