@@ -6,6 +6,7 @@
 
 #include "base/json.hpp"
 #include "plan/declared.hpp"
+#include "plimsoll/host.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/registry.hpp"
 
@@ -73,6 +74,35 @@ TEST(AcmeVl, CountsItsTowerAndDelegatesTheRest) {
     if (c.label == "embedding") {
       EXPECT_EQ(c.pattern, "model.language_model.embed_tokens.weight");
     }
+}
+
+// As a host uses them: loaded and planned, parts that add up.
+TEST(Examples, PlanThroughTheHost) {
+  ContextOptions options;
+  options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+  options.plugin_paths = {kBuilt + "examples", kBuilt + "plugins"};
+  options.trust = Trust::kOpen;
+  const auto context = Context::create(options);
+  ASSERT_TRUE(context);
+  constexpr const char* kMinimal = R"({"architectures": ["MinimalForCausalLM"], "hidden_size": 64, "num_attention_heads": 4,
+    "vocab_size": 1000, "num_hidden_layers": 2, "max_position_embeddings": 512})";
+  for (const char* config : {kMinimal, kAcmeVl}) {
+    const auto model = context->load_config(config, "config.json");
+    ASSERT_TRUE(model) << model.error().message;
+    PlanRequest request;
+    request.devices = "2x1GiB";
+    const auto plan = context->plan(*model, request);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_FALSE(plan->error);
+    EXPECT_EQ(plan->limits.max_length, 512U);
+    for (const DevicePlan& d : plan->devices) {
+      EXPECT_GT(d.weights_bytes, 0U);
+      EXPECT_EQ(static_cast<std::int64_t>(d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.vision_cache_bytes +
+                                          d.overhead_bytes + d.kv_cache_bytes) +
+                    d.unused_bytes,
+                static_cast<std::int64_t>(d.budget_bytes));
+    }
+  }
 }
 
 TEST(AcmeVl, StaysShort) {
