@@ -39,6 +39,7 @@ std::vector<WeightClassInfo> folded(const std::vector<WeightClassInfo>& classes)
     }
     found->count += info.count;
     found->bytes += std::min(info.bytes, UINT64_MAX - found->bytes);
+    if (found->stored_bytes && info.stored_bytes) *found->stored_bytes += std::min(*info.stored_bytes, UINT64_MAX - *found->stored_bytes);
   }
   return out;
 }
@@ -81,11 +82,22 @@ std::string weights_report(const WeightsReport& report, const Style& style) {
                                  printable(report.source)),
                      style, 0);
   else out += paragraph("no checkpoint: the bytes follow from the configuration", style, 0);
-  Table table(
-      {{"class", Align::kLeft, true}, {"count", Align::kRight}, {"shape"}, {"dtype"}, {"bytes", Align::kRight}, {"placement"}, {"role"}});
-  for (const WeightClassInfo& info : folded(report.classes))
+  const std::vector<WeightClassInfo> classes = folded(report.classes);
+  // What is stored has a column of its own only where it says something new.
+  const bool differs =
+      std::any_of(classes.begin(), classes.end(), [](const WeightClassInfo& c) { return c.stored_bytes && *c.stored_bytes != c.bytes; });
+  Table table({{"class", Align::kLeft, true},
+               {"count", Align::kRight},
+               {"shape"},
+               {"dtype"},
+               {"bytes", Align::kRight},
+               {"stored", Align::kRight},
+               {"placement"},
+               {"role"}});
+  for (const WeightClassInfo& info : classes)
     table.row({printable(info.label), human_count(info.count), shape_text(info.shape), printable(info.dtype), human_bytes(info.bytes),
-               printable(info.placement), info.role == "model" ? std::string() : printable(info.role)});
+               differs ? human_bytes(info.stored_bytes.value_or(0)) : std::string(), printable(info.placement),
+               info.role == "model" ? std::string() : printable(info.role)});
   if (!table.empty()) out += "\n" + heading("Classes", style) + table.render(style);
   out += rank_bytes_section(report.rank_bytes, style);
   out += listed("Not loaded", report.not_loaded, style, [](const NotLoaded& part) {

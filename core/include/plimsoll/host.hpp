@@ -190,6 +190,7 @@ struct WeightClassInfo {
   std::uint64_t count = 0;
   std::vector<std::uint64_t> shape;
   std::uint64_t bytes = 0, parameters = 0;
+  std::optional<std::uint64_t> stored_bytes; // with scales; empty from a configuration alone
 };
 struct TensorBytes {
   std::string name;

@@ -10,9 +10,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json weight_class(const WeightClassInfo& info) {
-  return Json{{"label", info.label}, {"pattern", info.pattern}, {"count", info.count},           {"shape", info.shape},
-              {"dtype", info.dtype}, {"bytes", info.bytes},     {"parameters", info.parameters}, {"placement", info.placement},
-              {"role", info.role},   {"planner", info.planner}};
+  return Json{{"label", info.label},
+              {"pattern", info.pattern},
+              {"count", info.count},
+              {"shape", info.shape},
+              {"dtype", info.dtype},
+              {"bytes", info.bytes},
+              {"stored_bytes", info.stored_bytes ? Json(*info.stored_bytes) : Json(nullptr)},
+              {"parameters", info.parameters},
+              {"placement", info.placement},
+              {"role", info.role},
+              {"planner", info.planner}};
 }
 
 Json real_device(const DevicePlan& device) {

@@ -85,6 +85,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
     const StoredClass* stored = model.stored_class(i);
     const std::uint64_t bytes = stored != nullptr ? stored->bytes() : c.declared_bytes().saturated();
     report.classes.push_back(describe(c));
+    if (stored != nullptr) report.classes.back().stored_bytes = bytes;
     if (c.role == PLIMSOLL_ROLE_TIED && stored != nullptr && bytes != 0)
       report.not_loaded.push_back({c.label, bytes, "stored although it is tied to another tensor"});
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && !draft)) {

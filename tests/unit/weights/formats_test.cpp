@@ -201,6 +201,10 @@ TEST(Gguf, MixedTypesCountAsStoredAndRotaryTablesAreNoStrangers) {
   EXPECT_EQ(report.stored_bytes, stored);
   EXPECT_EQ(report.parameters * 2, bytes_of(llama()));
   EXPECT_THAT(report.rank_bytes, ElementsAre(stored));
+  for (const WeightClassInfo& c : report.classes)
+    if (c.label == "mlp.down_proj") {
+      EXPECT_EQ(c.stored_bytes, gguf_bytes(kQ6K, 512 * 256) + gguf_bytes(kQ4K, 512 * 256));
+    }
   EXPECT_THAT(names_of(report.unclaimed), IsEmpty());
   EXPECT_THAT(report.missing, IsEmpty());
   EXPECT_THAT(names_of(report.mismatched), IsEmpty());
