@@ -65,10 +65,21 @@ function(plimsoll_add_plugin)
     target_link_options(${arg_TARGET} PRIVATE LINKER:-z,defs)
   endif()
 
-  # A rule of its own, so that an edited manifest is copied without relinking.
-  add_custom_command(OUTPUT "${folder}/plugin.yaml"
-    COMMAND ${CMAKE_COMMAND} -E copy "${manifest}" "${folder}/plugin.yaml"
-    DEPENDS "${manifest}" VERBATIM)
-  add_custom_target(${arg_TARGET}_manifest ALL DEPENDS "${folder}/plugin.yaml")
+  # Rules of their own, so that an edited manifest is copied without relinking; class_defaults.json goes with it.
+  get_filename_component(manifest_folder "${manifest}" DIRECTORY)
+  set(copies)
+  foreach(file "${manifest}" "${manifest_folder}/class_defaults.json")
+    if(EXISTS "${file}")
+      get_filename_component(name "${file}" NAME)
+      if(file STREQUAL manifest)
+        set(name plugin.yaml)
+      endif()
+      add_custom_command(OUTPUT "${folder}/${name}"
+        COMMAND ${CMAKE_COMMAND} -E copy "${file}" "${folder}/${name}"
+        DEPENDS "${file}" VERBATIM)
+      list(APPEND copies "${folder}/${name}")
+    endif()
+  endforeach()
+  add_custom_target(${arg_TARGET}_manifest ALL DEPENDS ${copies})
   add_dependencies(${arg_TARGET} ${arg_TARGET}_manifest)
 endfunction()

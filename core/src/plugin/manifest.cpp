@@ -85,6 +85,32 @@ private:
   std::optional<Error> error_;
 };
 
+bool plain_file_name(const std::string& name) {
+  return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
+}
+
+// Keys and values below each model_type, in the manifest itself or, where they are many, in a JSON file beside it.
+void read_class_defaults(const YAML::Node& node, Reader& read, FamilyManifest& family) {
+  if (!node || node.IsNull()) return;
+  Result<Json> values = Json();
+  if (node.IsScalar()) {
+    if (!plain_file_name(node.Scalar())) return read.wrong(node, "class_defaults", "a file name in the plugin's own folder was expected");
+    const std::string path = read.path().substr(0, read.path().rfind('/') + 1) + node.Scalar();
+    auto text = read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed);
+    if (!text) return read.wrong(node, "class_defaults", fmt::format("{}: {}", path, text.error().message));
+    values = parse_json(std::move(*text), path, ErrorCode::kPluginFailed);
+  } else {
+    values = yaml_value(node, read.path(), ErrorCode::kPluginFailed);
+  }
+  if (!values) return read.wrong(node, "class_defaults", fmt::format("{} ({})", values.error().message, values.error().where));
+  if (!values->is_object()) return read.wrong(node, "class_defaults", "keys and values below each model_type were expected");
+  for (auto& [type, defaults] : values->items()) {
+    if (!defaults.is_object())
+      return read.wrong(node.IsMap() ? node[type] : node, "class_defaults", fmt::format("keys and values were expected below '{}'", type));
+    family.class_defaults[type] = std::move(defaults);
+  }
+}
+
 FamilyManifest read_family(const YAML::Node& node, Reader& read) {
   FamilyManifest family;
   family.id = read.text(node, "id");
@@ -98,18 +124,8 @@ FamilyManifest read_family(const YAML::Node& node, Reader& read) {
     family.architectures[name] = own ? read.one_of(architecture["signal_buffers"], "signal_buffers", kPolicies) : family.signal_policy;
   }
   for (const auto& type : node["model_types"]) family.model_types.push_back(read.name(type, "model_types"));
-  if (const YAML::Node defaults = node["class_defaults"]; defaults && defaults.IsMap())
-    for (const auto& pair : defaults) {
-      if (!pair.second.IsMap()) read.wrong(pair.second, "class_defaults", "keys and values were expected below a model_type");
-      if (auto values = yaml_value(pair.second, read.path(), ErrorCode::kPluginFailed))
-        family.class_defaults[pair.first.Scalar()] = std::move(*values);
-      else read.wrong(pair.second, "class_defaults", values.error().message);
-    }
+  read_class_defaults(node["class_defaults"], read, family);
   return family;
-}
-
-bool plain_file_name(const std::string& name) {
-  return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
 }
 
 } // namespace
