@@ -89,25 +89,40 @@ bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
 }
 
-// Keys and values below each model_type, in the manifest itself or, where they are many, in a JSON file beside it.
-void read_class_defaults(const YAML::Node& node, Reader& read, FamilyManifest& family) {
-  if (!node || node.IsNull()) return;
-  Result<Json> values = Json();
-  if (node.IsScalar()) {
-    if (!plain_file_name(node.Scalar())) return read.wrong(node, "class_defaults", "a file name in the plugin's own folder was expected");
-    const std::string path = read.path().substr(0, read.path().rfind('/') + 1) + node.Scalar();
-    auto text = read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed);
-    if (!text) return read.wrong(node, "class_defaults", fmt::format("{}: {}", path, text.error().message));
-    values = parse_json(std::move(*text), path, ErrorCode::kPluginFailed);
-  } else {
-    values = yaml_value(node, read.path(), ErrorCode::kPluginFailed);
-  }
-  if (!values) return read.wrong(node, "class_defaults", fmt::format("{} ({})", values.error().message, values.error().where));
-  if (!values->is_object()) return read.wrong(node, "class_defaults", "keys and values below each model_type were expected");
-  for (auto& [type, defaults] : values->items()) {
-    if (!defaults.is_object())
-      return read.wrong(node.IsMap() ? node[type] : node, "class_defaults", fmt::format("keys and values were expected below '{}'", type));
-    family.class_defaults[type] = std::move(defaults);
+// The names and class defaults of a family, which are many, from a JSON file beside the manifest:
+// {"architectures": [...], "model_types": [...], "class_defaults": {...}}.
+void read_models(const YAML::Node& node, Reader& read, FamilyManifest& family) {
+  const auto wrong = [&](const std::string& message) { read.wrong(node, "models", message); };
+  if (!node.IsScalar() || !plain_file_name(node.Scalar())) return wrong("a file name in the plugin's own folder was expected");
+  const std::string path = read.path().substr(0, read.path().rfind('/') + 1) + node.Scalar();
+  auto text = read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed);
+  if (!text) return wrong(fmt::format("{}: {}", path, text.error().message));
+  const auto models = parse_json(std::move(*text), path, ErrorCode::kPluginFailed);
+  if (!models) return wrong(fmt::format("{} ({})", models.error().message, path));
+  if (!models->is_object()) return wrong(path + ": an object was expected");
+  for (const auto& [key, values] : models->items()) {
+    if (key == "architectures" && values.is_array()) {
+      for (const Json& entry : values) {
+        const Json* name = entry.is_object() ? find_pointer(entry, "/name") : &entry;
+        const Json* policy = entry.is_object() ? find_pointer(entry, "/signal_buffers") : nullptr;
+        if (name == nullptr || !name->is_string() || (policy != nullptr && !policy->is_string()))
+          return wrong(path + ": /architectures: a name was expected");
+        family.architectures[name->get<std::string>()] =
+            policy == nullptr ? family.signal_policy : read.one_of(YAML::Node(policy->get<std::string>()), "signal_buffers", kPolicies);
+      }
+    } else if (key == "model_types" && values.is_array()) {
+      for (const Json& type : values) {
+        if (!type.is_string()) return wrong(path + ": /model_types: a name was expected");
+        family.model_types.push_back(type.get<std::string>());
+      }
+    } else if (key == "class_defaults" && values.is_object()) {
+      for (const auto& [type, defaults] : values.items()) {
+        if (!defaults.is_object()) return wrong(fmt::format("{}: /class_defaults/{}: keys and values were expected", path, type));
+        family.class_defaults[type] = defaults;
+      }
+    } else {
+      return wrong(fmt::format("{}: /{}: architectures, model_types and class_defaults were expected", path, key));
+    }
   }
 }
 
@@ -124,7 +139,14 @@ FamilyManifest read_family(const YAML::Node& node, Reader& read) {
     family.architectures[name] = own ? read.one_of(architecture["signal_buffers"], "signal_buffers", kPolicies) : family.signal_policy;
   }
   for (const auto& type : node["model_types"]) family.model_types.push_back(read.name(type, "model_types"));
-  read_class_defaults(node["class_defaults"], read, family);
+  if (const YAML::Node defaults = node["class_defaults"]; defaults && defaults.IsMap())
+    for (const auto& pair : defaults) {
+      if (!pair.second.IsMap()) read.wrong(pair.second, "class_defaults", "keys and values were expected below a model_type");
+      if (auto values = yaml_value(pair.second, read.path(), ErrorCode::kPluginFailed))
+        family.class_defaults[pair.first.Scalar()] = std::move(*values);
+      else read.wrong(pair.second, "class_defaults", values.error().message);
+    }
+  if (const YAML::Node models = node["models"]) read_models(models, read, family);
   return family;
 }
 
