@@ -161,5 +161,27 @@ TEST(Manifest, NamesAspectsInOneOrder) {
   EXPECT_TRUE(aspect_names(0).empty());
 }
 
+TEST(Manifest, NamesMayLieBesideItAsJson) {
+  std::string text = kGood;
+  const std::size_t from = text.find("    architectures:");
+  text.replace(from, std::string::npos, "    models: models.json\n");
+  const TemporaryFolder folder;
+  folder.write("plugin.yaml", text);
+  folder.write("models.json", R"({"architectures": ["One", {"name": "Two", "signal_buffers": "never"}], "model_types": ["one"],
+                                  "class_defaults": {"one": {"hidden_size": 64}}})");
+  const auto m = read_manifest(folder.path());
+  ASSERT_TRUE(m) << m.error().message;
+  EXPECT_EQ(m->families.front().architectures.size(), 2U);
+  EXPECT_EQ(m->families.front().model_types, std::vector<std::string>{"one"});
+  EXPECT_EQ(m->families.front().class_defaults.at("one")["hidden_size"], 64);
+  for (const char* wrong :
+       {"[]", "{\"architecture\": []}", "{\"architectures\": [1]}", "{\"class_defaults\": {\"one\": 1}}", "{", "{\"a\": 1, \"a\": 2}"}) {
+    folder.write("models.json", wrong);
+    const auto refused = read_manifest(folder.path());
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_THAT(refused.error().message, HasSubstr("models.json")) << wrong;
+  }
+}
+
 } // namespace
 } // namespace plimsoll::testing
