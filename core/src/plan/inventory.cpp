@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxNamed = 1000;        // tensors that a report names one by one
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
-constexpr std::uint64_t kHashSeed = 1469598103934665603ULL, kHashPrime = 1099511628211ULL;
+constexpr std::uint64_t kHashSeed = 0x243f6a8885a308d3ULL, kHashFactor = 0x9e3779b97f4a7c15ULL;
 
 // A fused projection and the parts in which another exporter stores it.
 struct Fusion {
@@ -157,6 +157,7 @@ Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(decla
         }
   }
   add_joints();
+  expect_shapes();
   const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, list_.size() * 4));
   table_.resize(size);
   for (const Candidate& c : list_) {
@@ -224,7 +225,7 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   std::string name(pattern);
   for (const auto& [mark, number] : {std::pair<std::string_view, std::uint32_t>{"{layer}", kLayerMark}, {"{expert}", kExpertMark}})
     if (const std::size_t at = name.find(mark); at != std::string::npos) name.replace(at, mark.size(), std::to_string(number));
-  const Key key = key_of(name);
+  const Key key = key_of(name, "");
   Candidate candidate;
   candidate.hash = key.hash;
   candidate.class_index = index;
@@ -238,11 +239,36 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   list_.push_back(candidate);
 }
 
+namespace {
+
+// Eight letters at a time: the scan hashes every name of the checkpoint.
+class NameHash {
+public:
+  void letter(char c) {
+    word_ = word_ << 8 | static_cast<unsigned char>(c);
+    if (++letters_ == 8) mix();
+  }
+  std::uint64_t finish() {
+    mix();
+    return hash_ == 0 ? 1 : hash_; // 0 marks an empty place of the table
+  }
+
+private:
+  void mix() {
+    hash_ = (hash_ ^ word_ ^ letters_) * kHashFactor;
+    hash_ ^= hash_ >> 32;
+    word_ = letters_ = 0;
+  }
+  std::uint64_t hash_ = kHashSeed, word_ = 0, letters_ = 0;
+};
+
+} // namespace
+
 // Hashes a name without its wrappers; whole segments of digits count as one letter and are handed out as numbers.
-Matcher::Key Matcher::key_of(std::string_view full) {
+Matcher::Key Matcher::key_of(std::string_view full, std::string_view suffix) {
   const std::string_view name = without_wrappers(full);
   Key key;
-  std::uint64_t hash = kHashSeed;
+  NameHash hash;
   std::size_t i = 0;
   while (i < name.size()) {
     if (name[i] >= '0' && name[i] <= '9' && (i == 0 || name[i - 1] == '.') && key.n_numbers < 4) {
@@ -252,14 +278,15 @@ Matcher::Key Matcher::key_of(std::string_view full) {
         number = number * 10 + static_cast<std::uint64_t>(name[j++] - '0');
       if ((j == name.size() || name[j] == '.') && number <= UINT32_MAX) {
         key.numbers[key.n_numbers++] = static_cast<std::uint32_t>(number);
-        hash = (hash ^ '#') * kHashPrime;
+        hash.letter('#');
         i = j;
         continue;
       }
     }
-    hash = (hash ^ static_cast<unsigned char>(name[i++])) * kHashPrime;
+    hash.letter(name[i++]);
   }
-  key.hash = hash == 0 ? 1 : hash;
+  for (const char c : suffix) hash.letter(c);
+  key.hash = hash.finish();
   return key;
 }
 
@@ -305,50 +332,56 @@ const Matcher::Candidate* Matcher::find(const Key& key, std::uint32_t& layer, st
   return nullptr;
 }
 
+// What a class's main tensor looks like in the checkpoint, for each format that its layers have.
+void Matcher::expect_shapes() {
+  for (const WeightClass& c : declared_.weights) {
+    std::vector<Expected>& shapes = expected_.emplace_back();
+    for (const WeightVariant& v : c.variants)
+      for (const bool packed : {false, true}) {
+        const LinearShape shape = stored_shape(c, packed);
+        Expected& e = shapes.emplace_back();
+        e.dtype = c.dtype;
+        e.dims.assign(shape.dims.begin(), shape.dims.begin() + shape.rank);
+        if (!compare_types_ || v.storage->is_plain()) continue;
+        const Storage::Tensor main = v.storage->part(0, c.pattern, shape);
+        e.dtype = main.dtype;
+        e.dims.assign(main.dims.begin(), main.dims.begin() + main.rank);
+      }
+  }
+}
+
 void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const {
   const WeightClass& c = declared_.weights[found.class_index];
-  const Storage* storage = c.variants.front().storage;
+  std::size_t variant = 0;
   if (!c.layers.empty() && c.variants.size() > 1)
-    for (const WeightVariant& v : c.variants)
-      if (std::binary_search(v.layers.begin(), v.layers.end(), c.layers[layer])) storage = v.storage;
-  const bool plain = !compare_types_ || storage->is_plain();
-  if (plain) {
-    std::array<std::uint64_t, 5> dims{};
-    std::size_t n = 0;
-    if (found.packed && c.expert_storage != PLIMSOLL_EXPERTS_CONCATENATED) dims[n++] = c.experts;
-    for (std::uint32_t i = 0; i < c.n_dims; ++i) dims[n++] = c.dims[i];
-    if (found.packed && c.expert_storage == PLIMSOLL_EXPERTS_CONCATENATED && c.n_dims > 0) dims[0] *= c.experts;
-    const std::span<const std::uint64_t> declared(dims.data(), n);
-    if (same_dims(entry.shape(), declared) && (!compare_types_ || entry.dtype == c.dtype)) return;
-    into.mismatch(entry.stored_name, shape_text(declared, c.dtype), shape_text(entry.shape(), entry.dtype));
+    while (variant + 1 < c.variants.size() &&
+           !std::binary_search(c.variants[variant].layers.begin(), c.variants[variant].layers.end(), c.layers[layer]))
+      ++variant;
+  const Expected& declared = expected_[found.class_index][variant * 2 + (found.packed ? 1 : 0)];
+  if ((!compare_types_ || entry.dtype == declared.dtype) &&
+      (std::equal(declared.dims.begin(), declared.dims.end(), entry.shape().begin(), entry.shape().end()) ||
+       same_dims(entry.shape(), declared.dims)))
     return;
-  }
-  const LinearShape shape = stored_shape(c, found.packed);
-  const Storage::Tensor main = storage->part(0, c.pattern, shape);
-  const std::span<const std::uint64_t> declared(main.dims.data(), main.rank);
-  if (same_dims(entry.shape(), declared) && entry.dtype == main.dtype) return;
-  into.mismatch(entry.stored_name, shape_text(declared, main.dtype), shape_text(entry.shape(), entry.dtype));
+  into.mismatch(entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
 }
 
 void Matcher::take(const TensorEntry& entry, Inventory& into) const {
   std::uint32_t layer = 0, expert = 0;
-  const Candidate* found = find(key_of(entry.name), layer, expert);
-  StoredRole role = StoredRole::kWeight;
+  const Candidate* found = nullptr;
   bool main = true;
-  if (found == nullptr) {
+  // A name that ends in ".weight" is a class's own; others may be what a format appended to one.
+  if (!entry.name.ends_with(".weight"))
     if (const auto stored = parse_stored_name(entry.name)) {
-      role = stored->role;
-      if (role == StoredRole::kKvScale) {
+      if (stored->role == StoredRole::kKvScale) {
         into.kv_scale_bytes += entry.stored_bytes;
         return;
       }
-      main = role == StoredRole::kWeight;
-      std::string name = stored->class_name();
-      found = find(key_of(name), layer, expert);
+      found = find(key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
       // Experts in a list of their own keep ".weight", packed ones do not.
-      if (found == nullptr && !stored->has_weight) found = find(key_of(name + ".weight"), layer, expert);
+      if (found == nullptr && !stored->has_weight) found = find(key_of(stored->stem, ".weight"), layer, expert);
+      main = found == nullptr || stored->role == StoredRole::kWeight;
     }
-  }
+  if (found == nullptr) found = find(key_of(entry.name, ""), layer, expert);
   if (found == nullptr) {
     if (entry.auxiliary) {
       into.table_bytes += entry.stored_bytes;

@@ -69,7 +69,12 @@ private:
     std::array<std::uint32_t, 4> literals{};   // of the other numbers
     std::uint32_t n_numbers = 0;
   };
-  static Key key_of(std::string_view name);
+  static Key key_of(std::string_view name, std::string_view suffix); // of name + suffix
+  struct Expected {
+    std::vector<std::uint64_t> dims;
+    Dtype dtype;
+  };
+  void expect_shapes();
   struct Joint {
     std::vector<std::uint32_t> classes;
     std::vector<std::uint64_t> elements; // of one tensor (one expert) of each class
@@ -88,8 +93,9 @@ private:
   const Declared& declared_;
   bool compare_types_;
   std::vector<Joint> joints_;
-  std::vector<Candidate> table_; // open addressing, a power of two
-  std::vector<Candidate> list_;  // while building
+  std::vector<std::vector<Expected>> expected_; // per class: by variant, apart and packed
+  std::vector<Candidate> table_;                // open addressing, a power of two
+  std::vector<Candidate> list_;                 // while building
 };
 
 // Streams tensors into an inventory.
