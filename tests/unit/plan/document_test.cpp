@@ -129,7 +129,7 @@ TEST(Document, YamlSaysTheSame) {
 TEST(Document, WeightsPluginsModelsAndDevices) {
   WeightsReport report;
   report.source = "config";
-  report.classes = {{"mlp", "mlp.{layer}", "bfloat16", "tp", "model", "dense", 2, {4, 8}, 128, 64}};
+  report.classes = {{"mlp", "mlp.{layer}", "bfloat16", "tp", "model", "dense", 2, {4, 8}, 128, 64, std::nullopt}};
   report.rank_bytes = {64, 64};
   const Json weights = Json::parse(weights_to_json(report));
   EXPECT_THAT(keys(weights), ElementsAre("schema", "source", "parameters", "declared_bytes", "stored_bytes", "classes", "unclaimed",
