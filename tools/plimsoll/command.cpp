@@ -149,6 +149,15 @@ Result<Context> CommandLine::context() const {
   return Context::create(std::move(options));
 }
 
+Result<Task> CommandLine::task() const {
+  if (model_.empty())
+    return plimsoll::fail(ErrorCode::kBadRequest, "no model; give a directory, config.json, .gguf file or org/name", "MODEL");
+  PLIMSOLL_ASSIGN(Context made, context());
+  PLIMSOLL_ASSIGN(PlanRequest asked, request(made));
+  PLIMSOLL_ASSIGN(Model loaded, made.load(model_));
+  return Task{std::move(made), std::move(asked), std::move(loaded)};
+}
+
 Result<PlanRequest> CommandLine::request(const Context& context) const {
   PlanRequest request;
   for (const OptionValue& option : from_pipeline_) PLIMSOLL_TRY(set_option(request, option));

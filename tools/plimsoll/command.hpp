@@ -28,6 +28,13 @@ int run_models(const Arguments& arguments);
 // The format that the arguments ask for, read before they are parsed: errors of parsing are reported in it too.
 Format wanted_format(const Arguments& arguments);
 
+// What every command about a model works on.
+struct Task {
+  Context context;
+  PlanRequest request;
+  Model model;
+};
+
 class CommandLine {
 public:
   // `schema`: of the document that this command prints, errors included.
@@ -45,11 +52,12 @@ public:
   const Output& output() const { return output_; }
   int fail(const Error& error) const { return output_.fail(error, schema_); }
   Result<Context> context() const;
-  const std::string& model() const { return model_; }
-  // The request of the pipeline file and the command line; loads the draft model where there is one.
-  Result<PlanRequest> request(const Context& context) const;
+  // The context, the request of the pipeline file and the command line, and the model, loaded; the draft model too where there
+  // is one.
+  Result<Task> task() const;
 
 private:
+  Result<PlanRequest> request(const Context& context) const;
   struct PlanOption {
     std::string name;
     std::vector<std::string> values;

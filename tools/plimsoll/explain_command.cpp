@@ -12,16 +12,10 @@ int run_explain(const Arguments& arguments) {
   line.add_plan_options();
   line.add_context_options();
   if (const auto code = line.parse(arguments)) return *code;
-  if (line.model().empty())
-    return line.fail({ErrorCode::kBadRequest, "no model; give a directory, config.json, .gguf file or org/name", "MODEL"});
-  const auto context = line.context();
-  if (!context) return line.fail(context.error());
-  auto request = line.request(*context);
-  if (!request) return line.fail(request.error());
-  request->explain = true;
-  const auto model = context->load(line.model());
-  if (!model) return line.fail(model.error());
-  const auto plan = context->plan(*model, *request);
+  auto task = line.task();
+  if (!task) return line.fail(task.error());
+  task->request.explain = true;
+  const auto plan = task->context.plan(task->model, task->request);
   if (!plan) return line.fail(plan.error());
   const Output& output = line.output();
   if (output.format == Format::kTable) return output.write(explain_report(*plan, output.style()), exit_code(*plan));

@@ -12,15 +12,9 @@ int run_weights(const Arguments& arguments) {
   line.add_plan_options();
   line.add_context_options();
   if (const auto code = line.parse(arguments)) return *code;
-  if (line.model().empty())
-    return line.fail({ErrorCode::kBadRequest, "no model; give a directory, config.json, .gguf file or org/name", "MODEL"});
-  const auto context = line.context();
-  if (!context) return line.fail(context.error());
-  const auto request = line.request(*context);
-  if (!request) return line.fail(request.error());
-  const auto model = context->load(line.model());
-  if (!model) return line.fail(model.error());
-  const auto report = context->weights(*model, *request);
+  const auto task = line.task();
+  if (!task) return line.fail(task.error());
+  const auto report = task->context.weights(task->model, task->request);
   if (!report) return line.fail(report.error());
   const Output& output = line.output();
   if (output.format == Format::kTable) return output.write(weights_report(*report, output.style()), kExitFits);

@@ -81,13 +81,6 @@ std::uint64_t narrow_bytes(Wide bytes) {
   return bytes < 0 ? 0 : bytes > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(bytes);
 }
 
-// Ranks of equal stage and budget answer alike; asks the pool once for each run of them.
-struct Scarcest {
-  std::uint64_t longest = UINT64_MAX; // tokens of one request; 0: not one token
-  std::uint32_t rank = 0;             // that sets it
-  KvRequestCount requests;            // of max_length at once
-};
-
 class KvPlanner {
 public:
   KvPlanner(PlanState& state, std::vector<Stage> stages) : s_(state), stages_(std::move(stages)), budgets_(kv_budgets(state)) {}
