@@ -70,7 +70,8 @@ public:
 private:
   KvGroup latent(std::string label, const std::vector<std::uint32_t>& layers) const {
     KvGroup group(PLIMSOLL_KV_LATENT, std::move(label), layers);
-    return group.heads(1, shape_.heads, shape_.latent_elements(), 0);
+    return group.heads(1, shape_.heads, shape_.latent_elements(), 0)
+        .latent(shape_.rope_elements, shape_.nope_elements + shape_.rope_elements, shape_.v_elements);
   }
   // The indexer caches one fp8 key per token and a float32 scale per 128 of its elements: 132 B a layer.
   KvGroup scores(std::string label, const std::vector<std::uint32_t>& layers) const {

@@ -89,13 +89,13 @@ struct Context::Data {
   std::string catalogue;
   std::shared_ptr<const Registry> registry;
   DeviceCatalogue cards;
-  Cache<EngineProfile> profiles;
+  Cache<ProfileSource> engines;
   Cache<std::vector<Device>> device_lists;
 
-  Result<std::shared_ptr<const EngineProfile>> profile(const PlanRequest& request) {
+  Result<std::shared_ptr<const ProfileSource>> engine(const PlanRequest& request) {
     std::string key = request.engine;
     for (const auto& [name, value] : request.engine_overrides) key += fmt::format("\n{}={}", name, value);
-    return profiles.get(key, [&] { return load_profile(catalogue, request.engine, request.engine_overrides); });
+    return engines.get(key, [&] { return ProfileSource::load(catalogue, request.engine, request.engine_overrides); });
   }
   Result<std::shared_ptr<const std::vector<Device>>> devices(const std::string& spec) {
     if (spec == "auto") { // what is free changes from moment to moment
@@ -146,13 +146,13 @@ Result<Model> Context::load_config(std::string_view config_json, const std::stri
 }
 
 Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const {
-  PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile, data_->profile(request));
+  PLIMSOLL_ASSIGN(const std::shared_ptr<const ProfileSource> engine, data_->engine(request));
   PLIMSOLL_ASSIGN(const std::shared_ptr<const std::vector<Device>> devices, data_->devices(request.devices));
   PlanInput input;
   input.model = model.data_.get();
   input.draft = request.draft ? request.draft->data_.get() : nullptr;
   input.devices = devices.get();
-  input.profile = profile.get();
+  input.engine = engine.get();
   input.request = &request;
   PLIMSOLL_ASSIGN(Plan plan, make_plan(input));
   if (plan.error) plan.advice = find_advice(input, plan);
@@ -160,13 +160,14 @@ Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const
 }
 
 Result<WeightsReport> Context::weights(const Model& model, const PlanRequest& request) const {
-  PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile, data_->profile(request));
-  std::uint64_t n_devices = static_cast<std::uint64_t>(request.tp.value_or(1)) * request.pp.value_or(1) * request.dp.value_or(1);
+  PLIMSOLL_ASSIGN(const std::shared_ptr<const ProfileSource> engine, data_->engine(request));
   if (!request.devices.empty() && request.devices != "auto") {
     PLIMSOLL_ASSIGN(const std::shared_ptr<const std::vector<Device>> devices, data_->devices(request.devices));
-    n_devices = devices->size();
+    return make_weights_report(*model.data_, request, *engine, *devices);
   }
-  return make_weights_report(*model.data_, request, *profile, n_devices);
+  const std::uint64_t ranks = static_cast<std::uint64_t>(request.tp.value_or(1)) * request.pp.value_or(1) * request.dp.value_or(1);
+  if (ranks > kMaxDevices) return fail(ErrorCode::kBadRequest, fmt::format("{} ranks; at most {} are planned", ranks, kMaxDevices), "--tp");
+  return make_weights_report(*model.data_, request, *engine, std::vector<Device>(ranks));
 }
 
 std::vector<PluginInfo> Context::plugins() const {

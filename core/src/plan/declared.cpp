@@ -86,6 +86,9 @@ public:
     g.kv_heads = raw.kv_heads, g.query_heads = raw.query_heads, g.k_elements = raw.k_elements, g.v_elements = raw.v_elements;
     g.scale_elements = raw.scale_elements, g.window_tokens = raw.window_tokens, g.fixed_tokens = raw.fixed_tokens;
     g.bound = raw.bound != 0;
+    if (PLIMSOLL_HAS(&raw, plimsoll_kv_group, expanded_v_elements))
+      g.rope_elements = raw.rope_elements, g.expanded_k_elements = raw.expanded_k_elements, g.expanded_v_elements = raw.expanded_v_elements;
+    if (g.rope_elements > g.k_elements) return broken(node, what, "a rotary part wider than the whole");
     PLIMSOLL_ASSIGN(g.layers, layer_list(node, what, raw.layers, raw.n_layers));
     if (g.layers.empty()) return {};
     if (g.kind < PLIMSOLL_KV_FULL || g.kind > PLIMSOLL_KV_CROSS) return broken(node, what, "a kind outside the contract");

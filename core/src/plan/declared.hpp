@@ -61,6 +61,7 @@ struct KvGroup {
   std::string dtype, scale_dtype; // empty: the request's, none
   std::vector<std::uint32_t> layers;
   std::uint64_t kv_heads = 0, query_heads = 0, k_elements = 0, v_elements = 0, scale_elements = 0, window_tokens = 0, fixed_tokens = 0;
+  std::uint64_t rope_elements = 0, expanded_k_elements = 0, expanded_v_elements = 0; // LATENT
   std::vector<StateRegion> regions;
   bool bound = false;
 };

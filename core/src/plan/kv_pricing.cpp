@@ -30,28 +30,70 @@ Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const Layout& layout,
             "--tp");
       elements = ceil_div(elements.saturated(), std::min<std::uint64_t>(region.units, layout.tp));
     }
-    const Dtype type = region.dtype.empty()      ? types.model
-                       : region.dtype == "state" ? types.state
-                                                 : find_dtype(region.dtype).value_or(types.state);
+    // "" is the model's own type, "state" what the engine keeps recurrent state in, else what the checkpoint asks for.
+    const bool recurrent = !region.dtype.empty();
+    const Dtype wish = !recurrent || region.dtype == "state" ? types.model : find_dtype(region.dtype).value_or(types.model);
+    const Dtype type = (recurrent ? types.state : types.conv).value_or(wish);
     sum += type.bytes(elements);
   }
   return sum.get(fmt::format("the state of '{}'", g.label));
+}
+
+// A type for K or V. Four-bit floats always have scales in a cache; "_per_token_head" adds one float32 to a head.
+std::optional<Dtype> cache_type(std::string_view text, std::uint64_t& head_bytes) {
+  constexpr std::string_view kScaled = "_per_token_head";
+  if (text.ends_with(kScaled)) head_bytes = 4, text.remove_suffix(kScaled.size());
+  std::optional<Dtype> type = find_dtype(text == "int4" ? "float4_e2m1fn" : text);
+  if (type && type->name == "float4_e2m1fn" && head_bytes == 0) type = find_dtype("nvfp4");
+  return type;
+}
+
+// Bytes of one slot of one layer on one rank.
+Result<Checked> slot_bytes(const KvGroup& g, const Layout& layout, const KvTypes& types) {
+  PLIMSOLL_ASSIGN(const std::uint64_t heads, local_heads(g, layout));
+  const bool window = g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK;
+  const Dtype k = !g.dtype.empty() ? *find_dtype(g.dtype) : window ? types.window.value_or(types.k) : types.k;
+  const Dtype v = !g.dtype.empty() ? *find_dtype(g.dtype) : window ? types.window.value_or(types.v) : types.v;
+  std::uint64_t k_elements = g.k_elements, v_elements = g.v_elements;
+  Checked copies = heads;
+  const std::uint64_t latent = g.k_elements - std::min(g.k_elements, g.rope_elements);
+  if (g.kind == PLIMSOLL_KV_LATENT && g.dtype.empty() && g.rope_elements > 0) {
+    if (types.latent == LatentCache::kHeads && g.expanded_k_elements > 0) {
+      PLIMSOLL_ASSIGN(copies, local_extent({g.query_heads, g.query_heads, true}, 0, layout.tp, g.label));
+      k_elements = g.expanded_k_elements, v_elements = g.expanded_v_elements;
+    } else if (types.latent == LatentCache::kLatentAndValues) {
+      v_elements = latent;
+    } else if (types.packed_latent && k.block_bytes * 8 / k.block_elements == 8) {
+      return Checked(latent) + Checked(ceil_div(latent, 128)) * 4 + Checked(g.rope_elements) * 2;
+    }
+  }
+  Checked bytes = k.bytes(copies * k_elements) + v.bytes(copies * v_elements);
+  if (g.dtype.empty() && g.kind != PLIMSOLL_KV_LATENT) bytes += copies * (types.k_head_bytes + types.v_head_bytes);
+  if (g.scale_elements != 0 && !g.scale_dtype.empty())
+    bytes += find_dtype(g.scale_dtype)
+                 ->bytes(Checked(heads) * (ceil_div(g.k_elements, g.scale_elements) + ceil_div(g.v_elements, g.scale_elements)));
+  return bytes;
 }
 
 } // namespace
 
 Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where) {
   const std::size_t slash = text.find('/');
-  const auto k = find_dtype(text.substr(0, slash));
-  const auto v = slash == std::string::npos ? k : find_dtype(text.substr(slash + 1));
+  KvTypes types;
+  const auto k = cache_type(std::string_view(text).substr(0, slash), types.k_head_bytes);
+  const auto v = slash == std::string::npos ? k : cache_type(std::string_view(text).substr(slash + 1), types.v_head_bytes);
+  if (slash == std::string::npos) types.v_head_bytes = types.k_head_bytes;
   if (!k || !v)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("'{}' is not a type; try bfloat16, float16, float32, float8_e4m3fn or q8_0, or a pair K/V", text.substr(0, 64)),
                 where);
-  KvTypes types;
   types.k = *k, types.v = *v;
-  types.state = types.model = *find_dtype("bfloat16");
-  types.name = slash == std::string::npos ? std::string(k->name) : fmt::format("{}/{}", k->name, v->name);
+  types.model = *find_dtype("bfloat16");
+  const auto name = [](const Dtype& type, std::uint64_t head_bytes) {
+    return fmt::format("{}{}", type.name, head_bytes > 0 ? "_per_token_head" : "");
+  };
+  types.name = slash == std::string::npos ? name(*k, types.k_head_bytes)
+                                          : fmt::format("{}/{}", name(*k, types.k_head_bytes), name(*v, types.v_head_bytes));
   return types;
 }
 
@@ -64,18 +106,13 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const Layou
     price.group = &g;
     price.layers = layout.layers_on_stage(g.layers, stage);
     if (g.kind == PLIMSOLL_KV_STATE) {
-      PLIMSOLL_ASSIGN(const std::uint64_t one, state_of_one_layer(g, layout, types, num_draft_tokens));
-      PLIMSOLL_ASSIGN(price.state_bytes, (Checked(one) * price.layers).get("the recurrent state"));
+      PLIMSOLL_ASSIGN(price.layer_state_bytes, state_of_one_layer(g, layout, types, num_draft_tokens));
+      PLIMSOLL_ASSIGN(price.state_bytes, (Checked(price.layer_state_bytes) * price.layers).get("the recurrent state"));
     } else {
-      PLIMSOLL_ASSIGN(const std::uint64_t heads, local_heads(g, layout));
-      const Dtype k = g.dtype.empty() ? types.k : *find_dtype(g.dtype), v = g.dtype.empty() ? types.v : *find_dtype(g.dtype);
-      Checked token = k.bytes(Checked(heads) * g.k_elements) + v.bytes(Checked(heads) * g.v_elements);
-      if (g.scale_elements != 0 && !g.scale_dtype.empty())
-        token += find_dtype(g.scale_dtype)
-                     ->bytes(Checked(heads) * (ceil_div(g.k_elements, g.scale_elements) + ceil_div(g.v_elements, g.scale_elements)));
-      const std::uint64_t slots = ceil_div(page_tokens, g.tokens_per_slot);
-      PLIMSOLL_ASSIGN(price.page_bytes, (token * price.layers * slots).get("a KV page"));
-      PLIMSOLL_ASSIGN(price.token_bytes, (token * price.layers).get("the KV cache of a token"));
+      PLIMSOLL_ASSIGN(const Checked slot, slot_bytes(g, layout, types));
+      PLIMSOLL_ASSIGN(price.layer_slot_bytes, slot.get("the KV cache of a token"));
+      PLIMSOLL_ASSIGN(price.page_bytes, (slot * price.layers * ceil_div(page_tokens, g.tokens_per_slot)).get("a KV page"));
+      PLIMSOLL_ASSIGN(price.token_bytes, (slot * price.layers).get("the KV cache of a token"));
       price.token_bytes /= g.tokens_per_slot;
     }
     prices.push_back(price);

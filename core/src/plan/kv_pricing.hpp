@@ -10,24 +10,32 @@
 
 #include "plan/declared.hpp"
 #include "plan/layout.hpp"
+#include "request/profile.hpp"
 
 namespace plimsoll {
 
-// Types of K and V, which may differ ("q8_0/q4_0"), and of recurrent state.
+// Types of K and V, which may differ ("q8_0/q4_0"), and of recurrent state; how the engine keeps latents.
 struct KvTypes {
-  Dtype k, v, state, model;
-  std::string name; // as given
+  Dtype k, v, model;
+  std::optional<Dtype> window;                      // of window layers, where the engine keeps these apart
+  std::optional<Dtype> state, conv;                 // absent: the checkpoint's wish, else the model's own type
+  std::uint64_t k_head_bytes = 0, v_head_bytes = 0; // scales of a token and head
+  LatentCache latent = LatentCache::kLatent;
+  bool packed_latent = false; // 8-bit latents with a scale per 128 elements beside rope in 16 bits
+  std::string name;           // as given
 };
 
-// "bfloat16", "q8_0/q4_0"; kBadRequest names `where` for anything else.
+// "bfloat16", "q8_0/q4_0", "fp8_per_token_head"; kBadRequest names `where` for anything else.
 Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where);
 
 struct KvGroupPrice {
   const KvGroup* group = nullptr;
-  std::uint64_t layers = 0;      // of this group on this stage
-  std::uint64_t page_bytes = 0;  // one page of all those layers on one rank; 0 for state
-  std::uint64_t token_bytes = 0; // one token of all those layers; 0 for state
-  std::uint64_t state_bytes = 0; // one sequence's recurrent state, one row
+  std::uint64_t layers = 0;            // of this group on this stage
+  std::uint64_t layer_slot_bytes = 0;  // one layer, one slot of the cache on one rank; 0 for state
+  std::uint64_t layer_state_bytes = 0; // one layer, one sequence's recurrent state on one rank
+  std::uint64_t page_bytes = 0;        // one page of all those layers on one rank; 0 for state
+  std::uint64_t token_bytes = 0;       // one token of all those layers; 0 for state
+  std::uint64_t state_bytes = 0;       // one sequence's recurrent state, one row
 };
 
 // Prices of every group that has layers on `stage`; draft groups only where `draft` is set.

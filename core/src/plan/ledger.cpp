@@ -68,23 +68,27 @@ Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item
   if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks_) return broken("a rank that does not exist");
   if (taken_.size() >= kMaxItems) return broken("too many items");
   if (raw.bytes == 0) return {};
-  Taken taken{raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer,
-              raw.lifetime == PLIMSOLL_TRANSIENT,
-              0,
-              {}};
-  if (taken.transient) {
-    std::string phase = raw.phase.size == 0 ? fmt::format("#{}", taken_.size()) : text(raw.phase);
-    taken.phase = static_cast<std::size_t>(std::find(phases_.begin(), phases_.end(), phase) - phases_.begin());
-    if (taken.phase == phases_.size()) phases_.push_back(std::move(phase));
-  }
-  taken.item.label = text(raw.label);
-  taken.item.basis = basis_name(raw.basis);
-  taken.item.planner = node.id();
-  taken.item.formula = text(raw.formula);
-  if (raw.rank == PLIMSOLL_ALL_RANKS) taken.item.bytes.assign(n_ranks_, raw.bytes);
-  else taken.item.bytes.assign(n_ranks_, 0), taken.item.bytes[raw.rank] = raw.bytes;
-  taken_.push_back(std::move(taken));
+  std::string phase;
+  if (raw.lifetime == PLIMSOLL_TRANSIENT) phase = raw.phase.size == 0 ? fmt::format("#{}", taken_.size()) : text(raw.phase);
+  Item item;
+  item.label = text(raw.label);
+  item.basis = basis_name(raw.basis);
+  item.planner = node.id();
+  item.formula = text(raw.formula);
+  if (raw.rank == PLIMSOLL_ALL_RANKS) item.bytes.assign(n_ranks_, raw.bytes);
+  else item.bytes.assign(n_ranks_, 0), item.bytes[raw.rank] = raw.bytes;
+  add(raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer, phase, std::move(item));
   return {};
+}
+
+void ItemCollector::add(Category category, std::string_view phase, Item item) {
+  if (std::all_of(item.bytes.begin(), item.bytes.end(), [](std::uint64_t bytes) { return bytes == 0; })) return;
+  Taken taken{category, !phase.empty(), 0, std::move(item)};
+  if (taken.transient) {
+    taken.phase = static_cast<std::size_t>(std::find(phases_.begin(), phases_.end(), phase) - phases_.begin());
+    if (taken.phase == phases_.size()) phases_.emplace_back(phase);
+  }
+  taken_.push_back(std::move(taken));
 }
 
 Result<void> ItemCollector::settle(Ledger& ledger) {

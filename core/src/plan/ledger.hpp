@@ -48,6 +48,8 @@ class ItemCollector : public Collector {
 public:
   explicit ItemCollector(std::uint32_t n_ranks) : n_ranks_(n_ranks) {}
   Result<void> on_item(const PlannerNode& node, const plimsoll_item& item) override;
+  // Bytes on every rank; those of a phase are transient. Items without bytes are dropped.
+  void add(Category category, std::string_view phase, Item item);
   // Moves everything into the ledger: residents as they are, of the transients on each rank the largest phase.
   Result<void> settle(Ledger& ledger);
 

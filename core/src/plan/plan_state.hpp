@@ -1,10 +1,12 @@
 // What make_plan carries from step to step. Private to the plan room. Threads: one plan, one thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/wide.hpp"
 #include "plan/kv_pricing.hpp"
 #include "plan/layout.hpp"
 #include "plan/ledger.hpp"
@@ -13,9 +15,11 @@
 namespace plimsoll {
 
 struct PlanState {
-  explicit PlanState(const PlanInput& in, Layout l) : input(in), layout(std::move(l)), ledger(layout.ranks()) {}
+  PlanState(const PlanInput& in, Layout l, std::shared_ptr<const EngineProfile> p)
+      : input(in), engine(std::move(p)), layout(std::move(l)), ledger(layout.ranks()) {}
 
   const PlanInput& input;
+  std::shared_ptr<const EngineProfile> engine; // as it is for the first device
   Layout layout;
   Layout draft_layout; // where there is a draft model: all of it on the last stage
   Ledger ledger;
@@ -26,9 +30,10 @@ struct PlanState {
   std::uint64_t page_tokens = 0, max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;
   bool max_length_given = false, max_batch_given = false;
   std::vector<std::uint64_t> budget; // per rank
+  std::uint64_t sequences() const { return max_batch_size != 0 ? max_batch_size : profile().default_max_batch_size; }
   Plan plan;
 
-  const EngineProfile& profile() const { return *input.profile; }
+  const EngineProfile& profile() const { return *engine; }
   const PlanRequest& request() const { return *input.request; }
   const Model::Data& model() const { return *input.model; }
   const std::vector<Device>& devices() const { return *input.devices; }
@@ -39,6 +44,13 @@ struct PlanState {
     if (!plan.error) plan.error = Error{code, std::move(message), std::move(where)};
   }
 };
+
+// What the profile's conditions ask of a device, a layout and a model.
+ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request, const Layout& layout, const Device& device);
+// Fills the utilization that follows from a reserve, where the profile has one and the request names none.
+void settle_utilization(PlanState& state);
+// Adds the profile's own activations and overheads, each device by its own conditions.
+Result<void> price_profile_items(PlanState& state, ItemCollector& collector);
 
 // Prices the KV groups, sizes the pool of every rank, and fills plan.kv_cache and plan.limits.
 Result<void> plan_kv_cache(PlanState& state);

@@ -6,6 +6,18 @@
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {
+namespace {
+
+// A cache of as many rows as one forward pass has tokens, or one image where that is more.
+Result<void> cache_of_tokens(PlanState& s, std::uint64_t image_rows, std::uint64_t row_bytes) {
+  const std::uint64_t rows = std::max(s.max_batch_input_tokens, image_rows);
+  PLIMSOLL_ASSIGN(const std::uint64_t bytes, (Checked(rows) * row_bytes).get("the vision cache"));
+  s.plan.vision_entries = rows / image_rows;
+  return s.ledger.add_all(Category::kVisionCache, "vision_cache", PLIMSOLL_BASIS_EXACT, s.profile().name,
+                          s.explains() ? fmt::format("{} rows x {} B", rows, row_bytes) : "", bytes);
+}
+
+} // namespace
 
 Result<void> plan_vision_cache(PlanState& s) {
   const VisionEntry& v = s.model().declared.vision;
@@ -13,6 +25,7 @@ Result<void> plan_vision_cache(PlanState& s) {
   const Dtype type = v.dtype.empty() ? s.kv_types.model : find_dtype(v.dtype).value_or(s.kv_types.model);
   PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, type.bytes(v.row_elements).get("a row of the vision cache"));
   PLIMSOLL_ASSIGN(s.plan.vision_entry_bytes, (Checked(row_bytes) * v.rows).get("an entry of the vision cache"));
+  if (s.profile().vision_by_tokens) return cache_of_tokens(s, v.rows, row_bytes);
   if (s.vision_utilization == 0 || s.plan.error) return {};
   PLIMSOLL_ASSIGN(const std::uint64_t block_bytes,
                   (Checked(row_bytes) * s.profile().vision_block_tokens).get("a block of the vision cache"));

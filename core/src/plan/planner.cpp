@@ -33,7 +33,7 @@ Result<void> settle_request(PlanState& s) {
   PLIMSOLL_TRY(positive(r.max_batch_size, "--max-batch-size"));
   PLIMSOLL_TRY(positive(r.max_batch_input_tokens, "--max-batch-input-tokens"));
   PLIMSOLL_TRY(positive(r.page_tokens, "--page-tokens"));
-  s.utilization = r.device_memory_utilization.value_or(p.utilization);
+  s.utilization = r.device_memory_utilization.value_or(p.utilization * p.utilization_factor);
   if (!(s.utilization > 0 && s.utilization <= 1) && r.accounting == Accounting::kPerDevice)
     return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s.utilization),
                 "--device-memory-utilization");
@@ -54,14 +54,18 @@ Result<void> settle_request(PlanState& s) {
   const std::string fallback = p.kv_dtype == "auto" ? std::string(floating ? own.name : "bfloat16") : p.kv_dtype;
   PLIMSOLL_ASSIGN(s.kv_types, parse_kv_types(r.kv_dtype.value_or(fallback), r.kv_dtype ? "--kv-dtype" : "engine profile: /kv/dtype"));
   s.kv_types.model = floating ? own : *find_dtype("bfloat16");
-  s.kv_types.state = s.kv_types.model;
-  if (p.state_dtype != "auto") {
-    const auto type = find_dtype(p.state_dtype);
-    if (!type) return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a type", p.state_dtype), "engine profile: /kv/state_dtype");
-    s.kv_types.state = *type;
-  }
+  const auto own_type = [&](const std::string& name, const char* key, std::optional<Dtype>& out) -> Result<void> {
+    if (name == "auto") return {};
+    out = find_dtype(name);
+    if (!out)
+      return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a type", name.substr(0, 64)), std::string("engine profile: /kv/") + key);
+    return {};
+  };
+  PLIMSOLL_TRY(own_type(p.state_dtype, "state_dtype", s.kv_types.state));
+  PLIMSOLL_TRY(own_type(p.conv_dtype, "conv_dtype", s.kv_types.conv));
+  PLIMSOLL_TRY(own_type(p.window_dtype, "window_dtype", s.kv_types.window));
+  s.kv_types.latent = p.latent_cache, s.kv_types.packed_latent = p.packed_latent;
   s.page_tokens = r.page_tokens.value_or(p.page_tokens);
-  s.max_batch_input_tokens = r.max_batch_input_tokens.value_or(p.max_batch_input_tokens);
   s.speculative = r.num_draft_tokens > 0 || s.input.draft != nullptr;
   if (r.num_draft_tokens > 4096) return fail(ErrorCode::kBadRequest, "more than 4096 drafted tokens", "--num-draft-tokens");
   if (r.num_draft_tokens > 0 && s.input.draft == nullptr && m.declared.facts.draft_layers == 0)
@@ -82,6 +86,8 @@ Result<void> settle_request(PlanState& s) {
   if (r.max_length_auto && own_length != 0) s.max_length = std::min(s.max_length, own_length);
   if (s.max_length_given && own_length != 0 && s.max_length > own_length)
     s.warn("max_length_beyond_model", fmt::format("{} tokens were asked for; the model was made for {}", s.max_length, own_length));
+  s.max_batch_input_tokens =
+      r.max_batch_input_tokens.value_or(p.whole_prompts ? std::max(s.max_length, p.max_batch_input_tokens) : p.max_batch_input_tokens);
   if (r.max_batch_size && *r.max_batch_size > s.max_batch_input_tokens && r.accounting == Accounting::kPerDevice)
     s.warn("batch_capped", fmt::format("a batch of {} exceeds the {} tokens of one forward pass; it is planned as {}", *r.max_batch_size,
                                        s.max_batch_input_tokens, s.max_batch_input_tokens));
@@ -89,12 +95,17 @@ Result<void> settle_request(PlanState& s) {
   s.max_batch_size = std::min(r.max_batch_size.value_or(0), s.max_batch_input_tokens);
   if (m.dtype_assumed && !m.inventory) s.warn("dtype_assumed", "the configuration names no torch_dtype; bfloat16 is assumed");
 
-  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
-    const Device& d = s.devices()[rank];
-    s.budget.push_back(r.kv_cache_bytes ? (p.budget_of_total ? d.total_bytes : d.free_bytes)
-                                        : fraction_of(p.budget_of_total ? d.total_bytes : d.free_bytes, s.utilization));
-  }
   return {};
+}
+
+// What each device gives to the plan, before anything is placed.
+void settle_budgets(PlanState& s) {
+  const EngineProfile& p = s.profile();
+  for (const Device& d : s.devices()) {
+    const std::uint64_t whole = p.budget_of_total ? d.total_bytes : d.free_bytes;
+    const std::uint64_t room = whole > p.margin_bytes ? whole - p.margin_bytes : 0;
+    s.budget.push_back(s.request().kv_cache_bytes || p.covers != BudgetCovers::kAll ? room : fraction_of(room, s.utilization));
+  }
 }
 
 std::string_view placement_text(const WeightClass& c) {
@@ -192,6 +203,7 @@ plimsoll_request abi_request(const PlanState& s, const plimsoll_view& engine, co
   req.max_length = s.max_length, req.max_batch_size = s.max_batch_size;
   req.max_batch_input_tokens = s.max_batch_input_tokens;
   req.max_batch_total_tokens = r.max_batch_total_tokens.value_or(0);
+  req.images_per_request = r.images_per_request.value_or(0);
   req.free_bytes = free_bytes.data(), req.used_bytes = used_bytes.data();
   req.engine = &engine;
   return req;
@@ -215,20 +227,8 @@ Result<void> price_requests(PlanState& s) {
   ItemCollector collector(s.layout.ranks());
   PLIMSOLL_TRY(tree.activations(req, collector));
   if (tree.has_signal_buffers()) PLIMSOLL_TRY(tree.signal_buffers(req, collector));
+  PLIMSOLL_TRY(price_profile_items(s, collector));
   PLIMSOLL_TRY(collector.settle(s.ledger));
-
-  for (const auto& [list, category] : {std::pair{&p.reservations, Category::kActivation}, {&p.overheads, Category::kOverhead}})
-    for (const Reservation& r : *list) {
-      if (!r.architectures.empty() &&
-          std::find(r.architectures.begin(), r.architectures.end(), s.model().info.architecture) == r.architectures.end())
-        continue;
-      const std::uint64_t bytes = r.per_device ? r.bytes : ceil_div(r.bytes, s.layout.ranks());
-      PLIMSOLL_TRY(s.ledger.add_all(category, r.label, PLIMSOLL_BASIS_HEURISTIC, p.name,
-                                    !s.explains()  ? ""
-                                    : r.per_device ? fmt::format("{} B per device", r.bytes)
-                                                   : fmt::format("{} B / {} devices", r.bytes, s.layout.ranks()),
-                                    bytes));
-    }
 
   const std::uint32_t policy = signal_policy(s);
   const bool due = policy == PLIMSOLL_SIGNAL_ALWAYS || (policy == PLIMSOLL_SIGNAL_MULTI_RANK && s.layout.ranks() > 1);
@@ -330,18 +330,22 @@ Result<Plan> make_plan(const PlanInput& input) {
   if (input.request->phase != "both" && input.request->phase != "prefill" && input.request->phase != "decode")
     return fail(ErrorCode::kBadRequest, "'both', 'prefill' or 'decode' was expected", "--phase");
   PLIMSOLL_ASSIGN(Layout layout, make_layout(*input.request, input.devices->size(), declared.facts.n_layers));
-  layout.vocab_padding_rows = input.profile->vocab_padding_rows;
-  layout.experts_split_over_dp = input.profile->experts_split_over_dp;
+  PLIMSOLL_ASSIGN(std::shared_ptr<const EngineProfile> engine,
+                  input.engine->settle(profile_facts(*input.model, *input.request, layout, input.devices->front())));
+  layout.vocab_padding_rows = engine->vocab_padding_rows;
+  layout.experts_split_over_dp = engine->experts_split_over_dp;
   if (layout.ep > 1 && declared.facts.experts == 0)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("ep {} asks for expert parallelism, but {} has no experts", layout.ep, input.model->info.architecture), "--ep");
-  PlanState s(input, std::move(layout));
+  PlanState s(input, std::move(layout), std::move(engine));
   if (input.draft != nullptr) {
     s.draft_layout = s.layout;
     std::fill(s.draft_layout.stage_begin.begin(), s.draft_layout.stage_begin.end() - 1, 0U);
     s.draft_layout.stage_begin.back() = UINT32_MAX;
   }
   PLIMSOLL_TRY(settle_request(s));
+  settle_utilization(s);
+  settle_budgets(s);
   PLIMSOLL_TRY(place_weights(s));
   PLIMSOLL_TRY(price_requests(s));
   if (input.request->accounting == Accounting::kPooled) {

@@ -15,7 +15,7 @@ struct PlanInput {
   const Model::Data* model = nullptr;
   const Model::Data* draft = nullptr; // a draft model of its own; may be null
   const std::vector<Device>* devices = nullptr;
-  const EngineProfile* profile = nullptr;
+  const ProfileSource* engine = nullptr;
   const PlanRequest* request = nullptr;
 };
 

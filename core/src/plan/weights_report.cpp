@@ -6,6 +6,7 @@
 #include "plan/kv_pricing.hpp"
 #include "plan/layout.hpp"
 #include "plan/placement.hpp"
+#include "plan/plan_state.hpp"
 
 namespace plimsoll {
 namespace {
@@ -63,11 +64,13 @@ void describe_inventory(const Model::Data& model, WeightsReport& report) {
 
 } // namespace
 
-Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const EngineProfile& profile,
-                                          std::uint64_t n_devices) {
-  PLIMSOLL_ASSIGN(Layout layout, make_layout(request, n_devices, model.declared.facts.n_layers));
-  layout.vocab_padding_rows = profile.vocab_padding_rows;
-  layout.experts_split_over_dp = profile.experts_split_over_dp;
+Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
+                                          const std::vector<Device>& devices) {
+  PLIMSOLL_ASSIGN(Layout layout, make_layout(request, devices.size(), model.declared.facts.n_layers));
+  PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile,
+                  engine.settle(profile_facts(model, request, layout, devices.front())));
+  layout.vocab_padding_rows = profile->vocab_padding_rows;
+  layout.experts_split_over_dp = profile->experts_split_over_dp;
   std::optional<Dtype> cast;
   if (request.dtype) {
     cast = find_dtype(*request.dtype);

@@ -2,13 +2,15 @@
 // Called by Context. Threads: pure.
 #pragma once
 
+#include "device/device.hpp"
 #include "plan/model.hpp"
 #include "request/profile.hpp"
 
 namespace plimsoll {
 
-Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const EngineProfile& profile,
-                                          std::uint64_t n_devices);
+// `devices`: one for each rank; what they are matters where the engine's rules ask for it.
+Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
+                                          const std::vector<Device>& devices);
 
 // KV bytes of one token over all layers that cache per token, unsharded, in the model's own type.
 std::uint64_t kv_bytes_per_token(const Model::Data& model);

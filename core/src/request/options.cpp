@@ -172,7 +172,7 @@ struct Row {
   Setter set;
 };
 
-constexpr std::array<Row, 25> kRows{{
+constexpr std::array<Row, 26> kRows{{
     {{"devices", "SPEC", "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], a YAML file, or auto (this machine)"},
      set_word<&PlanRequest::devices>},
     {{"tp", "N", "tensor-parallel degree; default: the number of devices"}, set_degree<&PlanRequest::tp>},
@@ -203,6 +203,8 @@ constexpr std::array<Row, 25> kRows{{
      set_fraction<&PlanRequest::vision_cache_utilization, true>},
     {{"num_draft_tokens", "N", "speculated tokens per step; without --draft from the model's own MTP head"},
      set_small<&PlanRequest::num_draft_tokens, kMaximumDraftTokens>},
+    {{"images_per_request", "N", "images of one request at most; default: what one forward pass takes"},
+     set_count<&PlanRequest::images_per_request, kMaximumSequences>},
     {{"phase", "both|prefill|decode", "what this deployment computes; default both"}, set_phase},
     {{"ubatch", "N", "llama.cpp's physical batch; elsewhere the same as --max-batch-input-tokens"},
      set_count<&PlanRequest::max_batch_input_tokens, kMaximumTokens>},

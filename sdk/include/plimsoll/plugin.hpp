@@ -285,6 +285,11 @@ public:
     return scale_dtype_ = std::move(dtype), g_.scale_elements = elements, *this;
   }
   KvGroup& bound() { return g_.bound = 1, *this; }
+  // LATENT: the rotary part of k_elements, and the widths of a head's keys and values once expanded.
+  KvGroup& latent(std::uint64_t rope_elements, std::uint64_t expanded_k_elements, std::uint64_t expanded_v_elements) {
+    g_.rope_elements = rope_elements, g_.expanded_k_elements = expanded_k_elements, g_.expanded_v_elements = expanded_v_elements;
+    return *this;
+  }
   KvGroup& state(std::string label, Bytes elements, std::uint64_t units, std::string dtype = "", std::uint64_t per_draft_token = 0) {
     regions_.push_back({std::move(label), std::move(dtype), elements.value(), units, per_draft_token});
     return *this;
@@ -294,7 +299,7 @@ public:
   template <class Emit>
   void raw(Emit&& emit) const {
     plimsoll_kv_group g = g_;
-    g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, bound);
+    g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, expanded_v_elements);
     g.label = to_str(label_), g.dtype = to_str(dtype_), g.scale_dtype = to_str(scale_dtype_);
     g.layers = layers_->data(), g.n_layers = layers_->size();
     std::vector<plimsoll_state_region> regions;

@@ -176,7 +176,8 @@ typedef struct plimsoll_state_region {
   uint32_t struct_size;
   uint32_t reserved;
   plimsoll_str label;                /* "conv", "ssm" */
-  plimsoll_str dtype;                /* empty: the model's own type; "state": the engine's type for recurrent state */
+  plimsoll_str dtype;                /* empty: the model's own type; "state": the engine's type for recurrent
+                                      * state; a type: the same, where the engine leaves it to the checkpoint */
   uint64_t elements;                 /* per layer and sequence, unsharded */
   uint64_t units;                    /* tensor-parallel split, as for a part; 0: replicated */
   uint64_t elements_per_draft_token; /* extra per drafted token (convolution rows), unsharded */
@@ -203,6 +204,11 @@ typedef struct plimsoll_kv_group {
   const plimsoll_state_region* const* regions; /* STATE */
   uint64_t n_regions;
   uint64_t bound; /* 1: the cache rule is not publicly known, this is a safe upper bound */
+  /* LATENT, for engines that keep it otherwise: how many of k_elements are the rotary part, and what a head of
+   * query_heads expands to. 0: unknown. */
+  uint64_t rope_elements;
+  uint64_t expanded_k_elements;
+  uint64_t expanded_v_elements;
 } plimsoll_kv_group;
 
 /* ---- facts, vision, requests -------------------------------------------------------------------------- */

@@ -1,0 +1,145 @@
+// The `split` layout: the memory is divided once. Rows of recurrent state get a share, what they leave becomes token slots,
+// and windows have a pool of their own that is a fixed part of the full one. Source and worked examples:
+// core/catalogue/engines/README.md, "split". DeepSeek-V3.2 in fp8, 43.67 GiB: (656 + 132) x 61 = 48,068 B a token, so
+// 975,424 tokens in pages of 64.
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "plan/kv_layout.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kBillion = 1'000'000'000ULL;
+
+Wide billionths(double fraction) { return truncate(fraction * 1e9 + 0.5); }
+
+class Split final : public KvLayout {
+public:
+  explicit Split(const KvLayoutInput& input) : input_(input) {
+    const bool grows = std::any_of(input.prices->begin(), input.prices->end(), [&](const KvGroupPrice& p) {
+      const KvGroupKind kind = layout_kind(*p.group, *input.profile);
+      return kind == KvGroupKind::kFull || kind == KvGroupKind::kLatent;
+    });
+    for (const KvGroupPrice& price : *input.prices) {
+      switch (layout_kind(*price.group, *input.profile)) {
+      case KvGroupKind::kState: state_bytes_ += static_cast<Wide>(price.state_bytes); break;
+      case KvGroupKind::kCross:
+        sequence_bytes_ +=
+            static_cast<Wide>(price.page_bytes) * wide_ceil_div(price.group->fixed_tokens, static_cast<Wide>(input.page_tokens));
+        break;
+      case KvGroupKind::kWindow:
+        if (grows) { // else the windows' tokens are all there is
+          window_bytes_ += static_cast<Wide>(price.page_bytes);
+          break;
+        }
+        [[fallthrough]];
+      default: full_bytes_ += static_cast<Wide>(price.page_bytes);
+      }
+    }
+    rows_ = static_cast<Wide>(input.profile->rows_per_sequence(input.draft_tokens));
+  }
+
+  std::uint64_t page_tokens() const override { return input_.page_tokens; }
+  std::vector<std::uint64_t> page_bytes() const override {
+    std::vector<std::uint64_t> out;
+    for (const KvGroupPrice& price : *input_.prices) out.push_back(price.page_bytes);
+    return out;
+  }
+
+  // One request alone: the pools that a memory just large enough for it would have.
+  Wide request_bytes(std::uint64_t length) const override {
+    const Wide pages = pages_of_request(length);
+    return pages * full_bytes_ + window_pages(pages) * window_bytes_ + sequence_bytes_ + (rows_ + spare_rows()) * state_bytes_;
+  }
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
+    const Pools p = pools(budget, {});
+    if (state_bytes_ > 0 && p.rows < rows_) return std::nullopt;
+    if (page_bytes_of_all() == 0) return UINT64_MAX;
+    const Wide tokens = p.pages * static_cast<Wide>(input_.page_tokens);
+    if (tokens < 1) return std::nullopt;
+    return tokens > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(tokens);
+  }
+  KvRequestCount requests_that_fit(Wide budget, std::uint64_t length) const override {
+    const Pools p = pools(budget, {});
+    KvRequestCount r;
+    r.numerator = p.pages, r.denominator = std::max<Wide>(1, pages_of_request(length));
+    r.unlimited = page_bytes_of_all() == 0;
+    if (state_bytes_ > 0 && (r.unlimited || wide_div(p.rows, rows_) < wide_div(r.numerator, r.denominator)))
+      r.numerator = p.rows, r.denominator = rows_, r.unlimited = false;
+    return r;
+  }
+  Wide pages_of_request(std::uint64_t length) const override {
+    return wide_ceil_div(static_cast<Wide>(length), static_cast<Wide>(input_.page_tokens));
+  }
+
+  KvCut cut(Wide budget, const KvDemand& demand, Wide most_pages) const override {
+    Pools p = pools(budget, demand);
+    p.pages = std::min(p.pages, most_pages);
+    KvCut cut;
+    cut.fits = (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
+    cut.pages = narrow64(p.pages);
+    if (page_bytes_of_all() > 0) cut.capacity_tokens = narrow64(p.pages * static_cast<Wide>(input_.page_tokens));
+    if (state_bytes_ > 0) cut.most_sequences = narrow64(wide_div(p.rows, rows_));
+    const Wide rows = p.rows + spare_rows(), windows = window_pages(p.pages);
+    for (const KvGroupPrice& price : *input_.prices) {
+      Wide bytes = 0;
+      switch (layout_kind(*price.group, *input_.profile)) {
+      case KvGroupKind::kState: bytes = rows * static_cast<Wide>(price.state_bytes); break;
+      case KvGroupKind::kCross: bytes = sequence_bytes_ * static_cast<Wide>(demand.sequences); break;
+      case KvGroupKind::kWindow: bytes = (window_bytes_ > 0 ? windows : p.pages) * static_cast<Wide>(price.page_bytes); break;
+      default: bytes = p.pages * static_cast<Wide>(price.page_bytes);
+      }
+      cut.group_bytes.push_back(bytes);
+      cut.used_bytes += bytes;
+    }
+    return cut;
+  }
+
+private:
+  struct Pools {
+    Wide rows = 0, pages = 0;
+  };
+
+  static std::uint64_t narrow64(Wide value) {
+    return value > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(std::max<Wide>(0, value));
+  }
+  Wide spare_rows() const { return state_bytes_ > 0 ? static_cast<Wide>(input_.profile->spare_state_rows) : 0; }
+  Wide page_bytes_of_all() const { return full_bytes_ + window_bytes_; }
+  Wide window_pages(Wide pages) const {
+    if (window_bytes_ == 0) return 0;
+    const auto page = static_cast<Wide>(input_.page_tokens);
+    return pages * page * billionths(input_.profile->window_ratio) / static_cast<Wide>(kBillion) / page;
+  }
+
+  Pools pools(Wide budget, const KvDemand& demand) const {
+    Pools p;
+    Wide room = std::max<Wide>(0, budget) - sequence_bytes_ * static_cast<Wide>(demand.sequences_given ? demand.sequences : 1);
+    if (state_bytes_ > 0) {
+      if (demand.sequences_given && !input_.profile->prefix_caching) {
+        p.rows = static_cast<Wide>(demand.sequences) * rows_; // just what the batch needs
+      } else {
+        const Wide ratio = billionths(input_.profile->state_ratio);
+        p.rows = std::max<Wide>(0, room) * ratio / (static_cast<Wide>(kBillion) + ratio) / state_bytes_ - spare_rows();
+      }
+      p.rows = std::max<Wide>(0, p.rows);
+      room -= (p.rows + spare_rows()) * state_bytes_;
+    }
+    if (room <= 0 || page_bytes_of_all() == 0) return p;
+    // One cell is a token of the full layers and its part of a window token; tokens are whole, then whole pages.
+    const auto page = static_cast<Wide>(input_.page_tokens);
+    const Wide cell = full_bytes_ * static_cast<Wide>(kBillion) + window_bytes_ * billionths(input_.profile->window_ratio);
+    p.pages = std::min(room, static_cast<Wide>(1) << 62) * page * static_cast<Wide>(kBillion) / cell / page;
+    return p;
+  }
+
+  KvLayoutInput input_;
+  Wide full_bytes_ = 0, window_bytes_ = 0; // of one page of all layers
+  Wide state_bytes_ = 0, sequence_bytes_ = 0, rows_ = 1;
+};
+
+} // namespace
+
+std::unique_ptr<KvLayout> make_split_layout(const KvLayoutInput& input) { return std::make_unique<Split>(input); }
+
+} // namespace plimsoll
