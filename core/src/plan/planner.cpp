@@ -332,6 +332,7 @@ Result<Plan> make_plan(const PlanInput& input) {
   PLIMSOLL_ASSIGN(Layout layout, make_layout(*input.request, input.devices->size(), declared.facts.n_layers));
   layout.vocab_padding_rows = input.profile->vocab_padding_rows;
   layout.experts_split_over_dp = input.profile->experts_split_over_dp;
+  layout.vision_split = input.profile->vision_split;
   if (layout.ep > 1 && declared.facts.experts == 0)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("ep {} asks for expert parallelism, but {} has no experts", layout.ep, input.model->info.architecture), "--ep");

@@ -68,6 +68,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
   PLIMSOLL_ASSIGN(Layout layout, make_layout(request, n_devices, model.declared.facts.n_layers));
   layout.vocab_padding_rows = profile.vocab_padding_rows;
   layout.experts_split_over_dp = profile.experts_split_over_dp;
+  layout.vision_split = profile.vision_split;
   std::optional<Dtype> cast;
   if (request.dtype) {
     cast = find_dtype(*request.dtype);

@@ -112,7 +112,7 @@ std::vector<Reservation> read_reservations(const Json& root, const char* key, co
 struct ShortName {
   std::string_view name, pointer;
 };
-constexpr std::array<ShortName, 16> kShortNames{{{"utilization", "/budget/utilization"},
+constexpr std::array<ShortName, 17> kShortNames{{{"utilization", "/budget/utilization"},
                                                  {"max_batch_input_tokens", "/batch/max_batch_input_tokens"},
                                                  {"default_max_batch_size", "/batch/default_max_batch_size"},
                                                  {"default_request_tokens", "/batch/default_request_tokens"},
@@ -127,7 +127,8 @@ constexpr std::array<ShortName, 16> kShortNames{{{"utilization", "/budget/utiliz
                                                  {"signal_buffer_bytes", "/signal_buffers/bytes"},
                                                  {"vision_block_tokens", "/vision_cache/block_tokens"},
                                                  {"vocab_padding_rows", "/weights/vocab_padding_rows"},
-                                                 {"experts_split_over_dp", "/weights/experts_split_over_dp"}}};
+                                                 {"experts_split_over_dp", "/weights/experts_split_over_dp"},
+                                                 {"vision", "/weights/vision"}}};
 
 // "kv.page_tokens=64" or "page_tokens=64": the value is read as YAML reads a scalar.
 Result<void> apply_override(Json& root, const std::string& key, const std::string& value) {
@@ -214,7 +215,11 @@ Result<EngineProfile> interpret(const Json& root, const std::string& file) {
   std::uint64_t padding = p.vocab_padding_rows;
   weights.number("vocab_padding_rows", padding, 1, 1ULL << 20);
   weights.flag("experts_split_over_dp", p.experts_split_over_dp);
+  std::string towers = "replicated";
+  weights.text("vision", towers);
   weights.no_more();
+  if (towers != "replicated" && towers != "split") weights.wrong("vision", "'replicated' or 'split' was expected");
+  p.vision_split = towers == "split";
   p.vocab_padding_rows = static_cast<std::uint32_t>(padding);
 
   p.overheads = read_reservations(root, "overheads", file, error);

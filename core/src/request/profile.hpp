@@ -37,6 +37,7 @@ struct EngineProfile {
   std::uint64_t vision_block_tokens = 128;
   std::uint32_t vocab_padding_rows = 1;
   bool experts_split_over_dp = false;
+  bool vision_split = false; // towers are cut over the tensor-parallel group instead of copied
   std::vector<Reservation> overheads, reservations;
   Json planner = Json::object(); // values that planners' formulas use, as they find them under req->engine
 };
