@@ -103,6 +103,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "gemma", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "gemma2", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
   {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "gemma4_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
 
   // Phi
   {.model_type = "phi", .names = &kPhi, .norms = kOneNorm, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .head_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}},

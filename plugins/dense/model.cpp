@@ -105,7 +105,7 @@ void Model::gather() {
   ffns = group<Ffn>(layers, [](const Layer& l) { return l.ffn; });
   drop_unless(ffns, [](const Ffn& f) { return !f.none; });
   caches = group<Cached>(layers, [](const Layer& l) { return Cached{l.attention, l.span}; });
-  drop_unless(caches, [](const Cached& c) { return c.attention.heads != 0; });
+  drop_unless(caches, [](const Cached& c) { return c.attention.heads != 0 && !c.attention.borrows; });
   for (const std::uint32_t i : all_layers) {
     if (layers[i].attention.exists()) attention_layers.push_back(i);
     if (!layers[i].ffn.none) ffn_layers.push_back(i);

@@ -19,6 +19,8 @@ struct Attention {
   std::uint64_t heads = 0, kv_heads = 0, k_elements = 0, v_elements = 0; // elements: per head
   bool cross = false;                                                    // keys and values come from an image
   bool linear = false;                                                   // replaced by one matrix, caches nothing
+  bool value_is_key = false; // no projection of values: they are the keys, yet the cache holds both
+  bool borrows = false;      // looks into the cache of an earlier layer and has none itself
   bool operator==(const Attention&) const = default;
   bool exists() const { return heads != 0 || linear; }
 };

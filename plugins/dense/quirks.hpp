@@ -13,6 +13,7 @@ void apertus(const plimsoll::Config& config, Model& model);
 void bloom(const plimsoll::Config& config, Model& model);
 void chatglm(const plimsoll::Config& config, Model& model);
 void falcon(const plimsoll::Config& config, Model& model);
+void gemma4(const plimsoll::Config& config, Model& model);
 void glm4_moe(const plimsoll::Config& config, Model& model);
 void gpt2(const plimsoll::Config& config, Model& model);
 void gpt_bigcode(const plimsoll::Config& config, Model& model);

@@ -33,7 +33,7 @@ private:
   Kind kind_;
   std::string prefix_;
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, ffn_, patch_, channels_, side_;
+  std::uint64_t width_, ffn_, heads_, patch_, channels_, side_;
   bool head_ = false;
 };
 

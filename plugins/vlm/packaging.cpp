@@ -23,6 +23,7 @@ constexpr Packaging kRows[] = {
   {"llava_onevision", make_llava, "/text_config", nullptr, "", "language_model."},
   {"mistral3", make_llava, "/text_config", nullptr, "", "language_model."},
   {"gemma3", make_gemma3, "/text_config", nullptr, "", "language_model."},
+  {"gemma4", make_gemma4, "/text_config", nullptr, "model.", "model.language_model."},
   {"idefics3", make_idefics3, "/text_config", nullptr, "model.", "model.text_model."},
   {"smolvlm", make_idefics3, "/text_config", nullptr, "model.", "model.text_model."},
   {"minicpmv", make_minicpm_v, "", "dense", "", "llm."},

@@ -37,6 +37,7 @@ std::unique_ptr<Tower> make_glm4v(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_internvl(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_llava(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_gemma3(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_gemma4(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_idefics3(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_minicpm_v(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_mllama(const VisionKeys& keys, std::uint64_t text);

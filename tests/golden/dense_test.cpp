@@ -132,6 +132,31 @@ TEST(Drafts, HaveClassesAndACacheOfTheirOwn) {
   EXPECT_EQ(d.facts.draft_layers, 1U);
 }
 
+// Full layers have wider heads and, where the key says so, fewer of them without values of their own; the last layers borrow.
+TEST(Gemma4, HasTwoKindsOfHeadsAndLayersThatBorrow) {
+  const Json changes{{"sliding_window", 32},        {"sliding_window_pattern", 4},     {"global_head_dim", 32},
+                     {"attention_k_eq_v", true},    {"num_global_key_value_heads", 1}, {"num_kv_shared_layers", 3},
+                     {"use_double_wide_mlp", true}, {"hidden_size_per_layer_input", 0}};
+  const Declared d = declared("gemma4_text", changes);
+  ASSERT_EQ(d.kv.size(), 2U);
+  EXPECT_EQ(d.kv[0].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_WINDOW));
+  EXPECT_EQ(d.kv[0].layers, (Layers{0, 1, 2, 4}));
+  EXPECT_EQ(d.kv[0].k_elements, 16U);
+  EXPECT_EQ(d.kv[1].layers, Layers{3});
+  EXPECT_EQ(d.kv[1].kv_heads, 1U);
+  EXPECT_EQ(d.kv[1].k_elements, 32U);
+  EXPECT_EQ(d.kv[1].v_elements, 32U) << "the cache holds values though they are keys";
+  std::uint64_t values = 0, wide_ffn = 0;
+  for (const WeightClass& weight : d.weights) {
+    if (weight.label == "attention.v_proj") values += weight.layers.size();
+    if (weight.label == "mlp.up_proj" && weight.dims[0] == 256) wide_ffn += weight.layers.size();
+  }
+  EXPECT_EQ(values, 6U);
+  EXPECT_EQ(wide_ffn, 3U);
+  EXPECT_EQ(find_class(d, "embedding.per_layer"), nullptr);
+  EXPECT_NE(find_class(declared("gemma4_text", Json::object()), "embedding.per_layer"), nullptr) << "the class has them";
+}
+
 struct BadCase {
   const char* model_type;
   Json changes;
