@@ -60,6 +60,12 @@ struct Cached {
   bool operator==(const Cached&) const = default;
 };
 
+// What a sparse attention keeps beside keys and values to choose among them: one vector per token and layer.
+struct Index {
+  std::uint64_t elements = 0, value_elements = 0;
+  std::vector<std::uint32_t> layers;
+};
+
 class Model {
 public:
   explicit Model(const plimsoll::Config& config);
@@ -76,7 +82,7 @@ public:
   std::uint64_t embedding_rows = 0;  // the vocabulary, and what some models add to the table
   std::uint64_t embedding_width = 0; // hidden, but for OPT's smallest
   bool tied = false;
-  bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false;
+  bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false, head_gate = false;
   QkNorm qk_norm = QkNorm::kNone;
   std::vector<Layer> layers;
   Layer draft;                          // what a draft layer looks like: full attention, else as the last layer
@@ -88,6 +94,7 @@ public:
   std::vector<Group<Attention>> attentions;
   std::vector<Group<Ffn>> ffns;
   std::vector<Group<Cached>> caches;
+  std::vector<Index> indexes;
 
 private:
   void read_sizes(const plimsoll::Config& config);

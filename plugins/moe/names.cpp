@@ -34,9 +34,8 @@ constexpr Names kTable[] = {
   {.layout = "gemma4", .router = "router.proj.weight", .router_scales = {"router.scale", "router.per_expert_scale"}, .experts = {"experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .dense = mlp("mlp."), .dense_per_layer = 1},
   // Step-3.5 and 3.7: gate and up stacked apart; draft layers follow the model's own and have a dense FFN.
   {.layout = "step", .router = "moe.gate.weight", .correction = "moe.router_bias", .experts = mlp("moe."), .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("share_expert."), .dense = mlp("mlp."), .draft_layer = "model.layers.{layer}.", .draft_dense = mlp("mlp.")},
-  // Mixtral, MiniMax-M2, Phi-3.5-MoE; MiniMax-M3 with a shared expert and dense layers.
-  {.layout = "mixtral", .router = kMixtralRouter, .correction = kMixtralCorrection, .experts = kMixtralExperts, .dense = mlp("mlp.")},
-  {.layout = "minimax_m3", .router = kMixtralRouter, .correction = kMixtralCorrection, .experts = kMixtralExperts, .shared = mlp("block_sparse_moe.shared_experts."), .dense = mlp("mlp.")},
+  // Mixtral, MiniMax-M2 and M3, Phi-3.5-MoE; only M3 has shared experts and dense layers.
+  {.layout = "mixtral", .router = kMixtralRouter, .correction = kMixtralCorrection, .experts = kMixtralExperts, .shared = mlp("block_sparse_moe.shared_experts."), .dense = mlp("mlp.")},
   {.layout = "granite", .router = "block_sparse_moe.router.layer.weight", .experts = {"block_sparse_moe.", "input_linear", "", "output_linear"}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = {"shared_mlp.", "input_linear", "", "output_linear"}, .dense = mlp("mlp.")},
   {.layout = "llama4", .router = "feed_forward.router.weight", .experts = {"feed_forward.experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("feed_forward.shared_expert."), .dense = mlp("feed_forward.")},
   // DBRX: all experts of a layer concatenated along the rows; w2 is stored [in, out].

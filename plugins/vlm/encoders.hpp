@@ -14,8 +14,9 @@ class Encoder {
 public:
   // CLIP, SigLIP or Pixtral by the vision model_type; `prefix` is what names start with: "vision_tower.".
   static Encoder of(const VisionKeys& keys, std::string prefix);
-  // SigLIP whatever the model_type says (Idefics3 and MiniCPM-V have relatives of it); never with a pooling head.
+  // SigLIP whatever the model_type says (Idefics3, MiniCPM-V and Phi-4 have relatives of it), without its pooling head.
   static Encoder siglip(const VisionKeys& keys, std::string prefix, bool drop_last_layer = false);
+  Encoder& with_pooling_head() { return head_ = true, *this; }
 
   void weights(const plimsoll::Sink& out) const;
   std::uint64_t width() const { return width_; }

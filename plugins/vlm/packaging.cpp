@@ -29,6 +29,10 @@ constexpr Packaging kRows[] = {
   {"minicpmv", make_minicpm_v, "", "dense", "", "llm."},
   {"mllama", make_mllama, "/text_config", nullptr, "", "language_model."},
   {"llama4", make_llama4, "/text_config", nullptr, "", "language_model."},
+  {"minimax_m3_vl", make_minimax_m3, "/text_config", nullptr, "", "language_model."},
+  {"phi3_v", make_phi3_v, "", "dense", "", ""},
+  {"phi4mm", make_phi4mm, "", "dense", "", ""},
+  {"step3p7", make_step, "/text_config", nullptr, "model.", "model.language_model."},
   {"kimi_vl", make_kimi_vl, "/text_config", nullptr, "", "language_model."},
   {"kimi_k25", make_kimi_k25, "/text_config", nullptr, "", "language_model."},
 };

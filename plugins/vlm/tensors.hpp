@@ -35,6 +35,12 @@ public:
   void by_columns(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes in, bool bias = true, std::uint64_t heads = 0) const {
     sink_.weight(make(name, ".weight", {out, in}).linear().heads(1, heads), bias);
   }
+  // Query, key and value in one tensor called name_weight, as a general attention module stores them.
+  void in_proj(const std::string& name, plimsoll::Bytes width, std::uint64_t heads) const {
+    const plimsoll::Part part{width.value(), heads};
+    sink_.weight(make(name + "_weight", "", {width * 3, width}).linear().parts(0, {part, part, part}));
+    sink_.weight(make(name + "_bias", "", {width * 3}).parts(0, {part, part, part}));
+  }
   void norm(std::string_view name, plimsoll::Bytes n, bool bias) const { sink_.weight(make(name, ".weight", {n}), bias); }
   // A convolution over patches. With a temporal kernel the tensor has five dimensions, [out, channels, frames, side,
   // side]; a class has four at most, so the last two are declared as one.

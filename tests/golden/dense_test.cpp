@@ -157,6 +157,25 @@ TEST(Gemma4, HasTwoKindsOfHeadsAndLayersThatBorrow) {
   EXPECT_NE(find_class(declared("gemma4_text", Json::object()), "embedding.per_layer"), nullptr) << "the class has them";
 }
 
+// Most layers choose what they attend to by an index that every rank caches whole. Flags come as lists or as texts.
+TEST(MiniMax, CachesTheKeysOfAnIndexBesideTheUsual) {
+  const Json sparse{{"sparse_attention_freq", "[0, 1, 1, 1, 1, 1, 1, 1]"},
+                    {"sparse_disable_index_value", {0, 1, 1, 1, 1, 1, 1, 0}},
+                    {"sparse_index_dim", 24},
+                    {"sparse_num_index_heads", 2}};
+  const Declared d = declared("minimax_m3", {{"sparse_attention_config", sparse}, {"num_local_experts", 0}});
+  ASSERT_EQ(d.kv.size(), 3U);
+  EXPECT_EQ(d.kv[0].layers.size(), 8U);
+  EXPECT_EQ(d.kv[1].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+  EXPECT_EQ(d.kv[1].layers, (Layers{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(d.kv[1].k_elements, 24U);
+  EXPECT_EQ(d.kv[1].v_elements, 0U);
+  EXPECT_EQ(d.kv[2].layers, Layers{7});
+  EXPECT_EQ(d.kv[2].v_elements, 24U);
+  EXPECT_EQ(find_class(d, "attention.index_q_proj")->dims[0], 48U);
+  EXPECT_EQ(declared("minimax_m3", {{"num_local_experts", 0}}).kv.size(), 1U);
+}
+
 struct BadCase {
   const char* model_type;
   Json changes;

@@ -44,6 +44,8 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"meta-llama__Llama-3.2-11B-Vision-Instruct", 6404, 4096, 6404, 1280},  // 4 x (40 x 40 + 1)
       {"meta-llama__Llama-4-Scout-17B-16E-Instruct", 2448, 5120, 9809, 1408}, // 17 x 144, 17 x 577
       {"HuggingFaceTB__SmolVLM-Instruct", 1377, 2048, 12393, 1152},           // 17 x 9 x 9, 17 x 27 x 27
+      {"microsoft__Phi-3.5-vision-instruct", 2653, 3072, 9809, 1024},         // 17 x 12 x 13 + 1, 17 x 577
+      {"microsoft__Phi-4-multimodal-instruct", 10065, 3072, 37888, 1152},     // 37 x 16 x 17 + 1, 37 x 1,024
       {"openbmb__MiniCPM-V-4", 640, 2560, 10240, 1152},                       // 10 x 64
   };
   for (const EntryCase& c : cases) {
@@ -136,6 +138,10 @@ TEST(Names, AreWhatTheCheckpointsHave) {
       {"moonshotai__Kimi-VL-A3B-Instruct", "attention.kv_a_proj", "language_model.model.layers.1.self_attn.kv_a_proj_with_mqa.weight"},
       {"moonshotai__Kimi-VL-A3B-Instruct", "vision.blocks.wqkv", "vision_tower.encoder.blocks.1.wqkv.weight"},
       {"meta-llama__Llama-3.2-11B-Vision-Instruct", "vision.global_layers.gate_ffn", "vision_model.global_transformer.layers.1.gate_ffn"},
+      {"microsoft__Phi-4-multimodal-instruct", "lora.speech.self_attn.qkv_proj.b",
+       "model.layers.1.self_attn.qkv_proj.lora_B.speech.weight"},
+      {"microsoft__Phi-4-multimodal-instruct", "vision.audio.layers.self_attn.linear_out",
+       "model.embed_tokens_extend.audio_embed.encoder.encoders.1.self_attn.linear_out.weight"},
       {"zai-org__GLM-4.5V", "vision.merger.gate_proj", "model.visual.merger.gate_proj.weight"},
   };
   for (const NameCase& c : cases) {
