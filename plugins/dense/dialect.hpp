@@ -82,7 +82,9 @@ struct Dialect {
   QkNorm qk_norm = QkNorm::kNone;
   Switch qk_norm_on = kAlways;
   std::array<std::string_view, 2> qk_norm_names{"q_norm", "k_norm"};
-  std::string_view sinks = ""; // one logit per query head, under this name
+  std::string_view sinks = "";     // one logit per query head, under this name
+  std::string_view head_gate = ""; // one gate per query head, a linear layer of this name
+  Switch head_gate_on = kAlways;
   bool o_quantized = true;     // false: quantised checkpoints leave the output projection alone
   std::uint32_t ffn_ratio = 0; // width of the FFN over the hidden size, where no key says it; 0: a key must
   Window window = Window::kNone;

@@ -37,6 +37,11 @@ constexpr Draft kMimoV2Draft{.layer = "model.mtp.layers.{layer}.",
                              .after_model = false,
                              .layer_norms = {"input_layernorm", "pre_mlp_layernorm"}};
 
+constexpr Draft kStepDraft{.layer = "model.layers.{layer}.",
+                           .norms = {"enorm", "hnorm", "transformer.shared_head.norm"},
+                           .projection = "eh_proj",
+                           .head = "transformer.shared_head.output"};
+
 // clang-format off
 constexpr Dialect kDialects[] = {
   // Llama and what shares its shapes
@@ -103,12 +108,13 @@ constexpr Dialect kDialects[] = {
   {.model_type = "gemma", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "gemma2", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
   {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "gemma4_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
 
   // Phi
   {.model_type = "phi", .names = &kPhi, .norms = kOneNorm, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .head_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}},
   {.model_type = "phi3", .names = &kFusedPhi3, .window = Window::kAll},
   {.model_type = "phi3_v", .names = &kFusedPhi3, .window = Window::kAll},
-  {.model_type = "phi4mm", .names = &kFusedPhi3, .window = Window::kAll},
+  {.model_type = "phi4mm", .names = &kPhi4Multimodal, .window = Window::kAll, .quirk = phi4mm},
   {.model_type = "phimoe", .names = &kLlama, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .head_bias = "/lm_head_bias", .window = Window::kAll},
 
   // GLM
@@ -125,7 +131,12 @@ constexpr Dialect kDialects[] = {
 
   // Mixtures of experts of other makers: their attention
   {.model_type = "gpt_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .sinks = "sinks", .window = Window::kEven},
-  {.model_type = "minimax_m2", .names = &kLlama, .qk_norm = QkNorm::kProjection, .qk_norm_on = "/use_qk_norm"},
+  {.model_type = "minimax_m2", .names = &kLlama, .qk_norm = QkNorm::kProjection, .qk_norm_on = "/use_qk_norm", .quirk = minimax},
+  {.model_type = "minimax_m3", .names = &kLlama, .qk_norm = QkNorm::kHead, .quirk = minimax},
+  {.model_type = "minimax_m3_vl_text", .names = &kLlama, .qk_norm = QkNorm::kHead, .quirk = minimax},
+  {.model_type = "MiniMaxM3SparseForCausalLM", .names = &kLlama, .qk_norm = QkNorm::kHead, .quirk = minimax},
+  {.model_type = "step3p5", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .head_gate = "g_proj", .head_gate_on = "/use_head_wise_attn_gate", .window = Window::kAll, .draft = &kStepDraft, .quirk = step},
+  {.model_type = "step3p7", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .head_gate = "g_proj", .head_gate_on = "/use_head_wise_attn_gate", .window = Window::kAll, .draft = &kStepDraft, .quirk = step},
   {.model_type = "mimo_v2_flash", .names = &kLlama, .qkv_bias = "/attention_bias", .sinks = "attention_sink_bias", .o_quantized = false, .draft = &kMimoV2Draft, .quirk = mimo_v2},
   {.model_type = "dbrx", .names = &kDbrx, .norms = {"norm_attn_norm.norm_1", "norm_attn_norm.norm_2"}},
   {.model_type = "llama4_text", .names = &kLlama4, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kChunk},

@@ -45,6 +45,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   read_sizes(config);
   qkv_bias = on(config, dialect.qkv_bias), o_bias = on(config, dialect.o_bias);
   ffn_bias = on(config, dialect.ffn_bias), head_bias = on(config, dialect.head_bias);
+  head_gate = !dialect.head_gate.empty() && on(config, dialect.head_gate_on);
   qk_norm = on(config, dialect.qk_norm_on) ? dialect.qk_norm : QkNorm::kNone;
   tied = config.boolean("/tie_word_embeddings", false);
   for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
@@ -72,7 +73,8 @@ void Model::read_sizes(const Config& config) {
   if (n_layers > kMaxLayers)
     throw Error(PLIMSOLL_E_CONFIG, "/num_hidden_layers", "is " + std::to_string(n_layers) + "; at most 4096 layers were expected");
   layers.resize(n_layers);
-  kv_heads = config.find_u64_of({"/num_key_value_heads", "/num_kv_heads", "/n_head_kv", "/attn_config/kv_n_heads"}).value_or(heads);
+  kv_heads = config.find_u64_of({"/num_key_value_heads", "/num_attention_groups", "/num_kv_heads", "/n_head_kv", "/attn_config/kv_n_heads"})
+                 .value_or(heads);
   head_elements = config.find_u64_of({"/head_dim", "/attention_head_dim", "/kv_channels"}).value_or(0);
   if (head_elements == 0) {
     if (hidden % heads != 0)
@@ -105,7 +107,7 @@ void Model::gather() {
   ffns = group<Ffn>(layers, [](const Layer& l) { return l.ffn; });
   drop_unless(ffns, [](const Ffn& f) { return !f.none; });
   caches = group<Cached>(layers, [](const Layer& l) { return Cached{l.attention, l.span}; });
-  drop_unless(caches, [](const Cached& c) { return c.attention.heads != 0; });
+  drop_unless(caches, [](const Cached& c) { return c.attention.heads != 0 && !c.attention.borrows; });
   for (const std::uint32_t i : all_layers) {
     if (layers[i].attention.exists()) attention_layers.push_back(i);
     if (!layers[i].ffn.none) ffn_layers.push_back(i);

@@ -19,6 +19,8 @@ struct Attention {
   std::uint64_t heads = 0, kv_heads = 0, k_elements = 0, v_elements = 0; // elements: per head
   bool cross = false;                                                    // keys and values come from an image
   bool linear = false;                                                   // replaced by one matrix, caches nothing
+  bool value_is_key = false; // no projection of values: they are the keys, yet the cache holds both
+  bool borrows = false;      // looks into the cache of an earlier layer and has none itself
   bool operator==(const Attention&) const = default;
   bool exists() const { return heads != 0 || linear; }
 };
@@ -58,6 +60,12 @@ struct Cached {
   bool operator==(const Cached&) const = default;
 };
 
+// What a sparse attention keeps beside keys and values to choose among them: one vector per token and layer.
+struct Index {
+  std::uint64_t elements = 0, value_elements = 0;
+  std::vector<std::uint32_t> layers;
+};
+
 class Model {
 public:
   explicit Model(const plimsoll::Config& config);
@@ -74,7 +82,7 @@ public:
   std::uint64_t embedding_rows = 0;  // the vocabulary, and what some models add to the table
   std::uint64_t embedding_width = 0; // hidden, but for OPT's smallest
   bool tied = false;
-  bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false;
+  bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false, head_gate = false;
   QkNorm qk_norm = QkNorm::kNone;
   std::vector<Layer> layers;
   Layer draft;                          // what a draft layer looks like: full attention, else as the last layer
@@ -86,6 +94,7 @@ public:
   std::vector<Group<Attention>> attentions;
   std::vector<Group<Ffn>> ffns;
   std::vector<Group<Cached>> caches;
+  std::vector<Index> indexes;
 
 private:
   void read_sizes(const plimsoll::Config& config);

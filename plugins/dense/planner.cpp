@@ -46,6 +46,10 @@ public:
   void kv(const Sink& out) const override {
     if (!out.asks(PLIMSOLL_ASPECT_ATTENTION)) return;
     for (const auto& group : model_.caches) out.kv(cache(label_of(group.what.span.kind), group.what, group.layers));
+    for (const Index& index : model_.indexes) {
+      KvGroup group(PLIMSOLL_KV_LATENT, "attention.index", index.layers);
+      out.kv(group.heads(1, 0, index.elements, index.value_elements).dtype("bfloat16"));
+    }
     const Layer& draft = model_.draft;
     out.kv(cache("draft.attention", {draft.attention, draft.span}, model_.draft_layers).role(PLIMSOLL_ROLE_DRAFT));
   }

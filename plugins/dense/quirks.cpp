@@ -11,6 +11,7 @@ namespace dense {
 using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Error;
+using plimsoll::Part;
 using plimsoll::Weight;
 
 namespace {
@@ -192,6 +193,34 @@ void opt(const Config& config, Model& model) {
   model.extras.emplace_back(PLIMSOLL_ASPECT_HEAD, "head.project_out", "model.decoder.project_out.weight",
                             std::initializer_list<Bytes>{narrow, wide});
   model.extras.back().stage(PLIMSOLL_STAGE_LAST);
+}
+
+// Low-rank adapters for images and for speech beside every linear layer. Worked example: ranks 256 and 320 over the four layers
+// of 32 blocks, (8192 + 6144 + 19456 + 11264) x 576 x 32 = 830,472,192 parameters.
+void phi4mm(const Config& config, Model& model) {
+  const Bytes h = model.hidden, f = model.ffn_width, q = Bytes(model.heads) * model.head_elements,
+              kv = Bytes(model.kv_heads) * model.head_elements;
+  const std::initializer_list<Part> heads{{q.value(), model.heads}, {kv.value(), model.kv_heads, true}, {kv.value(), model.kv_heads, true}};
+  const std::initializer_list<Part> both{{f.value(), 0}, {f.value(), 0}};
+  for (const std::string kind : {"speech", "vision"}) {
+    const std::uint64_t rank = config.u64("/" + kind + "_lora/r", 0);
+    if (rank == 0) continue;
+    // The narrow way in and the way out; `parts` of what comes out, none where the layer is split by what goes in.
+    const auto adapt = [&](std::uint32_t aspect, const std::string& layer, Bytes out, Bytes in, std::initializer_list<Part> parts,
+                           std::uint64_t in_units) {
+      const std::string name = "model.layers.{layer}." + layer, label = "lora." + kind + "." + layer;
+      Weight a(aspect, label + ".a", name + ".lora_A." + kind + ".weight", {rank, in});
+      Weight b(aspect, label + ".b", name + ".lora_B." + kind + ".weight", {out, rank});
+      if (parts.size() == 0) a.heads(1, in_units);
+      else b.parts(0, parts);
+      model.extras.push_back(a.layers(model.all_layers));
+      model.extras.push_back(b.layers(model.all_layers));
+    };
+    adapt(PLIMSOLL_ASPECT_ATTENTION, "self_attn.qkv_proj", q + kv + kv, h, heads, 0);
+    adapt(PLIMSOLL_ASPECT_ATTENTION, "self_attn.o_proj", h, q, {}, model.heads);
+    adapt(PLIMSOLL_ASPECT_FFN, "mlp.gate_up_proj", f * 2, h, both, 0);
+    adapt(PLIMSOLL_ASPECT_FFN, "mlp.down_proj", h, f, {}, 0);
+  }
 }
 
 // The key holds the width of gate and up together.

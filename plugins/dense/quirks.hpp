@@ -13,17 +13,21 @@ void apertus(const plimsoll::Config& config, Model& model);
 void bloom(const plimsoll::Config& config, Model& model);
 void chatglm(const plimsoll::Config& config, Model& model);
 void falcon(const plimsoll::Config& config, Model& model);
+void gemma4(const plimsoll::Config& config, Model& model);
 void glm4_moe(const plimsoll::Config& config, Model& model);
 void gpt2(const plimsoll::Config& config, Model& model);
 void gpt_bigcode(const plimsoll::Config& config, Model& model);
+void minimax(const plimsoll::Config& config, Model& model);
 void mimo_v2(const plimsoll::Config& config, Model& model);
 void mllama(const plimsoll::Config& config, Model& model);
 void mpt(const plimsoll::Config& config, Model& model);
 void nemotron_nas(const plimsoll::Config& config, Model& model);
 void no_final_norm(const plimsoll::Config& config, Model& model);
 void opt(const plimsoll::Config& config, Model& model);
+void phi4mm(const plimsoll::Config& config, Model& model);
 void qwen1(const plimsoll::Config& config, Model& model);
 void refined_web(const plimsoll::Config& config, Model& model);
+void step(const plimsoll::Config& config, Model& model);
 void stablelm(const plimsoll::Config& config, Model& model);
 
 } // namespace dense

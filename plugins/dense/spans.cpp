@@ -34,7 +34,8 @@ void every_nth_is_full(std::uint64_t n, Span window, std::vector<Layer>& layers)
 bool read_layer_types(const Config& config, Span window, Span chunk, std::vector<Layer>& layers) {
   const auto types = config.str_list("/layer_types");
   if (types.empty()) return false;
-  if (types.size() != layers.size())
+  // Some lists go on with the draft layers.
+  if (types.size() != layers.size() && types.size() != layers.size() + config.u64("/num_nextn_predict_layers", 0))
     throw Error(PLIMSOLL_E_CONFIG, "/layer_types",
                 "has " + std::to_string(types.size()) + " entries; one for each of the " + std::to_string(layers.size()) +
                     " layers was expected");

@@ -67,6 +67,7 @@ void projections(const Site& site, const Attention& a, const std::string& prefix
   }
   out.weight(site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), q, m.hidden).heads(rows, a.heads), m.qkv_bias);
   out.weight(site.matrix(kAttention, "attention.k_proj", join(prefix, m.names.k), k, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
+  if (a.value_is_key) return;
   out.weight(site.matrix(kAttention, "attention.v_proj", join(prefix, m.names.v), v, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
 }
 
@@ -90,6 +91,7 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
   const std::string prefix(a.cross ? "cross_attn." : m.names.attention);
   if (a.linear) return out.weight(site.matrix(kAttention, "attention.linear", prefix + "linear_attn", m.hidden, m.hidden));
   projections(site, a, prefix, out);
+  const std::uint32_t rows = site.out_dim();
   const Bytes context = Bytes(a.heads) * a.v_elements;
   const std::string o_name = join(prefix, m.names.o);
   Weight o = m.dialect.o_quantized ? site.matrix(kAttention, "attention.o_proj", o_name, m.hidden, context)
@@ -99,6 +101,8 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
   const QkNorm kind = a.cross ? QkNorm::kHead : m.qk_norm;
   qk_norm(site, kind, "attention.q_norm", join(prefix, m.dialect.qk_norm_names[0]), a.heads, a.k_elements, false, out);
   qk_norm(site, kind, "attention.k_norm", join(prefix, m.dialect.qk_norm_names[1]), a.kv_heads, a.k_elements, true, out);
+  if (m.head_gate)
+    out.weight(site.matrix(kAttention, "attention.head_gate", join(prefix, m.dialect.head_gate), a.heads, m.hidden).heads(rows, a.heads));
   if (!m.dialect.sinks.empty())
     out.weight(site.tensor(kAttention, "attention.sinks", join(prefix, m.dialect.sinks), {a.heads}).heads(0, a.heads));
   if (a.cross)

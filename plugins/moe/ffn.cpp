@@ -91,6 +91,9 @@ void declare_router(const Shape& s, const Site& at, const Sink& out) {
   router.dtype(s.router_dtype);
   out.weight(router);
   if (!s.names->router_bias.empty()) out.weight(router.bias(s.names->router_bias));
+  const auto& [per_feature, per_expert] = s.names->router_scales;
+  if (!per_feature.empty()) out.weight(at.weight("router.scale", per_feature, {s.hidden}));
+  if (!per_expert.empty()) out.weight(at.weight("router.expert_scale", per_expert, {rows}));
   if (s.correction && !s.names->correction.empty())
     out.weight(at.weight("router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
 }
@@ -132,7 +135,7 @@ void declare_ffn(const Shape& s, const Sink& out) {
   if (!s.dense_layers.empty()) declare_dense(s, Site{layer, "", &s.dense_layers}, out);
   if (!s.draft_layers.empty()) declare_experts(s, Site{layer, "draft.", &s.draft_layers, true}, out);
   if (!s.draft_modules.empty() && !s.names->draft_dense.prefix.empty())
-    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(Site{"", "draft.", &s.draft_modules, true}, out);
+    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(Site{s.names->draft_layer, "draft.", &s.draft_modules, true}, out);
 }
 
 } // namespace moe

@@ -37,8 +37,8 @@ std::optional<Flags> by_type_list(const Config& config, std::uint64_t n) {
 
 // A flag per layer, as MiMo-V2 writes it.
 std::optional<Flags> by_frequency_list(const Config& config, std::uint64_t n) {
-  if (config.find_len("/moe_layer_freq").value_or(0) == 0) return std::nullopt;
   const auto list = config.u64_list("/moe_layer_freq");
+  if (list.empty()) return std::nullopt;
   check_length(list.size(), n, "/moe_layer_freq");
   Flags out;
   for (const std::uint64_t flag : list) out.push_back(flag != 0);
@@ -46,16 +46,19 @@ std::optional<Flags> by_frequency_list(const Config& config, std::uint64_t n) {
 }
 
 std::optional<Flags> by_layer_numbers(const Config& config, std::uint64_t n) {
-  if (config.find_len("/moe_layers").value_or(0) == 0) return std::nullopt;
-  Flags out(static_cast<std::size_t>(n));
-  const auto layers = config.u64_list("/moe_layers");
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i] >= n)
-      throw Error(PLIMSOLL_E_CONFIG, "/moe_layers/" + std::to_string(i),
-                  "is layer " + std::to_string(layers[i]) + "; the model has " + std::to_string(n) + " layers, counted from 0");
-    out[static_cast<std::size_t>(layers[i])] = true;
+  for (const char* key : {"/moe_layers", "/moe_layers_enum"}) {
+    const auto layers = config.u64_list(key);
+    if (layers.empty()) continue;
+    Flags out(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      if (layers[i] >= n)
+        throw Error(PLIMSOLL_E_CONFIG, std::string(key) + "/" + std::to_string(i),
+                    "is layer " + std::to_string(layers[i]) + "; the model has " + std::to_string(n) + " layers, counted from 0");
+      out[static_cast<std::size_t>(layers[i])] = true;
+    }
+    return out;
   }
-  return out;
+  return std::nullopt;
 }
 
 template <class Rule>

@@ -4,172 +4,45 @@
 // tensor per expert; without it all experts of a layer are one tensor.
 #include "names.hpp"
 
-#include <array>
-
-#include <plimsoll/abi.h>
-
 namespace moe {
 namespace {
 
-constexpr std::string_view kDecoder = "model.layers.{layer}.";
-constexpr Projections kNone{};
 constexpr Projections mlp(std::string_view prefix) { return {prefix, "gate_proj", "up_proj", "down_proj"}; }
 
-// DeepSeek, GLM-4.5, Qwen-MoE, OLMoE: the common case, and the answer for model types nobody listed.
-constexpr Names kMlp{"mlp",
-                     kDecoder,
-                     "mlp.gate.weight",
-                     "",
-                     "mlp.gate.e_score_correction_bias",
-                     mlp("mlp.experts.{expert}."),
-                     PLIMSOLL_EXPERTS_SEPARATE,
-                     false,
-                     false,
-                     "",
-                     mlp("mlp.shared_experts."),
-                     "",
-                     mlp("mlp."),
-                     0,
-                     kNone};
+constexpr Projections kPerExpert = mlp("mlp.experts.{expert}.");
+constexpr Projections kStacked{"mlp.experts.", "gate_up_proj", "", "down_proj", ""};
+constexpr Projections kMixtralExperts{"block_sparse_moe.experts.{expert}.", "w1", "w3", "w2"};
+constexpr std::string_view kCorrection = "mlp.gate.e_score_correction_bias";
+constexpr std::string_view kMixtralRouter = "block_sparse_moe.gate.weight", kMixtralCorrection = "block_sparse_moe.e_score_correction_bias";
 
-constexpr Names one_shared() {
-  Names n = kMlp;
-  n.layout = "mlp_one_shared"; // Qwen1.5/2-MoE, Qwen3-Next
-  n.shared = mlp("mlp.shared_expert.");
-  n.shared_gate = "mlp.shared_expert_gate.weight";
-  return n;
-}
-constexpr Names ernie() {
-  Names n = kMlp;
-  n.layout = "ernie";
-  n.correction = "mlp.moe_statics.e_score_correction_bias";
-  return n;
-}
-constexpr Names longcat() {
-  Names n = kMlp;
-  n.layout = "longcat"; // every layer: two dense FFNs beside the experts
-  n.router = "mlp.router.classifier.weight";
-  n.correction = "mlp.router.e_score_correction_bias";
-  n.shared = kNone;
-  n.dense = mlp("mlps.{dense}.");
-  n.dense_per_layer = 2;
-  n.draft_dense = mlp("model.mtp.layers.{layer}.transformer_layer.mlp.");
-  return n;
-}
-constexpr Names mimo() {
-  Names n = kMlp;
-  n.layout = "mimo"; // MiMo-V2: draft modules with a dense FFN
-  n.draft_dense = mlp("model.mtp.layers.{layer}.mlp.");
-  return n;
-}
-// Qwen3-VL-MoE: experts stacked and transposed, no ".weight".
-constexpr Names stacked_in_out() {
-  Names n = kMlp;
-  n.layout = "stacked_in_out";
-  n.experts = {"mlp.experts.", "gate_up_proj", "", "down_proj", ""};
-  n.expert_storage = PLIMSOLL_EXPERTS_STACKED;
-  n.experts_in_out = n.down_in_out = true;
-  return n;
-}
-// Qwen3.5: the same tensors, [out, in].
-constexpr Names stacked() {
-  Names n = one_shared();
-  n.layout = "stacked";
-  n.experts = {"mlp.experts.", "gate_up_proj", "", "down_proj", ""};
-  n.expert_storage = PLIMSOLL_EXPERTS_STACKED;
-  return n;
-}
-constexpr Names gpt_oss() {
-  Names n = stacked();
-  n.layout = "gpt_oss";
-  n.router = "mlp.router.weight";
-  n.router_bias = ".bias";
-  n.correction = "";
-  n.expert_bias = "_bias";
-  n.shared = kNone;
-  n.shared_gate = "";
-  return n;
-}
-// Mixtral, MiniMax-M2, Phi-3.5-MoE.
-constexpr Names kMixtral{"mixtral",
-                         kDecoder,
-                         "block_sparse_moe.gate.weight",
-                         "",
-                         "block_sparse_moe.e_score_correction_bias",
-                         {"block_sparse_moe.experts.{expert}.", "w1", "w3", "w2"},
-                         PLIMSOLL_EXPERTS_SEPARATE,
-                         false,
-                         false,
-                         "",
-                         kNone,
-                         "",
-                         mlp("mlp."),
-                         0,
-                         kNone};
-constexpr Names kGranite{"granite",
-                         kDecoder,
-                         "block_sparse_moe.router.layer.weight",
-                         "",
-                         "",
-                         {"block_sparse_moe.", "input_linear", "", "output_linear"},
-                         PLIMSOLL_EXPERTS_STACKED,
-                         false,
-                         false,
-                         "",
-                         {"shared_mlp.", "input_linear", "", "output_linear"},
-                         "",
-                         mlp("mlp."),
-                         0,
-                         kNone};
-constexpr Names kLlama4{"llama4",
-                        kDecoder,
-                        "feed_forward.router.weight",
-                        "",
-                        "",
-                        {"feed_forward.experts.", "gate_up_proj", "", "down_proj", ""},
-                        PLIMSOLL_EXPERTS_STACKED,
-                        true,
-                        true,
-                        "",
-                        mlp("feed_forward.shared_expert."),
-                        "",
-                        mlp("feed_forward."),
-                        0,
-                        kNone};
-// DBRX: all experts of a layer concatenated along the rows; w2 is stored [in, out].
-constexpr Names kDbrx{"dbrx",
-                      "transformer.blocks.{layer}.",
-                      "ffn.router.layer.weight",
-                      "",
-                      "",
-                      {"ffn.experts.mlp.", "w1", "v1", "w2", ""},
-                      PLIMSOLL_EXPERTS_CONCATENATED,
-                      false,
-                      true,
-                      "",
-                      kNone,
-                      "",
-                      kNone,
-                      0,
-                      kNone};
-constexpr Names kGrok{"grok",
-                      kDecoder,
-                      "moe_block.gate.weight",
-                      "",
-                      "",
-                      {"moe_block.experts.{expert}.", "linear", "linear_v", "linear_1"},
-                      PLIMSOLL_EXPERTS_SEPARATE,
-                      false,
-                      false,
-                      "",
-                      kNone,
-                      "",
-                      kNone,
-                      0,
-                      kNone};
-
-constexpr std::array<Names, 13> kTable{kMlp,     one_shared(), ernie(), longcat(), mimo(), stacked_in_out(), stacked(), gpt_oss(),
-                                       kMixtral, kGranite,     kLlama4, kDbrx,     kGrok};
+// clang-format off
+constexpr Names kTable[] = {
+  // DeepSeek, GLM-4.5, Qwen3-MoE, OLMoE: the common case, and the answer for model types nobody listed.
+  {.layout = "mlp", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  // Qwen1.5/2-MoE, Qwen3-Next
+  {.layout = "mlp_one_shared", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
+  {.layout = "ernie", .correction = "mlp.moe_statics.e_score_correction_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  // Every layer: two dense FFNs beside the experts.
+  {.layout = "longcat", .router = "mlp.router.classifier.weight", .correction = "mlp.router.e_score_correction_bias", .experts = kPerExpert, .dense = mlp("mlps.{dense}."), .dense_per_layer = 2, .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("transformer_layer.mlp.")},
+  // MiMo-V2: draft modules with a dense FFN.
+  {.layout = "mimo", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("mlp.")},
+  // Qwen3-VL-MoE: experts stacked and transposed, no ".weight"; Qwen3.5 the same tensors, [out, in].
+  {.layout = "stacked_in_out", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  {.layout = "stacked", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
+  {.layout = "gpt_oss", .router = "mlp.router.weight", .router_bias = ".bias", .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .expert_bias = "_bias", .dense = mlp("mlp.")},
+  // Gemma 4: every layer a dense FFN beside the experts; a router with scales.
+  {.layout = "gemma4", .router = "router.proj.weight", .router_scales = {"router.scale", "router.per_expert_scale"}, .experts = {"experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .dense = mlp("mlp."), .dense_per_layer = 1},
+  // Step-3.5 and 3.7: gate and up stacked apart; draft layers follow the model's own and have a dense FFN.
+  {.layout = "step", .router = "moe.gate.weight", .correction = "moe.router_bias", .experts = mlp("moe."), .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("share_expert."), .dense = mlp("mlp."), .draft_layer = "model.layers.{layer}.", .draft_dense = mlp("mlp.")},
+  // Mixtral, MiniMax-M2 and M3, Phi-3.5-MoE; only M3 has shared experts and dense layers.
+  {.layout = "mixtral", .router = kMixtralRouter, .correction = kMixtralCorrection, .experts = kMixtralExperts, .shared = mlp("block_sparse_moe.shared_experts."), .dense = mlp("mlp.")},
+  {.layout = "granite", .router = "block_sparse_moe.router.layer.weight", .experts = {"block_sparse_moe.", "input_linear", "", "output_linear"}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = {"shared_mlp.", "input_linear", "", "output_linear"}, .dense = mlp("mlp.")},
+  {.layout = "llama4", .router = "feed_forward.router.weight", .experts = {"feed_forward.experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("feed_forward.shared_expert."), .dense = mlp("feed_forward.")},
+  // DBRX: all experts of a layer concatenated along the rows; w2 is stored [in, out].
+  {.layout = "dbrx", .layer = "transformer.blocks.{layer}.", .router = "ffn.router.layer.weight", .experts = {"ffn.experts.mlp.", "w1", "v1", "w2", ""}, .expert_storage = PLIMSOLL_EXPERTS_CONCATENATED, .down_in_out = true},
+  {.layout = "grok", .router = "moe_block.gate.weight", .experts = {"moe_block.experts.{expert}.", "linear", "linear_v", "linear_1"}},
+};
+// clang-format on
 
 } // namespace
 
@@ -179,8 +52,10 @@ const Names* find_names(std::string_view layout) {
   return nullptr;
 }
 
-const char* all_layouts() {
-  return "mlp, mlp_one_shared, ernie, longcat, mimo, stacked_in_out, stacked, gpt_oss, mixtral, granite, llama4, dbrx or grok";
+std::string all_layouts() {
+  std::string out;
+  for (const Names& names : kTable) out.append(out.empty() ? "" : ", ").append(names.layout);
+  return out;
 }
 
 } // namespace moe

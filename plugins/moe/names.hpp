@@ -2,8 +2,12 @@
 // `ffn_layout` class default of the manifest, never by an architecture's name. Constant data, any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+
+#include <plimsoll/abi.h>
 
 namespace moe {
 
@@ -16,27 +20,30 @@ struct Projections {
   std::string_view suffix = ".weight";
 };
 
+// What differs from the common case; see the rows of names.cpp.
 struct Names {
   std::string_view layout; // "mlp"
-  std::string_view layer;  // "model.layers.{layer}."
-  std::string_view router;
-  std::string_view router_bias; // empty: the router has none
-  std::string_view correction;  // per-expert selection bias; empty: such checkpoints have none
-  Projections experts;
-  std::uint32_t expert_storage;  // PLIMSOLL_EXPERTS_*
-  bool experts_in_out;           // stored [in, out] instead of [out, in]
-  bool down_in_out;              // the same for the down projection alone
-  std::string_view expert_bias;  // suffix of per-expert biases; empty: none
-  Projections shared;            // shared experts as one FFN
-  std::string_view shared_gate;  // a router of one output for them; empty: none
-  Projections dense;             // layers without experts
-  std::uint32_t dense_per_layer; // 0: only layers without experts have one; else every layer has so many
-  Projections draft_dense;       // FFN of a draft module; prefix holds the whole beginning
+  std::string_view layer = "model.layers.{layer}.";
+  std::string_view router = "mlp.gate.weight";
+  std::string_view router_bias = "";               // empty: the router has none
+  std::array<std::string_view, 2> router_scales{}; // for each input feature, for each expert; empty: none
+  std::string_view correction = "";                // per-expert selection bias; empty: such checkpoints have none
+  Projections experts{};
+  std::uint32_t expert_storage = PLIMSOLL_EXPERTS_SEPARATE;
+  bool experts_in_out = false;       // stored [in, out] instead of [out, in]
+  bool down_in_out = false;          // the same for the down projection alone
+  std::string_view expert_bias = ""; // suffix of per-expert biases; empty: none
+  Projections shared{};              // shared experts as one FFN
+  std::string_view shared_gate = ""; // a router of one output for them; empty: none
+  Projections dense{};               // layers without experts
+  std::uint32_t dense_per_layer = 0; // 0: only layers without experts have one; else every layer has so many
+  std::string_view draft_layer = ""; // a draft module's layer, where its FFN is dense
+  Projections draft_dense{};         // that FFN
 };
 
 // The table's row; null for an unknown name.
 const Names* find_names(std::string_view layout);
 // "mlp, mlp_one_shared, ..." for messages.
-const char* all_layouts();
+std::string all_layouts();
 
 } // namespace moe

@@ -17,9 +17,17 @@ using plimsoll::Sink;
 
 constexpr std::uint32_t kRest = PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_HEAD;
 
+// The experts of a model, where it has some: Gemma 4 and others come with and without.
+struct Experts {
+  explicit Experts(const Config& config) : shape(read_shape(config)), dispatch(config, shape) {}
+  Shape shape;
+  Dispatch dispatch;
+};
+
 class Planner : public plimsoll::MemoryPlanner {
 public:
-  explicit Planner(const Config& config) : MemoryPlanner(config), shape_(read_shape(config)), dispatch_(config, shape_) {
+  explicit Planner(const Config& config) : MemoryPlanner(config) {
+    if (has_experts(config)) experts_.emplace(config);
     if (config.has("/kv_lora_rank")) return; // latent attention asked for its FFN
     // Another family's attention may be nothing `dense` knows; that only matters once it is asked for.
     try {
@@ -30,23 +38,25 @@ public:
   }
 
   void weights(const Sink& out) const override {
-    declare_ffn(shape_, out);
-    if ((out.aspects() & kRest) != 0) rest().weights(out, kRest);
+    if (experts_) declare_ffn(experts_->shape, out);
+    if ((out.aspects() & aspects_of_rest()) != 0) rest().weights(out, aspects_of_rest());
   }
   void kv(const Sink& out) const override {
     if ((out.aspects() & kRest) != 0) rest().kv(out, kRest);
   }
   plimsoll_facts facts() const override {
     plimsoll_facts out = rest_ ? rest_.facts() : plimsoll_facts{};
-    out.experts = shape_.experts;
-    out.experts_per_token = shape_.experts_per_token;
-    if (out.hidden_elements == 0) out.hidden_elements = shape_.hidden;
-    if (out.draft_layers == 0) out.draft_layers = shape_.draft_layers.size() + shape_.draft_modules.size();
+    if (!experts_) return out;
+    const Shape& shape = experts_->shape;
+    out.experts = shape.experts;
+    out.experts_per_token = shape.experts_per_token;
+    if (out.hidden_elements == 0) out.hidden_elements = shape.hidden;
+    if (out.draft_layers == 0) out.draft_layers = shape.draft_layers.size() + shape.draft_modules.size();
     return out;
   }
   void activations(const Request& request, const Sink& out) const override {
-    if (request.asks(PLIMSOLL_ASPECT_FFN)) dispatch_.price(request, out);
-    if ((request->aspects & kRest) != 0) rest().activations(request, out, kRest);
+    if (experts_ && request.asks(PLIMSOLL_ASPECT_FFN)) experts_->dispatch.price(request, out);
+    if ((request->aspects & aspects_of_rest()) != 0) rest().activations(request, out, aspects_of_rest());
   }
 
 private:
@@ -56,8 +66,10 @@ private:
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/kv_lora_rank", "latent attention is counted by the mla family, not by this one");
   }
 
-  Shape shape_;
-  Dispatch dispatch_;
+  // Without experts the FFN is a dense one in every layer.
+  std::uint32_t aspects_of_rest() const { return experts_ ? kRest : kRest | PLIMSOLL_ASPECT_FFN; }
+
+  std::optional<Experts> experts_;
   Child rest_;
   std::optional<Error> rest_error_;
 };

@@ -27,14 +27,14 @@ std::uint64_t bounded(std::uint64_t value, std::uint64_t limit, const char* poin
 const Names* read_names(const Config& config) {
   const std::string_view layout = config.str("/ffn_layout", "mlp");
   if (const Names* names = find_names(layout)) return names;
-  throw Error(PLIMSOLL_E_CONFIG, "/ffn_layout", "is \"" + std::string(layout) + "\"; expected " + all_layouts());
+  throw Error(PLIMSOLL_E_CONFIG, "/ffn_layout", "is \"" + std::string(layout) + "\"; one of " + all_layouts() + " was expected");
 }
 
 void read_widths(const Config& config, Shape& s) {
   s.expert_width =
       config.positive_of({"/moe_intermediate_size", "/expert_ffn_hidden_size", "/ffn_config/ffn_hidden_size", "/intermediate_size"});
-  const auto width =
-      config.find_u64_of({"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size"});
+  const auto width = config.find_u64_of(
+      {"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size", "/share_expert_dim"});
   const auto count = config.find_u64_of({"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts"});
   if (width) {
     s.shared_width = *width;
@@ -55,7 +55,8 @@ void read_layers(const Config& config, Shape& s) {
     if (sparse[i]) s.sparse_layers.push_back(i);
     if (s.names->dense_per_layer > 0 || !sparse[i]) s.dense_layers.push_back(i);
   }
-  if (!s.dense_layers.empty()) s.dense_width = config.positive_of({"/intermediate_size_mlp", "/ffn_hidden_size", "/intermediate_size"});
+  if (!s.dense_layers.empty())
+    s.dense_width = config.positive_of({"/intermediate_size_mlp", "/dense_intermediate_size", "/ffn_hidden_size", "/intermediate_size"});
   if (!s.dense_layers.empty() && s.names->dense.prefix.empty())
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
                 "layout \"" + std::string(s.names->layout) + "\" has no dense layers, but the configuration has some");
@@ -63,30 +64,41 @@ void read_layers(const Config& config, Shape& s) {
   if (layout == "none") return;
   const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), 64, "/num_nextn_predict_layers");
   for (std::uint32_t i = 0; i < drafts; ++i) {
-    if (layout == "module") s.draft_modules.push_back(i);
-    else s.draft_layers.push_back(static_cast<std::uint32_t>(n) + i);
+    const std::uint32_t number = layout == "module" ? i : static_cast<std::uint32_t>(n) + i;
+    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(number);
   }
 }
 
 } // namespace
 
+namespace {
+std::optional<std::uint64_t> expert_count(const Config& config) {
+  return config.find_u64_of({"/n_routed_experts", "/num_experts", "/num_local_experts", "/moe_num_experts", "/ffn_config/moe_num_experts"});
+}
+} // namespace
+
+bool has_experts(const Config& config) {
+  if (const auto block = config.find_bool("/enable_moe_block")) return *block;
+  return expert_count(config) != 0U;
+}
+
 Shape read_shape(const Config& config) {
   Shape s;
   s.names = read_names(config);
   s.hidden = config.positive_of({"/hidden_size", "/d_model"});
-  s.experts = bounded(
-      config.positive_of({"/n_routed_experts", "/num_experts", "/num_local_experts", "/moe_num_experts", "/ffn_config/moe_num_experts"}),
-      kMaxExperts, "/n_routed_experts");
+  s.experts = bounded(expert_count(config).value_or(0), kMaxExperts, "/n_routed_experts");
+  if (s.experts == 0) throw Error(PLIMSOLL_E_CONFIG, "/n_routed_experts", "is missing; the number of experts was expected");
   s.zero_experts = bounded(config.u64("/zero_expert_num", 0), kMaxExperts, "/zero_expert_num");
-  s.experts_per_token = config.positive_of(
-      {"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k", "/ffn_config/moe_top_k"});
+  s.experts_per_token = config.positive_of({"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k",
+                                            "/moe_top_k", "/top_k_experts", "/ffn_config/moe_top_k"});
   if (s.experts_per_token > s.experts + s.zero_experts)
     throw Error(PLIMSOLL_E_CONFIG, "/num_experts_per_tok",
                 "is " + std::to_string(s.experts_per_token) + "; at most the number of experts (" +
                     std::to_string(s.experts + s.zero_experts) + ") was expected");
   read_widths(config, s);
   read_layers(config, s);
-  s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false);
+  s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
+                 config.boolean("/use_moe_router_bias", false);
   s.router_dtype = config.str("/router_stored_dtype", "");
   s.correction_dtype = config.str("/correction_stored_dtype", "float32");
   return s;

@@ -28,9 +28,11 @@ struct Shape {
   std::vector<std::uint32_t> sparse_layers;
   std::vector<std::uint32_t> dense_layers;
   std::vector<std::uint32_t> draft_layers;  // with experts, numbered after the last decoder layer
-  std::vector<std::uint32_t> draft_modules; // with a dense FFN, numbered from 0
+  std::vector<std::uint32_t> draft_modules; // with a dense FFN, numbered from 0 or after the last layer
 };
 
+// False where the configuration says that there are none: Gemma 4 by a key of its own, others by a count of 0.
+bool has_experts(const plimsoll::Config& config);
 // Throws plimsoll::Error with the JSON pointer at fault.
 Shape read_shape(const plimsoll::Config& config);
 

@@ -20,6 +20,7 @@ struct BlockNames {
 
 struct BlockShape {
   std::uint64_t width = 0, ffn = 0;
+  std::uint64_t heads = 0; // 0: not known, the attention splits at any element
   bool norm_bias = true, qkv_bias = true, out_bias = true, ffn_bias = true;
 };
 

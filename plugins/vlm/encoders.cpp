@@ -23,8 +23,8 @@ constexpr BlockNames kPixtralBlock{{"attention_norm", "ffn_norm"},
 
 Encoder::Encoder(Kind kind, const VisionKeys& keys, std::string prefix)
     : kind_(kind), prefix_(std::move(prefix)), layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")),
-      ffn_(keys.positive("/intermediate_size")), patch_(keys.positive("/patch_size")), channels_(keys.number("/num_channels", 3)),
-      side_(keys.patches_per_side()) {}
+      ffn_(keys.positive("/intermediate_size")), heads_(keys.number("/num_attention_heads", 0)), patch_(keys.positive("/patch_size")),
+      channels_(keys.number("/num_channels", 3)), side_(keys.patches_per_side()) {}
 
 Encoder Encoder::of(const VisionKeys& keys, std::string prefix) {
   const std::string_view type = keys.model_type();
@@ -52,8 +52,9 @@ void Encoder::weights(const Sink& out) const {
     const Tensors stem(out, "", prefix_);
     stem.convolution("patch_conv", width_, channels_, patch_, false);
     stem.norm("ln_pre", width_, false);
-    declare_block(Tensors(out, "layers.", prefix_ + "transformer.layers.{layer}.", &layers_), kPixtralBlock,
-                  {.width = width_, .ffn = ffn_, .norm_bias = false, .qkv_bias = false, .out_bias = false, .ffn_bias = false});
+    declare_block(
+        Tensors(out, "layers.", prefix_ + "transformer.layers.{layer}.", &layers_), kPixtralBlock,
+        {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = false, .qkv_bias = false, .out_bias = false, .ffn_bias = false});
     return;
   }
   const bool clip = kind_ == Kind::kClip;
@@ -62,7 +63,8 @@ void Encoder::weights(const Sink& out) const {
   stem.convolution("patch_embedding", width_, channels_, patch_, !clip);
   stem.tensor("position_embedding.weight", {clip ? grid + 1 : grid, width_});
   if (clip) top.norm("pre_layrnorm", width_, true); // as the checkpoints spell it
-  declare_block(Tensors(out, "layers.", prefix_ + "encoder.layers.{layer}.", &layers_), kClipBlock, {.width = width_, .ffn = ffn_});
+  declare_block(Tensors(out, "layers.", prefix_ + "encoder.layers.{layer}.", &layers_), kClipBlock,
+                {.width = width_, .ffn = ffn_, .heads = heads_});
   top.norm("post_layernorm", width_, true);
   if (head_) pooling_head(out);
 }

@@ -14,8 +14,9 @@ class Encoder {
 public:
   // CLIP, SigLIP or Pixtral by the vision model_type; `prefix` is what names start with: "vision_tower.".
   static Encoder of(const VisionKeys& keys, std::string prefix);
-  // SigLIP whatever the model_type says (Idefics3 and MiniCPM-V have relatives of it); never with a pooling head.
+  // SigLIP whatever the model_type says (Idefics3, MiniCPM-V and Phi-4 have relatives of it), without its pooling head.
   static Encoder siglip(const VisionKeys& keys, std::string prefix, bool drop_last_layer = false);
+  Encoder& with_pooling_head() { return head_ = true, *this; }
 
   void weights(const plimsoll::Sink& out) const;
   std::uint64_t width() const { return width_; }
@@ -33,7 +34,7 @@ private:
   Kind kind_;
   std::string prefix_;
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, ffn_, patch_, channels_, side_;
+  std::uint64_t width_, ffn_, heads_, patch_, channels_, side_;
   bool head_ = false;
 };
 

@@ -14,10 +14,11 @@ constexpr BlockNames kBlock{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.pr
 class Glm4vTower : public Tower {
 public:
   Glm4vTower(const VisionKeys& keys, std::uint64_t text)
-      : layers_(keys.layer_list("/depth")), width_(keys.positive("/hidden_size")), out_(keys.number("/out_hidden_size", text)),
-        inner_(keys.positive("/intermediate_size")), patch_(keys.positive("/patch_size")), frames_(keys.positive("/temporal_patch_size")),
-        channels_(keys.positive("/in_channels")), merge_(keys.positive("/spatial_merge_size")), side_(keys.patches_per_side()),
-        max_pixels_(keys.positive("/max_image_pixels")), bias_(keys.boolean("/attention_bias", false)) {
+      : layers_(keys.layer_list("/depth")), width_(keys.positive("/hidden_size")), heads_(keys.number("/num_heads", 0)),
+        out_(keys.number("/out_hidden_size", text)), inner_(keys.positive("/intermediate_size")), patch_(keys.positive("/patch_size")),
+        frames_(keys.positive("/temporal_patch_size")), channels_(keys.positive("/in_channels")),
+        merge_(keys.positive("/spatial_merge_size")), side_(keys.patches_per_side()), max_pixels_(keys.positive("/max_image_pixels")),
+        bias_(keys.boolean("/attention_bias", false)) {
     if (out_ != text)
       VisionKeys::refuse("/out_hidden_size",
                          "is " + std::to_string(out_) + ", the language model is " + std::to_string(text) + " wide; the two must be equal");
@@ -29,16 +30,17 @@ public:
     top.convolution("patch_embed.proj", width_, channels_, patch_, true, frames_);
     top.tensor("embeddings.position_embedding.weight", {Bytes(side_) * side_, width_});
     top.norm("post_conv_layernorm", width_, false);
-    declare_block(Tensors(out, "blocks.", prefix + "blocks.{layer}.", &layers_), kBlock,
-                  {.width = width_, .ffn = out_, .norm_bias = false, .qkv_bias = bias_, .out_bias = false, .ffn_bias = false});
+    declare_block(
+        Tensors(out, "blocks.", prefix + "blocks.{layer}.", &layers_), kBlock,
+        {.width = width_, .ffn = out_, .heads = heads_, .norm_bias = false, .qkv_bias = bias_, .out_bias = false, .ffn_bias = false});
     top.norm("post_layernorm", width_, false);
     top.convolution("downsample", out_, width_, merge_, true);
     const Tensors merger(out, "merger.", prefix + "merger.");
-    merger.linear("proj", out_, out_, false);
+    merger.by_rows("proj", out_, out_, false);
     merger.norm("post_projection_norm", out_, true);
-    merger.linear("gate_proj", inner_, out_, false);
-    merger.linear("up_proj", inner_, out_, false);
-    merger.linear("down_proj", out_, inner_, false);
+    merger.by_rows("gate_proj", inner_, out_, false);
+    merger.by_rows("up_proj", inner_, out_, false);
+    merger.by_columns("down_proj", out_, inner_, false);
   }
 
   // 4,816,896 pixels, patches of 14, merge 2: 24,576 patches, 6,144 rows.
@@ -49,7 +51,7 @@ public:
 
 private:
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, out_, inner_, patch_, frames_, channels_, merge_, side_, max_pixels_;
+  std::uint64_t width_, heads_, out_, inner_, patch_, frames_, channels_, merge_, side_, max_pixels_;
   bool bias_;
 };
 

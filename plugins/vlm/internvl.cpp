@@ -26,10 +26,10 @@ class InternTower : public Tower {
 public:
   InternTower(const VisionKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
-        text_(text), patch_(keys.positive("/patch_size")), channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()),
-        shuffle_(shuffle_of(keys.model())), tiles_(keys.model().positive("/max_dynamic_patch")),
-        qkv_bias_(keys.boolean("/qkv_bias", false)), qk_norm_(keys.boolean("/qk_normalization", true)),
-        norm_bias_(keys.text("/norm_type", "rms_norm") == "layer_norm") {
+        heads_(keys.number("/num_attention_heads", 0)), text_(text), patch_(keys.positive("/patch_size")),
+        channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()), shuffle_(shuffle_of(keys.model())),
+        tiles_(keys.model().positive("/max_dynamic_patch")), qkv_bias_(keys.boolean("/qkv_bias", false)),
+        qk_norm_(keys.boolean("/qk_normalization", true)), norm_bias_(keys.text("/norm_type", "rms_norm") == "layer_norm") {
     if (keys.model().boolean("/use_thumbnail", false) && tiles_ > 1) ++tiles_;
   }
 
@@ -39,7 +39,7 @@ public:
     stem.convolution("patch_embedding", width_, channels_, patch_, true);
     stem.tensor("position_embedding", {1, Bytes(side_) * side_ + 1, width_});
     const Tensors layer(out, "layers.", "vision_model.encoder.layers.{layer}.", &layers_);
-    declare_block(layer, kBlock, {.width = width_, .ffn = ffn_, .norm_bias = norm_bias_, .qkv_bias = qkv_bias_});
+    declare_block(layer, kBlock, {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = norm_bias_, .qkv_bias = qkv_bias_});
     layer.tensor("ls1", {width_});
     layer.tensor("ls2", {width_});
     if (qk_norm_) {
@@ -61,7 +61,7 @@ public:
 
 private:
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, ffn_, text_, patch_, channels_, side_, shuffle_, tiles_;
+  std::uint64_t width_, ffn_, heads_, text_, patch_, channels_, side_, shuffle_, tiles_;
   bool qkv_bias_, qk_norm_, norm_bias_;
 };
 

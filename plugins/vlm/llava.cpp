@@ -54,8 +54,8 @@ public:
       projector.norm("norm", encoder_.width(), false);
       projector.linear("patch_merger.merging_layer", encoder_.width(), Bytes(encoder_.width()) * merge_ * merge_, false);
     }
-    projector.linear("linear_1", text_, in, bias_);
-    projector.linear("linear_2", text_, text_, bias_);
+    projector.by_rows("linear_1", text_, in, bias_);
+    projector.by_columns("linear_2", text_, text_, bias_);
     if (newline_) Tensors(out, "", "").tensor("image_newline", {text_});
   }
 

@@ -23,9 +23,10 @@ class MllamaTower : public Tower {
 public:
   MllamaTower(const VisionKeys& keys, std::uint64_t text)
       : local_(keys.layer_list("/num_hidden_layers")), global_(keys.layer_list("/num_global_layers")),
-        width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")), text_(text), patch_(keys.positive("/patch_size")),
-        channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()), tiles_(keys.positive("/max_num_tiles")),
-        ratios_((Bytes(keys.length("/supported_aspect_ratios")) + 1).value()), out_(keys.positive("/vision_output_dim")) {
+        width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")), heads_(keys.number("/attention_heads", 0)),
+        text_(text), patch_(keys.positive("/patch_size")), channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()),
+        tiles_(keys.positive("/max_num_tiles")), ratios_((Bytes(keys.length("/supported_aspect_ratios")) + 1).value()),
+        out_(keys.positive("/vision_output_dim")) {
     if (ratios_ == 1)
       VisionKeys::refuse("/supported_aspect_ratios", "is missing or empty; a list of [tiles down, tiles across] was expected");
   }
@@ -45,7 +46,7 @@ public:
     }
     top.norm("layernorm_pre", width_, true);
     top.norm("layernorm_post", width_, true);
-    const BlockShape shape{.width = width_, .ffn = ffn_, .qkv_bias = false, .out_bias = false};
+    const BlockShape shape{.width = width_, .ffn = ffn_, .heads = heads_, .qkv_bias = false, .out_bias = false};
     declare_block(Tensors(out, "layers.", prefix + "transformer.layers.{layer}.", &local_), kMllamaBlock, shape);
     const Tensors gated(out, "global_layers.", prefix + "global_transformer.layers.{layer}.", &global_);
     declare_block(gated, kMllamaBlock, shape);
@@ -61,7 +62,7 @@ public:
 
 private:
   std::vector<std::uint32_t> local_, global_;
-  std::uint64_t width_, ffn_, text_, patch_, channels_, side_, tiles_, ratios_, out_;
+  std::uint64_t width_, ffn_, heads_, text_, patch_, channels_, side_, tiles_, ratios_, out_;
 };
 
 constexpr BlockNames kLlama4Block = kMllamaBlock;
@@ -70,9 +71,10 @@ class Llama4Tower : public Tower {
 public:
   Llama4Tower(const VisionKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
-        text_(text), patch_(keys.positive("/patch_size")), channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()),
-        adapter_in_(keys.positive("/projector_input_dim")), adapter_out_(keys.positive("/projector_output_dim")),
-        out_(keys.positive("/vision_output_dim")), tiles_(keys.positive("/max_image_tiles")) {}
+        heads_(keys.number("/num_attention_heads", 0)), text_(text), patch_(keys.positive("/patch_size")),
+        channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()), adapter_in_(keys.positive("/projector_input_dim")),
+        adapter_out_(keys.positive("/projector_output_dim")), out_(keys.positive("/vision_output_dim")),
+        tiles_(keys.positive("/max_image_tiles")) {}
 
   void weights(const Sink& out) const override {
     const std::string prefix = "vision_model.";
@@ -82,10 +84,11 @@ public:
     top.tensor("positional_embedding_vlm", {Bytes(side_) * side_ + 1, width_});
     top.norm("layernorm_pre", width_, true);
     top.norm("layernorm_post", width_, true);
-    declare_block(Tensors(out, "layers.", prefix + "model.layers.{layer}.", &layers_), kLlama4Block, {.width = width_, .ffn = ffn_});
+    declare_block(Tensors(out, "layers.", prefix + "model.layers.{layer}.", &layers_), kLlama4Block,
+                  {.width = width_, .ffn = ffn_, .heads = heads_});
     const Tensors adapter(out, "adapter.", prefix + "vision_adapter.");
-    adapter.linear("mlp.fc1", adapter_in_, ffn_, false);
-    adapter.linear("mlp.fc2", adapter_out_, adapter_in_, false);
+    adapter.by_rows("mlp.fc1", adapter_in_, ffn_, false);
+    adapter.by_columns("mlp.fc2", adapter_out_, adapter_in_, false);
     Tensors(out, "projector.", "multi_modal_projector.").linear("linear_1", text_, out_, false);
   }
   // 336 / 14 = 24 patches a side, shuffled by 2: 144 rows a tile; 16 tiles and the whole image: 2,448 rows.
@@ -96,7 +99,7 @@ public:
 
 private:
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, ffn_, text_, patch_, channels_, side_, adapter_in_, adapter_out_, out_, tiles_;
+  std::uint64_t width_, ffn_, heads_, text_, patch_, channels_, side_, adapter_in_, adapter_out_, out_, tiles_;
 };
 
 } // namespace

@@ -22,15 +22,17 @@ public:
   MoonTower(const VisionKeys& keys, std::uint64_t text, const ProjectorNames& names)
       : names_(names), layers_(keys.layer_list("/vt_num_hidden_layers", "/num_hidden_layers")),
         width_(keys.positive("/vt_hidden_size", "/hidden_size")), ffn_(keys.positive("/vt_intermediate_size", "/intermediate_size")),
-        text_(text), patch_(keys.positive("/patch_size")), channels_(keys.number("/num_channels", 3)),
-        height_(keys.positive("/init_pos_emb_height")), across_(keys.positive("/init_pos_emb_width")),
+        heads_(keys.find("/vt_num_attention_heads").value_or(keys.number("/num_attention_heads", 0))), text_(text),
+        patch_(keys.positive("/patch_size")), channels_(keys.number("/num_channels", 3)), height_(keys.positive("/init_pos_emb_height")),
+        across_(keys.positive("/init_pos_emb_width")),
         merge_((Bytes(keys.positive("/merge_kernel_size/0")) * keys.positive("/merge_kernel_size/1")).value()) {}
 
   void weights(const Sink& out) const override {
     const Tensors stem(out, "patch_embed.", "vision_tower.patch_embed.");
     stem.convolution("proj", width_, channels_, patch_, true);
     stem.tensor("pos_emb.weight", {height_, across_, width_});
-    declare_block(Tensors(out, "blocks.", "vision_tower.encoder.blocks.{layer}.", &layers_), kBlock, {.width = width_, .ffn = ffn_});
+    declare_block(Tensors(out, "blocks.", "vision_tower.encoder.blocks.{layer}.", &layers_), kBlock,
+                  {.width = width_, .ffn = ffn_, .heads = heads_});
     Tensors(out, "", "vision_tower.encoder.").norm("final_layernorm", width_, true);
     const Bytes merged = Bytes(width_) * merge_;
     const Tensors projector(out, "projector.", names_.prefix);
@@ -47,7 +49,7 @@ public:
 private:
   ProjectorNames names_;
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, ffn_, text_, patch_, channels_, height_, across_, merge_;
+  std::uint64_t width_, ffn_, heads_, text_, patch_, channels_, height_, across_, merge_;
 };
 
 } // namespace

@@ -16,7 +16,7 @@ constexpr BlockNames kQwen3Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "at
 class QwenTower : public Tower {
 public:
   QwenTower(const VisionKeys& keys, std::uint64_t text, std::uint64_t width, std::string_view out_key)
-      : layers_(keys.layer_list("/depth")), width_(width), out_(keys.number(out_key, text)),
+      : layers_(keys.layer_list("/depth")), width_(width), heads_(keys.number("/num_heads", 0)), out_(keys.number(out_key, text)),
         patch_(keys.positive("/patch_size", "/spatial_patch_size")), frames_(keys.positive("/temporal_patch_size")),
         channels_(keys.positive("/in_chans", "/in_channels")), merge_(keys.positive("/spatial_merge_size")),
         max_pixels_(keys.positive("/max_image_pixels")), prefix_(keys.model().find_len("/text_config") ? "model.visual." : "visual.") {
@@ -42,7 +42,7 @@ protected:
   Bytes merged() const { return Bytes(width_) * merge_ * merge_; }
 
   std::vector<std::uint32_t> layers_;
-  std::uint64_t width_, out_, patch_, frames_, channels_, merge_, max_pixels_;
+  std::uint64_t width_, heads_, out_, patch_, frames_, channels_, merge_, max_pixels_;
   std::string prefix_;
 };
 
@@ -54,11 +54,11 @@ public:
 
   void weights(const Sink& out) const override {
     stem(out, false);
-    blocks(out, kQwen2Block, {.width = width_, .ffn = ffn_});
+    blocks(out, kQwen2Block, {.width = width_, .ffn = ffn_, .heads = heads_});
     const Tensors merger(out, "merger.", prefix_ + "merger.");
     merger.norm("ln_q", width_, true);
-    merger.linear("mlp.0", merged(), merged());
-    merger.linear("mlp.2", out_, merged());
+    merger.by_rows("mlp.0", merged(), merged());
+    merger.by_columns("mlp.2", out_, merged());
   }
 
 private:
@@ -72,11 +72,11 @@ public:
 
   void weights(const Sink& out) const override {
     stem(out, false);
-    blocks(out, kQwen25Block, {.width = width_, .ffn = ffn_, .norm_bias = false});
+    blocks(out, kQwen25Block, {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = false});
     const Tensors merger(out, "merger.", prefix_ + "merger.");
     merger.norm("ln_q", width_, false);
-    merger.linear("mlp.0", merged(), merged());
-    merger.linear("mlp.2", out_, merged());
+    merger.by_rows("mlp.0", merged(), merged());
+    merger.by_columns("mlp.2", out_, merged());
   }
 
 private:
@@ -100,7 +100,7 @@ public:
   void weights(const Sink& out) const override {
     stem(out, true);
     Tensors(out, "", prefix_).tensor("pos_embed.weight", {positions_, width_});
-    blocks(out, kQwen3Block, {.width = width_, .ffn = ffn_});
+    blocks(out, kQwen3Block, {.width = width_, .ffn = ffn_, .heads = heads_});
     merger(Tensors(out, "merger.", prefix_ + "merger."), width_);
     merger(Tensors(out, "deepstack_merger.", prefix_ + "deepstack_merger_list.{layer}.", &deepstack_), merged());
   }
@@ -108,8 +108,8 @@ public:
 private:
   void merger(const Tensors& out, Bytes norm) const {
     out.norm("norm", norm, true);
-    out.linear("linear_fc1", merged(), merged());
-    out.linear("linear_fc2", out_, merged());
+    out.by_rows("linear_fc1", merged(), merged());
+    out.by_columns("linear_fc2", out_, merged());
   }
   std::uint64_t ffn_, positions_;
   std::vector<std::uint32_t> deepstack_; // numbers of the mergers, not of the blocks

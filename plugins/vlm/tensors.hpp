@@ -1,5 +1,6 @@
-// Declares vision tensors: every one counts as VISION, is copied to all ranks of the first stage and is named
-// prefix + name. Called by the towers inside weights(). Threads: any, one object per call.
+// Declares vision tensors: every one counts as VISION, lies on the first stage and is named prefix + name. Linear layers say
+// how they could be split over a tensor-parallel group; the engine's profile says whether they are. Called by the towers
+// inside weights(). Threads: any, one object per call.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,28 @@ public:
   Tensors(const plimsoll::Sink& sink, std::string group, std::string prefix, const std::vector<std::uint32_t>* layers = nullptr)
       : sink_(sink), group_(std::move(group)), prefix_(std::move(prefix)), layers_(layers) {}
 
-  // [out, in], quantizable.
+  // [out, in], quantizable, on every rank.
   void linear(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes in, bool bias = true) const {
-    auto w = make(name, ".weight", {out, in});
-    sink_.weight(w.linear(), bias);
+    sink_.weight(make(name, ".weight", {out, in}).linear(), bias);
+  }
+  // Split by its output rows, in whole heads where it has heads; `fused` projections lie in one tensor.
+  void by_rows(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes in, bool bias = true, std::uint64_t heads = 0,
+               std::uint64_t fused = 1) const {
+    plimsoll::Weight w = make(name, ".weight", {out, in}).linear();
+    const plimsoll::Part part{(out / fused).value(), heads};
+    if (fused == 3) w.parts(0, {part, part, part});
+    else w.parts(0, {part});
+    sink_.weight(w, bias);
+  }
+  // Split by its input columns.
+  void by_columns(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes in, bool bias = true, std::uint64_t heads = 0) const {
+    sink_.weight(make(name, ".weight", {out, in}).linear().heads(1, heads), bias);
+  }
+  // Query, key and value in one tensor called name_weight, as a general attention module stores them.
+  void in_proj(const std::string& name, plimsoll::Bytes width, std::uint64_t heads) const {
+    const plimsoll::Part part{width.value(), heads};
+    sink_.weight(make(name + "_weight", "", {width * 3, width}).linear().parts(0, {part, part, part}));
+    sink_.weight(make(name + "_bias", "", {width * 3}).parts(0, {part, part, part}));
   }
   void norm(std::string_view name, plimsoll::Bytes n, bool bias) const { sink_.weight(make(name, ".weight", {n}), bias); }
   // A convolution over patches. With a temporal kernel the tensor has five dimensions, [out, channels, frames, side,

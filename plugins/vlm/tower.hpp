@@ -37,10 +37,15 @@ std::unique_ptr<Tower> make_glm4v(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_internvl(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_llava(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_gemma3(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_gemma4(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_idefics3(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_minicpm_v(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_mllama(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_llama4(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_minimax_m3(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_phi3_v(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_phi4mm(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_step(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_vl(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k25(const VisionKeys& keys, std::uint64_t text);
 

@@ -41,6 +41,11 @@ bool VisionKeys::boolean(std::string_view key, bool fallback) const {
   return own_ ? own_->boolean(key, fallback) : fallback;
 }
 
+std::optional<double> VisionKeys::decimal(std::string_view key) const {
+  if (const auto value = model_.find_f64(at(key))) return value;
+  return own_ ? own_->find_f64(key) : std::nullopt;
+}
+
 std::string_view VisionKeys::text(std::string_view key, std::string_view fallback) const {
   if (const auto value = model_.find_str(at(key))) return *value;
   return own_ ? own_->str(key, fallback) : fallback;

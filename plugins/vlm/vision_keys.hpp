@@ -22,6 +22,7 @@ public:
   std::uint64_t positive(std::string_view key, std::string_view other_spelling = {}) const;
   std::uint64_t number(std::string_view key, std::uint64_t fallback) const { return find(key).value_or(fallback); }
   bool boolean(std::string_view key, bool fallback) const;
+  std::optional<double> decimal(std::string_view key) const;
   std::string_view text(std::string_view key, std::string_view fallback) const;
   std::uint64_t length(std::string_view key) const;
   // 0, 1, 2 ... for a key that counts layers.

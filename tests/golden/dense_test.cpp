@@ -132,6 +132,50 @@ TEST(Drafts, HaveClassesAndACacheOfTheirOwn) {
   EXPECT_EQ(d.facts.draft_layers, 1U);
 }
 
+// Full layers have wider heads and, where the key says so, fewer of them without values of their own; the last layers borrow.
+TEST(Gemma4, HasTwoKindsOfHeadsAndLayersThatBorrow) {
+  const Json changes{{"sliding_window", 32},        {"sliding_window_pattern", 4},     {"global_head_dim", 32},
+                     {"attention_k_eq_v", true},    {"num_global_key_value_heads", 1}, {"num_kv_shared_layers", 3},
+                     {"use_double_wide_mlp", true}, {"hidden_size_per_layer_input", 0}};
+  const Declared d = declared("gemma4_text", changes);
+  ASSERT_EQ(d.kv.size(), 2U);
+  EXPECT_EQ(d.kv[0].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_WINDOW));
+  EXPECT_EQ(d.kv[0].layers, (Layers{0, 1, 2, 4}));
+  EXPECT_EQ(d.kv[0].k_elements, 16U);
+  EXPECT_EQ(d.kv[1].layers, Layers{3});
+  EXPECT_EQ(d.kv[1].kv_heads, 1U);
+  EXPECT_EQ(d.kv[1].k_elements, 32U);
+  EXPECT_EQ(d.kv[1].v_elements, 32U) << "the cache holds values though they are keys";
+  std::uint64_t values = 0, wide_ffn = 0;
+  for (const WeightClass& weight : d.weights) {
+    if (weight.label == "attention.v_proj") values += weight.layers.size();
+    if (weight.label == "mlp.up_proj" && weight.dims[0] == 256) wide_ffn += weight.layers.size();
+  }
+  EXPECT_EQ(values, 6U);
+  EXPECT_EQ(wide_ffn, 3U);
+  EXPECT_EQ(find_class(d, "embedding.per_layer"), nullptr);
+  EXPECT_NE(find_class(declared("gemma4_text", Json::object()), "embedding.per_layer"), nullptr) << "the class has them";
+}
+
+// Most layers choose what they attend to by an index that every rank caches whole. Flags come as lists or as texts.
+TEST(MiniMax, CachesTheKeysOfAnIndexBesideTheUsual) {
+  const Json sparse{{"sparse_attention_freq", "[0, 1, 1, 1, 1, 1, 1, 1]"},
+                    {"sparse_disable_index_value", {0, 1, 1, 1, 1, 1, 1, 0}},
+                    {"sparse_index_dim", 24},
+                    {"sparse_num_index_heads", 2}};
+  const Declared d = declared("minimax_m3", {{"sparse_attention_config", sparse}, {"num_local_experts", 0}});
+  ASSERT_EQ(d.kv.size(), 3U);
+  EXPECT_EQ(d.kv[0].layers.size(), 8U);
+  EXPECT_EQ(d.kv[1].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+  EXPECT_EQ(d.kv[1].layers, (Layers{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(d.kv[1].k_elements, 24U);
+  EXPECT_EQ(d.kv[1].v_elements, 0U);
+  EXPECT_EQ(d.kv[2].layers, Layers{7});
+  EXPECT_EQ(d.kv[2].v_elements, 24U);
+  EXPECT_EQ(find_class(d, "attention.index_q_proj")->dims[0], 48U);
+  EXPECT_EQ(declared("minimax_m3", {{"num_local_experts", 0}}).kv.size(), 1U);
+}
+
 struct BadCase {
   const char* model_type;
   Json changes;

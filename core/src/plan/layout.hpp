@@ -14,6 +14,7 @@ struct Layout {
   std::uint32_t tp = 1, pp = 1, dp = 1, ep = 1;
   std::uint32_t redundant_experts = 0;
   std::uint64_t vocab_padding_rows = 1;   // vocabularies are padded to a multiple of this, then of tp
+  bool vision_split = false;              // towers are cut over tp instead of copied
   bool experts_split_over_dp = false;     // without expert parallelism: experts cut by tp * dp instead of tp
   std::vector<std::uint32_t> stage_begin; // pp + 1 entries; stage s holds layers [stage_begin[s], stage_begin[s + 1])
 

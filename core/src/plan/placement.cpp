@@ -61,6 +61,13 @@ bool on_stage(const WeightClass& c, const Layout& layout, std::uint32_t layer, s
   }
 }
 
+// Engines copy a tower unless told otherwise, and then too where the ranks do not divide its heads.
+bool tower_is_copied(const WeightClass& c, const Layout& layout) {
+  if (c.aspect != PLIMSOLL_ASPECT_VISION) return false;
+  return !layout.vision_split ||
+         std::any_of(c.parts.begin(), c.parts.end(), [&](const WeightPart& part) { return part.units % layout.tp != 0; });
+}
+
 // Whether every member of a group of `degree` gets the same shape: whole units always do.
 bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
   if (degree == 1 || c.placement == PLIMSOLL_PLACE_VOCAB) return true;
@@ -97,7 +104,8 @@ Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtyp
   const bool experts = c.placement == PLIMSOLL_PLACE_EXPERT;
   const bool spread = experts && (layout.ep > 1 || layout.experts_split_over_dp); // over the flattened tp x dp group
   const std::uint32_t group = spread ? layout.tp * layout.dp : layout.tp;
-  const std::uint32_t degree = c.placement == PLIMSOLL_PLACE_REPLICATE ? 1 : group / (experts ? layout.ep : 1);
+  const std::uint32_t degree =
+      c.placement == PLIMSOLL_PLACE_REPLICATE || tower_is_copied(c, layout) ? 1 : group / (experts ? layout.ep : 1);
   const std::uint64_t copies = c.experts == 0 ? 1 : c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
 
   for (const WeightVariant& v : c.variants) {

@@ -334,6 +334,7 @@ Result<Plan> make_plan(const PlanInput& input) {
                   input.engine->settle(profile_facts(*input.model, *input.request, layout, input.devices->front())));
   layout.vocab_padding_rows = engine->vocab_padding_rows;
   layout.experts_split_over_dp = engine->experts_split_over_dp;
+  layout.vision_split = engine->vision_split;
   if (layout.ep > 1 && declared.facts.experts == 0)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("ep {} asks for expert parallelism, but {} has no experts", layout.ep, input.model->info.architecture), "--ep");

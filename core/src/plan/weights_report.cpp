@@ -71,6 +71,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
                   engine.settle(profile_facts(model, request, layout, devices.front())));
   layout.vocab_padding_rows = profile->vocab_padding_rows;
   layout.experts_split_over_dp = profile->experts_split_over_dp;
+  layout.vision_split = profile->vision_split;
   std::optional<Dtype> cast;
   if (request.dtype) {
     cast = find_dtype(*request.dtype);

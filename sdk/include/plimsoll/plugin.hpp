@@ -142,8 +142,11 @@ public:
     std::uint64_t number = 0;
     return host_->get_u64(view_, to_str(pointer), &number) == PLIMSOLL_OK;
   }
-  // An array of numbers; empty where the key is absent.
+  // An array of numbers, or a text that lists them, as some configurations do ("3,4,5", "[0, 1]"); empty where the key is
+  // absent.
   std::vector<std::uint64_t> u64_list(std::string_view pointer) const {
+    plimsoll_str text{nullptr, 0};
+    if (host_->get_str(view_, to_str(pointer), &text) == PLIMSOLL_OK) return numbers_in(pointer, to_view(text));
     const std::uint64_t n = find_len(pointer).value_or(0);
     if (n > kMaxListLength) throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "has more than 65536 entries");
     std::vector<std::uint64_t> out;
@@ -164,6 +167,20 @@ public:
 
 private:
   static constexpr std::uint64_t kMaxListLength = 65536;
+  static std::vector<std::uint64_t> numbers_in(std::string_view pointer, std::string_view text) {
+    std::vector<std::uint64_t> out;
+    bool in_number = false;
+    for (const char c : text) {
+      const bool digit = c >= '0' && c <= '9';
+      if (!digit && std::string_view(" ,[]").find(c) == std::string_view::npos)
+        throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is a text; one that lists numbers, as \"3,4,5\", was expected");
+      if (digit && !in_number) out.push_back(0);
+      if (digit) out.back() = (Bytes(out.back()) * 10 + static_cast<std::uint64_t>(c - '0')).value();
+      if (out.size() > kMaxListLength) throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "has more than 65536 entries");
+      in_number = digit;
+    }
+    return out;
+  }
   static bool found(plimsoll_status status, std::string_view pointer, const char* expected) {
     if (status == PLIMSOLL_OK) return true;
     if (status == PLIMSOLL_E_NOT_FOUND) return false;

@@ -192,5 +192,23 @@ TEST(Placement, SumsToTheWholeAndItsCopies) {
   EXPECT_GT(layouts, 100);
 }
 
+// A tower's attention, 16 heads: copied unless the engine splits towers, and then too where the ranks do not divide them.
+TEST(Towers, AreSplitWhereTheEngineSaysSoAndTheHeadsAllowIt) {
+  WeightClass tower = weight(PLIMSOLL_PLACE_TP, 1280, 100);
+  tower.aspect = PLIMSOLL_ASPECT_VISION;
+  tower.stage = PLIMSOLL_STAGE_FIRST;
+  tower.parts = {{1280, 16, false}};
+  Layout layout = layout_of(4);
+  EXPECT_EQ(placed(tower, layout), Bytes(4, 4 * 1280 * 100 * 2));
+  layout.vision_split = true;
+  EXPECT_EQ(placed(tower, layout), Bytes(4, 4 * 320 * 100 * 2));
+  Layout three = layout_of(3);
+  three.vision_split = true;
+  EXPECT_EQ(placed(tower, three), Bytes(3, 4 * 1280 * 100 * 2));
+  tower.aspect = PLIMSOLL_ASPECT_ATTENTION;
+  layout.vision_split = false;
+  EXPECT_EQ(placed(tower, layout), Bytes(4, 4 * 320 * 100 * 2));
+}
+
 } // namespace
 } // namespace plimsoll::testing

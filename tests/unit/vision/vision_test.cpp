@@ -35,6 +35,7 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"zai-org__GLM-4.5V", 6144, 4096, 24576, 1536},                         // 4,816,896 / 28^2
       {"OpenGVLab__InternVL2-2B", 3328, 2048, 13325, 1024},                   // 13 tiles of (448 / 14 / 2)^2 and 1025
       {"google__gemma-3-27b-it", 256, 5376, 4096, 1152},                      // pooled
+      {"google__gemma-4-26B-A4B", 280, 2816, 2520, 1152},                     // 280 x 3 x 3
       {"llava-hf__llava-1.5-7b-hf", 576, 4096, 577, 1024},                    // 24 x 24, a class token
       {"llava-hf__llava-v1.6-mistral-7b-hf", 2928, 4096, 2885, 1024},         // 48 x 48 + 48 + 576
       {"llava-hf__llava-onevision-qwen2-7b-ov-hf", 8154, 3584, 26973, 1152},  // 135 x 54 + 135 + 729; 37 tiles
@@ -43,6 +44,8 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"meta-llama__Llama-3.2-11B-Vision-Instruct", 6404, 4096, 6404, 1280},  // 4 x (40 x 40 + 1)
       {"meta-llama__Llama-4-Scout-17B-16E-Instruct", 2448, 5120, 9809, 1408}, // 17 x 144, 17 x 577
       {"HuggingFaceTB__SmolVLM-Instruct", 1377, 2048, 12393, 1152},           // 17 x 9 x 9, 17 x 27 x 27
+      {"microsoft__Phi-3.5-vision-instruct", 2653, 3072, 9809, 1024},         // 17 x 12 x 13 + 1, 17 x 577
+      {"microsoft__Phi-4-multimodal-instruct", 10065, 3072, 37888, 1152},     // 37 x 16 x 17 + 1, 37 x 1,024
       {"openbmb__MiniCPM-V-4", 640, 2560, 10240, 1152},                       // 10 x 64
   };
   for (const EntryCase& c : cases) {
@@ -118,6 +121,10 @@ TEST(Names, AreWhatTheCheckpointsHave) {
   const std::vector<NameCase> cases{
       {"google__gemma-3-27b-it", "attention.q_proj", "language_model.model.layers.1.self_attn.q_proj.weight"},
       {"google__gemma-3-27b-it", "vision.layers.mlp.fc1", "vision_tower.vision_model.encoder.layers.1.mlp.fc1.weight"},
+      {"google__gemma-4-26B-A4B", "experts.gate_up_proj", "model.language_model.layers.1.experts.gate_up_proj"},
+      {"google__gemma-4-E2B-it", "per_layer_projection", "model.language_model.layers.1.per_layer_projection.weight"},
+      {"google__gemma-4-E2B-it", "vision.audio.layers.lconv1d.linear_end.linear",
+       "model.audio_tower.layers.1.lconv1d.linear_end.linear.weight"},
       {"Qwen__Qwen2-VL-2B", "attention.q_proj", "model.layers.1.self_attn.q_proj.weight"},
       {"Qwen__Qwen2-VL-2B", "vision.blocks.attn.qkv.bias", "visual.blocks.1.attn.qkv.bias"},
       {"Qwen__Qwen3-VL-32B-Instruct", "attention.q_proj", "model.language_model.layers.1.self_attn.q_proj.weight"},
@@ -131,6 +138,10 @@ TEST(Names, AreWhatTheCheckpointsHave) {
       {"moonshotai__Kimi-VL-A3B-Instruct", "attention.kv_a_proj", "language_model.model.layers.1.self_attn.kv_a_proj_with_mqa.weight"},
       {"moonshotai__Kimi-VL-A3B-Instruct", "vision.blocks.wqkv", "vision_tower.encoder.blocks.1.wqkv.weight"},
       {"meta-llama__Llama-3.2-11B-Vision-Instruct", "vision.global_layers.gate_ffn", "vision_model.global_transformer.layers.1.gate_ffn"},
+      {"microsoft__Phi-4-multimodal-instruct", "lora.speech.self_attn.qkv_proj.b",
+       "model.layers.1.self_attn.qkv_proj.lora_B.speech.weight"},
+      {"microsoft__Phi-4-multimodal-instruct", "vision.audio.layers.self_attn.linear_out",
+       "model.embed_tokens_extend.audio_embed.encoder.encoders.1.self_attn.linear_out.weight"},
       {"zai-org__GLM-4.5V", "vision.merger.gate_proj", "model.visual.merger.gate_proj.weight"},
   };
   for (const NameCase& c : cases) {
@@ -141,12 +152,16 @@ TEST(Names, AreWhatTheCheckpointsHave) {
   }
 }
 
-TEST(Towers, AreCopiedToTheFirstStageAndQuantisedOnlyWhereNothingExcludesThem) {
+TEST(Towers, LieOnTheFirstStageSplitByHeadsAndAreQuantisedOnlyWhereNothingExcludesThem) {
   const DeclaredConfig awq = declared(real_config("Qwen__Qwen2-VL-2B-Instruct-AWQ"));
   const WeightClass* qkv = find_class(awq, "vision.blocks.attn.qkv");
   ASSERT_NE(qkv, nullptr);
   EXPECT_EQ(qkv->stage, static_cast<std::uint32_t>(PLIMSOLL_STAGE_FIRST));
-  EXPECT_EQ(qkv->placement, static_cast<std::uint32_t>(PLIMSOLL_PLACE_REPLICATE));
+  EXPECT_EQ(qkv->placement, static_cast<std::uint32_t>(PLIMSOLL_PLACE_TP));
+  ASSERT_EQ(qkv->parts.size(), 3U);
+  EXPECT_EQ(qkv->parts.at(0).extent, 1280U);
+  EXPECT_EQ(qkv->parts.at(0).units, 16U);
+  EXPECT_EQ(find_class(awq, "vision.blocks.mlp.fc2")->shard_dim, 1U);
   EXPECT_TRUE(qkv->variants.at(0).storage->is_plain()) << "modules_to_not_convert names visual";
   EXPECT_FALSE(find_class(awq, "attention.q_proj")->variants.at(0).storage->is_plain());
   const DeclaredConfig fp8 = declared(real_config("mistralai__Devstral-Small-2-24B-Instruct"));

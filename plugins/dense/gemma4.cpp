@@ -1,0 +1,78 @@
+// The quirk of Gemma 4: full layers with wider heads of a number of their own, layers that borrow the cache of earlier
+// ones, embeddings for each layer, and the norms around a mixture of experts. Called by Model; quirks.hpp says what a
+// quirk is. The experts themselves are counted by the family of experts. Threads: pure functions.
+//
+// Worked example, gemma-4-26B-A4B (h 2816, 16 heads, 30 layers): 25 window layers, 8 key/value heads of 256; 5 full layers,
+// 2 heads of 512 whose values are their keys. Attention: 25 x (2 x 4096 + 2 x 2048) x 2816 + 5 x (2 x 8192 + 1024) x 2816.
+#include <algorithm>
+#include <string>
+
+#include "model.hpp"
+#include "quirks.hpp"
+
+namespace dense {
+
+using plimsoll::Bytes;
+using plimsoll::Config;
+using plimsoll::Error;
+using plimsoll::Weight;
+
+namespace {
+
+void in_every_layer(Model& model, std::uint32_t aspect, const char* label, const char* name, std::initializer_list<Bytes> dims,
+                    bool linear = false) {
+  Weight weight(aspect, label, std::string("model.layers.{layer}.") + name, dims);
+  weight.layers(model.all_layers);
+  if (linear) weight.linear();
+  model.extras.push_back(std::move(weight));
+}
+
+// One table for all layers, a projection of the usual embedding beside it, and in each layer a gate and a way back.
+void add_layer_embeddings(const Config& config, Model& model, std::uint64_t width) {
+  const Bytes all = Bytes(width) * model.layers.size(), h = model.hidden, w = width;
+  const Bytes rows = config.positive("/vocab_size_per_layer_input");
+  model.extras.push_back(Weight(PLIMSOLL_ASPECT_EMBED, "embedding.per_layer", "model.embed_tokens_per_layer.weight", {rows, all}).vocab());
+  model.extras.push_back(
+      Weight(PLIMSOLL_ASPECT_EMBED, "embedding.per_layer_projection", "model.per_layer_model_projection.weight", {all, h})
+          .linear()
+          .split(0));
+  model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, "embedding.per_layer_norm", "model.per_layer_projection_norm.weight",
+                            std::initializer_list<Bytes>{w});
+  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "per_layer_input_gate", "per_layer_input_gate.weight", {w, h}, true);
+  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "per_layer_projection", "per_layer_projection.weight", {h, w}, true);
+  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "post_per_layer_input_norm", "post_per_layer_input_norm.weight", {h});
+}
+
+} // namespace
+
+void gemma4(const Config& config, Model& model) {
+  const std::uint64_t wide = config.positive("/global_head_dim");
+  const bool value_is_key = config.boolean("/attention_k_eq_v", false);
+  const std::uint64_t full_kv_heads = value_is_key ? config.u64("/num_global_key_value_heads", model.kv_heads) : model.kv_heads;
+  const std::uint64_t borrowers = config.u64("/num_kv_shared_layers", 0), n = model.layers.size();
+  if (borrowers >= n)
+    throw Error(PLIMSOLL_E_CONFIG, "/num_kv_shared_layers",
+                "is " + std::to_string(borrowers) + "; fewer than the " + std::to_string(n) + " layers were expected");
+  const bool double_wide = config.boolean("/use_double_wide_mlp", false);
+
+  model.layers.back().span = {}; // the class makes the last layer a full one
+  for (std::size_t i = 0; i < n; ++i) {
+    Layer& layer = model.layers[i];
+    if (layer.span.kind == PLIMSOLL_KV_FULL) {
+      layer.attention.kv_heads = full_kv_heads;
+      layer.attention.k_elements = layer.attention.v_elements = wide;
+      layer.attention.value_is_key = value_is_key;
+    }
+    if (i + borrowers < n) continue;
+    layer.attention.borrows = true; // its projections are stored all the same
+    if (double_wide) layer.ffn.width = (Bytes(layer.ffn.width) * 2).value();
+  }
+
+  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "layer_scalar", "layer_scalar", {1});
+  if (config.boolean("/enable_moe_block", false))
+    for (const char* norm : {"post_feedforward_layernorm_1", "post_feedforward_layernorm_2", "pre_feedforward_layernorm_2"})
+      in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, norm, (std::string(norm) + ".weight").c_str(), {model.hidden});
+  if (const std::uint64_t width = config.u64("/hidden_size_per_layer_input", 0); width > 0) add_layer_embeddings(config, model, width);
+}
+
+} // namespace dense
