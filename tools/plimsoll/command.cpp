@@ -64,6 +64,11 @@ void CommandLine::add_plan_options() {
   app_.add_option("--pipeline", pipeline_, "YAML file of these options; the command line wins over it")->type_name("FILE");
   for (const OptionInfo& info : plimsoll::plan_options()) {
     PlanOption& option = plan_options_.emplace_back(PlanOption{std::string(info.name), {}});
+    if (info.argument.empty()) {
+      app_.add_flag_callback(
+          flag_of(info.name), [&option] { option.values.emplace_back("true"); }, std::string(info.help));
+      continue;
+    }
     auto* added = app_.add_option(flag_of(info.name), option.values, std::string(info.help))->type_name(std::string(info.argument));
     added->allow_extra_args(false)->expected(1);
     if (option.name == "set") added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

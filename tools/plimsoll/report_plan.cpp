@@ -213,6 +213,26 @@ std::string limits_section(const Plan& plan, const Style& style) {
   return out;
 }
 
+// A row for each doubling of the length and the last, a column for each KV type.
+std::string frontier_section(const Plan& plan, const Style& style) {
+  if (plan.frontier.empty()) return {};
+  std::vector<Column> columns{{"length", Align::kRight}};
+  for (const FrontierCurve& curve : plan.frontier) columns.push_back({printable(curve.kv_dtype), Align::kRight});
+  Table table(std::move(columns));
+  const std::vector<FrontierPoint>& lengths = plan.frontier.front().points;
+  for (const FrontierPoint& at : lengths) {
+    if ((at.max_length & (at.max_length - 1)) != 0 && &at != &lengths.back()) continue;
+    std::vector<std::string> cells{human_count(at.max_length)};
+    for (const FrontierCurve& curve : plan.frontier) {
+      const auto same = std::find_if(curve.points.begin(), curve.points.end(),
+                                     [&](const FrontierPoint& point) { return point.max_length == at.max_length; });
+      cells.push_back(same == curve.points.end() ? "" : human_count(same->max_batch_size));
+    }
+    table.row(std::move(cells));
+  }
+  return "\n" + heading("Frontier: requests that fit at once, by their length and the KV type", style) + table.render(style);
+}
+
 std::string remarks(const Plan& plan, const Style& style) {
   std::string out;
   if (!plan.warnings.empty()) out += "\n" + heading("Warnings", style);
@@ -284,7 +304,7 @@ std::string plan_report(const Plan& plan, const Style& style, bool quiet) {
   const std::vector<Fold> folds = folded(plan.devices);
   std::string out = verdict_line(plan, style) + "\n" + title_lines(plan, style) + "\n";
   if (!folds.empty()) out += device_table(folds, style) + "\n" + bars(folds, style) + "\n";
-  return out + limits_section(plan, style) + remarks(plan, style);
+  return out + limits_section(plan, style) + frontier_section(plan, style) + remarks(plan, style);
 }
 
 } // namespace plimsoll::cli

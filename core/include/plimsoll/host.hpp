@@ -80,6 +80,8 @@ struct PlanRequest {
   std::optional<std::uint64_t> images_per_request;
   std::string phase = "both";                  // both, prefill, decode
   bool explain = false;                        // fill Item::formula
+  bool frontier = false;                       // fill Plan::frontier
+  std::vector<std::string> frontier_kv_dtypes; // curves beside that of the plan's own KV type
 };
 
 struct PlannerInfo {
@@ -130,6 +132,16 @@ struct Limits {
   std::string binding;                             // what binds: "weights on rank 3", "kv_pages", ...
 };
 
+// What the KV memory of the plan holds at once, for lengths up to max_length. max_batch_size is the memory's limit; an
+// engine's own limit on requests may be lower.
+struct FrontierPoint {
+  std::uint64_t max_length = 0, max_batch_size = 0;
+};
+struct FrontierCurve {
+  std::string kv_dtype;
+  std::vector<FrontierPoint> points; // by length, batches never grow
+};
+
 struct Warning {
   std::string code, message;
 };
@@ -171,6 +183,7 @@ struct Plan {
   std::vector<DevicePlan> devices;
   KvPlan kv_cache;
   Limits limits;
+  std::vector<FrontierCurve> frontier; // where it was asked for
   std::uint64_t vision_entry_bytes = 0, vision_entries = 0;
   std::vector<Item> items;
   std::vector<Warning> warnings;

@@ -17,7 +17,7 @@ namespace plimsoll {
 
 struct OptionInfo {
   std::string_view name;     // "max_length"; dashes and underscores are the same
-  std::string_view argument; // what it takes, for help texts: "N", "SPEC"
+  std::string_view argument; // what it takes, for help texts: "N", "SPEC"; empty: a switch, whose value is true or false
   std::string_view help;     // one line
 };
 

@@ -156,6 +156,15 @@ Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const
   input.request = &request;
   PLIMSOLL_ASSIGN(Plan plan, make_plan(input));
   if (plan.error) plan.advice = find_advice(input, plan);
+  for (const std::string& type : request.frontier_kv_dtypes) {
+    PlanRequest other = request;
+    other.kv_dtype = type, other.frontier = true;
+    input.request = &other;
+    PLIMSOLL_ASSIGN(Plan curve, make_plan(input));
+    const bool known = std::any_of(plan.frontier.begin(), plan.frontier.end(),
+                                   [&](const FrontierCurve& have) { return have.kv_dtype == curve.kv_cache.dtype; });
+    if (!known) std::move(curve.frontier.begin(), curve.frontier.end(), std::back_inserter(plan.frontier));
+  }
   return plan;
 }
 

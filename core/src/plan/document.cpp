@@ -159,6 +159,17 @@ Json items_array(const Plan& plan, bool counted) {
   return out;
 }
 
+Json frontier_array(const std::vector<FrontierCurve>& frontier) {
+  Json out = Json::array();
+  for (const FrontierCurve& curve : frontier) {
+    Json points = Json::array();
+    for (const FrontierPoint& point : curve.points)
+      points.push_back(Json{{"max_length", point.max_length}, {"max_batch_size", point.max_batch_size}});
+    out.push_back(Json{{"kv_dtype", curve.kv_dtype}, {"points", std::move(points)}});
+  }
+  return out;
+}
+
 Json warnings_array(const std::vector<Warning>& warnings) {
   Json out = Json::array();
   for (const Warning& warning : warnings) out.push_back(Json{{"code", warning.code}, {"message", warning.message}});
@@ -209,6 +220,7 @@ nlohmann::ordered_json plan_document(const Plan& plan) {
   out["totals"] = totals_object(plan.devices);
   out["kv_cache"] = kv_object(plan.kv_cache);
   out["limits"] = limits_object(plan.limits);
+  if (!plan.frontier.empty()) out["frontier"] = frontier_array(plan.frontier);
   out["vision_cache"] = Json{{"entry_bytes", plan.vision_entry_bytes}, {"entries", plan.vision_entries}};
   out["items"] = items_array(plan, true);
   out["covered_items"] = items_array(plan, false);

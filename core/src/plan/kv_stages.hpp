@@ -24,6 +24,9 @@ std::vector<Wide> kv_budgets(const PlanState& state);
 KvRequestCount requests_that_fit(const PlanState& state, const std::vector<KvStage>& stages, const std::vector<Wide>& budgets,
                                  std::uint64_t length_tokens);
 
+// The curve of the plan's own KV type, where it was asked for; before the pools take their pages out of the budgets.
+void fill_frontier(PlanState& state, const std::vector<KvStage>& stages);
+
 // Whether a rank has the stage and the budget of the one before it.
 bool same_as_before(const PlanState& state, const std::vector<Wide>& budgets, std::uint32_t rank);
 

@@ -37,6 +37,7 @@ public:
     s_.plan.limits.max_supported_sequence_length = longest == UINT64_MAX ? s_.max_length : longest;
     if (room) settle_length(longest);
     settle_batch();
+    fill_frontier(s_, stages_);
     size_pools(room);
     s_.plan.limits.max_length = s_.max_length;
     s_.plan.limits.max_batch_size = s_.max_batch_size;

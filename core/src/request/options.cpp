@@ -134,6 +134,29 @@ Result<void> set_max_length(PlanRequest& request, const OptionValue& option) {
   return {};
 }
 
+Result<void> set_frontier(PlanRequest& request, const OptionValue& option) {
+  if (option.value != "true" && option.value != "false")
+    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not true or false", shown(option.value)), option.where);
+  request.frontier = option.value == "true";
+  return {};
+}
+
+Result<void> set_frontier_types(PlanRequest& request, const OptionValue& option) {
+  std::vector<std::string> types;
+  std::string_view rest = option.value;
+  while (true) {
+    const auto comma = rest.find(',');
+    PLIMSOLL_ASSIGN(std::string type, word(rest.substr(0, comma), option.where));
+    types.push_back(std::move(type));
+    if (types.size() > 16) return fail(ErrorCode::kBadRequest, "more than 16 types", option.where);
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  request.frontier = true;
+  request.frontier_kv_dtypes = std::move(types);
+  return {};
+}
+
 Result<void> set_phase(PlanRequest& request, const OptionValue& option) {
   if (option.value != "both" && option.value != "prefill" && option.value != "decode")
     return fail(ErrorCode::kBadRequest, fmt::format("'{}' is no phase; give both, prefill or decode", shown(option.value)), option.where);
@@ -172,7 +195,7 @@ struct Row {
   Setter set;
 };
 
-constexpr std::array<Row, 26> kRows{{
+constexpr std::array<Row, 28> kRows{{
     {{"devices", "SPEC", "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], a YAML file, or auto (this machine)"},
      set_word<&PlanRequest::devices>},
     {{"tp", "N", "tensor-parallel degree; default: the number of devices"}, set_degree<&PlanRequest::tp>},
@@ -206,6 +229,8 @@ constexpr std::array<Row, 26> kRows{{
     {{"images_per_request", "N", "images of one request at most; default: what one forward pass takes"},
      set_count<&PlanRequest::images_per_request, kMaximumSequences>},
     {{"phase", "both|prefill|decode", "what this deployment computes; default both"}, set_phase},
+    {{"frontier", "", "also the largest batch for every length"}, set_frontier},
+    {{"frontier_kv_dtypes", "T,T,...", "the frontier for these KV types too"}, set_frontier_types},
     {{"ubatch", "N", "llama.cpp's physical batch; elsewhere the same as --max-batch-input-tokens"},
      set_count<&PlanRequest::max_batch_input_tokens, kMaximumTokens>},
     {{"sequences", "N", "llama.cpp's parallel slots; elsewhere the same as --max-batch-size"},
