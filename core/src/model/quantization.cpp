@@ -266,18 +266,15 @@ Result<void> QuantizationReader::fp8(const Node& q) {
   PLIMSOLL_TRY(exclude(q["ignored_layers"]));
   const Node block = q["weight_block_size"];
   PLIMSOLL_ASSIGN(const std::string activation, text(q["activation_scheme"], "dynamic"));
-  // DeepSeek-V4 names its scales `scale`, stores them as float8_e8m0, and may hold its routed experts in 4 bits.
-  PLIMSOLL_ASSIGN(const std::string scale_format, text(q["scale_fmt"], ""));
-  const Node whole{&config_, ""};
-  PLIMSOLL_ASSIGN(const std::string model_type, text(whole["model_type"], ""));
-  const bool e8m0 = scale_format == "ue8m0" && (model_type == "deepseek_v4" || model_type == "deepseek_ref");
   if (block.present()) {
     PLIMSOLL_ASSIGN(const Block size, block_size(block));
-    PLIMSOLL_TRY(set_default(e8m0 ? formats::fp8_block_e8m0(size.out, size.in) : formats::fp8_block(size.out, size.in), q));
+    PLIMSOLL_TRY(set_default(formats::fp8_block(size.out, size.in), q));
   } else PLIMSOLL_TRY(set_default(formats::fp8_tensor(activation == "static"), q));
   PLIMSOLL_TRY(quantized_layers(q["quantized_layers"], 16));
-  if (const Node expert = whole["expert_dtype"];
-      e8m0 && expert.present() && expert.json->is_string() && expert.json->get<std::string>() == "fp4") {
+  // Routed experts may be held in 4 bits beside fp8.
+  const Node whole{&config_, ""};
+  PLIMSOLL_ASSIGN(const std::string expert, text(whole["expert_dtype"], ""));
+  if (expert == "fp4") {
     PLIMSOLL_ASSIGN(const std::uint16_t format, intern(formats::mxfp4_scale(), q));
     PLIMSOLL_TRY(out_.included_.add("experts", format, q.pointer));
   }

@@ -118,14 +118,17 @@ TEST(Quantization, FindsTheFormatOfALayer) {
       {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {
            "model.layers.0.self_attn.q_proj": {"quant_algo": "MXFP8"}}}})",
        "model.layers.0.self_attn.k_proj", "plain"},
-      // DeepSeek-V4: fp8 blocks with 4-bit experts, and NVIDIA's re-export of the experts.
-      {R"({"model_type": "deepseek_v4", "expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
+      // DeepSeek-V4: fp8 blocks (the planner names the scales' type) with 4-bit experts, and NVIDIA's re-export of the experts.
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
        "layers.3.ffn.experts.0.w1", "mxfp4_scale"},
-      {R"({"model_type": "deepseek_v4", "expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
-       "layers.3.ffn.shared_experts.w1", "fp8_block_e8m0_128x128"},
-      {R"({"model_type": "deepseek_v4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
+       "layers.3.ffn.shared_experts.w1", "fp8_block_128x128"},
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
            "quant_algo": "MIXED_PRECISION", "quantized_layers": {"layers.3.ffn.experts": {"quant_algo": "NVFP4", "group_size": 16}}}})",
        "layers.3.ffn.experts.0.w1", "nvfp4"},
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
+           "quant_algo": "MIXED_PRECISION", "quantized_layers": {"layers.3.ffn.experts": {"quant_algo": "NVFP4", "group_size": 16}}}})",
+       "mtp.0.ffn.experts.0.w1", "mxfp4_scale"},
       {R"({"model_type": "deepseek_v32", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
        "model.layers.3.self_attn.indexer.wk", "fp8_block_128x128"},
   };
