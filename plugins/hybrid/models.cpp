@@ -13,7 +13,7 @@ struct Row {
   const char* layout;
   Fill fill;
 };
-constexpr std::array<Row, 12> kLayouts{{{"qwen", fill_qwen},
+constexpr std::array<Row, 13> kLayouts{{{"qwen", fill_qwen},
                                         {"nemotron_h", fill_nemotron},
                                         {"mamba", fill_mamba},
                                         {"mamba2", fill_mamba2},
@@ -24,7 +24,8 @@ constexpr std::array<Row, 12> kLayouts{{{"qwen", fill_qwen},
                                         {"zamba2", fill_zamba2},
                                         {"lfm2", fill_lfm2},
                                         {"recurrent_gemma", fill_recurrent_gemma},
-                                        {"minimax_text_01", fill_minimax}}};
+                                        {"minimax_text_01", fill_minimax},
+                                        {"kimi_linear", fill_kimi}}};
 
 // Two thirds of the stated width, rounded up to a multiple: 12288 gives 8192.
 std::uint64_t lfm2_width(const Config& config) {

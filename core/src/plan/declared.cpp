@@ -105,6 +105,9 @@ public:
                   fmt::format("{} has no heads or no width; check the configuration (planner '{}')", what, node.id()));
     if ((g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK) && g.window_tokens == 0)
       return broken(node, what, "a window of no tokens");
+    for (const StateRegion& region : g.regions)
+      if (!region.dtype.empty() && region.dtype != "state" && !find_dtype(region.dtype))
+        return broken(node, what, fmt::format("unknown type '{}' of state '{}'", region.dtype, region.label));
     for (const std::string& type : {g.dtype, g.scale_dtype})
       if (!type.empty() && !find_dtype(type)) return broken(node, what, fmt::format("unknown type '{}'", type));
     out_.kv.push_back(std::move(g));
