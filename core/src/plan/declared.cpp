@@ -199,7 +199,10 @@ Checked WeightClass::bytes_of_one(const Storage& storage, const std::array<std::
   LinearShape shape = LinearShape::of(std::span(local.data(), n_dims), base);
   shape.in_dim = static_cast<std::uint8_t>(in_dim);
   shape.out_dim = static_cast<std::uint8_t>(in_dim + 1 == n_dims ? n_dims - 2 : n_dims - 1);
-  return storage.bytes(shape);
+  Checked sum = storage.bytes(shape);
+  // Exporters that convert linear layers take stacked experts apart: each half of a fused tensor has scalars of its own.
+  if (expert_storage != PLIMSOLL_EXPERTS_SEPARATE && parts.size() > 1) sum += storage.scalar_bytes(base) * (parts.size() - 1);
+  return sum;
 }
 
 Checked WeightClass::parameters() const {
