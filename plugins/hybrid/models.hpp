@@ -21,6 +21,7 @@ void fill_falcon_h1(const Config& config, Model& model);
 void fill_granite(const Config& config, Model& model);
 void fill_zamba2(const Config& config, Model& model);
 void fill_lfm2(const Config& config, Model& model);
+void fill_lfm2_moe(const Config& config, Model& model);
 void fill_recurrent_gemma(const Config& config, Model& model);
 void fill_minimax(const Config& config, Model& model);
 void fill_kimi(const Config& config, Model& model); // Kimi-Linear, the text of Kimi-K3
