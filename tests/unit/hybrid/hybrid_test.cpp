@@ -170,6 +170,17 @@ TEST(Parameters, MeetTheSumsWorkedByHand) {
   EXPECT_EQ(parameters(declared(catalogue("nvidia__NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16"))), 560524603904U);
 }
 
+// Exporters that convert linear layers take stacked experts apart: gate and up have two scalars each.
+TEST(StackedExperts, HaveTheScalarsOfTheirHalves) {
+  Json config = catalogue("Qwen__Qwen3.5-35B-A3B");
+  config["quantization_config"] = {{"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}, {"ignore", {"mtp*"}}};
+  const auto d = declared(config);
+  const std::uint64_t matrix = 512 * 2048 / 2 + 512 * 2048 / 16;
+  EXPECT_EQ(find_class(d, "experts.gate_up_proj")->declared_bytes().value(), 40 * 256 * (2 * matrix + 2 * 8));
+  EXPECT_EQ(find_class(d, "experts.down_proj")->declared_bytes().value(), 40 * 256 * (matrix + 8));
+  EXPECT_EQ(find_class(d, "draft.experts.gate_up_proj")->declared_bytes().value(), 256U * 1024 * 2048 * 2);
+}
+
 TEST(Names, AreTheCheckpoints) {
   const auto qwen = declared(catalogue("Qwen__Qwen3.5-35B-A3B"));
   const WeightClass* experts = find_class(qwen, "experts.gate_up_proj");
