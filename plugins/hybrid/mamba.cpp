@@ -40,6 +40,7 @@ Mamba2 read_mamba2(const Config& config, std::uint64_t hidden) {
   m.state = config.positive("/mamba_d_state");
   m.kernel = config.positive("/mamba_d_conv");
   m.conv_bias = config.boolean("/mamba_conv_bias", config.boolean("/use_conv_bias", true));
+  m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/mamba_proj_bias", false);
   check_divides(m.heads, m.inner, "/mamba_n_heads");
   check_divides(m.groups, m.heads, "/mamba_n_groups");
@@ -55,6 +56,7 @@ void fill_mamba(const Config& config, Model& model) {
   m.rank = config.is_u64("/time_step_rank") ? config.positive("/time_step_rank") : (model.hidden + 15) / 16;
   m.kernel = config.positive("/conv_kernel");
   m.conv_bias = config.boolean("/use_conv_bias", true);
+  m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/use_bias", false);
   add_ends(
       model,
@@ -74,6 +76,7 @@ void fill_mamba2(const Config& config, Model& model) {
   m.state = config.positive("/state_size");
   m.kernel = config.positive("/conv_kernel");
   m.conv_bias = config.boolean("/use_conv_bias", true);
+  m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/use_bias", false);
   check_divides(m.groups, m.heads, "/n_groups");
   add_ends(
@@ -94,6 +97,7 @@ void fill_jamba(const Config& config, Model& model) {
   m.rank = config.is_u64("/mamba_dt_rank") ? config.positive("/mamba_dt_rank") : (h + 15) / 16;
   m.kernel = config.positive("/mamba_d_conv");
   m.conv_bias = config.boolean("/mamba_conv_bias", true);
+  m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/mamba_proj_bias", false);
   m.inner_norms = true;
   const List attention = periodic(model.layers, config.positive("/attn_layer_period"), config.u64("/attn_layer_offset"));

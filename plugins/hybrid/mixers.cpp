@@ -4,6 +4,7 @@
 //   delta net   (2 Hk dk + Hv dv) (k - 1) + Hv dk dv   Qwen3.6-27B: 10240 x 3 + 48 x 128 x 128 = 817,152
 //   Mamba-2     (d + 2 G S) (k - 1) + d S              Nemotron-Nano-9B-v2: 12288 x 3 + 10240 x 128 = 1,347,584
 //   Mamba       d (k - 1) + d S                        mamba-2.8b: 5120 x 3 + 5120 x 16 = 97,280
+//   Kimi delta  3 H d (k - 1) + H d d                  Kimi-K3: 3 x 12288 x 3 + 96 x 128 x 128 = 1,683,456
 // The convolution's state grows by one column for each token that a draft proposes. Sources: the checkpoints' tensors, the
 // published recurrences (Mamba, Mamba-2, gated delta networks, Griffin, lightning attention), documented state layouts.
 #include "mixers.hpp"
@@ -17,16 +18,19 @@ struct Region {
   const char* label;
   Bytes elements;
   std::uint64_t units;
+  std::string dtype; // kModel, kEngine, or a type of its own
   std::uint64_t per_draft_token = 0;
 };
+constexpr const char* kModel = "";       // convolutions keep activations
+constexpr const char* kEngine = "state"; // the engine's type for recurrent state
+constexpr const char* kFloat32 = "float32";
 
-// The engine's type for recurrent state applies to all of it.
 void add_state(const Place& p, std::vector<Region> regions) {
   if (p.draft) return;
   p.model.caches.push_back([regions = std::move(regions), layers = p.layers](const Sink& out) {
     if (!out.asks(PLIMSOLL_ASPECT_STATE)) return;
     KvGroup group(PLIMSOLL_KV_STATE, "state", *layers);
-    for (const Region& r : regions) group.state(r.label, r.elements, r.units, "state", r.per_draft_token);
+    for (const Region& r : regions) group.state(r.label, r.elements, r.units, r.dtype, r.per_draft_token);
     out.kv(group);
   });
 }
@@ -34,6 +38,13 @@ void add_state(const Place& p, std::vector<Region> regions) {
 Bytes kept(std::uint64_t kernel) { return Bytes(kernel) - Bytes(1); }
 
 } // namespace
+
+// Qwen3.5 and Nemotron spell it differently.
+std::string read_state_dtype(const Config& config) {
+  for (const char* key : {"/mamba_ssm_dtype", "/mamba_ssm_cache_dtype"})
+    if (config.str(key, "") == kFloat32) return kFloat32;
+  return kEngine;
+}
 
 void add_delta_net(const Place& p, const DeltaNet& m) {
   const Bytes h = m.hidden, k = Bytes(m.key_heads) * Bytes(m.key_elements), v = Bytes(m.value_heads) * Bytes(m.value_elements);
@@ -53,7 +64,35 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
   p.add(p.weight("dt_bias", {m.value_heads}).heads(0, m.value_heads));
   p.add(p.norm("norm", m.value_elements));
   p.add(p.linear("out_proj", h, v).heads(1, m.value_heads));
-  add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, conv.value()}, {"ssm", v * Bytes(m.key_elements), m.value_heads}});
+  add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, kModel, conv.value()},
+                {"ssm", v * Bytes(m.key_elements), m.value_heads, m.state_dtype}});
+}
+
+// The recurrence is kept in float32. Checkpoints with a full gate (K3) store convolutions and norm in float32 too, and pad
+// A_log to 128 entries. The convolutions' states take no extra columns for drafts.
+void add_kimi_delta(const Place& p, const KimiDelta& m) {
+  const Bytes h = m.hidden, inner = Bytes(m.heads) * Bytes(m.head_elements);
+  for (const char* name : {"q_proj", "k_proj", "v_proj"}) p.add(p.linear(name, inner, h).heads(0, m.heads));
+  for (const char* name : {"q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight"})
+    p.add(p.weight(name, {inner, 1, m.kernel}).dtype(m.full_gate ? kFloat32 : kModel).heads(0, m.heads));
+  p.add(p.linear("f_a_proj", m.head_elements, h));
+  p.add(p.linear("f_b_proj", inner, m.head_elements).heads(0, m.heads));
+  if (m.full_gate) p.add(p.weight("A_log", {plimsoll::ceil_div(m.heads, 128) * Bytes(128)}).dtype(kFloat32));
+  else p.add(p.weight("A_log", {1, 1, m.heads, 1}).dtype(kFloat32).heads(2, m.heads));
+  p.add(p.weight("dt_bias", {inner}).dtype(kFloat32).heads(0, m.heads));
+  p.add(p.linear("b_proj", m.heads, h).heads(0, m.heads));
+  if (m.full_gate) {
+    p.add(p.linear("g_proj", inner, h).heads(0, m.heads));
+  } else {
+    p.add(p.linear("g_a_proj", m.head_elements, h));
+    p.add(p.linear("g_b_proj", inner, m.head_elements).heads(0, m.heads));
+  }
+  p.add(p.norm("o_norm", m.head_elements).dtype(m.full_gate ? kFloat32 : kModel));
+  p.add(p.linear("o_proj", h, inner).heads(1, m.heads));
+  std::vector<Region> regions;
+  for (const char* part : {"conv.q", "conv.k", "conv.v"}) regions.push_back({part, inner * kept(m.kernel), m.heads, kModel});
+  regions.push_back({"recurrent", inner * Bytes(m.head_elements), m.heads, kFloat32});
+  add_state(p, std::move(regions));
 }
 
 void add_mamba2(const Place& p, const Mamba2& m) {
@@ -66,9 +105,9 @@ void add_mamba2(const Place& p, const Mamba2& m) {
   for (const char* name : {"A_log", "D", "dt_bias"}) p.add(p.weight(name, {m.heads}).heads(0, m.heads));
   if (m.norm) p.add(p.norm("norm", d).heads(0, m.heads));
   p.add(p.linear("out_proj", h, d).heads(1, m.heads), m.proj_bias);
-  add_state(p, {{"conv.inner", d * kept(m.kernel), m.heads, m.inner},
-                {"conv.groups", Bytes(2) * group * kept(m.kernel), m.groups, (Bytes(2) * group).value()},
-                {"ssm", d * Bytes(m.state), m.heads}});
+  add_state(p, {{"conv.inner", d * kept(m.kernel), m.heads, kModel, m.inner},
+                {"conv.groups", Bytes(2) * group * kept(m.kernel), m.groups, kModel, (Bytes(2) * group).value()},
+                {"ssm", d * Bytes(m.state), m.heads, m.state_dtype}});
 }
 
 void add_mamba1(const Place& p, const Mamba1& m) {
@@ -86,7 +125,7 @@ void add_mamba1(const Place& p, const Mamba1& m) {
     p.add(p.norm("b_layernorm", m.state));
     p.add(p.norm("c_layernorm", m.state));
   }
-  add_state(p, {{"conv", d * kept(m.kernel), m.inner, m.inner}, {"ssm", d * Bytes(m.state), m.inner}});
+  add_state(p, {{"conv", d * kept(m.kernel), m.inner, kModel, m.inner}, {"ssm", d * Bytes(m.state), m.inner, m.state_dtype}});
 }
 
 void add_short_conv(const Place& p, const ShortConv& m) {
@@ -95,7 +134,7 @@ void add_short_conv(const Place& p, const ShortConv& m) {
   p.add(p.linear("in_proj", Bytes(3) * h, h).parts(0, {third, third, third}), m.bias);
   p.add(p.weight("conv.weight", {h, 1, m.kernel}).split(0), m.bias);
   p.add(p.linear("out_proj", h, h).split(1), m.bias);
-  add_state(p, {{"conv", h * kept(m.kernel), m.hidden, m.hidden}});
+  add_state(p, {{"conv", h * kept(m.kernel), m.hidden, kModel, m.hidden}});
 }
 
 void add_gated_lru(const Place& p, const GatedLru& m) {
@@ -112,7 +151,7 @@ void add_gated_lru(const Place& p, const GatedLru& m) {
     p.add(p.weight(std::string(gate) + "_weight", {m.heads, block, block}).heads(0, m.heads));
     p.add(p.weight(std::string(gate) + "_bias", {m.heads, block}).heads(0, m.heads));
   }
-  add_state(p, {{"conv", w * kept(m.kernel), m.heads, m.width}, {"recurrent", w, m.heads}});
+  add_state(p, {{"conv", w * kept(m.kernel), m.heads, kModel, m.width}, {"recurrent", w, m.heads, kFloat32}});
 }
 
 void add_lightning(const Place& p, const Lightning& m) {
@@ -122,7 +161,7 @@ void add_lightning(const Place& p, const Lightning& m) {
   p.add(p.linear("output_gate", q, h).heads(0, m.heads));
   p.add(p.norm("norm", q).heads(0, m.heads));
   p.add(p.linear("out_proj", h, q).heads(1, m.heads));
-  add_state(p, {{"linear", q * Bytes(m.head_elements), m.heads}});
+  add_state(p, {{"linear", q * Bytes(m.head_elements), m.heads, kEngine}});
 }
 
 } // namespace hybrid

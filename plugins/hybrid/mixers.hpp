@@ -1,22 +1,34 @@
 // Recurrent mixers: what they store and what they keep for each sequence. Called by the functions of models.hpp for the layers
-// that have them. They add declarations to a Model and never read a configuration. Any thread.
+// that have them. They add declarations to a Model. Any thread.
 #pragma once
 
 #include "model.hpp"
 
 namespace hybrid {
 
+// The type of the recurrence: the engine's, or float32 where the checkpoint asks for it.
+std::string read_state_dtype(const Config& config);
+
 // Qwen3-Next and Qwen3.5: gated delta rule.
 struct DeltaNet {
   std::uint64_t hidden, key_heads, value_heads, key_elements, value_elements, kernel;
   bool fused = true; // in_proj_qkvz and in_proj_ba; else four projections
+  std::string state_dtype;
 };
 void add_delta_net(const Place& place, const DeltaNet& m);
+
+// Kimi-Linear and Kimi-K3: delta rule with a gate for every channel, and a convolution each for queries, keys and values.
+struct KimiDelta {
+  std::uint64_t hidden, heads, head_elements, kernel;
+  bool full_gate; // K3: the output's gate is one matrix; else two of low rank
+};
+void add_kimi_delta(const Place& place, const KimiDelta& m);
 
 // Mamba-2: heads of a state each, keys and queries shared within a group.
 struct Mamba2 {
   std::uint64_t hidden, inner, heads, groups, state, kernel;
   bool conv_bias = true, proj_bias = false, norm = true;
+  std::string state_dtype;
 };
 void add_mamba2(const Place& place, const Mamba2& m);
 
@@ -24,6 +36,7 @@ void add_mamba2(const Place& place, const Mamba2& m);
 struct Mamba1 {
   std::uint64_t hidden, inner, state, rank, kernel;
   bool conv_bias = true, proj_bias = false, inner_norms = false;
+  std::string state_dtype;
 };
 void add_mamba1(const Place& place, const Mamba1& m);
 

@@ -1,7 +1,7 @@
 // Hybrids without Mamba mixers, and the table of layouts: LFM2, RecurrentGemma, MiniMax-Text-01. Called by the planner. Any thread.
 //
-// Examples: LFM2-1.2B, 10 convolution and 6 attention layers: 1,170,340,608 parameters, as published. MiniMax-Text-01, 70
-// lightning and 10 attention layers: 456,089,655,296.
+// Examples: LFM2-1.2B, 10 convolution and 6 attention layers: 1,170,340,608 parameters, as published; LFM2-8B-A1B 8,339,930,560.
+// MiniMax-Text-01, 70 lightning and 10 attention layers: 456,089,655,296.
 #include "models.hpp"
 
 #include <array>
@@ -13,7 +13,7 @@ struct Row {
   const char* layout;
   Fill fill;
 };
-constexpr std::array<Row, 12> kLayouts{{{"qwen", fill_qwen},
+constexpr std::array<Row, 14> kLayouts{{{"qwen", fill_qwen},
                                         {"nemotron_h", fill_nemotron},
                                         {"mamba", fill_mamba},
                                         {"mamba2", fill_mamba2},
@@ -23,8 +23,10 @@ constexpr std::array<Row, 12> kLayouts{{{"qwen", fill_qwen},
                                         {"granitemoehybrid", fill_granite},
                                         {"zamba2", fill_zamba2},
                                         {"lfm2", fill_lfm2},
+                                        {"lfm2_moe", fill_lfm2_moe},
                                         {"recurrent_gemma", fill_recurrent_gemma},
-                                        {"minimax_text_01", fill_minimax}}};
+                                        {"minimax_text_01", fill_minimax},
+                                        {"kimi_linear", fill_kimi}}};
 
 // Two thirds of the stated width, rounded up to a multiple: 12288 gives 8192.
 std::uint64_t lfm2_width(const Config& config) {
@@ -57,20 +59,51 @@ Fill find_layout(std::string_view layout) {
   throw Error(PLIMSOLL_E_CONFIG, "/hybrid_layout", "is \"" + std::string(layout.substr(0, 64)) + "\"; expected one of " + known);
 }
 
-void fill_lfm2(const Config& config, Model& model) {
+namespace {
+
+// Embedding, norms, mixers and their caches: what both kinds of LFM2 share. Returns the place of all layers.
+Place add_lfm2_mixers(const Config& config, Model& model) {
   read_common(config, model, layer_count(config));
   const List attention = lfm2_attention(config, model.layers);
   Attention a = read_attention(config, model.hidden);
   a.q_norm = "q_layernorm", a.k_norm = "k_layernorm", a.out = "out_proj";
   add_ends(model, {.norm = "model.embedding_norm.weight", .tied = config.boolean("/tie_word_embeddings", true)});
-  const Place layer{model, "model.layers.{layer}.", "", PLIMSOLL_ASPECT_ATTENTION, model.all()};
+  Place layer{model, "model.layers.{layer}.", "", PLIMSOLL_ASPECT_ATTENTION, model.all()};
   add_norm(layer, "operator_norm", model.hidden);
   add_norm(layer, "ffn_norm", model.hidden);
   add_attention(layer.at("self_attn.", "attention.", PLIMSOLL_ASPECT_ATTENTION, attention), a);
   add_attention_cache(model, a, attention);
   add_short_conv(layer.at("conv.", "conv.", PLIMSOLL_ASPECT_STATE, without(model.layers, attention)),
                  {model.hidden, config.positive("/conv_L_cache"), config.boolean("/conv_bias", false)});
+  return layer;
+}
+
+} // namespace
+
+void fill_lfm2(const Config& config, Model& model) {
+  const Place layer = add_lfm2_mixers(config, model);
   add_gated(layer.at("feed_forward.", "mlp.", PLIMSOLL_ASPECT_FFN, layer.layers), model.hidden, lfm2_width(config), {"w1", "w3", "w2"});
+}
+
+// The first layers have a dense FFN of the stated width, the rest experts.
+void fill_lfm2_moe(const Config& config, Model& model) {
+  const Place layer = add_lfm2_mixers(config, model);
+  const std::uint64_t h = model.hidden, experts = config.positive("/num_experts"), dense = config.u64("/num_dense_layers", 0);
+  check_experts(experts, "/num_experts");
+  std::vector<std::uint32_t> with_experts;
+  for (std::uint32_t i = 0; i < model.layers; ++i)
+    if (i >= dense) with_experts.push_back(i);
+  const List sparse = list(std::move(with_experts)), plain = without(model.layers, sparse);
+  if (!plain->empty())
+    add_gated(layer.at("feed_forward.", "mlp.", PLIMSOLL_ASPECT_FFN, plain), h, config.positive("/intermediate_size"), {"w1", "w3", "w2"});
+  if (sparse->empty()) return;
+  const Place moe = layer.at("feed_forward.", "", PLIMSOLL_ASPECT_FFN, sparse);
+  moe.add(moe.weight("gate.weight", {experts, h}));
+  if (config.boolean("/use_expert_bias", true)) moe.add(moe.weight("expert_bias", {experts}).dtype("float32"));
+  add_gated_experts(layer.at("feed_forward.experts.", "experts.", PLIMSOLL_ASPECT_FFN, sparse), h,
+                    config.positive("/moe_intermediate_size"), experts, {"w1", "w3", "w2"});
+  model.facts.experts = experts;
+  model.facts.experts_per_token = config.positive("/num_experts_per_tok");
 }
 
 void fill_recurrent_gemma(const Config& config, Model& model) {

@@ -21,8 +21,10 @@ void fill_falcon_h1(const Config& config, Model& model);
 void fill_granite(const Config& config, Model& model);
 void fill_zamba2(const Config& config, Model& model);
 void fill_lfm2(const Config& config, Model& model);
+void fill_lfm2_moe(const Config& config, Model& model);
 void fill_recurrent_gemma(const Config& config, Model& model);
 void fill_minimax(const Config& config, Model& model);
+void fill_kimi(const Config& config, Model& model); // Kimi-Linear, the text of Kimi-K3
 
 // Mamba-2 under the keys that start with mamba_.
 Mamba2 read_mamba2(const Config& config, std::uint64_t hidden);

@@ -85,6 +85,7 @@ Mamba2 read_mixer(const Config& config, std::uint64_t hidden) {
   m.kernel = config.positive("/conv_kernel");
   m.conv_bias = config.boolean("/use_conv_bias", true);
   m.proj_bias = config.boolean("/mamba_proj_bias", false);
+  m.state_dtype = read_state_dtype(config);
   check_divides(m.groups, m.heads, "/n_groups");
   return m;
 }

@@ -67,7 +67,8 @@ DeltaNet read_delta_net(const Config& config, std::uint64_t hidden) {
                    config.positive("/linear_key_head_dim"),
                    config.positive("/linear_value_head_dim"),
                    config.positive("/linear_conv_kernel_dim"),
-                   config.boolean("/linear_projections_fused", true)};
+                   config.boolean("/linear_projections_fused", true),
+                   read_state_dtype(config)};
   check_divides(m.key_heads, m.value_heads, "/linear_num_key_heads");
   return m;
 }

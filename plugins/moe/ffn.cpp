@@ -49,6 +49,7 @@ struct Gated {
   bool in_out = false;
   bool down_in_out = false;
   std::string_view bias = {};
+  std::string_view format = {};
 
   void declare(const Site& at, const Sink& out) const {
     if (names.up.empty()) {
@@ -77,7 +78,7 @@ private:
     emit(std::move(w), in, 1 - in, out);
   }
   void emit(Weight w, std::uint32_t in_dim, std::uint32_t shard_dim, const Sink& out) const {
-    w.linear(in_dim);
+    w.linear(in_dim).format(std::string(format));
     if (experts > 0) w.experts(experts, shard_dim, storage);
     else if (shard_dim == in_dim || !names.up.empty()) w.split(shard_dim);
     out.weight(w);
@@ -94,17 +95,28 @@ void declare_router(const Shape& s, const Site& at, const Sink& out) {
   const auto& [per_feature, per_expert] = s.names->router_scales;
   if (!per_feature.empty()) out.weight(at.weight("router.scale", per_feature, {s.hidden}));
   if (!per_expert.empty()) out.weight(at.weight("router.expert_scale", per_expert, {rows}));
-  if (s.correction && !s.names->correction.empty())
-    out.weight(at.weight("router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
+  if (!s.correction || s.names->correction.empty()) return;
+  const Site scored{at.layer, at.label, at.draft ? at.layers : &s.scored_layers, at.draft};
+  out.weight(scored.weight("router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
+}
+
+// The first layers of DeepSeek-V4 look a token's experts up.
+void declare_hash_routers(const Shape& s, const Site& at, const Sink& out) {
+  if (s.hash_layers.empty()) return;
+  const Site hashed{at.layer, at.label, &s.hash_layers};
+  out.weight(hashed.weight("router.table", s.names->hash_table, {s.vocab, s.experts_per_token}).dtype("int64"));
 }
 
 void declare_experts(const Shape& s, const Site& at, const Sink& out) {
   const Names& n = *s.names;
   declare_router(s, at, out);
-  Gated{n.experts, "experts", s.hidden, s.expert_width, s.experts, n.expert_storage, n.experts_in_out, n.down_in_out, n.expert_bias}
+  Gated{n.experts,        "experts",        s.hidden,      s.expert_width, s.experts,
+        n.expert_storage, n.experts_in_out, n.down_in_out, n.expert_bias,  s.expert_format}
       .declare(at, out);
   if (s.shared_width == 0) return;
-  Gated{n.shared, "shared_experts", s.hidden, s.shared_width}.declare(at, out);
+  Gated shared{n.shared, "shared_experts", s.hidden, s.shared_width};
+  shared.format = s.linear_format;
+  shared.declare(at, out);
   if (!n.shared_gate.empty()) out.weight(at.weight("shared_experts.gate", n.shared_gate, {1, s.hidden}));
 }
 
@@ -132,8 +144,10 @@ void declare_ffn(const Shape& s, const Sink& out) {
   if (!out.asks(PLIMSOLL_ASPECT_FFN)) return;
   const std::string_view layer = s.names->layer;
   declare_experts(s, Site{layer, "", &s.sparse_layers}, out);
+  declare_hash_routers(s, Site{layer, "", &s.hash_layers}, out);
   if (!s.dense_layers.empty()) declare_dense(s, Site{layer, "", &s.dense_layers}, out);
-  if (!s.draft_layers.empty()) declare_experts(s, Site{layer, "draft.", &s.draft_layers, true}, out);
+  const std::string_view draft = s.names->draft_layer.empty() ? layer : s.names->draft_layer;
+  if (!s.draft_layers.empty()) declare_experts(s, Site{draft, "draft.", &s.draft_layers, true}, out);
   if (!s.draft_modules.empty() && !s.names->draft_dense.prefix.empty())
     Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(Site{s.names->draft_layer, "draft.", &s.draft_modules, true}, out);
 }

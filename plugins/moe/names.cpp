@@ -26,6 +26,8 @@ constexpr Names kTable[] = {
   {.layout = "longcat", .router = "mlp.router.classifier.weight", .correction = "mlp.router.e_score_correction_bias", .experts = kPerExpert, .dense = mlp("mlps.{dense}."), .dense_per_layer = 2, .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("transformer_layer.mlp.")},
   // MiMo-V2: draft modules with a dense FFN.
   {.layout = "mimo", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("mlp.")},
+  // DeepSeek-V4: names of its own; the first layers look a token's experts up.
+  {.layout = "deepseek_v4", .layer = "layers.{layer}.", .router = "ffn.gate.weight", .correction = "ffn.gate.bias", .hash_table = "ffn.gate.tid2eid", .experts = {"ffn.experts.{expert}.", "w1", "w3", "w2"}, .shared = {"ffn.shared_experts.", "w1", "w3", "w2"}, .draft_layer = "mtp.{layer}."},
   // Qwen3-VL-MoE: experts stacked and transposed, no ".weight"; Qwen3.5 the same tensors, [out, in].
   {.layout = "stacked_in_out", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   {.layout = "stacked", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},

@@ -28,6 +28,7 @@ struct Names {
   std::string_view router_bias = "";               // empty: the router has none
   std::array<std::string_view, 2> router_scales{}; // for each input feature, for each expert; empty: none
   std::string_view correction = "";                // per-expert selection bias; empty: such checkpoints have none
+  std::string_view hash_table = "";                // experts by token, in place of the correction, in the first layers
   Projections experts{};
   std::uint32_t expert_storage = PLIMSOLL_EXPERTS_SEPARATE;
   bool experts_in_out = false;       // stored [in, out] instead of [out, in]
@@ -37,8 +38,8 @@ struct Names {
   std::string_view shared_gate = ""; // a router of one output for them; empty: none
   Projections dense{};               // layers without experts
   std::uint32_t dense_per_layer = 0; // 0: only layers without experts have one; else every layer has so many
-  std::string_view draft_layer = ""; // a draft module's layer, where its FFN is dense
-  Projections draft_dense{};         // that FFN
+  std::string_view draft_layer = ""; // a draft layer, where its name is another; experts there count from 0
+  Projections draft_dense{};         // the FFN of a draft module without experts
 };
 
 // The table's row; null for an unknown name.

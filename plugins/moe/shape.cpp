@@ -60,12 +60,15 @@ void read_layers(const Config& config, Shape& s) {
   if (!s.dense_layers.empty() && s.names->dense.prefix.empty())
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
                 "layout \"" + std::string(s.names->layout) + "\" has no dense layers, but the configuration has some");
+  const std::uint64_t hashed = s.names->hash_table.empty() ? 0 : config.u64("/num_hash_layers", 0);
+  for (const std::uint32_t layer : s.sparse_layers) (layer < hashed ? s.hash_layers : s.scored_layers).push_back(layer);
+  if (!s.hash_layers.empty()) s.vocab = config.positive("/vocab_size");
   const std::string_view layout = config.str("/mtp_layout", "layers");
   if (layout == "none") return;
   const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), 64, "/num_nextn_predict_layers");
   for (std::uint32_t i = 0; i < drafts; ++i) {
-    const std::uint32_t number = layout == "module" ? i : static_cast<std::uint32_t>(n) + i;
-    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(number);
+    const bool from_zero = layout == "module" || (layout == "layers" && !s.names->draft_layer.empty());
+    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : static_cast<std::uint32_t>(n) + i);
   }
 }
 
@@ -99,6 +102,10 @@ Shape read_shape(const Config& config) {
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
                  config.boolean("/use_moe_router_bias", false);
+  if (config.str("/quantization_config/quant_method", "") == "fp8") {
+    s.linear_format = config.str("/fp8_storage_format", "");
+    if (!config.has("/expert_dtype")) s.expert_format = s.linear_format; // else experts have a format of their own
+  }
   s.router_dtype = config.str("/router_stored_dtype", "");
   s.correction_dtype = config.str("/correction_stored_dtype", "float32");
   return s;

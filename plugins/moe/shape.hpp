@@ -25,7 +25,12 @@ struct Shape {
   bool correction = false;
   std::string router_dtype;     // empty: the checkpoint's
   std::string correction_dtype; // "float32" as a rule
+  std::string linear_format;    // of this family's own fp8 checkpoints; empty: whatever quantization_config says
+  std::string expert_format;    // the same for routed experts
   std::vector<std::uint32_t> sparse_layers;
+  std::vector<std::uint32_t> hash_layers;   // the first of them, routed by a table of `vocab` rows
+  std::vector<std::uint32_t> scored_layers; // the rest
+  std::uint64_t vocab = 0;
   std::vector<std::uint32_t> dense_layers;
   std::vector<std::uint32_t> draft_layers;  // with experts, numbered after the last decoder layer
   std::vector<std::uint32_t> draft_modules; // with a dense FFN, numbered from 0 or after the last layer

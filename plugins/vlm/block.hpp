@@ -22,6 +22,7 @@ struct BlockShape {
   std::uint64_t width = 0, ffn = 0;
   std::uint64_t heads = 0; // 0: not known, the attention splits at any element
   bool norm_bias = true, qkv_bias = true, out_bias = true, ffn_bias = true;
+  std::uint64_t attention = 0; // width of queries, keys and values; 0: as the block
 };
 
 // Elements with all biases: 4 w + 4 (w^2 + w) + 2 w f + w + f. SigLIP so400m (w 1152, f 4304): 15,239,504.

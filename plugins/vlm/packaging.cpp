@@ -35,6 +35,7 @@ constexpr Packaging kRows[] = {
   {"step3p7", make_step, "/text_config", nullptr, "model.", "model.language_model."},
   {"kimi_vl", make_kimi_vl, "/text_config", nullptr, "", "language_model."},
   {"kimi_k25", make_kimi_k25, "/text_config", nullptr, "", "language_model."},
+  {"kimi_k3", make_kimi_k3, "/text_config", nullptr, "", "language_model."},
 };
 // clang-format on
 

@@ -48,5 +48,6 @@ std::unique_ptr<Tower> make_phi4mm(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_step(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_vl(const VisionKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k25(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_kimi_k3(const VisionKeys& keys, std::uint64_t text);
 
 } // namespace vlm

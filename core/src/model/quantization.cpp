@@ -168,6 +168,13 @@ private:
     out_.storages_.push_back(std::move(storage));
     return static_cast<std::uint16_t>(out_.storages_.size() - 1);
   }
+  // Mixed checkpoints whose cache is quantised too store its scales beside the key and value projections.
+  void add_cache_scales() {
+    const std::size_t n = out_.storages_.size();
+    for (const std::string_view suffix : {"k_scale", "v_scale"})
+      for (std::size_t i = 0; i < n; ++i) out_.storages_.push_back(out_.storages_[i].with_scalar(suffix));
+    out_.k_scaled_ = static_cast<std::uint16_t>(n), out_.v_scaled_ = static_cast<std::uint16_t>(2 * n);
+  }
   Result<void> set_default(Storage storage, const Node& node) {
     PLIMSOLL_ASSIGN(out_.default_, intern(std::move(storage), node));
     return {};
@@ -195,6 +202,8 @@ private:
 
   const Json& config_;
   Quantization& out_;
+  bool mixed_ = false;       // modelopt's MIXED_PRECISION
+  bool wide_shapes_ = false; // compressed-tensors' own writer, which names its version, stores shapes in 64 bits
 };
 
 namespace {
@@ -255,6 +264,7 @@ Result<void> QuantizationReader::read(const Node& settings, const Node& hf) {
         !settings.any({"ignore", "exclude_modules", "modules_to_not_convert"}).present())
       PLIMSOLL_TRY(exclude(hf.any({"exclude_modules", "ignore"})));
     kv_cache(settings, hf);
+    if (mixed_ && out_.kv_cache_dtype_) add_cache_scales();
     return {};
   }
   return bad(method, "one of " + known_methods());
@@ -266,18 +276,15 @@ Result<void> QuantizationReader::fp8(const Node& q) {
   PLIMSOLL_TRY(exclude(q["ignored_layers"]));
   const Node block = q["weight_block_size"];
   PLIMSOLL_ASSIGN(const std::string activation, text(q["activation_scheme"], "dynamic"));
-  // DeepSeek-V4 names its scales `scale`, stores them as float8_e8m0, and may hold its routed experts in 4 bits.
-  PLIMSOLL_ASSIGN(const std::string scale_format, text(q["scale_fmt"], ""));
-  const Node whole{&config_, ""};
-  PLIMSOLL_ASSIGN(const std::string model_type, text(whole["model_type"], ""));
-  const bool e8m0 = scale_format == "ue8m0" && (model_type == "deepseek_v4" || model_type == "deepseek_ref");
   if (block.present()) {
     PLIMSOLL_ASSIGN(const Block size, block_size(block));
-    PLIMSOLL_TRY(set_default(e8m0 ? formats::fp8_block_e8m0(size.out, size.in) : formats::fp8_block(size.out, size.in), q));
+    PLIMSOLL_TRY(set_default(formats::fp8_block(size.out, size.in), q));
   } else PLIMSOLL_TRY(set_default(formats::fp8_tensor(activation == "static"), q));
   PLIMSOLL_TRY(quantized_layers(q["quantized_layers"], 16));
-  if (const Node expert = whole["expert_dtype"];
-      e8m0 && expert.present() && expert.json->is_string() && expert.json->get<std::string>() == "fp4") {
+  // Routed experts may be held in 4 bits beside fp8.
+  const Node whole{&config_, ""};
+  PLIMSOLL_ASSIGN(const std::string expert, text(whole["expert_dtype"], ""));
+  if (expert == "fp4") {
     PLIMSOLL_ASSIGN(const std::uint16_t format, intern(formats::mxfp4_scale(), q));
     PLIMSOLL_TRY(out_.included_.add("experts", format, q.pointer));
   }
@@ -399,6 +406,7 @@ Result<void> QuantizationReader::compressed_tensors(const Node& q) {
     if (format != "dense") return bad(sparse, "dense; compressed sparse weights cannot be planned from the configuration");
   }
   PLIMSOLL_TRY(exclude(q["ignore"]));
+  wide_shapes_ = q["version"].present();
   return config_groups(q);
 }
 
@@ -446,6 +454,7 @@ Result<Storage> QuantizationReader::config_group(const Node& group, const std::s
 
   formats::Scheme scheme;
   scheme.bits = width;
+  scheme.wide_shape = wide_shapes_;
   PLIMSOLL_ASSIGN(scheme.symmetric, boolean(weights["symmetric"], true));
   PLIMSOLL_ASSIGN(scheme.group, group_size(weights["group_size"], 0));
   PLIMSOLL_ASSIGN(const std::string strategy, text(weights["strategy"], weights["group_size"].present()        ? "group"
@@ -570,12 +579,16 @@ Result<void> QuantizationReader::modelopt(const Node& q) {
   PLIMSOLL_ASSIGN(const std::string name, text(algorithm, ""));
   PLIMSOLL_ASSIGN(const std::uint32_t group, group_size(q["group_size"], 0));
   if (name.empty() || same_text(name, "mixed_precision")) {
+    mixed_ = !name.empty();
     if (const Node layers = q["quantized_layers"]; layers.present()) return quantized_layers(layers, group);
     if (q["config_groups"].present()) return config_groups(q);
     if (name.empty()) return {}; // only the KV cache is quantised
     return bad(q["quantized_layers"], "an object that names the quantised modules");
   }
   PLIMSOLL_ASSIGN(out_.default_, modelopt_format(algorithm, q["group_size"], 0));
+  // Its 4-bit exports leave multi-token prediction alone, also where a list of exceptions is missing; 8 bits convert it.
+  if (out_.storages_[out_.default_].weight_bits() == 4) PLIMSOLL_TRY(exclude_one("mtp.*", algorithm));
+  else out_.joins_too_ = true;
   return quantized_layers(q["quantized_layers"], group);
 }
 
@@ -640,18 +653,26 @@ Result<Quantization> Quantization::parse(const Json& config, const Json* hf_quan
 }
 
 const Storage& Quantization::storage_for(std::string_view module_name) const {
-  const Storage& plain = storages_.front();
-  if (!quantized() || excluded_.find(module_name)) return plain;
+  if (!quantized()) return storages_.front();
+  if (excluded_.find(module_name)) return with_cache_scale(0, module_name);
   const auto hit = included_.find(module_name);
-  if (hit && hit->whole) return storages_[hit->value];
-  if (never_quantized(module_name)) return plain;
-  return storages_[hit ? hit->value : default_];
+  if (hit && hit->whole) return with_cache_scale(hit->value, module_name);
+  if (never_quantized(module_name) && !(joins_too_ && module_name.ends_with(".eh_proj"))) return storages_.front();
+  return with_cache_scale(hit ? hit->value : default_, module_name);
+}
+
+const Storage& Quantization::with_cache_scale(std::uint16_t index, std::string_view module_name) const {
+  std::size_t shift = 0;
+  if (module_name.ends_with(".k_proj")) shift = k_scaled_;
+  else if (module_name.ends_with(".v_proj")) shift = v_scaled_;
+  if (module_name.starts_with("mtp.")) shift = 0; // drafts are left alone
+  return storages_[index + shift];
 }
 
 const Storage& Quantization::main_storage() const {
   const Storage* main = &storages_.front();
   for (const Storage& storage : storages_)
-    if (!storage.is_plain() && (main->is_plain() || storage.weight_bits() < main->weight_bits())) main = &storage;
+    if (storage.weight_bits() != 0 && (main->is_plain() || storage.weight_bits() < main->weight_bits())) main = &storage;
   return *main;
 }
 

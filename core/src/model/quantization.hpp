@@ -47,12 +47,16 @@ public:
   const std::optional<std::string>& kv_cache_dtype() const { return kv_cache_dtype_; }
 
 private:
+  const Storage& with_cache_scale(std::uint16_t index, std::string_view module_name) const;
+
   friend class QuantizationReader;
   std::string method_;
-  std::vector<Storage> storages_; // [0] is plain
-  std::uint16_t default_ = 0;     // of layers that no list names
-  NameSet excluded_;              // value unused
-  NameSet included_;              // value: index into storages_
+  std::vector<Storage> storages_;             // [0] is plain
+  std::uint16_t default_ = 0;                 // of layers that no list names
+  std::uint16_t k_scaled_ = 0, v_scaled_ = 0; // of key and value projections: storages_[i + this] has the cache's scale; 0: none
+  bool joins_too_ = false;                    // what joins the inputs of a draft layer is converted unless a list names it
+  NameSet excluded_;                          // value unused
+  NameSet included_;                          // value: index into storages_
   std::optional<std::string> kv_cache_dtype_;
 };
 

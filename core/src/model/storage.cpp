@@ -106,6 +106,23 @@ Checked Storage::bytes(const LinearShape& shape) const {
   return sum;
 }
 
+Checked Storage::scalar_bytes(const Dtype& base) const {
+  Checked sum = 0;
+  for (const StoragePart& part : parts_) {
+    if (part.declared_order) continue;
+    const auto end = part.extents.begin() + part.extent_count;
+    if (std::any_of(part.extents.begin(), end, [](const Extent& e) { return e.axis != Extent::Axis::kOne; })) continue;
+    sum += part_bytes(part, LinearShape::matrix(1, 1, base), Axes{});
+  }
+  return sum;
+}
+
+Storage Storage::with_scalar(std::string_view suffix) const {
+  std::vector<StoragePart> parts = parts_;
+  parts.push_back({suffix, suffix, find_dtype("float32"), false, {}, {}, {}, 0});
+  return {name_ + "_" + std::string(suffix), std::move(parts), weight_bits_};
+}
+
 std::size_t Storage::part_count(const LinearShape& shape) const { return parts_for(shape).size(); }
 
 Storage::Tensor Storage::part(std::size_t index, std::string_view class_name, const LinearShape& shape) const {

@@ -90,6 +90,10 @@ public:
   // Bytes of all tensors, blocks rounded up, overflow kept. DeepSeek-V3's q_b_proj, [24576, 1536] in fp8_block_128x128:
   // 24576 * 1536 + 192 * 12 * 4 = 37,757,952.
   Checked bytes(const LinearShape& shape) const;
+  // Bytes of the parts whose size no shape changes: scalars of one linear layer.
+  Checked scalar_bytes(const Dtype& base) const;
+  // This format with a float32 scalar beside it ("k_scale").
+  Storage with_scalar(std::string_view suffix) const;
   // Logical parameters: the product of the declared dims.
   static Checked parameters(const LinearShape& shape) { return shape.elements(); }
   // Calls `visit` for each stored tensor. `class_name` is the class's own name or pattern ("...up_proj.weight", or

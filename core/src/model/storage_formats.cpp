@@ -98,8 +98,8 @@ std::string ct_scale_name(const Scheme& s) {
 }
 
 std::string ct_name(std::string_view kind, const Scheme& s) {
-  return fmt::format("{}_{}{}{}{}", kind, ct_scale_name(s), s.symmetric ? "" : "_zp", s.group_index ? "_g_idx" : "",
-                     s.static_input ? "_static" : "");
+  return fmt::format("{}_{}{}{}{}{}", kind, ct_scale_name(s), s.symmetric ? "" : "_zp", s.group_index ? "_g_idx" : "",
+                     s.static_input ? "_static" : "", s.wide_shape ? "_wide" : "");
 }
 
 Storage ct_bytes(std::string_view kind, const Dtype& element, const Scheme& s) {
@@ -180,7 +180,8 @@ Storage int4_modelopt(std::uint32_t group, bool input_scale) {
 
 Storage ct_packed_int(const Scheme& s) {
   std::vector<StoragePart> parts{as_declared({"weight_packed", "_packed"}, i32(), out(), in(32, s.bits)),
-                                 ct_per_scale({"weight_scale", "_scale"}, kBase, s), own({"weight_shape", "_shape"}, i32(), {fixed(2)})};
+                                 ct_per_scale({"weight_scale", "_scale"}, kBase, s),
+                                 own({"weight_shape", "_shape"}, s.wide_shape ? type("int64") : i32(), {fixed(2)})};
   if (!s.symmetric) {
     // Zero points are packed along the outputs.
     parts.push_back(as_declared({"weight_zero_point", "_zero_point"}, i32(), out(32, s.bits),

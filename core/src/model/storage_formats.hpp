@@ -20,6 +20,7 @@ struct Scheme {
   bool symmetric = true;
   bool group_index = false;  // an index of each input's group is stored
   bool static_input = false; // the input's scale is stored
+  bool wide_shape = false;   // the unpacked dims are stored in 64 bits each
 };
 
 // DeepSeek: float8 weight, float32 `weight_scale_inv` per block.

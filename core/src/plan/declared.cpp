@@ -105,6 +105,9 @@ public:
                   fmt::format("{} has no heads or no width; check the configuration (planner '{}')", what, node.id()));
     if ((g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK) && g.window_tokens == 0)
       return broken(node, what, "a window of no tokens");
+    for (const StateRegion& region : g.regions)
+      if (!region.dtype.empty() && region.dtype != "state" && !find_dtype(region.dtype))
+        return broken(node, what, fmt::format("unknown type '{}' of state '{}'", region.dtype, region.label));
     for (const std::string& type : {g.dtype, g.scale_dtype})
       if (!type.empty() && !find_dtype(type)) return broken(node, what, fmt::format("unknown type '{}'", type));
     out_.kv.push_back(std::move(g));
@@ -196,7 +199,10 @@ Checked WeightClass::bytes_of_one(const Storage& storage, const std::array<std::
   LinearShape shape = LinearShape::of(std::span(local.data(), n_dims), base);
   shape.in_dim = static_cast<std::uint8_t>(in_dim);
   shape.out_dim = static_cast<std::uint8_t>(in_dim + 1 == n_dims ? n_dims - 2 : n_dims - 1);
-  return storage.bytes(shape);
+  Checked sum = storage.bytes(shape);
+  // Exporters that convert linear layers take stacked experts apart: each half of a fused tensor has scalars of its own.
+  if (expert_storage != PLIMSOLL_EXPERTS_SEPARATE && parts.size() > 1) sum += storage.scalar_bytes(base) * (parts.size() - 1);
+  return sum;
 }
 
 Checked WeightClass::parameters() const {

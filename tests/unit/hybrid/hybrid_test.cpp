@@ -55,8 +55,52 @@ TEST(State, IsWhatTheLayersKeepForASequence) {
       {"google__recurrentgemma-2b", 18 * (2560 * 3 + 2560)},
       {"MiniMaxAI__MiniMax-Text-01", 70 * 64 * 128 * 128},
       {"Zyphra__Zamba2-7B-Instruct", 81 * ((7168 + 256) * 3 + 7168 * 64)},
+      {"moonshotai__Kimi-Linear-48B-A3B-Instruct", 20 * (3 * 4096 * 3 + 32 * 128 * 128)},
+      {"moonshotai__Kimi-K3", 69 * (3 * 12288 * 3 + 96 * 128 * 128)},
+      {"ibm-ai-platform__Bamba-9B-v1", 29 * ((8192 + 256) * 3 + 8192 * 128)},
+      {"tiiuae__Falcon-H1-1.5B-Instruct", 24 * ((3072 + 512) * 3 + 3072 * 256)},
+      {"ibm-granite__granite-4.0-h-350m", 28 * ((1536 + 256) * 3 + 1536 * 128)},
+      {"nvidia__NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16", 48 * ((16384 + 2048) * 3 + 16384 * 128)},
   };
   for (const Row& row : rows) EXPECT_EQ(state_elements(declared(catalogue(row.name))), row.elements) << row.name;
+}
+
+std::string dtype_of(const Declared& d, const std::string& region) {
+  for (const KvGroup& group : d.kv)
+    for (const StateRegion& r : group.regions)
+      if (r.label == region) return r.dtype;
+  return "none";
+}
+
+// Convolutions keep the model's type; the recurrence the engine's, or float32 where checkpoint or class insist on it.
+TEST(State, HasTheTypesThatCheckpointsAskFor) {
+  for (const char* key : {"mamba_ssm_dtype", "mamba_ssm_cache_dtype"}) {
+    Json config = qwen36();
+    EXPECT_EQ(dtype_of(declared(config), "ssm"), "state");
+    config[key] = "bfloat16";
+    EXPECT_EQ(dtype_of(declared(config), "ssm"), "state");
+    config[key] = "float32";
+    EXPECT_EQ(dtype_of(declared(config), "ssm"), "float32");
+    EXPECT_EQ(dtype_of(declared(config), "conv"), "");
+  }
+  const auto ultra = declared(catalogue("nvidia__NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16"));
+  EXPECT_EQ(dtype_of(ultra, "ssm"), "float32");
+  EXPECT_EQ(dtype_of(ultra, "conv.inner"), "");
+  EXPECT_EQ(dtype_of(declared(catalogue("nvidia__NVIDIA-Nemotron-Nano-9B-v2")), "ssm"), "state");
+  EXPECT_EQ(dtype_of(declared(catalogue("Qwen__Qwen3.5-35B-A3B")), "ssm"), "float32");
+  EXPECT_EQ(dtype_of(declared(catalogue("Qwen__Qwen3-Next-80B-A3B-Instruct")), "ssm"), "state");
+  EXPECT_EQ(dtype_of(declared(catalogue("moonshotai__Kimi-K3")), "recurrent"), "float32");
+  EXPECT_EQ(dtype_of(declared(catalogue("moonshotai__Kimi-K3")), "conv.q"), "");
+  EXPECT_EQ(dtype_of(declared(catalogue("google__recurrentgemma-2b")), "recurrent"), "float32");
+}
+
+// Per drafted token a column of the convolution; its recurrence is a row of its own, which is the engine's to count.
+TEST(State, GrowsByAColumnForEachDraftedToken) {
+  const auto d = declared(qwen36());
+  const KvGroup* state = find_group(d, "state");
+  ASSERT_NE(state, nullptr);
+  EXPECT_EQ(state->regions[0].elements_per_draft_token, 10240U);
+  EXPECT_EQ(state->regions[1].elements_per_draft_token, 0U);
 }
 
 // The documented example: 48 layers of conv [10240, 3] and ssm [48, 128, 128].
@@ -92,6 +136,27 @@ TEST(Layers, AreFoundInEverySpelling) {
   EXPECT_EQ(layers("MiniMaxAI__MiniMax-Text-01").size(), 10U);
   EXPECT_EQ(layers("tiiuae__Falcon-H1-1.5B-Instruct").size(), 24U);
   EXPECT_TRUE(layers("state-spaces__mamba-130m-hf").empty());
+  const auto kimi = declared(catalogue("moonshotai__Kimi-Linear-48B-A3B-Instruct"));
+  const KvGroup* latent = find_group(kimi, "latent");
+  ASSERT_NE(latent, nullptr);
+  EXPECT_EQ(latent->kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+  EXPECT_EQ(latent->k_elements, 576U);
+  EXPECT_THAT(latent->layers, ElementsAre(3U, 7U, 11U, 15U, 19U, 23U, 26U));
+}
+
+// Kimi-K3: bytes of packed experts with a scale per 32, of 16 and of 32 bits; and the names of its tensors.
+TEST(KimiK3, IsStoredAsItsHeadersSay) {
+  const auto d = declared(catalogue("moonshotai__Kimi-K3"));
+  EXPECT_EQ(parameters(d), 2722740830208U + 57179884544U + 11122432U);
+  EXPECT_EQ(stored_bytes(d), 2722740830208U / 2 + 2722740830208U / 32 + 2 * 57179884544U + 4 * 11122432U);
+  const WeightClass* experts = find_class(d, "experts.w1");
+  ASSERT_NE(experts, nullptr);
+  EXPECT_EQ(tensor_name(experts->pattern, 1, 17), "language_model.model.layers.1.block_sparse_moe.experts.17.w1.weight");
+  EXPECT_EQ(experts->dims[0], 3072U);
+  EXPECT_EQ(experts->dims[1], 3584U);
+  EXPECT_EQ(find_class(d, "attention.g_proj")->layers.size(), 24U);
+  EXPECT_EQ(find_class(d, "delta.A_log")->dims[0], 128U);
+  EXPECT_EQ(find_class(d, "vision.projector.post_norm")->dims[0], 7168U);
 }
 
 // No publisher states these; the sums were worked by hand from the shapes of the checkpoints' tensors.
@@ -103,6 +168,17 @@ TEST(Parameters, MeetTheSumsWorkedByHand) {
   EXPECT_EQ(parameters(declared(catalogue("ai21labs__AI21-Jamba-1.5-Large"))), 398555145696U);
   EXPECT_EQ(parameters(declared(catalogue("tiiuae__Falcon-H1-1.5B-Instruct"))), 1554789760U);
   EXPECT_EQ(parameters(declared(catalogue("nvidia__NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16"))), 560524603904U);
+}
+
+// Exporters that convert linear layers take stacked experts apart: gate and up have two scalars each.
+TEST(StackedExperts, HaveTheScalarsOfTheirHalves) {
+  Json config = catalogue("Qwen__Qwen3.5-35B-A3B");
+  config["quantization_config"] = {{"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}, {"ignore", {"mtp*"}}};
+  const auto d = declared(config);
+  const std::uint64_t matrix = 512 * 2048 / 2 + 512 * 2048 / 16;
+  EXPECT_EQ(find_class(d, "experts.gate_up_proj")->declared_bytes().value(), 40 * 256 * (2 * matrix + 2 * 8));
+  EXPECT_EQ(find_class(d, "experts.down_proj")->declared_bytes().value(), 40 * 256 * (matrix + 8));
+  EXPECT_EQ(find_class(d, "draft.experts.gate_up_proj")->declared_bytes().value(), 256U * 1024 * 2048 * 2);
 }
 
 TEST(Names, AreTheCheckpoints) {
@@ -143,6 +219,25 @@ TEST(Contradictions, AreNamed) {
     ASSERT_FALSE(tree) << row.pointer;
     EXPECT_THAT(tree.error().where, HasSubstr(row.pointer));
     EXPECT_THAT(tree.error().message, HasSubstr(row.message)) << row.pointer;
+  }
+}
+
+TEST(Contradictions, OfKimisListsAreNamed) {
+  const Json good = catalogue("moonshotai__Kimi-Linear-48B-A3B-Instruct");
+  const std::vector<Wrong> rows{
+      {"/linear_attn_config/kda_layers", Json::array({0, 1}), "1 to 27"},
+      {"/linear_attn_config/kda_layers", Json::array({1, 2}), "every layer once"},
+      {"/linear_attn_config/full_attn_layers", Json::array({28}), "1 to 27"},
+      {"/linear_attn_config/num_heads", 0, "positive"},
+      {"/num_nextn_predict_layers", 1, "not known"},
+      {"/kv_lora_rank", nullptr, "missing"},
+  };
+  for (const Wrong& row : rows) {
+    Json config = good;
+    config[Json::json_pointer(row.pointer)] = row.value;
+    const auto tree = try_tree(config);
+    ASSERT_FALSE(tree) << row.pointer;
+    EXPECT_THAT(tree.error().message, HasSubstr(row.message)) << row.pointer << tree.error().where;
   }
 }
 

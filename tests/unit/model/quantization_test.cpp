@@ -118,14 +118,38 @@ TEST(Quantization, FindsTheFormatOfALayer) {
       {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {
            "model.layers.0.self_attn.q_proj": {"quant_algo": "MXFP8"}}}})",
        "model.layers.0.self_attn.k_proj", "plain"},
-      // DeepSeek-V4: fp8 blocks with 4-bit experts, and NVIDIA's re-export of the experts.
-      {R"({"model_type": "deepseek_v4", "expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
+      // Mixed: cache scales beside key and value projections, converted or not, but not in drafts.
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "kv_cache_quant_algo": "FP8",
+           "quantized_layers": {"model.layers.0.self_attn.k_proj": {"quant_algo": "FP8"}}}})",
+       "model.layers.0.self_attn.k_proj", "fp8_tensor_static_k_scale"},
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "kv_cache_quant_algo": "FP8",
+           "exclude_modules": ["mtp*"], "quantized_layers": {"model.layers.0.self_attn.k_proj": {"quant_algo": "FP8"}}}})",
+       "model.layers.1.self_attn.v_proj", "plain_v_scale"},
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "kv_cache_quant_algo": "FP8",
+           "exclude_modules": ["mtp*"], "quantized_layers": {"model.layers.0.self_attn.k_proj": {"quant_algo": "FP8"}}}})",
+       "mtp.layers.0.self_attn.v_proj", "plain"},
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}})",
+       "model.layers.1.self_attn.v_proj", "nvfp4"},
+      // Drafts: 4 bits leave them alone, 8 bits do not.
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}})", "mtp.layers.0.mixer.experts.7.up_proj", "plain"},
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4"}})", "model.layers.61.eh_proj", "plain"},
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "FP8"}})", "mtp.layers.0.eh_proj", "fp8_tensor_static"},
+      {R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "FP8"}})", "mtp.layers.0.mixer.gate", "plain"},
+      // compressed-tensors' own writer names its version and stores shapes in 64 bits.
+      {R"({"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized", "version": "0.10.2", "config_groups": {
+           "group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}}}}})",
+       "model.layers.0.mlp.up_proj", "int4_g128_wide"},
+      // DeepSeek-V4: fp8 blocks (the planner names the scales' type) with 4-bit experts, and NVIDIA's re-export of the experts.
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
        "layers.3.ffn.experts.0.w1", "mxfp4_scale"},
-      {R"({"model_type": "deepseek_v4", "expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
-       "layers.3.ffn.shared_experts.w1", "fp8_block_e8m0_128x128"},
-      {R"({"model_type": "deepseek_v4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
+       "layers.3.ffn.shared_experts.w1", "fp8_block_128x128"},
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
            "quant_algo": "MIXED_PRECISION", "quantized_layers": {"layers.3.ffn.experts": {"quant_algo": "NVFP4", "group_size": 16}}}})",
        "layers.3.ffn.experts.0.w1", "nvfp4"},
+      {R"({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128],
+           "quant_algo": "MIXED_PRECISION", "quantized_layers": {"layers.3.ffn.experts": {"quant_algo": "NVFP4", "group_size": 16}}}})",
+       "mtp.0.ffn.experts.0.w1", "mxfp4_scale"},
       {R"({"model_type": "deepseek_v32", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
        "model.layers.3.self_attn.indexer.wk", "fp8_block_128x128"},
   };

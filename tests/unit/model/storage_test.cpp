@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/storage_formats.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -168,6 +170,18 @@ TEST(Storage, EveryFormat) {
     EXPECT_TRUE(storage.bytes(LinearShape::packed(UINT64_MAX, 2, UINT64_MAX, kBf16)).overflowed()) << name;
   }
   EXPECT_EQ(find_storage("fp7"), nullptr);
+}
+
+TEST(Storage, KnowsTheScalarsOfALinearLayer) {
+  EXPECT_EQ(formats::nvfp4(16, true, false).scalar_bytes(kBf16).value(), 8U);
+  EXPECT_EQ(formats::nvfp4(16, false, false).scalar_bytes(kBf16).value(), 4U);
+  EXPECT_EQ(formats::fp8_tensor(true).scalar_bytes(kBf16).value(), 8U);
+  EXPECT_EQ(formats::fp8_block(128, 128).scalar_bytes(kBf16).value(), 0U);
+  EXPECT_EQ(formats::awq(4, 128).scalar_bytes(kBf16).value(), 0U);
+  const Storage scaled = Storage().with_scalar("k_scale");
+  const LinearShape shape = LinearShape::matrix(128, 64, kBf16);
+  EXPECT_EQ(scaled.bytes(shape).value(), 128U * 64 * 2 + 4);
+  EXPECT_EQ(scaled.part(1, "a.k_proj.weight", shape).name, "a.k_proj.k_scale");
 }
 
 } // namespace

@@ -1,0 +1,11 @@
+// The weights of compressed sparse attention, with embedding, head and hyper-connections. Called by compressed.cpp when the
+// host asks for weight classes. Declares only. Pure function, any thread.
+#pragma once
+
+#include "compressed_shape.hpp"
+
+namespace mla {
+
+void declare_compressed(const CompressedShape& shape, const plimsoll::Sink& out);
+
+} // namespace mla

@@ -1,0 +1,28 @@
+// One kind of attention with its embedding and head, as the planner asks for it. Two kinds exist: latent (DeepSeek-V2 to V3.2)
+// and compressed (DeepSeek-V4). Made by the planner's constructor, immutable afterwards; any thread.
+#pragma once
+
+#include <memory>
+
+#include <plimsoll/plugin.hpp>
+
+namespace mla {
+
+class Model {
+public:
+  Model() = default;
+  virtual ~Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  // Embedding, attention and head.
+  virtual void weights(const plimsoll::Sink& out) const = 0;
+  virtual void kv(const plimsoll::Sink& out) const = 0;
+  // What concerns experts is left at 0.
+  virtual plimsoll_facts facts() const = 0;
+  virtual void activations(const plimsoll::Request& request, const plimsoll::Sink& out) const = 0;
+};
+
+std::unique_ptr<Model> make_latent(const plimsoll::Config& config);
+std::unique_ptr<Model> make_compressed(const plimsoll::Config& config);
+
+} // namespace mla
