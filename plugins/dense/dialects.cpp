@@ -55,7 +55,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "aquila", .names = &kLlama},
   {.model_type = "internlm", .names = &kLlama, .qkv_bias = "/bias", .o_bias = "/bias"},
   {.model_type = "minicpm", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
-  {.model_type = "minicpmv", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "minicpmv", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .quirk = minicpmv},
   {.model_type = "granite", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "granitemoe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "granitemoeshared", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
@@ -117,6 +117,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "gemma", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "gemma2", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
   {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "gemma3n_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma3n},
   {.model_type = "gemma4_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
 
   // Phi
