@@ -58,6 +58,7 @@ void add_layer_embeddings(const Config& config, Model& model, std::uint64_t widt
 // which 3 are projected in and out, a side path of rank 64.
 void gemma3n(const Config& config, Model& model) {
   const Bytes h = model.hidden, streams = config.positive("/altup_num_inputs"), rank = config.positive("/laurel_rank");
+  if (Bytes(64) < streams) throw Error(PLIMSOLL_E_CONFIG, "/altup_num_inputs", "is above 64; check the value");
   const std::uint64_t borrowers = borrowing_layers(config, model);
   for (std::size_t i = model.layers.size() - borrowers; i < model.layers.size(); ++i) model.layers[i].attention.borrows = true;
   const std::uint32_t attention = PLIMSOLL_ASPECT_ATTENTION;
