@@ -83,7 +83,8 @@ struct Dialect {
   Switch qk_norm_on = kAlways;
   std::array<std::string_view, 2> qk_norm_names{"q_norm", "k_norm"};
   std::string_view sinks = "";     // one logit per query head, under this name
-  std::string_view head_gate = ""; // one gate per query head, a linear layer of this name
+  std::string_view head_gate = ""; // gates on what heads give, a linear layer of this name: one for each head
+  bool head_gate_wide = false;     // or one for each element of a head
   Switch head_gate_on = kAlways;
   bool o_quantized = true;     // false: quantised checkpoints leave the output projection alone
   std::uint32_t ffn_ratio = 0; // width of the FFN over the hidden size, where no key says it; 0: a key must

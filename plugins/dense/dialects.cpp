@@ -17,6 +17,7 @@ constexpr Norms kOneNorm{"input_layernorm"};
 constexpr Norms kSandwich{"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"};
 constexpr Norms kAfterBlocks{"post_attention_layernorm", "post_feedforward_layernorm"};
 constexpr Norms kGlm4Norms{"input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"};
+constexpr Norms kAfmoeNorms{"input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm"};
 constexpr Norms kLn12{"ln_1", "ln_2"};
 
 constexpr std::array<std::string_view, 2> kLongQk{"query_layernorm", "key_layernorm"};
@@ -37,6 +38,8 @@ constexpr Draft kMimoV2Draft{.layer = "model.mtp.layers.{layer}.",
                              .after_model = false,
                              .layer_norms = {"input_layernorm", "pre_mlp_layernorm"}};
 
+constexpr Draft kBailingDraft{.layer = "model.layers.{layer}.", .norms = {"enorm", "hnorm", "final_layernorm"}, .projection = "eh_proj"};
+
 constexpr Draft kStepDraft{.layer = "model.layers.{layer}.",
                            .norms = {"enorm", "hnorm", "transformer.shared_head.norm"},
                            .projection = "eh_proj",
@@ -52,7 +55,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "aquila", .names = &kLlama},
   {.model_type = "internlm", .names = &kLlama, .qkv_bias = "/bias", .o_bias = "/bias"},
   {.model_type = "minicpm", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
-  {.model_type = "minicpmv", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "minicpmv", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .quirk = minicpmv},
   {.model_type = "granite", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "granitemoe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "granitemoeshared", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
@@ -78,6 +81,12 @@ constexpr Dialect kDialects[] = {
   {.model_type = "exaone", .names = &kExaone3, .norms = kLn12},
   {.model_type = "exaone4", .names = &kLlama, .norms = kAfterBlocks, .qk_norm = QkNorm::kHead, .window = Window::kPattern},
   {.model_type = "deepseek", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "solar", .names = &kLlama},
+  {.model_type = "flex_olmo", .names = &kLlama, .norms = kAfterBlocks, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kProjection},
+  {.model_type = "exaone_moe", .names = &kLlama, .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "afmoe", .names = &kLlama, .norms = kAfmoeNorms, .qk_norm = QkNorm::kHead, .head_gate = "gate_proj", .head_gate_wide = true, .window = Window::kPattern},
+  {.model_type = "bailing_moe", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk, .draft = &kBailingDraft},
+  {.model_type = "bailing_moe_v2", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk, .draft = &kBailingDraft},
   {.model_type = "dots1", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
   {.model_type = "MiniCPM3ForCausalLM", .names = &kLlama},
   {.model_type = "minicpm3", .names = &kLlama},
@@ -108,6 +117,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "gemma", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "gemma2", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
   {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "gemma3n_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma3n},
   {.model_type = "gemma4_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
 
   // Phi

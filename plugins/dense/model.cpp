@@ -51,6 +51,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
 
   for (Layer& layer : layers) layer.attention = {heads, kv_heads, head_elements, head_elements}, layer.ffn.width = ffn_width;
+  for (std::size_t i = 0; i < widths.size(); ++i) layers[i].ffn.width = widths[i];
   draft = layers.back();
   read_spans(config, dialect.window, layers);
   if (dialect.quirk != nullptr) dialect.quirk(config, *this);
@@ -82,7 +83,12 @@ void Model::read_sizes(const Config& config) {
                   "is missing and " + std::to_string(heads) + " heads do not divide a hidden size of " + std::to_string(hidden));
     head_elements = hidden / heads;
   }
-  const auto width = config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim"});
+  widths = config.is_u64("/intermediate_size") ? std::vector<std::uint64_t>() : config.u64_list("/intermediate_size");
+  if (!widths.empty() && widths.size() != n_layers)
+    throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size",
+                "has " + std::to_string(widths.size()) + " entries; one for each layer was expected");
+  const auto width = widths.empty() ? config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim"})
+                                    : std::optional(widths.front());
   if (width == 0U) throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size", "is 0; a positive number was expected");
   ffn_known = width.has_value() || dialect.ffn_ratio != 0;
   ffn_width = width.value_or((Bytes(hidden) * Bytes(config.u64("/expansion_ratio", dialect.ffn_ratio))).value());

@@ -97,6 +97,8 @@ public:
   std::vector<Index> indexes;
 
 private:
+  std::vector<std::uint64_t> widths; // of the FFNs, where the configuration lists them
+
   void read_sizes(const plimsoll::Config& config);
   void check_heads() const;
   void gather();

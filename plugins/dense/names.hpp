@@ -8,6 +8,7 @@ namespace dense {
 
 inline constexpr Names kLlama{};
 inline constexpr Names kFusedPhi3{.qkv = "qkv_proj", .gate_up = "gate_up_proj"};
+inline constexpr Names kBailing{.embedding = "model.word_embeddings", .attention = "attention.", .o = "dense", .qkv = "query_key_value"};
 inline constexpr Names kPhi4Multimodal{
     .o = "o_proj.base_layer", .qkv = "qkv_proj.base_layer", .down = "down_proj.base_layer", .gate_up = "gate_up_proj.base_layer"};
 inline constexpr Names kFusedGateUp{.gate_up = "gate_up_proj"};

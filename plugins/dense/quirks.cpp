@@ -144,6 +144,15 @@ void mimo_v2(const Config& config, Model& model) {
   model.draft = windowed;
 }
 
+// The language model is another one in each version: Llama 3 in 2.5, Qwen 2 in 2.6, MiniCPM in 4, Qwen 3 in 4.5.
+void minicpmv(const Config& config, Model& model) {
+  plimsoll_str text{nullptr, 0};
+  const bool is_text = config.host()->get_str(config.view(), plimsoll::to_str("/version"), &text) == PLIMSOLL_OK;
+  const double number = is_text ? 0 : config.find_f64("/version").value_or(0);
+  if (number == 2.6 || (is_text && plimsoll::to_view(text) == "2.6")) model.qkv_bias = true;
+  if (number == 4.5 || (is_text && plimsoll::to_view(text) == "4.5")) model.qk_norm = QkNorm::kHead;
+}
+
 // Some layers look at an image: their keys and values come from it, and gates let them in. Eight extra rows of the
 // embedding stand for image tokens.
 void mllama(const Config& config, Model& model) {

@@ -102,7 +102,9 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
   qk_norm(site, kind, "attention.q_norm", join(prefix, m.dialect.qk_norm_names[0]), a.heads, a.k_elements, false, out);
   qk_norm(site, kind, "attention.k_norm", join(prefix, m.dialect.qk_norm_names[1]), a.kv_heads, a.k_elements, true, out);
   if (m.head_gate)
-    out.weight(site.matrix(kAttention, "attention.head_gate", join(prefix, m.dialect.head_gate), a.heads, m.hidden).heads(rows, a.heads));
+    out.weight(site.matrix(kAttention, "attention.head_gate", join(prefix, m.dialect.head_gate),
+                           m.dialect.head_gate_wide ? context : Bytes(a.heads), m.hidden)
+                   .heads(rows, a.heads));
   if (!m.dialect.sinks.empty())
     out.weight(site.tensor(kAttention, "attention.sinks", join(prefix, m.dialect.sinks), {a.heads}).heads(0, a.heads));
   if (a.cross)

@@ -95,7 +95,7 @@ Flags by_arithmetic(const Config& config, std::uint64_t n) {
       if (dense < n) out[static_cast<std::size_t>(dense)] = false;
     return out;
   }
-  const std::uint64_t dense = config.u64("/first_k_dense_replace", 0);
+  const std::uint64_t dense = config.find_u64_of({"/first_k_dense_replace", "/num_dense_layers"}).value_or(0);
   const std::uint64_t step = config.has("/moe_layer_freq") ? config.positive("/moe_layer_freq") : 1;
   return flags(n, [=](std::uint64_t i) { return i >= dense && i % step == 0; });
 }

@@ -32,6 +32,10 @@ constexpr Names kTable[] = {
   {.layout = "stacked_in_out", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   {.layout = "stacked", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
   {.layout = "gpt_oss", .router = "mlp.router.weight", .router_bias = ".bias", .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .expert_bias = "_bias", .dense = mlp("mlp.")},
+  // Ling (bailing), Hunyuan, Trinity (afmoe): the common case but for the router and its bias.
+  {.layout = "bailing", .correction = "mlp.gate.expert_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  {.layout = "hunyuan", .router = "mlp.gate.wg.weight", .experts = kPerExpert, .shared = mlp("mlp.shared_mlp."), .dense = mlp("mlp.")},
+  {.layout = "afmoe", .router = "mlp.router.gate.weight", .correction = "mlp.expert_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   // Gemma 4: every layer a dense FFN beside the experts; a router with scales.
   {.layout = "gemma4", .router = "router.proj.weight", .router_scales = {"router.scale", "router.per_expert_scale"}, .experts = {"experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .dense = mlp("mlp."), .dense_per_layer = 1},
   // Step-3.5 and 3.7: gate and up stacked apart; draft layers follow the model's own and have a dense FFN.

@@ -8,6 +8,9 @@
 
 #include "layer_rule.hpp"
 
+#include <algorithm>
+#include <optional>
+
 namespace moe {
 namespace {
 
@@ -30,12 +33,30 @@ const Names* read_names(const Config& config) {
   throw Error(PLIMSOLL_E_CONFIG, "/ffn_layout", "is \"" + std::string(layout) + "\"; one of " + all_layouts() + " was expected");
 }
 
+// The first spelling that is there. Hunyuan writes one number per layer; only equal ones can be planned.
+std::optional<std::uint64_t> find_uniform(const Config& config, std::initializer_list<std::string_view> pointers) {
+  for (const std::string_view pointer : pointers) {
+    if (config.is_u64(pointer)) return config.u64(pointer);
+    const auto list = config.u64_list(pointer);
+    if (list.empty()) continue;
+    if (std::any_of(list.begin(), list.end(), [&](std::uint64_t n) { return n != list.front(); }))
+      throw Error(PLIMSOLL_E_UNSUPPORTED, std::string(pointer), "differs from layer to layer; one number for all was expected");
+    return list.front();
+  }
+  return std::nullopt;
+}
+
+std::uint64_t uniform(const Config& config, std::initializer_list<std::string_view> pointers) {
+  if (const std::uint64_t value = find_uniform(config, pointers).value_or(0); value > 0) return value;
+  throw Error(PLIMSOLL_E_CONFIG, std::string(*pointers.begin()), "is missing or 0; a positive number was expected");
+}
+
 void read_widths(const Config& config, Shape& s) {
   s.expert_width =
-      config.positive_of({"/moe_intermediate_size", "/expert_ffn_hidden_size", "/ffn_config/ffn_hidden_size", "/intermediate_size"});
+      uniform(config, {"/moe_intermediate_size", "/expert_ffn_hidden_size", "/ffn_config/ffn_hidden_size", "/intermediate_size"});
   const auto width = config.find_u64_of(
       {"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size", "/share_expert_dim"});
-  const auto count = config.find_u64_of({"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts"});
+  const auto count = find_uniform(config, {"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts", "/num_shared_expert"});
   if (width) {
     s.shared_width = *width;
     s.shared_experts = *width == 0 ? 0 : count.value_or(1);
@@ -92,8 +113,8 @@ Shape read_shape(const Config& config) {
   s.experts = bounded(expert_count(config).value_or(0), kMaxExperts, "/n_routed_experts");
   if (s.experts == 0) throw Error(PLIMSOLL_E_CONFIG, "/n_routed_experts", "is missing; the number of experts was expected");
   s.zero_experts = bounded(config.u64("/zero_expert_num", 0), kMaxExperts, "/zero_expert_num");
-  s.experts_per_token = config.positive_of({"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k",
-                                            "/moe_top_k", "/top_k_experts", "/ffn_config/moe_top_k"});
+  s.experts_per_token = uniform(config, {"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k",
+                                         "/moe_top_k", "/top_k_experts", "/ffn_config/moe_top_k"});
   if (s.experts_per_token > s.experts + s.zero_experts)
     throw Error(PLIMSOLL_E_CONFIG, "/num_experts_per_tok",
                 "is " + std::to_string(s.experts_per_token) + "; at most the number of experts (" +
@@ -101,7 +122,7 @@ Shape read_shape(const Config& config) {
   read_widths(config, s);
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
-                 config.boolean("/use_moe_router_bias", false);
+                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false);
   if (config.str("/quantization_config/quant_method", "") == "fp8") {
     s.linear_format = config.str("/fp8_storage_format", "");
     if (!config.has("/expert_dtype")) s.expert_format = s.linear_format; // else experts have a format of their own

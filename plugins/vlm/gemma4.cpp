@@ -38,7 +38,7 @@ private:
   }
 };
 
-// 12 layers of two half-step FFNs around attention and a short convolution: 305,184,256 elements at 1024 wide.
+// 12 layers of two half-step FFNs around attention and a short convolution: 304,824,608 elements at 1024 wide.
 class Conformer {
 public:
   explicit Conformer(const Config& model)

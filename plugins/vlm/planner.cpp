@@ -13,8 +13,11 @@ using plimsoll::Request;
 using plimsoll::Sink;
 
 Child make_text(const Config& config, const Packaging& row) {
-  if (row.own_names.empty() && row.stored_names.empty()) return Child(config, row.text, {}, row.text_family);
-  return Child(config, row.text, {{row.own_names, row.stored_names}}, row.text_family);
+  // DeepSeek-VL2's smallest has the language model's class but not its latent attention.
+  const bool plain_attention = !config.boolean(std::string(row.text) + "/use_mla", true);
+  const char* family = plain_attention ? "moe" : row.text_family;
+  if (row.own_names.empty() && row.stored_names.empty()) return Child(config, row.text, {}, family);
+  return Child(config, row.text, {{row.own_names, row.stored_names}}, family);
 }
 
 class Planner : public plimsoll::MemoryPlanner {

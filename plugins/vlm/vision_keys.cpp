@@ -64,8 +64,10 @@ std::vector<std::uint32_t> VisionKeys::layer_list(std::string_view key, std::str
   return out;
 }
 
+std::uint64_t VisionKeys::side_of(const std::string& key) const { return length(key) > 0 ? positive(key + "/0") : positive(key); }
+
 std::uint64_t VisionKeys::patches_per_side() const {
-  const std::uint64_t image = positive("/image_size"), patch = positive("/patch_size");
+  const std::uint64_t image = side_of("/image_size"), patch = side_of("/patch_size");
   if (image < patch)
     refuse("/image_size", "is " + std::to_string(image) + ", smaller than one patch of " + std::to_string(patch) + " pixels");
   if (image / patch > 65536) refuse("/image_size", "makes more than 65536 patches a side; check image_size and patch_size");

@@ -27,6 +27,8 @@ public:
   std::uint64_t length(std::string_view key) const;
   // 0, 1, 2 ... for a key that counts layers.
   std::vector<std::uint32_t> layer_list(std::string_view key, std::string_view other_spelling = {}) const;
+  // A number, or the first of [height, width].
+  std::uint64_t side_of(const std::string& key) const;
   // Patches along one side of the encoder's input: 336 / 14.
   std::uint64_t patches_per_side() const;
   std::string_view model_type() const { return text("/model_type", ""); }

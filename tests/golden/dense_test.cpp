@@ -197,6 +197,13 @@ TEST(BadConfigurations, AreRefusedWithThePointerAtFault) {
       {"llama", {{"vocab_size", "many"}}, "/vocab_size"},
       {"gemma3_text", {{"layer_types", {"full_attention"}}}, "/layer_types"},
       {"exaone4", {{"sliding_window", 32}, {"sliding_window_pattern", "LXG"}}, "/sliding_window_pattern"},
+      {"llama", {{"intermediate_size", {128, 128}}}, "/intermediate_size"},
+      {"gemma4_text", {{"num_kv_shared_layers", 8}}, "/num_kv_shared_layers"},
+      {"gemma3n_text", {{"altup_num_inputs", 1000000}}, "/altup_num_inputs"},
+      {"minimax_m3",
+       {{"num_local_experts", 0},
+        {"sparse_attention_config", {{"sparse_attention_freq", {1}}, {"sparse_index_dim", 8}, {"sparse_num_index_heads", 1}}}},
+       "sparse_attention_freq"},
       {"nemotron-nas", {{"block_configs", Json::array()}}, "/block_configs"},
       {"mimo", {{"num_nextn_predict_layers", 1000000}}, "/num_nextn_predict_layers"},
   };

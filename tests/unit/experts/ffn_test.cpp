@@ -95,6 +95,9 @@ TEST(Layouts, NameAndOrderTensorsAsCheckpointsDo) {
       {"llama4", "experts.down_proj", "model.layers.1.feed_forward.experts.down_proj", 64, 256, 0, 0, PLIMSOLL_EXPERTS_STACKED},
       {"granite", "experts.gate_up_proj", "model.layers.1.block_sparse_moe.input_linear.weight", 128, 256, 0, 1, PLIMSOLL_EXPERTS_STACKED},
       {"dbrx", "experts.down_proj", "transformer.blocks.1.ffn.experts.mlp.w2", 64, 256, 0, 0, PLIMSOLL_EXPERTS_CONCATENATED},
+      {"gemma4", "experts.gate_up_proj", "model.layers.1.experts.gate_up_proj", 128, 256, 0, 1, PLIMSOLL_EXPERTS_STACKED},
+      {"step", "experts.up_proj", "model.layers.1.moe.up_proj.weight", 64, 256, 0, 1, PLIMSOLL_EXPERTS_STACKED},
+      {"bailing", "experts.up_proj", "model.layers.1.mlp.experts.5.up_proj.weight", 64, 256, 0, 1, PLIMSOLL_EXPERTS_SEPARATE},
       {"grok", "experts.up_proj", "model.layers.1.moe_block.experts.5.linear_v.weight", 64, 256, 0, 1, PLIMSOLL_EXPERTS_SEPARATE},
   };
   for (const LayoutCase& c : cases) {
@@ -113,6 +116,33 @@ TEST(Layouts, NameAndOrderTensorsAsCheckpointsDo) {
   }
 }
 
+// Hunyuan writes one number per layer, Step the numbers of its layers as a text.
+TEST(Ffn, ReadsListsAndTextsWhereOthersHaveNumbers) {
+  Json config = small_mla();
+  config["moe_intermediate_size"] = {64, 64, 64, 64};
+  config["num_experts_per_tok"] = {2, 2, 2, 2};
+  config["moe_layers_enum"] = "1,3";
+  const DeclaredConfig d = declared(config);
+  EXPECT_EQ(find_class(d, "experts.up_proj")->layers, (std::vector<std::uint32_t>{1, 3}));
+  EXPECT_EQ(find_class(d, "experts.up_proj")->dims[0], 64U);
+  config["moe_intermediate_size"] = {64, 64, 32, 64};
+  EXPECT_FALSE(try_tree(config).has_value()) << "widths that differ are more than this plans";
+}
+
+TEST(Ffn, OfAModelThatSaysItHasNoExpertsIsDense) {
+  Json config{{"model_type", "gemma4_text"}, {"hidden_size", 64},        {"num_hidden_layers", 2},
+              {"num_attention_heads", 4},    {"head_dim", 16},           {"num_key_value_heads", 2},
+              {"vocab_size", 100},           {"intermediate_size", 128}, {"hidden_size_per_layer_input", 0}};
+  const DeclaredConfig without = declared(config);
+  EXPECT_EQ(find_class(without, "experts.down_proj"), nullptr);
+  ASSERT_NE(find_class(without, "mlp.down_proj"), nullptr);
+  config.update({{"enable_moe_block", true}, {"num_experts", 8}, {"top_k_experts", 2}, {"moe_intermediate_size", 32}});
+  const DeclaredConfig with = declared(config);
+  ASSERT_NE(find_class(with, "experts.down_proj"), nullptr);
+  EXPECT_EQ(find_class(with, "mlp.down_proj")->layers.size(), 2U) << "beside the experts";
+  EXPECT_EQ(find_class(with, "router.expert_scale")->dims[0], 8U);
+}
+
 struct Refusal {
   const char* what;
   Json changes;
@@ -129,6 +159,8 @@ TEST(Ffn, RefusesWhatItCannotSize) {
       {"a step of 0", {{"decoder_sparse_step", 0}}, "/decoder_sparse_step"},
       {"a layer number beyond the model", {{"moe_layers", {4}}}, "/moe_layers/0"},
       {"a negative last layer", {{"moe_layer_start_index", 0}, {"moe_layer_end_index", -2}}, "/moe_layer_end_index"},
+      {"a layer number beyond the model, in a text", {{"moe_layers_enum", "1,2,4"}}, "/moe_layers_enum/2"},
+      {"a text that lists no numbers", {{"moe_layers_enum", "1;2"}}, "/moe_layers_enum"},
       {"an unknown layout", {{"ffn_layout", "cubist"}}, "/ffn_layout"},
       {"dense layers without a width", {{"intermediate_size", nullptr}}, "intermediate_size"},
   };

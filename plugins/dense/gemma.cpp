@@ -1,6 +1,7 @@
-// The quirk of Gemma 4: full layers with wider heads of a number of their own, layers that borrow the cache of earlier
-// ones, embeddings for each layer, and the norms around a mixture of experts. Called by Model; quirks.hpp says what a
-// quirk is. The experts themselves are counted by the family of experts. Threads: pure functions.
+// The quirks of Gemma 3n and 4: layers that borrow the cache of earlier ones, embeddings for each layer. Gemma 4: full layers with wider
+// heads of a number of their own, layers that borrow the cache of earlier ones, embeddings for each layer, and the norms around a mixture
+// of experts. Called by Model; quirks.hpp says what a quirk is. The experts themselves are counted by the family of experts. Threads: pure
+// functions.
 //
 // Worked example, gemma-4-26B-A4B (h 2816, 16 heads, 30 layers): 25 window layers, 8 key/value heads of 256; 5 full layers,
 // 2 heads of 512 whose values are their keys. Attention: 25 x (2 x 4096 + 2 x 2048) x 2816 + 5 x (2 x 8192 + 1024) x 2816.
@@ -27,6 +28,14 @@ void in_every_layer(Model& model, std::uint32_t aspect, const char* label, const
   model.extras.push_back(std::move(weight));
 }
 
+// The last layers look into the cache of the last layer of their kind before them.
+std::uint64_t borrowing_layers(const Config& config, const Model& model) {
+  const std::uint64_t borrowers = config.u64("/num_kv_shared_layers", 0), n = model.layers.size();
+  if (borrowers < n) return borrowers;
+  throw Error(PLIMSOLL_E_CONFIG, "/num_kv_shared_layers",
+              "is " + std::to_string(borrowers) + "; fewer than the " + std::to_string(n) + " layers were expected");
+}
+
 // One table for all layers, a projection of the usual embedding beside it, and in each layer a gate and a way back.
 void add_layer_embeddings(const Config& config, Model& model, std::uint64_t width) {
   const Bytes all = Bytes(width) * model.layers.size(), h = model.hidden, w = width;
@@ -45,14 +54,39 @@ void add_layer_embeddings(const Config& config, Model& model, std::uint64_t widt
 
 } // namespace
 
+// Worked example, gemma-3n-E4B (h 2048, 35 layers): 262,144 x 35 x 256 elements in the embeddings for each layer, 4 streams of
+// which 3 are projected in and out, a side path of rank 64.
+void gemma3n(const Config& config, Model& model) {
+  const Bytes h = model.hidden, streams = config.positive("/altup_num_inputs"), rank = config.positive("/laurel_rank");
+  if (Bytes(64) < streams) throw Error(PLIMSOLL_E_CONFIG, "/altup_num_inputs", "is above 64; check the value");
+  const std::uint64_t borrowers = borrowing_layers(config, model);
+  for (std::size_t i = model.layers.size() - borrowers; i < model.layers.size(); ++i) model.layers[i].attention.borrows = true;
+  const std::uint32_t attention = PLIMSOLL_ASPECT_ATTENTION;
+  in_every_layer(model, attention, "altup.correct_output_scale", "altup.correct_output_scale", {h});
+  in_every_layer(model, attention, "altup.correction_coefs", "altup.correction_coefs.weight", {streams, streams});
+  in_every_layer(model, attention, "altup.prediction_coefs", "altup.prediction_coefs.weight", {streams * streams, streams});
+  in_every_layer(model, attention, "altup.modality_router", "altup.modality_router.weight", {streams, h});
+  in_every_layer(model, attention, "altup.router_norm", "altup.router_norm.weight", {h});
+  in_every_layer(model, attention, "laurel.linear_left", "laurel.linear_left.weight", {rank, h}, true);
+  in_every_layer(model, attention, "laurel.linear_right", "laurel.linear_right.weight", {h, rank}, true);
+  in_every_layer(model, attention, "laurel.post_laurel_norm", "laurel.post_laurel_norm.weight", {h});
+  for (std::uint64_t i = 0; Bytes(i) + 1 < streams; ++i) {
+    const std::string number = std::to_string(i);
+    model.extras.push_back(
+        Weight(PLIMSOLL_ASPECT_EMBED, "altup_projections", "model.altup_projections." + number + ".weight", {h, h}).linear());
+    model.extras.push_back(
+        Weight(PLIMSOLL_ASPECT_HEAD, "altup_unembed_projections", "model.altup_unembed_projections." + number + ".weight", {h, h})
+            .linear()
+            .stage(PLIMSOLL_STAGE_LAST));
+  }
+  add_layer_embeddings(config, model, config.positive("/hidden_size_per_layer_input"));
+}
+
 void gemma4(const Config& config, Model& model) {
   const std::uint64_t wide = config.positive("/global_head_dim");
   const bool value_is_key = config.boolean("/attention_k_eq_v", false);
   const std::uint64_t full_kv_heads = value_is_key ? config.u64("/num_global_key_value_heads", model.kv_heads) : model.kv_heads;
-  const std::uint64_t borrowers = config.u64("/num_kv_shared_layers", 0), n = model.layers.size();
-  if (borrowers >= n)
-    throw Error(PLIMSOLL_E_CONFIG, "/num_kv_shared_layers",
-                "is " + std::to_string(borrowers) + "; fewer than the " + std::to_string(n) + " layers were expected");
+  const std::uint64_t borrowers = borrowing_layers(config, model), n = model.layers.size();
   const bool double_wide = config.boolean("/use_double_wide_mlp", false);
 
   model.layers.back().span = {}; // the class makes the last layer a full one
