@@ -17,28 +17,31 @@
 namespace plimsoll {
 namespace {
 
-constexpr unsigned kThreadsThatPay = 2;
+constexpr unsigned kWorkersThatPay = 2;
 constexpr std::size_t kShardsForThreads = 8; // below, starting a thread costs more than it saves
 constexpr std::size_t kNamedInNotes = 3;
+constexpr std::size_t kUsualNames = 1U << 16; // room for their hashes that need not grow; pages are touched when used
 
 std::string_view file_name(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
 
 // What is to be done: the index first (it is the longest piece), then a shard each. Threads take the next piece until none is left.
 class Work {
 public:
-  Work(const ModelFiles& files, std::vector<TensorVisitor*> visitors)
-      : files_(files), visitors_(std::move(visitors)), results_(files.shards.size()), hashes_(files.shards.size()) {}
+  Work(const ModelFiles& files, const VisitorOfWorker& visitor_of_worker, unsigned workers)
+      : files_(files), results_(files.shards.size()), hashes_(workers) {
+    for (unsigned worker = 0; worker < workers; ++worker) visitors_.push_back(&visitor_of_worker(worker));
+  }
 
-  void run(unsigned threads) {
+  void run() {
     std::vector<std::thread> others;
-    for (unsigned i = 1; i < threads; ++i) {
+    for (unsigned worker = 1; worker < visitors_.size(); ++worker) {
       try {
-        others.emplace_back([this] { take_pieces(); });
+        others.emplace_back([this, worker] { take_pieces(worker); });
       } catch (const std::system_error&) {
         break; // no more threads to be had: this one does the rest
       }
     }
-    take_pieces();
+    take_pieces(0);
     for (std::thread& other : others) other.join();
   }
 
@@ -52,21 +55,12 @@ public:
 
   const std::optional<Result<IndexSummary>>& index() const { return index_; }
   const HeaderTotals& totals(std::size_t shard) const { return **results_[shard]; }
-  std::vector<std::uint64_t> take_hashes() {
-    std::size_t count = 0;
-    for (const auto& part : hashes_) count += part.size();
-    std::vector<std::uint64_t> all;
-    all.reserve(count);
-    for (auto& part : hashes_) {
-      all.insert(all.end(), part.begin(), part.end());
-      part = {};
-    }
-    return all;
-  }
+  const std::vector<std::vector<std::uint64_t>>& hashes() const { return hashes_; }
 
 private:
-  void take_pieces() {
+  void take_pieces(unsigned worker) {
     SafetensorsReader reader;
+    hashes_[worker].reserve(kUsualNames);
     while (!stopped_.load(std::memory_order_relaxed)) { // asked before a piece is taken: a piece that is taken is done
       const std::size_t piece = next_.fetch_add(1, std::memory_order_relaxed);
       if (piece > files_.shards.size()) return;
@@ -75,20 +69,20 @@ private:
         continue;
       }
       const std::size_t shard = piece - 1;
-      results_[shard] = read(reader, shard);
+      results_[shard] = read(reader, shard, worker);
       if (!*results_[shard]) stopped_.store(true, std::memory_order_relaxed);
     }
   }
 
-  Result<HeaderTotals> read(SafetensorsReader& reader, std::size_t shard) {
+  Result<HeaderTotals> read(SafetensorsReader& reader, std::size_t shard, unsigned worker) {
     PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(files_.shards[shard]));
-    return reader.read(file, static_cast<std::uint32_t>(shard), *visitors_[shard], &hashes_[shard]);
+    return reader.read(file, static_cast<std::uint32_t>(shard), *visitors_[worker], &hashes_[worker]);
   }
 
   const ModelFiles& files_;
-  std::vector<TensorVisitor*> visitors_;
-  std::vector<std::optional<Result<HeaderTotals>>> results_;
-  std::vector<std::vector<std::uint64_t>> hashes_;
+  std::vector<TensorVisitor*> visitors_;                     // per worker
+  std::vector<std::optional<Result<HeaderTotals>>> results_; // per shard
+  std::vector<std::vector<std::uint64_t>> hashes_;           // of the names that each worker met
   std::optional<Result<IndexSummary>> index_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> stopped_{false};
@@ -179,13 +173,11 @@ Result<void> compare_shards(const ModelFiles& files, const IndexSummary& index) 
 
 } // namespace
 
-Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfFile& visitor_of_file, unsigned threads) {
-  std::vector<TensorVisitor*> visitors;
-  for (std::size_t shard = 0; shard < files.shards.size(); ++shard) visitors.push_back(&visitor_of_file(static_cast<std::uint32_t>(shard)));
-  if (threads == 0)
-    threads = files.shards.size() < kShardsForThreads ? 1 : std::min(kThreadsThatPay, std::max(1U, std::thread::hardware_concurrency()));
-  Work work(files, std::move(visitors));
-  work.run(threads);
+Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfWorker& visitor_of_worker, unsigned workers) {
+  if (workers == 0)
+    workers = files.shards.size() < kShardsForThreads ? 1 : std::min(kWorkersThatPay, std::max(1U, std::thread::hardware_concurrency()));
+  Work work(files, visitor_of_worker, workers);
+  work.run();
   PLIMSOLL_TRY(work.outcome());
 
   CheckpointTotals totals;
@@ -204,8 +196,7 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
     return fail(ErrorCode::kBadCheckpoint, "the tensors of all shards together do not fit 64 bits", files.shards.front());
   totals.stored_bytes = stored.value();
 
-  std::vector<std::uint64_t> hashes = work.take_hashes();
-  if (const auto suspects = repeated(hashes); !suspects.empty()) PLIMSOLL_TRY(refuse_duplicates(files, suspects));
+  if (const auto suspects = repeated(work.hashes()); !suspects.empty()) PLIMSOLL_TRY(refuse_duplicates(files, suspects));
   if (work.index()) {
     const IndexSummary& index = **work.index();
     PLIMSOLL_TRY(compare_shards(files, index));

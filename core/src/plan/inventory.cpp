@@ -11,7 +11,7 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxNamed = 1000;        // tensors that a report names one by one
+constexpr std::size_t kMaxNamed = 1000;        // missing tensors that a report names one by one
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
 constexpr std::uint64_t kHashSeed = 0x243f6a8885a308d3ULL, kHashFactor = 0x9e3779b97f4a7c15ULL;
 
@@ -101,10 +101,7 @@ void Inventory::add(const Inventory& other) {
     if (mine.part_elements.size() < theirs.part_elements.size()) mine.part_elements.resize(theirs.part_elements.size());
     for (std::size_t l = 0; l < theirs.part_elements.size(); ++l) mine.part_elements[l] += theirs.part_elements[l];
   }
-  for (const TensorBytes& tensor : other.unclaimed)
-    if (unclaimed.size() < kMaxNamed) unclaimed.push_back(tensor);
-  for (const Mismatch& mismatch : other.mismatched)
-    if (mismatched.size() < kMaxNamed) mismatched.push_back(mismatch);
+  unclaimed.add(other.unclaimed), mismatched.add(other.mismatched);
   unclaimed_bytes += other.unclaimed_bytes, unclaimed_count += other.unclaimed_count, kv_scale_bytes += other.kv_scale_bytes;
   table_bytes += other.table_bytes, buffer_bytes += other.buffer_bytes;
   mismatched_count += other.mismatched_count;
@@ -116,9 +113,9 @@ std::uint64_t StoredClass::bytes() const {
   return sum;
 }
 
-void Inventory::mismatch(std::string_view name, std::string declared, std::string stored) {
+void Inventory::mismatch(std::uint32_t file_index, std::string_view name, std::string declared, std::string stored) {
   ++mismatched_count;
-  if (mismatched.size() < kMaxNamed) mismatched.push_back({std::string(name), std::move(declared), std::move(stored)});
+  mismatched.add(file_index, {std::string(name), std::move(declared), std::move(stored)});
 }
 
 void Inventory::finish(const Declared& declared) {
@@ -139,7 +136,7 @@ void Inventory::finish(const Declared& declared) {
     const std::uint64_t whole = (c.elements_of_one() * whole_experts(c)).saturated();
     for (std::size_t l = 0; l < classes[i].part_elements.size(); ++l)
       if (const std::uint64_t found = classes[i].part_elements[l]; found != 0 && found != whole)
-        mismatch(tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
+        mismatch(UINT32_MAX, tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
                  fmt::format("{} elements in parts", found));
   }
 }
@@ -362,7 +359,7 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
       (std::equal(declared.dims.begin(), declared.dims.end(), entry.shape().begin(), entry.shape().end()) ||
        same_dims(entry.shape(), declared.dims)))
     return;
-  into.mismatch(entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
+  into.mismatch(entry.file_index, entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
 }
 
 void Matcher::take(const TensorEntry& entry, Inventory& into) const {
@@ -390,7 +387,7 @@ void Matcher::take(const TensorEntry& entry, Inventory& into) const {
     } else {
       ++into.unclaimed_count;
       into.unclaimed_bytes += entry.stored_bytes;
-      if (into.unclaimed.size() < kMaxNamed) into.unclaimed.push_back({std::string(entry.stored_name), entry.stored_bytes});
+      if (!into.unclaimed.full()) into.unclaimed.add(entry.file_index, {std::string(entry.stored_name), entry.stored_bytes});
     }
     return;
   }
@@ -430,7 +427,8 @@ void Matcher::take_joint(const TensorEntry& entry, const Candidate& found, bool 
   const WeightClass& c = declared_.weights[found.class_index];
   if (!main || !c.variants.front().storage->is_plain()) return;
   const std::uint64_t whole = (Checked(joint.sum) * (found.packed ? whole_experts(c) : 1)).saturated();
-  if (whole != entry.elements) into.mismatch(entry.stored_name, fmt::format("{} elements", whole), shape_text(entry.shape(), entry.dtype));
+  if (whole != entry.elements)
+    into.mismatch(entry.file_index, entry.stored_name, fmt::format("{} elements", whole), shape_text(entry.shape(), entry.dtype));
 }
 
 Result<void> InventoryVisitor::tensor(const TensorEntry& entry) {
