@@ -30,7 +30,7 @@ inline std::uint64_t name_hash(std::string_view name) {
   if (name.size() < sizeof word) {
     for (const char c : name) word = word << 8 | static_cast<unsigned char>(c);
     add(word);
-    return mixed(hash);
+    return hash;
   }
   const char* const last = name.data() + name.size() - sizeof word;
   for (const char* at = name.data(); at < last; at += sizeof word) {
@@ -39,8 +39,12 @@ inline std::uint64_t name_hash(std::string_view name) {
   }
   std::memcpy(&word, last, sizeof word);
   add(word);
-  return mixed(hash);
+  return hash;
 }
+
+// What an index and the headers must agree on, added up over all tensors: both sides sum pair_fingerprint and compare.
+inline std::uint64_t shard_salt(std::string_view file_name) { return mixed(name_hash(file_name)); }
+constexpr std::uint64_t pair_fingerprint(std::uint64_t name_hash, std::uint64_t shard_salt) { return mixed(name_hash ^ shard_salt); }
 
 // The values that occur more than once in all parts together, ascending, each once.
 std::vector<std::uint64_t> repeated(std::span<const std::vector<std::uint64_t>> parts);

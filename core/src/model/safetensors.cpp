@@ -331,8 +331,6 @@ Result<void> enough_for_length(std::uint64_t file_bytes, const std::string& path
 
 } // namespace
 
-std::uint64_t pair_fingerprint(std::uint64_t name_hash, std::uint64_t shard_name_hash) { return mixed(name_hash ^ mixed(shard_name_hash)); }
-
 struct SafetensorsReader::Impl {
   json::parser parser;
   std::unique_ptr<char[]> buffer;
@@ -357,7 +355,7 @@ struct SafetensorsReader::Impl {
                             std::vector<std::uint64_t>* hashes) {
     const std::string_view header(buffer.get(), header_bytes);
     const std::uint64_t data_bytes = file_bytes - kSafetensorsLengthBytes - header_bytes;
-    const std::uint64_t salt = name_hash(std::string_view(path).substr(path.find_last_of('/') + 1));
+    const std::uint64_t salt = shard_salt(std::string_view(path).substr(path.find_last_of('/') + 1));
     entry = {};
     entry.file_index = file_index;
     ranges.clear();

@@ -30,9 +30,6 @@ struct HeaderTotals {
   std::uint64_t fingerprint = 0;  // of (name, shard) pairs, independent of their order; see pair_fingerprint
 };
 
-// What an index and the headers must agree on, added up over all tensors: both sides sum this and compare.
-std::uint64_t pair_fingerprint(std::uint64_t name_hash, std::uint64_t shard_name_hash);
-
 class SafetensorsReader {
 public:
   SafetensorsReader();

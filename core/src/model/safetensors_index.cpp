@@ -42,7 +42,7 @@ public:
     if (name.empty() || name.size() > 255 || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
         name.find('\0') != std::string_view::npos || names_.size() == kShardLimit)
       return std::nullopt;
-    return names_.emplace(at, std::string(name), name_hash(name))->second;
+    return names_.emplace(at, std::string(name), shard_salt(name))->second;
   }
   std::vector<std::string> take() {
     std::vector<std::string> out;

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxNamed = 1000;        // missing tensors that a report names one by one
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
-constexpr std::uint64_t kHashSeed = 0x243f6a8885a308d3ULL, kHashFactor = 0x9e3779b97f4a7c15ULL;
 
 // A fused projection and the parts in which another exporter stores it.
 struct Fusion {
@@ -25,15 +24,6 @@ const Fusion kFusions[] = {
     {"query_key_value", {"q_proj", "k_proj", "v_proj"}},    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
     {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},         {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
 };
-
-// Wrappers around a language model that name no tensor of their own.
-std::string_view without_wrappers(std::string_view name) {
-  for (;;) {
-    if (name.starts_with("model.")) name.remove_prefix(6);
-    else if (name.starts_with("language_model.")) name.remove_prefix(15);
-    else return name;
-  }
-}
 
 std::uint64_t whole_experts(const WeightClass& c) { return c.experts == 0 ? 1 : c.experts; }
 
@@ -222,7 +212,7 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   std::string name(pattern);
   for (const auto& [mark, number] : {std::pair<std::string_view, std::uint32_t>{"{layer}", kLayerMark}, {"{expert}", kExpertMark}})
     if (const std::size_t at = name.find(mark); at != std::string::npos) name.replace(at, mark.size(), std::to_string(number));
-  const Key key = key_of(name, "");
+  const NameKey key = NameKeys().key_of(name, "");
   Candidate candidate;
   candidate.hash = key.hash;
   candidate.class_index = index;
@@ -236,57 +226,6 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   list_.push_back(candidate);
 }
 
-namespace {
-
-// Eight letters at a time: the scan hashes every name of the checkpoint.
-class NameHash {
-public:
-  void letter(char c) {
-    word_ = word_ << 8 | static_cast<unsigned char>(c);
-    if (++letters_ == 8) mix();
-  }
-  std::uint64_t finish() {
-    mix();
-    return hash_ == 0 ? 1 : hash_; // 0 marks an empty place of the table
-  }
-
-private:
-  void mix() {
-    hash_ = (hash_ ^ word_ ^ letters_) * kHashFactor;
-    hash_ ^= hash_ >> 32;
-    word_ = letters_ = 0;
-  }
-  std::uint64_t hash_ = kHashSeed, word_ = 0, letters_ = 0;
-};
-
-} // namespace
-
-// Hashes a name without its wrappers; whole segments of digits count as one letter and are handed out as numbers.
-Matcher::Key Matcher::key_of(std::string_view full, std::string_view suffix) {
-  const std::string_view name = without_wrappers(full);
-  Key key;
-  NameHash hash;
-  std::size_t i = 0;
-  while (i < name.size()) {
-    if (name[i] >= '0' && name[i] <= '9' && (i == 0 || name[i - 1] == '.') && key.n_numbers < 4) {
-      std::uint64_t number = 0;
-      std::size_t j = i;
-      while (j < name.size() && name[j] >= '0' && name[j] <= '9' && j - i < 10)
-        number = number * 10 + static_cast<std::uint64_t>(name[j++] - '0');
-      if ((j == name.size() || name[j] == '.') && number <= UINT32_MAX) {
-        key.numbers[key.n_numbers++] = static_cast<std::uint32_t>(number);
-        hash.letter('#');
-        i = j;
-        continue;
-      }
-    }
-    hash.letter(name[i++]);
-  }
-  for (const char c : suffix) hash.letter(c);
-  key.hash = hash.finish();
-  return key;
-}
-
 Inventory Matcher::empty() const {
   Inventory inventory;
   inventory.classes.resize(declared_.weights.size());
@@ -298,7 +237,7 @@ Inventory Matcher::empty() const {
   return inventory;
 }
 
-const Matcher::Candidate* Matcher::find(const Key& key, std::uint32_t& layer, std::uint32_t& expert) const {
+const Matcher::Candidate* Matcher::find(const NameKey& key, std::uint32_t& layer, std::uint32_t& expert) const {
   for (std::size_t at = key.hash & (table_.size() - 1); table_[at].hash != 0; at = (at + 1) & (table_.size() - 1)) {
     const Candidate& c = table_[at];
     if (c.hash != key.hash || c.n_numbers != key.n_numbers) continue;
@@ -362,7 +301,7 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
   into.mismatch(entry.file_index, entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
 }
 
-void Matcher::take(const TensorEntry& entry, Inventory& into) const {
+void Matcher::take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const {
   std::uint32_t layer = 0, expert = 0;
   const Candidate* found = nullptr;
   bool main = true;
@@ -373,12 +312,12 @@ void Matcher::take(const TensorEntry& entry, Inventory& into) const {
         into.kv_scale_bytes += entry.stored_bytes;
         return;
       }
-      found = find(key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
+      found = find(keys.key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
       // Experts in a list of their own keep ".weight", packed ones do not.
-      if (found == nullptr && !stored->has_weight) found = find(key_of(stored->stem, ".weight"), layer, expert);
+      if (found == nullptr && !stored->has_weight) found = find(keys.key_of(stored->stem, ".weight"), layer, expert);
       main = found == nullptr || stored->role == StoredRole::kWeight;
     }
-  if (found == nullptr) found = find(key_of(entry.name, ""), layer, expert);
+  if (found == nullptr) found = find(keys.key_of(entry.name, ""), layer, expert);
   if (found == nullptr) {
     if (entry.auxiliary) {
       into.table_bytes += entry.stored_bytes;
@@ -432,7 +371,7 @@ void Matcher::take_joint(const TensorEntry& entry, const Candidate& found, bool 
 }
 
 Result<void> InventoryVisitor::tensor(const TensorEntry& entry) {
-  matcher_.take(entry, inventory);
+  matcher_.take(entry, keys_, inventory);
   return {};
 }
 

@@ -14,6 +14,7 @@
 
 #include "model/tensor_entry.hpp"
 #include "plan/declared.hpp"
+#include "plan/name_keys.hpp"
 #include "plimsoll/host.hpp"
 
 namespace plimsoll {
@@ -88,25 +89,20 @@ public:
   // `compare_types`: a plain tensor of another type is a mismatch too (a GGUF file chooses its own types).
   Matcher(const Declared& declared, bool compare_types);
   Inventory empty() const;
-  void take(const TensorEntry& entry, Inventory& into) const;
+  // `keys` is of the thread that takes.
+  void take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const;
 
 private:
-  struct Key {
-    std::uint64_t hash = 0;
-    std::uint32_t n_numbers = 0;
-    std::array<std::uint32_t, 4> numbers{};
-  };
   struct Candidate {
     std::uint64_t hash = 0;
     std::uint32_t class_index = 0;
-    std::int8_t layer_at = -1, expert_at = -1; // which of the name's numbers
-    bool packed = false;                       // all experts of a layer in one tensor
-    bool partial = false;                      // a part of a fused tensor: elements are compared in the end
-    std::int32_t joint = -1;                   // a tensor that fuses several classes: into joints_
-    std::array<std::uint32_t, 4> literals{};   // of the other numbers
+    std::int8_t layer_at = -1, expert_at = -1;                  // which of the name's numbers
+    bool packed = false;                                        // all experts of a layer in one tensor
+    bool partial = false;                                       // a part of a fused tensor: elements are compared in the end
+    std::int32_t joint = -1;                                    // a tensor that fuses several classes: into joints_
+    std::array<std::uint32_t, NameKey::kMaxNumbers> literals{}; // of the other numbers
     std::uint32_t n_numbers = 0;
   };
-  static Key key_of(std::string_view name, std::string_view suffix); // of name + suffix
   struct Expected {
     std::vector<std::uint64_t> dims;
     Dtype dtype;
@@ -124,7 +120,7 @@ private:
                 std::uint32_t layer, std::uint32_t expert, Inventory& into) const;
   void take_joint(const TensorEntry& entry, const Candidate& found, bool main, std::uint32_t layer, std::uint32_t expert,
                   Inventory& into) const;
-  const Candidate* find(const Key& key, std::uint32_t& layer, std::uint32_t& expert) const;
+  const Candidate* find(const NameKey& key, std::uint32_t& layer, std::uint32_t& expert) const;
   void check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const;
 
   const Declared& declared_;
@@ -143,6 +139,7 @@ public:
 
 private:
   const Matcher& matcher_;
+  NameKeys keys_;
 
 public:
   Inventory inventory;
