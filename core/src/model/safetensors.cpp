@@ -11,6 +11,7 @@
 #include "model/byte_ranges.hpp"
 #include "model/compact_scanner.hpp"
 #include "model/json_strings.hpp"
+#include "model/json_tokens.hpp"
 #include "model/name_hashes.hpp"
 #include "model/quoted_name.hpp"
 
@@ -88,6 +89,12 @@ public:
 
   // False: flaw() or visitor_error() says why.
   bool run(json::parser& parser, std::size_t capacity_bytes) {
+    if (!few_tokens(header_)) {
+      name_ = {};
+      return flawed(fmt::format("the {} bytes of the header hold more than {} JSON tokens, which no list of tensors does; the file is "
+                                "damaged, fetch it again",
+                                header_.size(), header_.size() / 2));
+    }
     json::document document;
     already_visited_ = totals_.tensor_count;
     metadata_seen_ = false;
@@ -251,6 +258,8 @@ private:
       --already_visited_;
       return true;
     }
+    if (name_.size() > kSafetensorsNameLimitBytes)
+      return flawed(fmt::format("has a name of {} bytes, expected at most {}", name_.size(), kSafetensorsNameLimitBytes));
     if (begin > end) return flawed(fmt::format("has data_offsets [{}, {}] that run backwards", begin, end));
     if (end > data_bytes_)
       return flawed(

@@ -11,6 +11,7 @@
 
 #include "model/compact_scanner.hpp"
 #include "model/json_strings.hpp"
+#include "model/json_tokens.hpp"
 #include "model/name_hashes.hpp"
 #include "model/quoted_name.hpp"
 #include "model/regular_file.hpp"
@@ -191,6 +192,11 @@ bool scan_compact(Window& window, IndexSummary& summary) {
 // `text` is followed by simdjson's padding, all zero.
 Result<IndexSummary> parse_padded(std::string_view text, std::size_t capacity_bytes, const std::string& path,
                                   const IndexEntryVisitor& each) {
+  if (!few_tokens(text))
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the {} bytes of the index hold more than {} JSON tokens, which no list of tensors does; fetch it again",
+                            text.size(), text.size() / 2),
+                path);
   json::parser parser;
   json::document document;
   if (const auto error = parser.iterate(text.data(), text.size(), capacity_bytes).get(document)) return broken(error, path, "");

@@ -126,33 +126,53 @@ Result<void> refuse_duplicates(const ModelFiles& files, const std::vector<std::u
   });
 }
 
+// Which pairs of a tensor and a shard one side knows, eight bytes each.
+class Pairs {
+public:
+  explicit Pairs(std::uint64_t count) { hashes_.reserve(count); }
+  void add(std::uint64_t hash) { hashes_.push_back(hash); }
+  void sort() { std::sort(hashes_.begin(), hashes_.end()); }
+  bool contains(std::uint64_t hash) const { return std::binary_search(hashes_.begin(), hashes_.end(), hash); }
+
+private:
+  std::vector<std::uint64_t> hashes_;
+};
+
 // The index and the headers do not agree; say how. A tensor the index promises and no header has is an error.
-Result<void> compare_names(const ModelFiles& files, std::vector<std::string>& notes) {
-  std::map<std::string, std::string, std::less<>> promised;
-  PLIMSOLL_TRY(read_safetensors_index(*files.index_path, [&](std::string_view tensor, std::string_view shard) {
-    promised.insert_or_assign(std::string(tensor), std::string(shard));
-  }));
-  std::uint64_t extra_count = 0;
-  std::string extras;
+Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, std::uint64_t header_count,
+                           std::vector<std::string>& notes) {
+  const auto pair = [](std::string_view tensor, std::string_view shard) { return pair_fingerprint(name_hash(tensor), shard_salt(shard)); };
+  Pairs stored(header_count);
   PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
-    const auto shard = file_name(files.shards[entry.file_index]);
-    const auto found = promised.find(entry.name);
-    if (found != promised.end() && found->second == shard) {
-      promised.erase(found);
-    } else if (++extra_count <= kNamedInNotes) {
-      extras += fmt::format("{}{} in {}", extras.empty() ? "" : ", ", quoted_name(entry.name), quoted_name(shard));
-    }
+    stored.add(pair(entry.name, file_name(files.shards[entry.file_index])));
     return {};
   }));
-  if (!promised.empty()) {
-    const auto& [tensor, shard] = *promised.begin();
+  stored.sort();
+  Pairs promised(index_count);
+  std::uint64_t missing_count = 0;
+  std::pair<std::string, std::string> missing; // the first by name
+  PLIMSOLL_TRY(read_safetensors_index(*files.index_path, [&](std::string_view tensor, std::string_view shard) {
+    const std::uint64_t hash = pair(tensor, shard);
+    promised.add(hash);
+    if (stored.contains(hash)) return;
+    if (missing_count++ == 0 || tensor < missing.first) missing = {std::string(tensor), std::string(shard)};
+  }));
+  if (missing_count > 0)
     return fail(
         ErrorCode::kBadCheckpoint,
         fmt::format("the index says that tensor {} lies in {}, but that file has no such tensor ({} in all); the index belongs to another "
                     "export, or a file does",
-                    quoted_name(tensor), quoted_name(shard), promised.size()),
+                    quoted_name(missing.first), quoted_name(missing.second), missing_count),
         fmt::format("{}: /weight_map", *files.index_path));
-  }
+  promised.sort();
+  std::uint64_t extra_count = 0;
+  std::string extras;
+  PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
+    const auto shard = file_name(files.shards[entry.file_index]);
+    if (!promised.contains(pair(entry.name, shard)) && ++extra_count <= kNamedInNotes)
+      extras += fmt::format("{}{} in {}", extras.empty() ? "" : ", ", quoted_name(entry.name), quoted_name(shard));
+    return {};
+  }));
   if (extra_count > 0)
     notes.push_back(fmt::format("the shards hold {} tensors that the index does not name ({}{})", extra_count, extras,
                                 extra_count > kNamedInNotes ? ", ..." : ""));
@@ -200,7 +220,8 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
   if (work.index()) {
     const IndexSummary& index = **work.index();
     PLIMSOLL_TRY(compare_shards(files, index));
-    if (index.fingerprint != fingerprint || index.tensor_count != totals.tensor_count) PLIMSOLL_TRY(compare_names(files, totals.notes));
+    if (index.fingerprint != fingerprint || index.tensor_count != totals.tensor_count)
+      PLIMSOLL_TRY(compare_names(files, index.tensor_count, totals.tensor_count, totals.notes));
     if (index.total_bytes && *index.total_bytes != totals.stored_bytes && *index.total_bytes != file_bytes)
       totals.notes.push_back(fmt::format("the index says total_size {}, the headers add up to {}; the headers count", *index.total_bytes,
                                          totals.stored_bytes));
