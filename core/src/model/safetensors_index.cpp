@@ -102,7 +102,10 @@ public:
   static constexpr std::size_t kEntryBytes = std::size_t{1} << 14; // no usual entry is longer
   using Read = std::function<Result<void>(std::uint64_t offset_bytes, std::span<char> to)>;
 
-  Window(Read read, std::uint64_t length_bytes) : read_(std::move(read)), left_bytes_(length_bytes) {}
+  Window(Read read, std::uint64_t length_bytes)
+      : read_(std::move(read)), left_bytes_(length_bytes), room_bytes_(std::min<std::uint64_t>(kWindowBytes, length_bytes)) {
+    std::memset(end_, 0, CompactScanner::kPaddingBytes);
+  }
 
   CompactScanner& scanner() { return scanner_; }
   // At least one entry, or all that is left, lies before the scanner; false where bytes are not ASCII or not readable.
@@ -114,7 +117,7 @@ private:
 
   bool refill() {
     const std::size_t kept = scanner_.left_bytes(),
-                      more = static_cast<std::size_t>(std::min<std::uint64_t>(kWindowBytes - kept, left_bytes_));
+                      more = static_cast<std::size_t>(std::min<std::uint64_t>(room_bytes_ - kept, left_bytes_));
     char* const start = bytes_.get();
     std::memmove(start, end_ - kept, kept);
     if (auto got = read_(done_bytes_, {start + kept, more}); !got) {
@@ -133,7 +136,8 @@ private:
 
   Read read_;
   std::uint64_t done_bytes_ = 0, left_bytes_;
-  std::unique_ptr<char[]> bytes_ = std::make_unique_for_overwrite<char[]>(kWindowBytes + CompactScanner::kPaddingBytes);
+  std::size_t room_bytes_;
+  std::unique_ptr<char[]> bytes_ = std::make_unique_for_overwrite<char[]>(room_bytes_ + CompactScanner::kPaddingBytes);
   char* end_ = bytes_.get();
   CompactScanner scanner_{{bytes_.get(), 0}};
   std::optional<Error> read_error_;
