@@ -150,7 +150,7 @@ private:
   }
 
   bool known_dtype(std::string_view name) {
-    if (name == dtype_name_) return true;
+    if (name == dtype_name_ && !name.empty()) return true;
     for (const NamedDtype& row : dtypes())
       if (row.name == name) {
         dtype_name_ = row.name;

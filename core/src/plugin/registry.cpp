@@ -1,13 +1,16 @@
 #include "plugin/registry.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <optional>
 #include <unordered_map>
 
+#include "base/in_parallel.hpp"
 #include "base/nearest.hpp"
 #include "plugin/host_table.hpp"
 #include "plugin/library.hpp"
@@ -15,6 +18,8 @@
 
 namespace plimsoll {
 namespace {
+
+constexpr std::size_t kManifestsForThreads = 4; // below, starting a thread costs more than it saves
 
 // How many registries use a plugin: init runs for the first, fini after the last.
 struct Uses {
@@ -88,10 +93,16 @@ void Registry::discover(const std::string& place, bool trusted) {
       if (std::filesystem::is_regular_file(it->path() / "plugin.yaml", failed)) directories.push_back(it->path().string());
     std::sort(directories.begin(), directories.end());
   }
-  for (const std::string& directory : directories) {
+  std::vector<std::optional<Result<Manifest>>> manifests(directories.size());
+  std::atomic<std::size_t> next = 0;
+  in_parallel(directories.size() < kManifestsForThreads ? 1 : workers_that_pay(), [&](unsigned) {
+    for (std::size_t i = next++; i < directories.size(); i = next++) manifests[i] = read_manifest(directories[i]);
+  });
+  for (std::size_t i = 0; i < directories.size(); ++i) {
+    const std::string& directory = directories[i];
     auto plugin = std::make_unique<Plugin>();
     plugin->trusted_place = trusted;
-    if (auto manifest = read_manifest(directory)) {
+    if (Result<Manifest>& manifest = *manifests[i]) {
       plugin->manifest = std::move(*manifest);
       for (const auto& other : plugins_)
         if (other->manifest.id == plugin->manifest.id && other->status == "available") {
