@@ -5,9 +5,10 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
+#include <system_error>
+#include <thread>
 #include <utility>
 
-#include "base/in_parallel.hpp"
 #include "model/name_hashes.hpp"
 #include "model/quoted_name.hpp"
 #include "model/safetensors.hpp"
@@ -16,6 +17,7 @@
 namespace plimsoll {
 namespace {
 
+constexpr unsigned kWorkersThatPay = 2;
 constexpr std::size_t kShardsForThreads = 8; // below, starting a thread costs more than it saves
 constexpr std::size_t kNamedInNotes = 3;
 constexpr std::size_t kUsualNames = 1U << 16; // room for their hashes that need not grow; pages are touched when used
@@ -31,7 +33,16 @@ public:
   }
 
   void run() {
-    in_parallel(static_cast<unsigned>(visitors_.size()), [this](unsigned worker) { take_pieces(worker); });
+    std::vector<std::thread> others;
+    for (unsigned worker = 1; worker < visitors_.size(); ++worker) {
+      try {
+        others.emplace_back([this, worker] { take_pieces(worker); });
+      } catch (const std::system_error&) {
+        break; // no more threads to be had: this one does the rest
+      }
+    }
+    take_pieces(0);
+    for (std::thread& other : others) other.join();
   }
 
   // The first error in the order of the files, whichever thread met it: pieces are taken in order, so all before it are done.
@@ -183,7 +194,8 @@ Result<void> compare_shards(const ModelFiles& files, const IndexSummary& index) 
 } // namespace
 
 Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfWorker& visitor_of_worker, unsigned workers) {
-  if (workers == 0) workers = files.shards.size() < kShardsForThreads ? 1 : workers_that_pay();
+  if (workers == 0)
+    workers = files.shards.size() < kShardsForThreads ? 1 : std::min(kWorkersThatPay, std::max(1U, std::thread::hardware_concurrency()));
   Work work(files, visitor_of_worker, workers);
   work.run();
   PLIMSOLL_TRY(work.outcome());

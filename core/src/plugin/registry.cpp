@@ -1,16 +1,13 @@
 #include "plugin/registry.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <optional>
 #include <unordered_map>
 
-#include "base/in_parallel.hpp"
 #include "base/nearest.hpp"
 #include "plugin/host_table.hpp"
 #include "plugin/library.hpp"
@@ -18,8 +15,6 @@
 
 namespace plimsoll {
 namespace {
-
-constexpr std::size_t kManifestsForThreads = 4; // below, starting a thread costs more than it saves
 
 // How many registries use a plugin: init runs for the first, fini after the last.
 struct Uses {
@@ -93,16 +88,10 @@ void Registry::discover(const std::string& place, bool trusted) {
       if (std::filesystem::is_regular_file(it->path() / "plugin.yaml", failed)) directories.push_back(it->path().string());
     std::sort(directories.begin(), directories.end());
   }
-  std::vector<std::optional<Result<Manifest>>> manifests(directories.size());
-  std::atomic<std::size_t> next = 0;
-  in_parallel(directories.size() < kManifestsForThreads ? 1 : workers_that_pay(), [&](unsigned) {
-    for (std::size_t i = next++; i < directories.size(); i = next++) manifests[i] = read_manifest(directories[i]);
-  });
-  for (std::size_t i = 0; i < directories.size(); ++i) {
-    const std::string& directory = directories[i];
+  for (const std::string& directory : directories) {
     auto plugin = std::make_unique<Plugin>();
     plugin->trusted_place = trusted;
-    if (Result<Manifest>& manifest = *manifests[i]) {
+    if (auto manifest = read_manifest(directory)) {
       plugin->manifest = std::move(*manifest);
       for (const auto& other : plugins_)
         if (other->manifest.id == plugin->manifest.id && other->status == "available") {
