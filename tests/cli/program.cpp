@@ -8,6 +8,7 @@
 #include <iterator>
 #include <spawn.h>
 #include <stdexcept>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,9 +87,11 @@ Outcome run(const Invocation& run) {
   if (ends[1] >= 0) close(ends[1]);
   if (failed != 0) throw std::runtime_error("cannot start " PLIMSOLL_PROGRAM);
   int status = 0;
-  waitpid(child, &status, 0);
+  rusage usage{};
+  wait4(child, &status, 0, &usage);
   Outcome outcome;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  outcome.peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   if (run.out_path.empty()) outcome.out = read_text(out_path);
   outcome.err = read_text(err_path);
   return outcome;

@@ -2,6 +2,7 @@
 // Called by the tests of the command line only. Never uses a shell. Threads: one run at a time per Program.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@ namespace plimsoll::cli_test {
 struct Outcome {
   int code = -1; // exit code, or -signal
   std::string out, err;
+  std::uint64_t peak_bytes = 0; // of resident memory; at least what this process had at its peak
 };
 
 struct Invocation {

@@ -50,6 +50,84 @@ Result<std::string> prepare(std::string text, const std::string& where, ErrorCod
   return out;
 }
 
+// Builds the document from the parser's events. An object's keys are compared one by one while they are few and looked up in a
+// set beyond that: the library's own builder compares every key with every other.
+class Builder {
+public:
+  Json take() { return std::move(root_); }
+  const std::string& duplicate() const { return duplicate_; }
+  const std::string& error() const { return error_; }
+
+  // What the parser calls; false stops it.
+  bool null() { return value(nullptr); }
+  bool boolean(bool b) { return value(b); }
+  bool number_integer(Json::number_integer_t n) { return value(n); }
+  bool number_unsigned(Json::number_unsigned_t n) { return value(n); }
+  bool number_float(Json::number_float_t n, const std::string&) { return value(n); }
+  bool string(std::string& text) { return value(std::move(text)); }
+  bool binary(Json::binary_t&) { return false; } // JSON has none
+  bool start_object(std::size_t) { return start(Json::object()); }
+  bool start_array(std::size_t) { return start(Json::array()); }
+  bool end_object() { return end(); }
+  bool end_array() { return end(); }
+  bool key(std::string& name) {
+    Open& open = open_.back();
+    auto& members = open.node->get_ref<Json::object_t&>();
+    if (members.size() < kFewKeys) {
+      for (const auto& [known, unused] : members)
+        if (known == name) return twice(name);
+    } else {
+      if (open.keys.empty())
+        for (const auto& [known, unused] : members) open.keys.insert(known);
+      if (!open.keys.insert(name).second) return twice(name);
+    }
+    members.emplace_back(std::move(name), Json());
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& e) {
+    error_ = e.what();
+    if (const std::size_t at = error_.find("] "); at != std::string::npos) error_.erase(0, at + 2);
+    return false;
+  }
+
+private:
+  static constexpr std::size_t kFewKeys = 32;
+  struct Open {
+    Json* node = nullptr; // stays where it is: what holds it does not grow until it is closed
+    std::unordered_set<std::string> keys;
+  };
+
+  template <class Value>
+  bool value(Value&& v) {
+    place() = std::forward<Value>(v);
+    return true;
+  }
+  Json& place() {
+    if (open_.empty()) return root_;
+    Json& node = *open_.back().node;
+    if (node.is_object()) return node.get_ref<Json::object_t&>().back().second;
+    return node.emplace_back();
+  }
+  bool start(Json&& empty) {
+    Json& node = place();
+    node = std::move(empty);
+    open_.push_back({&node, {}});
+    return true;
+  }
+  bool end() {
+    open_.pop_back();
+    return true;
+  }
+  bool twice(const std::string& name) {
+    duplicate_ = name;
+    return false;
+  }
+
+  Json root_;
+  std::vector<Open> open_;
+  std::string duplicate_, error_;
+};
+
 std::string_view token_of(std::string_view& pointer, std::string& scratch) {
   pointer.remove_prefix(1);
   const std::size_t end = pointer.find('/');
@@ -83,23 +161,11 @@ const Json* child_of(const Json& node, std::string_view token) {
 
 Result<Json> parse_json(std::string text, const std::string& where, ErrorCode code) {
   PLIMSOLL_ASSIGN(const std::string prepared, prepare(std::move(text), where, code));
-  std::vector<std::unordered_set<std::string>> keys;
-  std::string duplicate;
-  try {
-    Json root = Json::parse(prepared, [&](int, Json::parse_event_t event, Json& value) {
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      else if (event == Json::parse_event_t::object_end) keys.pop_back();
-      else if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second && duplicate.empty())
-        duplicate = value.get<std::string>();
-      return true;
-    });
-    if (!duplicate.empty()) return fail(code, fmt::format("the key '{}' appears twice in one object", duplicate.substr(0, 100)), where);
-    return root;
-  } catch (const nlohmann::json::exception& e) {
-    std::string reason = e.what();
-    if (const std::size_t at = reason.find("] "); at != std::string::npos) reason.erase(0, at + 2);
-    return fail(code, fmt::format("is not valid JSON: {}", reason.substr(0, 240)), where);
-  }
+  Builder builder;
+  if (Json::sax_parse(prepared, &builder)) return builder.take();
+  if (!builder.duplicate().empty())
+    return fail(code, fmt::format("the key '{}' appears twice in one object", builder.duplicate().substr(0, 100)), where);
+  return fail(code, fmt::format("is not valid JSON: {}", builder.error().substr(0, 240)), where);
 }
 
 const Json* find_pointer(const Json& root, std::string_view pointer) {

@@ -96,16 +96,16 @@ Result<Checkpoint> open_checkpoint(const ModelFiles& files) {
 }
 
 Result<CheckpointTotals> Checkpoint::scan(TensorVisitor& visitor) const {
-  return scan([&visitor](std::uint32_t) -> TensorVisitor& { return visitor; }, 1);
+  return scan([&visitor](unsigned) -> TensorVisitor& { return visitor; }, 1);
 }
 
-Result<CheckpointTotals> Checkpoint::scan(const VisitorOfFile& visitor_of_file, unsigned threads) const {
-  if (files_.format == CheckpointFormat::kSafetensors) return scan_safetensors(files_, visitor_of_file, threads);
+Result<CheckpointTotals> Checkpoint::scan(const VisitorOfWorker& visitor_of_worker, unsigned workers) const {
+  if (files_.format == CheckpointFormat::kSafetensors) return scan_safetensors(files_, visitor_of_worker, workers);
+  TensorVisitor& visitor = visitor_of_worker(0); // the headers lie in memory already
   CheckpointTotals totals;
   Checked stored = 0;
   for (std::size_t i = 0; i < gguf_.size(); ++i) {
-    const auto file_index = static_cast<std::uint32_t>(i);
-    PLIMSOLL_TRY(visit_gguf(gguf_[i], file_index, model_type_, visitor_of_file(file_index)));
+    PLIMSOLL_TRY(visit_gguf(gguf_[i], static_cast<std::uint32_t>(i), model_type_, visitor));
     stored += gguf_[i].stored_bytes;
     totals.tensor_count += gguf_[i].tensors.size();
     totals.header_bytes += gguf_[i].header_bytes;

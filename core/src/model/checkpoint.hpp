@@ -25,9 +25,9 @@ struct CheckpointTotals {
   std::vector<std::string> notes; // what is odd but no error, for people: holes, an index total that drifted
 };
 
-// The visitor for the tensors of one file, given before any file is read. Different files may be visited at the same time if
-// their visitors differ.
-using VisitorOfFile = std::function<TensorVisitor&(std::uint32_t file_index)>;
+// The visitor that one worker of a scan tells: asked for once per worker, before any file is read. A worker is told of whole
+// files, in ascending order; which files are whose is left to chance, and TensorEntry::file_index says.
+using VisitorOfWorker = std::function<TensorVisitor&(unsigned worker)>;
 
 class Checkpoint {
 public:
@@ -39,9 +39,9 @@ public:
   // Tells `visitor` of every tensor, file by file in order, in the order of each header. Errors: kBadCheckpoint with the file and
   // the tensor, or what the visitor answered. What was visited before an error must be thrown away.
   Result<CheckpointTotals> scan(TensorVisitor& visitor) const;
-  // The same with a visitor per file and up to `threads` threads (0: as many as pay). With one visitor per file, merged in the order of
-  // the files, the outcome does not depend on the threads; neither does the error.
-  Result<CheckpointTotals> scan(const VisitorOfFile& visitor_of_file, unsigned threads = 0) const;
+  // The same on `workers` threads, each with a visitor of its own (0: as many as pay). The totals do not depend on their number;
+  // neither does the error.
+  Result<CheckpointTotals> scan(const VisitorOfWorker& visitor_of_worker, unsigned workers = 0) const;
 
 private:
   friend Result<Checkpoint> open_checkpoint(const ModelFiles& files);

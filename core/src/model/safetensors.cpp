@@ -11,6 +11,7 @@
 #include "model/byte_ranges.hpp"
 #include "model/compact_scanner.hpp"
 #include "model/json_strings.hpp"
+#include "model/json_tokens.hpp"
 #include "model/name_hashes.hpp"
 #include "model/quoted_name.hpp"
 
@@ -88,6 +89,12 @@ public:
 
   // False: flaw() or visitor_error() says why.
   bool run(json::parser& parser, std::size_t capacity_bytes) {
+    if (!few_tokens(header_)) {
+      name_ = {};
+      return flawed(fmt::format("the {} bytes of the header hold more than {} JSON tokens, which no list of tensors does; the file is "
+                                "damaged, fetch it again",
+                                header_.size(), header_.size() / 2));
+    }
     json::document document;
     already_visited_ = totals_.tensor_count;
     metadata_seen_ = false;
@@ -143,7 +150,7 @@ private:
   }
 
   bool known_dtype(std::string_view name) {
-    if (name == dtype_name_) return true;
+    if (name == dtype_name_ && !name.empty()) return true;
     for (const NamedDtype& row : dtypes())
       if (row.name == name) {
         dtype_name_ = row.name;
@@ -251,6 +258,8 @@ private:
       --already_visited_;
       return true;
     }
+    if (name_.size() > kSafetensorsNameLimitBytes)
+      return flawed(fmt::format("has a name of {} bytes, expected at most {}", name_.size(), kSafetensorsNameLimitBytes));
     if (begin > end) return flawed(fmt::format("has data_offsets [{}, {}] that run backwards", begin, end));
     if (end > data_bytes_)
       return flawed(
@@ -331,8 +340,6 @@ Result<void> enough_for_length(std::uint64_t file_bytes, const std::string& path
 
 } // namespace
 
-std::uint64_t pair_fingerprint(std::uint64_t name_hash, std::uint64_t shard_name_hash) { return mixed(name_hash ^ mixed(shard_name_hash)); }
-
 struct SafetensorsReader::Impl {
   json::parser parser;
   std::unique_ptr<char[]> buffer;
@@ -357,7 +364,7 @@ struct SafetensorsReader::Impl {
                             std::vector<std::uint64_t>* hashes) {
     const std::string_view header(buffer.get(), header_bytes);
     const std::uint64_t data_bytes = file_bytes - kSafetensorsLengthBytes - header_bytes;
-    const std::uint64_t salt = name_hash(std::string_view(path).substr(path.find_last_of('/') + 1));
+    const std::uint64_t salt = shard_salt(std::string_view(path).substr(path.find_last_of('/') + 1));
     entry = {};
     entry.file_index = file_index;
     ranges.clear();

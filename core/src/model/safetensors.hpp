@@ -1,6 +1,7 @@
 // The header of a safetensors file, streamed: eight length bytes, one JSON object with a line per tensor.
 // Called by checkpoint.cpp for every shard, and by the fuzz target. Reads no tensor data, builds no tree, keeps no names.
-// Format: the safetensors README; limits as its reference reader has them, stricter only on nesting.
+// Format: the safetensors README; limits as its reference reader has them, stricter only on nesting and on what no
+// writer does: names of pages, more tokens than half the bytes.
 // Threads: one SafetensorsReader per thread; it keeps its buffers from shard to shard.
 #pragma once
 
@@ -20,6 +21,7 @@ namespace plimsoll {
 
 inline constexpr std::uint64_t kSafetensorsLengthBytes = 8;
 inline constexpr std::uint64_t kSafetensorsHeaderLimitBytes = 100'000'000; // the reference reader's own
+inline constexpr std::uint64_t kSafetensorsNameLimitBytes = 4096;          // of one tensor; ours, reports repeat names
 
 // What one header adds up to.
 struct HeaderTotals {
@@ -29,9 +31,6 @@ struct HeaderTotals {
   std::uint64_t hole_bytes = 0;   // claimed by no tensor, between tensors or after the last one
   std::uint64_t fingerprint = 0;  // of (name, shard) pairs, independent of their order; see pair_fingerprint
 };
-
-// What an index and the headers must agree on, added up over all tensors: both sides sum this and compare.
-std::uint64_t pair_fingerprint(std::uint64_t name_hash, std::uint64_t shard_name_hash);
 
 class SafetensorsReader {
 public:

@@ -1,13 +1,17 @@
 #include "model/safetensors_index.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
 #include <simdjson.h>
+#include <span>
 #include <utility>
 
 #include "model/compact_scanner.hpp"
 #include "model/json_strings.hpp"
+#include "model/json_tokens.hpp"
 #include "model/name_hashes.hpp"
 #include "model/quoted_name.hpp"
 #include "model/regular_file.hpp"
@@ -39,7 +43,7 @@ public:
     if (name.empty() || name.size() > 255 || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
         name.find('\0') != std::string_view::npos || names_.size() == kShardLimit)
       return std::nullopt;
-    return names_.emplace(at, std::string(name), name_hash(name))->second;
+    return names_.emplace(at, std::string(name), shard_salt(name))->second;
   }
   std::vector<std::string> take() {
     std::vector<std::string> out;
@@ -92,10 +96,57 @@ void read_metadata(json::value value, IndexSummary& summary) {
   }
 }
 
-// The index as the usual writers lay it out: metadata with plain values, then weight_map. False: ask simdjson.
-bool scan_compact(std::string_view text, IndexSummary& summary) {
-  if (!simdjson::validate_utf8(text.data(), text.size())) return false;
-  CompactScanner scan(text);
+// Reads an index from front to back through a window, so that no page of memory is touched for what is read once.
+class Window {
+public:
+  static constexpr std::size_t kEntryBytes = std::size_t{1} << 14; // no usual entry is longer
+  using Read = std::function<Result<void>(std::uint64_t offset_bytes, std::span<char> to)>;
+
+  Window(Read read, std::uint64_t length_bytes)
+      : read_(std::move(read)), left_bytes_(length_bytes), room_bytes_(std::min<std::uint64_t>(kWindowBytes, length_bytes)) {
+    std::memset(end_, 0, CompactScanner::kPaddingBytes);
+  }
+
+  CompactScanner& scanner() { return scanner_; }
+  // At least one entry, or all that is left, lies before the scanner; false where bytes are not ASCII or not readable.
+  bool ready() { return scanner_.left_bytes() >= kEntryBytes || left_bytes_ == 0 || refill(); }
+  std::optional<Error>& read_error() { return read_error_; }
+
+private:
+  static constexpr std::size_t kWindowBytes = std::size_t{1} << 18;
+
+  bool refill() {
+    const std::size_t kept = scanner_.left_bytes(),
+                      more = static_cast<std::size_t>(std::min<std::uint64_t>(room_bytes_ - kept, left_bytes_));
+    char* const start = bytes_.get();
+    std::memmove(start, end_ - kept, kept);
+    if (auto got = read_(done_bytes_, {start + kept, more}); !got) {
+      read_error_ = std::move(got.error());
+      return false;
+    }
+    done_bytes_ += more;
+    left_bytes_ -= more;
+    end_ = start + kept + more;
+    std::memset(end_, 0, CompactScanner::kPaddingBytes);
+    scanner_ = CompactScanner({start, kept + more});
+    unsigned char bits = 0;
+    for (const char* at = start + kept; at != end_; ++at) bits |= static_cast<unsigned char>(*at);
+    return bits < 0x80;
+  }
+
+  Read read_;
+  std::uint64_t done_bytes_ = 0, left_bytes_;
+  std::size_t room_bytes_;
+  std::unique_ptr<char[]> bytes_ = std::make_unique_for_overwrite<char[]>(room_bytes_ + CompactScanner::kPaddingBytes);
+  char* end_ = bytes_.get();
+  CompactScanner scanner_{{bytes_.get(), 0}};
+  std::optional<Error> read_error_;
+};
+
+// The index as the usual writers lay it out: ASCII, metadata with plain values, then weight_map. False: ask simdjson.
+bool scan_compact(Window& window, IndexSummary& summary) {
+  if (!window.ready()) return false;
+  CompactScanner& scan = window.scanner();
   const auto key = [&scan](std::string_view& name) {
     scan.space();
     if (!scan.literal('"') || !scan.rest_of_string(name)) return false;
@@ -111,7 +162,7 @@ bool scan_compact(std::string_view text, IndexSummary& summary) {
     std::uint64_t value = 0;
     if (!scan.literal('{')) return false;
     do {
-      if (!key(name)) return false;
+      if (!window.ready() || !key(name)) return false;
       if (scan.literal('"')) {
         if (!scan.rest_of_string(shard)) return false;
       } else {
@@ -122,12 +173,12 @@ bool scan_compact(std::string_view text, IndexSummary& summary) {
     } while (scan.literal(','));
     if (!scan.literal('}')) return false;
     scan.space();
-    if (!scan.literal(',') || !key(name)) return false;
+    if (!window.ready() || !scan.literal(',') || !key(name)) return false;
   }
   ShardNames shards;
   if (name != "weight_map" || !scan.literal('{')) return false;
   do {
-    if (!key(name) || !scan.literal('"') || !scan.rest_of_string(shard)) return false;
+    if (!window.ready() || !key(name) || !scan.literal('"') || !scan.rest_of_string(shard)) return false;
     const auto salt = shards.salt(shard);
     if (!salt) return false;
     ++summary.tensor_count;
@@ -136,16 +187,20 @@ bool scan_compact(std::string_view text, IndexSummary& summary) {
   } while (scan.literal(','));
   if (!scan.literal('}')) return false;
   scan.space();
-  if (!scan.literal('}')) return false;
+  if (!window.ready() || !scan.literal('}')) return false;
   scan.space();
   summary.shards = shards.take();
-  return scan.at_end();
+  return window.ready() && scan.at_end();
 }
 
 // `text` is followed by simdjson's padding, all zero.
 Result<IndexSummary> parse_padded(std::string_view text, std::size_t capacity_bytes, const std::string& path,
                                   const IndexEntryVisitor& each) {
-  if (IndexSummary summary; !each && scan_compact(text, summary)) return summary;
+  if (!few_tokens(text))
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the {} bytes of the index hold more than {} JSON tokens, which no list of tensors does; fetch it again",
+                            text.size(), text.size() / 2),
+                path);
   json::parser parser;
   json::document document;
   if (const auto error = parser.iterate(text.data(), text.size(), capacity_bytes).get(document)) return broken(error, path, "");
@@ -179,6 +234,11 @@ Result<IndexSummary> read_safetensors_index(const std::string& path, const Index
   if (file.file_bytes() > kIndexLimitBytes)
     return fail(ErrorCode::kBadCheckpoint, fmt::format("the index has {} bytes, expected at most {}", file.file_bytes(), kIndexLimitBytes),
                 path);
+  if (!each) {
+    Window window([&file](std::uint64_t offset_bytes, std::span<char> to) { return file.read(offset_bytes, to); }, file.file_bytes());
+    if (IndexSummary summary; scan_compact(window, summary)) return summary;
+    if (window.read_error()) return tl::unexpected(std::move(*window.read_error()));
+  }
   const std::size_t length = file.file_bytes(), capacity_bytes = length + simdjson::SIMDJSON_PADDING;
   const auto buffer = std::make_unique_for_overwrite<char[]>(capacity_bytes);
   PLIMSOLL_TRY(file.read(0, {buffer.get(), length}));
@@ -187,6 +247,15 @@ Result<IndexSummary> read_safetensors_index(const std::string& path, const Index
 }
 
 Result<IndexSummary> parse_safetensors_index(std::string_view text, const std::string& path, const IndexEntryVisitor& each) {
+  if (!each) {
+    Window window(
+        [text](std::uint64_t offset_bytes, std::span<char> to) -> Result<void> {
+          text.copy(to.data(), to.size(), offset_bytes);
+          return {};
+        },
+        text.size());
+    if (IndexSummary summary; scan_compact(window, summary)) return summary;
+  }
   const simdjson::padded_string padded(text);
   return parse_padded({padded.data(), padded.size()}, padded.size() + simdjson::SIMDJSON_PADDING, path, each);
 }

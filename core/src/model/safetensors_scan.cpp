@@ -17,28 +17,31 @@
 namespace plimsoll {
 namespace {
 
-constexpr unsigned kThreadsThatPay = 2;
+constexpr unsigned kWorkersThatPay = 2;
 constexpr std::size_t kShardsForThreads = 8; // below, starting a thread costs more than it saves
 constexpr std::size_t kNamedInNotes = 3;
+constexpr std::size_t kUsualNames = 1U << 16; // room for their hashes that need not grow; pages are touched when used
 
 std::string_view file_name(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
 
 // What is to be done: the index first (it is the longest piece), then a shard each. Threads take the next piece until none is left.
 class Work {
 public:
-  Work(const ModelFiles& files, std::vector<TensorVisitor*> visitors)
-      : files_(files), visitors_(std::move(visitors)), results_(files.shards.size()), hashes_(files.shards.size()) {}
+  Work(const ModelFiles& files, const VisitorOfWorker& visitor_of_worker, unsigned workers)
+      : files_(files), results_(files.shards.size()), hashes_(workers) {
+    for (unsigned worker = 0; worker < workers; ++worker) visitors_.push_back(&visitor_of_worker(worker));
+  }
 
-  void run(unsigned threads) {
+  void run() {
     std::vector<std::thread> others;
-    for (unsigned i = 1; i < threads; ++i) {
+    for (unsigned worker = 1; worker < visitors_.size(); ++worker) {
       try {
-        others.emplace_back([this] { take_pieces(); });
+        others.emplace_back([this, worker] { take_pieces(worker); });
       } catch (const std::system_error&) {
         break; // no more threads to be had: this one does the rest
       }
     }
-    take_pieces();
+    take_pieces(0);
     for (std::thread& other : others) other.join();
   }
 
@@ -52,21 +55,12 @@ public:
 
   const std::optional<Result<IndexSummary>>& index() const { return index_; }
   const HeaderTotals& totals(std::size_t shard) const { return **results_[shard]; }
-  std::vector<std::uint64_t> take_hashes() {
-    std::size_t count = 0;
-    for (const auto& part : hashes_) count += part.size();
-    std::vector<std::uint64_t> all;
-    all.reserve(count);
-    for (auto& part : hashes_) {
-      all.insert(all.end(), part.begin(), part.end());
-      part = {};
-    }
-    return all;
-  }
+  const std::vector<std::vector<std::uint64_t>>& hashes() const { return hashes_; }
 
 private:
-  void take_pieces() {
+  void take_pieces(unsigned worker) {
     SafetensorsReader reader;
+    hashes_[worker].reserve(kUsualNames);
     while (!stopped_.load(std::memory_order_relaxed)) { // asked before a piece is taken: a piece that is taken is done
       const std::size_t piece = next_.fetch_add(1, std::memory_order_relaxed);
       if (piece > files_.shards.size()) return;
@@ -75,20 +69,20 @@ private:
         continue;
       }
       const std::size_t shard = piece - 1;
-      results_[shard] = read(reader, shard);
+      results_[shard] = read(reader, shard, worker);
       if (!*results_[shard]) stopped_.store(true, std::memory_order_relaxed);
     }
   }
 
-  Result<HeaderTotals> read(SafetensorsReader& reader, std::size_t shard) {
+  Result<HeaderTotals> read(SafetensorsReader& reader, std::size_t shard, unsigned worker) {
     PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(files_.shards[shard]));
-    return reader.read(file, static_cast<std::uint32_t>(shard), *visitors_[shard], &hashes_[shard]);
+    return reader.read(file, static_cast<std::uint32_t>(shard), *visitors_[worker], &hashes_[worker]);
   }
 
   const ModelFiles& files_;
-  std::vector<TensorVisitor*> visitors_;
-  std::vector<std::optional<Result<HeaderTotals>>> results_;
-  std::vector<std::vector<std::uint64_t>> hashes_;
+  std::vector<TensorVisitor*> visitors_;                     // per worker
+  std::vector<std::optional<Result<HeaderTotals>>> results_; // per shard
+  std::vector<std::vector<std::uint64_t>> hashes_;           // of the names that each worker met
   std::optional<Result<IndexSummary>> index_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> stopped_{false};
@@ -132,33 +126,53 @@ Result<void> refuse_duplicates(const ModelFiles& files, const std::vector<std::u
   });
 }
 
+// Which pairs of a tensor and a shard one side knows, eight bytes each.
+class Pairs {
+public:
+  explicit Pairs(std::uint64_t count) { hashes_.reserve(count); }
+  void add(std::uint64_t hash) { hashes_.push_back(hash); }
+  void sort() { std::sort(hashes_.begin(), hashes_.end()); }
+  bool contains(std::uint64_t hash) const { return std::binary_search(hashes_.begin(), hashes_.end(), hash); }
+
+private:
+  std::vector<std::uint64_t> hashes_;
+};
+
 // The index and the headers do not agree; say how. A tensor the index promises and no header has is an error.
-Result<void> compare_names(const ModelFiles& files, std::vector<std::string>& notes) {
-  std::map<std::string, std::string, std::less<>> promised;
-  PLIMSOLL_TRY(read_safetensors_index(*files.index_path, [&](std::string_view tensor, std::string_view shard) {
-    promised.insert_or_assign(std::string(tensor), std::string(shard));
-  }));
-  std::uint64_t extra_count = 0;
-  std::string extras;
+Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, std::uint64_t header_count,
+                           std::vector<std::string>& notes) {
+  const auto pair = [](std::string_view tensor, std::string_view shard) { return pair_fingerprint(name_hash(tensor), shard_salt(shard)); };
+  Pairs stored(header_count);
   PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
-    const auto shard = file_name(files.shards[entry.file_index]);
-    const auto found = promised.find(entry.name);
-    if (found != promised.end() && found->second == shard) {
-      promised.erase(found);
-    } else if (++extra_count <= kNamedInNotes) {
-      extras += fmt::format("{}{} in {}", extras.empty() ? "" : ", ", quoted_name(entry.name), quoted_name(shard));
-    }
+    stored.add(pair(entry.name, file_name(files.shards[entry.file_index])));
     return {};
   }));
-  if (!promised.empty()) {
-    const auto& [tensor, shard] = *promised.begin();
+  stored.sort();
+  Pairs promised(index_count);
+  std::uint64_t missing_count = 0;
+  std::pair<std::string, std::string> missing; // the first by name
+  PLIMSOLL_TRY(read_safetensors_index(*files.index_path, [&](std::string_view tensor, std::string_view shard) {
+    const std::uint64_t hash = pair(tensor, shard);
+    promised.add(hash);
+    if (stored.contains(hash)) return;
+    if (missing_count++ == 0 || tensor < missing.first) missing = {std::string(tensor), std::string(shard)};
+  }));
+  if (missing_count > 0)
     return fail(
         ErrorCode::kBadCheckpoint,
         fmt::format("the index says that tensor {} lies in {}, but that file has no such tensor ({} in all); the index belongs to another "
                     "export, or a file does",
-                    quoted_name(tensor), quoted_name(shard), promised.size()),
+                    quoted_name(missing.first), quoted_name(missing.second), missing_count),
         fmt::format("{}: /weight_map", *files.index_path));
-  }
+  promised.sort();
+  std::uint64_t extra_count = 0;
+  std::string extras;
+  PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
+    const auto shard = file_name(files.shards[entry.file_index]);
+    if (!promised.contains(pair(entry.name, shard)) && ++extra_count <= kNamedInNotes)
+      extras += fmt::format("{}{} in {}", extras.empty() ? "" : ", ", quoted_name(entry.name), quoted_name(shard));
+    return {};
+  }));
   if (extra_count > 0)
     notes.push_back(fmt::format("the shards hold {} tensors that the index does not name ({}{})", extra_count, extras,
                                 extra_count > kNamedInNotes ? ", ..." : ""));
@@ -179,13 +193,11 @@ Result<void> compare_shards(const ModelFiles& files, const IndexSummary& index) 
 
 } // namespace
 
-Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfFile& visitor_of_file, unsigned threads) {
-  std::vector<TensorVisitor*> visitors;
-  for (std::size_t shard = 0; shard < files.shards.size(); ++shard) visitors.push_back(&visitor_of_file(static_cast<std::uint32_t>(shard)));
-  if (threads == 0)
-    threads = files.shards.size() < kShardsForThreads ? 1 : std::min(kThreadsThatPay, std::max(1U, std::thread::hardware_concurrency()));
-  Work work(files, std::move(visitors));
-  work.run(threads);
+Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfWorker& visitor_of_worker, unsigned workers) {
+  if (workers == 0)
+    workers = files.shards.size() < kShardsForThreads ? 1 : std::min(kWorkersThatPay, std::max(1U, std::thread::hardware_concurrency()));
+  Work work(files, visitor_of_worker, workers);
+  work.run();
   PLIMSOLL_TRY(work.outcome());
 
   CheckpointTotals totals;
@@ -204,12 +216,12 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
     return fail(ErrorCode::kBadCheckpoint, "the tensors of all shards together do not fit 64 bits", files.shards.front());
   totals.stored_bytes = stored.value();
 
-  std::vector<std::uint64_t> hashes = work.take_hashes();
-  if (const auto suspects = repeated(hashes); !suspects.empty()) PLIMSOLL_TRY(refuse_duplicates(files, suspects));
+  if (const auto suspects = repeated(work.hashes()); !suspects.empty()) PLIMSOLL_TRY(refuse_duplicates(files, suspects));
   if (work.index()) {
     const IndexSummary& index = **work.index();
     PLIMSOLL_TRY(compare_shards(files, index));
-    if (index.fingerprint != fingerprint || index.tensor_count != totals.tensor_count) PLIMSOLL_TRY(compare_names(files, totals.notes));
+    if (index.fingerprint != fingerprint || index.tensor_count != totals.tensor_count)
+      PLIMSOLL_TRY(compare_names(files, index.tensor_count, totals.tensor_count, totals.notes));
     if (index.total_bytes && *index.total_bytes != totals.stored_bytes && *index.total_bytes != file_bytes)
       totals.notes.push_back(fmt::format("the index says total_size {}, the headers add up to {}; the headers count", *index.total_bytes,
                                          totals.stored_bytes));

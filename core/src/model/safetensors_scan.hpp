@@ -6,6 +6,6 @@
 
 namespace plimsoll {
 
-Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfFile& visitor_of_file, unsigned threads);
+Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const VisitorOfWorker& visitor_of_worker, unsigned workers);
 
 } // namespace plimsoll

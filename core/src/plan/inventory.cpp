@@ -11,9 +11,8 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxNamed = 1000;        // tensors that a report names one by one
+constexpr std::size_t kMaxNamed = 1000;        // missing tensors that a report names one by one
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
-constexpr std::uint64_t kHashSeed = 0x243f6a8885a308d3ULL, kHashFactor = 0x9e3779b97f4a7c15ULL;
 
 // A fused projection and the parts in which another exporter stores it.
 struct Fusion {
@@ -25,15 +24,6 @@ const Fusion kFusions[] = {
     {"query_key_value", {"q_proj", "k_proj", "v_proj"}},    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
     {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},         {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
 };
-
-// Wrappers around a language model that name no tensor of their own.
-std::string_view without_wrappers(std::string_view name) {
-  for (;;) {
-    if (name.starts_with("model.")) name.remove_prefix(6);
-    else if (name.starts_with("language_model.")) name.remove_prefix(15);
-    else return name;
-  }
-}
 
 std::uint64_t whole_experts(const WeightClass& c) { return c.experts == 0 ? 1 : c.experts; }
 
@@ -101,10 +91,7 @@ void Inventory::add(const Inventory& other) {
     if (mine.part_elements.size() < theirs.part_elements.size()) mine.part_elements.resize(theirs.part_elements.size());
     for (std::size_t l = 0; l < theirs.part_elements.size(); ++l) mine.part_elements[l] += theirs.part_elements[l];
   }
-  for (const TensorBytes& tensor : other.unclaimed)
-    if (unclaimed.size() < kMaxNamed) unclaimed.push_back(tensor);
-  for (const Mismatch& mismatch : other.mismatched)
-    if (mismatched.size() < kMaxNamed) mismatched.push_back(mismatch);
+  unclaimed.add(other.unclaimed), mismatched.add(other.mismatched);
   unclaimed_bytes += other.unclaimed_bytes, unclaimed_count += other.unclaimed_count, kv_scale_bytes += other.kv_scale_bytes;
   table_bytes += other.table_bytes, buffer_bytes += other.buffer_bytes;
   mismatched_count += other.mismatched_count;
@@ -116,9 +103,9 @@ std::uint64_t StoredClass::bytes() const {
   return sum;
 }
 
-void Inventory::mismatch(std::string_view name, std::string declared, std::string stored) {
+void Inventory::mismatch(std::uint32_t file_index, std::string_view name, std::string declared, std::string stored) {
   ++mismatched_count;
-  if (mismatched.size() < kMaxNamed) mismatched.push_back({std::string(name), std::move(declared), std::move(stored)});
+  mismatched.add(file_index, {std::string(name), std::move(declared), std::move(stored)});
 }
 
 void Inventory::finish(const Declared& declared) {
@@ -139,7 +126,7 @@ void Inventory::finish(const Declared& declared) {
     const std::uint64_t whole = (c.elements_of_one() * whole_experts(c)).saturated();
     for (std::size_t l = 0; l < classes[i].part_elements.size(); ++l)
       if (const std::uint64_t found = classes[i].part_elements[l]; found != 0 && found != whole)
-        mismatch(tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
+        mismatch(UINT32_MAX, tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
                  fmt::format("{} elements in parts", found));
   }
 }
@@ -225,7 +212,7 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   std::string name(pattern);
   for (const auto& [mark, number] : {std::pair<std::string_view, std::uint32_t>{"{layer}", kLayerMark}, {"{expert}", kExpertMark}})
     if (const std::size_t at = name.find(mark); at != std::string::npos) name.replace(at, mark.size(), std::to_string(number));
-  const Key key = key_of(name, "");
+  const NameKey key = NameKeys().key_of(name, "");
   Candidate candidate;
   candidate.hash = key.hash;
   candidate.class_index = index;
@@ -239,57 +226,6 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   list_.push_back(candidate);
 }
 
-namespace {
-
-// Eight letters at a time: the scan hashes every name of the checkpoint.
-class NameHash {
-public:
-  void letter(char c) {
-    word_ = word_ << 8 | static_cast<unsigned char>(c);
-    if (++letters_ == 8) mix();
-  }
-  std::uint64_t finish() {
-    mix();
-    return hash_ == 0 ? 1 : hash_; // 0 marks an empty place of the table
-  }
-
-private:
-  void mix() {
-    hash_ = (hash_ ^ word_ ^ letters_) * kHashFactor;
-    hash_ ^= hash_ >> 32;
-    word_ = letters_ = 0;
-  }
-  std::uint64_t hash_ = kHashSeed, word_ = 0, letters_ = 0;
-};
-
-} // namespace
-
-// Hashes a name without its wrappers; whole segments of digits count as one letter and are handed out as numbers.
-Matcher::Key Matcher::key_of(std::string_view full, std::string_view suffix) {
-  const std::string_view name = without_wrappers(full);
-  Key key;
-  NameHash hash;
-  std::size_t i = 0;
-  while (i < name.size()) {
-    if (name[i] >= '0' && name[i] <= '9' && (i == 0 || name[i - 1] == '.') && key.n_numbers < 4) {
-      std::uint64_t number = 0;
-      std::size_t j = i;
-      while (j < name.size() && name[j] >= '0' && name[j] <= '9' && j - i < 10)
-        number = number * 10 + static_cast<std::uint64_t>(name[j++] - '0');
-      if ((j == name.size() || name[j] == '.') && number <= UINT32_MAX) {
-        key.numbers[key.n_numbers++] = static_cast<std::uint32_t>(number);
-        hash.letter('#');
-        i = j;
-        continue;
-      }
-    }
-    hash.letter(name[i++]);
-  }
-  for (const char c : suffix) hash.letter(c);
-  key.hash = hash.finish();
-  return key;
-}
-
 Inventory Matcher::empty() const {
   Inventory inventory;
   inventory.classes.resize(declared_.weights.size());
@@ -301,7 +237,7 @@ Inventory Matcher::empty() const {
   return inventory;
 }
 
-const Matcher::Candidate* Matcher::find(const Key& key, std::uint32_t& layer, std::uint32_t& expert) const {
+const Matcher::Candidate* Matcher::find(const NameKey& key, std::uint32_t& layer, std::uint32_t& expert) const {
   for (std::size_t at = key.hash & (table_.size() - 1); table_[at].hash != 0; at = (at + 1) & (table_.size() - 1)) {
     const Candidate& c = table_[at];
     if (c.hash != key.hash || c.n_numbers != key.n_numbers) continue;
@@ -362,10 +298,10 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
       (std::equal(declared.dims.begin(), declared.dims.end(), entry.shape().begin(), entry.shape().end()) ||
        same_dims(entry.shape(), declared.dims)))
     return;
-  into.mismatch(entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
+  into.mismatch(entry.file_index, entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
 }
 
-void Matcher::take(const TensorEntry& entry, Inventory& into) const {
+void Matcher::take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const {
   std::uint32_t layer = 0, expert = 0;
   const Candidate* found = nullptr;
   bool main = true;
@@ -376,12 +312,12 @@ void Matcher::take(const TensorEntry& entry, Inventory& into) const {
         into.kv_scale_bytes += entry.stored_bytes;
         return;
       }
-      found = find(key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
+      found = find(keys.key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
       // Experts in a list of their own keep ".weight", packed ones do not.
-      if (found == nullptr && !stored->has_weight) found = find(key_of(stored->stem, ".weight"), layer, expert);
+      if (found == nullptr && !stored->has_weight) found = find(keys.key_of(stored->stem, ".weight"), layer, expert);
       main = found == nullptr || stored->role == StoredRole::kWeight;
     }
-  if (found == nullptr) found = find(key_of(entry.name, ""), layer, expert);
+  if (found == nullptr) found = find(keys.key_of(entry.name, ""), layer, expert);
   if (found == nullptr) {
     if (entry.auxiliary) {
       into.table_bytes += entry.stored_bytes;
@@ -390,7 +326,7 @@ void Matcher::take(const TensorEntry& entry, Inventory& into) const {
     } else {
       ++into.unclaimed_count;
       into.unclaimed_bytes += entry.stored_bytes;
-      if (into.unclaimed.size() < kMaxNamed) into.unclaimed.push_back({std::string(entry.stored_name), entry.stored_bytes});
+      if (!into.unclaimed.full()) into.unclaimed.add(entry.file_index, {std::string(entry.stored_name), entry.stored_bytes});
     }
     return;
   }
@@ -430,11 +366,12 @@ void Matcher::take_joint(const TensorEntry& entry, const Candidate& found, bool 
   const WeightClass& c = declared_.weights[found.class_index];
   if (!main || !c.variants.front().storage->is_plain()) return;
   const std::uint64_t whole = (Checked(joint.sum) * (found.packed ? whole_experts(c) : 1)).saturated();
-  if (whole != entry.elements) into.mismatch(entry.stored_name, fmt::format("{} elements", whole), shape_text(entry.shape(), entry.dtype));
+  if (whole != entry.elements)
+    into.mismatch(entry.file_index, entry.stored_name, fmt::format("{} elements", whole), shape_text(entry.shape(), entry.dtype));
 }
 
 Result<void> InventoryVisitor::tensor(const TensorEntry& entry) {
-  matcher_.take(entry, inventory);
+  matcher_.take(entry, keys_, inventory);
   return {};
 }
 

@@ -3,13 +3,18 @@
 // Called by Context::load. Threads: a Matcher is immutable and shared; an Inventory belongs to one scanning thread.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/tensor_entry.hpp"
 #include "plan/declared.hpp"
+#include "plan/name_keys.hpp"
 #include "plimsoll/host.hpp"
 
 namespace plimsoll {
@@ -25,14 +30,47 @@ struct StoredClass {
   std::uint64_t bytes() const;
 };
 
-// What one scan found. Sums of two inventories are an inventory.
+// Tensors to be named one by one: the first thousand in the order of the files, whichever worker met them.
+template <class Tensor>
+class Named {
+public:
+  static constexpr std::size_t kMost = 1000;
+  bool full() const { return list_.size() == kMost; }
+  std::size_t size() const { return list_.size(); }
+  const Tensor& front() const { return list_.front().tensor; }
+  // Files come in ascending order.
+  void add(std::uint32_t file_index, Tensor tensor) {
+    if (!full()) list_.push_back({file_index, std::move(tensor)});
+  }
+  void add(const Named& other) {
+    std::vector<InFile> both;
+    std::merge(list_.begin(), list_.end(), other.list_.begin(), other.list_.end(), std::back_inserter(both),
+               [](const InFile& a, const InFile& b) { return a.file_index < b.file_index; });
+    if (both.size() > kMost) both.resize(kMost);
+    list_ = std::move(both);
+  }
+  std::vector<Tensor> list() const {
+    std::vector<Tensor> out;
+    for (const InFile& entry : list_) out.push_back(entry.tensor);
+    return out;
+  }
+
+private:
+  struct InFile {
+    std::uint32_t file_index = 0;
+    Tensor tensor;
+  };
+  std::vector<InFile> list_;
+};
+
+// What one worker found. Sums of two inventories are an inventory.
 struct Inventory {
   std::vector<StoredClass> classes; // as Declared::weights
-  std::vector<TensorBytes> unclaimed;
+  Named<TensorBytes> unclaimed;
   std::uint64_t unclaimed_bytes = 0, unclaimed_count = 0, kv_scale_bytes = 0;
   std::uint64_t table_bytes = 0;  // tables of rotary frequencies that a GGUF file adds: loaded, no weights
   std::uint64_t buffer_bytes = 0; // masks, positions, frequencies that an old exporter left behind: engines compute them
-  std::vector<Mismatch> mismatched;
+  Named<Mismatch> mismatched;
   std::uint64_t mismatched_count = 0;
   std::vector<std::string> missing; // after finish()
   std::uint64_t missing_count = 0;  // classes of which the checkpoint lacks something
@@ -41,7 +79,7 @@ struct Inventory {
   void add(const Inventory& other);
   // After the last tensor: names what is missing, and fused classes of which only parts are there.
   void finish(const Declared& declared);
-  void mismatch(std::string_view name, std::string declared, std::string stored);
+  void mismatch(std::uint32_t file_index, std::string_view name, std::string declared, std::string stored);
 };
 
 // Finds the class of a tensor by its name: layer and expert numbers may vary, a wrapper's prefix ("model.",
@@ -51,25 +89,20 @@ public:
   // `compare_types`: a plain tensor of another type is a mismatch too (a GGUF file chooses its own types).
   Matcher(const Declared& declared, bool compare_types);
   Inventory empty() const;
-  void take(const TensorEntry& entry, Inventory& into) const;
+  // `keys` is of the thread that takes.
+  void take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const;
 
 private:
-  struct Key {
-    std::uint64_t hash = 0;
-    std::uint32_t n_numbers = 0;
-    std::array<std::uint32_t, 4> numbers{};
-  };
   struct Candidate {
     std::uint64_t hash = 0;
     std::uint32_t class_index = 0;
-    std::int8_t layer_at = -1, expert_at = -1; // which of the name's numbers
-    bool packed = false;                       // all experts of a layer in one tensor
-    bool partial = false;                      // a part of a fused tensor: elements are compared in the end
-    std::int32_t joint = -1;                   // a tensor that fuses several classes: into joints_
-    std::array<std::uint32_t, 4> literals{};   // of the other numbers
+    std::int8_t layer_at = -1, expert_at = -1;                  // which of the name's numbers
+    bool packed = false;                                        // all experts of a layer in one tensor
+    bool partial = false;                                       // a part of a fused tensor: elements are compared in the end
+    std::int32_t joint = -1;                                    // a tensor that fuses several classes: into joints_
+    std::array<std::uint32_t, NameKey::kMaxNumbers> literals{}; // of the other numbers
     std::uint32_t n_numbers = 0;
   };
-  static Key key_of(std::string_view name, std::string_view suffix); // of name + suffix
   struct Expected {
     std::vector<std::uint64_t> dims;
     Dtype dtype;
@@ -87,7 +120,7 @@ private:
                 std::uint32_t layer, std::uint32_t expert, Inventory& into) const;
   void take_joint(const TensorEntry& entry, const Candidate& found, bool main, std::uint32_t layer, std::uint32_t expert,
                   Inventory& into) const;
-  const Candidate* find(const Key& key, std::uint32_t& layer, std::uint32_t& expert) const;
+  const Candidate* find(const NameKey& key, std::uint32_t& layer, std::uint32_t& expert) const;
   void check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const;
 
   const Declared& declared_;
@@ -106,6 +139,7 @@ public:
 
 private:
   const Matcher& matcher_;
+  NameKeys keys_;
 
 public:
   Inventory inventory;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <fmt/format.h>
 
 #include "plugin/manifest.hpp"
@@ -85,11 +86,12 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
 Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
   const Matcher matcher(model.declared, !gguf);
-  InventoryVisitor even(matcher), odd(matcher);
-  PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](std::uint32_t file) -> TensorVisitor& { return file % 2 == 0 ? even : odd; }));
-  even.inventory.add(odd.inventory);
-  even.inventory.finish(model.declared);
-  model.inventory = std::move(even.inventory);
+  std::deque<InventoryVisitor> workers; // stay where they are while others are added
+  PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](unsigned) -> TensorVisitor& { return workers.emplace_back(matcher); }));
+  Inventory inventory = std::move(workers.front().inventory);
+  for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
+  inventory.finish(model.declared);
+  model.inventory = std::move(inventory);
   model.info.weights_source = gguf ? "gguf" : "safetensors";
   return {};
 }

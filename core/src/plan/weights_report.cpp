@@ -47,7 +47,7 @@ WeightClassInfo describe(const WeightClass& c) {
 void describe_inventory(const Model::Data& model, WeightsReport& report) {
   const Inventory& found = *model.inventory;
   report.stored_bytes = model.stored.stored_bytes;
-  report.unclaimed = found.unclaimed, report.mismatched = found.mismatched, report.missing = found.missing;
+  report.unclaimed = found.unclaimed.list(), report.mismatched = found.mismatched.list(), report.missing = found.missing;
   report.notes = model.stored.notes;
   if (found.unclaimed_count > found.unclaimed.size())
     report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));

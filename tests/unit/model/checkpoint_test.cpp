@@ -1,6 +1,7 @@
 // Whole checkpoints, from the directory to the last tensor.
 #include "model/checkpoint.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,11 +22,13 @@ public:
   Result<void> tensor(const TensorEntry& entry) override {
     names.emplace_back(entry.name);
     stored_bytes += entry.stored_bytes;
+    files.push_back(entry.file_index);
     shapes.emplace_back(entry.shape().begin(), entry.shape().end());
     return {};
   }
   std::vector<std::string> names;
   std::vector<std::vector<std::uint64_t>> shapes;
+  std::vector<std::uint32_t> files;
   std::uint64_t stored_bytes = 0;
 };
 
@@ -55,8 +58,8 @@ protected:
     const auto files = locate_model(root_.path());
     const auto checkpoint = files ? open_checkpoint(*files) : tl::unexpected(files.error());
     if (checkpoint) {
-      std::vector<Names> per_file(files->shards.size());
-      const auto threaded = checkpoint->scan([&](std::uint32_t file) -> TensorVisitor& { return per_file[file]; }, 3);
+      std::vector<Names> per_worker(3);
+      const auto threaded = checkpoint->scan([&](unsigned worker) -> TensorVisitor& { return per_worker[worker]; }, 3);
       EXPECT_FALSE(threaded);
       if (!threaded) {
         EXPECT_EQ(threaded.error().message, result.error().message);
@@ -80,6 +83,7 @@ TEST_F(CheckpointTest, ShardsAreScannedInOrder) {
   EXPECT_THAT(totals->notes, testing::IsEmpty());
 }
 
+// Each worker is told of whole files in ascending order; together they are told what one would be.
 TEST_F(CheckpointTest, ThreadsTellTheSame) {
   test::write_sharded(root_.path(), shards_of(40));
   Names one;
@@ -87,11 +91,15 @@ TEST_F(CheckpointTest, ThreadsTellTheSame) {
   const auto checkpoint = open_checkpoint(*locate_model(root_.path()));
   ASSERT_TRUE(checkpoint);
   for (const unsigned threads : {0U, 1U, 2U, 5U}) {
-    std::vector<Names> per_file(40);
-    const auto totals = checkpoint->scan([&](std::uint32_t file) -> TensorVisitor& { return per_file[file]; }, threads);
+    std::vector<Names> per_worker(5);
+    const auto totals = checkpoint->scan([&](unsigned worker) -> TensorVisitor& { return per_worker[worker]; }, threads);
     ASSERT_TRUE(totals) << totals.error().message;
-    std::vector<std::string> merged;
-    for (const Names& part : per_file) merged.insert(merged.end(), part.names.begin(), part.names.end());
+    std::vector<std::string> per_file[40], merged;
+    for (const Names& part : per_worker) {
+      EXPECT_TRUE(std::is_sorted(part.files.begin(), part.files.end()));
+      for (std::size_t i = 0; i < part.names.size(); ++i) per_file[part.files[i]].push_back(part.names[i]);
+    }
+    for (const auto& names : per_file) merged.insert(merged.end(), names.begin(), names.end());
     EXPECT_EQ(merged, one.names) << threads;
     EXPECT_EQ(totals->stored_bytes, one.stored_bytes);
   }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/sparse_checkpoint.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -30,6 +32,29 @@ TEST(SafetensorsIndex, LayoutDoesNotMatter) {
   const auto moved = parse_safetensors_index(R"({"weight_map":{"aa":"2","b":"1"}})", "i");
   ASSERT_TRUE(moved);
   EXPECT_NE(plain->fingerprint, moved->fingerprint);
+}
+
+// Longer than the window through which it is read, from a file as from memory; letters beyond ASCII and an entry longer than
+// the window change nothing.
+TEST(SafetensorsIndex, ReadsTheSameThroughTheWindow) {
+  const test::TemporaryDirectory directory;
+  for (const std::string& odd : {std::string("plain"), std::string("\u00e9t\u00e9"), std::string(300'000, 'x')}) {
+    std::map<std::string, std::string> weight_map{{odd, "1"}};
+    for (int i = 0; i < 20'000; ++i) weight_map["model.layers." + std::to_string(i) + ".weight"] = std::to_string(i % 7);
+    const std::string path = directory / "index.json", text = test::index_text(weight_map, 12);
+    test::write_text(path, text);
+    std::uint64_t entries = 0;
+    const auto from_file = read_safetensors_index(path), from_memory = parse_safetensors_index(text, "i");
+    const auto told = parse_safetensors_index(text, "i", [&](std::string_view, std::string_view) { ++entries; });
+    ASSERT_TRUE(from_file && from_memory && told);
+    EXPECT_EQ(entries, 20'001U);
+    for (const auto* index : {&*from_file, &*from_memory}) {
+      EXPECT_EQ(index->tensor_count, entries);
+      EXPECT_EQ(index->fingerprint, told->fingerprint);
+      EXPECT_EQ(index->shards, told->shards);
+      EXPECT_EQ(index->total_bytes, 12U);
+    }
+  }
 }
 
 TEST(SafetensorsIndex, EntriesAreToldOnRequest) {

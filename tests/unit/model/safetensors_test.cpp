@@ -164,6 +164,7 @@ TEST(Safetensors, RefusesHostileHeadersAndNamesTheTensor) {
       {"no dtype", one(R"("shape":[4],"data_offsets":[0,4])"), "lacks dtype"},
       {"shape twice", one(R"("dtype":"U8","shape":[4],"shape":[4],"data_offsets":[0,4])"), "twice"},
       {"unknown dtype", one(R"("dtype":"Q9","shape":[4],"data_offsets":[0,4])"), "'Q9'"},
+      {"empty dtype", one(R"("dtype":"","shape":[4],"data_offsets":[0,0])"), "dtype ''"},
       {"lower-case dtype", one(R"("dtype":"u8","shape":[4],"data_offsets":[0,4])"), "'u8'"},
       {"dtype is a number", one(R"("dtype":8,"shape":[4],"data_offsets":[0,4])"), "JSON"},
       {"shape is a number", one(R"("dtype":"U8","shape":4,"data_offsets":[0,4])"), "JSON"},

@@ -105,6 +105,26 @@ TEST(Stored, UnclaimedTensorsCountOnEveryRankAndWarn) {
   EXPECT_TRUE(std::any_of(plan->warnings.begin(), plan->warnings.end(), [](const auto& w) { return w.code == "unclaimed_tensors"; }));
 }
 
+// Shards enough for several threads: whichever meets a tensor, the first thousand are named in the order of the files.
+TEST(Stored, ManyUnclaimedTensorsAreNamedInOrder) {
+  const Directory model(llama_config(), {});
+  std::vector<Tensors> shards(40);
+  shards[7] = llama();
+  std::vector<std::string> strangers;
+  for (std::size_t shard = 0; shard < shards.size(); ++shard)
+    for (int i = 0; i < 30; ++i) {
+      strangers.push_back("stranger." + std::to_string(shard) + "." + std::to_string(i));
+      shards[shard].push_back({strangers.back(), "U8", {shard + 1}});
+    }
+  test::write_sharded(model.path(), shards);
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const WeightsReport report = report_of(model.path());
+    EXPECT_EQ(names_of(report.unclaimed), std::vector<std::string>(strangers.begin(), strangers.begin() + 1000));
+    EXPECT_THAT(report.notes, ElementsAre(HasSubstr("200 further unclaimed tensors")));
+    EXPECT_THAT(report.missing, IsEmpty());
+  }
+}
+
 TEST(Stored, OtherShapesAndTypesAreNamedWithBoth) {
   Tensors tensors = llama();
   find(tensors, "model.layers.0.self_attn.k_proj.weight").shape = {256, 256};

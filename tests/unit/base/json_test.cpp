@@ -1,0 +1,79 @@
+// Strict JSON: what is taken, what is refused, and that no text takes long.
+#include "base/json.hpp"
+
+#include <chrono>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace plimsoll {
+namespace {
+
+using testing::HasSubstr;
+
+Result<Json> parse(std::string text) { return parse_json(std::move(text), "f.json", ErrorCode::kBadConfig); }
+
+TEST(Json, TakesEveryKindInTheOrderOfTheText) {
+  for (const std::string text : {"null", "true", "-3", "18446744073709551615", "0.5", "\"a\\u00e9\\n\"", "[]", "{}", "[[],{},[1,[2]]]",
+                                 R"({"z":1,"a":{"b":[true,null,{"c":"d"}]},"m":-1.5,"":{}})"}) {
+    const auto value = parse(text);
+    ASSERT_TRUE(value) << text << value.error().message;
+    EXPECT_EQ(*value, Json::parse(text)) << text;
+    EXPECT_EQ(value->dump(), Json::parse(text).dump()) << text;
+  }
+}
+
+TEST(Json, NumbersThatJsonLacksAreTexts) {
+  const auto value = parse(R"({"a": NaN, "b": [Infinity, -Infinity], "NaN": "NaN"})");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(value->dump(), R"({"a":"NaN","b":["Infinity","-Infinity"],"NaN":"NaN"})");
+}
+
+TEST(Json, RefusesWithAReason) {
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "not valid JSON"},
+      {"{", "not valid JSON"},
+      {"{} x", "not valid JSON"},
+      {"[1,]", "not valid JSON"},
+      {"{\"a\":1,}", "not valid JSON"},
+      {"1e400", "not valid JSON"},
+      {"\"\xff\"", "not valid JSON"},
+      {R"({"a":1,"b":2,"a":3})", "'a' appears twice"},
+      {R"([{"x":{"k":[],"k":[]}}])", "'k' appears twice"},
+      {std::string(65, '['), "nests deeper than 64 levels"},
+  };
+  for (const auto& [text, says] : cases) {
+    const auto value = parse(text);
+    ASSERT_FALSE(value) << text;
+    EXPECT_THAT(value.error().message, HasSubstr(says)) << text;
+    EXPECT_EQ(value.error().where, "f.json");
+  }
+}
+
+TEST(Json, DuplicatesAreFoundAmongManyKeys) {
+  for (const int count : {31, 32, 33, 34, 1000}) {
+    std::string text = "{";
+    for (int i = 0; i < count; ++i) text += "\"k" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+    const auto value = parse(text + "\"last\":0}");
+    ASSERT_TRUE(value) << count;
+    EXPECT_EQ(value->size(), static_cast<std::size_t>(count) + 1);
+    for (const int known : {0, count / 2, count - 1}) {
+      const auto twice = parse(text + "\"k" + std::to_string(known) + "\":0}");
+      ASSERT_FALSE(twice) << count;
+      EXPECT_THAT(twice.error().message, HasSubstr("'k" + std::to_string(known) + "' appears twice"));
+    }
+  }
+}
+
+// The settings of some quantised checkpoints name fifty thousand layers in one object.
+TEST(Json, ManyKeysTakeNoLonger) {
+  std::string text = "{\"k\":0";
+  for (int i = 0; i < 300'000; ++i) text += ",\"k" + std::to_string(i) + "\":0";
+  const auto begin = std::chrono::steady_clock::now();
+  const auto value = parse(text + "}");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  ASSERT_TRUE(value);
+  EXPECT_EQ(value->size(), 300'001U);
+}
+
+} // namespace
+} // namespace plimsoll
