@@ -43,14 +43,21 @@ private:
     return it == start_.printed.end() ? nullptr : &it->second;
   }
   Result<Plan> plan_with(double kv_bytes) const {
-    PlanRequest request = asked_.request;
+    PlanRequest request = kv_request();
     request.kv_cache_bytes = whole(kv_bytes);
     return context_.plan(model_, request);
+  }
+  // KV figures do not depend on the weights, whose stored types may not be those of the configuration.
+  PlanRequest kv_request() const {
+    PlanRequest request = asked_.request;
+    request.weights_bytes = 1;
+    return request;
   }
   Result<void> from_memory(double low, double high);
   Result<void> from_count();
   Result<void> allocated();
   void rounding(const std::string& figure, Range predicted, std::string note);
+  bool tolerance(const std::string& figure, Judge judge, double predicted, std::string note);
   void line(ComparedLine line);
 
   const Context& context_;
@@ -80,6 +87,20 @@ void Start::rounding(const std::string& figure, Range predicted, std::string not
   out.within = predicted.low - slack <= value.value && value.value <= predicted.high + slack;
   out.note = std::move(note);
   line(std::move(out));
+}
+
+// Whether the prediction is not beyond.
+bool Start::tolerance(const std::string& figure, Judge judge, double predicted, std::string note) {
+  const double value = printed(figure)->value;
+  ComparedLine out;
+  out.figure = figure;
+  out.predicted = predicted;
+  out.judge = judge;
+  out.note = std::move(note);
+  if (judge != Judge::kShown)
+    out.within = std::abs(predicted - value) <= (judge == Judge::kWeights ? kWeightsTolerance : kMemoryTolerance) * std::abs(value);
+  line(std::move(out));
+  return lines_.back().within != false;
 }
 
 double block_bytes(const Plan& plan) {
@@ -155,7 +176,7 @@ Result<void> Start::allocated() {
   const Printed* state = printed("state_bytes");
   const Printed* tokens = printed("kv_tokens");
   if (cache == nullptr && state == nullptr) return {};
-  PlanRequest request = asked_.request;
+  PlanRequest request = kv_request();
   if (tokens != nullptr && cache != nullptr) request.kv_cache_bytes = whole(cache->value);
   PLIMSOLL_ASSIGN(const Plan plan, context_.plan(model_, request));
   if (cache != nullptr) {
@@ -182,46 +203,37 @@ Result<void> Start::memory() {
   const Printed* weights = printed("weights_bytes");
   PlanRequest request = asked_.request;
   request.kv_cache_bytes.reset();
-  const bool given = !start_.weights_known && weights != nullptr && !request.weights_bytes;
-  if (given) request.weights_bytes = whole(weights->value * request.tp.value_or(1) * request.pp.value_or(1));
-  PLIMSOLL_ASSIGN(const Plan plan, context_.plan(model_, request));
+  PLIMSOLL_ASSIGN(Plan plan, context_.plan(model_, request));
   if (plan.devices.empty()) return {};
-  const DevicePlan& first = plan.devices.front();
-  const auto tolerance = [&](const char* figure, Judge judge, double predicted, bool judged, double by, std::string note) {
-    ComparedLine out;
-    out.figure = figure;
-    out.predicted = predicted;
-    out.judge = judged ? judge : Judge::kShown;
-    out.note = std::move(note);
-    if (judged) out.within = std::abs(predicted - printed(figure)->value) <= by * std::abs(printed(figure)->value);
-    line(std::move(out));
-  };
-  if (weights != nullptr && !given) {
+  bool known = start_.weights_known || request.weights_bytes.has_value();
+  if (weights != nullptr && known) {
     const bool stored = !wording_.weights_as_stored || plan.model.weights_source != "config";
-    tolerance("weights_bytes", Judge::kWeights, static_cast<double>(first.weights_bytes), stored, kWeightsTolerance,
-              stored ? "" : "the configuration does not tell the stored types");
+    known = tolerance("weights_bytes", stored ? Judge::kWeights : Judge::kShown, static_cast<double>(plan.devices.front().weights_bytes),
+                      stored ? "" : "the configuration does not tell the stored types");
   }
-  if (printed("activation_bytes") != nullptr)
-    tolerance("activation_bytes", Judge::kShown, static_cast<double>(first.activation_bytes), false, 0, "");
-  if (printed("compute_buffer_bytes") != nullptr)
-    tolerance("compute_buffer_bytes", Judge::kShown, static_cast<double>(first.activation_bytes), false, 0, "");
+  // Weights that are not those of the configuration are taken as printed: what they leave is another matter.
+  const bool given = weights != nullptr && !known;
+  if (given) {
+    request.weights_bytes = whole(weights->value * request.tp.value_or(1) * request.pp.value_or(1));
+    PLIMSOLL_ASSIGN(plan, context_.plan(model_, request));
+  }
+  for (const char* figure : {"activation_bytes", "compute_buffer_bytes"})
+    if (printed(figure) != nullptr) tolerance(figure, Judge::kShown, static_cast<double>(plan.devices.front().activation_bytes), "");
   for (const auto& [figure, label] : {std::pair("non_torch_bytes", "non_torch"), std::pair("graph_bytes", "graph")}) {
-    if (printed(figure) == nullptr) continue;
     double sum = 0;
     for (const Item& item : plan.items)
       if (item.label.find(label) != std::string::npos && !item.bytes.empty()) sum += static_cast<double>(item.bytes.front());
-    if (sum > 0) tolerance(figure, Judge::kShown, sum, false, 0, "");
+    if (printed(figure) != nullptr && sum > 0) tolerance(figure, Judge::kShown, sum, "");
   }
-  if (printed("available_kv_bytes") != nullptr && asked_.memory_known) {
-    double least = kLargest;
-    for (const DevicePlan& device : plan.devices)
-      least = std::min(least, static_cast<double>(device.kv_cache_bytes) + static_cast<double>(device.unused_bytes));
-    const bool known = asked_.fraction_known && (start_.weights_known || given || request.weights_bytes.has_value());
-    tolerance("available_kv_bytes", Judge::kMemory, least, known, kMemoryTolerance,
-              given   ? "with the printed weights"
-              : known ? ""
-                      : "the fraction or the weights are not known");
-  }
+  if (printed("available_kv_bytes") == nullptr || !asked_.memory_known) return {};
+  double least = kLargest;
+  for (const DevicePlan& device : plan.devices)
+    least = std::min(least, static_cast<double>(device.kv_cache_bytes) + static_cast<double>(device.unused_bytes));
+  const bool judged = asked_.fraction_known && (known || given);
+  tolerance("available_kv_bytes", judged ? Judge::kMemory : Judge::kShown, least,
+            given    ? "with the printed weights"
+            : judged ? ""
+                     : "the fraction or the weights are not known");
   return {};
 }
 
@@ -270,9 +282,9 @@ Comparison Comparer::compare(const EngineStart& start) {
   Comparison out;
   out.place = start.place, out.id = start.id, out.engine = start.engine, out.release = start.release;
   out.model = options_.model.empty() ? start.model : options_.model;
-  if (!start.unknown_model.empty() && options_.model.empty()) {
+  if (!start.not_compared.empty() && options_.model.empty()) {
     out.outcome = Outcome::kSkipped;
-    out.note = start.unknown_model;
+    out.note = start.not_compared;
     return out;
   }
   if (auto done = run(start, out); !done) {

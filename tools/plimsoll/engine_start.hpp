@@ -59,7 +59,7 @@ struct EngineStart {
   bool weights_known = true;
   std::vector<std::string> outliers; // figures that are known not to match
   std::string outlier_reason;
-  std::string unknown_model; // why no model can be named; such a start is listed, not compared
+  std::string not_compared; // why nothing can be predicted; such a start is listed only
 
   void set(const std::string& name, const std::string& value, const std::string& where) { settings.insert({name, {value, where}}); }
   const std::string* find(const std::string& name) const {

@@ -9,6 +9,7 @@
 namespace plimsoll::cli {
 namespace {
 
+constexpr double kMostPrinted = 1e12;            // of any unit; larger numbers are no figures
 constexpr std::size_t kMostLineBytes = 1U << 16; // an engine's configuration is one line of a few KiB
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
@@ -42,12 +43,17 @@ public:
     start_.place = start_.id = file;
   }
   void take(std::string_view line, std::size_t number) {
+    std::vector<std::string_view> seen;
     for (const LineWording& words : wording_.lines) {
       if (!words.inside.empty() && line.find(words.inside) == std::string_view::npos) continue;
       const auto captures = words.pattern.match(line);
       if (!captures) continue;
       ++matched_;
-      for (const LinePattern::Capture& capture : *captures) keep(capture, words.take, fmt::format("{}:{}", file_, number));
+      for (const LinePattern::Capture& capture : *captures) {
+        if (std::find(seen.begin(), seen.end(), capture.field->name) != seen.end()) continue;
+        seen.push_back(capture.field->name);
+        keep(capture, words.take, fmt::format("{}:{}", file_, number));
+      }
     }
   }
   std::size_t matched() const { return matched_; }
@@ -114,7 +120,7 @@ std::optional<std::pair<double, double>> printed_number(std::string_view text) {
   double value = 0;
   const char* begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
   const auto [stop, status] = std::from_chars(begin, digits.data() + digits.size(), value);
-  if (status != std::errc() || stop != digits.data() + digits.size() || !std::isfinite(value)) return std::nullopt;
+  if (status != std::errc() || stop != digits.data() + digits.size() || std::abs(value) > kMostPrinted) return std::nullopt;
   const std::size_t point = digits.find('.');
   const double step = point == std::string::npos ? 0 : std::pow(10.0, -static_cast<double>(digits.size() - point - 1));
   return std::pair(value, step);

@@ -46,7 +46,7 @@ struct Measured {
   bool exact = false; // a count, or bytes to the byte
 };
 // Where two keys name one figure the first that is there counts.
-constexpr std::array<Measured, 15> kMeasured{{{"weights_gib_precise", "weights_bytes", kGiB},
+constexpr std::array<Measured, 14> kMeasured{{{"weights_gib_precise", "weights_bytes", kGiB},
                                               {"weights_gib", "weights_bytes", kGiB},
                                               {"peak_activation_gib", "activation_bytes", kGiB},
                                               {"non_torch_gib", "non_torch_bytes", kGiB},
@@ -59,8 +59,7 @@ constexpr std::array<Measured, 15> kMeasured{{{"weights_gib_precise", "weights_b
                                               {"needed_kv_gib", "needed_kv_bytes", kGiB},
                                               {"estimated_max_len", "estimated_max_length", 1, true},
                                               {"kv_gib", "kv_cache_bytes", kGiB},
-                                              {"kv_total_mib", "kv_cache_bytes", kMiB},
-                                              {"mamba_ssm_gib", "state_bytes", kGiB}}};
+                                              {"kv_total_mib", "kv_cache_bytes", kMiB}}};
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
@@ -81,7 +80,7 @@ public:
     out_.id = text("id").empty() ? place_ : text("id");
     PLIMSOLL_TRY(engine(wordings));
     out_.model = text("catalogue").empty() ? text("model") : text("catalogue");
-    out_.unknown_model = text("model_unknown");
+    out_.not_compared = text("not_compared");
     PLIMSOLL_TRY(settings());
     PLIMSOLL_TRY(measured());
     weights();
@@ -161,7 +160,7 @@ private:
         out_.set(name, fmt::format("{:.0f}", value->get<double>() * kGiB), place_);
     if (const Json* slots = find(*figures, "mamba_slots")) out_.set("state_slots", text_of(*slots), place_);
     parts(*figures, "k_gib", "v_gib", "kv_cache_bytes", kGiB);
-    if (const Json* conv = find(*figures, "mamba_conv_gib"); conv != nullptr && conv->is_number()) add("state_bytes", *conv, kGiB);
+    if (figures->contains("mamba_conv_gib")) parts(*figures, "mamba_conv_gib", "mamba_ssm_gib", "state_bytes", kGiB);
     if (const Json* groups = find(*figures, "kv_groups")) PLIMSOLL_TRY(cache_groups(*groups));
     if (const Json* state = find(*figures, "recurrent"); state != nullptr && state->is_object()) {
       parts(*state, "r_mib", "s_mib", "state_bytes", kMiB);
