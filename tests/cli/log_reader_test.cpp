@@ -275,7 +275,7 @@ TEST(StartRecord, ReadsFieldsAndNamesWhatIsWrong) {
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->engine, "vllm");
   EXPECT_EQ(start->release, "0.8.5.post1");
-  EXPECT_EQ(start->releases, std::vector<std::string>{"0.8.5"});
+  EXPECT_EQ(start->releases, std::vector<std::string>{"0.7.3"});
   EXPECT_FALSE(start->weights_known);
   EXPECT_EQ(*start->find("kv_dtype"), "f16");
   EXPECT_NEAR(start->printed.at("weights_bytes").value, 11.9876 * kGiB, 1);

@@ -229,11 +229,11 @@ Result<void> Start::memory() {
   double least = kLargest;
   for (const DevicePlan& device : plan.devices)
     least = std::min(least, static_cast<double>(device.kv_cache_bytes) + static_cast<double>(device.unused_bytes));
-  const bool judged = asked_.fraction_known && (known || given);
+  const bool judged = asked_.fraction_known && start_.limits_known && (known || given);
   tolerance("available_kv_bytes", judged ? Judge::kMemory : Judge::kShown, least,
-            given    ? "with the printed weights"
-            : judged ? ""
-                     : "the fraction or the weights are not known");
+            !judged ? "the fraction, the weights or the batch limits are not known"
+            : given ? "with the printed weights"
+                    : "");
   return {};
 }
 

@@ -57,6 +57,7 @@ struct EngineStart {
   std::map<std::string, Printed> printed; // by the names of kFigures
   // The weights are those that the model's configuration implies; otherwise the printed ones are taken as given.
   bool weights_known = true;
+  bool limits_known = true;          // of tokens and requests in a batch: printed, or those that the release takes by itself
   std::vector<std::string> outliers; // figures that are known not to match
   std::string outlier_reason;
   std::string not_compared; // why nothing can be predicted; such a start is listed only

@@ -83,7 +83,7 @@ public:
     out_.not_compared = text("not_compared");
     PLIMSOLL_TRY(settings());
     PLIMSOLL_TRY(measured());
-    weights();
+    what_is_known();
     for (const Json& name : root_.value("known_outliers", Json::array())) out_.outliers.push_back(text_of(name));
     out_.outlier_reason = text("outlier_reason");
     return {};
@@ -109,6 +109,7 @@ private:
       out_.engine = wording.engine;
       wording_ = &wording;
       out_.release = release_of(text("engine_version"), wording);
+      if (out_.release.empty()) out_.release = text("release");
       if (const auto it = wording.also_named.find(name); it != wording.also_named.end()) out_.releases = it->second;
       return {};
     }
@@ -199,7 +200,8 @@ private:
   }
 
   // The configuration tells what the weights take if it is named with them, or where they are of a plain type.
-  void weights() {
+  void what_is_known() {
+    if (const Json* known = find(root_, "limits_known"); known != nullptr && known->is_boolean()) out_.limits_known = known->get<bool>();
     if (const Json* known = find(root_, "weights_known"); known != nullptr && known->is_boolean()) {
       out_.weights_known = known->get<bool>();
       return;
