@@ -13,20 +13,24 @@
 namespace hybrid {
 namespace {
 
+// Inputs that a convolution still needs: in the model's own type.
 struct Region {
   const char* label;
   Bytes elements;
   std::uint64_t units;
   std::uint64_t per_draft_token = 0;
+  bool recurrent = false;
 };
 
-// The engine's type for recurrent state applies to all of it.
+// What a recurrence carries from token to token: in the type that the checkpoint asks for, or the engine's.
+Region recurrence(const char* label, Bytes elements, std::uint64_t units) { return {label, elements, units, 0, true}; }
+
 void add_state(const Place& p, std::vector<Region> regions) {
   if (p.draft) return;
-  p.model.caches.push_back([regions = std::move(regions), layers = p.layers](const Sink& out) {
+  p.model.caches.push_back([regions = std::move(regions), layers = p.layers, type = p.model.state_dtype](const Sink& out) {
     if (!out.asks(PLIMSOLL_ASPECT_STATE)) return;
     KvGroup group(PLIMSOLL_KV_STATE, "state", *layers);
-    for (const Region& r : regions) group.state(r.label, r.elements, r.units, "state", r.per_draft_token);
+    for (const Region& r : regions) group.state(r.label, r.elements, r.units, r.recurrent ? type : "", r.per_draft_token);
     out.kv(group);
   });
 }
@@ -53,7 +57,7 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
   p.add(p.weight("dt_bias", {m.value_heads}).heads(0, m.value_heads));
   p.add(p.norm("norm", m.value_elements));
   p.add(p.linear("out_proj", h, v).heads(1, m.value_heads));
-  add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, conv.value()}, {"ssm", v * Bytes(m.key_elements), m.value_heads}});
+  add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, conv.value()}, recurrence("ssm", v * Bytes(m.key_elements), m.value_heads)});
 }
 
 void add_mamba2(const Place& p, const Mamba2& m) {
@@ -68,7 +72,7 @@ void add_mamba2(const Place& p, const Mamba2& m) {
   p.add(p.linear("out_proj", h, d).heads(1, m.heads), m.proj_bias);
   add_state(p, {{"conv.inner", d * kept(m.kernel), m.heads, m.inner},
                 {"conv.groups", Bytes(2) * group * kept(m.kernel), m.groups, (Bytes(2) * group).value()},
-                {"ssm", d * Bytes(m.state), m.heads}});
+                recurrence("ssm", d * Bytes(m.state), m.heads)});
 }
 
 void add_mamba1(const Place& p, const Mamba1& m) {
@@ -86,7 +90,7 @@ void add_mamba1(const Place& p, const Mamba1& m) {
     p.add(p.norm("b_layernorm", m.state));
     p.add(p.norm("c_layernorm", m.state));
   }
-  add_state(p, {{"conv", d * kept(m.kernel), m.inner, m.inner}, {"ssm", d * Bytes(m.state), m.inner}});
+  add_state(p, {{"conv", d * kept(m.kernel), m.inner, m.inner}, recurrence("ssm", d * Bytes(m.state), m.inner)});
 }
 
 void add_short_conv(const Place& p, const ShortConv& m) {
@@ -112,7 +116,7 @@ void add_gated_lru(const Place& p, const GatedLru& m) {
     p.add(p.weight(std::string(gate) + "_weight", {m.heads, block, block}).heads(0, m.heads));
     p.add(p.weight(std::string(gate) + "_bias", {m.heads, block}).heads(0, m.heads));
   }
-  add_state(p, {{"conv", w * kept(m.kernel), m.heads, m.width}, {"recurrent", w, m.heads}});
+  add_state(p, {{"conv", w * kept(m.kernel), m.heads, m.width}, recurrence("recurrent", w, m.heads)});
 }
 
 void add_lightning(const Place& p, const Lightning& m) {
@@ -122,7 +126,7 @@ void add_lightning(const Place& p, const Lightning& m) {
   p.add(p.linear("output_gate", q, h).heads(0, m.heads));
   p.add(p.norm("norm", q).heads(0, m.heads));
   p.add(p.linear("out_proj", h, q).heads(1, m.heads));
-  add_state(p, {{"linear", q * Bytes(m.head_elements), m.heads}});
+  add_state(p, {recurrence("linear", q * Bytes(m.head_elements), m.heads)});
 }
 
 } // namespace hybrid

@@ -30,6 +30,7 @@ struct Model {
   plimsoll_facts facts{};
   std::uint64_t hidden = 0;
   std::uint32_t layers = 0;
+  std::string state_dtype = "state"; // of recurrences: the checkpoint's wish, "state" where it has none
 
   // Every layer; and the layers of the draft, numbered on from the model's.
   List all() const { return numbered(0, layers); }

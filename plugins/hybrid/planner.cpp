@@ -8,6 +8,7 @@ namespace {
 
 Model read(const Config& config) {
   Model model;
+  model.state_dtype = config.str("/mamba_ssm_dtype", model.state_dtype);
   find_layout(config.str("/hybrid_layout", config.model_type()))(config, model);
   return model;
 }

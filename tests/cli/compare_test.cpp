@@ -68,7 +68,8 @@ TEST_P(CliCompareLogs, AgreeWithThePlan) {
 INSTANTIATE_TEST_SUITE_P(All, CliCompareLogs,
                          ::testing::Values(Case{"vllm_v0.log", {}}, Case{"vllm_v0_old.log", {}}, Case{"vllm_v1.log", {}},
                                            Case{"vllm_v1_ranks.log", {}}, Case{"vllm_refused.log", {}}, Case{"sglang.log", {}},
-                                           Case{"sglang_latent.log", {}}, Case{"tensorrt_llm.log", {"--model", "meta-llama/Llama-3.1-8B"}},
+                                           Case{"sglang_hybrid.log", {}}, Case{"sglang_latent.log", {}},
+                                           Case{"tensorrt_llm.log", {"--model", "meta-llama/Llama-3.1-8B"}},
                                            Case{"llama_cpp.log", {"--model", "meta-llama/Llama-3.1-8B"}},
                                            Case{"llama_cpp_windows.log", {"--model", "google/gemma-2-2b-it"}},
                                            Case{"llama_cpp_recurrent.log", {"--model", "Qwen/Qwen3.6-27B"}},
@@ -154,13 +155,13 @@ TEST(CliCompare, MeetsTheTargetsOverThePublicStarts) {
   const Json& summary = document["summary"];
   EXPECT_EQ(summary["error"], 0);
   EXPECT_EQ(summary["kv"]["within"].get<int>() + summary["kv"]["known_outliers"].get<int>(), summary["kv"]["figures"]);
-  EXPECT_GE(summary["kv"]["figures"], 90);
+  EXPECT_GE(summary["kv"]["figures"], 100);
   EXPECT_LE(summary["weights"]["median"], 0.01);
   EXPECT_LE(summary["weights"]["worst"], 0.03);
   EXPECT_GE(summary["weights"]["figures"], 15);
   EXPECT_LE(summary["available_kv"]["median"], 0.03);
   EXPECT_LE(summary["available_kv"]["p95"], 0.08);
-  EXPECT_GE(summary["available_kv"]["figures"], 20);
+  EXPECT_GE(summary["available_kv"]["figures"], 15);
   for (const Json& start : document["starts"])
     for (const Json& line : start["lines"])
       EXPECT_TRUE(line["within"] != false || line["known_outlier"] == true) << start["id"] << ": " << line.dump();

@@ -11,6 +11,7 @@ namespace plimsoll::cli {
 namespace {
 
 constexpr double kWeightsTolerance = 0.03, kMemoryTolerance = 0.08;
+constexpr double kAmpleBytes = 1ULL << 38, kMostBlocks = 1e9;
 constexpr double kLargest = 9.0e15; // where a double still counts in ones
 
 std::uint64_t whole(double value) {
@@ -109,13 +110,6 @@ double block_bytes(const Plan& plan) {
   return plan.kv_cache.pages == 0 ? 0 : static_cast<double>(most) / static_cast<double>(plan.kv_cache.pages);
 }
 
-// Bytes that one request of the greatest length needs.
-double needed_bytes(const Plan& plan) {
-  return plan.kv_cache.capacity_requests > 0
-             ? static_cast<double>(plan.kv_cache.pages) * block_bytes(plan) / plan.kv_cache.capacity_requests
-             : 0;
-}
-
 double state_bytes(const Plan& plan) {
   double sum = 0;
   for (const KvGroupPlan& group : plan.kv_cache.groups) sum += static_cast<double>(group.state_bytes_per_sequence);
@@ -140,33 +134,46 @@ Result<void> Start::from_memory(double low_bytes, double high_bytes) {
   each("kv_tokens", [](const Plan& plan) { return plan.kv_cache.engine_reported_tokens; });
   each("max_concurrency", [](const Plan& plan) { return plan.kv_cache.capacity_requests; });
   each("estimated_max_length", [](const Plan& plan) { return plan.limits.max_supported_sequence_length; });
-  if (printed("needed_kv_bytes") != nullptr) rounding("needed_kv_bytes", {needed_bytes(high), needed_bytes(high)}, "");
+  if (printed("needed_kv_bytes") == nullptr) return {};
+  PLIMSOLL_ASSIGN(const Plan ample, plan_with(kAmpleBytes));
+  const double requests = ample.kv_cache.capacity_requests;
+  const double needed = requests > 0 ? block_bytes(ample) * static_cast<double>(ample.kv_cache.pages) / requests : 0;
+  rounding("needed_kv_bytes", {needed, needed}, "");
   return {};
 }
 
-// Only counts were printed: the number of blocks is found from one of them, and the others follow.
+// Only counts were printed: the blocks that give the tokens are found, and what follows from them must agree.
 Result<void> Start::from_count() {
   const Printed* blocks = printed("kv_blocks");
   const Printed* tokens = printed("kv_tokens");
   if ((blocks == nullptr && tokens == nullptr) || printed("kv_cache_bytes") != nullptr) return {};
-  PLIMSOLL_ASSIGN(const Plan probe, plan_with(double{1ULL << 38}));
-  const double bytes = block_bytes(probe);
+  PLIMSOLL_ASSIGN(const Plan ample, plan_with(kAmpleBytes));
+  const double bytes = block_bytes(ample);
   if (bytes <= 0) return {};
-  double count = blocks != nullptr ? blocks->value : 0;
-  if (blocks == nullptr) {
-    double low = 0, high = std::min(tokens->value + 1024, 1e9); // a block holds a token at least
+  // The least number of blocks that the engine reports as that many tokens.
+  const auto least = [&](double reported) -> Result<double> {
+    double low = 0, high = std::min(reported + 1024, kMostBlocks); // a block holds a token at least
     while (high - low > 1) {
       const double middle = std::floor((low + high) / 2);
       PLIMSOLL_ASSIGN(const Plan plan, plan_with(middle * bytes));
-      (static_cast<double>(plan.kv_cache.engine_reported_tokens) >= tokens->value ? high : low) = middle;
+      (static_cast<double>(plan.kv_cache.engine_reported_tokens) >= reported ? high : low) = middle;
     }
-    count = high;
+    return high;
+  };
+  Range count{blocks != nullptr ? blocks->value : 0, blocks != nullptr ? blocks->value : 0};
+  if (blocks == nullptr) {
+    PLIMSOLL_ASSIGN(count.low, least(tokens->value));
+    PLIMSOLL_ASSIGN(const double next, least(tokens->value + 1));
+    count.high = std::max(count.low, next - 1);
   }
-  PLIMSOLL_ASSIGN(const Plan plan, plan_with(count * bytes));
-  const std::string from = blocks != nullptr ? "from the printed blocks" : fmt::format("{:.0f} blocks come next", count);
-  const double reported = static_cast<double>(plan.kv_cache.engine_reported_tokens), requests = plan.kv_cache.capacity_requests;
-  if (tokens != nullptr) rounding("kv_tokens", {reported, reported}, from);
-  if (printed("max_concurrency") != nullptr) rounding("max_concurrency", {requests, requests}, from);
+  PLIMSOLL_ASSIGN(const Plan low, plan_with(count.low * bytes));
+  PLIMSOLL_ASSIGN(const Plan high, plan_with(count.high * bytes));
+  const std::string from = blocks != nullptr ? "from the printed blocks" : fmt::format("{:.0f} blocks come next", count.low);
+  if (tokens != nullptr)
+    rounding("kv_tokens",
+             {static_cast<double>(low.kv_cache.engine_reported_tokens), static_cast<double>(high.kv_cache.engine_reported_tokens)}, from);
+  if (printed("max_concurrency") != nullptr)
+    rounding("max_concurrency", {low.kv_cache.capacity_requests, high.kv_cache.capacity_requests}, from);
   return {};
 }
 
@@ -225,15 +232,20 @@ Result<void> Start::memory() {
       if (item.label.find(label) != std::string::npos && !item.bytes.empty()) sum += static_cast<double>(item.bytes.front());
     if (printed(figure) != nullptr && sum > 0) tolerance(figure, Judge::kShown, sum, "");
   }
-  if (printed("available_kv_bytes") == nullptr || !asked_.memory_known) return {};
+  const bool judged = asked_.fraction_known && start_.limits_known && (known || given);
+  const Judge judge = judged ? Judge::kMemory : Judge::kShown;
+  const std::string note = !judged ? "the fraction, the weights or the batch limits are not known"
+                           : given ? "with the printed weights"
+                                   : "";
+  if (!asked_.memory_known) return {};
+  // Engines that print the cache, not what was left for it.
+  if (printed("kv_cache_bytes") != nullptr && printed("kv_tokens") != nullptr)
+    tolerance("kv_tokens", judge, static_cast<double>(plan.kv_cache.engine_reported_tokens), note);
+  if (printed("available_kv_bytes") == nullptr) return {};
   double least = kLargest;
   for (const DevicePlan& device : plan.devices)
     least = std::min(least, static_cast<double>(device.kv_cache_bytes) + static_cast<double>(device.unused_bytes));
-  const bool judged = asked_.fraction_known && start_.limits_known && (known || given);
-  tolerance("available_kv_bytes", judged ? Judge::kMemory : Judge::kShown, least,
-            !judged ? "the fraction, the weights or the batch limits are not known"
-            : given ? "with the printed weights"
-                    : "");
+  tolerance("available_kv_bytes", judge, least, note);
   return {};
 }
 

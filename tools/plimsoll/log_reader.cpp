@@ -85,8 +85,8 @@ private:
     if (const auto values = wording_.values.find(name); values != wording_.values.end())
       if (const auto it = values->second.find(value); it != values->second.end()) value = it->second;
     if (value.empty()) return;
-    if (name == "model" && start_.model.empty()) start_.model = value;
-    else if (name == "release" && start_.release.empty()) start_.release = release_of(value, wording_);
+    if (name == "model") start_.model = start_.model.empty() ? value : start_.model;
+    else if (name == "release") start_.release = start_.release.empty() ? release_of(value, wording_) : start_.release;
     else if (take == Take::kLast) start_.settings[name] = {value, place};
     else start_.set(name, value, place);
   }

@@ -69,6 +69,8 @@ TEST(State, OfQwen36HasTheDocumentedRows) {
   EXPECT_EQ(state->regions[0].elements, 10240U * 3);
   EXPECT_EQ(state->regions[1].elements, 48U * 128 * 128);
   EXPECT_EQ(state_elements(d) * 2, 78446592U);
+  EXPECT_EQ(state->regions[0].dtype, "");
+  EXPECT_EQ(state->regions[1].dtype, "state");
   const KvGroup* attention = find_group(d, "attention");
   ASSERT_NE(attention, nullptr);
   EXPECT_EQ(attention->layers.size(), 16U);
@@ -92,6 +94,17 @@ TEST(Layers, AreFoundInEverySpelling) {
   EXPECT_EQ(layers("MiniMaxAI__MiniMax-Text-01").size(), 10U);
   EXPECT_EQ(layers("tiiuae__Falcon-H1-1.5B-Instruct").size(), 24U);
   EXPECT_TRUE(layers("state-spaces__mamba-130m-hf").empty());
+}
+
+// A configuration may ask for a type of the recurrence; what a convolution keeps stays in the model's own.
+TEST(State, IsOfTheTypeThatTheCheckpointAsksFor) {
+  Json config = qwen36();
+  config["mamba_ssm_dtype"] = "float32";
+  const auto d = declared(config);
+  const KvGroup* state = find_group(d, "state");
+  ASSERT_NE(state, nullptr);
+  EXPECT_EQ(state->regions[0].dtype, "");
+  EXPECT_EQ(state->regions[1].dtype, "float32");
 }
 
 // No publisher states these; the sums were worked by hand from the shapes of the checkpoints' tensors.
