@@ -142,6 +142,27 @@ TEST(CliCompare, LetsNoRecordDriveTheTerminal) {
   EXPECT_THAT(outcome.out, Not(HasSubstr("\x1b")));
 }
 
+TEST(CliCompare, NamesRecordsByTheirKeyAndListsWhatItCannotPlan) {
+  const std::string rest =
+      "\"weight_dtype\": \"awq-int4\", \"kv_dtype\": \"bfloat16 or float16\", \"max_model_len\": 8192, \"block_size\": 16, "
+      "\"measured\": {\"available_kv_gib\": 6.5, \"kv_tokens\": 70944, \"max_concurrency\": 8.66}}\n";
+  std::string text;
+  for (const char* begin : {R"j({"engine": "vllm (V1)", "model": "someone/quantised", "model_key": "qwen3-30b-a3b", "tp": 1, )j",
+                            R"j({"engine": "vllm (V1)", "model": "someone/else", "model_key": "unheard-of", "tp": 1, )j",
+                            R"j({"engine": "vllm (V1)", "model": "Qwen/Qwen3-8B", "gpu_count": 8, "tp": null, )j"})
+    text += begin + rest;
+  const Outcome outcome = run({"compare", write_scratch("keys.jsonl", text), "--format", "json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  const Json starts = Json::parse(outcome.out)["starts"];
+  ASSERT_EQ(starts.size(), 3U);
+  EXPECT_EQ(starts[0]["verdict"], "within");
+  EXPECT_EQ(starts[0]["model"], "Qwen/Qwen3-30B-A3B");
+  EXPECT_EQ(starts[1]["verdict"], "skipped");
+  EXPECT_THAT(starts[1]["note"].get<std::string>(), HasSubstr("key"));
+  EXPECT_EQ(starts[2]["verdict"], "skipped");
+  EXPECT_THAT(starts[2]["note"].get<std::string>(), HasSubstr("8 devices"));
+}
+
 // The targets, over every public start. A figure that misses them is a bug or a known outlier with its reason.
 TEST(CliCompare, MeetsTheTargetsOverThePublicStarts) {
   const auto before = std::chrono::steady_clock::now();

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <system_error>
 
@@ -44,6 +45,19 @@ Result<std::optional<double>> tolerance_of(const std::string& text) {
   if (status != std::errc() || stop != text.data() + text.size() || !(value >= 0 && value <= 1))
     return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a fraction from 0 to 1, such as 0.05", text.substr(0, 60)), "--tolerance");
   return value;
+}
+
+Result<std::map<std::string, std::string>> model_keys(const Context& context) {
+  std::map<std::string, std::string> out;
+  PLIMSOLL_ASSIGN(const std::vector<CatalogueDocument> documents, context.catalogue_documents("records"));
+  for (const CatalogueDocument& document : documents) {
+    const nlohmann::json root = nlohmann::json::parse(document.json, nullptr, false);
+    if (!root.is_object() || root.value("schema", "") != "plimsoll.model_keys/1" || !root.contains("models") || !root["models"].is_object())
+      return fail(ErrorCode::kInternal, "schema or models is missing or malformed", document.file);
+    for (const auto& [key, name] : root["models"].items())
+      if (name.is_string()) out.emplace(key, name.get<std::string>());
+  }
+  return out;
 }
 
 class Files {
@@ -123,6 +137,9 @@ int run_compare(const Arguments& arguments) {
   options.tolerance = *by;
   const auto context = line.context();
   if (!context) return line.fail(context.error());
+  auto keys = model_keys(*context);
+  if (!keys) return line.fail(keys.error());
+  options.model_keys = std::move(*keys);
   const auto documents = context->catalogue_documents("logs");
   if (!documents) return line.fail(documents.error());
   std::vector<Wording> wordings;

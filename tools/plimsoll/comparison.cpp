@@ -195,7 +195,8 @@ Result<void> Start::allocated() {
       for (const DevicePlan& device : plan.devices) bytes += static_cast<double>(device.kv_cache_bytes);
       bytes -= state_bytes(plan) * static_cast<double>(request.max_batch_size.value_or(1));
     }
-    rounding("kv_cache_bytes", {bytes, bytes}, tokens != nullptr ? "from the printed tokens" : "from the context");
+    if (tokens == nullptr && !request.max_length) tolerance("kv_cache_bytes", Judge::kShown, bytes, "the context is not printed");
+    else rounding("kv_cache_bytes", {bytes, bytes}, tokens != nullptr ? "from the printed tokens" : "from the context");
   }
   const std::string* slots = start_.find("state_slots");
   if (state != nullptr && slots != nullptr) {
@@ -267,7 +268,18 @@ Result<void> Comparer::run(const EngineStart& start, Comparison& out) {
   const auto wording = std::find_if(wordings_.begin(), wordings_.end(), [&](const Wording& w) { return w.engine == start.engine; });
   if (wording == wordings_.end()) return fail(ErrorCode::kBadRequest, fmt::format("'{}' is no known engine", start.engine), start.place);
   if (out.model.empty()) return fail(ErrorCode::kBadRequest, "the model is not printed; give it with --model", start.place);
-  PLIMSOLL_ASSIGN(const Model model, load(out.model));
+  auto loaded = load(out.model);
+  if (!loaded && !start.model_key.empty() && options_.model.empty()) {
+    const auto key = options_.model_keys.find(start.model_key);
+    if (key == options_.model_keys.end()) {
+      out.note = "neither the model nor its key is one of the catalogue";
+      return {};
+    }
+    out.model = key->second;
+    loaded = load(out.model);
+  }
+  if (!loaded) return tl::unexpected(std::move(loaded.error()));
+  const Model& model = *loaded;
   PLIMSOLL_ASSIGN(const StartRequest asked, request_of(start, options_.options));
   std::vector<std::string> releases{start.release};
   if (start.release.empty() && !asked.engine_given) releases = start.releases.empty() ? wording->releases : start.releases;
@@ -308,7 +320,7 @@ Comparison Comparer::compare(const EngineStart& start) {
       std::any_of(out.lines.begin(), out.lines.end(), [](const ComparedLine& line) { return line.within == false && !line.outlier; });
   const bool judged = std::any_of(out.lines.begin(), out.lines.end(), [](const ComparedLine& line) { return line.within.has_value(); });
   out.outcome = beyond ? Outcome::kBeyond : judged ? Outcome::kWithin : Outcome::kSkipped;
-  if (!judged) out.note = "nothing that was printed follows from something else that was";
+  if (!judged && out.note.empty()) out.note = "nothing that was printed follows from something else that was";
   return out;
 }
 

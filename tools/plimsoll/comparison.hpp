@@ -41,9 +41,10 @@ struct Comparison {
 };
 
 struct CompareOptions {
-  std::string model;                // instead of the printed one
-  std::vector<OptionValue> options; // of the command line: they win
-  std::optional<double> tolerance;  // instead of the usual ones, and for figures outside their rounding too
+  std::string model;                             // instead of the printed one
+  std::vector<OptionValue> options;              // of the command line: they win
+  std::map<std::string, std::string> model_keys; // of records -> names of the catalogue
+  std::optional<double> tolerance;               // instead of the usual ones, and for figures outside their rounding too
 };
 
 class Comparer {

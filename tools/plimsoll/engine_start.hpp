@@ -50,7 +50,7 @@ struct EngineStart {
   std::string engine;                // of the profile
   std::string release;               // empty: not printed
   std::vector<std::string> releases; // to try where none was printed; empty: those of the wording
-  std::string model;
+  std::string model, model_key;      // models of the same shapes share a key; only records have one
   // Options by name, and beside them: engine.KEY, expert_parallel, kv_dtype_k, kv_dtype_v, device, device_total_bytes,
   // device_free_bytes, state_slots.
   std::map<std::string, Setting> settings;

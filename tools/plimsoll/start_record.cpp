@@ -63,6 +63,13 @@ constexpr std::array<Measured, 14> kMeasured{{{"weights_gib_precise", "weights_b
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
+// Other names that records use for a figure.
+std::string figure_of(const std::string& name) {
+  if (name == "num_blocks") return "kv_blocks";
+  if (name == "concurrency") return "max_concurrency";
+  return name.starts_with("tokens") ? "kv_tokens" : name;
+}
+
 // One unit in the last place of a number as an engine prints it.
 double step_of(const Json& value) {
   const std::string text = value.dump();
@@ -80,11 +87,15 @@ public:
     out_.id = text("id").empty() ? place_ : text("id");
     PLIMSOLL_TRY(engine(wordings));
     out_.model = text("catalogue").empty() ? text("model") : text("catalogue");
+    out_.model_key = text("model_key");
     out_.not_compared = text("not_compared");
+    const Json* devices = find(root_, "gpu_count");
+    if (out_.not_compared.empty() && find(root_, "tp") == nullptr && devices != nullptr && devices->is_number_unsigned() && *devices > 1)
+      out_.not_compared = fmt::format("how {} devices were split is not printed", devices->dump());
     PLIMSOLL_TRY(settings());
     PLIMSOLL_TRY(measured());
     what_is_known();
-    for (const Json& name : root_.value("known_outliers", Json::array())) out_.outliers.push_back(text_of(name));
+    for (const Json& name : root_.value("known_outliers", Json::array())) out_.outliers.push_back(figure_of(text_of(name)));
     out_.outlier_reason = text("outlier_reason");
     return {};
   }
@@ -191,6 +202,9 @@ private:
       const Json* size = group.is_object() ? find(group, "mib") : nullptr;
       if (size == nullptr || !size->is_number()) return bad("measured/kv_groups", "a size in 'mib'");
       add("kv_cache_bytes", *size, kMiB);
+      // A draft head keeps a cache of its own.
+      if (const Json* name = find(group, "name"); name != nullptr && text_of(*name).find("draft") != std::string::npos)
+        out_.set("num_draft_tokens", "1", place_);
       const Json* streams = find(group, "streams");
       if (streams == nullptr || !streams->is_number_unsigned() || streams->get<std::uint64_t>() < 2) continue;
       out_.set("max_batch_size", streams->dump(), place_);

@@ -78,8 +78,8 @@ struct PlanRequest {
   std::optional<Model> draft;                  // a second model that shares the devices: its weights and its KV
   std::uint32_t num_draft_tokens = 0;          // with no draft model: the checkpoint's own MTP head
   std::optional<std::uint64_t> images_per_request;
-  std::string phase = "both";                  // both, prefill, decode
-  bool explain = false;                        // fill Item::formula
+  std::string phase = "both"; // both, prefill, decode
+  bool explain = false;       // fill Item::formula
 };
 
 struct PlannerInfo {
