@@ -46,6 +46,18 @@ TEST(CliPlan, FitsInEveryFormatAndSaysTheSame) {
   EXPECT_THAT(table.out, Not(HasSubstr("\x1b")));
 }
 
+// The documented sizes of one sequence's state: in the model's type, and as the checkpoint asks.
+TEST(CliPlan, KeepsRecurrentStateInTheEnginesType) {
+  for (const auto& [engine, bytes] : {std::pair("max", 78446592U), std::pair("vllm", 153944064U)}) {
+    const Outcome outcome = run({"plan", "Qwen/Qwen3.6-27B", "--devices", "1xH200", "--engine", engine, "--format", "json"});
+    ASSERT_EQ(outcome.code, 0) << outcome.out;
+    std::uint64_t sum = 0;
+    const Json document = Json::parse(outcome.out);
+    for (const Json& group : document["kv_cache"]["groups"]) sum += group["state_bytes_per_sequence"].get<std::uint64_t>();
+    EXPECT_EQ(sum, bytes) << engine;
+  }
+}
+
 TEST(CliPlan, EqualInputGivesIdenticalBytes) {
   for (const std::string format : {"json", "yaml", "table"})
     EXPECT_EQ(run(plan_of("2x80GiB", {"--format", format})).out, run(plan_of("2x80GiB", {"--format", format})).out);

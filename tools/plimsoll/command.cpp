@@ -61,6 +61,11 @@ void CommandLine::add_context_options() {
 
 void CommandLine::add_plan_options() {
   app_.add_option("MODEL", model_, "a directory, config.json, .gguf file, or org/name")->type_name("");
+  add_request_options();
+  app_.add_option("--draft", draft_, "a draft model for speculative decoding, on the same devices")->type_name("MODEL");
+}
+
+void CommandLine::add_request_options() {
   app_.add_option("--pipeline", pipeline_, "YAML file of these options; the command line wins over it")->type_name("FILE");
   for (const OptionInfo& info : plimsoll::plan_options()) {
     PlanOption& option = plan_options_.emplace_back(PlanOption{std::string(info.name), {}});
@@ -73,7 +78,6 @@ void CommandLine::add_plan_options() {
     added->allow_extra_args(false)->expected(1);
     if (option.name == "set") added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
-  app_.add_option("--draft", draft_, "a draft model for speculative decoding, on the same devices")->type_name("MODEL");
 }
 
 std::optional<int> CommandLine::parse(const Arguments& arguments) {
@@ -135,7 +139,7 @@ Result<void> CommandLine::apply_general(const OptionValue& option) {
 Result<void> CommandLine::set_output() {
   if (format_ == "json" || (jsonl_allowed_ && jsonl())) output_.format = Format::kJson;
   else if (format_ == "yaml") output_.format = Format::kYaml;
-  else if (format_ == "table") output_.format = Format::kTable;
+  else if (format_ == "table" || (markdown_allowed_ && markdown())) output_.format = Format::kTable;
   else return plimsoll::fail(ErrorCode::kBadRequest, fmt::format("'{}' is no format; give table, json or yaml", format_), "--format");
   if (colour_ == "auto") output_.colour = ColourChoice::kAuto;
   else if (colour_ == "always") output_.colour = ColourChoice::kAlways;
@@ -163,11 +167,16 @@ Result<Task> CommandLine::task() const {
   return Task{std::move(made), std::move(asked), std::move(loaded)};
 }
 
+std::vector<OptionValue> CommandLine::given_options() const {
+  std::vector<OptionValue> out = from_pipeline_;
+  for (const PlanOption& option : plan_options_)
+    for (const std::string& value : option.values) out.push_back({option.name, value, flag_of(option.name)});
+  return out;
+}
+
 Result<PlanRequest> CommandLine::request(const Context& context) const {
   PlanRequest request;
-  for (const OptionValue& option : from_pipeline_) PLIMSOLL_TRY(set_option(request, option));
-  for (const PlanOption& option : plan_options_)
-    for (const std::string& value : option.values) PLIMSOLL_TRY(set_option(request, {option.name, value, flag_of(option.name)}));
+  for (const OptionValue& option : given_options()) PLIMSOLL_TRY(set_option(request, option));
   if (!draft_.empty()) {
     PLIMSOLL_ASSIGN(request.draft, context.load(draft_));
   }

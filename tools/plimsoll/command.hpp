@@ -24,6 +24,7 @@ int run_estimate(const Arguments& arguments);
 int run_plugins(const Arguments& arguments);
 int run_devices(const Arguments& arguments);
 int run_models(const Arguments& arguments);
+int run_compare(const Arguments& arguments);
 
 // The format that the arguments ask for, read before they are parsed: errors of parsing are reported in it too.
 Format wanted_format(const Arguments& arguments);
@@ -43,12 +44,17 @@ public:
   CLI::App& app() { return app_; }
   void add_context_options(); // --plugin-path, --trust
   void allow_jsonl() { jsonl_allowed_ = true; }
-  void add_plan_options(); // MODEL, --pipeline, --draft and every plan option
+  void allow_markdown() { markdown_allowed_ = true; }
+  void add_plan_options();    // MODEL, --draft and the request's options
+  void add_request_options(); // --pipeline and every option of a plan's request
 
   // Reads the arguments. An exit code where the command ends here: help was asked for, or something is wrong.
   std::optional<int> parse(const Arguments& arguments);
 
   bool jsonl() const { return format_ == "jsonl"; }
+  bool markdown() const { return format_ == "markdown"; }
+  // The request's options as they were given: those of the pipeline file first.
+  std::vector<OptionValue> given_options() const;
   const Output& output() const { return output_; }
   int fail(const Error& error) const { return output_.fail(error, schema_); }
   Result<Context> context() const;
@@ -68,7 +74,7 @@ private:
 
   std::string schema_;
   CLI::App app_;
-  bool jsonl_allowed_ = false;
+  bool jsonl_allowed_ = false, markdown_allowed_ = false;
   Output output_;
   std::string format_ = "table", colour_ = "auto", trust_ = "checked";
   std::vector<std::string> plugin_paths_;

@@ -17,13 +17,14 @@ struct Command {
   std::string_view name, summary;
   int (*run)(const Arguments&);
 };
-constexpr std::array<Command, 7> kCommands{{
+constexpr std::array<Command, 8> kCommands{{
     {"plan", "MODEL: what each device holds, what is left, how long and how many", run_plan},
     {"estimate", "[FILE|-]: the estimator alone, from explicit sizes (JSON or YAML)", run_estimate},
     {"explain", "MODEL: every byte with its formula, values and basis", run_explain},
     {"weights", "MODEL: tensor classes, stored against declared, bytes per rank", run_weights},
     {"plugins", "[list | inspect DIR]: the plugins that are found", run_plugins},
     {"devices", "the devices of this machine, and the catalogue", run_devices},
+    {"compare", "LOG...: what a plan predicts against what an engine printed at its start", run_compare},
     {"models", "[PATTERN]: the model catalogue", run_models},
 }};
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/nearest.hpp"
+#include "base/yaml.hpp"
 #include "device/catalogue.hpp"
 #include "device/query.hpp"
 #include "model/locate.hpp"
@@ -247,6 +248,24 @@ Result<std::vector<DeviceCard>> Context::device_catalogue() const {
   for (const Card& card : cards)
     out.push_back({card.device.name, card.device.vendor, std::string(device_kind_name(card.device.kind)),
                    card.reported ? "reported" : "nominal", card.aliases, card.device.total_bytes});
+  return out;
+}
+
+Result<std::vector<CatalogueDocument>> Context::catalogue_documents(std::string_view folder) const {
+  const std::filesystem::path path = std::filesystem::path(data_->catalogue) / folder;
+  std::error_code failed;
+  std::vector<std::filesystem::path> files;
+  for (std::filesystem::directory_iterator it(path, failed), end; !failed && it != end; it.increment(failed))
+    if (it->path().extension() == ".yaml") files.push_back(it->path());
+  if (failed) return fail(ErrorCode::kInternal, "the catalogue has no such folder", path.string());
+  std::sort(files.begin(), files.end());
+  std::vector<CatalogueDocument> out;
+  for (const std::filesystem::path& file : files) {
+    PLIMSOLL_ASSIGN(const std::string text, read_text_file(file.string(), kMaxConfigBytes, ErrorCode::kInternal));
+    auto json = yaml_to_json(text);
+    if (!json) return fail(ErrorCode::kInternal, json.error().message, file.string());
+    out.push_back({file.string(), std::move(*json)});
+  }
   return out;
 }
 

@@ -56,7 +56,7 @@ Result<void> settle_request(PlanState& s) {
   s.kv_types.model = floating ? own : *find_dtype("bfloat16");
   const auto own_type = [&](const std::string& name, const char* key, std::optional<Dtype>& out) -> Result<void> {
     if (name == "auto") return {};
-    out = find_dtype(name);
+    out = name == "model" ? s.kv_types.model : find_dtype(name);
     if (!out)
       return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a type", name.substr(0, 64)), std::string("engine profile: /kv/") + key);
     return {};

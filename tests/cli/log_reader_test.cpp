@@ -1,0 +1,298 @@
+// Start-up logs of every engine as settings and figures, in the catalogue's own words; and what no log may do to the reader.
+#include <chrono>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <iterator>
+
+#include "plimsoll/log_reader.hpp"
+#include "plimsoll/log_wording.hpp"
+#include "plimsoll/start_record.hpp"
+
+namespace plimsoll::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr double kGiB = 1073741824, kMiB = 1048576;
+
+const std::vector<Wording>& wordings() {
+  static const std::vector<Wording> kAll = [] {
+    ContextOptions options;
+    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+    const Context context = Context::create(options).value();
+    std::vector<Wording> out;
+    const std::vector<CatalogueDocument> documents = context.catalogue_documents("logs").value();
+    for (const CatalogueDocument& document : documents) out.push_back(read_wording(document.json, document.file).value());
+    return out;
+  }();
+  return kAll;
+}
+
+std::string text_of(const std::string& name) {
+  std::ifstream in(PLIMSOLL_TEST_DATA "/logs/" + name, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+struct Figure {
+  const char* name;
+  double value, step;
+};
+struct Log {
+  const char* file;
+  const char* engine;
+  const char* release;
+  const char* model;
+  std::vector<std::pair<const char*, const char*>> settings;
+  std::vector<Figure> figures;
+};
+
+class LogReader : public ::testing::TestWithParam<Log> {};
+
+TEST_P(LogReader, FindsSettingsAndFigures) {
+  const Log& log = GetParam();
+  const auto start = read_log(text_of(log.file), log.file, wordings());
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->engine, log.engine);
+  EXPECT_EQ(start->release, log.release);
+  EXPECT_EQ(start->model, log.model);
+  for (const auto& [name, value] : log.settings) {
+    const std::string* found = start->find(name);
+    EXPECT_TRUE(found != nullptr && *found == value) << name << " is " << (found ? *found : "not set") << ", not " << value;
+  }
+  for (const Figure& figure : log.figures) {
+    const auto found = start->printed.find(figure.name);
+    ASSERT_NE(found, start->printed.end()) << figure.name;
+    EXPECT_NEAR(found->second.value, figure.value, 1e-6 * std::abs(figure.value)) << figure.name;
+    EXPECT_NEAR(found->second.step, figure.step, 1e-6 * figure.step) << figure.name;
+    EXPECT_THAT(found->second.place, HasSubstr(std::string(log.file) + ":"));
+  }
+  EXPECT_EQ(start->printed.size(), log.figures.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Logs, LogReader,
+    ::testing::Values(
+        Log{"vllm_v0.log",
+            "vllm",
+            "0.8.5",
+            "Qwen/Qwen2.5-0.5B-Instruct",
+            {{"max_length", "8192"},
+             {"device_memory_utilization", "0.22"},
+             {"device_total_bytes", "25286619955"},
+             {"dtype", "torch.bfloat16"},
+             {"tp", "1"}},
+            {{"weights_bytes", 0.9304 * kGiB, kGiB / 10000},
+             {"non_torch_bytes", 0.07 * kGiB, kGiB / 100},
+             {"activation_bytes", 1.39 * kGiB, kGiB / 100},
+             {"available_kv_bytes", 2.79 * kGiB, kGiB / 100},
+             {"kv_blocks", 15236, 0},
+             {"max_concurrency", 29.76, 0.01},
+             {"graph_bytes", 0.16 * kGiB, kGiB / 100}}},
+        Log{"vllm_v0_old.log",
+            "vllm",
+            "0.6.4",
+            "meta-llama/Llama-3.1-8B-Instruct",
+            {{"max_length", "8192"}, {"device_memory_utilization", "0.90"}},
+            {{"weights_bytes", 14.9888 * kGiB, kGiB / 10000},
+             {"non_torch_bytes", 0.10 * kGiB, kGiB / 100},
+             {"available_kv_bytes", 4.95 * kGiB, kGiB / 100},
+             {"kv_blocks", 2534, 0},
+             {"max_concurrency", 4.95, 0.01}}},
+        Log{"vllm_v1.log",
+            "vllm",
+            "0.10.1.1",
+            "Qwen/Qwen2-7B-Instruct",
+            {{"max_length", "16384"},
+             {"device_memory_utilization", "0.5"},
+             {"max_batch_input_tokens", "2048"},
+             {"max_batch_size", "256"},
+             {"engine.prefix_caching", "true"}},
+            {{"weights_bytes", 14.2488 * kGiB, kGiB / 10000},
+             {"available_kv_bytes", 24.83 * kGiB, kGiB / 100},
+             {"kv_tokens", 464848, 0},
+             {"max_concurrency", 28.37, 0.01},
+             {"graph_bytes", 0.5 * kGiB, kGiB / 100}}},
+        // Of two ranks the poorer counts, and bytes more than a rounded print of them.
+        Log{"vllm_v1_ranks.log",
+            "vllm",
+            "0.13.0",
+            "Qwen/Qwen3-32B",
+            {{"kv_dtype", "fp8_e4m3"},
+             {"tp", "2"},
+             {"device_memory_utilization", "0.9"},
+             {"device_free_bytes", "84363895112"},
+             {"engine.decode_context_parallel", "1"}},
+            {{"weights_bytes", 30.59 * kGiB, kGiB / 100},
+             {"activation_bytes", 5.64 * kGiB, kGiB / 100},
+             {"non_torch_bytes", 0.54 * kGiB, kGiB / 100},
+             {"graph_bytes", 0.33 * kGiB, kGiB / 100},
+             {"available_kv_bytes", 36936718745, 0},
+             {"kv_tokens", 563600, 0},
+             {"max_concurrency", 17.2, 0.01}}},
+        Log{"vllm_refused.log",
+            "vllm",
+            "0.11.0",
+            "Qwen/Qwen3-30B-A3B",
+            {{"max_length", "131072"}},
+            {{"available_kv_bytes", 8.04 * kGiB, kGiB / 100},
+             {"needed_kv_bytes", 12 * kGiB, kGiB / 100},
+             {"estimated_max_length", 87808, 0}}},
+        Log{"sglang.log",
+            "sglang",
+            "",
+            "Qwen/Qwen3-8B",
+            {{"device_memory_utilization", "0.906"},
+             {"page_tokens", "64"},
+             {"max_length", "40960"},
+             {"max_batch_size", "4096"},
+             {"max_batch_input_tokens", "16384"}},
+            {{"weights_bytes", 15.28 * kGiB, kGiB / 100},
+             {"kv_tokens", 1707904, 0},
+             {"kv_cache_bytes", 234.56 * kGiB, kGiB / 50},
+             {"graph_bytes", 0.6 * kGiB, kGiB / 100}}},
+        Log{"sglang_hybrid.log",
+            "sglang",
+            "",
+            "Qwen/Qwen3-Next-80B-A3B-Instruct",
+            {{"kv_dtype", "fp8_e4m3"}, {"state_slots", "22"}, {"tp", "2"}},
+            {{"weights_bytes", 74.3 * kGiB, kGiB / 100},
+             {"kv_tokens", 300000, 0},
+             {"kv_cache_bytes", 1.72 * kGiB, kGiB / 50},
+             {"state_bytes", 0.83 * kGiB, kGiB / 50},
+             {"graph_bytes", 1.5 * kGiB, kGiB / 100}}},
+        Log{"sglang_latent.log",
+            "sglang",
+            "",
+            "deepseek-ai/DeepSeek-V3.1",
+            {{"attention_dp", "True"}, {"dp", "8"}},
+            {{"weights_bytes", 94.1 * kGiB, kGiB / 100}, {"kv_tokens", 262144, 0}, {"kv_cache_bytes", 17.16 * kGiB, kGiB / 100}}},
+        Log{"tensorrt_llm.log",
+            "tensorrt-llm",
+            "1.0.0",
+            "",
+            {{"device_memory_utilization", "0.95"}, {"page_tokens", "32"}, {"max_length", "131072"}, {"max_batch_input_tokens", "8192"}},
+            {{"kv_blocks", 15009, 0}, {"kv_tokens", 480288, 0}, {"kv_cache_bytes", 58.63 * kGiB, kGiB / 100}}},
+        Log{"llama_cpp.log",
+            "llama.cpp",
+            "b6895",
+            "/models/llama-3.1-8b-q4_k_m.gguf",
+            {{"max_length", "32768"}, {"max_batch_input_tokens", "512"}, {"kv_dtype", "f16"}, {"engine.kv_unified", "false"}},
+            {{"weights_bytes", 4685.3 * kMiB, kMiB / 50},
+             {"kv_cache_bytes", 4096 * kMiB, kMiB / 100},
+             {"compute_buffer_bytes", 266.5 * kMiB, kMiB / 100}}},
+        Log{"llama_cpp_windows.log", "llama.cpp", "b6601", "", {{"max_length", "8192"}}, {{"kv_cache_bytes", 650 * kMiB, kMiB / 50}}},
+        Log{"llama_cpp_recurrent.log",
+            "llama.cpp",
+            "",
+            "",
+            {{"max_batch_size", "1"}, {"state_slots", "1"}},
+            {{"kv_cache_bytes", 512 * kMiB, kMiB / 100},
+             {"state_bytes", 149.62 * kMiB, kMiB / 100},
+             {"compute_buffer_bytes", 498 * kMiB, kMiB / 100}}},
+        Log{"ik_llama_cpp.log",
+            "llama.cpp",
+            "b3597",
+            "deepseek-r1.gguf",
+            {{"engine.mla_cache", "latent"}, {"kv_dtype", "q8_0"}, {"max_length", "65536"}},
+            {{"weights_bytes", 215601.95 * kMiB, kMiB / 50},
+             {"kv_cache_bytes", 2333.25 * kMiB, kMiB / 100},
+             {"compute_buffer_bytes", 6081 * kMiB, kMiB / 100}}},
+        Log{"llama_cpp_old.log",
+            "llama.cpp",
+            "",
+            "",
+            {{"kv_dtype", "f16"}},
+            {{"kv_cache_bytes", 448 * kMiB, kMiB / 100}, {"compute_buffer_bytes", 300.75 * kMiB, kMiB / 100}}}),
+    [](const auto& info) { return std::string(info.param.file).substr(0, std::string(info.param.file).find('.')); });
+
+TEST(LogReaderInput, NamesTheLineOfAnEditorWhateverEndsIt) {
+  const auto start = read_log("a\r\nbar 1\rbar 2\rbar 3\nAvailable KV cache memory: 1.00 GiB\r\n", "x", wordings());
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->printed.at("available_kv_bytes").place, "x:3");
+}
+
+TEST(LogReaderInput, RefusesWhatNoEngineWrote) {
+  for (const std::string& text : {std::string(), std::string("hello\nworld\n"), std::string("\0\x1b[\x1b\xff\n", 6)}) {
+    const auto start = read_log(text, "x", wordings());
+    ASSERT_FALSE(start);
+    EXPECT_EQ(start.error().where, "x");
+  }
+}
+
+TEST(LogReaderInput, PassesOverNumbersThatAreNone) {
+  const auto start =
+      read_log("Available KV cache memory: 99999999999999999999999999999999999999999999999999999 GiB\nGPU KV cache size: 1,2,,3 tokens\n"
+               "GPU KV cache size: -5 tokens\nAvailable KV cache memory: 2.50 GiB\n",
+               "x", wordings());
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->printed.at("available_kv_bytes").value, 2.5 * kGiB);
+}
+
+// No line makes the reader slow: the beginnings of patterns over and over, and one endless line.
+TEST(LogReaderInput, IsQuickWithHostileLines) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) {
+    for (int k = 0; k < 4000; ++k) text += "Graph capturing finished in ";
+    text += "\n";
+  }
+  text += std::string(8U << 20, '#');
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_FALSE(read_log(text, "x", wordings()));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
+}
+
+TEST(LogPattern, Matches) {
+  struct Case {
+    const char* pattern;
+    const char* line;
+    const char* captured; // joined by |; null: no match
+  };
+  for (const Case& c :
+       {Case{"took {weights_bytes:GiB} GiB", "x took 14.2488 GiB and", "14.2488"}, Case{"took {w:GiB} GiB", "took14.2GiB", "14.2"},
+        Case{"took {w:GiB} GiB", "took GiB, took 3 GiB", "3"}, Case{"took {w:GiB} GiB", "took 3 MiB", nullptr},
+        Case{"a {x:1}, b {y:1}", "a 1,234, b -5", "1,234|-5"}, Case{"m='{model}'", "m='/with space/x'", "/with space/x"},
+        Case{"m={model}", "m=a/b-c.1, n", "a/b-c.1"}, Case{"a {*} b {x:1}", "a anything at all b 7", "7"},
+        Case{"a {*} b {x:1}", "a b", nullptr}, Case{"({x:1})", "( 12)", nullptr}, Case{"( {x:1})", "(   12)", "12"},
+        Case{"(v{x})", "version (v1.2rc3)", "1.2rc3"}}) {
+    const auto pattern = LinePattern::parse(c.pattern, "t");
+    ASSERT_TRUE(pattern) << c.pattern;
+    const auto found = pattern->match(c.line);
+    ASSERT_EQ(found.has_value(), c.captured != nullptr) << c.pattern << " in " << c.line;
+    if (!found) continue;
+    std::string joined;
+    for (const auto& capture : *found) joined += (joined.empty() ? "" : "|") + std::string(capture.text);
+    EXPECT_EQ(joined, c.captured) << c.pattern;
+  }
+  for (const char* bad : {"", "{x}", " a", "a {x", "a {x}{y}", "a {x:parsec}"}) EXPECT_FALSE(LinePattern::parse(bad, "t")) << bad;
+}
+
+TEST(StartRecord, ReadsFieldsAndNamesWhatIsWrong) {
+  const auto start = read_record(
+      R"json({"id": "r", "engine": "vllm (V0)", "engine_version": "v0.8.5.post1 (x)", "model": "a/b", "tp": 2, "ep": true, "mla_mode": 2,
+    "kv_dtype": "f16/f16", "weight_dtype": "awq", "measured": {"weights_gib": 12.0, "weights_gib_precise": 11.9876, "available_kv_gib": 3.5, "kv_blocks": 7,
+    "kv_tokens": null}, "known_outliers": ["kv_blocks"], "unheard_of": {}})json",
+      "f:1", wordings());
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->engine, "vllm");
+  EXPECT_EQ(start->release, "0.8.5.post1");
+  EXPECT_EQ(start->releases, std::vector<std::string>{"0.7.3"});
+  EXPECT_FALSE(start->weights_known);
+  EXPECT_EQ(*start->find("kv_dtype"), "f16");
+  EXPECT_NEAR(start->printed.at("weights_bytes").value, 11.9876 * kGiB, 1);
+  EXPECT_NEAR(start->printed.at("available_kv_bytes").step, kGiB / 100, 1); // JSON keeps no trailing zero
+  EXPECT_EQ(start->printed.at("kv_blocks").step, 0);
+  EXPECT_EQ(start->printed.count("kv_tokens"), 0U);
+  for (const auto& [line, problem] :
+       {std::pair("[]", "no JSON object"), std::pair("{\"engine\": \"x\"}", "'x' is no known engine"),
+        std::pair("{\"engine\": \"vllm\", \"tp\": [1]}", "'tp'"), std::pair("{\"engine\": \"vllm\", \"measured\": 5}", "'measured'"),
+        std::pair("{\"engine\": \"vllm\", \"measured\": {\"kv_tokens\": \"many\"}}", "'measured/kv_tokens'"),
+        std::pair("{", "no JSON object")}) {
+    const auto bad = read_record(line, "f:9", wordings());
+    ASSERT_FALSE(bad) << line;
+    EXPECT_THAT(bad.error().message, HasSubstr(problem));
+    EXPECT_EQ(bad.error().where, "f:9");
+  }
+}
+
+} // namespace
+} // namespace plimsoll::cli

@@ -1,0 +1,22 @@
+// An engine's start-up log as text -> EngineStart. Called by compare_command.cpp.
+// Tolerates colours, time stamps, rank prefixes and whatever else stands around the words; never believes a size: files and
+// lines are bounded, values that are no numbers are passed over. Threads: pure function.
+#pragma once
+
+#include <vector>
+
+#include "engine_start.hpp"
+#include "log_wording.hpp"
+
+namespace plimsoll::cli {
+
+// The engine whose words the log speaks most. kBadRequest where it speaks none's.
+Result<EngineStart> read_log(std::string_view text, const std::string& file, const std::vector<Wording>& wordings);
+
+// "v0.10.1.1", "3597 (127c6ee6)" or "b6895" as the release that an engine profile understands; empty where it is none.
+std::string release_of(std::string_view printed, const Wording& wording);
+
+// A printed number with commas: its value and the size of one unit in its last place.
+std::optional<std::pair<double, double>> printed_number(std::string_view text);
+
+} // namespace plimsoll::cli

@@ -1,0 +1,176 @@
+// See log_wording.hpp.
+#include "log_wording.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace plimsoll::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMostAttempts = 16; // places of one line that are tried; a line that needs more is none of an engine
+
+bool blank(char c) { return c == ' ' || c == '\t'; }
+bool digit(char c) { return c >= '0' && c <= '9'; }
+
+struct Unit {
+  std::string_view name;
+  double scale;
+};
+constexpr std::array<Unit, 4> kUnits{{{"1", 1}, {"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}}};
+
+std::size_t skip_blanks(std::string_view line, std::size_t at) {
+  while (at < line.size() && blank(line[at])) ++at;
+  return at;
+}
+
+// Where `literal` ends if it stands at `at`, blanks being of any number.
+std::optional<std::size_t> literal_end(std::string_view line, std::size_t at, std::string_view literal) {
+  for (const char c : literal) {
+    if (c == ' ') {
+      at = skip_blanks(line, at);
+      continue;
+    }
+    if (at == line.size() || line[at] != c) return std::nullopt;
+    ++at;
+  }
+  return at;
+}
+
+std::size_t number_end(std::string_view line, std::size_t at) {
+  std::size_t end = at;
+  if (end < line.size() && (line[end] == '-' || line[end] == '+')) ++end;
+  const std::size_t digits = end;
+  while (end < line.size() && (digit(line[end]) || (line[end] == ',' && end > digits && end + 1 < line.size() && digit(line[end + 1]))))
+    ++end;
+  if (end == digits) return at;
+  if (end + 1 < line.size() && line[end] == '.' && digit(line[end + 1])) {
+    ++end;
+    while (end < line.size() && digit(line[end])) ++end;
+  }
+  return end;
+}
+
+std::size_t word_end(std::string_view line, std::size_t at, char after) {
+  if (after == '\'' || after == '"') return std::min(line.find(after, at), line.size());
+  constexpr std::string_view kStops = " \t,;()[]{}'\"";
+  return std::min(line.find_first_of(kStops, at), line.size());
+}
+
+template <class T>
+bool read(const Json& root, const char* key, T& out) {
+  if (!root.contains(key)) return true;
+  try {
+    out = root[key].get<T>();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
+} // namespace
+
+Result<LinePattern> LinePattern::parse(std::string_view text, const std::string& where) {
+  LinePattern out;
+  while (!text.empty()) {
+    Part part;
+    if (text[0] != '{') {
+      const std::size_t end = std::min(text.find('{'), text.size());
+      part.literal = text.substr(0, end);
+      text.remove_prefix(end);
+      out.parts_.push_back(std::move(part));
+      continue;
+    }
+    const std::size_t end = text.find('}');
+    if (end == std::string_view::npos) return fail(ErrorCode::kInternal, "a field without its closing brace", where);
+    const std::string_view inner = text.substr(1, end - 1);
+    text.remove_prefix(end + 1);
+    const std::size_t colon = inner.find(':');
+    part.anything = inner == "*";
+    part.field.name = inner.substr(0, colon);
+    if (colon != std::string_view::npos) {
+      const auto* unit = std::find_if(kUnits.begin(), kUnits.end(), [&](const Unit& u) { return u.name == inner.substr(colon + 1); });
+      if (unit == kUnits.end()) return fail(ErrorCode::kInternal, fmt::format("'{}' is no unit", inner.substr(colon + 1)), where);
+      part.field.scale = unit->scale;
+    }
+    if (!out.parts_.empty() && out.parts_.back().literal.empty())
+      return fail(ErrorCode::kInternal, "two fields without text between them", where);
+    out.parts_.push_back(std::move(part));
+  }
+  if (out.parts_.empty() || out.parts_[0].literal.empty() || blank(out.parts_[0].literal[0]))
+    return fail(ErrorCode::kInternal, "a pattern begins with text", where);
+  return out;
+}
+
+bool LinePattern::match_at(std::string_view line, std::size_t at, std::vector<Capture>& out) const {
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const Part& part = parts_[i];
+    if (!part.literal.empty()) {
+      const auto end = literal_end(line, at, part.literal);
+      if (!end) return false;
+      at = *end;
+      continue;
+    }
+    const std::string_view next = i + 1 < parts_.size() ? std::string_view(parts_[i + 1].literal) : std::string_view();
+    if (part.anything) {
+      const std::size_t first = std::min(next.find_first_not_of(' '), next.size());
+      const std::size_t word = std::min(next.find(' ', first), next.size());
+      at = line.find(next.substr(first, word - first), at);
+      if (at == std::string_view::npos) return false;
+      continue;
+    }
+    const std::size_t end = part.field.scale > 0 ? number_end(line, at) : word_end(line, at, next.empty() ? '\0' : next[0]);
+    if (end == at) return false;
+    out.push_back({&part.field, line.substr(at, end - at)});
+    at = end;
+  }
+  return true;
+}
+
+std::optional<std::vector<LinePattern::Capture>> LinePattern::match(std::string_view line) const {
+  const std::string_view literal = parts_[0].literal;
+  const std::string_view anchor = literal.substr(0, literal.find(' '));
+  std::vector<Capture> out;
+  std::size_t at = line.find(anchor);
+  for (std::size_t attempt = 0; at != std::string_view::npos && attempt < kMostAttempts; ++attempt) {
+    out.clear();
+    if (match_at(line, at, out)) return out;
+    at = line.find(anchor, at + 1);
+  }
+  return std::nullopt;
+}
+
+Result<Wording> read_wording(const std::string& json, const std::string& where) {
+  const Json root = Json::parse(json, nullptr, false);
+  const auto bad = [&](std::string_view key) { return fail(ErrorCode::kInternal, fmt::format("{} is missing or malformed", key), where); };
+  if (!root.is_object() || root.value("schema", "") != "plimsoll.log/1") return bad("schema");
+  Wording out;
+  if (!read(root, "engine", out.engine) || out.engine.empty()) return bad("engine");
+  if (!read(root, "releases", out.releases)) return bad("releases");
+  if (out.releases.empty()) out.releases.emplace_back();
+  if (!read(root, "also_named", out.also_named)) return bad("also_named");
+  if (!read(root, "release_prefix", out.release_prefix)) return bad("release_prefix");
+  if (!read(root, "spare_pages", out.spare_pages)) return bad("spare_pages");
+  if (!read(root, "spare_slots", out.spare_slots)) return bad("spare_slots");
+  if (!read(root, "weights_as_stored", out.weights_as_stored)) return bad("weights_as_stored");
+  if (!read(root, "values", out.values)) return bad("values");
+  if (!root.contains("lines") || !root["lines"].is_array()) return bad("lines");
+  constexpr std::array<std::string_view, 5> kTakes{"first", "last", "least", "most", "sum"};
+  for (const Json& entry : root["lines"]) {
+    std::string text, take = "first";
+    LineWording line;
+    if (!entry.is_object() || !read(entry, "text", text) || !read(entry, "inside", line.inside) || !read(entry, "take", take))
+      return bad("lines");
+    const auto* found = std::find(kTakes.begin(), kTakes.end(), take);
+    if (found == kTakes.end()) return bad("take");
+    line.take = static_cast<Take>(found - kTakes.begin());
+    PLIMSOLL_ASSIGN(line.pattern, LinePattern::parse(text, where));
+    out.lines.push_back(std::move(line));
+  }
+  return out;
+}
+
+} // namespace plimsoll::cli

@@ -1,0 +1,70 @@
+// The words in which engines print what a plan predicts: one document of the catalogue's logs/ per engine, as patterns.
+// Read once a run by compare_command.cpp, matched line by line by log_reader.cpp. A pattern is literal text with {fields}: no
+// regular expressions, so that no log can make the matcher run away. Threads: immutable after reading.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plimsoll/host.hpp"
+
+namespace plimsoll::cli {
+
+// Which of several printed values counts.
+enum class Take { kFirst, kLast, kLeast, kMost, kSum };
+
+class LinePattern {
+public:
+  struct Field {
+    std::string name;
+    double scale = 0; // 0: text; otherwise a number, in units of `scale`
+  };
+  struct Capture {
+    const Field* field = nullptr;
+    std::string_view text;
+  };
+
+  // "took {weights_bytes:GiB} GiB": a blank matches any number of blanks, {name} a word (up to the next character of the
+  // pattern where that is a quote), {name:UNIT} a number, {*} anything up to the text that follows it.
+  static Result<LinePattern> parse(std::string_view text, const std::string& where);
+  // The fields of the first place where the line matches.
+  std::optional<std::vector<Capture>> match(std::string_view line) const;
+
+private:
+  struct Part {
+    std::string literal; // empty: a field
+    Field field;
+    bool anything = false;
+  };
+  bool match_at(std::string_view line, std::size_t at, std::vector<Capture>& out) const;
+  std::vector<Part> parts_;
+};
+
+struct LineWording {
+  LinePattern pattern;
+  std::string inside; // must stand in the same line; empty: nothing must
+  Take take = Take::kFirst;
+};
+
+struct Wording {
+  std::string engine;
+  // Releases to try where a log prints none: one for each set of rules, the newest first.
+  std::vector<std::string> releases;
+  // Engine names of records beside the engine's own -> the releases to try where the record names none; empty: the above.
+  std::map<std::string, std::vector<std::string>> also_named;
+  std::string release_prefix;     // put before a release that begins with a digit
+  std::uint64_t spare_pages = 0;  // pages that the printed size of the cache holds beyond the printed tokens
+  std::uint64_t spare_slots = 0;  // recurrent states that are allocated beyond the printed slots
+  bool weights_as_stored = false; // loads what the checkpoint stores: a configuration alone does not tell
+  std::vector<LineWording> lines;
+  std::map<std::string, std::map<std::string, std::string>> values; // of a setting -> as an option spells it; "": not set
+};
+
+// `json`: a document of schema plimsoll.log/1.
+Result<Wording> read_wording(const std::string& json, const std::string& where);
+
+} // namespace plimsoll::cli
