@@ -1,5 +1,5 @@
 // The real devices of this machine, through the public interface. Run by ctest under the label `gpu`; skips with the
-// reason where there is no GPU. Allocates nothing on a device. Threads: one.
+// reason where there is no GPU. What is allocated is given back. Threads: one.
 #include <gtest/gtest.h>
 
 #include "plimsoll/host.hpp"
@@ -18,12 +18,12 @@ protected:
     devices_ = std::move(*devices);
   }
   std::optional<Context> context_;
-  std::vector<DevicePlan> devices_;
+  std::vector<RealDevice> devices_;
 };
 
 TEST_F(RealDevices, HaveNamesAndSizesInOrder) {
   ASSERT_FALSE(devices_.empty());
-  for (const DevicePlan& device : devices_) {
+  for (const RealDevice& device : devices_) {
     EXPECT_FALSE(device.name.empty());
     EXPECT_GT(device.total_bytes, std::uint64_t{1} << 30);
     EXPECT_LE(device.free_bytes, device.total_bytes);
@@ -45,6 +45,20 @@ TEST_F(RealDevices, PlanAutoUsesWhatTheDriverReports) {
     EXPECT_EQ(plan->devices[i].name, devices_[i].name);
     EXPECT_EQ(plan->devices[i].total_bytes, devices_[i].total_bytes);
   }
+}
+
+TEST_F(RealDevices, APlanTakesWhatItSays) {
+  auto model = context_->load("HuggingFaceTB/SmolLM2-135M-Instruct");
+  ASSERT_TRUE(model) << model.error().message;
+  PlanRequest request;
+  request.tp = 1;
+  request.dp = static_cast<std::uint32_t>(devices_.size());
+  request.kv_cache_bytes = 1ULL << 30;
+  const auto report = context_->verify(*model, request);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(report->holds) << verify_to_json(*report);
+  ASSERT_EQ(report->devices.size(), devices_.size());
+  for (const VerifiedDevice& device : report->devices) EXPECT_GE(device.parts.at(0).taken_bytes, device.parts.at(0).planned_bytes);
 }
 
 } // namespace

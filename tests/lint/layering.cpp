@@ -29,9 +29,9 @@ struct ThirdParty {
   std::string_view folder; // the only place that may include it, besides tests
 };
 constexpr std::array<ThirdParty, 11> kThirdParty{{{"boost/", "core/src/plugin/library.cpp"},
-                                                  {"cuda", "core/src/device/query_cuda.cpp"},
-                                                  {"driver_types.h", "core/src/device/query_cuda.cpp"},
-                                                  {"nvml.h", "core/src/device/query_cuda.cpp"},
+                                                  {"cuda", "core/src/device/cuda.cpp"},
+                                                  {"driver_types.h", "core/src/device/cuda.cpp"},
+                                                  {"nvml.h", "core/src/device/cuda.cpp"},
                                                   {"yaml-cpp/", "core/src/"},
                                                   {"simdjson", "core/src/"},
                                                   {"nlohmann/", "core/src/ tools/"},

@@ -66,7 +66,7 @@ TEST_F(BadTree, EveryFaultIsSeenWhereItIs) {
            Row{"core/src/plan/more.cpp", "#include <plimsoll/plugin.hpp>\n", "the core includes only itself"},
            Row{"core/src/plan/more.cpp", "#include \"plan/gone.hpp\"\n", "no file of the project"},
            Row{"core/src/plan/more.cpp", "#include <boost/dll.hpp>\n", "belongs to core/src/plugin/library.cpp"},
-           Row{"core/src/device/device.cpp", "#include <cuda_runtime_api.h>\n", "belongs to core/src/device/query_cuda.cpp"},
+           Row{"core/src/device/device.cpp", "#include <cuda_runtime_api.h>\n", "belongs to core/src/device/cuda.cpp"},
            Row{"core/src/plan/more.cpp", "#include <CLI/CLI.hpp>\n", "belongs to tools/"},
            Row{"sdk/include/plimsoll/more.hpp", "#include \"plimsoll/host.hpp\"\n", "the SDK includes only the ABI"},
            Row{"sdk/include/plimsoll/more.hpp", "#include <yaml-cpp/yaml.h>\n", "standard library only"},

@@ -22,6 +22,7 @@ int run_explain(const Arguments& arguments);
 int run_weights(const Arguments& arguments);
 int run_estimate(const Arguments& arguments);
 int run_plugins(const Arguments& arguments);
+int run_verify(const Arguments& arguments);
 int run_devices(const Arguments& arguments);
 int run_models(const Arguments& arguments);
 int run_compare(const Arguments& arguments);

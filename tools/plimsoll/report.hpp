@@ -19,7 +19,8 @@ std::string weights_report(const WeightsReport& report, const Style& style);
 
 std::string plugins_report(const std::vector<PluginInfo>& plugins, const Style& style);
 std::string plugin_report(const PluginInfo& plugin, const Style& style);
-std::string devices_report(const std::vector<DeviceCard>& cards, const Result<std::vector<DevicePlan>>& real, const Style& style);
+std::string devices_report(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, const Style& style);
+std::string verify_report(const VerifyReport& report, const Style& style);
 std::string models_report(const std::vector<CatalogueModel>& models, const Style& style);
 
 // One line: "fits: ...", "tight: ...", "does not fit: ...".

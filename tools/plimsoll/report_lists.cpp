@@ -140,12 +140,19 @@ std::string plugin_report(const PluginInfo& plugin, const Style& style) {
   return out;
 }
 
-std::string devices_report(const std::vector<DeviceCard>& cards, const Result<std::vector<DevicePlan>>& real, const Style& style) {
+std::string devices_report(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, const Style& style) {
   std::string out = heading("Devices of this machine", style);
   if (real && !real->empty()) {
-    Table table({{"index", Align::kRight}, {"name", Align::kLeft, true}, {"free", Align::kRight}, {"total", Align::kRight}});
-    for (const DevicePlan& device : *real)
-      table.row({fmt::to_string(device.rank), printable(device.name), human_bytes(device.free_bytes), human_bytes(device.total_bytes)});
+    Table table({{"index", Align::kRight},
+                 {"name", Align::kLeft, true},
+                 {"card"},
+                 {"kind"},
+                 {"free", Align::kRight},
+                 {"total", Align::kRight},
+                 {"peers"}});
+    for (const RealDevice& device : *real)
+      table.row({fmt::to_string(device.index), printable(device.name), printable(device.card), device.kind, human_bytes(device.free_bytes),
+                 human_bytes(device.total_bytes), rank_list(device.peers)});
     out += table.render(style);
   } else {
     out += paragraph(real ? std::string("none") : fmt::format("none: {}", printable(real.error().message)), style, 2);
@@ -155,6 +162,26 @@ std::string devices_report(const std::vector<DeviceCard>& cards, const Result<st
     table.row({printable(card.name), human_bytes(card.total_bytes), human_count(card.total_bytes), printable(card.kind),
                printable(card.basis), joined(card.aliases)});
   return out + "\n" + heading("Catalogue", style) + table.render(style);
+}
+
+std::string verify_report(const VerifyReport& report, const Style& style) {
+  std::string out = report.holds
+                        ? style.paint(Paint::kGreen, "holds:") + " every part took what the plan says\n"
+                        : style.paint(Paint::kRed, "does not hold:") + " " +
+                              (report.error ? printable(report.error->message) : std::string("a part took more than planned")) + "\n";
+  Table table({{"rank", Align::kRight},
+               {"device", Align::kLeft, true},
+               {"part"},
+               {"planned", Align::kRight},
+               {"taken", Align::kRight},
+               {"difference", Align::kRight}});
+  for (const VerifiedDevice& device : report.devices)
+    for (const VerifiedPart& part : device.parts)
+      if (part.planned_bytes > 0)
+        table.row({fmt::to_string(device.rank), printable(device.name), part.category, human_count(part.planned_bytes),
+                   human_count(part.taken_bytes),
+                   human_signed_bytes(static_cast<std::int64_t>(part.taken_bytes) - static_cast<std::int64_t>(part.planned_bytes))});
+  return out + "\n" + heading("Bytes on the devices", style) + table.render(style);
 }
 
 std::string models_report(const std::vector<CatalogueModel>& models, const Style& style) {

@@ -255,11 +255,43 @@ struct DeviceCard {
   std::uint64_t total_bytes = 0;
 };
 
+// A device of this machine as its driver describes it.
+struct RealDevice {
+  std::uint32_t index = 0;
+  std::string name, card, kind, arch; // card: the catalogue's name for it; kind: gpu, unified
+  std::uint32_t compute_capability = 0;
+  std::uint64_t total_bytes = 0, free_bytes = 0;
+  std::vector<std::uint32_t> peers; // indices that it reaches directly
+};
+
+// What one part of a plan really took on a device.
+struct VerifiedPart {
+  std::string category;
+  std::uint64_t planned_bytes = 0, taken_bytes = 0;
+};
+struct VerifiedDevice {
+  std::uint32_t rank = 0;
+  std::string name;
+  std::uint64_t free_before_bytes = 0, free_after_bytes = 0;
+  std::vector<VerifiedPart> parts;
+};
+// The document `plimsoll.verify/1`. It holds where no part took more than `granularity_bytes` beyond the plan and
+// everything was given back.
+struct VerifyReport {
+  std::string backend;
+  Plan plan;
+  std::uint64_t granularity_bytes = 0; // to which a driver rounds an allocation
+  std::vector<VerifiedDevice> devices;
+  bool holds = false;
+  std::optional<Error> error; // an allocation that was refused
+};
+
 // Lists as documents: `plimsoll.plugins/1`, `plimsoll.models/1`, `plimsoll.devices/1` (`real`: the devices of this
 // machine, or why there are none).
 std::string PLIMSOLL_API plugins_to_json(const std::vector<PluginInfo>& plugins, int indent = 2);
 std::string PLIMSOLL_API models_to_json(const std::vector<CatalogueModel>& models, int indent = 2);
-std::string PLIMSOLL_API devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<DevicePlan>>& real, int indent = 2);
+std::string PLIMSOLL_API devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, int indent = 2);
+std::string PLIMSOLL_API verify_to_json(const VerifyReport& report, int indent = 2);
 // A document of another schema that could not be made: {"schema", "error": {"code", "message", "where"}}.
 std::string PLIMSOLL_API failure_to_json(std::string_view schema, const Error& error, int indent = 2);
 // Any JSON document of this library as YAML, in the same order; bad_request where `json` is no JSON.
@@ -286,7 +318,10 @@ public:
   // Every YAML file of one folder of the catalogue, by name: what hosts keep there beside what the library reads itself.
   Result<std::vector<CatalogueDocument>> catalogue_documents(std::string_view folder) const;
   // The real devices of this machine; an error that says why where there are none.
-  Result<std::vector<DevicePlan>> real_devices() const;
+  Result<std::vector<RealDevice>> real_devices() const;
+  // Plans for this machine's devices, then allocates the plan's KV cache, signal buffers and vision cache there, watches
+  // the driver's free memory, and gives everything back. An error where there is no device to try.
+  Result<VerifyReport> verify(const Model& model, const PlanRequest& request) const;
 
 private:
   struct Data;

@@ -141,12 +141,31 @@ Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue
   return append_copies(std::move(device), count, where, out);
 }
 
+namespace {
+
+// A driver says "NVIDIA H100 80GB HBM3"; the catalogue knows the card as H100, and its architecture.
+Result<void> match_card(Device& device, const DeviceCatalogue& catalogue) {
+  std::string_view name = device.name;
+  if (name.starts_with("NVIDIA ")) name.remove_prefix(7);
+  PLIMSOLL_ASSIGN(const std::optional<Card> card, catalogue.find(name));
+  if (!card) return {};
+  device.card = card->device.name;
+  if (device.arch.empty()) device.arch = card->device.arch;
+  return {};
+}
+
+} // namespace
+
 Result<std::vector<Device>> parse_devices(std::string_view spec, const DeviceCatalogue& catalogue) {
   spec = trim(spec);
   if (spec.empty()) return fail(ErrorCode::kBadRequest, "the device list is empty; give for example 8xH200, 2x80GiB or auto", kOption);
   if (spec.size() > kMaxSpecBytes)
     return fail(ErrorCode::kBadRequest, fmt::format("the device list has more than {} bytes", kMaxSpecBytes), kOption);
-  if (spec == "auto") return query_devices();
+  if (spec == "auto") {
+    PLIMSOLL_ASSIGN(std::vector<Device> real, query_devices());
+    for (Device& device : real) PLIMSOLL_TRY(match_card(device, catalogue));
+    return real;
+  }
   if (spec.find('=') == std::string_view::npos &&
       (spec.ends_with(".yaml") || spec.ends_with(".yml") || spec.find('/') != std::string_view::npos))
     return read_device_file(std::filesystem::path(spec), catalogue);

@@ -31,6 +31,8 @@ struct Device {
   std::uint32_t compute_capability = 0;              // 90 for 9.0; 0: unknown, or not NVIDIA's
   std::string vendor;                                // "nvidia"; empty: unknown
   std::string arch;                                  // "hopper", "gfx942"; empty: unknown
+  std::string card;                                  // the catalogue's name, where it is one of its cards
+  std::vector<std::uint32_t> peers;                  // real devices: indices it reaches without the host
   friend bool operator==(const Device&, const Device&) = default;
 };
 

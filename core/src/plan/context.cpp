@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 64ULL << 20;
 constexpr std::size_t kMaxCached = 256;
+constexpr std::uint64_t kAllocationBytes = 2ULL << 20; // drivers hand out memory in pages of 2 MiB
 
 // A small memory of what files said; forgets everything when it is full. Values are shared and immutable.
 template <class T>
@@ -269,16 +270,47 @@ Result<std::vector<CatalogueDocument>> Context::catalogue_documents(std::string_
   return out;
 }
 
-Result<std::vector<DevicePlan>> Context::real_devices() const {
-  PLIMSOLL_ASSIGN(const std::vector<Device> real, query_devices());
-  std::vector<DevicePlan> out;
-  for (const Device& device : real) {
-    DevicePlan plan;
-    plan.rank = static_cast<std::uint32_t>(out.size());
-    plan.name = device.name, plan.total_bytes = device.total_bytes, plan.free_bytes = device.free_bytes;
-    out.push_back(std::move(plan));
-  }
+Result<std::vector<RealDevice>> Context::real_devices() const {
+  PLIMSOLL_ASSIGN(const std::vector<Device> real, parse_devices("auto", data_->cards));
+  std::vector<RealDevice> out;
+  for (const Device& device : real)
+    out.push_back({static_cast<std::uint32_t>(out.size()), device.name, device.card, std::string(device_kind_name(device.kind)),
+                   device.arch, device.compute_capability, device.total_bytes, device.free_bytes, device.peers});
   return out;
+}
+
+Result<VerifyReport> Context::verify(const Model& model, const PlanRequest& request) const {
+  VerifyReport report;
+  report.backend = query_backend();
+  report.granularity_bytes = kAllocationBytes;
+  PlanRequest here = request;
+  here.devices = "auto";
+  PLIMSOLL_ASSIGN(report.plan, plan(model, here));
+  report.holds = true;
+  for (const DevicePlan& device : report.plan.devices) {
+    VerifiedDevice verified;
+    verified.rank = device.rank, verified.name = device.name;
+    verified.parts = {{"kv_cache", device.kv_cache_bytes, 0},
+                      {"signal_buffer", device.signal_buffer_bytes, 0},
+                      {"vision_cache", device.vision_cache_bytes, 0}};
+    std::vector<std::uint64_t> sizes;
+    for (const VerifiedPart& part : verified.parts) sizes.push_back(part.planned_bytes);
+    const auto trial = try_allocations(device.rank, sizes);
+    if (!trial && trial.error().code != ErrorCode::kOutOfMemory) return tl::unexpected(trial.error());
+    if (!trial) {
+      report.error = trial.error();
+      report.holds = false;
+    } else {
+      verified.free_before_bytes = trial->free_before_bytes, verified.free_after_bytes = trial->free_after_bytes;
+      for (std::size_t i = 0; i < sizes.size(); ++i) {
+        verified.parts[i].taken_bytes = trial->taken_bytes[i];
+        report.holds = report.holds && trial->taken_bytes[i] <= sizes[i] + kAllocationBytes;
+      }
+      report.holds = report.holds && verified.free_after_bytes + kAllocationBytes >= verified.free_before_bytes;
+    }
+    report.devices.push_back(std::move(verified));
+  }
+  return report;
 }
 
 } // namespace plimsoll

@@ -23,8 +23,16 @@ Json weight_class(const WeightClassInfo& info) {
               {"planner", info.planner}};
 }
 
-Json real_device(const DevicePlan& device) {
-  return Json{{"index", device.rank}, {"name", device.name}, {"total_bytes", device.total_bytes}, {"free_bytes", device.free_bytes}};
+Json real_device(const RealDevice& device) {
+  return Json{{"index", device.index},
+              {"name", device.name},
+              {"card", device.card.empty() ? Json(nullptr) : Json(device.card)},
+              {"kind", device.kind},
+              {"arch", device.arch},
+              {"compute_capability", device.compute_capability},
+              {"total_bytes", device.total_bytes},
+              {"free_bytes", device.free_bytes},
+              {"peers", device.peers}};
 }
 
 } // namespace
@@ -55,6 +63,32 @@ std::string weights_to_json(const WeightsReport& report, int indent) {
   return dump_document(out, indent);
 }
 
+std::string verify_to_json(const VerifyReport& report, int indent) {
+  Json devices = Json::array();
+  for (const VerifiedDevice& device : report.devices) {
+    Json parts = Json::array();
+    for (const VerifiedPart& part : device.parts)
+      parts.push_back(
+          Json{{"category", part.category},
+               {"planned_bytes", part.planned_bytes},
+               {"taken_bytes", part.taken_bytes},
+               {"difference_bytes", static_cast<std::int64_t>(part.taken_bytes) - static_cast<std::int64_t>(part.planned_bytes)}});
+    devices.push_back(Json{{"rank", device.rank},
+                           {"name", device.name},
+                           {"free_before_bytes", device.free_before_bytes},
+                           {"free_after_bytes", device.free_after_bytes},
+                           {"parts", std::move(parts)}});
+  }
+  return dump_document(Json{{"schema", "plimsoll.verify/1"},
+                            {"holds", report.holds},
+                            {"backend", report.backend},
+                            {"granularity_bytes", report.granularity_bytes},
+                            {"devices", std::move(devices)},
+                            {"plan", plan_document(report.plan)},
+                            {"error", report.error ? error_object(*report.error) : Json(nullptr)}},
+                       indent);
+}
+
 std::string plugins_to_json(const std::vector<PluginInfo>& plugins, int indent) {
   Json list = Json::array();
   for (const PluginInfo& plugin : plugins)
@@ -82,7 +116,7 @@ std::string models_to_json(const std::vector<CatalogueModel>& models, int indent
   return dump_document(Json{{"schema", "plimsoll.models/1"}, {"models", std::move(list)}, {"error", nullptr}}, indent);
 }
 
-std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<DevicePlan>>& real, int indent) {
+std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, int indent) {
   Json catalogue = Json::array(), found = Json::array();
   for (const DeviceCard& card : cards)
     catalogue.push_back(Json{{"name", card.name},
@@ -92,7 +126,7 @@ std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<s
                              {"total_bytes", card.total_bytes},
                              {"basis", card.basis}});
   if (real)
-    for (const DevicePlan& device : *real) found.push_back(real_device(device));
+    for (const RealDevice& device : *real) found.push_back(real_device(device));
   return dump_document(Json{{"schema", "plimsoll.devices/1"},
                             {"devices", std::move(found)},
                             {"no_devices_because", real ? Json(nullptr) : error_object(real.error())},

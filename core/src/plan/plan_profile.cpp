@@ -55,7 +55,7 @@ bool alike(const Device& a, const Device& b) {
 
 ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request, const Layout& layout, const Device& device) {
   ProfileFacts facts;
-  facts.card_bytes = device.total_bytes, facts.card = device.name, facts.arch = device.arch;
+  facts.card_bytes = device.total_bytes, facts.card = device.card.empty() ? device.name : device.card, facts.arch = device.arch;
   facts.compute_capability = device.compute_capability;
   facts.tp = layout.tp, facts.pp = layout.pp, facts.dp = layout.dp, facts.ep = layout.ep;
   facts.architecture = model.info.architecture, facts.model_type = model.info.model_type;
