@@ -1,7 +1,7 @@
 // The towers of Gemma 3n: a convolutional network for images, always the same one (MobileNet V5, 300M), and a Conformer for
 // sound; both hand over through a small vocabulary of their own and a matrix. Made by the planner's constructor.
 //
-// The network's 294,126,912 elements follow from the published totals of E2B and E4B, which both leave exactly that; they
+// The network's 294,126,912 elements are what the totals of E2B and of E4B both leave; the totals were recalled, not looked up. They
 // are declared as one tensor, for a checkpoint's names of them tell nothing that a plan needs.
 #include "tensors.hpp"
 #include "tower.hpp"
