@@ -207,6 +207,7 @@ std::string limits_section(const Plan& plan, const Style& style) {
                                printable(kv.dtype), human_count(kv.bytes_per_token_per_device)));
   if (kv.engine_reported_tokens != 0 && kv.engine_reported_tokens != kv.capacity_tokens)
     line("engine reports", fmt::format("{} tokens", human_count(kv.engine_reported_tokens)));
+  if (kv.state_slots) line("state slots", fmt::format("{} of recurrent state", human_count(*kv.state_slots)));
   if (plan.vision_entry_bytes != 0)
     line("vision cache", fmt::format("{} images of at most {}", human_count(plan.vision_entries), human_bytes(plan.vision_entry_bytes)));
   if (!limits.binding.empty()) line("bound by", printable(limits.binding));

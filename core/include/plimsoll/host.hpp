@@ -122,6 +122,9 @@ struct KvPlan {
   std::uint64_t page_tokens = 0, pages = 0, capacity_tokens = 0;
   double capacity_requests = 0;
   std::uint64_t engine_reported_tokens = 0, bytes_per_token_per_device = 0;
+  // Where there is recurrent state: its rows as the engine counts them, or the requests whose state the memory holds
+  // beside one page each.
+  std::optional<std::uint64_t> state_slots;
   std::vector<KvGroupPlan> groups;
 };
 

@@ -132,6 +132,7 @@ Json kv_object(const KvPlan& kv) {
               {"capacity_requests", kv.capacity_requests},
               {"engine_reported_tokens", kv.engine_reported_tokens},
               {"bytes_per_token_per_device", kv.bytes_per_token_per_device},
+              {"state_slots", nullable(kv.state_slots)},
               {"groups", std::move(groups)}};
 }
 

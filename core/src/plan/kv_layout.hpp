@@ -31,7 +31,8 @@ struct KvCut {
   bool fits = false;                            // what the sequences need beside tokens, and one page
   std::uint64_t pages = 0;                      // of full attention, as the engine counts them
   std::optional<std::uint64_t> capacity_tokens; // that these pages hold; none where nothing grows with the length
-  std::optional<std::uint64_t> most_sequences;  // that rows of state allow
+  std::optional<std::uint64_t> state_rows;      // rows of recurrent state, where they are set apart
+  std::optional<std::uint64_t> most_sequences;  // that these rows allow
   Wide used_bytes = 0;
   std::vector<Wide> group_bytes; // of every group, or one figure where groups share all blocks
 };

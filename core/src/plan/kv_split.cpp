@@ -80,7 +80,7 @@ public:
     cut.fits = (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
     cut.pages = narrow64(p.pages);
     if (page_bytes_of_all() > 0) cut.capacity_tokens = narrow64(p.pages * static_cast<Wide>(input_.page_tokens));
-    if (state_bytes_ > 0) cut.most_sequences = narrow64(wide_div(p.rows, rows_));
+    if (state_bytes_ > 0) cut.state_rows = narrow64(p.rows), cut.most_sequences = narrow64(wide_div(p.rows, rows_));
     const Wide rows = p.rows + spare_rows(), windows = window_pages(p.pages);
     for (const KvGroupPrice& price : *input_.prices) {
       Wide bytes = 0;

@@ -162,6 +162,7 @@ private:
         cuts[rank] = layout_of(rank).cut(budgets_[rank], demand, pages);
         if (cuts[rank].pages > 0) fewest = std::min(fewest, cuts[rank].pages);
         if (cuts[rank].capacity_tokens) capacity = std::min(capacity.value_or(UINT64_MAX), *cuts[rank].capacity_tokens);
+        if (cuts[rank].state_rows) kv.state_slots = std::min(kv.state_slots.value_or(UINT64_MAX), *cuts[rank].state_rows);
         if (cuts[rank].most_sequences)
           s_.max_batch_size = std::max<std::uint64_t>(1, std::min(s_.max_batch_size, *cuts[rank].most_sequences));
       }
@@ -222,9 +223,10 @@ private:
           "batch_exceeds_capacity",
           fmt::format("at full length {} requests fit at once ({} tokens each); a batch of {} will be pre-empted when they grow that long",
                       limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
-    if (s_.plan.error) return;
     const bool states = std::any_of(stage_of(scarce_).prices->begin(), stage_of(scarce_).prices->end(),
                                     [](const KvGroupPrice& price) { return price.state_bytes > 0; });
+    if (const KvRequestCount shortest = requests_of(1); states && !kv.state_slots && !shortest.unlimited) kv.state_slots = shortest.whole();
+    if (s_.plan.error) return;
     limits.binding = kv.groups.empty() ? "no KV cache"
                                        : fmt::format("{} on rank {} ({})", states ? "KV pages and states" : "KV pages", scarce_,
                                                      s_.devices()[scarce_].name);
