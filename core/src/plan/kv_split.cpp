@@ -118,9 +118,12 @@ private:
   }
   Wide spare_rows() const { return state_bytes_ > 0 ? static_cast<Wide>(input_.profile->spare_state_rows) : 0; }
   Wide page_bytes_of_all() const { return full_bytes_ + window_bytes_; }
-  // A state of rows of the last tokens is a ring, twice as long where tokens are drafted. One shorter than the windows lies in
-  // their pages; one as long is held by every request, and once more for padding and for none, in steps.
-  bool in_windows(const KvGroupPrice& price) const { return !price.row_bytes.empty() && price.group->window_tokens < ring_window_tokens_; }
+  // A state of rows of the last tokens is a ring, twice as long where tokens are drafted. It lies in the pages of the windows;
+  // one as long as they are is, where the profile says so, held by every request, one more for padding and one for none, in steps.
+  bool in_windows(const KvGroupPrice& price) const {
+    return !price.row_bytes.empty() && ring_window_tokens_ > 0 &&
+           (!input_.profile->request_rings || price.group->window_tokens < ring_window_tokens_);
+  }
   bool per_request(const KvGroupPrice& price) const { return !price.row_bytes.empty() && !in_windows(price); }
   Wide ring_tokens(const KvGroupPrice& price) const {
     return static_cast<Wide>(price.group->window_tokens) * (input_.draft_tokens > 0 ? 2 : 1);

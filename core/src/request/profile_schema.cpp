@@ -60,6 +60,7 @@ constexpr std::array kKeys{
     ProfileKey{"/kv/split/state_ratio", RealKey{&P::state_ratio, -1, 1000}},
     ProfileKey{"/kv/split/window_ratio", RealKey{&P::window_ratio, 0, 1}},
     ProfileKey{"/kv/split/spare_state_rows", NumberKey{&P::spare_state_rows, 0, 1024}},
+    ProfileKey{"/kv/split/request_rings", FlagKey{&P::request_rings}},
     ProfileKey{"/kv/split/ring_row_step", NumberKey{&P::ring_row_step, 1, kPage}},
     ProfileKey{"/kv/cells/pad_cells", NumberKey{&P::pad_cells, 1, kPage}},
     ProfileKey{"/kv/cells/kv_unified", FlagKey{&P::kv_unified}},
