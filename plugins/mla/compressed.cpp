@@ -61,6 +61,7 @@ private:
     out.kv(rows(PLIMSOLL_KV_LATENT, label + "compressed." + number, layers).compressed(per_slot).role(role));
     KvGroup waiting(PLIMSOLL_KV_STATE, label + "compressor." + number, layers);
     waiting.role(role);
+    waiting.window(Compressor{ratio, shape_.head}.waiting_tokens()); // a row each: engines page them like a window
     add_waiting(waiting, "tokens", {ratio, shape_.head});
     if (CompressedShape::has_indexer(ratio)) {
       KvGroup keys(PLIMSOLL_KV_LATENT, label + "indexer." + number, layers);

@@ -19,6 +19,7 @@ struct Compressor {
   std::uint64_t overlap() const { return ratio == 4 ? 2 : 1; }
   // Keys and scores of the tokens that wait for their row, float32.
   plimsoll::Bytes waiting_elements_per_token() const { return plimsoll::Bytes(2) * overlap() * head; }
+  std::uint64_t waiting_tokens() const { return (plimsoll::Bytes(overlap()) * ratio).value(); }
   plimsoll::Bytes waiting_elements() const { return waiting_elements_per_token() * overlap() * ratio; }
 };
 

@@ -123,7 +123,10 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
 
 static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) {
   static uint32_t two[2] = {0, 1};
+  plimsoll_state_region row;
+  const plimsoll_state_region* rows[1];
   plimsoll_kv_group g;
+  rows[0] = &row;
   memset(&g, 0, sizeof g);
   g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, bound);
   g.kind = PLIMSOLL_KV_FULL, g.label = str("zoo.cache"), g.layers = two, g.n_layers = 2;
@@ -133,6 +136,10 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
   if (is(self, "kv_kind")) g.kind = 77;
   if (is(self, "kv_window")) g.kind = PLIMSOLL_KV_WINDOW;
   if (is(self, "kv_type")) g.dtype = str("float17");
+  memset(&row, 0, sizeof row);
+  row.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_state_region, elements_per_draft_token);
+  row.label = str("ring"), row.elements = 10, row.elements_per_draft_token = 5;
+  if (is(self, "kv_state_rows")) g.kind = PLIMSOLL_KV_STATE, g.window_tokens = 3, g.regions = rows, g.n_regions = 1;
   if (is(self, "kv_no_regions")) g.kind = PLIMSOLL_KV_STATE;
   if (is(self, "kv_null_regions")) g.kind = PLIMSOLL_KV_STATE, g.n_regions = 2;
   if (is(self, "kv_overflow")) g.k_elements = (uint64_t)1 << 62, g.kv_heads = 1u << 20;

@@ -105,6 +105,10 @@ public:
                   fmt::format("{} has no heads or no width; check the configuration (planner '{}')", what, node.id()));
     if ((g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK) && g.window_tokens == 0)
       return broken(node, what, "a window of no tokens");
+    if (g.kind == PLIMSOLL_KV_STATE && g.window_tokens != 0)
+      for (const StateRegion& region : g.regions)
+        if ((Checked(region.elements_per_draft_token) * g.window_tokens).saturated() != region.elements)
+          return broken(node, what, fmt::format("a state '{}' that is not a row for each token of its window", region.label));
     for (const StateRegion& region : g.regions)
       if (!region.dtype.empty() && region.dtype != "state" && !find_dtype(region.dtype))
         return broken(node, what, fmt::format("unknown type '{}' of state '{}'", region.dtype, region.label));

@@ -18,6 +18,13 @@ Result<std::uint64_t> local_heads(const KvGroup& g, const Layout& layout) {
   return local_extent({g.kv_heads, g.kv_heads, true}, 0, layout.tp, g.label);
 }
 
+// "" is the model's own type, "state" what the engine keeps recurrent state in, else what the checkpoint asks for.
+Dtype state_type(const StateRegion& region, const KvTypes& types) {
+  const bool recurrent = !region.dtype.empty();
+  const Dtype wish = !recurrent || region.dtype == "state" ? types.model : find_dtype(region.dtype).value_or(types.model);
+  return (recurrent ? types.state : types.conv).value_or(wish);
+}
+
 Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const Layout& layout, const KvTypes& types, std::uint32_t num_draft_tokens) {
   Checked sum = 0;
   for (const StateRegion& region : g.regions) {
@@ -30,11 +37,7 @@ Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const Layout& layout,
             "--tp");
       elements = ceil_div(elements.saturated(), std::min<std::uint64_t>(region.units, layout.tp));
     }
-    // "" is the model's own type, "state" what the engine keeps recurrent state in, else what the checkpoint asks for.
-    const bool recurrent = !region.dtype.empty();
-    const Dtype wish = !recurrent || region.dtype == "state" ? types.model : find_dtype(region.dtype).value_or(types.model);
-    const Dtype type = (recurrent ? types.state : types.conv).value_or(wish);
-    sum += type.bytes(elements);
+    sum += state_type(region, types).bytes(elements);
   }
   return sum.get(fmt::format("the state of '{}'", g.label));
 }
@@ -108,6 +111,9 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const Layou
     if (g.kind == PLIMSOLL_KV_STATE) {
       PLIMSOLL_ASSIGN(price.layer_state_bytes, state_of_one_layer(g, layout, types, num_draft_tokens));
       PLIMSOLL_ASSIGN(price.state_bytes, (Checked(price.layer_state_bytes) * price.layers).get("the recurrent state"));
+      if (g.window_tokens > 0)
+        for (const StateRegion& region : g.regions)
+          price.row_bytes.push_back(state_type(region, types).bytes(region.elements_per_draft_token).saturated());
     } else {
       PLIMSOLL_ASSIGN(const Checked slot, slot_bytes(g, layout, types));
       PLIMSOLL_ASSIGN(price.layer_slot_bytes, slot.get("the KV cache of a token"));

@@ -30,12 +30,13 @@ Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where
 
 struct KvGroupPrice {
   const KvGroup* group = nullptr;
-  std::uint64_t layers = 0;            // of this group on this stage
-  std::uint64_t layer_slot_bytes = 0;  // one layer, one slot of the cache on one rank; 0 for state
-  std::uint64_t layer_state_bytes = 0; // one layer, one sequence's recurrent state on one rank
-  std::uint64_t page_bytes = 0;        // one page of all those layers on one rank; 0 for state
-  std::uint64_t token_bytes = 0;       // one token of all those layers; 0 for state
-  std::uint64_t state_bytes = 0;       // one sequence's recurrent state, one row
+  std::uint64_t layers = 0;             // of this group on this stage
+  std::uint64_t layer_slot_bytes = 0;   // one layer, one slot of the cache on one rank; 0 for state
+  std::uint64_t layer_state_bytes = 0;  // one layer, one sequence's recurrent state on one rank
+  std::uint64_t page_bytes = 0;         // one page of all those layers on one rank; 0 for state
+  std::uint64_t token_bytes = 0;        // one token of all those layers; 0 for state
+  std::uint64_t state_bytes = 0;        // one sequence's recurrent state, one row
+  std::vector<std::uint64_t> row_bytes; // one layer, one token of every region, where the state is rows of a window's tokens
 };
 
 // Prices of every group that has layers on `stage`; draft groups only where `draft` is set.

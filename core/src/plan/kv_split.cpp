@@ -17,13 +17,20 @@ Wide billionths(double fraction) { return truncate(fraction * 1e9 + 0.5); }
 class Split final : public KvLayout {
 public:
   explicit Split(const KvLayoutInput& input) : input_(input) {
+    for (const KvGroupPrice& price : *input.prices)
+      if (layout_kind(*price.group, *input.profile) == KvGroupKind::kWindow)
+        ring_window_tokens_ = std::max(ring_window_tokens_, price.group->window_tokens);
     const bool grows = std::any_of(input.prices->begin(), input.prices->end(), [&](const KvGroupPrice& p) {
       const KvGroupKind kind = layout_kind(*p.group, *input.profile);
       return kind == KvGroupKind::kFull || kind == KvGroupKind::kLatent;
     });
     for (const KvGroupPrice& price : *input.prices) {
       switch (layout_kind(*price.group, *input.profile)) {
-      case KvGroupKind::kState: state_bytes_ += static_cast<Wide>(price.state_bytes); break;
+      case KvGroupKind::kState:
+        if (in_windows(price)) window_bytes_ += ring_page_bytes(price);
+        else if (per_request(price)) ring_bytes_ += rings(price, input.sequences);
+        else state_bytes_ += static_cast<Wide>(price.state_bytes);
+        break;
       case KvGroupKind::kCross:
         sequence_bytes_ +=
             static_cast<Wide>(price.page_bytes) * wide_ceil_div(price.group->fixed_tokens, static_cast<Wide>(input.page_tokens));
@@ -50,7 +57,8 @@ public:
   // One request alone: the pools that a memory just large enough for it would have.
   Wide request_bytes(std::uint64_t length) const override {
     const Wide pages = pages_of_request(length);
-    return pages * full_bytes_ + window_pages(pages) * window_bytes_ + sequence_bytes_ + (rows_ + spare_rows()) * state_bytes_;
+    return pages * full_bytes_ + window_pages(pages) * window_bytes_ + sequence_bytes_ + ring_bytes_ +
+           (rows_ + spare_rows()) * state_bytes_;
   }
   std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
     const Pools p = pools(budget, {});
@@ -85,7 +93,11 @@ public:
     for (const KvGroupPrice& price : *input_.prices) {
       Wide bytes = 0;
       switch (layout_kind(*price.group, *input_.profile)) {
-      case KvGroupKind::kState: bytes = rows * static_cast<Wide>(price.state_bytes); break;
+      case KvGroupKind::kState:
+        if (in_windows(price)) bytes = windows * ring_page_bytes(price);
+        else if (per_request(price)) bytes = rings(price, input_.sequences);
+        else bytes = rows * static_cast<Wide>(price.state_bytes);
+        break;
       case KvGroupKind::kCross: bytes = sequence_bytes_ * static_cast<Wide>(demand.sequences); break;
       case KvGroupKind::kWindow: bytes = (window_bytes_ > 0 ? windows : p.pages) * static_cast<Wide>(price.page_bytes); break;
       default: bytes = p.pages * static_cast<Wide>(price.page_bytes);
@@ -106,6 +118,31 @@ private:
   }
   Wide spare_rows() const { return state_bytes_ > 0 ? static_cast<Wide>(input_.profile->spare_state_rows) : 0; }
   Wide page_bytes_of_all() const { return full_bytes_ + window_bytes_; }
+  // A state of rows of the last tokens is a ring, twice as long where tokens are drafted. It lies in the pages of the windows;
+  // one as long as they are is, where the profile says so, held by every request, one more for padding and one for none, in steps.
+  bool in_windows(const KvGroupPrice& price) const {
+    return !price.row_bytes.empty() && ring_window_tokens_ > 0 &&
+           (!input_.profile->request_rings || price.group->window_tokens < ring_window_tokens_);
+  }
+  bool per_request(const KvGroupPrice& price) const { return !price.row_bytes.empty() && !in_windows(price); }
+  Wide ring_tokens(const KvGroupPrice& price) const {
+    return static_cast<Wide>(price.group->window_tokens) * (input_.draft_tokens > 0 ? 2 : 1);
+  }
+  static Wide ring_row_bytes(const KvGroupPrice& price) {
+    Wide sum = 0;
+    for (const std::uint64_t row : price.row_bytes) sum += static_cast<Wide>(row);
+    return sum * static_cast<Wide>(price.layers);
+  }
+  Wide ring_page_bytes(const KvGroupPrice& price) const {
+    return wide_ceil_div(ring_row_bytes(price) * ring_tokens(price) * static_cast<Wide>(input_.page_tokens),
+                         static_cast<Wide>(ring_window_tokens_));
+  }
+  Wide rings(const KvGroupPrice& price, std::uint64_t sequences) const {
+    const auto step = static_cast<Wide>(input_.profile->ring_row_step);
+    const Wide ring = ring_tokens(price), rows = (static_cast<Wide>(sequences) + 2) * ring + 1;
+    return wide_ceil_div(rows, step) * step * ring_row_bytes(price);
+  }
+
   Wide window_pages(Wide pages) const {
     if (window_bytes_ == 0) return 0;
     const auto page = static_cast<Wide>(input_.page_tokens);
@@ -114,7 +151,8 @@ private:
 
   Pools pools(Wide budget, const KvDemand& demand) const {
     Pools p;
-    Wide room = std::max<Wide>(0, budget) - sequence_bytes_ * static_cast<Wide>(demand.sequences_given ? demand.sequences : 1);
+    Wide room =
+        std::max<Wide>(0, budget) - ring_bytes_ - sequence_bytes_ * static_cast<Wide>(demand.sequences_given ? demand.sequences : 1);
     if (state_bytes_ > 0) {
       if (demand.sequences_given && !input_.profile->prefix_caching) {
         p.rows = static_cast<Wide>(demand.sequences) * rows_; // just what the batch needs
@@ -136,6 +174,8 @@ private:
   KvLayoutInput input_;
   Wide full_bytes_ = 0, window_bytes_ = 0; // of one page of all layers
   Wide state_bytes_ = 0, sequence_bytes_ = 0, rows_ = 1;
+  Wide ring_bytes_ = 0;                  // of all requests
+  std::uint64_t ring_window_tokens_ = 0; // of the windows in whose pages rings lie
 };
 
 } // namespace

@@ -2,7 +2,9 @@
 // all groups draw blocks from one pool. Source and worked examples: core/catalogue/engines/README.md, "unified".
 // Qwen3-Next-80B, tp 2, bf16, 47,878,721,024 bytes: state pages raise the block to 544 tokens (557,056 bytes a layer),
 // 12 full and 36 recurrent layers make 1 + 3 groups of 12, so 7,162 blocks; a request of 262,144 tokens needs 482 + 3.
+// Where the profile asks for slabs, pages of unlike sizes lie side by side in a block instead, see slabs().
 #include <algorithm>
+#include <map>
 
 #include "base/checked.hpp"
 #include "plan/kv_layout.hpp"
@@ -18,18 +20,21 @@ struct Kind {
   bool chunk = false;
   std::uint64_t layers = 0, layer_bytes = 0; // one layer: a slot, or all of a sequence's state
   std::uint64_t window_tokens = 0, fixed_tokens = 0, tokens_per_slot = 1;
+  std::vector<std::uint64_t> row_bytes; // slabs only: of the caches that keep rows of a window, side by side
   std::uint64_t block_tokens = 0, groups = 0;
 
   bool same(const Kind& other) const {
     return kind == other.kind && chunk == other.chunk && layer_bytes == other.layer_bytes && window_tokens == other.window_tokens &&
-           fixed_tokens == other.fixed_tokens && tokens_per_slot == other.tokens_per_slot;
+           fixed_tokens == other.fixed_tokens && tokens_per_slot == other.tokens_per_slot && row_bytes == other.row_bytes;
   }
 };
 
 class Unified final : public KvLayout {
 public:
   explicit Unified(const KvLayoutInput& input) : input_(input) {
+    const bool in_slabs = input.profile->slab_alignment_bytes > 0;
     for (const KvGroupPrice& price : *input.prices) {
+      kind_of_price_.push_back(kinds_.size());
       if (price.layers == 0) continue;
       Kind kind;
       kind.kind = layout_kind(*price.group, *input.profile);
@@ -40,19 +45,34 @@ public:
       if (kind.kind == KvGroupKind::kWindow) kind.window_tokens = price.group->window_tokens;
       if (kind.kind == KvGroupKind::kCross) kind.fixed_tokens = price.group->fixed_tokens;
       kind.tokens_per_slot = price.group->tokens_per_slot;
+      if (in_slabs && !price.row_bytes.empty()) {
+        kind.kind = KvGroupKind::kWindow, kind.window_tokens = price.group->window_tokens;
+        kind.row_bytes = price.row_bytes;
+      } else if (in_slabs && kind.kind == KvGroupKind::kWindow) {
+        kind.row_bytes = {price.layer_slot_bytes};
+      }
       const auto it = std::find_if(kinds_.begin(), kinds_.end(), [&](const Kind& k) { return k.same(kind); });
       if (it == kinds_.end()) kinds_.push_back(kind);
-      else it->layers += kind.layers;
+      else it->layers += kind.layers, kind_of_price_.back() = static_cast<std::size_t>(it - kinds_.begin());
     }
     const bool growing = std::all_of(kinds_.begin(), kinds_.end(), [](const Kind& k) { return k.kind == KvGroupKind::kFull; });
     block_tokens_ = input.page_tokens;
     if (growing || kinds_.size() == 1) one_group();
+    else if (in_slabs) slabs();
     else equal_groups();
   }
 
   std::uint64_t page_tokens() const override { return full_block_tokens_ > 0 ? full_block_tokens_ : block_tokens_; }
   std::vector<std::uint64_t> page_bytes() const override {
     std::vector<std::uint64_t> out;
+    if (slab_pages_ > 0) {
+      for (std::size_t i = 0; i < input_.prices->size(); ++i) {
+        const std::uint64_t layers = (*input_.prices)[i].layers;
+        const Wide page = layers == 0 ? 0 : slab_page(kinds_[kind_of_price_[i]]) * static_cast<Wide>(layers);
+        out.push_back(page > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(page));
+      }
+      return out;
+    }
     for (const KvGroupPrice& price : *input_.prices) {
       const bool state = price.group->kind == PLIMSOLL_KV_STATE;
       const Wide layer = page_bytes_ > 0 ? page_bytes_ : static_cast<Wide>(price.layer_slot_bytes) * slots(*price.group);
@@ -157,6 +177,63 @@ private:
     block_bytes_ = page_bytes_ * static_cast<Wide>(group_layers);
   }
 
+  // A block is a slab of equally many slots of each page size that growing layers have; those layers are one group. A
+  // window's rows fill, in a power of two of tokens, the largest page they fit; its layers are dealt into groups of as many as
+  // there are slots. Their number is the one that pads least, the larger of equals. DeepSeek-V4-Flash, blocks of 256
+  // tokens: pages of 37,440 B (21 layers), 8,640 (21) and 1,728 (20); 43 windows of 64 tokens a block make two groups of at
+  // most 22, the states of 21 and 20 layers, 4 and 8 tokens a block, one each: 22 x 47,808 B = 1,051,776 B.
+  void slabs() {
+    std::map<Wide, std::uint64_t> layers_of_page;
+    for (Kind& k : kinds_)
+      if (k.kind == KvGroupKind::kFull) k.block_tokens = block_tokens_, layers_of_page[slab_page(k)] += k.layers;
+    const Wide largest = layers_of_page.empty() ? 0 : layers_of_page.rbegin()->first;
+    std::uint64_t least = 1;
+    for (const auto& [page, layers] : layers_of_page) least = std::max(least, layers);
+    std::uint64_t most = least;
+    for (Kind& k : kinds_) {
+      if (k.kind == KvGroupKind::kFull) continue;
+      k.block_tokens = 1;
+      while (!k.row_bytes.empty() && k.block_tokens < block_tokens_ && fits_page(k, 2 * k.block_tokens, largest)) k.block_tokens *= 2;
+      if (k.kind == KvGroupKind::kCross) k.block_tokens = block_tokens_;
+      most = std::max(most, k.layers);
+      if (k.row_bytes.empty() ? slab_page(k) > largest : !fits_page(k, 1, largest)) layers_of_page[slab_page(k)] = k.layers;
+    }
+    std::uint64_t slots = least, padding = UINT64_MAX;
+    for (std::uint64_t tried = least; tried <= most; ++tried) {
+      std::uint64_t sum = ceil_div(least, tried) * tried - least;
+      for (const Kind& k : kinds_)
+        if (k.kind != KvGroupKind::kFull) sum += ceil_div(k.layers, tried) * tried - k.layers;
+      if (sum <= padding) padding = sum, slots = tried;
+    }
+    groups_ = 0, slab_pages_ = least;
+    for (Kind& k : kinds_) {
+      // One group holds all layers that grow; the first of them stands for all.
+      k.groups = k.kind == KvGroupKind::kFull ? (full_block_tokens_ == 0 ? 1U : 0U) : ceil_div(k.layers, slots);
+      if (k.kind == KvGroupKind::kFull) full_block_tokens_ = block_tokens_;
+      else slab_pages_ = std::max(slab_pages_, ceil_div(k.layers, k.groups));
+      groups_ += k.groups;
+    }
+    for (const auto& [page, layers] : layers_of_page) block_bytes_ += page * static_cast<Wide>(slab_pages_);
+  }
+
+  Wide aligned(Wide bytes) const {
+    const auto step = static_cast<Wide>(input_.profile->slab_alignment_bytes);
+    return wide_ceil_div(bytes, step) * step;
+  }
+  bool fits_page(const Kind& k, std::uint64_t tokens, Wide page) const {
+    return std::all_of(k.row_bytes.begin(), k.row_bytes.end(),
+                       [&](std::uint64_t row) { return aligned(static_cast<Wide>(row) * static_cast<Wide>(tokens)) <= page; });
+  }
+  // What a block of one layer takes of a slab.
+  Wide slab_page(const Kind& k) const {
+    if (k.kind == KvGroupKind::kState) return aligned(static_cast<Wide>(k.layer_bytes));
+    if (k.row_bytes.empty())
+      return aligned(static_cast<Wide>(k.layer_bytes) * static_cast<Wide>(ceil_div(k.block_tokens, k.tokens_per_slot)));
+    Wide sum = 0;
+    for (const std::uint64_t row : k.row_bytes) sum += aligned(static_cast<Wide>(row) * static_cast<Wide>(k.block_tokens));
+    return sum;
+  }
+
   Wide attention_page(const Kind& k) const {
     return static_cast<Wide>(k.layer_bytes) * static_cast<Wide>(ceil_div(block_tokens_, k.tokens_per_slot));
   }
@@ -174,9 +251,11 @@ private:
 
   KvLayoutInput input_;
   std::vector<Kind> kinds_;
+  std::vector<std::size_t> kind_of_price_;
   std::uint64_t block_tokens_ = 0, full_block_tokens_ = 0, groups_ = 1;
-  Wide page_bytes_ = 0;  // of one layer; 0 where pages differ in size
-  Wide block_bytes_ = 0; // of a group of layers
+  std::uint64_t slab_pages_ = 0; // of each size in a slab; 0: no slabs
+  Wide page_bytes_ = 0;          // of one layer; 0 where pages differ in size
+  Wide block_bytes_ = 0;         // of a group of layers
 };
 
 } // namespace

@@ -54,8 +54,10 @@ struct EngineProfile {
   }
 
   std::uint64_t alignment_tokens = 16, merge_percent = 150, in_flight_batches = 1, window_extra_pages = 1; // kUnified
+  std::uint64_t slab_alignment_bytes = 0;                                                                  // kUnified; 0: no slabs
   double state_ratio = 0, window_ratio = 1;                                                                // kSplit
-  std::uint64_t spare_state_rows = 0;
+  std::uint64_t spare_state_rows = 0, ring_row_step = 1;
+  bool request_rings = false;
   std::uint64_t pad_cells = 256; // kCells
   bool kv_unified = false, swa_full = false;
 

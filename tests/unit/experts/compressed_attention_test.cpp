@@ -57,6 +57,8 @@ TEST(CompressedAttention, HoldsTheTokensThatWaitForARow) {
   EXPECT_EQ(four->regions[1].elements, 8U * 2 * 2 * 128);
   EXPECT_EQ(four->regions[0].dtype, "float32");
   EXPECT_EQ(four->regions[0].units, 0U) << "the same on every rank";
+  EXPECT_EQ(four->window_tokens, 8U) << "a row each";
+  EXPECT_EQ(find_group(d, "compressor.128")->window_tokens, 128U);
   EXPECT_EQ(find_group(d, "compressor.128")->regions.at(0).elements, 128U * 2 * 128);
 }
 

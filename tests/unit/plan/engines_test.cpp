@@ -86,6 +86,49 @@ struct Cells {
   double mib;
 };
 
+// A refused start printed 6.66 GiB needed for 30,000 tokens, 5.44 available, 13,528 the longest: slabs of 1,051,776 B, of
+// which the request takes 118 + 2 x 259 + 4,099 + 2,065 in five groups.
+TEST(Engines, SlabsHoldCompressedCachesBesideWindows) {
+  PlanRequest request = under("vllm@0.22.0", "2xH200", 5554ULL * 1051776); // 5.44 GiB
+  request.ep = 2, request.max_length = 30000, request.max_batch_input_tokens = 16384;
+  const auto refused = planned("deepseek-ai/DeepSeek-V4-Flash", request);
+  EXPECT_EQ(refused.limits.max_supported_sequence_length, 13528U);
+  request.kv_cache_bytes = 6800ULL * 1051776;
+  const Plan plan = planned("deepseek-ai/DeepSeek-V4-Flash", request);
+  EXPECT_EQ(plan.kv_cache.pages, 6800U);
+  EXPECT_EQ(plan.limits.max_batch_at_max_length, 1U);
+  EXPECT_NEAR(static_cast<double>(*request.kv_cache_bytes) / gib(1), 6.66, 0.005);
+  request.kv_cache_bytes = 6800ULL * 1051776 - 1;
+  EXPECT_LT(planned("deepseek-ai/DeepSeek-V4-Flash", request).limits.max_supported_sequence_length, 30000U);
+}
+
+// 0.1 x 584 x 43 + (584 + 132) / 4 x 21 + 584 / 128 x 20 + 0.1 x 8 / 128 x 10,240 x 21 = 7,705.45 B a token, and rings of
+// 128 rows for 256 + 2 requests. A first release printed 15,955.85 B and 1,317,632 tokens of 19.58 GiB: the long rings lay in
+// the windows, and one window layer more was counted.
+TEST(Engines, RingsLieInWindowsOrBesideRequests) {
+  PlanRequest request = under("sglang", "1x300GiB", gib(19.58));
+  const std::uint64_t rings = 33152ULL * 4096 * 20;
+  const double tokens = static_cast<double>(*request.kv_cache_bytes - rings) / 7705.45;
+  Plan plan = planned("deepseek-ai/DeepSeek-V4-Flash", request);
+  EXPECT_EQ(plan.kv_cache.page_tokens, 256U);
+  EXPECT_NEAR(static_cast<double>(plan.kv_cache.capacity_tokens), tokens, 257);
+  EXPECT_EQ(plan.limits.max_batch_size, 256U);
+  request.engine_overrides["request_rings"] = "false";
+  plan = planned("deepseek-ai/DeepSeek-V4-Flash", request);
+  EXPECT_NEAR(static_cast<double>(plan.kv_cache.capacity_tokens) / 1317632, 15955.85 / (15955.85 - 58.4), 0.0005);
+}
+
+// Printed: 38 slots and 399,740 tokens; with the spare row inside the share there would be 37.
+TEST(Engines, TheSpareRowOfStatesWasBesideTheShare) {
+  for (const auto& [engine, slots] : {std::pair{"sglang@0.5.9", 38U}, {"sglang@0.5.10", 37U}}) {
+    PlanRequest request = under(engine, "1x16GiB", 38ULL * 76437504 + 399740ULL * 8192);
+    request.engine_overrides["prefix_caching"] = "false"; // a slot for each request
+    const Plan plan = planned("ibm-granite/granite-4.0-h-micro", request);
+    EXPECT_EQ(plan.kv_cache.capacity_tokens, 399740U) << engine;
+    EXPECT_EQ(plan.limits.max_batch_size, slots) << engine;
+  }
+}
+
 TEST(Engines, ContextsTakeTheirCells) {
   for (const Cells& row : {
            Cells{"google/gemma-3-270m", "llama.cpp", 1024, 4, "float16", {}, 18},

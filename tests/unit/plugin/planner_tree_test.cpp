@@ -74,6 +74,7 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
       {"kv_kind", plugin, "KV group 'zoo.cache': a kind outside the contract"},
       {"kv_window", plugin, "a window of no tokens"},
       {"kv_type", plugin, "KV group 'zoo.cache': unknown type 'float17'"},
+      {"kv_state_rows", plugin, "a state 'ring' that is not a row for each token of its window"},
       {"kv_no_regions", config, "KV group 'zoo.cache' has no heads or no width"},
       {"kv_null_regions", plugin, "KV group 'zoo.cache': a state region that is not there"},
   };

@@ -199,7 +199,8 @@ typedef struct plimsoll_kv_group {
   uint64_t k_elements;                         /* per head and token */
   uint64_t v_elements;                         /* per head and token; 0 for LATENT */
   uint64_t scale_elements;                     /* elements that share a scale; 0: no scales */
-  uint64_t window_tokens;                      /* WINDOW, CHUNK */
+  uint64_t window_tokens;                      /* WINDOW, CHUNK. STATE: the state is a row of the last so many tokens
+                                                * each, elements_per_draft_token of every region; 0: it is not */
   uint64_t fixed_tokens;                       /* CROSS: slots of one sequence */
   const plimsoll_state_region* const* regions; /* STATE */
   uint64_t n_regions;
