@@ -58,7 +58,7 @@ TEST(Document, KeysStandInTheOrderOfTheContract) {
               ElementsAre("rank", "name", "total_bytes", "free_bytes", "budget_bytes", "weights_bytes", "activation_bytes",
                           "signal_buffer_bytes", "vision_cache_bytes", "overhead_bytes", "kv_cache_bytes", "unused_bytes"));
   EXPECT_THAT(keys(document["kv_cache"]), ElementsAre("dtype", "page_tokens", "pages", "capacity_tokens", "capacity_requests",
-                                                      "engine_reported_tokens", "bytes_per_token_per_device", "groups"));
+                                                      "engine_reported_tokens", "bytes_per_token_per_device", "state_slots", "groups"));
   EXPECT_THAT(keys(document["items"][0]), ElementsAre("rank", "category", "label", "bytes", "basis", "planner"));
   EXPECT_EQ(document["request"]["accounting"], "per_device");
   EXPECT_TRUE(document["kv_cache"]["groups"][0]["window_tokens"].is_null());
@@ -126,6 +126,34 @@ TEST(Document, YamlSaysTheSame) {
   EXPECT_EQ(document_to_yaml(R"({"a": [], "b": {}, "c": "1"})").value(), "a: []\nb: {}\nc: \"1\"");
 }
 
+TEST(Document, TheFrontierStandsBetweenLimitsAndVisionCacheWhereItWasAskedFor) {
+  Plan plan = sample();
+  EXPECT_FALSE(Json::parse(plan_to_json(plan)).contains("frontier"));
+  plan.frontier = {{"bfloat16", {{256, 10}, {512, 5}}}};
+  const Json document = Json::parse(plan_to_json(plan));
+  EXPECT_EQ(document["frontier"][0]["kv_dtype"], "bfloat16");
+  EXPECT_EQ(document["frontier"][0]["points"][1], (Json{{"max_length", 512}, {"max_batch_size", 5}}));
+  const std::vector<std::string> names = keys(document);
+  const auto at = [&](const char* name) { return std::find(names.begin(), names.end(), name) - names.begin(); };
+  EXPECT_LT(at("limits"), at("frontier"));
+  EXPECT_LT(at("frontier"), at("vision_cache"));
+}
+
+TEST(Document, VerifyHasAPartForEachCacheWithItsDifference) {
+  VerifyReport report;
+  report.backend = "CUDA runtime 13.0";
+  report.plan = sample();
+  report.granularity_bytes = 2097152;
+  report.devices = {{1, "H100", 1000, 1000, {{"kv_cache", 300, 320}, {"signal_buffer", 50, 40}}}};
+  const Json document = Json::parse(verify_to_json(report));
+  EXPECT_THAT(keys(document), ElementsAre("schema", "holds", "backend", "granularity_bytes", "devices", "plan", "error"));
+  EXPECT_EQ(document["devices"][0]["parts"][0]["difference_bytes"], 20);
+  EXPECT_EQ(document["devices"][0]["parts"][1]["difference_bytes"], -10);
+  EXPECT_EQ(document["plan"]["schema"], "plimsoll.plan/1");
+  report.error = Error{ErrorCode::kOutOfMemory, "refused", "device 1"};
+  EXPECT_EQ(Json::parse(verify_to_json(report))["error"]["code"], "out_of_memory");
+}
+
 TEST(Document, WeightsPluginsModelsAndDevices) {
   WeightsReport report;
   report.source = "config";
@@ -140,6 +168,11 @@ TEST(Document, WeightsPluginsModelsAndDevices) {
   EXPECT_EQ(Json::parse(models_to_json({{"a", "b", "c", 1, 2, 3}}))["models"][0]["kv_bytes_per_token"], 3);
   const Json devices = Json::parse(devices_to_json({}, fail(ErrorCode::kBadRequest, "no driver")));
   EXPECT_EQ(devices["no_devices_because"]["message"], "no driver");
+  const Json real =
+      Json::parse(devices_to_json({}, std::vector<RealDevice>{{0, "NVIDIA H100", "H100", "gpu", "hopper", 90, 80, 70, {1, 2}}}));
+  EXPECT_THAT(keys(real["devices"][0]),
+              ElementsAre("index", "name", "card", "kind", "arch", "compute_capability", "total_bytes", "free_bytes", "peers"));
+  EXPECT_EQ(real["devices"][0]["peers"], Json({1, 2}));
 }
 
 } // namespace

@@ -213,6 +213,22 @@ TEST(Engines, ARequestTooLongForThePoolStillShowsThePool) {
   EXPECT_EQ(plan.devices[0].kv_cache_bytes, gib(16)); // what one request needs
 }
 
+// Slots are what caps a hybrid's concurrency: 7,162 blocks, one of attention and three states for the shortest request.
+TEST(Engines, StateSlotsAreCountedApart) {
+  PlanRequest request = under("vllm@0.11.0", "2xH200", 47878721024);
+  EXPECT_EQ(planned("Qwen/Qwen3-Next-80B-A3B-Instruct", request).kv_cache.state_slots, 7162U / 4);
+  request.engine_overrides["prefix_caching"] = "true"; // a second row of each state
+  EXPECT_EQ(planned("Qwen/Qwen3-Next-80B-A3B-Instruct", request).kv_cache.state_slots, 7162U / 7);
+  EXPECT_FALSE(planned("meta-llama/Llama-3.1-8B", under("vllm", "1xH100", gib(8))).kv_cache.state_slots);
+  // A share of 0.9 / 1.9 in rows of the state, one of them spare; three rows for each running request.
+  const Plan split = planned("Qwen/Qwen3-Next-80B-A3B-Instruct", under("sglang", "4xH200", gib(40)));
+  ASSERT_TRUE(split.kv_cache.state_slots);
+  std::uint64_t row = 0;
+  for (const KvGroupPlan& group : split.kv_cache.groups) row += group.state_bytes_per_sequence;
+  EXPECT_EQ(*split.kv_cache.state_slots, static_cast<std::uint64_t>(gib(40) * 9 / 19 / row - 1));
+  EXPECT_LE(split.limits.max_batch_size, *split.kv_cache.state_slots / 3);
+}
+
 TEST(Engines, DecodeContextParallelismSpreadsTokensOverRanks) {
   PlanRequest request = under("vllm@0.15.0", "8xH200", gib(40));
   const Plan alone = planned("deepseek-ai/DeepSeek-V3", request);
