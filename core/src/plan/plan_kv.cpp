@@ -54,6 +54,11 @@ private:
   void describe_groups() {
     KvPlan& kv = s_.plan.kv_cache;
     kv.dtype = s_.kv_types.name;
+    if (profile().kv_bound)
+      s_.warn("kv_rule_is_a_bound",
+              fmt::format("how this release of {} lays out the caches of this model is not known to the byte; their size "
+                          "is a safe upper bound, that of an earlier release",
+                          profile().name));
     for (const KvStage& stage : stages_) {
       kv.page_tokens = std::max(kv.page_tokens, stage.layout->page_tokens());
       const std::vector<std::uint64_t> page_bytes = stage.layout->page_bytes();
@@ -64,7 +69,7 @@ private:
         if (kv.groups.size() <= i) {
           KvGroupPlan out;
           out.label = g.label, out.kind = kind_text(g.kind), out.layers = g.layers.size();
-          out.basis = g.bound ? "bound" : "exact";
+          out.basis = g.bound || profile().kv_bound ? "bound" : "exact";
           if (out.kind == "window") out.window_tokens = g.window_tokens;
           if (g.bound)
             s_.warn("kv_rule_is_a_bound",

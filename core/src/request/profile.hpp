@@ -58,6 +58,7 @@ struct EngineProfile {
   double state_ratio = 0, window_ratio = 1;                                                                // kSplit
   std::uint64_t spare_state_rows = 0, ring_row_step = 1;
   bool request_rings = false;
+  bool kv_bound = false;         // this release's rule is another one, that takes no more
   std::uint64_t pad_cells = 256; // kCells
   bool kv_unified = false, swa_full = false;
 

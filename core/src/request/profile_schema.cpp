@@ -49,6 +49,7 @@ constexpr std::array kKeys{
     ProfileKey{"/kv/demand_limited", FlagKey{&P::kv_demand_limited}},
     ProfileKey{"/kv/windows", FlagKey{&P::windows}},
     ProfileKey{"/kv/mla_cache", WordKey{kLatent, [](P& p, std::size_t i) { p.latent_cache = static_cast<LatentCache>(i); }}},
+    ProfileKey{"/kv/bound", FlagKey{&P::kv_bound}},
     ProfileKey{"/kv/packed_latent", FlagKey{&P::packed_latent}},
     ProfileKey{"/kv/decode_context_parallel", NumberKey{&P::decode_context_parallel, 1, 65536}},
     ProfileKey{"/kv/reported_tokens", WordKey{kReported, [](P& p, std::size_t i) { p.reported_tokens = static_cast<ReportedTokens>(i); }}},
