@@ -21,10 +21,11 @@ namespace {
 constexpr std::size_t kMaxCatalogueBytes = 4U << 20;
 
 std::string squeeze(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
+  std::string out(text.size(), '\0');
+  std::size_t length = 0;
   for (const char c : text)
-    if (c != ' ' && c != '-' && c != '_' && c != '\t') out += (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+    if (c != ' ' && c != '-' && c != '_' && c != '\t') out[length++] = (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+  out.resize(length);
   return out;
 }
 
