@@ -10,7 +10,7 @@ namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMaxDepth = 64;
-constexpr std::size_t kFewKeys = 32;               // of an object: compared one by one, beyond that looked up in a set
+constexpr std::size_t kFewKeys = 32;              // of an object: compared one by one, beyond that looked up in a set
 constexpr std::size_t kMaxFastBytes = 4ULL << 20; // simdjson's tables take twenty times a document
 
 bool starts_at(const std::string& text, std::size_t at, std::string_view word) { return text.compare(at, word.size(), word) == 0; }

@@ -109,7 +109,8 @@ void read_names(Json& node, const std::string& pointer, Reader& read, FamilyMani
     const std::string here = fmt::format("{}/architectures/{}", pointer, i);
     if (!entry.is_object()) return read.wrong(here, "a non-empty text was expected");
     const bool own = entry.contains("signal_buffers");
-    family.architectures[read.text(entry, here, "name")] = own ? read.one_of(entry, here, "signal_buffers", kPolicies) : family.signal_policy;
+    family.architectures[read.text(entry, here, "name")] =
+        own ? read.one_of(entry, here, "signal_buffers", kPolicies) : family.signal_policy;
   }
   const Json& types = read.list(node, pointer, "model_types");
   for (std::size_t i = 0; i < types.size(); ++i) {
