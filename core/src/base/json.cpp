@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <fmt/format.h>
+#include <simdjson.h>
 #include <unordered_set>
 #include <vector>
 
@@ -9,6 +10,8 @@ namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kFewKeys = 32;              // of an object: compared one by one, beyond that looked up in a set
+constexpr std::size_t kMaxFastBytes = 4ULL << 20; // simdjson's tables take twenty times a document
 
 bool starts_at(const std::string& text, std::size_t at, std::string_view word) { return text.compare(at, word.size(), word) == 0; }
 
@@ -91,7 +94,6 @@ public:
   }
 
 private:
-  static constexpr std::size_t kFewKeys = 32;
   struct Open {
     Json* node = nullptr; // stays where it is: what holds it does not grow until it is closed
     std::unordered_set<std::string> keys;
@@ -128,6 +130,66 @@ private:
   std::string duplicate_, error_;
 };
 
+// Turns what simdjson has read into values; room for an object's members is taken at once, since each time it grows
+// the library copies them. False: a key is there twice.
+bool convert(const simdjson::dom::element& from, Json& to) {
+  using Type = simdjson::dom::element_type;
+  switch (from.type()) {
+  case Type::ARRAY: {
+    const simdjson::dom::array list = from.get_array().value_unsafe();
+    to = Json::array();
+    auto& items = to.get_ref<Json::array_t&>();
+    items.reserve(list.size());
+    for (const simdjson::dom::element item : list)
+      if (!convert(item, items.emplace_back())) return false;
+    return true;
+  }
+  case Type::OBJECT: {
+    const simdjson::dom::object object = from.get_object().value_unsafe();
+    to = Json::object();
+    auto& members = to.get_ref<Json::object_t&>();
+    members.reserve(object.size());
+    std::unordered_set<std::string_view> keys;
+    const bool few = object.size() <= kFewKeys;
+    for (const auto& [key, value] : object) {
+      if (few) {
+        for (const auto& [known, unused] : members)
+          if (known == key) return false;
+      } else if (!keys.insert(key).second) {
+        return false;
+      }
+      members.emplace_back(std::string(key), Json());
+      if (!convert(value, members.back().second)) return false;
+    }
+    return true;
+  }
+  case Type::INT64: {
+    const std::int64_t number = from.get_int64().value_unsafe();
+    if (number < 0) to = number;
+    else to = static_cast<std::uint64_t>(number);
+    return true;
+  }
+  case Type::UINT64: to = from.get_uint64().value_unsafe(); return true;
+  case Type::DOUBLE: to = from.get_double().value_unsafe(); return true;
+  case Type::STRING: to = std::string(from.get_string().value_unsafe()); return true;
+  case Type::BOOL: to = from.get_bool().value_unsafe(); return true;
+  case Type::NULL_VALUE: return true;
+  }
+  return false;
+}
+
+// The document where it is plain JSON; nothing where anything is unusual, which the parser with better messages judges.
+std::optional<Json> parse_fast(const std::string& text) {
+  if (text.size() > kMaxFastBytes) return std::nullopt;
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  Json out;
+  if (parser.allocate(text.size(), kMaxDepth) != simdjson::SUCCESS || parser.parse(text).get(root) != simdjson::SUCCESS ||
+      !convert(root, out))
+    return std::nullopt;
+  return out;
+}
+
 std::string_view token_of(std::string_view& pointer, std::string& scratch) {
   pointer.remove_prefix(1);
   const std::size_t end = pointer.find('/');
@@ -160,6 +222,7 @@ const Json* child_of(const Json& node, std::string_view token) {
 } // namespace
 
 Result<Json> parse_json(std::string text, const std::string& where, ErrorCode code) {
+  if (auto plain = parse_fast(text)) return std::move(*plain);
   PLIMSOLL_ASSIGN(const std::string prepared, prepare(std::move(text), where, code));
   Builder builder;
   if (Json::sax_parse(prepared, &builder)) return builder.take();

@@ -155,19 +155,11 @@ Result<std::string> yaml_to_json(std::string_view yaml) {
 }
 
 Result<Json> parse_yaml(std::string_view yaml, const std::string& where, ErrorCode code) {
+  if (yaml.starts_with('{') && yaml.size() <= kMaxYamlBytes)
+    if (auto json = parse_json(std::string(yaml), where, code)) return json;
   auto json = yaml_to_json(yaml);
   if (!json) return fail(code, json.error().message, where);
   return parse_json(std::move(*json), where, code);
-}
-
-Result<Json> yaml_value(const YAML::Node& node, const std::string& where, ErrorCode code) {
-  try {
-    auto json = Converter().run(node);
-    if (!json) return fail(code, json.error().message, where);
-    return parse_json(std::move(*json), where, code);
-  } catch (const YAML::Exception& error) {
-    return fail(code, fmt::format("not a YAML document: {}", error.what()), where);
-  }
 }
 
 } // namespace plimsoll

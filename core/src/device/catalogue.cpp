@@ -11,20 +11,18 @@
 #include <set>
 #include <sstream>
 #include <utility>
-#include <yaml-cpp/yaml.h>
 
 #include "device/yaml_fields.hpp"
 
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxCatalogueBytes = 4U << 20;
-
 std::string squeeze(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
+  std::string out(text.size(), '\0');
+  std::size_t length = 0;
   for (const char c : text)
-    if (c != ' ' && c != '-' && c != '_' && c != '\t') out += (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+    if (c != ' ' && c != '-' && c != '_' && c != '\t') out[length++] = (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+  out.resize(length);
   return out;
 }
 
@@ -44,7 +42,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-Result<Card> read_card(const YAML::Node& node, const std::string& where) {
+Result<Card> read_card(const Json& node, const std::string& where) {
   PLIMSOLL_ASSIGN(const YamlFields fields,
                   YamlFields::open(node, where,
                                    {"name", "aliases", "vendor", "arch", "cc", "kind", "nominal_bytes", "total_bytes", "free_bytes",
@@ -101,17 +99,17 @@ bool has_name(const Card& card, const std::string& key) {
 }
 
 Result<std::vector<Card>> read_all(const std::string& text, const std::string& origin) {
-  PLIMSOLL_ASSIGN(const YAML::Node root, parse_yaml(text, origin, kMaxCatalogueBytes));
+  PLIMSOLL_ASSIGN(const Json root, read_yaml(text, origin));
   PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(root, origin + "#", {"schema", "devices"}));
   PLIMSOLL_ASSIGN(const std::optional<std::string> schema, fields.text("schema"));
   if (schema != "plimsoll.devices/1")
     return fail(ErrorCode::kBadRequest, fmt::format("schema is '{}', expected plimsoll.devices/1", schema.value_or("")),
                 fields.at("schema"));
-  const auto list = fields.node("devices");
-  if (!list || !list->IsSequence()) return fail(ErrorCode::kBadRequest, "expected a list of cards", fields.at("devices"));
+  const Json* list = fields.node("devices");
+  if (list == nullptr || !list->is_array()) return fail(ErrorCode::kBadRequest, "expected a list of cards", fields.at("devices"));
   std::vector<Card> cards;
   std::set<std::string> keys;
-  for (const auto& entry : *list) {
+  for (const Json& entry : *list) {
     const std::string where = fmt::format("{}/{}", fields.at("devices"), cards.size());
     PLIMSOLL_ASSIGN(Card card, read_card(entry, where));
     std::set<std::string> own{device_name_key(card.device.name)};
@@ -195,7 +193,7 @@ Result<std::optional<Card>> DeviceCatalogue::find(std::string_view name) const {
       }
       if (squeeze(line).find(key) == std::string::npos) continue;
       const std::string where = fmt::format("{}:{}", state_->origin, line_number + 1);
-      PLIMSOLL_ASSIGN(const YAML::Node node, parse_yaml(std::string(line.substr(2)), where, kMaxCatalogueBytes));
+      PLIMSOLL_ASSIGN(const Json node, read_yaml(line.substr(2), where));
       PLIMSOLL_ASSIGN(Card card, read_card(node, where));
       if (has_name(card, key)) return card;
     }

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <system_error>
-#include <yaml-cpp/yaml.h>
 
 #include "device/device_items.hpp"
 #include "device/yaml_fields.hpp"
@@ -43,7 +42,7 @@ Result<std::uint32_t> read_capability(const std::string& text, const std::string
   return value;
 }
 
-Result<void> append_mapping(const YAML::Node& node, const std::string& where, const DeviceCatalogue& catalogue, std::vector<Device>& out) {
+Result<void> append_mapping(const Json& node, const std::string& where, const DeviceCatalogue& catalogue, std::vector<Device>& out) {
   PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(node, where,
                                                             {"name", "count", "total_bytes", "free_bytes", "kind", "wired_limit_bytes",
                                                              "max_allocation_bytes", "compute_capability", "vendor", "arch"}));
@@ -102,21 +101,21 @@ Result<std::vector<Device>> read_device_file(const std::filesystem::path& file, 
 }
 
 Result<std::vector<Device>> read_device_text(const std::string& text, const std::string& origin, const DeviceCatalogue& catalogue) {
-  PLIMSOLL_ASSIGN(YAML::Node root, parse_yaml(text, origin, kMaxFileBytes));
+  PLIMSOLL_ASSIGN(const Json root, read_yaml(text, origin));
   std::string where = origin + "#";
-  if (root.IsMap()) {
+  const Json* list = &root;
+  if (root.is_object()) {
     PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(root, where, {"schema", "devices"}));
     where = fields.at("devices");
-    const auto list = fields.node("devices");
-    if (!list) return fail(ErrorCode::kBadRequest, "'devices' is missing; it holds the list of devices", origin + "#");
-    root.reset(*list);
+    list = fields.node("devices");
+    if (list == nullptr) return fail(ErrorCode::kBadRequest, "'devices' is missing; it holds the list of devices", origin + "#");
   }
-  if (!root.IsSequence() || root.size() == 0) return fail(ErrorCode::kBadRequest, "expected a list with at least one device", where);
+  if (!list->is_array() || list->empty()) return fail(ErrorCode::kBadRequest, "expected a list with at least one device", where);
   std::vector<Device> out;
   std::size_t index = 0;
-  for (const auto& entry : root) {
+  for (const Json& entry : *list) {
     const std::string here = fmt::format("{}/{}", where, index++);
-    if (entry.IsScalar()) PLIMSOLL_TRY(append_item(entry.Scalar(), catalogue, here, out));
+    if (const auto item = single_value(entry)) PLIMSOLL_TRY(append_item(*item, catalogue, here, out));
     else PLIMSOLL_TRY(append_mapping(entry, here, catalogue, out));
   }
   return out;

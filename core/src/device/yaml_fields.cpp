@@ -1,68 +1,60 @@
-// See yaml_fields.hpp. yaml-cpp throws on bad documents; nothing of that leaves this file.
+// See yaml_fields.hpp.
 #include "device/yaml_fields.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include "base/human.hpp"
+#include "base/yaml.hpp"
 
 namespace plimsoll {
 namespace {
 
-std::string_view kind_of(const YAML::Node& node) {
-  switch (node.Type()) {
-  case YAML::NodeType::Scalar: return "a single value";
-  case YAML::NodeType::Sequence: return "a list";
-  case YAML::NodeType::Map: return "a mapping";
-  default: return "nothing";
-  }
+std::string_view kind_of(const Json& node) {
+  if (node.is_null()) return "nothing";
+  if (node.is_array()) return "a list";
+  return node.is_object() ? "a mapping" : "a single value";
 }
 
 } // namespace
 
-Result<YAML::Node> parse_yaml(const std::string& text, const std::string& origin, std::size_t max_bytes) {
-  if (text.size() > max_bytes)
-    return fail(ErrorCode::kBadRequest, fmt::format("the file has {} bytes; at most {} are read", text.size(), max_bytes), origin);
-  try {
-    YAML::Node node = YAML::Load(text);
-    if (!node || node.IsNull()) return fail(ErrorCode::kBadRequest, "the file is empty; a list of devices was expected", origin);
-    return node;
-  } catch (const YAML::Exception& problem) {
-    return fail(ErrorCode::kBadRequest, fmt::format("this is not YAML: {}", problem.msg),
-                problem.mark.is_null() ? origin : fmt::format("{}:{}", origin, problem.mark.line + 1));
+Result<Json> read_yaml(std::string_view text, const std::string& origin) {
+  Json root;
+  if (text.find_first_not_of(" \t\r\n") != std::string_view::npos) {
+    PLIMSOLL_ASSIGN(root, parse_yaml(text, origin, ErrorCode::kBadRequest));
   }
+  if (root.is_null()) return fail(ErrorCode::kBadRequest, "the file is empty; a list of devices was expected", origin);
+  return root;
 }
 
-Result<YamlFields> YamlFields::open(const YAML::Node& node, std::string where, std::initializer_list<std::string_view> known) {
-  if (!node.IsMap()) return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a mapping of keys", kind_of(node)), where);
+std::optional<std::string> single_value(const Json& node) {
+  if (node.is_string()) return node.get<std::string>();
+  return node.is_primitive() && !node.is_null() ? std::optional(node.dump()) : std::nullopt;
+}
+
+Result<YamlFields> YamlFields::open(const Json& node, std::string where, std::initializer_list<std::string_view> known) {
+  if (!node.is_object()) return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a mapping of keys", kind_of(node)), where);
+  for (const auto& [key, value] : node.items())
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      return fail(ErrorCode::kBadRequest, fmt::format("unknown key '{}'; known are {}", key.substr(0, 64), fmt::join(known, ", ")), where);
   YamlFields out;
   out.where_ = std::move(where);
-  for (const auto& entry : node) {
-    if (!entry.first.IsScalar())
-      return fail(ErrorCode::kBadRequest, fmt::format("a key is {}, expected a word", kind_of(entry.first)), out.where_);
-    const std::string& key = entry.first.Scalar();
-    if (std::find(known.begin(), known.end(), key) == known.end())
-      return fail(ErrorCode::kBadRequest, fmt::format("unknown key '{}'; known are {}", key.substr(0, 64), fmt::join(known, ", ")),
-                  out.where_);
-    if (out.node(key)) return fail(ErrorCode::kBadRequest, fmt::format("key '{}' stands here twice; remove one", key), out.where_);
-    out.fields_.emplace_back(key, entry.second);
-  }
+  out.fields_ = &node;
   return out;
 }
 
-std::optional<YAML::Node> YamlFields::node(std::string_view key) const {
-  for (const auto& [name, value] : fields_)
-    if (name == key) return value;
-  return std::nullopt;
+const Json* YamlFields::node(std::string_view key) const {
+  const auto found = fields_->find(key);
+  return found == fields_->end() || found->is_null() ? nullptr : &*found;
 }
 
 Result<std::optional<std::string>> YamlFields::text(std::string_view key) const {
-  const auto found = node(key);
-  if (!found || found->IsNull()) return std::nullopt;
-  if (!found->IsScalar()) return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a single value", kind_of(*found)), at(key));
-  return found->Scalar();
+  const Json* found = node(key);
+  if (found == nullptr) return std::nullopt;
+  auto value = single_value(*found);
+  if (!value) return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a single value", kind_of(*found)), at(key));
+  return value;
 }
 
 Result<std::optional<std::uint64_t>> YamlFields::bytes(std::string_view key) const {
@@ -84,14 +76,15 @@ Result<std::optional<std::uint64_t>> YamlFields::count(std::string_view key) con
 
 Result<std::vector<std::string>> YamlFields::texts(std::string_view key) const {
   std::vector<std::string> out;
-  const auto found = node(key);
-  if (!found || found->IsNull()) return out;
-  if (!found->IsSequence()) return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a list", kind_of(*found)), at(key));
-  for (const auto& entry : *found) {
-    if (!entry.IsScalar())
+  const Json* found = node(key);
+  if (found == nullptr) return out;
+  if (!found->is_array()) return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a list", kind_of(*found)), at(key));
+  for (const Json& entry : *found) {
+    auto value = single_value(entry);
+    if (!value)
       return fail(ErrorCode::kBadRequest, fmt::format("found {}, expected a word", kind_of(entry)),
                   fmt::format("{}/{}", at(key), out.size()));
-    out.push_back(entry.Scalar());
+    out.push_back(std::move(*value));
   }
   return out;
 }

@@ -4,7 +4,6 @@
 #include <array>
 #include <fmt/format.h>
 #include <optional>
-#include <yaml-cpp/yaml.h>
 
 #include "base/yaml.hpp"
 #include "model/regular_file.hpp"
@@ -33,54 +32,63 @@ class Reader {
 public:
   explicit Reader(std::string path) : path_(std::move(path)) {}
 
-  std::string text(const YAML::Node& map, const char* key, std::string fallback = {}) {
-    const YAML::Node node = map[key];
-    if (!node && !fallback.empty()) return fallback;
-    if (!node || !node.IsScalar() || node.Scalar().empty()) return wrong(node ? node : map, key, "a non-empty text was expected"), "";
-    return node.Scalar();
+  // The member of an object, where it is there and not null.
+  static const Json* member(const Json& object, const char* key) {
+    const auto it = object.find(key);
+    return it == object.end() || it->is_null() ? nullptr : &*it;
   }
-  // An item of a list of names.
-  std::string name(const YAML::Node& node, const char* key) {
-    if (node.IsScalar() && !node.Scalar().empty()) return node.Scalar();
-    return wrong(node, key, "a non-empty text was expected"), "";
+  std::string name(const Json& value, const std::string& pointer) {
+    if (is_name(value)) return value.get<std::string>();
+    wrong(pointer, value.is_number() ? "a text was expected; put it in quotes" : "a non-empty text was expected");
+    return {};
   }
-  bool truth(const YAML::Node& map, const char* key) {
-    const YAML::Node node = map[key];
-    bool value = false;
-    if (node && !YAML::convert<bool>::decode(node, value)) wrong(node, key, "true or false was expected");
-    return value;
+  static bool is_name(const Json& value) { return value.is_string() && !value.get_ref<const std::string&>().empty(); }
+  std::string text(const Json& object, const std::string& pointer, const char* key) {
+    const Json* value = member(object, key);
+    return name(value == nullptr ? kNothing : *value, pointer + "/" + key);
   }
-  std::uint32_t number(const YAML::Node& map, const char* key) {
-    const YAML::Node node = map[key];
-    std::uint32_t value = 0;
-    if (!node || !node.IsScalar() || !YAML::convert<std::uint32_t>::decode(node, value) || value > 65535)
-      wrong(node ? node : map, key, "a number from 0 to 65535 was expected");
-    return value;
+  bool truth(const Json& object, const std::string& pointer, const char* key) {
+    const Json* value = member(object, key);
+    if (value != nullptr && !value->is_boolean()) wrong(pointer + "/" + key, "true or false was expected");
+    return value != nullptr && value->is_boolean() && value->get<bool>();
   }
-  template <std::size_t N>
-  std::uint32_t one_of(const YAML::Node& node, const char* key, const std::array<Named, N>& names) {
-    if (node && node.IsScalar())
-      for (const Named& named : names)
-        if (named.name == node.Scalar()) return named.value;
-    wrong(node, key, fmt::format("one of {} was expected", list(names)));
+  std::uint32_t number(const Json& object, const std::string& pointer, const char* key) {
+    const Json* value = member(object, key);
+    const auto number = value == nullptr ? std::nullopt : as_u64(*value);
+    if (number && *number <= 65535) return static_cast<std::uint32_t>(*number);
+    wrong(pointer + "/" + key, "a number from 0 to 65535 was expected");
     return 0;
   }
-  void wrong(const YAML::Node& node, const std::string& key, const std::string& message) {
-    if (error_) return;
-    const YAML::Mark mark = node ? node.Mark() : YAML::Mark::null_mark();
-    error_ = Error{ErrorCode::kPluginFailed, fmt::format("'{}': {}", key, message),
-                   mark.is_null() ? path_ : fmt::format("{}:{}", path_, mark.line + 1)};
+  // A list that may be absent.
+  const Json& list(const Json& object, const std::string& pointer, const char* key) {
+    const Json* value = member(object, key);
+    if (value != nullptr && value->is_array()) return *value;
+    if (value != nullptr) wrong(pointer + "/" + key, "a list was expected");
+    return kNoItems;
+  }
+  template <std::size_t N>
+  std::uint32_t one_of(const Json& object, const std::string& pointer, const char* key, const std::array<Named, N>& names) {
+    const Json* value = member(object, key);
+    return one_of(value == nullptr ? kNothing : *value, pointer + "/" + key, names);
+  }
+  template <std::size_t N>
+  std::uint32_t one_of(const Json& value, const std::string& pointer, const std::array<Named, N>& names) {
+    if (value.is_string())
+      for (const Named& named : names)
+        if (named.name == value.get_ref<const std::string&>()) return named.value;
+    std::string known;
+    for (const Named& named : names) known += (known.empty() ? "" : ", ") + std::string(named.name);
+    wrong(pointer, fmt::format("one of {} was expected", known));
+    return 0;
+  }
+  void wrong(const std::string& pointer, const std::string& message) {
+    if (!error_) error_ = Error{ErrorCode::kPluginFailed, message, fmt::format("{}: {}", path_, pointer)};
   }
   const std::optional<Error>& error() const { return error_; }
   const std::string& path() const { return path_; }
 
 private:
-  template <std::size_t N>
-  static std::string list(const std::array<Named, N>& names) {
-    std::string out;
-    for (const Named& named : names) out += (out.empty() ? "" : ", ") + std::string(named.name);
-    return out;
-  }
+  inline static const Json kNothing = nullptr, kNoItems = Json::array();
   std::string path_;
   std::optional<Error> error_;
 };
@@ -89,99 +97,98 @@ bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
 }
 
-// The names and class defaults of a family, which are many, from a JSON file beside the manifest:
-// {"architectures": [...], "model_types": [...], "class_defaults": {...}}.
-void read_models(const YAML::Node& node, Reader& read, FamilyManifest& family) {
-  const auto wrong = [&](const std::string& message) { read.wrong(node, "models", message); };
-  if (!node.IsScalar() || !plain_file_name(node.Scalar())) return wrong("a file name in the plugin's own folder was expected");
-  const std::string path = read.path().substr(0, read.path().rfind('/') + 1) + node.Scalar();
-  auto text = read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed);
-  if (!text) return wrong(fmt::format("{}: {}", path, text.error().message));
-  const auto models = parse_json(std::move(*text), path, ErrorCode::kPluginFailed);
-  if (!models) return wrong(fmt::format("{} ({})", models.error().message, path));
-  if (!models->is_object()) return wrong(path + ": an object was expected");
-  for (const auto& [key, values] : models->items()) {
-    if (key == "architectures" && values.is_array()) {
-      for (const Json& entry : values) {
-        const Json* name = entry.is_object() ? find_pointer(entry, "/name") : &entry;
-        const Json* policy = entry.is_object() ? find_pointer(entry, "/signal_buffers") : nullptr;
-        if (name == nullptr || !name->is_string() || (policy != nullptr && !policy->is_string()))
-          return wrong(path + ": /architectures: a name was expected");
-        family.architectures[name->get<std::string>()] =
-            policy == nullptr ? family.signal_policy : read.one_of(YAML::Node(policy->get<std::string>()), "signal_buffers", kPolicies);
-      }
-    } else if (key == "model_types" && values.is_array()) {
-      for (const Json& type : values) {
-        if (!type.is_string()) return wrong(path + ": /model_types: a name was expected");
-        family.model_types.push_back(type.get<std::string>());
-      }
-    } else if (key == "class_defaults" && values.is_object()) {
-      for (const auto& [type, defaults] : values.items()) {
-        if (!defaults.is_object()) return wrong(fmt::format("{}: /class_defaults/{}: keys and values were expected", path, type));
-        family.class_defaults[type] = defaults;
-      }
-    } else {
-      return wrong(fmt::format("{}: /{}: architectures, model_types and class_defaults were expected", path, key));
+// What a family is called by and what its classes fill in: three keys of the manifest, or of a file beside it.
+void read_names(Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
+  const Json& architectures = read.list(node, pointer, "architectures");
+  for (std::size_t i = 0; i < architectures.size(); ++i) {
+    const Json& entry = architectures[i];
+    if (Reader::is_name(entry)) { // as most are
+      family.architectures[entry.get_ref<const std::string&>()] = family.signal_policy;
+      continue;
     }
+    const std::string here = fmt::format("{}/architectures/{}", pointer, i);
+    if (!entry.is_object()) return read.wrong(here, "a non-empty text was expected");
+    const bool own = entry.contains("signal_buffers");
+    family.architectures[read.text(entry, here, "name")] =
+        own ? read.one_of(entry, here, "signal_buffers", kPolicies) : family.signal_policy;
+  }
+  const Json& types = read.list(node, pointer, "model_types");
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (!Reader::is_name(types[i])) return read.wrong(fmt::format("{}/model_types/{}", pointer, i), "a non-empty text was expected");
+    family.model_types.push_back(types[i].get<std::string>());
+  }
+  const auto classes = node.find("class_defaults");
+  if (classes == node.end() || classes->is_null()) return;
+  if (!classes->is_object()) return read.wrong(pointer + "/class_defaults", "keys and values were expected");
+  for (auto& [type, defaults] : classes->get_ref<Json::object_t&>()) {
+    if (!defaults.is_object()) return read.wrong(fmt::format("{}/class_defaults/{}", pointer, type), "keys and values were expected");
+    family.class_defaults.insert_or_assign(type, std::move(defaults));
   }
 }
 
-FamilyManifest read_family(const YAML::Node& node, Reader& read) {
+// Where the names are many they lie in a JSON file beside the manifest: {"architectures": [...], "model_types": [...],
+// "class_defaults": {...}}.
+void read_models(const Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
+  const std::string file = read.name(node, pointer);
+  if (!plain_file_name(file)) return read.wrong(pointer, "a file name in the plugin's own folder was expected");
+  Reader models(read.path().substr(0, read.path().rfind('/') + 1) + file);
+  const auto wrong = [&](const Error& error) { read.wrong(pointer, fmt::format("{} ({})", error.message, error.where)); };
+  auto text = read_text_file(models.path(), kMaxManifestBytes, ErrorCode::kPluginFailed);
+  if (!text) return wrong(text.error());
+  auto root = parse_json(std::move(*text), models.path(), ErrorCode::kPluginFailed);
+  if (!root) return wrong(root.error());
+  if (!root->is_object()) models.wrong("", "an object was expected");
+  else
+    for (const auto& [key, unused] : root->items())
+      if (key != "architectures" && key != "model_types" && key != "class_defaults")
+        models.wrong("/" + key, "architectures, model_types and class_defaults were expected");
+  if (!models.error()) read_names(*root, "", models, family);
+  if (models.error()) wrong(*models.error());
+}
+
+FamilyManifest read_family(Json& node, const std::string& pointer, Reader& read) {
   FamilyManifest family;
-  family.id = read.text(node, "id");
-  for (const auto& aspect : node["aspects"]) family.aspects |= read.one_of(aspect, "aspects", kAspects);
-  if (family.aspects == 0) read.wrong(node, "aspects", "a list of what the family counts was expected");
-  family.signal_policy = read.one_of(node["signal_buffers"], "signal_buffers", kPolicies);
-  family.vision_cache = read.truth(node, "vision_cache");
-  for (const auto& architecture : node["architectures"]) {
-    const std::string name = architecture.IsMap() ? read.text(architecture, "name") : read.name(architecture, "architectures");
-    const bool own = architecture.IsMap() && architecture["signal_buffers"];
-    family.architectures[name] = own ? read.one_of(architecture["signal_buffers"], "signal_buffers", kPolicies) : family.signal_policy;
-  }
-  for (const auto& type : node["model_types"]) family.model_types.push_back(read.name(type, "model_types"));
-  if (const YAML::Node defaults = node["class_defaults"]; defaults && defaults.IsMap())
-    for (const auto& pair : defaults) {
-      if (!pair.second.IsMap()) read.wrong(pair.second, "class_defaults", "keys and values were expected below a model_type");
-      if (auto values = yaml_value(pair.second, read.path(), ErrorCode::kPluginFailed))
-        family.class_defaults[pair.first.Scalar()] = std::move(*values);
-      else read.wrong(pair.second, "class_defaults", values.error().message);
-    }
-  if (const YAML::Node models = node["models"]) read_models(models, read, family);
+  if (!node.is_object()) return read.wrong(pointer, "keys and values were expected"), family;
+  family.id = read.text(node, pointer, "id");
+  const Json& aspects = read.list(node, pointer, "aspects");
+  for (std::size_t i = 0; i < aspects.size(); ++i)
+    family.aspects |= read.one_of(aspects[i], fmt::format("{}/aspects/{}", pointer, i), kAspects);
+  if (family.aspects == 0) read.wrong(pointer + "/aspects", "a list of what the family counts was expected");
+  family.signal_policy = read.one_of(node, pointer, "signal_buffers", kPolicies);
+  family.vision_cache = read.truth(node, pointer, "vision_cache");
+  read_names(node, pointer, read, family);
+  if (const Json* models = Reader::member(node, "models")) read_models(*models, pointer + "/models", read, family);
   return family;
 }
 
 } // namespace
 
 Result<Manifest> read_manifest(const std::string& directory) {
-  const std::string path = directory + "/plugin.yaml";
-  PLIMSOLL_ASSIGN(const std::string text, read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed));
-  try {
-    const YAML::Node root = YAML::Load(text);
-    if (!root.IsMap()) return fail(ErrorCode::kPluginFailed, "keys and values were expected", path);
-    Reader read(path);
-    Manifest m;
-    m.directory = directory;
-    if (read.text(root, "schema") != "plimsoll.plugin/1") read.wrong(root["schema"], "schema", "'plimsoll.plugin/1' was expected");
-    m.id = read.text(root, "id");
-    m.version = read.text(root, "version");
-    m.vendor = read.text(root, "vendor");
-    m.library = read.text(root, "library");
-    if (!plain_file_name(m.library)) read.wrong(root["library"], "library", "a file name in the plugin's own folder was expected");
-    const YAML::Node abi = root["abi"];
-    if (!abi || !abi.IsMap()) {
-      read.wrong(root, "abi", "major, minor and min_host_minor were expected");
-    } else {
-      m.abi_major = read.number(abi, "major");
-      m.abi_minor = read.number(abi, "minor");
-      m.min_host_minor = read.number(abi, "min_host_minor");
-    }
-    for (const auto& family : root["families"]) m.families.push_back(read_family(family, read));
-    if (m.families.empty()) read.wrong(root, "families", "at least one family was expected");
-    if (read.error()) return tl::unexpected(*read.error());
-    return m;
-  } catch (const YAML::Exception& e) {
-    return fail(ErrorCode::kPluginFailed, fmt::format("is not valid YAML: {}", e.msg), fmt::format("{}:{}", path, e.mark.line + 1));
+  Reader read(directory + "/plugin.yaml");
+  PLIMSOLL_ASSIGN(const std::string text, read_text_file(read.path(), kMaxManifestBytes, ErrorCode::kPluginFailed));
+  PLIMSOLL_ASSIGN(Json root, parse_yaml(text, read.path(), ErrorCode::kPluginFailed));
+  if (!root.is_object()) return fail(ErrorCode::kPluginFailed, "keys and values were expected", read.path());
+  Manifest m;
+  m.directory = directory;
+  if (read.text(root, "", "schema") != "plimsoll.plugin/1") read.wrong("/schema", "'plimsoll.plugin/1' was expected");
+  m.id = read.text(root, "", "id");
+  m.version = read.text(root, "", "version");
+  m.vendor = read.text(root, "", "vendor");
+  m.library = read.text(root, "", "library");
+  if (!plain_file_name(m.library)) read.wrong("/library", "a file name in the plugin's own folder was expected");
+  const Json* abi = Reader::member(root, "abi");
+  if (abi == nullptr || !abi->is_object()) {
+    read.wrong("/abi", "major, minor and min_host_minor were expected");
+  } else {
+    m.abi_major = read.number(*abi, "/abi", "major");
+    m.abi_minor = read.number(*abi, "/abi", "minor");
+    m.min_host_minor = read.number(*abi, "/abi", "min_host_minor");
   }
+  if (const auto families = root.find("families"); families != root.end() && families->is_array())
+    for (Json& family : *families) m.families.push_back(read_family(family, fmt::format("/families/{}", m.families.size()), read));
+  if (m.families.empty()) read.wrong("/families", "at least one family was expected");
+  if (read.error()) return tl::unexpected(*read.error());
+  return m;
 }
 
 std::vector<std::string> aspect_names(std::uint32_t aspects) {

@@ -20,7 +20,7 @@ struct FamilyManifest {
   bool vision_cache = false;
   std::map<std::string, std::uint32_t> architectures; // name -> signal policy
   std::vector<std::string> model_types;
-  std::map<std::string, Json> class_defaults; // model_type -> object
+  std::map<std::string, Json, std::less<>> class_defaults; // model_type -> object
 };
 
 struct Manifest {

@@ -115,13 +115,16 @@ void Registry::index(Plugin& plugin) {
       log_(LogLevel::kWarning, fmt::format("'{}' is planned by {}; {} offers it too and comes later", name, it->second.plugin->manifest.id,
                                            plugin.manifest.id));
   };
-  for (const FamilyManifest& family : plugin.manifest.families) {
+  for (FamilyManifest& family : plugin.manifest.families) {
     claim(families_, family.id, {&plugin, &family, family.signal_policy});
     for (const auto& [name, policy] : family.architectures) claim(architectures_, name, {&plugin, &family, policy});
     for (const std::string& type : family.model_types) claim(model_types_, type, {&plugin, &family, family.signal_policy});
-    for (const auto& [type, values] : family.class_defaults) {
-      Json& merged = defaults_.emplace(type, Json::object()).first->second;
-      for (const auto& [key, value] : values.items())
+    while (!family.class_defaults.empty()) {
+      auto inserted = defaults_.insert(family.class_defaults.extract(family.class_defaults.begin()));
+      if (inserted.inserted) continue;
+      const std::string& type = inserted.node.key();
+      Json& merged = inserted.position->second;
+      for (const auto& [key, value] : inserted.node.mapped().items())
         if (!merged.contains(key)) merged[key] = value;
         else if (merged[key] != value && log_)
           log_(LogLevel::kWarning,
@@ -155,7 +158,7 @@ std::vector<std::string> Registry::nearest_architectures(std::string_view name) 
   std::vector<std::string> out;
   for (const std::string& best : nearest(stem(name), stems, 3))
     for (const auto& [known, family] : architectures_)
-      if (stem(known) == best && out.size() < 3 && std::find(out.begin(), out.end(), known) == out.end()) out.push_back(known);
+      if (stem(known) == best && out.size() < 3 && std::find(out.begin(), out.end(), known) == out.end()) out.emplace_back(known);
   return out;
 }
 
@@ -167,10 +170,11 @@ Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
                 fmt::format("was made for ABI {}.{} and needs a host of {}.{} or newer; this host is {}.{}", m.abi_major, m.abi_minor,
                             m.abi_major, m.min_host_minor, PLIMSOLL_ABI_MAJOR, PLIMSOLL_ABI_MINOR),
                 path);
-  if (auto checked = check_plugin_files(m.directory, m.library); !checked && !plugin.trusted_place) {
-    if (trust_ == Trust::kChecked) return tl::unexpected(checked.error());
-    if (log_) log_(LogLevel::kWarning, fmt::format("{}: {}", checked.error().where, checked.error().message));
-  }
+  if (!plugin.trusted_place)
+    if (auto checked = check_plugin_files(m.directory, m.library); !checked) {
+      if (trust_ == Trust::kChecked) return tl::unexpected(checked.error());
+      if (log_) log_(LogLevel::kWarning, fmt::format("{}: {}", checked.error().where, checked.error().message));
+    }
   PLIMSOLL_ASSIGN(const plimsoll_plugin* descriptor, open_plugin_library(path));
   if (m.id != descriptor->id || m.version != descriptor->version)
     return fail(ErrorCode::kPluginFailed,

@@ -67,14 +67,14 @@ private:
     const Registry* registry;
   };
   void discover(const std::string& place, bool trusted);
-  void index(Plugin& plugin);
+  void index(Plugin& plugin); // takes the class defaults out of its manifest
   Result<const plimsoll_plugin*> open(Plugin& plugin) const;
 
   Trust trust_;
   LogCallback log_;
   HostTable host_table_;
   std::vector<std::unique_ptr<Plugin>> plugins_;
-  std::map<std::string, FamilyRef, std::less<>> architectures_, model_types_, families_;
+  std::map<std::string_view, FamilyRef> architectures_, model_types_, families_; // keys lie in the manifests
   std::map<std::string, Json, std::less<>> defaults_;
 };
 

@@ -129,16 +129,17 @@ private:
     std::vector<std::string_view> known;
     if (section.empty()) known = {"schema", "name", "version", "oldest", "planner", "activations", "overheads"};
     if (section == "/budget") known = {"reserve"};
+    const std::string below = section + "/";
     for (const ProfileKey& key : profile_keys()) {
-      if (!key.pointer.starts_with(section + "/")) continue;
+      if (!key.pointer.starts_with(below)) continue;
       const std::string_view rest = key.pointer.substr(section.size() + 1);
       known.push_back(rest.substr(0, rest.find('/')));
     }
     for (const auto& [key, value] : node.items()) {
       if (std::find(known.begin(), known.end(), key) == known.end()) return unknown(section, key, known);
-      const std::string inner = fmt::format("{}/{}", section, key);
-      const bool holds_keys = std::any_of(profile_keys().begin(), profile_keys().end(),
-                                          [&](const ProfileKey& k) { return k.pointer.starts_with(inner + "/"); });
+      const std::string inner = below + key, inside = inner + "/";
+      const bool holds_keys =
+          std::any_of(profile_keys().begin(), profile_keys().end(), [&](const ProfileKey& k) { return k.pointer.starts_with(inside); });
       if (!holds_keys) continue;
       if (!value.is_object()) return wrong(inner, "keys and values were expected");
       no_others(value, inner);

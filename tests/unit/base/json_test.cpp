@@ -14,12 +14,28 @@ Result<Json> parse(std::string text) { return parse_json(std::move(text), "f.jso
 
 TEST(Json, TakesEveryKindInTheOrderOfTheText) {
   for (const std::string text : {"null", "true", "-3", "18446744073709551615", "0.5", "\"a\\u00e9\\n\"", "[]", "{}", "[[],{},[1,[2]]]",
-                                 R"({"z":1,"a":{"b":[true,null,{"c":"d"}]},"m":-1.5,"":{}})"}) {
+                                 R"({"z":1,"a":{"b":[true,null,{"c":"d"}]},"m":-1.5,"":{}})",
+                                 "[0,-0,1e3,-0.0,9223372036854775807,9223372036854775808,-9223372036854775808,18446744073709551616]"}) {
     const auto value = parse(text);
     ASSERT_TRUE(value) << text << value.error().message;
     EXPECT_EQ(*value, Json::parse(text)) << text;
     EXPECT_EQ(value->dump(), Json::parse(text).dump()) << text;
   }
+}
+
+// Signed or not: as_u64 and what is printed depend on it.
+TEST(Json, NumbersKeepTheirKind) {
+  const auto value = parse("[7, -7, 7.0, 9223372036854775808]");
+  ASSERT_TRUE(value);
+  EXPECT_TRUE((*value)[0].is_number_unsigned());
+  EXPECT_TRUE((*value)[1].is_number_integer() && !(*value)[1].is_number_unsigned());
+  EXPECT_TRUE((*value)[2].is_number_float());
+  EXPECT_TRUE((*value)[3].is_number_unsigned());
+}
+
+TEST(Json, TakesSixtyFourLevels) {
+  const auto value = parse(std::string(64, '[') + std::string(64, ']'));
+  EXPECT_TRUE(value) << value.error().message;
 }
 
 TEST(Json, NumbersThatJsonLacksAreTexts) {

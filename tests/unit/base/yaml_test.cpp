@@ -48,6 +48,39 @@ TEST(YamlJson, PlainScalarsFollowTheCoreSchema) {
   }
 }
 
+// JSON is YAML: the short way to values agrees with the long one, and what is not JSON still takes the long one.
+TEST(YamlJson, ReadsJsonAsJson) {
+  for (const char* text : {"{}", "{\"a\": 1}\n", R"({"a": [1, -2, 0.5, 1e3, true, null, "x", {"b": {}}], "c": "\u00e9\n"})",
+                           "{\"a\": NaN, \"b\": -Infinity}", "{\"a\": 18446744073709551616}", "{\"a\":{\"b\":\"yes\"}}"}) {
+    const auto fast = parse_yaml(text, "f.yaml", ErrorCode::kBadRequest);
+    ASSERT_TRUE(fast) << text << fast.error().message;
+    const auto slow = parse_json(yaml_to_json(text).value(), "f.yaml", ErrorCode::kBadRequest);
+    ASSERT_TRUE(slow) << text;
+    EXPECT_EQ(fast->dump(), slow->dump()) << text;
+  }
+  const auto flow = parse_yaml("{a: 1, b: [yes, 0.5], c: 'it''s'} # not JSON", "f.yaml", ErrorCode::kBadRequest);
+  ASSERT_TRUE(flow) << flow.error().message;
+  EXPECT_EQ(flow->dump(), R"({"a":1,"b":["yes",0.5],"c":"it's"})");
+}
+
+TEST(YamlJson, JsonIsRefusedAsYamlIs) {
+  const std::pair<std::string, const char*> cases[] = {
+      {R"({"a": 1, "a": 2})", "'a' appears twice"},
+      {R"({"a": 1)", "not a YAML document"},
+      {"{\"a\": 1}\n---\n{\"b\": 2}", "2 YAML documents"},
+      {R"({"a": 01})", "leading zeros"},
+      {R"({"a": 1e400})", "not valid JSON"},
+      {"{\"a\": \"" + std::string(1 << 20, 'x') + "\"}", "bytes"},
+  };
+  for (const auto& [text, says] : cases) {
+    const auto value = parse_yaml(text, "f.yaml", ErrorCode::kPluginFailed);
+    ASSERT_FALSE(value) << text.substr(0, 40);
+    EXPECT_EQ(value.error().code, ErrorCode::kPluginFailed);
+    EXPECT_EQ(value.error().where, "f.yaml");
+    EXPECT_NE(value.error().message.find(says), std::string::npos) << value.error().message;
+  }
+}
+
 TEST(YamlJson, RepeatedKeysStayRepeated) { EXPECT_EQ(yaml_to_json("a: 1\na: 2").value(), R"({"a": 1, "a": 2})"); }
 
 TEST(YamlJson, AliasesExpandWithinTheLimit) {

@@ -106,13 +106,13 @@ TEST(Catalogue, SaysWhatIsWrongAndWhere) {
   };
   for (const Row& row : {
            Row{"", "cat.yaml", "empty"},
-           Row{"schema: [", "cat.yaml:", "not YAML"},
+           Row{"schema: [", "cat.yaml", "not a YAML document"},
            Row{"schema: plimsoll.devices/2\ndevices: []\n", "cat.yaml#/schema", "expected plimsoll.devices/1"},
            Row{"schema: plimsoll.devices/1\n", "cat.yaml#/devices", "expected a list"},
            Row{head + "- {name: X}\n", "cat.yaml#/devices/0", "'vendor' is missing"},
            Row{head + card + card, "cat.yaml#/devices/1", "two cards"},
            Row{head + "- {name: X, colour: red}\n", "cat.yaml#/devices/0", "unknown key 'colour'"},
-           Row{head + "- {name: X, name: Y}\n", "cat.yaml#/devices/0", "twice"},
+           Row{head + "- {name: X, name: Y}\n", "cat.yaml", "twice"},
            Row{head + "- 7\n", "cat.yaml#/devices/0", "expected a mapping"},
            Row{head + "- {name: X, vendor: v, arch: a, nominal_bytes: 1GiB, total_bytes: none, basis: nominal, source: s}\n",
                "cat.yaml#/devices/0/total_bytes", "not a size"},

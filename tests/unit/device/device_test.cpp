@@ -165,7 +165,7 @@ TEST_F(DeviceFile, SaysWhatIsWrongAndWhere) {
   };
   for (const Row& row : {
            Row{"", "", "empty"},
-           Row{"devices: [", ":", "not YAML"},
+           Row{"devices: [", "", "not a YAML document"},
            Row{"H200", "#", "expected a list"},
            Row{"devices: []", "#/devices", "at least one"},
            Row{"device: [H200]", "#", "unknown key 'device'"},
@@ -180,10 +180,10 @@ TEST_F(DeviceFile, SaysWhatIsWrongAndWhere) {
            Row{"devices: [{name: H200, wired_limit_bytes: 1GiB}]", "#/devices/0/wired_limit_bytes", "unified"},
            Row{"devices: [{name: x, total_bytes: 1GiB, kind: tpu}]", "#/devices/0/kind", "neither"},
            Row{"devices: [{name: x, total_bytes: 1GiB, compute_capability: 9}]", "#/devices/0/compute_capability", "9.0"},
-           Row{"devices: [{name: x, total_bytes: 1GiB, total_bytes: 2GiB}]", "#/devices/0", "twice"},
+           Row{"devices: [{name: x, total_bytes: 1GiB, total_bytes: 2GiB}]", "", "twice"},
            Row{"devices: [[H200]]", "#/devices/0", "expected a mapping"},
            Row{std::string(2U << 20, ' '), "", "at most"},
-           Row{"devices: " + std::string(100000, '['), ":", "not YAML"},
+           Row{"devices: " + std::string(100000, '['), "", "not a YAML document"},
        }) {
     const auto devices = read(row.text);
     ASSERT_FALSE(devices.has_value()) << row.text.substr(0, 80);

@@ -1,4 +1,4 @@
-// plugin.yaml: what is read, and what is refused with the line at fault.
+// plugin.yaml: what is read, and what is refused with the key at fault.
 #include <gmock/gmock.h>
 
 #include "plimsoll/abi.h"
@@ -52,43 +52,53 @@ TEST(Manifest, IsReadWhole) {
   EXPECT_EQ(f.class_defaults.at("one")["nested"]["deep"], 3);
 }
 
-// One line of the good manifest replaced; the error must name the file, the line and the key.
+// One line of the good manifest replaced; the error must name the file and the key.
 struct Broken {
   const char* line;
   const char* instead;
   const char* message;
-  int at_line; // 0: the file alone
+  const char* pointer; // nullptr: the file alone
 };
 
-TEST(Manifest, IsRefusedWithTheLineAtFault) {
+TEST(Manifest, IsRefusedWithTheKeyAtFault) {
   const std::vector<Broken> cases{
-      {"schema: plimsoll.plugin/1", "schema: plimsoll.plugin/2", "'schema': 'plimsoll.plugin/1' was expected", 1},
-      {"schema: plimsoll.plugin/1\n", "", "'schema'", 1},
-      {"id: good\n", "id: [a, b]\n", "'id': a non-empty text was expected", 2},
-      {"id: good\n", "", "'id': a non-empty text was expected", 1},
-      {"version: 1.2.3", "version: \"\"", "'version'", 3},
-      {"vendor: Acme", "vendor: {name: Acme}", "'vendor'", 4},
-      {"major: 1", "major: one", "'major': a number from 0 to 65535 was expected", 5},
-      {"major: 1", "major: -1", "'major'", 5},
-      {"minor: 4", "minor: 99999", "'minor'", 5},
-      {", min_host_minor: 2", "", "'min_host_minor'", 5},
-      {"abi: {major: 1, minor: 4, min_host_minor: 2}", "abi: 1.0", "'abi': major, minor and min_host_minor were expected", 1},
-      {"library: libgood.so", "library: ../libgood.so", "'library': a file name in the plugin's own folder was expected", 6},
-      {"library: libgood.so", "library: /lib/libgood.so", "'library'", 6},
-      {"library: libgood.so", "library: ..", "'library'", 6},
-      {"  - id: good.family", "  - name: good.family", "'id': a non-empty text was expected", 8},
-      {"aspects: [attention, head]", "aspects: [attention, teeth]", "'aspects': one of embedding, attention", 9},
-      {"aspects: [attention, head]", "aspects: []", "'aspects': a list of what the family counts was expected", 8},
-      {"aspects: [attention, head]", "aspects: attention", "'aspects'", 8},
-      {"signal_buffers: always", "signal_buffers: sometimes", "'signal_buffers': one of never, multi_rank, always was expected", 10},
-      {"vision_cache: true", "vision_cache: perhaps", "'vision_cache': true or false was expected", 11},
-      {"- OneForCausalLM", "- [OneForCausalLM]", "'architectures': a non-empty text was expected", 13},
-      {"{name: TwoForCausalLM, signal_buffers: never}", "{signal_buffers: never}", "'name'", 14},
-      {"{name: TwoForCausalLM, signal_buffers: never}", "{name: Two, signal_buffers: no}", "'signal_buffers'", 14},
-      {"model_types: [one, two]", "model_types: [one, {two: 2}]", "'model_types': a non-empty text was expected", 15},
-      {"one: {hidden_size: 64, nested: {deep: 3}}", "one: 64", "'class_defaults'", 17},
-      {"abi: {major", "abi: {{{major", "", 0},
-      {"id: good\n", "id: \tgood: [\n", "is not valid YAML", 0},
+      {"schema: plimsoll.plugin/1", "schema: plimsoll.plugin/2", "'plimsoll.plugin/1' was expected", "/schema"},
+      {"schema: plimsoll.plugin/1\n", "", "a non-empty text was expected", "/schema"},
+      {"id: good\n", "id: [a, b]\n", "a non-empty text was expected", "/id"},
+      {"id: good\n", "", "a non-empty text was expected", "/id"},
+      {"id: good\n", "id: good\nid: good\n", "the key 'id' appears twice", nullptr},
+      {"version: 1.2.3", "version: \"\"", "a non-empty text was expected", "/version"},
+      {"version: 1.2.3", "version: 1.2", "a text was expected; put it in quotes", "/version"},
+      {"vendor: Acme", "vendor: {name: Acme}", "a non-empty text was expected", "/vendor"},
+      {"vendor: Acme", "vendor: ~", "a non-empty text was expected", "/vendor"},
+      {"major: 1", "major: one", "a number from 0 to 65535 was expected", "/abi/major"},
+      {"major: 1", "major: -1", "a number from 0 to 65535 was expected", "/abi/major"},
+      {"major: 1", "major: 1.5", "a number from 0 to 65535 was expected", "/abi/major"},
+      {"minor: 4", "minor: 99999", "a number from 0 to 65535 was expected", "/abi/minor"},
+      {", min_host_minor: 2", "", "a number from 0 to 65535 was expected", "/abi/min_host_minor"},
+      {"abi: {major: 1, minor: 4, min_host_minor: 2}", "abi: 1.0", "major, minor and min_host_minor were expected", "/abi"},
+      {"library: libgood.so", "library: ../libgood.so", "a file name in the plugin's own folder was expected", "/library"},
+      {"library: libgood.so", "library: /lib/libgood.so", "a file name in the plugin's own folder was expected", "/library"},
+      {"library: libgood.so", "library: ..", "a file name in the plugin's own folder was expected", "/library"},
+      {"  - id: good.family", "  - name: good.family", "a non-empty text was expected", "/families/0/id"},
+      {"  - id: good.family", "  - words\n  - id: good.family", "keys and values were expected", "/families/0"},
+      {"aspects: [attention, head]", "aspects: [attention, teeth]", "one of embedding, attention", "/families/0/aspects/1"},
+      {"aspects: [attention, head]", "aspects: []", "a list of what the family counts was expected", "/families/0/aspects"},
+      {"aspects: [attention, head]", "aspects: attention", "a list was expected", "/families/0/aspects"},
+      {"signal_buffers: always", "signal_buffers: sometimes", "one of never, multi_rank, always was expected",
+       "/families/0/signal_buffers"},
+      {"vision_cache: true", "vision_cache: perhaps", "true or false was expected", "/families/0/vision_cache"},
+      {"- OneForCausalLM", "- [OneForCausalLM]", "a non-empty text was expected", "/families/0/architectures/0"},
+      {"{name: TwoForCausalLM, signal_buffers: never}", "{signal_buffers: never}", "a non-empty text was expected",
+       "/families/0/architectures/1/name"},
+      {"{name: TwoForCausalLM, signal_buffers: never}", "{name: Two, signal_buffers: no}", "one of never, multi_rank, always was expected",
+       "/families/0/architectures/1/signal_buffers"},
+      {"model_types: [one, two]", "model_types: [one, {two: 2}]", "a non-empty text was expected", "/families/0/model_types/1"},
+      {"model_types: [one, two]", "model_types: one", "a list was expected", "/families/0/model_types"},
+      {"one: {hidden_size: 64, nested: {deep: 3}}", "one: 64", "keys and values were expected", "/families/0/class_defaults/one"},
+      {"one: {hidden_size: 64, nested: {deep: 3}}", "- one", "keys and values were expected", "/families/0/class_defaults"},
+      {"abi: {major", "abi: {{{major", "", nullptr},
+      {"id: good\n", "id: \tgood: [\n", "not a YAML document", nullptr},
   };
   for (const Broken& c : cases) {
     std::string text = kGood;
@@ -102,29 +112,46 @@ TEST(Manifest, IsRefusedWithTheLineAtFault) {
     EXPECT_EQ(m.error().code, ErrorCode::kPluginFailed) << c.instead;
     EXPECT_THAT(m.error().message, HasSubstr(c.message)) << c.instead;
     EXPECT_THAT(m.error().where, HasSubstr(file));
-    if (c.at_line != 0) {
-      EXPECT_EQ(m.error().where, file + ":" + std::to_string(c.at_line)) << c.instead << ": " << m.error().message;
+    if (c.pointer != nullptr) {
+      EXPECT_EQ(m.error().where, file + ": " + c.pointer) << c.instead << ": " << m.error().message;
     }
   }
 }
 
 TEST(Manifest, NeedsAMapAndAFamily) {
-  for (const char* text : {"", "- a\n- b\n", "just words", "42"}) {
+  const std::pair<const char*, const char*> cases[] = {{"", "0 YAML documents"},
+                                                       {"- a\n- b\n", "keys and values were expected"},
+                                                       {"just words", "keys and values were expected"},
+                                                       {"42", "keys and values were expected"}};
+  for (const auto& [text, says] : cases) {
     const TemporaryFolder folder;
     folder.write("plugin.yaml", text);
     const auto m = read_manifest(folder.path());
     ASSERT_FALSE(m) << text;
-    EXPECT_THAT(m.error().message, HasSubstr("keys and values were expected"));
+    EXPECT_THAT(m.error().message, HasSubstr(says));
   }
   std::string text = kGood;
   text.resize(text.find("families:"));
-  for (const char* families : {"", "families: []\n", "families: none\n"}) {
+  for (const char* families : {"", "families:\n", "families: []\n", "families: none\n"}) {
     const TemporaryFolder folder;
     folder.write("plugin.yaml", text + families);
     const auto m = read_manifest(folder.path());
     ASSERT_FALSE(m) << families;
     EXPECT_THAT(m.error().message, HasSubstr("at least one family was expected"));
   }
+}
+
+TEST(Manifest, MayBeWrittenAsJson) {
+  const TemporaryFolder folder;
+  folder.write("plugin.yaml", R"({
+  "schema": "plimsoll.plugin/1", "id": "good", "version": "1.2", "vendor": "Acme", "library": "libgood.so",
+  "abi": {"major": 1, "minor": 4, "min_host_minor": 2},
+  "families": [{"id": "good.family", "aspects": ["vision"], "signal_buffers": "never", "vision_cache": true, "architectures": ["One"]}]
+})");
+  const auto m = read_manifest(folder.path());
+  ASSERT_TRUE(m) << m.error().where << ": " << m.error().message;
+  EXPECT_EQ(m->version, "1.2");
+  EXPECT_EQ(m->families.at(0).architectures.count("One"), 1U);
 }
 
 // Deep nesting and aliases that multiply: refused, without exhausting the stack or memory.
@@ -174,12 +201,29 @@ TEST(Manifest, NamesMayLieBesideItAsJson) {
   EXPECT_EQ(m->families.front().architectures.size(), 2U);
   EXPECT_EQ(m->families.front().model_types, std::vector<std::string>{"one"});
   EXPECT_EQ(m->families.front().class_defaults.at("one")["hidden_size"], 64);
-  for (const char* wrong :
-       {"[]", "{\"architecture\": []}", "{\"architectures\": [1]}", "{\"class_defaults\": {\"one\": 1}}", "{", "{\"a\": 1, \"a\": 2}"}) {
-    folder.write("models.json", wrong);
+  struct Wrong {
+    const char* text;
+    const char* says; // with the place inside models.json
+  };
+  const Wrong cases[] = {
+      {"[]", "an object was expected"},
+      {"{\"architecture\": []}", "models.json: /architecture)"},
+      {"{\"architectures\": \"One\"}", "models.json: /architectures)"},
+      {"{\"architectures\": [1]}", "models.json: /architectures/0)"},
+      {"{\"architectures\": [{\"name\": \"Two\", \"signal_buffers\": 1}]}", "models.json: /architectures/0/signal_buffers)"},
+      {"{\"model_types\": [\"one\", 2]}", "models.json: /model_types/1)"},
+      {"{\"class_defaults\": {\"one\": 1}}", "models.json: /class_defaults/one)"},
+      {"{\"class_defaults\": {\"one\": {\"a\": 1, \"a\": 1}}}", "'a' appears twice"},
+      {"{", "is not valid JSON"},
+      {"{\"a\": 1, \"a\": 2}", "'a' appears twice"},
+  };
+  for (const Wrong& c : cases) {
+    folder.write("models.json", c.text);
     const auto refused = read_manifest(folder.path());
-    ASSERT_FALSE(refused) << wrong;
-    EXPECT_THAT(refused.error().message, HasSubstr("models.json")) << wrong;
+    ASSERT_FALSE(refused) << c.text;
+    EXPECT_THAT(refused.error().message, HasSubstr("models.json")) << c.text;
+    EXPECT_THAT(refused.error().message, HasSubstr(c.says)) << c.text;
+    EXPECT_THAT(refused.error().where, HasSubstr("plugin.yaml: /families/0/models")) << c.text;
   }
 }
 
