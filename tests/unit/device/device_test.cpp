@@ -155,6 +155,11 @@ TEST_F(DeviceFile, HoldsItemsAndMappings) {
   EXPECT_EQ(devices->at(4).compute_capability, 89U);
   EXPECT_EQ(devices->at(5).total_bytes, 8ULL << 30);
   EXPECT_EQ(read("[H200, 80GiB]")->size(), 2U);
+  // Numbers are words too.
+  const auto numbers = read("[{name: 3090, compute_capability: 9.0, total_bytes: 8589934592}, {name: 42, total_bytes: 1GiB}]");
+  ASSERT_TRUE(numbers.has_value()) << numbers.error().where << numbers.error().message;
+  EXPECT_EQ(numbers->at(0).compute_capability, 90U);
+  EXPECT_EQ(numbers->at(1).name, "42");
 }
 
 TEST_F(DeviceFile, SaysWhatIsWrongAndWhere) {
