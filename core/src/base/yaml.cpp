@@ -3,6 +3,8 @@
 #include "base/yaml.hpp"
 
 #include <fmt/format.h>
+#include <sstream>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace plimsoll {
@@ -140,15 +142,39 @@ private:
   std::string out_;
 };
 
+class Ignore : public YAML::EventHandler {
+public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// "no" or "more than one"; nullptr for one. yaml-cpp's own LoadAll never ends, and takes all memory, where something that
+// is no document stands behind one ("a: 1\n]").
+const char* other_than_one_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Ignore ignore;
+  if (!parser.HandleNextDocument(ignore)) return "no";
+  return parser.HandleNextDocument(ignore) ? "more than one" : nullptr;
+}
+
 } // namespace
 
 Result<std::string> yaml_to_json(std::string_view yaml) {
   if (yaml.size() > kMaxYamlBytes)
     return fail(ErrorCode::kBadRequest, fmt::format("the document has {} bytes; at most {} are read", yaml.size(), kMaxYamlBytes));
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() != 1) return fail(ErrorCode::kBadRequest, fmt::format("found {} YAML documents, expected one", documents.size()));
-    return Converter().run(documents.front());
+    const std::string text(yaml);
+    if (const char* found = other_than_one_document(text))
+      return fail(ErrorCode::kBadRequest, fmt::format("found {} YAML document, expected one", found));
+    return Converter().run(YAML::Load(text));
   } catch (const std::exception& error) {
     return fail(ErrorCode::kBadRequest, fmt::format("not a YAML document: {}", error.what()));
   }

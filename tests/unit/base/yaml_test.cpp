@@ -67,7 +67,7 @@ TEST(YamlJson, JsonIsRefusedAsYamlIs) {
   const std::pair<std::string, const char*> cases[] = {
       {R"({"a": 1, "a": 2})", "'a' appears twice"},
       {R"({"a": 1)", "not a YAML document"},
-      {"{\"a\": 1}\n---\n{\"b\": 2}", "2 YAML documents"},
+      {"{\"a\": 1}\n---\n{\"b\": 2}", "more than one YAML document"},
       {R"({"a": 01})", "leading zeros"},
       {R"({"a": 1e400})", "not valid JSON"},
       {"{\"a\": \"" + std::string(1 << 20, 'x') + "\"}", "bytes"},
@@ -79,6 +79,12 @@ TEST(YamlJson, JsonIsRefusedAsYamlIs) {
     EXPECT_EQ(value.error().where, "f.yaml");
     EXPECT_NE(value.error().message.find(says), std::string::npos) << value.error().message;
   }
+}
+
+// yaml-cpp's LoadAll never returns from some of these.
+TEST(YamlJson, WhatStandsBehindADocumentIsRefused) {
+  for (const char* text : {"a: 1\n]", "[1, 2]]", "a: 1\n---\nb: 2\n", "- a\nb: c\n", "{a: 1} b"}) EXPECT_FALSE(yaml_to_json(text)) << text;
+  EXPECT_TRUE(yaml_to_json("---\na: 1\n...\n"));
 }
 
 TEST(YamlJson, RepeatedKeysStayRepeated) { EXPECT_EQ(yaml_to_json("a: 1\na: 2").value(), R"({"a": 1, "a": 2})"); }

@@ -119,7 +119,7 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
 }
 
 TEST(Manifest, NeedsAMapAndAFamily) {
-  const std::pair<const char*, const char*> cases[] = {{"", "0 YAML documents"},
+  const std::pair<const char*, const char*> cases[] = {{"", "no YAML document"},
                                                        {"- a\n- b\n", "keys and values were expected"},
                                                        {"just words", "keys and values were expected"},
                                                        {"42", "keys and values were expected"}};
