@@ -132,7 +132,7 @@ struct Limits {
   std::uint64_t max_length = 0, max_batch_size = 0;
   std::uint64_t max_supported_sequence_length = 0; // one request alone
   std::uint64_t max_batch_at_max_length = 0;       // requests of max_length at once
-  std::string binding;                             // what binds: "weights on rank 3", "kv_pages", ...
+  std::string binding;                             // what binds: "weights on rank 3 (H100)", "KV pages ...", "state slots ..."
 };
 
 // What the KV memory of the plan holds at once, for lengths up to max_length. max_batch_size is the memory's limit; an

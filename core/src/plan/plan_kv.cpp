@@ -231,10 +231,13 @@ private:
     const bool states = std::any_of(stage_of(scarce_).prices->begin(), stage_of(scarce_).prices->end(),
                                     [](const KvGroupPrice& price) { return price.state_bytes > 0; });
     if (const KvRequestCount shortest = requests_of(1); states && !kv.state_slots && !shortest.unlimited) kv.state_slots = shortest.whole();
-    if (s_.plan.error) return;
-    limits.binding = kv.groups.empty() ? "no KV cache"
-                                       : fmt::format("{} on rank {} ({})", states ? "KV pages and states" : "KV pages", scarce_,
-                                                     s_.devices()[scarce_].name);
+    if (!limits.binding.empty()) return; // something before the cache did not fit
+    // States bind where they cost a request of full length more than its pages do.
+    const KvLayout& scarce = layout_of(scarce_);
+    const char* what = kv.groups.empty()                                                             ? "no KV cache"
+                       : states && 2 * scarce.request_bytes(1) > scarce.request_bytes(s_.max_length) ? "state slots"
+                                                                                                     : "KV pages";
+    limits.binding = kv.groups.empty() ? what : fmt::format("{} on rank {} ({})", what, scarce_, s_.devices()[scarce_].name);
   }
 
   std::uint64_t reported_tokens(std::uint64_t pages, Wide pages_needed) const {

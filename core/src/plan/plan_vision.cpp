@@ -45,11 +45,13 @@ Result<void> plan_vision_cache(PlanState& s) {
     blocks = one_image_blocks;
   }
   PLIMSOLL_ASSIGN(const std::uint64_t bytes, (Checked(blocks) * block_bytes).get("the vision cache"));
-  if (s.ledger.used(poorest) + bytes > s.budget[poorest])
+  if (s.ledger.used(poorest) + bytes > s.budget[poorest]) {
+    s.plan.limits.binding = fmt::format("vision cache on rank {} ({})", poorest, s.devices()[poorest].name);
     s.does_not_fit(ErrorCode::kNoRoomForKv,
                    fmt::format("the vision cache needs {} for one image of the largest size and rank {} has {} left", human_bytes(bytes),
                                poorest, human_bytes(s.budget[poorest] - std::min(s.budget[poorest], s.ledger.used(poorest)))),
                    fmt::format("device {} ({})", poorest, s.devices()[poorest].name));
+  }
   s.plan.vision_entries = blocks / one_image_blocks;
   return s.ledger.add_all(
       Category::kVisionCache, "vision_cache", PLIMSOLL_BASIS_EXACT, s.model().tree->root().id(),

@@ -255,6 +255,10 @@ void check_static(PlanState& s) {
   const auto part = [&](Category c) { return human_bytes(s.ledger.sum(c, worst)); };
   const std::string needs = fmt::format("weights {}, activations {}, signal buffers {}, overhead {}", part(Category::kWeights),
                                         part(Category::kActivation), part(Category::kSignalBuffer), part(Category::kOverhead));
+  const auto parts = {Category::kWeights, Category::kActivation, Category::kSignalBuffer, Category::kOverhead};
+  const Category largest = *std::max_element(parts.begin(), parts.end(),
+                                             [&](Category a, Category b) { return s.ledger.sum(a, worst) < s.ledger.sum(b, worst); });
+  s.plan.limits.binding = fmt::format("{} on rank {} ({})", category_name(largest), worst, d.name);
   const std::string where = fmt::format("device {} ({})", worst, d.name);
   if (used > d.free_bytes)
     s.does_not_fit(ErrorCode::kModelTooLarge,

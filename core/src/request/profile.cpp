@@ -31,6 +31,7 @@ public:
     for (const ProfileKey& key : profile_keys())
       if (const Json* value = find_pointer(root_, key.pointer))
         std::visit([&](const auto& kind) { set(key.pointer, kind, *value); }, key.kind);
+    read_aliases();
     read_terms("/budget/reserve", profile_.reserve);
     read_items("/activations", profile_.activations);
     read_items("/overheads", profile_.overheads);
@@ -80,6 +81,18 @@ private:
     wrong(std::string(pointer), fmt::format("one of {} was expected", words));
   }
 
+  // Engines' own names are for --set; here they must only mean something.
+  void read_aliases() {
+    const Json* aliases = find_pointer(root_, "/aliases");
+    if (aliases == nullptr) return;
+    if (!aliases->is_object()) return wrong("/aliases", "names and keys were expected");
+    for (const auto& [alias, meant] : aliases->items())
+      if (!meant.is_string() || std::none_of(profile_keys().begin(), profile_keys().end(), [&, &m = meant](const ProfileKey& key) {
+            return key.short_name() == m.get_ref<const std::string&>();
+          }))
+        wrong("/aliases/" + alias, "the last part of a key was expected, such as page_tokens");
+  }
+
   void read_terms(const std::string& pointer, std::vector<Term>& out) {
     const Json* list = find_pointer(root_, pointer);
     if (list == nullptr) return;
@@ -127,7 +140,7 @@ private:
   // Whatever no row names is a mistake of the author.
   void no_others(const Json& node, const std::string& section) {
     std::vector<std::string_view> known;
-    if (section.empty()) known = {"schema", "name", "version", "oldest", "planner", "activations", "overheads"};
+    if (section.empty()) known = {"schema", "name", "version", "oldest", "aliases", "planner", "activations", "overheads"};
     if (section == "/budget") known = {"reserve"};
     const std::string below = section + "/";
     for (const ProfileKey& key : profile_keys()) {
@@ -158,14 +171,20 @@ Result<void> apply_override(Json& root, const std::string& key, const std::strin
   std::replace(pointer.begin(), pointer.end(), '.', '/');
   const std::string where = "--set engine." + key;
   if (key.find('.') == std::string::npos) {
-    std::vector<std::string_view> names;
-    const std::string short_name = key;
+    // The engine's own name for a value, else the key's last part.
+    std::vector<std::string> names;
+    std::string short_name = key;
+    if (const Json* aliases = find_pointer(root, "/aliases"); aliases != nullptr && aliases->is_object())
+      for (const auto& [alias, meant] : aliases->items()) {
+        names.push_back(alias);
+        if (alias == key && meant.is_string()) short_name = meant.get<std::string>();
+      }
     for (const ProfileKey& known : profile_keys()) {
-      names.push_back(known.short_name());
+      names.emplace_back(known.short_name());
       if (known.short_name() == short_name) pointer = known.pointer;
     }
     if (pointer == "/" + key) {
-      const std::string close = either(nearest(key, names, 3));
+      const std::string close = either(nearest(key, {names.begin(), names.end()}, 3));
       return fail(ErrorCode::kBadRequest,
                   fmt::format("is no value of an engine profile{}",
                               close.empty() ? "; give its section too, as in engine.kv.page_tokens" : "; did you mean " + close + "?"),
@@ -184,6 +203,7 @@ Result<void> apply_override(Json& root, const std::string& key, const std::strin
     rest.remove_prefix(slash + 1);
   }
   (*node)[std::string(rest)] = std::move(parsed);
+  if (pointer == "/budget/utilization") node->erase("reserve"); // a fraction that is given follows from nothing
   return {};
 }
 

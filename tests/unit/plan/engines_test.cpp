@@ -235,6 +235,19 @@ TEST(Engines, StateSlotsAreCountedApart) {
   EXPECT_LE(split.limits.max_batch_size, *split.kv_cache.state_slots / 3);
 }
 
+TEST(Engines, WhatBindsIsNamed) {
+  EXPECT_EQ(planned("meta-llama/Llama-3.1-8B", under("vllm", "1xH100", gib(8))).limits.binding, "KV pages on rank 0 (H100)");
+  PlanRequest hybrid = under("vllm@0.11.0", "2xH200", gib(40));
+  hybrid.max_length = 1024; // 2 blocks of tokens, 3 of states
+  EXPECT_EQ(planned("Qwen/Qwen3-Next-80B-A3B-Instruct", hybrid).limits.binding, "state slots on rank 0 (H200)");
+  hybrid.max_length = 262144;
+  EXPECT_EQ(planned("Qwen/Qwen3-Next-80B-A3B-Instruct", hybrid).limits.binding, "KV pages on rank 0 (H200)");
+  EXPECT_EQ(planned("meta-llama/Llama-3.1-70B", on("1xH100")).limits.binding, "weights on rank 0 (H100)");
+  PlanRequest sampler = on("1xL4"); // the logits of a batch, not the weights
+  sampler.engine = "vllm", sampler.max_batch_size = sampler.max_batch_input_tokens = 8192;
+  EXPECT_EQ(planned("meta-llama/Llama-3.1-8B", sampler).limits.binding, "activation on rank 0 (L4)");
+}
+
 TEST(Engines, DecodeContextParallelismSpreadsTokensOverRanks) {
   PlanRequest request = under("vllm@0.15.0", "8xH200", gib(40));
   const Plan alone = planned("deepseek-ai/DeepSeek-V3", request);

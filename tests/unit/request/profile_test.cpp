@@ -143,9 +143,27 @@ TEST_F(ProfileFile, SetReplacesAChoiceByAValue) {
   for (const char* known : {"prefix_caching", "swa_full"}) EXPECT_TRUE(load(body, {{known, "true"}})) << known;
   EXPECT_EQ(settled(body, {}, {{"state_dtype", "float32"}}).state_dtype, "float32");
   EXPECT_EQ(settled(body, {}, {{"decode_context_parallel", "8"}}).decode_context_parallel, 8U);
+  const std::string named = body + "aliases: {block_size: page_tokens, fraction: utilization}\nbudget: {reserve: [{gib: 1}]}\n";
+  EXPECT_EQ(settled(named, {}, {{"block_size", "48"}}).page_tokens, 48U);
+  EXPECT_EQ(settled(named).reserve.size(), 1U);
+  EXPECT_EQ(settled(named, {}, {{"fraction", "0.5"}}).utilization, 0.5);
+  EXPECT_TRUE(settled(named, {}, {{"fraction", "0.5"}}).reserve.empty()); // what is given follows from nothing
+  EXPECT_THAT(refused(named, {{"block_sizes", "48"}}).message, HasSubstr("block_size"));
   EXPECT_THAT(refused(body, {{"page_token", "32"}}).message, HasSubstr("page_tokens"));
   EXPECT_THAT(refused(body, {{"page_tokens", "[1]"}}).message, HasSubstr("single value"));
   EXPECT_THAT(refused(body, {{"name.x", "1"}}).message, HasSubstr("no such section"));
+}
+
+TEST_F(ProfileFile, EnginesOwnNamesSetTheirValues) {
+  const std::pair<const char*, std::map<std::string, std::string>> rows[] = {{"vllm", {{"max_num_seqs", "64"}}},
+                                                                             {"sglang", {{"max_running_requests", "64"}}},
+                                                                             {"tensorrt-llm", {{"max_batch_size", "64"}}},
+                                                                             {"llama.cpp", {{"n_parallel", "64"}}}};
+  for (const auto& [name, set] : rows) {
+    const auto source = ProfileSource::load(kCatalogue, name, set);
+    ASSERT_TRUE(source) << name;
+    EXPECT_EQ((*source->settle({}))->default_max_batch_size, 64U) << name;
+  }
 }
 
 TEST_F(ProfileFile, FormulasAreSumsOfProducts) {
@@ -182,6 +200,7 @@ TEST_F(ProfileFile, WhatIsWrongIsNamedWithItsPlace) {
            {"budget: {utilization: 1.5}\n", "up to 1", "/budget/utilization"},
            {"budget: {of: half}\n", "free, total", "/budget/of"},
            {"extra: 1\n", "not a key", "/extra"},
+           {"aliases: {block_size: pages}\n", "last part of a key", "/aliases/block_size"},
            {"kv:\n  page_tokens: [{when: {card: H100, relase_from: \"1\"}, value: 1}, {value: 2}]\n", "release_from",
             "/kv/page_tokens/0/when/relase_from"},
            {"kv:\n  page_tokens: [{when: {card_from: big}, value: 1}, {value: 2}]\n", "", "/kv/page_tokens/0/when/card_from"},
