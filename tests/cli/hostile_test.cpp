@@ -1,12 +1,12 @@
 // Checkpoints made to break a reader, through the program: exit code 2 and an error that names the file and the tensor, at once
 // and within bounded memory.
 #include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -35,11 +35,19 @@ private:
   test::TemporaryDirectory folder_;
 };
 
+// Processor time of all programs run so far: a busy machine does not change it, and what blocks runs into ctest's limit.
+double children_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_CHILDREN, &used);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
 // Plans `model` (a folder or a file) and holds the answer against what every refusal must be.
 void expect_refused(const std::string& name, const std::string& model, const std::string& file, const std::string& says) {
-  const auto begin = std::chrono::steady_clock::now();
+  const double before = children_seconds();
   const Outcome outcome = run({"plan", model, "--devices", "80GiB", "--format", "json"});
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1)) << name;
+  EXPECT_LT(children_seconds() - before, 1.0) << name;
   EXPECT_EQ(outcome.code, 2) << name << outcome.out << outcome.err;
   const auto document = nlohmann::json::parse(outcome.out, nullptr, false);
   ASSERT_FALSE(document.is_discarded()) << name << outcome.out;
