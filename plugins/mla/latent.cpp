@@ -34,17 +34,7 @@ public:
     out.kv(scores("draft.indexer", shape_.indexer.draft_layers).role(PLIMSOLL_ROLE_DRAFT));
   }
 
-  plimsoll_facts facts() const override {
-    plimsoll_facts out{};
-    out.n_layers = static_cast<std::uint32_t>(shape_.layers.size());
-    out.max_length = shape_.max_length;
-    out.hidden_elements = shape_.hidden;
-    out.vocab_tokens = shape_.vocab;
-    out.query_heads = shape_.heads;
-    out.kv_heads = 1;
-    out.draft_layers = shape_.draft_layers.size();
-    return out;
-  }
+  plimsoll_facts facts() const override { return facts_of(shape_); }
 
   void activations(const Request& request, const Sink& out) const override { up_projection_.price(request, out); }
 

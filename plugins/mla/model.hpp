@@ -22,6 +22,20 @@ public:
   virtual void activations(const plimsoll::Request& request, const plimsoll::Sink& out) const = 0;
 };
 
+// The facts that both kinds read from shapes of the same names.
+template <class S>
+plimsoll_facts facts_of(const S& shape) {
+  plimsoll_facts out{};
+  out.n_layers = static_cast<std::uint32_t>(shape.layers.size());
+  out.max_length = shape.max_length;
+  out.hidden_elements = shape.hidden;
+  out.vocab_tokens = shape.vocab;
+  out.query_heads = shape.heads;
+  out.kv_heads = 1;
+  out.draft_layers = shape.draft_layers.size();
+  return out;
+}
+
 std::unique_ptr<Model> make_latent(const plimsoll::Config& config);
 std::unique_ptr<Model> make_compressed(const plimsoll::Config& config);
 

@@ -10,21 +10,10 @@
 #include <sstream>
 
 #include "plimsoll/host.hpp"
+#include "support/built_context.hpp"
 
 namespace plimsoll::fuzz {
 namespace {
-
-const Context& context() {
-  static const Context made = [] {
-    setenv("HF_HUB_CACHE", "/nonexistent", 1);
-    ContextOptions options;
-    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-    options.plugin_paths = {PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"};
-    options.trust = Trust::kOpen;
-    return Context::create(options).value();
-  }();
-  return made;
-}
 
 // Requests that reach different formulas: one device, tensor and expert parallelism, a pipeline, drafts.
 const std::vector<PlanRequest>& requests() {
@@ -67,10 +56,10 @@ std::vector<std::string> seeds() {
 }
 
 void fuzz_one(std::string_view input) {
-  const auto model = context().load_config(input, "config.json");
+  const auto model = test::built_context().load_config(input, "config.json");
   if (!model) return must_speak(model.error());
   for (const PlanRequest& request : requests()) {
-    const auto plan = context().plan(*model, request);
+    const auto plan = test::built_context().plan(*model, request);
     if (!plan) {
       must_speak(plan.error());
     } else {
@@ -78,7 +67,7 @@ void fuzz_one(std::string_view input) {
         if (plan->verdict == Verdict::kFits && parts_of(device) > device.free_bytes) std::abort();
       if (plan_to_json(*plan, 0).empty()) std::abort();
     }
-    if (const auto report = context().weights(*model, request); !report) must_speak(report.error());
+    if (const auto report = test::built_context().weights(*model, request); !report) must_speak(report.error());
   }
 }
 

@@ -63,6 +63,11 @@ constexpr std::optional<std::int64_t> narrow(Wide value) {
   return static_cast<std::int64_t>(value);
 }
 
+// The value as a count: 0 where it is negative, the largest one that any figure shows where it does not fit.
+constexpr std::uint64_t bounded_count(Wide value) {
+  return value < 0 ? 0 : static_cast<std::uint64_t>(value > INT64_MAX ? static_cast<Wide>(INT64_MAX) : value);
+}
+
 // Rounds toward zero; beyond 2^120 the nearest bound. `value` must not be NaN.
 inline Wide truncate(double value) {
   constexpr double kBound = 1.329227995784916e36; // 2^120

@@ -12,7 +12,7 @@ namespace plimsoll {
 
 inline constexpr std::int64_t kFractionUnit = 1'000'000'000;
 
-// The nearest multiple of 10^-9; `fraction` is between 0 and 1.
+// The nearest multiple of 10^-9; `fraction` is at least 0 and far below 10^9.
 inline std::int64_t exact_fraction(double fraction) { return std::llround(fraction * static_cast<double>(kFractionUnit)); }
 
 // floor(bytes x fraction); bytes >= 0.

@@ -5,14 +5,11 @@
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "plan/exact_fraction.hpp"
 #include "plan/kv_layout.hpp"
 
 namespace plimsoll {
 namespace {
-
-constexpr std::uint64_t kBillion = 1'000'000'000ULL;
-
-Wide billionths(double fraction) { return truncate(fraction * 1e9 + 0.5); }
 
 class Split final : public KvLayout {
 public:
@@ -66,7 +63,7 @@ public:
     if (page_bytes_of_all() == 0) return UINT64_MAX;
     const Wide tokens = p.pages * static_cast<Wide>(input_.page_tokens);
     if (tokens < 1) return std::nullopt;
-    return tokens > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(tokens);
+    return bounded_count(tokens);
   }
   KvRequestCount requests_that_fit(Wide budget, std::uint64_t length) const override {
     const Pools p = pools(budget, {});
@@ -86,9 +83,9 @@ public:
     p.pages = std::min(p.pages, most_pages);
     KvCut cut;
     cut.fits = (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
-    cut.pages = narrow64(p.pages);
-    if (page_bytes_of_all() > 0) cut.capacity_tokens = narrow64(p.pages * static_cast<Wide>(input_.page_tokens));
-    if (state_bytes_ > 0) cut.state_rows = narrow64(p.rows), cut.most_sequences = narrow64(wide_div(p.rows, rows_));
+    cut.pages = bounded_count(p.pages);
+    if (page_bytes_of_all() > 0) cut.capacity_tokens = bounded_count(p.pages * static_cast<Wide>(input_.page_tokens));
+    if (state_bytes_ > 0) cut.state_rows = bounded_count(p.rows), cut.most_sequences = bounded_count(wide_div(p.rows, rows_));
     const Wide rows = p.rows + spare_rows(), windows = window_pages(p.pages);
     for (const KvGroupPrice& price : *input_.prices) {
       Wide bytes = 0;
@@ -113,9 +110,6 @@ private:
     Wide rows = 0, pages = 0;
   };
 
-  static std::uint64_t narrow64(Wide value) {
-    return value > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(std::max<Wide>(0, value));
-  }
   Wide spare_rows() const { return state_bytes_ > 0 ? static_cast<Wide>(input_.profile->spare_state_rows) : 0; }
   Wide page_bytes_of_all() const { return full_bytes_ + window_bytes_; }
   // A state of rows of the last tokens is a ring, twice as long where tokens are drafted. It lies in the pages of the windows;
@@ -146,7 +140,7 @@ private:
   Wide window_pages(Wide pages) const {
     if (window_bytes_ == 0) return 0;
     const auto page = static_cast<Wide>(input_.page_tokens);
-    return pages * page * billionths(input_.profile->window_ratio) / static_cast<Wide>(kBillion) / page;
+    return pages * page * exact_fraction(input_.profile->window_ratio) / kFractionUnit / page;
   }
 
   Pools pools(Wide budget, const KvDemand& demand) const {
@@ -157,8 +151,8 @@ private:
       if (demand.sequences_given && !input_.profile->prefix_caching) {
         p.rows = static_cast<Wide>(demand.sequences) * rows_; // just what the batch needs
       } else {
-        const Wide ratio = billionths(input_.profile->state_ratio);
-        p.rows = std::max<Wide>(0, room) * ratio / (static_cast<Wide>(kBillion) + ratio) / state_bytes_ - spare_rows();
+        const Wide ratio = exact_fraction(input_.profile->state_ratio);
+        p.rows = std::max<Wide>(0, room) * ratio / (kFractionUnit + ratio) / state_bytes_ - spare_rows();
       }
       p.rows = std::max<Wide>(0, p.rows);
       room -= (p.rows + spare_rows()) * state_bytes_;
@@ -166,8 +160,8 @@ private:
     if (room <= 0 || page_bytes_of_all() == 0) return p;
     // One cell is a token of the full layers and its part of a window token; tokens are whole, then whole pages.
     const auto page = static_cast<Wide>(input_.page_tokens);
-    const Wide cell = full_bytes_ * static_cast<Wide>(kBillion) + window_bytes_ * billionths(input_.profile->window_ratio);
-    p.pages = std::min(room, static_cast<Wide>(1) << 62) * page * static_cast<Wide>(kBillion) / cell / page;
+    const Wide cell = full_bytes_ * kFractionUnit + window_bytes_ * exact_fraction(input_.profile->window_ratio);
+    p.pages = std::min(room, static_cast<Wide>(1) << 62) * page * kFractionUnit / cell / page;
     return p;
   }
 

@@ -1,16 +1,8 @@
 #include "plan/kv_stages.hpp"
 
-#include <algorithm>
-
-#include "base/checked.hpp"
+#include "plan/exact_fraction.hpp"
 
 namespace plimsoll {
-namespace {
-
-Wide part_of(Wide bytes, double fraction) { return bytes <= 0 ? bytes : bytes * truncate(fraction * 1e9 + 0.5) / 1'000'000'000; }
-
-} // namespace
-
 Result<std::vector<KvStage>> price_stages(const PlanState& s, const KvTypes& types) {
   std::vector<KvStage> stages;
   const std::uint32_t drafted = s.request().num_draft_tokens;
@@ -40,6 +32,7 @@ Result<std::vector<KvStage>> price_stages(const PlanState& s, const KvTypes& typ
 
 std::vector<Wide> kv_budgets(const PlanState& s) {
   std::vector<Wide> out;
+  const std::int64_t utilization = exact_fraction(s.utilization);
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
     const Device& d = s.devices()[rank];
     const auto budget = static_cast<Wide>(s.budget[rank]), used = static_cast<Wide>(s.ledger.used(rank));
@@ -50,10 +43,10 @@ std::vector<Wide> kv_budgets(const PlanState& s) {
     switch (s.profile().covers) {
     case BudgetCovers::kAll: out.push_back(budget - used); break;
     case BudgetCovers::kWeightsAndKv:
-      out.push_back(part_of(static_cast<Wide>(s.profile().budget_of_total ? d.total_bytes : d.free_bytes), s.utilization) -
+      out.push_back(share_of(static_cast<Wide>(s.profile().budget_of_total ? d.total_bytes : d.free_bytes), utilization) -
                     static_cast<Wide>(s.ledger.sum(Category::kWeights, rank)));
       break;
-    case BudgetCovers::kKv: out.push_back(part_of(budget - used, s.utilization)); break;
+    case BudgetCovers::kKv: out.push_back(budget < used ? budget - used : share_of(budget - used, utilization)); break;
     }
   }
   return out;

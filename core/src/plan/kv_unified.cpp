@@ -69,7 +69,7 @@ public:
       for (std::size_t i = 0; i < input_.prices->size(); ++i) {
         const std::uint64_t layers = (*input_.prices)[i].layers;
         const Wide page = layers == 0 ? 0 : slab_page(kinds_[kind_of_price_[i]]) * static_cast<Wide>(layers);
-        out.push_back(page > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(page));
+        out.push_back(bounded_count(page));
       }
       return out;
     }
@@ -77,7 +77,7 @@ public:
       const bool state = price.group->kind == PLIMSOLL_KV_STATE;
       const Wide layer = page_bytes_ > 0 ? page_bytes_ : static_cast<Wide>(price.layer_slot_bytes) * slots(*price.group);
       const Wide page = (state && page_bytes_ == 0 ? static_cast<Wide>(price.layer_state_bytes) : layer) * static_cast<Wide>(price.layers);
-      out.push_back(page > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(page));
+      out.push_back(bounded_count(page));
     }
     return out;
   }
@@ -134,7 +134,7 @@ public:
     if (std::any_of(kinds_.begin(), kinds_.end(), [](const Kind& k) { return k.kind != KvGroupKind::kState; })) {
       const Wide tokens = (std::max<Wide>(0, pages - nulls()) / static_cast<Wide>(groups_)) * static_cast<Wide>(page_tokens()) *
                           static_cast<Wide>(input_.profile->decode_context_parallel);
-      cut.capacity_tokens = tokens > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(tokens);
+      cut.capacity_tokens = bounded_count(tokens);
     }
     return cut;
   }

@@ -21,10 +21,7 @@ std::string_view kind_text(std::uint32_t kind) {
   }
 }
 
-std::uint64_t narrow_bytes(Wide bytes) {
-  return bytes < 0 ? 0 : bytes > INT64_MAX ? static_cast<std::uint64_t>(INT64_MAX) : static_cast<std::uint64_t>(bytes);
-}
-std::string human(Wide bytes) { return human_bytes(narrow_bytes(bytes)); }
+std::string human(Wide bytes) { return human_bytes(bounded_count(bytes)); }
 
 class KvPlanner {
 public:
@@ -246,7 +243,7 @@ private:
     case ReportedTokens::kPages: break;
     case ReportedTokens::kGroupPages: return stages_.front().layout->group_tokens(pages);
     case ReportedTokens::kRequests:
-      if (pages_needed > 0) return narrow_bytes(static_cast<Wide>(pages) * static_cast<Wide>(s_.max_length) / pages_needed);
+      if (pages_needed > 0) return bounded_count(static_cast<Wide>(pages) * static_cast<Wide>(s_.max_length) / pages_needed);
     }
     return kv.capacity_tokens;
   }
@@ -260,7 +257,7 @@ private:
       Item item;
       item.bytes.assign(s_.layout.ranks(), 0);
       for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank)
-        if (i < cuts[rank].group_bytes.size()) item.bytes[rank] = narrow_bytes(cuts[rank].group_bytes[i]);
+        if (i < cuts[rank].group_bytes.size()) item.bytes[rank] = bounded_count(cuts[rank].group_bytes[i]);
       const bool shared = figures != kv.groups.size();
       item.label = shared ? "kv_cache" : "kv_cache." + kv.groups[i].label;
       item.basis = kv.groups[i].basis;

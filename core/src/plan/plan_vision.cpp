@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/human.hpp"
+#include "plan/exact_fraction.hpp"
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {
@@ -35,7 +36,7 @@ Result<void> plan_vision_cache(PlanState& s) {
   std::uint32_t poorest = 0;
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
     const std::uint64_t used = s.ledger.used(rank), room = s.budget[rank] > used ? s.budget[rank] - used : 0;
-    const std::uint64_t here = mul_div(room, static_cast<std::uint64_t>(s.vision_utilization * 1e9 + 0.5), 1'000'000'000ULL) / block_bytes;
+    const std::uint64_t here = bounded_count(share_of(static_cast<Wide>(room), exact_fraction(s.vision_utilization))) / block_bytes;
     if (here < blocks) blocks = here, poorest = rank;
   }
   if (blocks < one_image_blocks) {

@@ -5,6 +5,7 @@
 
 #include "base/checked.hpp"
 #include "base/human.hpp"
+#include "plan/exact_fraction.hpp"
 #include "plan/placement.hpp"
 #include "plan/plan_state.hpp"
 #include "plugin/manifest.hpp"
@@ -14,11 +15,6 @@ namespace {
 
 constexpr std::uint64_t kMaxTokens = 1ULL << 48;
 constexpr std::uint64_t kUnknownLengthTokens = 131072; // where neither the model nor the user says
-
-// free x utilization in exact arithmetic: the fraction as billionths, which is more than people write.
-std::uint64_t fraction_of(std::uint64_t bytes, double fraction) {
-  return mul_div(bytes, static_cast<std::uint64_t>(fraction * 1e9 + 0.5), 1'000'000'000ULL);
-}
 
 Result<void> settle_request(PlanState& s) {
   const PlanRequest& r = s.request();
@@ -104,7 +100,9 @@ void settle_budgets(PlanState& s) {
   for (const Device& d : s.devices()) {
     const std::uint64_t whole = p.budget_of_total ? d.total_bytes : d.free_bytes;
     const std::uint64_t room = whole > p.margin_bytes ? whole - p.margin_bytes : 0;
-    s.budget.push_back(s.request().kv_cache_bytes || p.covers != BudgetCovers::kAll ? room : fraction_of(room, s.utilization));
+    s.budget.push_back(s.request().kv_cache_bytes || p.covers != BudgetCovers::kAll
+                           ? room
+                           : bounded_count(share_of(static_cast<Wide>(room), exact_fraction(s.utilization))));
   }
 }
 

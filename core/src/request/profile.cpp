@@ -119,6 +119,9 @@ private:
       item.label = text((here + "/label").c_str());
       item.phase = text((here + "/phase").c_str());
       if (item.label.empty()) wrong(here + "/label", "a text was expected");
+      if (std::any_of(out.begin(), out.end(),
+                      [&](const ProfileItem& other) { return other.label == item.label && other.phase == item.phase; }))
+        wrong(here + "/label", fmt::format("'{}' stands twice where both apply; add its terms up in one entry", item.label.substr(0, 64)));
       const std::string basis = text((here + "/basis").c_str());
       if (basis == "exact") item.basis = PLIMSOLL_BASIS_EXACT;
       else if (basis == "bound") item.basis = PLIMSOLL_BASIS_BOUND;

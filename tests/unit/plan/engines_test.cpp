@@ -174,7 +174,7 @@ TEST(Engines, PartsAddUpUnderEveryEngine) {
       for (const char* devices : {"8xH200", "2xB200,2xB200"}) {
         PlanRequest request = on(devices);
         request.engine = engine;
-        auto plan = testing::planning().plan(testing::loaded(model), request);
+        auto plan = test::built_context().plan(testing::loaded(model), request);
         ASSERT_TRUE(plan) << engine << " " << model << ": " << plan.error().message;
         for (const DevicePlan& d : plan->devices)
           EXPECT_EQ(static_cast<std::int64_t>(testing::parts_of(d)) + d.unused_bytes, static_cast<std::int64_t>(d.budget_bytes))

@@ -61,7 +61,7 @@ TEST(Plans, AddUpOnEveryDeviceOfEveryLayout) {
     for (const Shape& shape : shapes) {
       PlanRequest r = on(shape.devices);
       r.tp = shape.tp, r.pp = shape.pp, r.dp = shape.dp, r.ep = shape.ep;
-      const auto plan = planning().plan(model, r);
+      const auto plan = test::built_context().plan(model, r);
       const std::string title = std::string(name) + " on " + shape.devices + " rank ";
       if (!plan) { // heads that do not divide, no experts to spread: a request that cannot be
         EXPECT_EQ(plan.error().code, ErrorCode::kBadRequest) << title << plan.error().message;
@@ -197,7 +197,7 @@ TEST(Requests, WhatCannotBeIsRefusedByOption) {
                         {"--pp", [](PlanRequest& r) { r.tp = 1, r.pp = 2, r.devices = "2x80GiB", r.accounting = Accounting::kPooled; }}}) {
     PlanRequest r = on("80GiB");
     c.change(r);
-    const auto plan = planning().plan(loaded(kLlama), r);
+    const auto plan = test::built_context().plan(loaded(kLlama), r);
     ASSERT_FALSE(plan) << c.where;
     EXPECT_EQ(plan.error().code, ErrorCode::kBadRequest) << c.where;
     EXPECT_EQ(plan.error().where, c.where) << plan.error().message;
@@ -266,7 +266,7 @@ TEST(Advised, ChangesReallyMakeItFit) {
     EXPECT_FALSE(plan.advice.empty()) << name << " on " << request.devices;
     for (const Advice& advice : plan.advice) {
       options.insert(advice.option);
-      const auto better = planning().plan(loaded(name), applied(request, advice));
+      const auto better = test::built_context().plan(loaded(name), applied(request, advice));
       const std::string title = name + " on " + request.devices + ": " + advice.option + " " + advice.value + " " + advice.message;
       ASSERT_TRUE(better) << title << ": " << better.error().where << better.error().message;
       EXPECT_FALSE(better->error) << title << ": " << better->error->message;
@@ -315,13 +315,13 @@ TEST(Purity, APlanDependsOnNothingButItsRequest) {
   const Model model = loaded("google/gemma-3-12b-it");
   PlanRequest r = on("80GiB,40GiB");
   r.explain = true;
-  const std::string first = plan_to_json(planning().plan(model, r).value());
+  const std::string first = plan_to_json(test::built_context().plan(model, r).value());
   std::vector<std::string> others(4);
   std::vector<std::thread> threads;
-  for (std::string& other : others) threads.emplace_back([&] { other = plan_to_json(planning().plan(model, r).value()); });
+  for (std::string& other : others) threads.emplace_back([&] { other = plan_to_json(test::built_context().plan(model, r).value()); });
   for (std::thread& thread : threads) thread.join();
   for (const std::string& other : others) EXPECT_EQ(other, first);
-  EXPECT_EQ(plan_to_json(planning().plan(loaded("google/gemma-3-12b-it"), r).value()), first); // loaded anew
+  EXPECT_EQ(plan_to_json(test::built_context().plan(loaded("google/gemma-3-12b-it"), r).value()), first); // loaded anew
 }
 
 } // namespace

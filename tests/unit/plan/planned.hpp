@@ -4,28 +4,16 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <numeric>
 #include <string>
 
 #include "plimsoll/host.hpp"
+#include "support/built_context.hpp"
 
 namespace plimsoll::testing {
 
-inline const Context& planning() {
-  static const Context context = [] {
-    setenv("HF_HUB_CACHE", "/nonexistent", 1);
-    ContextOptions options;
-    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-    options.plugin_paths = {PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"};
-    options.trust = Trust::kOpen;
-    return Context::create(options).value();
-  }();
-  return context;
-}
-
 inline Model loaded(const std::string& name) {
-  auto model = planning().load(name);
+  auto model = test::built_context().load(name);
   if (!model) ADD_FAILURE() << name << ": " << model.error().where << ": " << model.error().message;
   return model.value();
 }
@@ -37,7 +25,7 @@ inline PlanRequest on(const std::string& devices) {
 }
 
 inline Plan planned(const std::string& name, const PlanRequest& request) {
-  auto plan = planning().plan(loaded(name), request);
+  auto plan = test::built_context().plan(loaded(name), request);
   if (!plan) ADD_FAILURE() << name << ": " << plan.error().where << ": " << plan.error().message;
   return plan.value_or(Plan{});
 }

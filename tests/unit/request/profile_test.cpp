@@ -214,6 +214,7 @@ TEST_F(ProfileFile, WhatIsWrongIsNamedWithItsPlace) {
            {"activations: [{terms: [{bytes: 1}]}]\n", "text", "/activations/0/label"},
            {"activations: [{label: a, wen: {tp: 1}}]\n", "when", "/activations/0/wen"},
            {"activations: {label: a}\n", "list", "/activations"},
+           {"overheads: [{label: a, terms: [{mib: 1}]}, {label: a, terms: [{mib: 2}]}]\n", "stands twice", "/overheads/1/label"},
        }) {
     const Error error = refused(row.body);
     EXPECT_EQ(error.code, ErrorCode::kBadRequest);

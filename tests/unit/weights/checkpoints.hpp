@@ -5,31 +5,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "base/json.hpp"
 #include "plimsoll/host.hpp"
+#include "support/built_context.hpp"
 #include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll::testing {
 
 using test::SparseTensor;
 using Tensors = std::vector<SparseTensor>;
-
-inline const Context& built() {
-  static const Context context = [] {
-    setenv("HF_HUB_CACHE", "/nonexistent", 1);
-    ContextOptions options;
-    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-    options.plugin_paths = {PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"};
-    options.trust = Trust::kOpen;
-    return Context::create(options).value();
-  }();
-  return context;
-}
 
 // One linear layer as a format stores it; `name` without ".weight".
 using Linear = std::function<Tensors(const std::string& name, std::uint64_t out, std::uint64_t in)>;
@@ -150,13 +138,13 @@ private:
 };
 
 inline Model loaded(const std::string& path) {
-  auto model = built().load(path);
+  auto model = test::built_context().load(path);
   if (!model) throw std::runtime_error(model.error().where + ": " + model.error().message);
   return *model;
 }
 
 inline WeightsReport report_of(const std::string& path, const PlanRequest& request = {}) {
-  auto report = built().weights(loaded(path), request);
+  auto report = test::built_context().weights(loaded(path), request);
   if (!report) throw std::runtime_error(report.error().where + ": " + report.error().message);
   return *report;
 }

@@ -99,7 +99,7 @@ TEST(Stored, UnclaimedTensorsCountOnEveryRankAndWarn) {
   EXPECT_EQ(report.unclaimed[0].bytes, 8192U);
   for (std::size_t rank = 0; rank < 2; ++rank) EXPECT_EQ(report.rank_bytes[rank], clean.rank_bytes[rank] + 8192);
   request.devices = "2x24GiB";
-  const auto plan = built().plan(loaded(directory.path()), request);
+  const auto plan = test::built_context().plan(loaded(directory.path()), request);
   ASSERT_TRUE(plan) << plan.error().message;
   EXPECT_EQ(plan->devices[1].weights_bytes, report.rank_bytes[1]);
   EXPECT_TRUE(std::any_of(plan->warnings.begin(), plan->warnings.end(), [](const auto& w) { return w.code == "unclaimed_tensors"; }));
@@ -276,7 +276,7 @@ TEST(Stored, RanksHoldTheWholeAndTheirCopies) {
         for (const std::uint32_t ep : {1U, tp * dp}) {
           PlanRequest request;
           request.tp = tp, request.pp = pp, request.dp = dp, request.ep = ep;
-          const auto a = built().weights(stored, request), b = built().weights(declared, request);
+          const auto a = test::built_context().weights(stored, request), b = test::built_context().weights(declared, request);
           ASSERT_TRUE(a && b) << tp << pp << dp << ep;
           EXPECT_EQ(a->rank_bytes, b->rank_bytes) << tp << pp << dp << ep;
           ASSERT_EQ(a->rank_bytes.size(), tp * pp * dp);
@@ -291,12 +291,12 @@ TEST(Stored, RanksHoldTheWholeAndTheirCopies) {
 TEST(Stored, HostileDirectoriesAreErrorsThatNameTheFile) {
   const Directory no_header(llama_config(), {});
   test::write_text(no_header / "model.safetensors", "12345");
-  const auto short_file = built().load(no_header.path());
+  const auto short_file = test::built_context().load(no_header.path());
   ASSERT_FALSE(short_file);
   EXPECT_THAT(short_file.error().where, HasSubstr("model.safetensors"));
-  EXPECT_FALSE(built().load(no_header.path() + "/nothing"));
+  EXPECT_FALSE(test::built_context().load(no_header.path() + "/nothing"));
   test::TemporaryDirectory empty;
-  EXPECT_FALSE(built().load(empty.path()));
+  EXPECT_FALSE(test::built_context().load(empty.path()));
 }
 
 } // namespace
