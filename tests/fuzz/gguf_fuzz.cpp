@@ -1,11 +1,11 @@
 // GGUF headers: any bytes are tensors and a config, or an error with a message.
-#include "model/gguf.hpp"
+#include "checkpoint/gguf.hpp"
 
 #include <cstdlib>
 
+#include "checkpoint/gguf_config.hpp"
+#include "checkpoint/gguf_names.hpp"
 #include "fuzz/fuzz.hpp"
-#include "model/gguf_config.hpp"
-#include "model/gguf_names.hpp"
 #include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll::fuzz {

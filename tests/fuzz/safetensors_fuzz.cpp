@@ -1,7 +1,7 @@
 // Safetensors headers and indexes: any bytes are an inventory or an error with a message, and the fast path never
 // disagrees with simdjson.
-#include "model/safetensors.hpp"
-#include "model/safetensors_index.hpp"
+#include "checkpoint/safetensors.hpp"
+#include "checkpoint/safetensors_index.hpp"
 
 #include <cstdlib>
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/json.hpp"
-#include "plan/declared.hpp"
+#include "model/declared.hpp"
 
 namespace plimsoll::testing {
 

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "golden/model_files.hpp"
-#include "plan/placement.hpp"
+#include "placement/placement.hpp"
 
 namespace plimsoll::testing {
 namespace {

@@ -16,7 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 // A room may include itself and the rooms before it.
-constexpr std::array<std::string_view, 9> kRooms{"base", "model", "device", "request", "plugin", "plan", "kv_cache", "runtime", "capi"};
+constexpr std::array<std::string_view, 21> kRooms{"base",    "storage",   "checkpoint", "device",   "engine",   "request", "plugin",
+                                                  "model",   "placement", "kv",         "estimate", "schedule", "plan",    "search",
+                                                  "compare", "document",  "kv_cache",   "backend",  "runtime",  "host",    "capi"};
 
 const std::set<std::string_view> kTopLevel{"CMakeLists.txt", "CMakePresets.json", "README.md", "core", "plugins", "sdk", "tests", "tools"};
 
@@ -33,7 +35,7 @@ constexpr std::array<ThirdParty, 11> kThirdParty{
      {"cuda", "core/src/device/cuda.cpp"},
      {"driver_types.h", "core/src/device/cuda.cpp"},
      {"nvml.h", "core/src/device/cuda.cpp"},
-     {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/plan/document_yaml.cpp"},
+     {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/document/document_yaml.cpp"},
      {"simdjson", "core/src/"},
      {"nlohmann/", "core/src/ tools/"},
      {"fmt/", "core/src/ tools/"},

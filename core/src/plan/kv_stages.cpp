@@ -1,6 +1,6 @@
 #include "plan/kv_stages.hpp"
 
-#include "plan/exact_fraction.hpp"
+#include "base/exact_fraction.hpp"
 
 namespace plimsoll {
 Result<std::vector<KvStage>> price_stages(const PlanState& s, const KvTypes& types) {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "plan/kv_layout.hpp"
+#include "kv/kv_layout.hpp"
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include "plan/kv_pricing.hpp"
+#include "kv/kv_pricing.hpp"
 #include "plan/plan_state.hpp"
 #include "plimsoll/estimator.hpp"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/wide.hpp"
-#include "plan/kv_pricing.hpp"
-#include "plan/layout.hpp"
+#include "kv/kv_pricing.hpp"
+#include "placement/layout.hpp"
 #include "plan/ledger.hpp"
 #include "plan/planner.hpp"
 

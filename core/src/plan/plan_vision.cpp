@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "base/exact_fraction.hpp"
 #include "base/human.hpp"
-#include "plan/exact_fraction.hpp"
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {

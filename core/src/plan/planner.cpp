@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "base/exact_fraction.hpp"
 #include "base/human.hpp"
-#include "plan/exact_fraction.hpp"
-#include "plan/placement.hpp"
+#include "placement/placement.hpp"
 #include "plan/plan_state.hpp"
 #include "plugin/manifest.hpp"
 

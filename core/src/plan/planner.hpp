@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "device/device.hpp"
-#include "plan/model.hpp"
-#include "request/profile.hpp"
+#include "engine/profile.hpp"
+#include "model/model.hpp"
 
 namespace plimsoll {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include "plan/kv_pricing.hpp"
-#include "plan/layout.hpp"
-#include "plan/placement.hpp"
+#include "kv/kv_pricing.hpp"
+#include "placement/layout.hpp"
+#include "placement/placement.hpp"
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "device/device.hpp"
-#include "plan/model.hpp"
-#include "request/profile.hpp"
+#include "engine/profile.hpp"
+#include "model/model.hpp"
 
 namespace plimsoll {
 

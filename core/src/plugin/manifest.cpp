@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 #include <optional>
 
+#include "base/regular_file.hpp"
 #include "base/yaml.hpp"
-#include "model/regular_file.hpp"
 #include "plimsoll/abi.h"
 
 namespace plimsoll {

@@ -4,7 +4,7 @@
 #include <set>
 #include <yaml-cpp/yaml.h>
 
-#include "model/regular_file.hpp"
+#include "base/regular_file.hpp"
 #include "plimsoll/options.hpp"
 #include "request/option_names.hpp"
 

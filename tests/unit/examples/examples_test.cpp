@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "base/json.hpp"
-#include "plan/declared.hpp"
+#include "model/declared.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/registry.hpp"

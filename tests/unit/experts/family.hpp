@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/json.hpp"
-#include "plan/declared.hpp"
+#include "model/declared.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/registry.hpp"
 

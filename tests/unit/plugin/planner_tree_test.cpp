@@ -1,7 +1,7 @@
 // One model's planners: what is refused of what they declare or emit, how errors find their place, and how far delegation goes.
 #include <gmock/gmock.h>
 
-#include "plan/declared.hpp"
+#include "model/declared.hpp"
 #include "plan/ledger.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/planner_tree.hpp"

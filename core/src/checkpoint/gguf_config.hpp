@@ -1,0 +1,29 @@
+// A config.json out of GGUF metadata, so that a .gguf file plans without one.
+// Called by checkpoint.cpp when it opens a GGUF checkpoint. Translates what the file says into the keys that the planners read; where
+// ggml and transformers count differently (MTP layers, MLA key lengths) it counts as transformers does. Never guesses a size.
+// Threads: pure functions.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "checkpoint/gguf.hpp"
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+// What the config takes from the tensors instead of the metadata.
+struct GgufTensorFacts {
+  std::optional<std::uint64_t> embedding_rows, embedding_columns; // of token_embd.weight
+  bool has_output = false;                                        // output.weight is stored: the head is not tied
+};
+
+GgufTensorFacts tensor_facts(const GgufHeader& header, GgufTensorFacts so_far = {});
+
+// kBadConfig where the file names no architecture or lacks the basics; `path` is for messages. An architecture that is not
+// in the table goes through under its ggml name. Worked example: deepseek2 with key_length_mla 192 and rope.dimension_count 64 has
+// qk_nope_head_dim 128; key_length 576 of the same file is the width of the absorbed form and is passed by.
+Result<nlohmann::ordered_json> gguf_config(const GgufMetadata& metadata, const GgufTensorFacts& facts, const std::string& path);
+
+} // namespace plimsoll

@@ -1,0 +1,358 @@
+#include "checkpoint/locate.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "base/regular_file.hpp"
+#include "checkpoint/quoted_name.hpp"
+#include "checkpoint/safetensors_index.hpp"
+#include "checkpoint/shard_names.hpp"
+
+namespace plimsoll {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kEntryLimit = 100'000;
+constexpr std::string_view kConfigName = "config.json";
+constexpr std::string_view kIndexName = "model.safetensors.index.json";
+constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
+constexpr std::string_view kShardSuffix = ".safetensors";
+constexpr std::string_view kGgufSuffix = ".gguf";
+
+using Names = std::vector<std::string>; // sorted file names without a directory
+
+std::string joined(const std::string& directory, std::string_view name) { return (fs::path(directory) / name).string(); }
+
+bool contains(const Names& names, std::string_view name) { return std::binary_search(names.begin(), names.end(), name); }
+
+Names ending_with(const Names& names, std::string_view suffix) {
+  Names found;
+  for (const std::string& name : names)
+    if (name.size() > suffix.size() && name.ends_with(suffix)) found.push_back(name);
+  return found;
+}
+
+std::string some_of(const Names& names) {
+  constexpr std::size_t kShown = 4;
+  Names shown;
+  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) shown.push_back(quoted_name(names[i]));
+  return fmt::format("{}{}", fmt::join(shown, ", "), names.size() > kShown ? ", ..." : "");
+}
+
+Result<Names> list_directory(const std::string& directory) {
+  std::error_code error;
+  Names names;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    if (names.size() == kEntryLimit)
+      return fail(ErrorCode::kBadCheckpoint, fmt::format("the directory has more than {} entries; give the model's own", kEntryLimit),
+                  directory);
+    names.push_back(it->path().filename().string());
+  }
+  if (error) return fail(ErrorCode::kBadCheckpoint, fmt::format("cannot list the directory: {}", error.message()), directory);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Files that belong together by stem and count; a file without a number is a family of its own.
+std::map<std::string, Names> families(const Names& names) {
+  std::map<std::string, Names> found;
+  for (const std::string& name : names) {
+    const auto shard = parse_shard_name(name);
+    found[shard ? fmt::format("{}*-of-{}{}", shard->stem, shard->count_text, shard->extension) : name].push_back(name);
+  }
+  return found;
+}
+
+bool is_numbered(const std::string& name) { return parse_shard_name(name).has_value(); }
+
+Result<void> complete(const Names& family, const std::string& directory) {
+  if (const Names missing = missing_shards(family); !missing.empty())
+    return fail(ErrorCode::kBadCheckpoint, fmt::format("the checkpoint lacks {}; fetch the missing files", some_of(missing)),
+                joined(directory, missing.front()));
+  return {};
+}
+
+void set_shards(ModelFiles& files, CheckpointFormat format, const std::string& directory, const Names& names) {
+  files.format = format;
+  for (const std::string& name : names) files.shards.push_back(joined(directory, name));
+}
+
+// With an index. Where the directory's safetensors files are one complete set, these are the shards (the scan compares them
+// with the index); otherwise the index says which files count.
+Result<Names> shards_by_index(const std::string& index_path, const std::string& directory, const Names& names) {
+  const Names present = ending_with(names, kShardSuffix);
+  const auto groups = families(present);
+  if (groups.size() == 1 && is_numbered(present.front()) && missing_shards(present).empty()) return present;
+  PLIMSOLL_ASSIGN(IndexSummary index, read_safetensors_index(index_path));
+  Names missing;
+  for (const std::string& shard : index.shards)
+    if (!contains(names, shard)) missing.push_back(shard);
+  if (!missing.empty())
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the index names {}, which the directory lacks; fetch the missing files", some_of(missing)),
+                joined(directory, missing.front()));
+  return std::move(index.shards);
+}
+
+// Without an index: model.safetensors, else a numbered set, else every file that is no consolidated copy and no adapter.
+Result<Names> shards_by_name(const std::string& directory, const Names& present) {
+  if (contains(present, "model.safetensors")) return Names{"model.safetensors"};
+  std::vector<Names> numbered;
+  Names others, copies;
+  for (auto& [key, family] : families(present)) {
+    if (is_numbered(family.front())) numbered.push_back(family);
+    else (family.front().starts_with("consolidated") || family.front().starts_with("adapter") ? copies : others).push_back(family.front());
+  }
+  if (numbered.size() > 1) {
+    std::vector<Names> main;
+    for (const Names& family : numbered)
+      if (family.front().starts_with("model-") || family.front().starts_with("model_")) main.push_back(family);
+    if (main.size() != 1)
+      return fail(ErrorCode::kBadCheckpoint,
+                  fmt::format("the directory holds {} sets of shards ({}, {}, ...) and no index says which is meant; keep one",
+                              numbered.size(), quoted_name(numbered[0].front()), quoted_name(numbered[1].front())),
+                  directory);
+    numbered = std::move(main);
+  }
+  if (numbered.size() == 1) {
+    PLIMSOLL_TRY(complete(numbered.front(), directory));
+    return numbered.front();
+  }
+  return others.empty() ? copies : others;
+}
+
+Result<void> add_safetensors(ModelFiles& files, const std::string& directory, const Names& names) {
+  const Names present = ending_with(names, kShardSuffix), indexes = ending_with(names, kIndexSuffix);
+  std::string_view index;
+  if (contains(names, kIndexName)) index = kIndexName;
+  else if (indexes.size() == 1 && !contains(present, "model.safetensors")) index = indexes.front();
+  if (present.empty() && index.empty()) return {};
+  if (!index.empty()) {
+    files.index_path = joined(directory, index);
+    if (present.empty())
+      return fail(ErrorCode::kBadCheckpoint,
+                  "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name",
+                  *files.index_path);
+    PLIMSOLL_ASSIGN(const Names shards, shards_by_index(*files.index_path, directory, names));
+    set_shards(files, CheckpointFormat::kSafetensors, directory, shards);
+    return {};
+  }
+  PLIMSOLL_ASSIGN(const Names shards, shards_by_name(directory, present));
+  set_shards(files, CheckpointFormat::kSafetensors, directory, shards);
+  return {};
+}
+
+// The one model among a directory's GGUF files; projectors and importance matrices are none.
+Result<void> add_gguf(ModelFiles& files, const std::string& directory, const Names& names) {
+  Names models;
+  for (const std::string& name : ending_with(names, kGgufSuffix))
+    if (name.find("mmproj") == std::string::npos && name.find("imatrix") == std::string::npos) models.push_back(name);
+  const auto groups = families(models);
+  if (groups.empty()) return {};
+  if (groups.size() > 1) {
+    Names first;
+    for (const auto& [key, family] : groups) first.push_back(family.front());
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("the directory holds {} GGUF models ({}); give one of the files", groups.size(), some_of(first)), directory);
+  }
+  if (is_numbered(models.front())) PLIMSOLL_TRY(complete(models, directory));
+  set_shards(files, CheckpointFormat::kGguf, directory, models);
+  return {};
+}
+
+Result<void> add_config(ModelFiles& files, const std::string& directory) {
+  const std::string config = joined(directory, kConfigName), quantization = joined(directory, "hf_quant_config.json");
+  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(config));
+  if (kind == PathKind::kDirectory || kind == PathKind::kOther)
+    return fail(ErrorCode::kBadConfig,
+                fmt::format("expected a file, found {}", kind == PathKind::kDirectory ? "a directory" : "a pipe or a device"), config);
+  if (kind == PathKind::kFile) files.config_path = config;
+  PLIMSOLL_ASSIGN(const PathKind quantization_kind, path_kind(quantization));
+  if (quantization_kind == PathKind::kFile) files.hf_quant_config_path = quantization;
+  return {};
+}
+
+Result<ModelFiles> in_directory(const std::string& directory, ModelOrigin origin) {
+  ModelFiles files;
+  files.origin = origin;
+  PLIMSOLL_TRY(add_config(files, directory));
+  PLIMSOLL_ASSIGN(const Names names, list_directory(directory));
+  PLIMSOLL_TRY(add_safetensors(files, directory, names));
+  if (files.format == CheckpointFormat::kNone) PLIMSOLL_TRY(add_gguf(files, directory, names));
+  if (!files.config_path && files.format != CheckpointFormat::kGguf)
+    return fail(ErrorCode::kBadConfig, "the directory has neither a config.json nor a GGUF model; give the directory of a checkpoint",
+                directory);
+  return files;
+}
+
+std::string parent_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+Result<ModelFiles> gguf_file(const std::string& path) {
+  ModelFiles files;
+  files.origin = ModelOrigin::kGgufFile;
+  const std::string name = fs::path(path).filename().string();
+  if (!is_numbered(name)) {
+    files.format = CheckpointFormat::kGguf;
+    files.shards = {path};
+    return files;
+  }
+  const std::string directory = parent_of(path);
+  PLIMSOLL_ASSIGN(const Names names, list_directory(directory));
+  for (const auto& [key, family] : families(ending_with(names, fs::path(path).extension().string())))
+    if (contains(family, name)) {
+      PLIMSOLL_TRY(complete(family, directory));
+      set_shards(files, CheckpointFormat::kGguf, directory, family);
+    }
+  return files;
+}
+
+Result<ModelFiles> config_file(const std::string& path) {
+  if (path.ends_with(kIndexSuffix))
+    return fail(ErrorCode::kBadRequest, "this is the index of a checkpoint; give its directory or its config.json", path);
+  ModelFiles files;
+  files.origin = ModelOrigin::kConfigFile;
+  const std::string directory = parent_of(path);
+  // A config under another name stands for itself; the real one speaks for the shards beside it.
+  if (fs::path(path).filename() == kConfigName) {
+    PLIMSOLL_TRY(add_config(files, directory));
+    PLIMSOLL_ASSIGN(const Names names, list_directory(directory));
+    PLIMSOLL_TRY(add_safetensors(files, directory, names));
+  }
+  files.config_path = path;
+  return files;
+}
+
+Result<ModelFiles> single_file(const std::string& path) {
+  if (path.ends_with(kGgufSuffix)) return gguf_file(path);
+  if (path.ends_with(".json")) return config_file(path);
+  if (path.ends_with(kShardSuffix))
+    return fail(ErrorCode::kBadRequest, "one safetensors file is no model; give the directory that holds it and its config.json", path);
+  PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(path, ErrorCode::kBadRequest));
+  std::string start(std::min<std::uint64_t>(file.file_bytes(), 4), '\0');
+  PLIMSOLL_TRY(file.read(0, start));
+  if (start == "GGUF") return gguf_file(path);
+  if (start.starts_with('{')) return config_file(path);
+  return fail(ErrorCode::kBadRequest, "expected a directory, a config.json or a GGUF file; this file is neither", path);
+}
+
+std::optional<std::string> variable(const LocateOptions& options, const char* name) {
+  std::optional<std::string> value;
+  if (options.environment) value = options.environment(name);
+  else if (const char* text = std::getenv(name)) value = text; // NOLINT(concurrency-mt-unsafe): nobody sets variables here
+  if (value && value->empty()) return std::nullopt;
+  return value;
+}
+
+// "org/name" or "name", of the characters that a repository name may have.
+bool is_repository_name(std::string_view model) {
+  if (model.empty() || model.size() > 200 || std::count(model.begin(), model.end(), '/') > 1) return false;
+  if (model.front() == '/' || model.back() == '/' || model.front() == '.' || model.find("..") != std::string_view::npos) return false;
+  return std::all_of(model.begin(), model.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
+  });
+}
+
+std::string with_slash_as(std::string_view model, std::string_view replacement) {
+  std::string out(model);
+  if (const std::size_t slash = out.find('/'); slash != std::string::npos) out.replace(slash, 1, replacement);
+  return out;
+}
+
+// The snapshot directory that refs/main names, or the only one there is; nothing where the repository is not cached.
+Result<std::optional<std::string>> cached_snapshot(const std::string& repository) {
+  constexpr std::uint64_t kRefLimitBytes = 4096;
+  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(repository));
+  if (kind != PathKind::kDirectory) return std::nullopt;
+  const std::string snapshots = joined(repository, "snapshots"), ref = repository + "/refs/main";
+  PLIMSOLL_ASSIGN(const PathKind snapshots_kind, path_kind(snapshots));
+  if (snapshots_kind != PathKind::kDirectory) return std::nullopt;
+  PLIMSOLL_ASSIGN(const PathKind ref_kind, path_kind(ref));
+  if (ref_kind == PathKind::kFile) {
+    PLIMSOLL_ASSIGN(std::string commit, read_text_file(ref, kRefLimitBytes, ErrorCode::kBadCheckpoint));
+    while (!commit.empty() && (commit.back() == '\n' || commit.back() == '\r' || commit.back() == ' ')) commit.pop_back();
+    if (!is_repository_name(commit) || commit.find('/') != std::string::npos)
+      return fail(ErrorCode::kBadCheckpoint, fmt::format("expected a commit, found {}; fetch the model again", quoted_name(commit)), ref);
+    const std::string snapshot = joined(snapshots, commit);
+    PLIMSOLL_ASSIGN(const PathKind snapshot_kind, path_kind(snapshot));
+    if (snapshot_kind == PathKind::kDirectory) return snapshot;
+    return std::nullopt;
+  }
+  PLIMSOLL_ASSIGN(const Names names, list_directory(snapshots));
+  if (names.empty()) return std::nullopt;
+  if (names.size() > 1)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("the cache holds {} snapshots and none is marked as main; give one of the directories", names.size()),
+                snapshots);
+  return joined(snapshots, names.front());
+}
+
+Result<ModelFiles> by_name(const std::string& model, const LocateOptions& options) {
+  const std::string cache = hf_cache_directory(options);
+  std::string looked = "no file or directory of that name";
+  std::optional<Error> cache_error;
+  if (is_repository_name(model)) {
+    if (!cache.empty()) {
+      const std::string repository = joined(cache, "models--" + with_slash_as(model, "--"));
+      looked += fmt::format(", not in the Hugging Face cache ({})", cache);
+      PLIMSOLL_ASSIGN(const std::optional<std::string> snapshot, cached_snapshot(repository));
+      if (snapshot) {
+        auto files = in_directory(*snapshot, ModelOrigin::kHfCache);
+        // A snapshot without a config (of a tokenizer, say) is no model; the catalogue may still know it.
+        if (files || files.error().code != ErrorCode::kBadConfig) return files;
+        cache_error = std::move(files.error());
+      }
+    }
+    if (!options.catalogue_directory.empty()) {
+      const std::string entry = joined(options.catalogue_directory, with_slash_as(model, "__") + ".json");
+      looked += ", not in the catalogue";
+      PLIMSOLL_ASSIGN(const PathKind kind, path_kind(entry));
+      if (kind == PathKind::kFile) {
+        ModelFiles files;
+        files.origin = ModelOrigin::kCatalogue;
+        files.catalogue_name = model;
+        files.config_path = entry;
+        return files;
+      }
+    }
+  }
+  if (cache_error) return tl::unexpected(std::move(*cache_error));
+  return fail(ErrorCode::kBadRequest,
+              fmt::format("found no model {}: {}; give a directory, a config.json, a .gguf file or a name that `models` lists",
+                          quoted_name(model), looked),
+              quoted_name(model));
+}
+
+} // namespace
+
+std::string hf_cache_directory(const LocateOptions& options) {
+  if (const auto hub = variable(options, "HF_HUB_CACHE")) return *hub;
+  if (const auto hub = variable(options, "HUGGINGFACE_HUB_CACHE")) return *hub;
+  if (const auto home = variable(options, "HF_HOME")) return *home + "/hub";
+  if (const auto cache = variable(options, "XDG_CACHE_HOME")) return *cache + "/huggingface/hub";
+  if (const auto home = variable(options, "HOME")) return *home + "/.cache/huggingface/hub";
+  return {};
+}
+
+Result<ModelFiles> locate_model(const std::string& model, const LocateOptions& options) {
+  if (model.empty() || model.find('\0') != std::string::npos) return fail(ErrorCode::kBadRequest, "the model's name is empty or no text");
+  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(model));
+  switch (kind) {
+  case PathKind::kDirectory: return in_directory(model, ModelOrigin::kDirectory);
+  case PathKind::kFile: return single_file(model);
+  case PathKind::kOther: return fail(ErrorCode::kBadRequest, "expected a file or a directory, found a pipe, a socket or a device", model);
+  case PathKind::kMissing: break;
+  }
+  return by_name(model, options);
+}
+
+} // namespace plimsoll

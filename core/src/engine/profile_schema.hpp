@@ -1,0 +1,42 @@
+// The keys of an engine profile: one row each, so that reading, limits, --set's short names and error messages come
+// from one place. Called by the profile reader. Threads: constants.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <variant>
+
+#include "engine/profile.hpp"
+
+namespace plimsoll {
+
+struct NumberKey {
+  std::uint64_t EngineProfile::*field;
+  std::uint64_t low, high;
+};
+struct RealKey {
+  double EngineProfile::*field;
+  double above, most; // above: exclusive, but 0 itself counts where above < 0
+};
+struct FlagKey {
+  bool EngineProfile::*field;
+};
+struct TextKey {
+  std::string EngineProfile::*field;
+};
+// A word of a list; `set` stores its index.
+struct WordKey {
+  std::span<const std::string_view> words;
+  void (*set)(EngineProfile&, std::size_t index);
+};
+
+struct ProfileKey {
+  std::string_view pointer; // "/kv/page_tokens"
+  std::variant<NumberKey, RealKey, FlagKey, TextKey, WordKey> kind;
+  std::string_view short_name() const { return pointer.substr(pointer.rfind('/') + 1); }
+  std::string_view section() const { return pointer.substr(0, pointer.rfind('/')); }
+};
+
+std::span<const ProfileKey> profile_keys();
+
+} // namespace plimsoll

@@ -1,0 +1,87 @@
+// What the planners of one model declare, copied out of the ABI and checked: weight classes, KV groups, facts and
+// the vision entry. Made once when a model is loaded. Nothing here depends on devices or on a request.
+// Threads: immutable after declare().
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/dtype.hpp"
+#include "plugin/planner_tree.hpp"
+#include "storage/quantization.hpp"
+
+namespace plimsoll {
+
+struct WeightPart {
+  std::uint64_t extent = 0, units = 0;
+  bool replicate = false;
+};
+
+// Layers of a class that are stored in one format: quantisation may leave out single layers.
+struct WeightVariant {
+  const Storage* storage = nullptr;
+  std::vector<std::uint32_t> layers; // ascending; empty where the class belongs to no layer
+};
+
+struct WeightClass {
+  std::string label, pattern;
+  std::string_view planner;
+  std::uint32_t aspect = 0, stage = 0, placement = 0, role = 0, shard_dim = 0, in_dim = 0, expert_storage = 0, n_dims = 0;
+  bool quantizable = false, own_dtype = false; // own_dtype: not the checkpoint's common type
+  Dtype dtype;
+  std::uint64_t experts = 0;           // per layer; 0: none
+  std::array<std::uint64_t, 4> dims{}; // of one expert where there are experts
+  std::vector<WeightPart> parts;       // along shard_dim, never empty for TP, VOCAB and EXPERT
+  std::vector<std::uint32_t> layers;   // empty: exists once
+  std::vector<WeightVariant> variants;
+
+  // Tensors over layers and experts, each of `dims`.
+  std::uint64_t count() const { return (layers.empty() ? 1 : layers.size()) * (experts == 0 ? 1 : experts); }
+  Checked elements_of_one() const;
+  // One tensor (one expert) with these dims, as `storage` keeps it; `base` is the type of what is not quantised.
+  Checked bytes_of_one(const Storage& storage, const std::array<std::uint64_t, 4>& local, const Dtype& base) const;
+  // Elements as published totals count them: nothing for a tied view or a scalar.
+  Checked parameters() const;
+  // Bytes in the checkpoint: nothing for a tied view.
+  Checked declared_bytes() const;
+};
+
+struct StateRegion {
+  std::string label;
+  std::string dtype; // empty: the model's; "state": the engine's
+  std::uint64_t elements = 0, units = 0, elements_per_draft_token = 0;
+};
+
+struct KvGroup {
+  std::string label;
+  std::string_view planner;
+  std::uint32_t kind = 0, role = 0, tokens_per_slot = 1;
+  std::string dtype, scale_dtype; // empty: the request's, none
+  std::vector<std::uint32_t> layers;
+  std::uint64_t kv_heads = 0, query_heads = 0, k_elements = 0, v_elements = 0, scale_elements = 0, window_tokens = 0, fixed_tokens = 0;
+  std::uint64_t rope_elements = 0, expanded_k_elements = 0, expanded_v_elements = 0; // LATENT
+  std::vector<StateRegion> regions;
+  bool bound = false;
+};
+
+struct VisionEntry {
+  std::uint64_t rows = 0, row_elements = 0, tower_tokens = 0, tower_elements = 0;
+  std::string dtype; // empty: the model's
+};
+
+struct Declared {
+  std::vector<WeightClass> weights;
+  std::vector<KvGroup> kv;
+  plimsoll_facts facts{};
+  VisionEntry vision;
+};
+
+// Asks every planner of the tree. `dtype` is the checkpoint's common type. Errors name planner and class.
+Result<Declared> declare(const PlannerTree& tree, const Quantization& quantization, const Dtype& dtype);
+
+// "model.layers.{layer}.x" with the numbers put in.
+std::string tensor_name(std::string_view pattern, std::uint64_t layer, std::uint64_t expert);
+
+} // namespace plimsoll

@@ -1,0 +1,41 @@
+// A loaded model: config, planners, quantisation and declared classes. Made by Context::load; read by plan().
+// Holds no request. Threads: immutable after load.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/json.hpp"
+#include "checkpoint/checkpoint.hpp"
+#include "model/declared.hpp"
+#include "model/inventory.hpp"
+#include "plimsoll/host.hpp"
+#include "plugin/registry.hpp"
+
+namespace plimsoll {
+
+struct Model::Data {
+  ModelInfo info;
+  std::string where; // names the config in messages
+  std::shared_ptr<const Registry> registry;
+  std::shared_ptr<const Json> config;
+  Quantization quantization;
+  Dtype dtype; // of what is not quantised
+  bool dtype_assumed = false;
+  std::unique_ptr<PlannerTree> tree;
+  Declared declared;
+  std::uint64_t parameters = 0, declared_bytes = 0;
+  std::optional<Inventory> inventory; // where there is a checkpoint
+  CheckpointTotals stored;
+  const StoredClass* stored_class(std::size_t i) const { return inventory ? &inventory->classes[i] : nullptr; }
+};
+
+// Holds the checkpoint's headers against what the model declares; the plan counts stored bytes from then on.
+Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint);
+
+// Finds the planners, lets them declare and adds up. `hf_quant_config` may be null. Errors name file and pointer.
+Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
+                                                const std::string& path, const std::string& where);
+
+} // namespace plimsoll

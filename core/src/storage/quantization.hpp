@@ -1,0 +1,63 @@
+// What a model's quantisation settings mean for each of its linear layers: which storage format, or none.
+// Reads quantization_config (or compression_config) of config.json and modelopt's hf_quant_config.json. Called once per
+// model by the config side, then per class and layer by the weights ledger and the matcher. Counts no bytes
+// (storage.hpp does). Threads: immutable after parse; all queries from any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "plimsoll/result.hpp"
+#include "storage/name_set.hpp"
+#include "storage/storage.hpp"
+
+namespace plimsoll {
+
+class Quantization {
+public:
+  // Nothing is quantised.
+  Quantization();
+
+  // `config` is the whole config.json; the settings may sit in it or in its text_config (llm_config, ...).
+  // `hf_quant_config` is the file of that name beside it, or null. `where` is config.json's path, for messages.
+  // kBadConfig names the JSON pointer; an unknown quant_method lists those that are known.
+  static Result<Quantization> parse(const nlohmann::ordered_json& config, const nlohmann::ordered_json* hf_quant_config,
+                                    const std::string& where);
+
+  // The format of one linear layer, by its module's name in the checkpoint without ".weight":
+  // "model.layers.3.mlp.experts.7.up_proj", "model.layers.3.mlp.experts.gate_up_proj". Ask for linear layers only;
+  // embeddings, heads, norms, routers and the like are answered as plain unless the settings name them.
+  const Storage& storage_for(std::string_view module_name) const;
+
+  bool quantized() const { return storages_.size() > 1; }
+  // "fp8", "compressed-tensors", "modelopt"; empty when nothing is quantised.
+  const std::string& method() const { return method_; }
+  // The format that holds the bulk of the weights: the one with the fewest bits (what mixed precision is for), or plain.
+  const Storage& main_storage() const;
+  // Bytes of one element of the main weights as stored: 1 for fp8 and packed bytes, 4 for packed int32, or base's.
+  std::uint32_t weight_type_bytes(const Dtype& base) const { return main_storage().element_bytes(base); }
+  // Some layers hold 4-bit floats.
+  bool is_fp4() const;
+  // The type that the checkpoint asks the KV cache to have ("float8_e4m3fn", "int8", "nvfp4"); empty where it asks for none.
+  const std::optional<std::string>& kv_cache_dtype() const { return kv_cache_dtype_; }
+
+private:
+  const Storage& with_cache_scale(std::uint16_t index, std::string_view module_name) const;
+
+  friend class QuantizationReader;
+  std::string method_;
+  std::vector<Storage> storages_;             // [0] is plain
+  std::uint16_t default_ = 0;                 // of layers that no list names
+  std::uint16_t k_scaled_ = 0, v_scaled_ = 0; // of key and value projections: storages_[i + this] has the cache's scale; 0: none
+  bool joins_too_ = false;                    // what joins the inputs of a draft layer is converted unless a list names it
+  NameSet excluded_;                          // value unused
+  NameSet included_;                          // value: index into storages_
+  std::optional<std::string> kv_cache_dtype_;
+};
+
+} // namespace plimsoll

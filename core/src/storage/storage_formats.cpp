@@ -1,0 +1,314 @@
+// The table of storage formats: each maker lists the tensors of one linear layer as its exporter writes them.
+// Called by quantization.cpp and by classes that name a format. No arithmetic here (storage.cpp). Threads: pure.
+//
+// Sources: tensor headers and quantisation code of the exporters (transformers FP8 and MXFP4 integrations,
+// compressed-tensors 0.9+, modelopt 0.22+, AutoGPTQ 0.7, AutoAWQ 0.2, bitsandbytes 0.43).
+#include "storage/storage_formats.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace plimsoll::formats {
+namespace {
+
+using Axis = Extent::Axis;
+
+Dtype type(std::string_view name) { return find_dtype(name).value_or(Dtype{}); }
+const Dtype& f32() {
+  static const Dtype t = type("float32");
+  return t;
+}
+const Dtype& f16() {
+  static const Dtype t = type("float16");
+  return t;
+}
+const Dtype& f8() {
+  static const Dtype t = type("float8_e4m3fn");
+  return t;
+}
+const Dtype& e8m0() {
+  static const Dtype t = type("float8_e8m0fnu");
+  return t;
+}
+const Dtype& u8() {
+  static const Dtype t = type("uint8");
+  return t;
+}
+const Dtype& i8() {
+  static const Dtype t = type("int8");
+  return t;
+}
+const Dtype& i32() {
+  static const Dtype t = type("int32");
+  return t;
+}
+constexpr std::nullopt_t kBase = std::nullopt;
+
+constexpr Extent out(std::uint32_t divide = 1, std::uint32_t times = 1) { return {Axis::kOut, times, divide}; }
+constexpr Extent in(std::uint32_t divide = 1, std::uint32_t times = 1) { return {Axis::kIn, times, divide}; }
+constexpr Extent matrix(std::uint32_t divide = 1) { return {Axis::kMatrix, 1, divide}; }
+constexpr Extent fixed(std::uint32_t n) { return {Axis::kOne, n, 1}; }
+// `extent` per group of inputs; group 0: one group.
+constexpr Extent groups(std::uint32_t group) { return group == 0 ? fixed(1) : in(group); }
+
+struct Names {
+  std::string_view weight, packed;
+};
+
+// out and in stay where the class declares them.
+StoragePart as_declared(Names names, std::optional<Dtype> dtype, Extent o = out(), Extent i = in()) {
+  return {names.weight, names.packed, dtype, true, o, i, {}, 0};
+}
+
+// Dims of its own, after the leading ones.
+StoragePart own(Names names, std::optional<Dtype> dtype, std::initializer_list<Extent> extents = {}) {
+  StoragePart part{names.weight, names.packed, dtype, false, {}, {}, {}, static_cast<std::uint8_t>(extents.size())};
+  std::copy(extents.begin(), extents.end(), part.extents.begin());
+  return part;
+}
+
+constexpr Names kWeight{"weight", ""};
+constexpr Names kWeightScale{"weight_scale", "_weight_scale"};
+constexpr Names kWeightScale2{"weight_scale_2", "_weight_scale_2"};
+constexpr Names kInputScale{"input_scale", "_input_scale"};
+constexpr Names kPreQuantScale{"pre_quant_scale", "_pre_quant_scale"};
+
+// compressed-tensors' scale (or zero point) of a scheme.
+StoragePart ct_per_scale(Names names, std::optional<Dtype> dtype, const Scheme& s) {
+  switch (s.strategy) {
+  case Strategy::kTensor: return own(names, dtype, {fixed(1)});
+  case Strategy::kChannel: return as_declared(names, dtype, out(), fixed(1));
+  case Strategy::kGroup: return as_declared(names, dtype, out(), groups(s.group));
+  case Strategy::kBlock: break;
+  }
+  return as_declared(names, dtype, out(s.block_out), in(s.block_in));
+}
+
+std::string ct_scale_name(const Scheme& s) {
+  switch (s.strategy) {
+  case Strategy::kTensor: return "tensor";
+  case Strategy::kChannel: return "channel";
+  case Strategy::kGroup: return s.group == 0 ? "channel" : fmt::format("g{}", s.group);
+  case Strategy::kBlock: break;
+  }
+  return fmt::format("block_{}x{}", s.block_out, s.block_in);
+}
+
+std::string ct_name(std::string_view kind, const Scheme& s) {
+  return fmt::format("{}_{}{}{}{}{}", kind, ct_scale_name(s), s.symmetric ? "" : "_zp", s.group_index ? "_g_idx" : "",
+                     s.static_input ? "_static" : "", s.wide_shape ? "_wide" : "");
+}
+
+Storage ct_bytes(std::string_view kind, const Dtype& element, const Scheme& s) {
+  std::vector<StoragePart> parts{as_declared(kWeight, element), ct_per_scale(kWeightScale, kBase, s)};
+  if (!s.symmetric) parts.push_back(ct_per_scale({"weight_zero_point", "_weight_zero_point"}, element, s));
+  if (s.static_input) parts.push_back(own(kInputScale, kBase, {fixed(1)}));
+  return {ct_name(kind, s), std::move(parts), 8};
+}
+
+std::string group_name(std::uint32_t group) { return group == 0 ? "channel" : fmt::format("g{}", group); }
+
+} // namespace
+
+Storage fp8_block(std::uint32_t block_out, std::uint32_t block_in) {
+  return {fmt::format("fp8_block_{}x{}", block_out, block_in),
+          {as_declared(kWeight, f8()), as_declared({"weight_scale_inv", "_scale_inv"}, f32(), out(block_out), in(block_in))},
+          8};
+}
+
+Storage fp8_block_e8m0(std::uint32_t block_out, std::uint32_t block_in) {
+  return {fmt::format("fp8_block_e8m0_{}x{}", block_out, block_in),
+          {as_declared(kWeight, f8()), as_declared({"scale", "_scale"}, e8m0(), out(block_out), in(block_in))},
+          8};
+}
+
+Storage mxfp4_scale() {
+  return {"mxfp4_scale", {as_declared(kWeight, i8(), out(), in(2)), as_declared({"scale", "_scale"}, e8m0(), out(), in(32))}, 4};
+}
+
+Storage fp8_tensor(bool static_input) {
+  std::vector<StoragePart> parts{as_declared(kWeight, f8()), own(kWeightScale, f32())};
+  if (static_input) parts.push_back(own(kInputScale, f32()));
+  return {static_input ? "fp8_tensor_static" : "fp8_tensor", std::move(parts), 8};
+}
+
+Storage fp8_fbgemm() {
+  return {"fp8_fbgemm",
+          {as_declared(kWeight, f8()), as_declared(kWeightScale, f32(), out(), fixed(1)),
+           own({"input_scale_ub", "_input_scale_ub"}, f32(), {fixed(1)})},
+          8};
+}
+
+Storage fp8_row() { return {"fp8_row", {as_declared(kWeight, f8()), own(kWeightScale, f32(), {out()})}, 8}; }
+
+Storage fp8_modelopt_block() {
+  return {"fp8_modelopt_block", {as_declared(kWeight, f8()), own(kWeightScale, f32(), {out(128), fixed(1), in(128), fixed(1)})}, 8};
+}
+
+Storage mxfp4_blocks() {
+  return {"mxfp4",
+          {own({"weight_blocks", "_blocks"}, u8(), {out(), in(32), fixed(16)}), own({"weight_scales", "_scales"}, u8(), {out(), in(32)})},
+          4};
+}
+
+Storage mxfp4() { return {"mxfp4_linear", {as_declared(kWeight, u8(), out(), in(2)), as_declared(kWeightScale, u8(), out(), in(32))}, 4}; }
+
+Storage mxfp8() { return {"mxfp8", {as_declared(kWeight, f8()), as_declared(kWeightScale, u8(), out(), in(32))}, 8}; }
+
+Storage nvfp4(std::uint32_t group, bool input_scale, bool pre_quant_scale) {
+  std::vector<StoragePart> parts{as_declared(kWeight, u8(), out(), in(2)), as_declared(kWeightScale, f8(), out(), groups(group)),
+                                 own(kWeightScale2, f32())};
+  if (input_scale) parts.push_back(own(kInputScale, f32()));
+  if (pre_quant_scale) parts.push_back(own(kPreQuantScale, kBase, {in()}));
+  return {
+      fmt::format("nvfp4{}{}{}", input_scale ? "" : "_w4a16", pre_quant_scale ? "_awq" : "", group == 16 ? "" : "_" + group_name(group)),
+      std::move(parts), 4};
+}
+
+Storage int4_modelopt(std::uint32_t group, bool input_scale) {
+  std::vector<StoragePart> parts{as_declared(kWeight, u8(), out(2), in()), as_declared(kWeightScale, kBase, out(), groups(group)),
+                                 own(kPreQuantScale, kBase, {in()})};
+  if (input_scale) {
+    parts.push_back(own(kWeightScale2, f32()));
+    parts.push_back(own(kInputScale, f32()));
+  }
+  return {fmt::format("int4_modelopt{}_{}", input_scale ? "_w4a8" : "", group_name(group)), std::move(parts), 4};
+}
+
+Storage ct_packed_int(const Scheme& s) {
+  std::vector<StoragePart> parts{as_declared({"weight_packed", "_packed"}, i32(), out(), in(32, s.bits)),
+                                 ct_per_scale({"weight_scale", "_scale"}, kBase, s),
+                                 own({"weight_shape", "_shape"}, s.wide_shape ? type("int64") : i32(), {fixed(2)})};
+  if (!s.symmetric) {
+    // Zero points are packed along the outputs.
+    parts.push_back(as_declared({"weight_zero_point", "_zero_point"}, i32(), out(32, s.bits),
+                                s.strategy == Strategy::kGroup ? groups(s.group) : fixed(1)));
+  }
+  if (s.group_index) parts.push_back(own({"weight_g_idx", "_g_idx"}, i32(), {in()}));
+  return {ct_name(fmt::format("int{}", s.bits), s), std::move(parts), s.bits};
+}
+
+Storage ct_int(const Scheme& s) { return ct_bytes("int8_bytes", i8(), s); }
+Storage ct_float(const Scheme& s) { return ct_bytes("fp8_ct", f8(), s); }
+
+Storage ct_nvfp4(std::uint32_t group, bool input_scale) {
+  std::vector<StoragePart> parts{as_declared({"weight_packed", "_packed"}, u8(), out(), in(2)),
+                                 as_declared({"weight_scale", "_scale"}, f8(), out(), groups(group)),
+                                 own({"weight_global_scale", "_global_scale"}, f32(), {fixed(1)})};
+  if (input_scale) parts.push_back(own({"input_global_scale", "_input_global_scale"}, f32(), {fixed(1)}));
+  return {fmt::format("nvfp4_packed{}{}", input_scale ? "" : "_w4a16", group == 16 ? "" : "_" + group_name(group)), std::move(parts), 4};
+}
+
+Storage ct_mxfp4() {
+  return {"mxfp4_packed",
+          {as_declared({"weight_packed", "_packed"}, u8(), out(), in(2)), as_declared({"weight_scale", "_scale"}, u8(), out(), in(32))},
+          4};
+}
+
+Storage gptq(std::uint32_t bits, std::uint32_t group) {
+  return {fmt::format("gptq_int{}_{}", bits, group_name(group)),
+          {own({"qweight", "_qweight"}, i32(), {in(32, bits), out()}), own({"qzeros", "_qzeros"}, i32(), {groups(group), out(32, bits)}),
+           own({"scales", "_scales"}, f16(), {groups(group), out()}), own({"g_idx", "_g_idx"}, i32(), {in()})},
+          bits};
+}
+
+Storage awq(std::uint32_t bits, std::uint32_t group) {
+  return {fmt::format("awq_int{}_{}", bits, group_name(group)),
+          {own({"qweight", "_qweight"}, i32(), {in(), out(32, bits)}), own({"qzeros", "_qzeros"}, i32(), {groups(group), out(32, bits)}),
+           own({"scales", "_scales"}, f16(), {groups(group), out()})},
+          bits};
+}
+
+Storage bnb_4bit(bool nf4, bool double_quant) {
+  // Blocks of 64 weights share one absmax, 256 of these one nested_absmax. The JSON state's length varies by a
+  // few bytes with the digits of shape and offset; for a 4096 x 4096 bfloat16 matrix it is 172, without nesting 82.
+  std::vector<StoragePart> parts{own(kWeight, u8(), {matrix(2), fixed(1)}),
+                                 own({"weight.absmax", ".absmax"}, double_quant ? u8() : f32(), {matrix(64)}),
+                                 own({"weight.quant_map", ".quant_map"}, f32(), {fixed(16)})};
+  if (double_quant) {
+    parts.push_back(own({"weight.nested_absmax", ".nested_absmax"}, f32(), {matrix(64 * 256)}));
+    parts.push_back(own({"weight.nested_quant_map", ".nested_quant_map"}, f32(), {fixed(256)}));
+  }
+  const Names state = nf4 ? Names{"weight.quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__nf4"}
+                          : Names{"weight.quant_state.bitsandbytes__fp4", ".quant_state.bitsandbytes__fp4"};
+  parts.push_back(own(state, u8(), {fixed(double_quant ? 172 : 82)}));
+  return {fmt::format("bnb_{}{}", nf4 ? "nf4" : "fp4", double_quant ? "_double" : ""), std::move(parts), 4};
+}
+
+Storage bnb_int8() {
+  return {
+      "bnb_int8", {as_declared(kWeight, i8()), own({"SCB", "_SCB"}, f32(), {out()}), own({"weight_format", "_weight_format"}, u8())}, 8};
+}
+
+} // namespace plimsoll::formats
+
+namespace plimsoll {
+namespace {
+
+// Every format that a class may name, under the format's own name.
+const std::map<std::string, Storage, std::less<>>& named_formats() {
+  static const auto* table = [] {
+    using namespace formats;
+    auto* map = new std::map<std::string, Storage, std::less<>>; // never destroyed: pointers into it stay valid at exit
+    const auto add = [map](Storage storage) {
+      std::string name = storage.name();
+      map->emplace(std::move(name), std::move(storage));
+    };
+    add(Storage());
+    add(fp8_block(128, 128));
+    add(fp8_block_e8m0(128, 128));
+    add(fp8_tensor(false));
+    add(fp8_tensor(true));
+    add(fp8_row());
+    add(fp8_fbgemm());
+    add(fp8_modelopt_block());
+    for (const Strategy strategy : {Strategy::kTensor, Strategy::kChannel}) {
+      add(ct_float({.strategy = strategy}));
+      add(ct_float({.strategy = strategy, .static_input = true}));
+      add(ct_int({.strategy = strategy}));
+    }
+    add(ct_float({.strategy = Strategy::kBlock, .block_out = 128, .block_in = 128}));
+    add(mxfp4_blocks());
+    add(mxfp4());
+    add(mxfp4_scale());
+    add(ct_mxfp4());
+    add(mxfp8());
+    for (const bool input_scale : {false, true}) {
+      add(nvfp4(16, input_scale, false));
+      add(ct_nvfp4(16, input_scale));
+    }
+    for (const std::uint32_t bits : {4U, 8U}) {
+      for (const std::uint32_t group : {0U, 32U, 64U, 128U}) {
+        add(ct_packed_int({.strategy = Strategy::kGroup, .bits = bits, .group = group}));
+        add(ct_packed_int({.strategy = Strategy::kGroup, .bits = bits, .group = group, .symmetric = false}));
+      }
+    }
+    for (const std::uint32_t group : {0U, 32U, 64U, 128U}) {
+      for (const std::uint32_t bits : {2U, 3U, 4U, 8U}) add(gptq(bits, group));
+      add(awq(4, group));
+      add(int4_modelopt(group, false));
+    }
+    for (const bool double_quant : {false, true}) add(bnb_4bit(true, double_quant));
+    add(bnb_int8());
+    return map;
+  }();
+  return *table;
+}
+
+} // namespace
+
+const Storage* find_storage(std::string_view format_name) {
+  const auto found = named_formats().find(format_name);
+  return found == named_formats().end() ? nullptr : &found->second;
+}
+
+std::vector<std::string_view> storage_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, storage] : named_formats()) names.push_back(name);
+  return names;
+}
+
+} // namespace plimsoll

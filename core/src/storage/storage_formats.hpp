@@ -1,0 +1,60 @@
+// Makers of storage formats with their parameters (block, group, bits). One function per layout, all in one table-like
+// file. Called by quantization.cpp (what a configuration asks for) and find_storage (what a class names). Never checks
+// its parameters: callers have. Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+
+#include "storage/storage.hpp"
+
+namespace plimsoll::formats {
+
+// One scale per tensor, per output row, per block of inputs of one row, or per block of rows and inputs.
+enum class Strategy : std::uint8_t { kTensor, kChannel, kGroup, kBlock };
+
+struct Scheme {
+  Strategy strategy = Strategy::kTensor;
+  std::uint32_t bits = 8;
+  std::uint32_t group = 0; // inputs per scale; 0: one scale per row
+  std::uint32_t block_out = 0, block_in = 0;
+  bool symmetric = true;
+  bool group_index = false;  // an index of each input's group is stored
+  bool static_input = false; // the input's scale is stored
+  bool wide_shape = false;   // the unpacked dims are stored in 64 bits each
+};
+
+// DeepSeek: float8 weight, float32 `weight_scale_inv` per block.
+Storage fp8_block(std::uint32_t block_out, std::uint32_t block_in);
+// DeepSeek-V4's own export: as above, float8_e8m0 scales named `scale`; and its 4-bit experts, 32 values per scale.
+Storage fp8_block_e8m0(std::uint32_t block_out, std::uint32_t block_in);
+Storage mxfp4_scale();
+// float8 weight, float32 scalar `weight_scale` and, static, `input_scale`.
+Storage fp8_tensor(bool static_input);
+// float8 weight, float32 `weight_scale` per row: fbgemm ([out, 1] and the input's upper bound), modelopt ([out]).
+Storage fp8_fbgemm();
+Storage fp8_row();
+// modelopt: float32 `weight_scale` [out/128, 1, in/128, 1].
+Storage fp8_modelopt_block();
+// transformers' gpt-oss layout: `_blocks` [..., out, in/32, 16] and `_scales` [..., out, in/32], bytes.
+Storage mxfp4_blocks();
+// modelopt: bytes [out, in/2], a byte of scale per 32 inputs; and 8 bits.
+Storage mxfp4();
+Storage mxfp8();
+// modelopt: bytes [out, in/2], float8 scale per `group` inputs, float32 scalars.
+Storage nvfp4(std::uint32_t group, bool input_scale, bool pre_quant_scale);
+// modelopt's int4: bytes [out/2, in], scale [out, in/group], `pre_quant_scale` [in].
+Storage int4_modelopt(std::uint32_t group, bool input_scale);
+// compressed-tensors.
+Storage ct_packed_int(const Scheme& scheme); // int32 words of bits/32
+Storage ct_int(const Scheme& scheme);        // int8
+Storage ct_float(const Scheme& scheme);      // float8
+Storage ct_nvfp4(std::uint32_t group, bool input_scale);
+Storage ct_mxfp4();
+// AutoGPTQ and AutoAWQ; group 0: one group. 2, 3, 4 or 8 bits.
+Storage gptq(std::uint32_t bits, std::uint32_t group);
+Storage awq(std::uint32_t bits, std::uint32_t group);
+// bitsandbytes.
+Storage bnb_4bit(bool nf4, bool double_quant);
+Storage bnb_int8();
+
+} // namespace plimsoll::formats

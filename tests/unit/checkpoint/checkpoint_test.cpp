@@ -1,0 +1,253 @@
+// Whole checkpoints, from the directory to the last tensor.
+#include "checkpoint/checkpoint.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "support/sparse_checkpoint.hpp"
+
+namespace plimsoll {
+namespace {
+
+namespace fs = std::filesystem;
+using test::SparseTensor;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Names final : public TensorVisitor {
+public:
+  Result<void> tensor(const TensorEntry& entry) override {
+    names.emplace_back(entry.name);
+    stored_bytes += entry.stored_bytes;
+    files.push_back(entry.file_index);
+    shapes.emplace_back(entry.shape().begin(), entry.shape().end());
+    return {};
+  }
+  std::vector<std::string> names;
+  std::vector<std::vector<std::uint64_t>> shapes;
+  std::vector<std::uint32_t> files;
+  std::uint64_t stored_bytes = 0;
+};
+
+// `shards` shards of four tensors each.
+std::vector<std::vector<SparseTensor>> shards_of(std::size_t shards) {
+  std::vector<std::vector<SparseTensor>> out(shards);
+  for (std::size_t shard = 0; shard < shards; ++shard)
+    for (const char* part : {"q_proj", "k_proj", "v_proj", "o_proj"})
+      out[shard].push_back({"model.layers." + std::to_string(shard) + ".self_attn." + part + ".weight", "BF16", {4096, 4096}});
+  return out;
+}
+
+class CheckpointTest : public testing::Test {
+protected:
+  void SetUp() override { test::write_text(root_ / "config.json", "{}"); }
+  Result<CheckpointTotals> scan(TensorVisitor& visitor) {
+    PLIMSOLL_ASSIGN(const ModelFiles files, locate_model(root_.path()));
+    PLIMSOLL_ASSIGN(const Checkpoint checkpoint, open_checkpoint(files));
+    return checkpoint.scan(visitor);
+  }
+  // The error of a scan on one thread; one on three must say the same.
+  Error error() {
+    Names names;
+    auto result = scan(names);
+    EXPECT_FALSE(result);
+    if (result) return {};
+    const auto files = locate_model(root_.path());
+    const auto checkpoint = files ? open_checkpoint(*files) : tl::unexpected(files.error());
+    if (checkpoint) {
+      std::vector<Names> per_worker(3);
+      const auto threaded = checkpoint->scan([&](unsigned worker) -> TensorVisitor& { return per_worker[worker]; }, 3);
+      EXPECT_FALSE(threaded);
+      if (!threaded) {
+        EXPECT_EQ(threaded.error().message, result.error().message);
+      }
+    }
+    return result.error();
+  }
+  test::TemporaryDirectory root_;
+};
+
+TEST_F(CheckpointTest, ShardsAreScannedInOrder) {
+  test::write_sharded(root_.path(), shards_of(3));
+  Names names;
+  const auto totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->tensor_count, 12U);
+  EXPECT_EQ(totals->stored_bytes, 12ULL * 4096 * 4096 * 2);
+  EXPECT_EQ(names.stored_bytes, totals->stored_bytes);
+  EXPECT_EQ(names.names.front(), "model.layers.0.self_attn.q_proj.weight");
+  EXPECT_EQ(names.names.back(), "model.layers.2.self_attn.o_proj.weight");
+  EXPECT_THAT(totals->notes, testing::IsEmpty());
+}
+
+// Each worker is told of whole files in ascending order; together they are told what one would be.
+TEST_F(CheckpointTest, ThreadsTellTheSame) {
+  test::write_sharded(root_.path(), shards_of(40));
+  Names one;
+  ASSERT_TRUE(scan(one));
+  const auto checkpoint = open_checkpoint(*locate_model(root_.path()));
+  ASSERT_TRUE(checkpoint);
+  for (const unsigned threads : {0U, 1U, 2U, 5U}) {
+    std::vector<Names> per_worker(5);
+    const auto totals = checkpoint->scan([&](unsigned worker) -> TensorVisitor& { return per_worker[worker]; }, threads);
+    ASSERT_TRUE(totals) << totals.error().message;
+    std::vector<std::string> per_file[40], merged;
+    for (const Names& part : per_worker) {
+      EXPECT_TRUE(std::is_sorted(part.files.begin(), part.files.end()));
+      for (std::size_t i = 0; i < part.names.size(); ++i) per_file[part.files[i]].push_back(part.names[i]);
+    }
+    for (const auto& names : per_file) merged.insert(merged.end(), names.begin(), names.end());
+    EXPECT_EQ(merged, one.names) << threads;
+    EXPECT_EQ(totals->stored_bytes, one.stored_bytes);
+  }
+}
+
+TEST_F(CheckpointTest, ATensorInTwoShardsIsRefused) {
+  auto shards = shards_of(3);
+  shards[2][1] = shards[0][3];
+  test::write_sharded(root_.path(), shards, false);
+  const Error found = error();
+  EXPECT_EQ(found.code, ErrorCode::kBadCheckpoint);
+  EXPECT_THAT(found.message,
+              testing::AllOf(HasSubstr("'model.layers.0.self_attn.o_proj.weight'"), HasSubstr("twice"), HasSubstr("model-00001-of-00003")));
+  EXPECT_THAT(found.where, HasSubstr("model-00003-of-00003.safetensors"));
+}
+
+TEST_F(CheckpointTest, ATensorTwiceInOneShardIsRefused) {
+  test::write_safetensors(root_ / "model.safetensors", {{"a", "F32", {2}}, {"a", "F32", {2}}});
+  EXPECT_THAT(error().message, HasSubstr("'a' is stored twice;"));
+}
+
+TEST_F(CheckpointTest, TheIndexMustAgree) {
+  const auto shards = shards_of(2);
+  test::write_sharded(root_.path(), shards);
+  const std::string index = root_ / "model.safetensors.index.json", first = "model-00001-of-00002.safetensors",
+                    second = "model-00002-of-00002.safetensors";
+  std::map<std::string, std::string> weight_map;
+  for (const auto& tensor : shards[0]) weight_map[tensor.name] = first;
+  for (const auto& tensor : shards[1]) weight_map[tensor.name] = second;
+  const std::uint64_t total = 8ULL * 4096 * 4096 * 2;
+
+  auto more = weight_map;
+  more["model.norm.weight"] = second;
+  test::write_text(index, test::index_text(more, total));
+  EXPECT_THAT(error().message, testing::AllOf(HasSubstr("'model.norm.weight'"), HasSubstr(second)));
+
+  auto moved = weight_map;
+  moved["model.layers.0.self_attn.q_proj.weight"] = second;
+  test::write_text(index, test::index_text(moved, total));
+  EXPECT_THAT(error().message, HasSubstr("'model.layers.0.self_attn.q_proj.weight'"));
+
+  auto fewer = weight_map;
+  fewer.erase("model.layers.0.self_attn.q_proj.weight");
+  test::write_text(index, test::index_text(fewer, total));
+  Names names;
+  auto totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(totals->notes, ElementsAre(HasSubstr("1 tensors that the index does not name")));
+
+  test::write_text(index, test::index_text(weight_map, total + 100));
+  totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(totals->notes, ElementsAre(HasSubstr("total_size")));
+
+  test::write_text(index, "{\"weight_map\": 5}");
+  EXPECT_THAT(error().where, HasSubstr("index.json"));
+}
+
+TEST_F(CheckpointTest, HolesAreNoted) {
+  std::uint64_t file_bytes = 0;
+  const std::string start = test::safetensors_start({{"a", "F32", {2}}}, file_bytes);
+  test::write_sparse(root_ / "model.safetensors", start, file_bytes + 24);
+  Names names;
+  const auto totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(totals->notes, ElementsAre(HasSubstr("24 bytes")));
+}
+
+TEST_F(CheckpointTest, TheFirstBrokenShardIsNamedWhateverTheThreads) {
+  test::write_sharded(root_.path(), shards_of(12), false);
+  for (const char* shard : {"model-00004-of-00012.safetensors", "model-00009-of-00012.safetensors"})
+    test::write_text(root_ / shard, "short");
+  EXPECT_THAT(error().where, HasSubstr("model-00004-of-00012.safetensors"));
+}
+
+// A pipe, a directory and a loop of links in a shard's place: an answer at once, no waiting.
+TEST_F(CheckpointTest, ShardsThatAreNoFiles) {
+  test::write_sharded(root_.path(), shards_of(2), false);
+  const std::string second = root_ / "model-00002-of-00002.safetensors";
+  fs::remove(second);
+  ASSERT_EQ(::mkfifo(second.c_str(), 0600), 0);
+  EXPECT_THAT(error().message, HasSubstr("named pipe"));
+  fs::remove(second);
+  fs::create_directory(second);
+  EXPECT_THAT(error().message, HasSubstr("a directory"));
+  fs::remove(second);
+  fs::create_symlink("model-00002-of-00002.safetensors", second);
+  EXPECT_THAT(error().where, HasSubstr("model-00002-of-00002.safetensors"));
+  fs::remove(second);
+  fs::create_symlink("/dev/zero", second);
+  EXPECT_THAT(error().message, HasSubstr("a device"));
+}
+
+TEST_F(CheckpointTest, AConfigAloneHasNoCheckpoint) {
+  Names names;
+  const auto result = scan(names);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kBadRequest);
+}
+
+// ---- GGUF ----
+
+test::GgufWriter split(std::uint16_t number, std::uint16_t count, std::int32_t tensors) {
+  test::GgufWriter writer;
+  if (number == 0) {
+    writer.text("general.architecture", "llama")
+        .u32("llama.block_count", 1)
+        .u32("llama.embedding_length", 64)
+        .u32("llama.attention.head_count", 4);
+    writer.tensor("token_embd.weight", 12, {256, 100}, 100 * 144);
+  } else {
+    writer.tensor("blk.0.attn_k.weight", 8, {64, 32}, 64 * 32 / 32 * 34);
+  }
+  return writer.u16("split.no", number).u16("split.count", count).i32("split.tensors.count", tensors);
+}
+
+TEST_F(CheckpointTest, GgufSplitsAreOneModel) {
+  split(0, 2, 2).write(root_ / "m-00001-of-00002.gguf");
+  split(1, 2, 2).write(root_ / "m-00002-of-00002.gguf");
+  const auto files = locate_model(root_ / "m-00001-of-00002.gguf");
+  ASSERT_TRUE(files) << files.error().message;
+  const auto checkpoint = open_checkpoint(*files);
+  ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+  EXPECT_EQ(checkpoint->config()["model_type"], "llama");
+  EXPECT_EQ(checkpoint->config()["vocab_size"], 100);
+  Names names;
+  const auto totals = checkpoint->scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(names.names, ElementsAre("model.embed_tokens.weight", "model.layers.0.self_attn.k_proj.weight"));
+  EXPECT_THAT(names.shapes, ElementsAre(ElementsAre(100, 256), ElementsAre(32, 64))); // turned round
+  EXPECT_EQ(totals->stored_bytes, 100U * 144 + 64 * 34);
+  EXPECT_EQ(totals->tensor_count, 2U);
+}
+
+TEST_F(CheckpointTest, GgufSplitsMustBelongTogether) {
+  const auto message = [this] {
+    const auto checkpoint = open_checkpoint(*locate_model(root_ / "m-00001-of-00002.gguf"));
+    return checkpoint ? std::string("opened") : checkpoint.error().message;
+  };
+  split(0, 2, 2).write(root_ / "m-00001-of-00002.gguf");
+  split(1, 3, 2).write(root_ / "m-00002-of-00002.gguf");
+  EXPECT_THAT(message(), HasSubstr("one of 3 splits"));
+  split(0, 2, 2).write(root_ / "m-00002-of-00002.gguf");
+  EXPECT_THAT(message(), HasSubstr("it was renamed"));
+  split(0, 2, 5).write(root_ / "m-00001-of-00002.gguf");
+  split(1, 2, 5).write(root_ / "m-00002-of-00002.gguf");
+  EXPECT_THAT(message(), HasSubstr("hold 2 tensors, expected 5"));
+}
+
+} // namespace
+} // namespace plimsoll

@@ -1,0 +1,54 @@
+#include "checkpoint/gguf_names.hpp"
+
+#include <gtest/gtest.h>
+
+namespace plimsoll {
+namespace {
+
+struct NameCase {
+  const char *stored, *model_type, *name;
+};
+
+TEST(GgufNames, TranslatesPerFamily) {
+  const NameCase cases[] = {
+      {"token_embd.weight", "llama", "model.embed_tokens.weight"},
+      {"output.weight", "llama", "lm_head.weight"},
+      {"output_norm.weight", "llama", "model.norm.weight"},
+      {"rope_freqs.weight", "llama", "rope_freqs.weight"},
+      {"blk.31.attn_q.weight", "llama", "model.layers.31.self_attn.q_proj.weight"},
+      {"blk.0.attn_q.bias", "qwen2", "model.layers.0.self_attn.q_proj.bias"},
+      {"blk.0.ffn_norm.weight", "llama", "model.layers.0.post_attention_layernorm.weight"},
+      {"blk.0.ffn_norm.weight", "gemma3_text", "model.layers.0.pre_feedforward_layernorm.weight"},
+      {"blk.0.post_ffw_norm.weight", "gemma2", "model.layers.0.post_feedforward_layernorm.weight"},
+      {"blk.5.ffn_gate_exps.weight", "qwen3_moe", "model.layers.5.mlp.experts.gate_proj.weight"},
+      {"blk.5.ffn_gate_exps.weight", "mixtral", "model.layers.5.block_sparse_moe.experts.w1.weight"},
+      {"blk.5.ffn_gate.3.weight", "mixtral", "model.layers.5.block_sparse_moe.experts.3.w1.weight"},
+      {"blk.5.ffn_gate_inp.weight", "gpt_oss", "model.layers.5.mlp.router.weight"},
+      {"blk.5.attn_sinks.weight", "gpt_oss", "model.layers.5.self_attn.sinks"},
+      {"blk.5.exp_probs_b.bias", "deepseek_v3", "model.layers.5.mlp.gate.e_score_correction_bias"},
+      {"blk.5.ffn_up_shexp.weight", "deepseek_v3", "model.layers.5.mlp.shared_experts.up_proj.weight"},
+      {"blk.5.ffn_up_shexp.weight", "qwen3_next", "model.layers.5.mlp.shared_expert.up_proj.weight"},
+      {"blk.5.attn_kv_a_mqa.weight", "deepseek_v3", "model.layers.5.self_attn.kv_a_proj_with_mqa.weight"},
+      {"blk.5.attn_kv_b.weight", "deepseek_v3", "model.layers.5.self_attn.kv_b_proj.weight"},
+      {"blk.5.attn_k_b.weight", "deepseek_v3", "model.layers.5.self_attn.k_b_proj.weight"},
+      {"blk.5.ssm_a", "qwen3_next", "model.layers.5.linear_attn.A_log"},
+      {"blk.5.ssm_dt.bias", "qwen3_next", "model.layers.5.linear_attn.dt_bias"},
+      {"blk.5.ssm_out.weight", "mamba", "backbone.layers.5.mixer.out_proj.weight"},
+      {"blk.5.ssm_in.weight", "jamba", "model.layers.5.mamba.in_proj.weight"},
+      {"blk.92.nextn.shared_head_head.weight", "glm4_moe", "model.layers.92.shared_head.head.weight"},
+      // What nobody knows stays as it is.
+      {"blk.5.something_new.weight", "llama", "blk.5.something_new.weight"},
+      {"blk.x.attn_q.weight", "llama", "blk.x.attn_q.weight"},
+      {"blk.5", "llama", "blk.5"},
+      {"blk.", "llama", "blk."},
+      {"", "llama", ""},
+  };
+  std::string name;
+  for (const NameCase& c : cases) {
+    translate_gguf_name(c.stored, c.model_type, name);
+    EXPECT_EQ(name, c.name) << c.stored << " of " << c.model_type;
+  }
+}
+
+} // namespace
+} // namespace plimsoll

@@ -1,0 +1,244 @@
+// Where a model's files are found, and what is said where they are not.
+#include "checkpoint/locate.hpp"
+
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "support/sparse_checkpoint.hpp"
+
+namespace plimsoll {
+namespace {
+
+namespace fs = std::filesystem;
+using test::write_text;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::vector<test::SparseTensor> kOne{{"a", "F32", {2}}}, kTwo{{"b", "F32", {2}}};
+
+std::vector<std::string> names(const ModelFiles& files) {
+  std::vector<std::string> out;
+  for (const std::string& path : files.shards) out.push_back(fs::path(path).filename().string());
+  return out;
+}
+
+class Locate : public testing::Test {
+protected:
+  void config(const std::string& directory) { write_text(directory + "/config.json", "{}"); }
+  void shard(const std::string& path) { test::write_safetensors(path, kOne); }
+  void gguf(const std::string& path) { test::GgufWriter().write(path); }
+  // A process without any environment but these.
+  LocateOptions with(std::map<std::string, std::string> variables, std::string catalogue = {}) {
+    return {std::move(catalogue), [variables = std::move(variables)](const char* name) -> std::optional<std::string> {
+              const auto found = variables.find(name);
+              return found == variables.end() ? std::nullopt : std::optional(found->second);
+            }};
+  }
+  test::TemporaryDirectory root_;
+  const std::string model_ = root_ / "model";
+};
+
+TEST_F(Locate, ASingleSafetensorsFile) {
+  config(model_);
+  shard(model_ + "/model.safetensors");
+  shard(model_ + "/consolidated.safetensors");
+  write_text(model_ + "/hf_quant_config.json", "{}");
+  const auto files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->origin, ModelOrigin::kDirectory);
+  EXPECT_EQ(files->format, CheckpointFormat::kSafetensors);
+  EXPECT_THAT(names(*files), ElementsAre("model.safetensors"));
+  EXPECT_EQ(files->config_path, model_ + "/config.json");
+  EXPECT_EQ(files->hf_quant_config_path, model_ + "/hf_quant_config.json");
+  EXPECT_FALSE(files->index_path);
+}
+
+TEST_F(Locate, ShardsWithAndWithoutAnIndex) {
+  config(model_);
+  test::write_sharded(model_, {kOne, kTwo});
+  auto files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_TRUE(files->index_path);
+  EXPECT_THAT(names(*files), ElementsAre("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"));
+  fs::remove(*files->index_path);
+  shard(model_ + "/consolidated-00001-of-00001.safetensors"); // a second copy under another name
+  files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->shards.size(), 2U);
+  EXPECT_FALSE(files->index_path);
+}
+
+TEST_F(Locate, OtherNumberings) {
+  for (const char* style :
+       {"model_0000{}-of-00002.safetensors", "model-00000{}-of-000002.safetensors", "model-0000{}-of-000002.safetensors"}) {
+    const std::string directory = root_ / std::string(style).substr(0, 8) + std::to_string(std::string(style).size());
+    config(directory);
+    for (const char* number : {"1", "2"}) {
+      std::string name = style;
+      shard(directory + "/" + name.replace(name.find("{}"), 2, number));
+    }
+    const auto files = locate_model(directory);
+    ASSERT_TRUE(files) << style << files.error().message;
+    EXPECT_EQ(files->shards.size(), 2U) << style;
+  }
+}
+
+TEST_F(Locate, AMissingShardIsNamed) {
+  config(model_);
+  test::write_sharded(model_, {kOne, kTwo});
+  fs::remove(model_ + "/model-00002-of-00002.safetensors");
+  for (const bool index : {true, false}) {
+    if (!index) fs::remove(model_ + "/model.safetensors.index.json");
+    const auto files = locate_model(model_);
+    ASSERT_FALSE(files);
+    EXPECT_EQ(files.error().code, ErrorCode::kBadCheckpoint);
+    EXPECT_THAT(files.error().message, HasSubstr("model-00002-of-00002.safetensors"));
+  }
+}
+
+TEST_F(Locate, TheIndexDecidesWhichFilesCount) {
+  config(model_);
+  shard(model_ + "/part-a.safetensors");
+  shard(model_ + "/part-b.safetensors");
+  shard(model_ + "/training-state.safetensors");
+  write_text(model_ + "/model.safetensors.index.json", test::index_text({{"a", "part-a.safetensors"}, {"b", "part-b.safetensors"}}, 16));
+  const auto files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_THAT(names(*files), ElementsAre("part-a.safetensors", "part-b.safetensors"));
+}
+
+TEST_F(Locate, AConfigAlonePlansFromTheConfig) {
+  config(model_);
+  const auto files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->format, CheckpointFormat::kNone);
+  EXPECT_THAT(files->shards, testing::IsEmpty());
+}
+
+TEST_F(Locate, AConfigFileSpeaksForTheShardsBesideItUnlessItHasAnotherName) {
+  config(model_);
+  shard(model_ + "/model.safetensors");
+  auto files = locate_model(model_ + "/config.json");
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->origin, ModelOrigin::kConfigFile);
+  EXPECT_EQ(files->format, CheckpointFormat::kSafetensors);
+  write_text(model_ + "/other.json", "{}");
+  files = locate_model(model_ + "/other.json");
+  ASSERT_TRUE(files);
+  EXPECT_EQ(files->config_path, model_ + "/other.json");
+  EXPECT_EQ(files->format, CheckpointFormat::kNone);
+}
+
+TEST_F(Locate, GgufFilesAndDirectories) {
+  gguf(model_ + "/m.gguf");
+  gguf(model_ + "/mmproj-m.gguf");
+  auto files = locate_model(model_ + "/m.gguf");
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->origin, ModelOrigin::kGgufFile);
+  EXPECT_FALSE(files->config_path);
+  files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->format, CheckpointFormat::kGguf);
+  EXPECT_THAT(names(*files), ElementsAre("m.gguf"));
+  gguf(model_ + "/n.gguf");
+  files = locate_model(model_);
+  ASSERT_FALSE(files);
+  EXPECT_THAT(files.error().message, HasSubstr("'m.gguf', 'n.gguf'"));
+}
+
+TEST_F(Locate, AnySplitFindsTheOthers) {
+  for (const char* name : {"/x-00001-of-00003.gguf", "/x-00002-of-00003.gguf", "/x-00003-of-00003.gguf"}) gguf(model_ + name);
+  for (const char* name : {"/x-00001-of-00003.gguf", "/x-00002-of-00003.gguf"}) {
+    const auto files = locate_model(model_ + name);
+    ASSERT_TRUE(files) << files.error().message;
+    EXPECT_THAT(names(*files), ElementsAre("x-00001-of-00003.gguf", "x-00002-of-00003.gguf", "x-00003-of-00003.gguf"));
+  }
+  fs::remove(model_ + "/x-00003-of-00003.gguf");
+  const auto files = locate_model(model_ + "/x-00001-of-00003.gguf");
+  ASSERT_FALSE(files);
+  EXPECT_THAT(files.error().message, HasSubstr("x-00003-of-00003.gguf"));
+}
+
+TEST_F(Locate, AGgufFileNeedsNoExtension) {
+  gguf(root_ / "sha256-0123");
+  const auto files = locate_model(root_ / "sha256-0123");
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->format, CheckpointFormat::kGguf);
+}
+
+TEST_F(Locate, TheHuggingFaceCache) {
+  const std::string repository = root_ / "hub/models--org--name", blobs = repository + "/blobs",
+                    snapshot = repository + "/snapshots/abc123";
+  write_text(blobs + "/1", "{}");
+  test::write_safetensors(blobs + "/2", kOne);
+  fs::create_directories(snapshot);
+  fs::create_symlink("../../blobs/1", snapshot + "/config.json");
+  fs::create_symlink("../../blobs/2", snapshot + "/model.safetensors");
+  write_text(repository + "/refs/main", "abc123\n");
+  for (const auto& variables : {std::map<std::string, std::string>{{"HF_HUB_CACHE", root_ / "hub"}}, {{"HF_HOME", root_.path()}}}) {
+    const auto files = locate_model("org/name", with(variables));
+    ASSERT_TRUE(files) << files.error().message;
+    EXPECT_EQ(files->origin, ModelOrigin::kHfCache);
+    EXPECT_EQ(files->config_path, snapshot + "/config.json");
+    EXPECT_THAT(names(*files), ElementsAre("model.safetensors"));
+  }
+  EXPECT_EQ(hf_cache_directory(with({{"HOME", "/h"}})), "/h/.cache/huggingface/hub");
+  EXPECT_EQ(hf_cache_directory(with({{"HOME", "/h"}, {"HF_HOME", "/f"}})), "/f/hub");
+  EXPECT_EQ(hf_cache_directory(with({})), "");
+  // A reference that leads elsewhere is refused.
+  write_text(repository + "/refs/main", "../../../elsewhere");
+  EXPECT_FALSE(locate_model("org/name", with({{"HF_HOME", root_.path()}})));
+}
+
+TEST_F(Locate, TheCatalogueComesLast) {
+  write_text(root_ / "catalogue/org__name.json", "{}");
+  const auto files = locate_model("org/name", with({}, root_ / "catalogue"));
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_EQ(files->origin, ModelOrigin::kCatalogue);
+  EXPECT_EQ(files->catalogue_name, "org/name");
+  EXPECT_EQ(files->config_path, root_ / "catalogue/org__name.json");
+}
+
+TEST_F(Locate, SaysWhereItLooked) {
+  const auto files = locate_model("org/nothing", with({{"HF_HOME", "/nowhere"}}, root_ / "catalogue"));
+  ASSERT_FALSE(files);
+  EXPECT_EQ(files.error().code, ErrorCode::kBadRequest);
+  EXPECT_THAT(files.error().message, testing::AllOf(HasSubstr("'org/nothing'"), HasSubstr("/nowhere/hub"), HasSubstr("catalogue")));
+}
+
+TEST_F(Locate, NamesThatAreNoNamesAreNotLookedUp) {
+  write_text(root_ / "catalogue/..__x.json", "{}");
+  for (const char* name : {"", "../x", "a/b/c", "/nowhere/at/all", "org/", ".hidden/x", "a b/c"})
+    EXPECT_FALSE(locate_model(name, with({{"HF_HOME", root_.path()}}, root_ / "catalogue"))) << name;
+  EXPECT_FALSE(locate_model(std::string("a\0b", 3), with({})));
+  EXPECT_FALSE(locate_model(std::string(10'000, 'a'), with({{"HF_HOME", root_.path()}})));
+}
+
+// None of these may block, and each says what it found.
+TEST_F(Locate, ThingsThatAreNoFiles) {
+  config(model_);
+  ASSERT_EQ(::mkfifo((root_ / "pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo((root_ / "pipe.gguf").c_str(), 0600), 0);
+  fs::create_symlink("loop", root_ / "loop");
+  for (const std::string& name :
+       {root_ / "pipe", root_ / "pipe.gguf", root_ / "loop", std::string("/dev/zero"), std::string("/dev/null")}) {
+    const auto files = locate_model(name, with({}));
+    ASSERT_FALSE(files) << name;
+    EXPECT_EQ(files.error().where, name);
+  }
+  const std::string other = root_ / "other";
+  fs::create_directories(other + "/config.json");
+  EXPECT_FALSE(locate_model(other));
+  fs::remove(other + "/config.json");
+  ASSERT_EQ(::mkfifo((other + "/config.json").c_str(), 0600), 0);
+  EXPECT_FALSE(locate_model(other));
+  fs::create_directories(root_ / "empty");
+  const auto empty = locate_model(root_ / "empty");
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().code, ErrorCode::kBadConfig);
+}
+
+} // namespace
+} // namespace plimsoll
