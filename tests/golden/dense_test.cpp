@@ -31,7 +31,7 @@ struct Reach {
 Reach reach_of(const char* model_type, const Json& changes) {
   Reach reach;
   for (const KvGroup& group : declared(model_type, changes).kv)
-    if (group.kind == PLIMSOLL_KV_WINDOW || group.kind == PLIMSOLL_KV_CHUNK) reach = {group.window_tokens, group.layers};
+    if (is_windowed(group.kind)) reach = {group.window_tokens, group.layers};
   return reach;
 }
 
@@ -139,7 +139,7 @@ TEST(Gemma4, HasTwoKindsOfHeadsAndLayersThatBorrow) {
                      {"use_double_wide_mlp", true}, {"hidden_size_per_layer_input", 0}};
   const Declared d = declared("gemma4_text", changes);
   ASSERT_EQ(d.kv.size(), 2U);
-  EXPECT_EQ(d.kv[0].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_WINDOW));
+  EXPECT_EQ(d.kv[0].kind, CacheKind::kWindow);
   EXPECT_EQ(d.kv[0].layers, (Layers{0, 1, 2, 4}));
   EXPECT_EQ(d.kv[0].k_elements, 16U);
   EXPECT_EQ(d.kv[1].layers, Layers{3});
@@ -166,7 +166,7 @@ TEST(MiniMax, CachesTheKeysOfAnIndexBesideTheUsual) {
   const Declared d = declared("minimax_m3", {{"sparse_attention_config", sparse}, {"num_local_experts", 0}});
   ASSERT_EQ(d.kv.size(), 3U);
   EXPECT_EQ(d.kv[0].layers.size(), 8U);
-  EXPECT_EQ(d.kv[1].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+  EXPECT_EQ(d.kv[1].kind, CacheKind::kLatent);
   EXPECT_EQ(d.kv[1].layers, (Layers{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(d.kv[1].k_elements, 24U);
   EXPECT_EQ(d.kv[1].v_elements, 0U);

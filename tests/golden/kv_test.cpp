@@ -5,17 +5,6 @@
 namespace plimsoll::testing {
 namespace {
 
-const char* kind_name(std::uint32_t kind) {
-  switch (kind) {
-  case PLIMSOLL_KV_WINDOW:
-  case PLIMSOLL_KV_CHUNK: return "window";
-  case PLIMSOLL_KV_LATENT: return "latent";
-  case PLIMSOLL_KV_STATE: return "state";
-  case PLIMSOLL_KV_CROSS: return "cross";
-  default: return "full";
-  }
-}
-
 class RealCache : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(RealCache, GrowsAsStated) {
@@ -25,8 +14,8 @@ TEST_P(RealCache, GrowsAsStated) {
   ASSERT_TRUE(model) << model.error().where << ": " << model.error().message;
   std::map<std::string, std::uint64_t> bytes;
   for (const KvGroup& group : model->declared.kv) {
-    if (group.role != PLIMSOLL_ROLE_MODEL || group.kind == PLIMSOLL_KV_STATE || group.kind == PLIMSOLL_KV_CROSS) continue;
-    const std::string kind = kind_name(group.kind);
+    if (group.role != PLIMSOLL_ROLE_MODEL || group.kind == CacheKind::kState || group.kind == CacheKind::kCross) continue;
+    const std::string kind(cache_kind_name(group.kind));
     bytes[kind] += group.layers.size() * group.kv_heads * (group.k_elements + group.v_elements) * 2;
     if (kind == "window") bytes["window_tokens"] = group.window_tokens;
   }

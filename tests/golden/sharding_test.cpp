@@ -70,7 +70,7 @@ TEST_P(Sharding, SumsToTheWholeAndItsCopies) {
   for (const Grid& g : kGrid) {
     PlanRequest request;
     request.tp = g.tp, request.pp = g.pp, request.dp = g.dp, request.ep = g.ep;
-    auto layout = make_layout(request, std::uint64_t{g.tp} * g.pp * g.dp, d.facts.n_layers);
+    auto layout = make_rank_layout(request, std::uint64_t{g.tp} * g.pp * g.dp, d.facts.n_layers);
     if (!layout) continue;
     layout->vision_split = g.dp == 1; // both ways in the grid
     for (const WeightClass& c : d.weights) {

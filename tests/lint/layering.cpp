@@ -35,7 +35,7 @@ constexpr std::array<ThirdParty, 11> kThirdParty{
      {"cuda", "core/src/device/cuda.cpp"},
      {"driver_types.h", "core/src/device/cuda.cpp"},
      {"nvml.h", "core/src/device/cuda.cpp"},
-     {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/document/document_yaml.cpp"},
+     {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/document/yaml.cpp"},
      {"simdjson", "core/src/"},
      {"nlohmann/", "core/src/ tools/"},
      {"fmt/", "core/src/ tools/"},

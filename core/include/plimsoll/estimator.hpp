@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "plimsoll/accounting.hpp"
+#include "plimsoll/cache_kind.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/result.hpp"
 
@@ -40,8 +41,6 @@ struct EstimateSize {
   std::vector<std::int64_t> per_device_bytes;
 };
 
-enum class EstimateCacheKind { kMha, kMsa, kMla, kState };
-
 // Scales of a quantised cache: one per `granularity` elements of a head.
 struct EstimateScales {
   ElementType type{"float32", 1, 4};
@@ -56,14 +55,15 @@ struct EstimateStateRegion {
   ElementType type{"float32", 1, 4};
 };
 
-// Layers that store alike. kMla stores one latent of head_dim elements on every device of the group.
+// Layers that store alike: kFull (with window_tokens a window), kLatent, which stores one latent of head_dim elements on every
+// device of the group, or kState.
 struct EstimateCache {
   std::string label;
-  EstimateCacheKind kind = EstimateCacheKind::kMha;
+  CacheKind kind = CacheKind::kFull;
   ElementType type;
   std::int64_t layers = 0;
-  std::int64_t kv_heads = 0;                 // kMha, kMsa
-  std::optional<std::int64_t> query_heads;   // kMla: required, divisible by the tensor-parallel degree
+  std::int64_t kv_heads = 0;                 // kFull
+  std::optional<std::int64_t> query_heads;   // kLatent: required, divisible by the tensor-parallel degree
   std::int64_t head_dim = 0;                 // elements per head, or of the latent
   std::optional<std::int64_t> window_tokens; // sliding window, > 1; none = full attention
   std::optional<EstimateScales> scales;

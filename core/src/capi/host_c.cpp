@@ -12,7 +12,7 @@
 
 #include "base/json.hpp"
 #include "capi/handed_out.hpp"
-#include "document/document.hpp"
+#include "document/plan_json.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/options.hpp"

@@ -32,7 +32,7 @@ public:
       if (const Json* value = find_pointer(root_, key.pointer))
         std::visit([&](const auto& kind) { set(key.pointer, kind, *value); }, key.kind);
     read_aliases();
-    read_terms("/budget/reserve", profile_.reserve);
+    read_terms("/budget/reserve", profile_.budget.reserve);
     read_items("/activations", profile_.activations);
     read_items("/overheads", profile_.overheads);
     if (const Json* planner = find_pointer(root_, "/planner"))
@@ -55,30 +55,26 @@ private:
     const auto n = as_u64(value);
     if (!n || *n < key.low || *n > key.high)
       return wrong(std::string(pointer), fmt::format("a whole number from {} to {} was expected", key.low, key.high));
-    profile_.*key.field = *n;
+    key.field(profile_) = *n;
   }
   void set(std::string_view pointer, const RealKey& key, const Json& value) {
     const double n = value.is_number() ? value.get<double>() : std::nan("");
     if (!(n >= 0 && n > key.above && n <= key.most))
       return wrong(std::string(pointer),
                    fmt::format("a number {} 0 and up to {} was expected", key.above < 0 ? "of at least" : "above", key.most));
-    profile_.*key.field = n;
+    key.field(profile_) = n;
   }
   void set(std::string_view pointer, const FlagKey& key, const Json& value) {
     if (!value.is_boolean()) return wrong(std::string(pointer), "true or false was expected");
-    profile_.*key.field = value.get<bool>();
+    key.field(profile_) = value.get<bool>();
   }
   void set(std::string_view pointer, const TextKey& key, const Json& value) {
     if (!value.is_string() || value.get_ref<const std::string&>().empty()) return wrong(std::string(pointer), "a text was expected");
-    profile_.*key.field = value.get<std::string>();
+    key.field(profile_) = value.get<std::string>();
   }
   void set(std::string_view pointer, const WordKey& key, const Json& value) {
-    if (value.is_string())
-      for (std::size_t i = 0; i < key.words.size(); ++i)
-        if (value.get_ref<const std::string&>() == key.words[i]) return key.set(profile_, i);
-    std::string words;
-    for (const std::string_view word : key.words) words += fmt::format("{}{}", words.empty() ? "" : ", ", word);
-    wrong(std::string(pointer), fmt::format("one of {} was expected", words));
+    if (value.is_string() && key.set(profile_, value.get_ref<const std::string&>())) return;
+    wrong(std::string(pointer), fmt::format("one of {} was expected", key.words()));
   }
 
   // Engines' own names are for --set; here they must only mean something.

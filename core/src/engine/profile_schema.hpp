@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -11,23 +12,23 @@
 namespace plimsoll {
 
 struct NumberKey {
-  std::uint64_t EngineProfile::*field;
+  std::uint64_t& (*field)(EngineProfile&);
   std::uint64_t low, high;
 };
 struct RealKey {
-  double EngineProfile::*field;
+  double& (*field)(EngineProfile&);
   double above, most; // above: exclusive, but 0 itself counts where above < 0
 };
 struct FlagKey {
-  bool EngineProfile::*field;
+  bool& (*field)(EngineProfile&);
 };
 struct TextKey {
-  std::string EngineProfile::*field;
+  std::string& (*field)(EngineProfile&);
 };
-// A word of a list; `set` stores its index.
+// One of the words of an enumeration.
 struct WordKey {
-  std::span<const std::string_view> words;
-  void (*set)(EngineProfile&, std::size_t index);
+  bool (*set)(EngineProfile&, std::string_view word); // false: no such word
+  std::string (*words)();                             // all of them, for messages
 };
 
 struct ProfileKey {

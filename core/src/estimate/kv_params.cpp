@@ -54,7 +54,7 @@ Result<void> add_state(const EstimateCache& cache, std::size_t index, KvParams& 
     const CheckedWide page = stored_bytes(elements, region.type);
     rows += page * params.tensor_parallel * 2;
     all += page * params.tensor_parallel;
-    params.leaves.push_back({KvLeafKind::kState, 0, page.saturated(), 1, false, index});
+    params.leaves.push_back({CacheKind::kState, 0, page.saturated(), 1, index});
   }
   return {};
 }
@@ -64,7 +64,7 @@ Result<void> add_attention(const EstimateCache& cache, std::size_t index, KvPara
     return fail(ErrorCode::kBadRequest,
                 fmt::format("a window of {} tokens reads no history; give at least 2, or null", *cache.window_tokens),
                 cache_where(index) + "/window_tokens");
-  const bool latent = cache.kind == EstimateCacheKind::kMla;
+  const bool latent = cache.kind == CacheKind::kLatent;
   if (cache.layers < 1) return fail(ErrorCode::kBadRequest, "an attention cache needs at least one layer", cache_where(index) + "/layers");
   if (cache.head_dim < 1) return fail(ErrorCode::kBadRequest, "head_dim must be at least 1", cache_where(index) + "/head_dim");
   std::int64_t heads = 1;
@@ -74,11 +74,11 @@ Result<void> add_attention(const EstimateCache& cache, std::size_t index, KvPara
   const CheckedWide rows = CheckedWide(tensors) * cache.layers * params.page_tokens * heads;
   const CheckedWide row = stored_bytes(CheckedWide(heads) * cache.head_dim, cache.type);
   const CheckedWide values = stored_bytes(rows * cache.head_dim, cache.type);
-  const KvLeafKind kind = cache.window_tokens ? KvLeafKind::kWindow : KvLeafKind::kFull;
+  const CacheKind kind = cache.window_tokens ? CacheKind::kWindow : cache.kind;
   const std::int64_t window = cache.window_tokens.value_or(0);
   block += values * params.tensor_parallel;
   all += values * params.tensor_parallel;
-  params.leaves.push_back({kind, window, values.saturated(), row.saturated(), latent, index});
+  params.leaves.push_back({kind, window, values.saturated(), row.saturated(), index});
   if (is_quantised(cache)) {
     const std::int64_t granularity = cache.scales->granularity;
     if (granularity <= 0 || cache.head_dim % granularity != 0)
@@ -93,7 +93,7 @@ Result<void> add_attention(const EstimateCache& cache, std::size_t index, KvPara
     // Aligned to 16 bytes: the least common multiple of the row and 16.
     Wide aligned = scale_row.saturated();
     while (!scale_row.overflowed() && aligned % 16 != 0) aligned += scale_row.value();
-    params.leaves.push_back({kind, window, scales.saturated(), aligned, latent, index});
+    params.leaves.push_back({kind, window, scales.saturated(), aligned, index});
   }
   if (cache.per_layer_buffers) {
     if (params.data_parallel > 1)
@@ -108,7 +108,7 @@ Result<void> add_attention(const EstimateCache& cache, std::size_t index, KvPara
 
 Result<std::int64_t> kv_heads_per_device(const EstimateCache& cache, std::int64_t tensor_parallel, const std::string& where) {
   const std::int64_t t = tensor_parallel;
-  if (cache.kind == EstimateCacheKind::kMla) {
+  if (cache.kind == CacheKind::kLatent) {
     if (!cache.query_heads) return fail(ErrorCode::kBadRequest, "a latent cache needs its number of query heads", where + "/query_heads");
     if (*cache.query_heads < 1 || *cache.query_heads % t != 0)
       return fail(ErrorCode::kBadRequest, fmt::format("{} query heads cannot be spread over {} devices", *cache.query_heads, t),
@@ -142,12 +142,12 @@ Result<KvParams> make_kv_params(const EstimateRequest& request) {
   bool first = true;
   for (std::size_t i = 0; i < request.caches.size(); ++i) {
     const EstimateCache& cache = request.caches[i];
-    if (cache.kind == EstimateCacheKind::kState) {
+    if (cache.kind == CacheKind::kState) {
       PLIMSOLL_TRY(add_state(cache, i, params, rows, all));
       continue;
     }
     PLIMSOLL_TRY(add_attention(cache, i, params, block, all));
-    if (first) params.replicates_kv = cache.kind == EstimateCacheKind::kMla && params.tensor_parallel > 1;
+    if (first) params.replicates_kv = cache.kind == CacheKind::kLatent && params.tensor_parallel > 1;
     first = false;
   }
   PLIMSOLL_ASSIGN(params.slack_tokens, draft_slack(request.draft));

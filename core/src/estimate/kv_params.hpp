@@ -1,6 +1,5 @@
 // What a page, a state row and a request cost in the documented KV arithmetic: bytes summed over the tensor-parallel
-// group of one replica. Called by both estimators, the tests and Jenga's geometry. Never looks at devices.
-// Threads: pure functions.
+// group of one replica. Never looks at devices. Threads: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +11,18 @@
 
 namespace plimsoll {
 
-enum class KvLeafKind { kFull, kWindow, kState };
-
 // One pool of equal pages on one device: the values of a cache, its scales, or one state.
 struct KvLeaf {
-  KvLeafKind kind = KvLeafKind::kFull;
-  std::int64_t window_tokens = 0; // kWindow
+  CacheKind kind = CacheKind::kFull; // kFull, kLatent, kWindow or kState
+  std::int64_t window_tokens = 0;    // kWindow
   Wide page_bytes = 0;
-  Wide row_bytes = 1; // the unit to which pages are aligned
-  bool latent = false;
+  Wide row_bytes = 1;    // the unit to which pages are aligned
   std::size_t cache = 0; // index into the request's caches
 
   // Pages that one request must be able to hold at `slots` = ceil(tokens / page_tokens).
   Wide pages_to_reserve(Wide slots, std::int64_t page_tokens) const {
-    if (kind == KvLeafKind::kState) return 2; // the live state and one checkpoint
-    if (kind == KvLeafKind::kFull) return slots;
+    if (kind == CacheKind::kState) return 2; // the live state and one checkpoint
+    if (kind != CacheKind::kWindow) return slots;
     const Wide window = wide_ceil_div(window_tokens, page_tokens);
     return slots < window ? slots : window;
   }

@@ -7,6 +7,18 @@
 namespace plimsoll {
 namespace {
 
+std::optional<CacheKind> cache_kind(std::uint32_t kind) {
+  switch (kind) {
+  case PLIMSOLL_KV_FULL: return CacheKind::kFull;
+  case PLIMSOLL_KV_WINDOW: return CacheKind::kWindow;
+  case PLIMSOLL_KV_CHUNK: return CacheKind::kChunk;
+  case PLIMSOLL_KV_LATENT: return CacheKind::kLatent;
+  case PLIMSOLL_KV_STATE: return CacheKind::kState;
+  case PLIMSOLL_KV_CROSS: return CacheKind::kCross;
+  default: return std::nullopt;
+  }
+}
+
 constexpr std::uint64_t kMaxLayers = 65536;
 constexpr std::size_t kMaxClasses = 65536;
 constexpr std::uint64_t kMaxExperts = 1 << 20;
@@ -81,7 +93,11 @@ public:
     g.label = text(raw.label);
     const std::string what = "KV group '" + g.label + "'";
     g.planner = node.id();
-    g.kind = raw.kind, g.role = raw.role, g.tokens_per_slot = std::max<std::uint32_t>(raw.tokens_per_slot, 1);
+    const std::optional<CacheKind> kind = cache_kind(raw.kind);
+    if (!kind) return broken(node, what, "a kind outside the contract");
+    g.kind = *kind;
+    g.role = raw.role;
+    g.tokens_per_slot = std::max<std::uint32_t>(raw.tokens_per_slot, 1);
     g.dtype = text(raw.dtype), g.scale_dtype = text(raw.scale_dtype);
     g.kv_heads = raw.kv_heads, g.query_heads = raw.query_heads, g.k_elements = raw.k_elements, g.v_elements = raw.v_elements;
     g.scale_elements = raw.scale_elements, g.window_tokens = raw.window_tokens, g.fixed_tokens = raw.fixed_tokens;
@@ -91,7 +107,6 @@ public:
     if (g.rope_elements > g.k_elements) return broken(node, what, "a rotary part wider than the whole");
     PLIMSOLL_ASSIGN(g.layers, layer_list(node, what, raw.layers, raw.n_layers));
     if (g.layers.empty()) return {};
-    if (g.kind < PLIMSOLL_KV_FULL || g.kind > PLIMSOLL_KV_CROSS) return broken(node, what, "a kind outside the contract");
     if (raw.n_regions > 64) return broken(node, what, "more than 64 state regions");
     for (std::uint64_t i = 0; i < raw.n_regions; ++i) {
       if (raw.regions == nullptr || raw.regions[i] == nullptr) return broken(node, what, "a state region that is not there");
@@ -100,12 +115,11 @@ public:
       const plimsoll_state_region& region = *raw.regions[i];
       g.regions.push_back({text(region.label), text(region.dtype), region.elements, region.units, region.elements_per_draft_token});
     }
-    if (g.kind == PLIMSOLL_KV_STATE ? g.regions.empty() : (g.kv_heads == 0 || g.k_elements + g.v_elements == 0))
+    if (g.kind == CacheKind::kState ? g.regions.empty() : (g.kv_heads == 0 || g.k_elements + g.v_elements == 0))
       return fail(ErrorCode::kBadConfig,
                   fmt::format("{} has no heads or no width; check the configuration (planner '{}')", what, node.id()));
-    if ((g.kind == PLIMSOLL_KV_WINDOW || g.kind == PLIMSOLL_KV_CHUNK) && g.window_tokens == 0)
-      return broken(node, what, "a window of no tokens");
-    if (g.kind == PLIMSOLL_KV_STATE && g.window_tokens != 0)
+    if (is_windowed(g.kind) && g.window_tokens == 0) return broken(node, what, "a window of no tokens");
+    if (g.kind == CacheKind::kState && g.window_tokens != 0)
       for (const StateRegion& region : g.regions)
         if ((Checked(region.elements_per_draft_token) * g.window_tokens).saturated() != region.elements)
           return broken(node, what, fmt::format("a state '{}' that is not a row for each token of its window", region.label));

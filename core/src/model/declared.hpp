@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/dtype.hpp"
+#include "plimsoll/cache_kind.hpp"
 #include "plugin/planner_tree.hpp"
 #include "storage/quantization.hpp"
 
@@ -57,7 +58,8 @@ struct StateRegion {
 struct KvGroup {
   std::string label;
   std::string_view planner;
-  std::uint32_t kind = 0, role = 0, tokens_per_slot = 1;
+  CacheKind kind = CacheKind::kFull;
+  std::uint32_t role = 0, tokens_per_slot = 1;
   std::string dtype, scale_dtype; // empty: the request's, none
   std::vector<std::uint32_t> layers;
   std::uint64_t kv_heads = 0, query_heads = 0, k_elements = 0, v_elements = 0, scale_elements = 0, window_tokens = 0, fixed_tokens = 0;

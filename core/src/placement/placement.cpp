@@ -6,7 +6,7 @@
 namespace plimsoll {
 namespace {
 
-std::uint64_t tensors_on_stage(const WeightClass& c, const WeightVariant& v, const Layout& layout, std::uint32_t stage) {
+std::uint64_t tensors_on_stage(const WeightClass& c, const WeightVariant& v, const RankLayout& layout, std::uint32_t stage) {
   const std::uint64_t all = v.layers.empty() ? 1 : v.layers.size();
   switch (c.stage) {
   case PLIMSOLL_STAGE_FIRST: return stage == 0 ? all : 0;
@@ -17,7 +17,7 @@ std::uint64_t tensors_on_stage(const WeightClass& c, const WeightVariant& v, con
 }
 
 // The shape of one tensor on one rank.
-Result<std::array<std::uint64_t, 4>> local_dims(const WeightClass& c, const Layout& layout, std::uint32_t index, std::uint32_t degree) {
+Result<std::array<std::uint64_t, 4>> local_dims(const WeightClass& c, const RankLayout& layout, std::uint32_t index, std::uint32_t degree) {
   std::array<std::uint64_t, 4> dims = c.dims;
   if (c.parts.empty()) return dims;
   if (c.placement == PLIMSOLL_PLACE_VOCAB) {
@@ -52,7 +52,7 @@ Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, 
 
 namespace {
 
-bool on_stage(const WeightClass& c, const Layout& layout, std::uint32_t layer, std::uint32_t stage) {
+bool on_stage(const WeightClass& c, const RankLayout& layout, std::uint32_t layer, std::uint32_t stage) {
   switch (c.stage) {
   case PLIMSOLL_STAGE_FIRST: return stage == 0;
   case PLIMSOLL_STAGE_LAST: return stage + 1 == layout.pp;
@@ -62,7 +62,7 @@ bool on_stage(const WeightClass& c, const Layout& layout, std::uint32_t layer, s
 }
 
 // Engines copy a tower unless told otherwise, and then too where the ranks do not divide its heads.
-bool tower_is_copied(const WeightClass& c, const Layout& layout) {
+bool tower_is_copied(const WeightClass& c, const RankLayout& layout) {
   if (c.aspect != PLIMSOLL_ASPECT_VISION) return false;
   return !layout.vision_split ||
          std::any_of(c.parts.begin(), c.parts.end(), [&](const WeightPart& part) { return part.units % layout.tp != 0; });
@@ -77,7 +77,7 @@ bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
 }
 
 // Stored bytes of a variant on each stage; `whole` is what one layer was declared to have.
-std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const Layout& layout,
+std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const RankLayout& layout,
                                       Checked whole) {
   std::vector<Checked> sums(layout.pp);
   for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
@@ -96,7 +96,7 @@ std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant&
 
 } // namespace
 
-Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, const StoredClass* stored_class,
+Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored_class,
                           std::span<std::uint64_t> bytes) {
   if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {};            // a view of the embedding on the same rank
   if (stored_class != nullptr && stored_class->packed_type) cast = nullptr; // a GGUF type stays what it is

@@ -8,7 +8,7 @@
 
 #include "model/declared.hpp"
 #include "model/inventory.hpp"
-#include "placement/layout.hpp"
+#include "placement/rank_layout.hpp"
 
 namespace plimsoll {
 
@@ -24,7 +24,7 @@ constexpr std::uint64_t local_experts(std::uint64_t experts, std::uint32_t index
 // Adds the class's bytes to each rank's entry of `bytes` (layout.ranks() of them). `cast` is the run-time type of
 // unquantised tensors of the checkpoint's common type; nullptr: as stored. `stored`: what a checkpoint holds of the class;
 // its bytes count then, spread as the declared ones are, and layers that it lacks count as declared.
-Result<void> place_weight(const WeightClass& c, const Layout& layout, const Dtype* cast, const StoredClass* stored,
+Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored,
                           std::span<std::uint64_t> bytes);
 
 } // namespace plimsoll

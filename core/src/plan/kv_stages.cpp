@@ -18,7 +18,7 @@ Result<std::vector<KvStage>> price_stages(const PlanState& s, const KvTypes& typ
     made.prices = std::make_unique<const std::vector<KvGroupPrice>>(std::move(prices));
     KvLayoutInput input;
     input.prices = made.prices.get();
-    input.profile = &s.profile();
+    input.rules = &s.profile().kv;
     input.page_tokens = s.page_tokens, input.max_batch_input_tokens = s.max_batch_input_tokens;
     input.draft_tokens = drafted;
     input.sequences = s.sequences();
@@ -40,10 +40,10 @@ std::vector<Wide> kv_budgets(const PlanState& s) {
       out.push_back(static_cast<Wide>(*s.request().kv_cache_bytes));
       continue;
     }
-    switch (s.profile().covers) {
+    switch (s.profile().budget.covers) {
     case BudgetCovers::kAll: out.push_back(budget - used); break;
     case BudgetCovers::kWeightsAndKv:
-      out.push_back(share_of(static_cast<Wide>(s.profile().budget_of_total ? d.total_bytes : d.free_bytes), utilization) -
+      out.push_back(share_of(static_cast<Wide>(s.profile().budget.of == BudgetOf::kTotal ? d.total_bytes : d.free_bytes), utilization) -
                     static_cast<Wide>(s.ledger.sum(Category::kWeights, rank)));
       break;
     case BudgetCovers::kKv: out.push_back(budget < used ? budget - used : share_of(budget - used, utilization)); break;

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "kv/kv_layout.hpp"
+#include "kv/layout.hpp"
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {

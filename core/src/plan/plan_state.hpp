@@ -7,21 +7,21 @@
 #include <vector>
 
 #include "base/wide.hpp"
-#include "kv/kv_pricing.hpp"
-#include "placement/layout.hpp"
+#include "kv/pricing.hpp"
+#include "placement/rank_layout.hpp"
 #include "plan/ledger.hpp"
-#include "plan/planner.hpp"
+#include "plan/make_plan.hpp"
 
 namespace plimsoll {
 
 struct PlanState {
-  PlanState(const PlanInput& in, Layout l, std::shared_ptr<const EngineProfile> p)
+  PlanState(const PlanInput& in, RankLayout l, std::shared_ptr<const EngineProfile> p)
       : input(in), engine(std::move(p)), layout(std::move(l)), ledger(layout.ranks()) {}
 
   const PlanInput& input;
   std::shared_ptr<const EngineProfile> engine; // as it is for the first device
-  Layout layout;
-  Layout draft_layout; // where there is a draft model: all of it on the last stage
+  RankLayout layout;
+  RankLayout draft_layout; // where there is a draft model: all of it on the last stage
   Ledger ledger;
   KvTypes kv_types;
   std::optional<Dtype> cast;
@@ -30,7 +30,7 @@ struct PlanState {
   std::uint64_t page_tokens = 0, max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;
   bool max_length_given = false, max_batch_given = false;
   std::vector<std::uint64_t> budget; // per rank
-  std::uint64_t sequences() const { return max_batch_size != 0 ? max_batch_size : profile().default_max_batch_size; }
+  std::uint64_t sequences() const { return max_batch_size != 0 ? max_batch_size : profile().batch.default_max_batch_size; }
   Plan plan;
 
   const EngineProfile& profile() const { return *engine; }
@@ -46,7 +46,7 @@ struct PlanState {
 };
 
 // What the profile's conditions ask of a device, a layout and a model.
-ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request, const Layout& layout, const Device& device);
+ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request, const RankLayout& layout, const Device& device);
 // Fills the utilization that follows from a reserve, where the profile has one and the request names none.
 void settle_utilization(PlanState& state);
 // Adds the profile's own activations and overheads, each device by its own conditions.

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include "kv/kv_pricing.hpp"
-#include "placement/layout.hpp"
+#include "kv/pricing.hpp"
 #include "placement/placement.hpp"
+#include "placement/rank_layout.hpp"
 #include "plan/plan_state.hpp"
 
 namespace plimsoll {
@@ -66,12 +66,12 @@ void describe_inventory(const Model::Data& model, WeightsReport& report) {
 
 Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
                                           const std::vector<Device>& devices) {
-  PLIMSOLL_ASSIGN(Layout layout, make_layout(request, devices.size(), model.declared.facts.n_layers));
+  PLIMSOLL_ASSIGN(RankLayout layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers));
   PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile,
                   engine.settle(profile_facts(model, request, layout, devices.front())));
-  layout.vocab_padding_rows = profile->vocab_padding_rows;
-  layout.experts_split_over_dp = profile->experts_split_over_dp;
-  layout.vision_split = profile->vision_split;
+  layout.vocab_padding_rows = profile->weights.vocab_padding_rows;
+  layout.experts_split_over_dp = profile->weights.experts_split_over_dp;
+  layout.vision_split = profile->weights.vision == VisionWeights::kSplit;
   std::optional<Dtype> cast;
   if (request.dtype) {
     cast = find_dtype(*request.dtype);
@@ -105,7 +105,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
 }
 
 std::uint64_t kv_bytes_per_token(const Model::Data& model) {
-  Layout layout;
+  RankLayout layout;
   layout.stage_begin = {0, model.declared.facts.n_layers};
   const bool floating = model.dtype.name.find("float") != std::string_view::npos && model.dtype.block_bytes >= 2;
   const auto types = parse_kv_types(std::string(floating ? model.dtype.name : "bfloat16"), "");

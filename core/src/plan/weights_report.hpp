@@ -4,7 +4,7 @@
 
 #include "device/device.hpp"
 #include "engine/profile.hpp"
-#include "model/model.hpp"
+#include "model/loaded_model.hpp"
 
 namespace plimsoll {
 

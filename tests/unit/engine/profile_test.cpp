@@ -66,7 +66,7 @@ TEST_F(ProfileFile, TheFirstChoiceThatAppliesCounts) {
   for (const Row& row : {Row{"B200", 184, 16384}, {"H100", 79, 8192}, {"A100-80GB", 79, 2048}, {"A100", 79, 2048}, {"L4", 22, 2048}}) {
     ProfileFacts facts;
     facts.card = row.card, facts.card_bytes = row.gib << 30;
-    EXPECT_EQ(settled(body, facts).max_batch_input_tokens, row.expected) << row.card;
+    EXPECT_EQ(settled(body, facts).batch.max_batch_input_tokens, row.expected) << row.card;
   }
 }
 
@@ -94,7 +94,7 @@ TEST_F(ProfileFile, ConditionsAskForRanksModelsTypesAndReleases) {
                          {"{release_from: \"2.0\"}", true},
                          {"{release_before: \"2.0\"}", false},
                          {"{release_from: \"2.0.1\"}", false}})
-    EXPECT_EQ(settled(std::string("kv:\n  page_tokens: [{when: ") + row.when + ", value: 64}, {value: 16}]\n", facts).page_tokens,
+    EXPECT_EQ(settled(std::string("kv:\n  page_tokens: [{when: ") + row.when + ", value: 64}, {value: 16}]\n", facts).kv.page_tokens,
               row.applies ? 64U : 16U)
         << row.when;
 }
@@ -103,10 +103,10 @@ TEST_F(ProfileFile, AReleasePicksItsRules) {
   const auto newest = ProfileSource::load(kCatalogue, "vllm", {}), old = ProfileSource::load(kCatalogue, "vllm@0.19.1", {}),
              candidate = ProfileSource::load(kCatalogue, "vllm@0.26.1rc1.dev608", {});
   ASSERT_TRUE(newest && old && candidate);
-  EXPECT_EQ((*newest->settle({}))->reported_tokens, ReportedTokens::kRequests);
-  EXPECT_EQ((*old->settle({}))->reported_tokens, ReportedTokens::kGroupPages);
+  EXPECT_EQ((*newest->settle({}))->kv.reported_tokens, ReportedTokens::kRequests);
+  EXPECT_EQ((*old->settle({}))->kv.reported_tokens, ReportedTokens::kGroupPages);
   EXPECT_EQ((*old->settle({}))->version, "0.19.1");
-  EXPECT_EQ((*candidate->settle({}))->reported_tokens, ReportedTokens::kRequests);
+  EXPECT_EQ((*candidate->settle({}))->kv.reported_tokens, ReportedTokens::kRequests);
   for (const char* wrong : {"vllm@", "vllm@yesterday", "vllm@0.1", "nobody", "nobody@1.0"})
     EXPECT_FALSE(ProfileSource::load(kCatalogue, wrong, {})) << wrong;
 }
@@ -126,7 +126,7 @@ TEST_F(ProfileFile, ShippedProfilesReadUnderAllCircumstances) {
           facts.card_bytes = gib << 30, facts.tp = tp, facts.has = has;
           const auto profile = source->settle(facts);
           ASSERT_TRUE(profile) << name << ": " << profile.error().where << ": " << profile.error().message;
-          EXPECT_GE((*profile)->max_batch_input_tokens, 512U);
+          EXPECT_GE((*profile)->batch.max_batch_input_tokens, 512U);
           ++read;
         }
   }
@@ -135,19 +135,19 @@ TEST_F(ProfileFile, ShippedProfilesReadUnderAllCircumstances) {
 
 TEST_F(ProfileFile, SetReplacesAChoiceByAValue) {
   const std::string body = "kv:\n  page_tokens: [{when: {tp: 1}, value: 64}, {value: 16}]\n";
-  EXPECT_EQ(settled(body, {}, {{"page_tokens", "32"}}).page_tokens, 32U);
-  EXPECT_EQ(settled(body, {}, {{"kv.page_tokens", "32"}}).page_tokens, 32U);
-  EXPECT_EQ(settled(body, {}, {{"mla_cache", "latent+v"}}).latent_cache, LatentCache::kLatentAndValues);
-  EXPECT_TRUE(settled(body, {}, {{"kv_unified", "true"}}).kv_unified);
-  EXPECT_EQ(settled(body, {}, {{"kv.unified.alignment_tokens", "128"}}).alignment_tokens, 128U);
+  EXPECT_EQ(settled(body, {}, {{"page_tokens", "32"}}).kv.page_tokens, 32U);
+  EXPECT_EQ(settled(body, {}, {{"kv.page_tokens", "32"}}).kv.page_tokens, 32U);
+  EXPECT_EQ(settled(body, {}, {{"mla_cache", "latent+v"}}).kv.mla_cache, LatentCache::kLatentAndValues);
+  EXPECT_TRUE(settled(body, {}, {{"kv_unified", "true"}}).kv.cells.kv_unified);
+  EXPECT_EQ(settled(body, {}, {{"kv.unified.alignment_tokens", "128"}}).kv.unified.alignment_tokens, 128U);
   for (const char* known : {"prefix_caching", "swa_full"}) EXPECT_TRUE(load(body, {{known, "true"}})) << known;
-  EXPECT_EQ(settled(body, {}, {{"state_dtype", "float32"}}).state_dtype, "float32");
-  EXPECT_EQ(settled(body, {}, {{"decode_context_parallel", "8"}}).decode_context_parallel, 8U);
+  EXPECT_EQ(settled(body, {}, {{"state_dtype", "float32"}}).kv.state_dtype, "float32");
+  EXPECT_EQ(settled(body, {}, {{"decode_context_parallel", "8"}}).kv.decode_context_parallel, 8U);
   const std::string named = body + "aliases: {block_size: page_tokens, fraction: utilization}\nbudget: {reserve: [{gib: 1}]}\n";
-  EXPECT_EQ(settled(named, {}, {{"block_size", "48"}}).page_tokens, 48U);
-  EXPECT_EQ(settled(named).reserve.size(), 1U);
-  EXPECT_EQ(settled(named, {}, {{"fraction", "0.5"}}).utilization, 0.5);
-  EXPECT_TRUE(settled(named, {}, {{"fraction", "0.5"}}).reserve.empty()); // what is given follows from nothing
+  EXPECT_EQ(settled(named, {}, {{"block_size", "48"}}).kv.page_tokens, 48U);
+  EXPECT_EQ(settled(named).budget.reserve.size(), 1U);
+  EXPECT_EQ(settled(named, {}, {{"fraction", "0.5"}}).budget.utilization, 0.5);
+  EXPECT_TRUE(settled(named, {}, {{"fraction", "0.5"}}).budget.reserve.empty()); // what is given follows from nothing
   EXPECT_THAT(refused(named, {{"block_sizes", "48"}}).message, HasSubstr("block_size"));
   EXPECT_THAT(refused(body, {{"page_token", "32"}}).message, HasSubstr("page_tokens"));
   EXPECT_THAT(refused(body, {{"page_tokens", "[1]"}}).message, HasSubstr("single value"));
@@ -162,7 +162,7 @@ TEST_F(ProfileFile, EnginesOwnNamesSetTheirValues) {
   for (const auto& [name, set] : rows) {
     const auto source = ProfileSource::load(kCatalogue, name, set);
     ASSERT_TRUE(source) << name;
-    EXPECT_EQ((*source->settle({}))->default_max_batch_size, 64U) << name;
+    EXPECT_EQ((*source->settle({}))->batch.default_max_batch_size, 64U) << name;
   }
 }
 

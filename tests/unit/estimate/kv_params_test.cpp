@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "estimate/jenga.hpp"
 #include "unit/estimate/estimator_cases.hpp"
 
 namespace plimsoll {
@@ -49,46 +48,15 @@ TEST(KvParams, CountBlocksAsDocumented) {
   }
 }
 
-TEST(KvParams, CapacityByBothRules) {
+TEST(KvParams, CapacityAsDocumented) {
   for (const Json& c : cases::load("capacity")) {
     SCOPED_TRACE(c["name"].get<std::string>());
     const KvParams params = make_kv_params(cases::request(c["request"])).value();
     const Wide budget = c["budget_bytes"].get<std::int64_t>();
-    const auto tokens = c["rule"] == "jenga" ? slab_capacity_tokens(params, budget) : capacity_tokens(params, budget);
+    const auto tokens = capacity_tokens(params, budget);
     ASSERT_TRUE(tokens.has_value()) << tokens.error().message;
     EXPECT_EQ(number(tokens->value()), c["expect"]["tokens"].get<std::int64_t>());
   }
-}
-
-TEST(Jenga, TilesExactly) {
-  for (const Json& c : cases::load("tiling")) {
-    SCOPED_TRACE(c["name"].get<std::string>());
-    std::vector<Wide> sizes;
-    for (const Json& bytes : c["page_bytes"]) sizes.push_back(bytes.get<std::int64_t>());
-    const auto geometry = tile_exactly(sizes, c["budget_bytes"].get<std::int64_t>());
-    ASSERT_TRUE(geometry.has_value()) << geometry.error().message;
-    EXPECT_EQ(number(geometry->huge_page_bytes), c["expect"]["huge_page_bytes"].get<std::int64_t>());
-    EXPECT_EQ(number(geometry->huge_pages), c["expect"]["huge_pages"].get<std::int64_t>());
-    EXPECT_EQ(geometry->ratios, c["expect"]["ratios"].get<std::vector<std::int64_t>>());
-  }
-}
-
-TEST(Jenga, RefusesWhatHoldsNoSecondHugePage) {
-  const std::vector<Wide> sizes{1000, 300};
-  EXPECT_EQ(tile_exactly(sizes, 5999).error().code, ErrorCode::kNoPageFits);
-  EXPECT_EQ(number(tile_exactly(sizes, 6000)->huge_pages), 2);
-  const std::vector<Wide> empty_page{1000, 0};
-  EXPECT_EQ(tile_exactly(empty_page, 6000).error().code, ErrorCode::kBadRequest);
-}
-
-TEST(Jenga, StatesAloneAreUnbounded) {
-  EstimateRequest request;
-  request.devices.resize(1);
-  EstimateCache cache;
-  cache.kind = EstimateCacheKind::kState;
-  cache.regions.push_back({"s", 4, {64}, {"float32", 1, 4}});
-  request.caches.push_back(cache);
-  EXPECT_FALSE(slab_capacity_tokens(make_kv_params(request).value(), 1 << 20)->has_value());
 }
 
 TEST(KvParams, RefuseWhatCannotBeLaidOut) {

@@ -34,7 +34,7 @@ TEST(CompressedAttention, CachesAWindowInEveryLayerAndARowPerRatio) {
   for (const std::uint32_t ratio : {4U, 128U}) {
     const KvGroup* rows = find_group(d, "compressed." + std::to_string(ratio));
     ASSERT_NE(rows, nullptr);
-    EXPECT_EQ(rows->kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+    EXPECT_EQ(rows->kind, CacheKind::kLatent);
     EXPECT_EQ(rows->tokens_per_slot, ratio);
     EXPECT_EQ(rows->layers, (Layers{ratio == 4 ? 1U : 2U}));
     EXPECT_EQ(rows->k_elements, window->k_elements);
@@ -109,7 +109,7 @@ TEST(CompressedAttention, AddsUpForDeepSeekV4Flash) {
   for (const KvGroup& g : d.kv) {
     if (g.role == PLIMSOLL_ROLE_DRAFT) continue;
     for (const StateRegion& region : g.regions) state_bytes += region.elements * 4 * g.layers.size();
-    if (g.kind != PLIMSOLL_KV_LATENT) continue;
+    if (g.kind != CacheKind::kLatent) continue;
     const std::uint64_t row = g.k_elements + (g.scale_elements == 0 ? 0 : g.k_elements / g.scale_elements * 4);
     per_token += static_cast<double>(row * g.layers.size()) / g.tokens_per_slot;
   }

@@ -15,7 +15,7 @@ TEST(LatentAttention, CachesOneVectorPerTokenWhateverTheKeyValueHeads) {
   config["num_key_value_heads"] = 8;
   const DeclaredConfig d = declared(config);
   ASSERT_EQ(d.kv.size(), 1U);
-  EXPECT_EQ(d.kv[0].kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+  EXPECT_EQ(d.kv[0].kind, CacheKind::kLatent);
   EXPECT_EQ(d.kv[0].kv_heads, 1U);
   EXPECT_EQ(d.kv[0].k_elements, 80U);
   EXPECT_EQ(d.kv[0].v_elements, 0U);

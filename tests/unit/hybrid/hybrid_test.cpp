@@ -139,7 +139,7 @@ TEST(Layers, AreFoundInEverySpelling) {
   const auto kimi = declared(catalogue("moonshotai__Kimi-Linear-48B-A3B-Instruct"));
   const KvGroup* latent = find_group(kimi, "latent");
   ASSERT_NE(latent, nullptr);
-  EXPECT_EQ(latent->kind, static_cast<std::uint32_t>(PLIMSOLL_KV_LATENT));
+  EXPECT_EQ(latent->kind, CacheKind::kLatent);
   EXPECT_EQ(latent->k_elements, 576U);
   EXPECT_THAT(latent->layers, ElementsAre(3U, 7U, 11U, 15U, 19U, 23U, 26U));
 }

@@ -13,10 +13,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Bytes = std::vector<std::uint64_t>;
 
-Layout layout_of(std::uint32_t tp, std::uint32_t pp = 1, std::uint32_t dp = 1, std::uint32_t ep = 1, std::uint32_t layers = 4) {
+RankLayout layout_of(std::uint32_t tp, std::uint32_t pp = 1, std::uint32_t dp = 1, std::uint32_t ep = 1, std::uint32_t layers = 4) {
   PlanRequest r;
   r.tp = tp, r.pp = pp, r.dp = dp, r.ep = ep;
-  return make_layout(r, static_cast<std::uint64_t>(tp) * pp * dp, layers).value();
+  return make_rank_layout(r, static_cast<std::uint64_t>(tp) * pp * dp, layers).value();
 }
 
 // A plain bfloat16 class on every one of `layers` layers; 0: it exists once.
@@ -35,7 +35,7 @@ WeightClass weight(std::uint32_t placement, std::uint64_t rows, std::uint64_t co
   return c;
 }
 
-Bytes placed(const WeightClass& c, const Layout& layout) {
+Bytes placed(const WeightClass& c, const RankLayout& layout) {
   Bytes bytes(layout.ranks(), 0);
   const auto done = place_weight(c, layout, nullptr, nullptr, bytes);
   EXPECT_TRUE(done) << done.error().message;
@@ -82,7 +82,7 @@ TEST(Placement, OfAnUnevenFfn) {
 TEST(Placement, OfExpertsWithARemainder) {
   WeightClass c = weight(PLIMSOLL_PLACE_EXPERT, 1408, 2048, 1);
   c.experts = 60;
-  Layout layout = layout_of(8, 1, 1, 8);
+  RankLayout layout = layout_of(8, 1, 1, 8);
   const std::uint64_t one = 1408 * 2048 * 2;
   EXPECT_THAT(placed(c, layout), ElementsAre(8 * one, 8 * one, 8 * one, 8 * one, 7 * one, 7 * one, 7 * one, 7 * one));
   layout.redundant_experts = 4;
@@ -97,7 +97,7 @@ TEST(Placement, OfExpertsThatTensorParallelismSplitsToo) {
   EXPECT_THAT(placed(c, layout_of(4, 1, 2, 4)), Each(2U * 15 * 704 * 2048 * 2)); // the group spans the replicas
   EXPECT_THAT(placed(c, layout_of(8)), Each(2U * 60 * 176 * 2048 * 2));          // no ep: every expert cut by tp
   EXPECT_THAT(placed(c, layout_of(4, 1, 2)), Each(2U * 60 * 352 * 2048 * 2));    // in each replica
-  Layout wide = layout_of(4, 1, 2);
+  RankLayout wide = layout_of(4, 1, 2);
   wide.experts_split_over_dp = true;
   EXPECT_THAT(placed(c, wide), Each(2U * 60 * 176 * 2048 * 2));
   c.shard_dim = UINT32_MAX, c.parts.clear(); // experts that stay whole
@@ -106,7 +106,7 @@ TEST(Placement, OfExpertsThatTensorParallelismSplitsToo) {
 
 TEST(Placement, PadsAVocabularyFirst) {
   WeightClass c = weight(PLIMSOLL_PLACE_VOCAB, 32001, 10, 0);
-  Layout one = layout_of(1), two = layout_of(2), three = layout_of(3);
+  RankLayout one = layout_of(1), two = layout_of(2), three = layout_of(3);
   EXPECT_THAT(placed(c, one), ElementsAre(32001U * 20));
   EXPECT_THAT(placed(c, two), Each(16001U * 20));
   EXPECT_THAT(placed(c, three), Each(10667U * 20));
@@ -177,7 +177,7 @@ TEST(Placement, SumsToTheWholeAndItsCopies) {
       for (const std::uint32_t dp : {1U, 2U, 3U})
         for (std::uint32_t ep = 1; ep <= tp * dp; ++ep) {
           if ((tp * dp) % ep != 0) continue;
-          const Layout layout = layout_of(tp, pp, dp, ep, 7);
+          const RankLayout layout = layout_of(tp, pp, dp, ep, 7);
           const std::string name = ::testing::PrintToString(std::vector{tp, pp, dp, ep});
           EXPECT_EQ(sum(placed(split, layout)), 1003U * row * dp) << name;
           EXPECT_EQ(sum(placed(copied, layout)), 100U * row * tp * dp) << name;
@@ -198,11 +198,11 @@ TEST(Towers, AreSplitWhereTheEngineSaysSoAndTheHeadsAllowIt) {
   tower.aspect = PLIMSOLL_ASPECT_VISION;
   tower.stage = PLIMSOLL_STAGE_FIRST;
   tower.parts = {{1280, 16, false}};
-  Layout layout = layout_of(4);
+  RankLayout layout = layout_of(4);
   EXPECT_EQ(placed(tower, layout), Bytes(4, 4 * 1280 * 100 * 2));
   layout.vision_split = true;
   EXPECT_EQ(placed(tower, layout), Bytes(4, 4 * 320 * 100 * 2));
-  Layout three = layout_of(3);
+  RankLayout three = layout_of(3);
   three.vision_split = true;
   EXPECT_EQ(placed(tower, three), Bytes(3, 4 * 1280 * 100 * 2));
   tower.aspect = PLIMSOLL_ASPECT_ATTENTION;

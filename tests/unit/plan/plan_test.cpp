@@ -296,7 +296,7 @@ TEST(Pooled, IsTheEstimatorOnTheSameSums) {
       e.signal_buffers.total_bytes += static_cast<std::int64_t>(d.signal_buffer_bytes);
     }
     EstimateCache cache;
-    cache.kind = EstimateCacheKind::kMha;
+    cache.kind = CacheKind::kFull;
     cache.type = {"bfloat16", 1, 2};
     cache.layers = 32, cache.kv_heads = 8, cache.query_heads = 32, cache.head_dim = 128;
     e.caches.push_back(cache);

@@ -1,0 +1,138 @@
+// The documents beside the plan: weights, plugins, models, devices. Called by hosts and the command line.
+// Computes nothing; key order is fixed here. Threads: pure functions.
+#include <utility>
+
+#include "document/plan_json.hpp"
+
+namespace plimsoll {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json weight_class(const WeightClassInfo& info) {
+  return Json{{"label", info.label},
+              {"pattern", info.pattern},
+              {"count", info.count},
+              {"shape", info.shape},
+              {"dtype", info.dtype},
+              {"bytes", info.bytes},
+              {"stored_bytes", info.stored_bytes ? Json(*info.stored_bytes) : Json(nullptr)},
+              {"parameters", info.parameters},
+              {"placement", info.placement},
+              {"role", info.role},
+              {"planner", info.planner}};
+}
+
+Json real_device(const RealDevice& device) {
+  return Json{{"index", device.index},
+              {"name", device.name},
+              {"card", device.card.empty() ? Json(nullptr) : Json(device.card)},
+              {"kind", device.kind},
+              {"arch", device.arch},
+              {"compute_capability", device.compute_capability},
+              {"total_bytes", device.total_bytes},
+              {"free_bytes", device.free_bytes},
+              {"peers", device.peers}};
+}
+
+} // namespace
+
+std::string weights_to_json(const WeightsReport& report, int indent) {
+  Json classes = Json::array(), unclaimed = Json::array(), mismatched = Json::array(), not_loaded = Json::array(), ranks = Json::array();
+  for (const WeightClassInfo& info : report.classes) classes.push_back(weight_class(info));
+  for (const TensorBytes& tensor : report.unclaimed) unclaimed.push_back(Json{{"name", tensor.name}, {"bytes", tensor.bytes}});
+  for (const Mismatch& tensor : report.mismatched)
+    mismatched.push_back(Json{{"name", tensor.name}, {"declared", tensor.declared}, {"stored", tensor.stored}});
+  for (const NotLoaded& part : report.not_loaded)
+    not_loaded.push_back(Json{{"label", part.label}, {"bytes", part.bytes}, {"reason", part.reason}});
+  for (std::size_t rank = 0; rank < report.rank_bytes.size(); ++rank)
+    ranks.push_back(Json{{"rank", rank}, {"bytes", report.rank_bytes[rank]}});
+  Json out = Json::object();
+  out["schema"] = "plimsoll.weights/1";
+  out["source"] = report.source;
+  out["parameters"] = report.parameters;
+  out["declared_bytes"] = report.declared_bytes;
+  out["stored_bytes"] = report.stored_bytes ? Json(*report.stored_bytes) : Json(nullptr);
+  out["classes"] = std::move(classes);
+  out["unclaimed"] = std::move(unclaimed);
+  out["missing"] = report.missing;
+  out["mismatched"] = std::move(mismatched);
+  out["not_loaded"] = std::move(not_loaded);
+  out["ranks"] = std::move(ranks);
+  out["notes"] = report.notes;
+  return dump_document(out, indent);
+}
+
+std::string verify_to_json(const VerifyReport& report, int indent) {
+  Json devices = Json::array();
+  for (const VerifiedDevice& device : report.devices) {
+    Json parts = Json::array();
+    for (const VerifiedPart& part : device.parts)
+      parts.push_back(
+          Json{{"category", part.category},
+               {"planned_bytes", part.planned_bytes},
+               {"taken_bytes", part.taken_bytes},
+               {"difference_bytes", static_cast<std::int64_t>(part.taken_bytes) - static_cast<std::int64_t>(part.planned_bytes)}});
+    devices.push_back(Json{{"rank", device.rank},
+                           {"name", device.name},
+                           {"free_before_bytes", device.free_before_bytes},
+                           {"free_after_bytes", device.free_after_bytes},
+                           {"parts", std::move(parts)}});
+  }
+  return dump_document(Json{{"schema", "plimsoll.verify/1"},
+                            {"holds", report.holds},
+                            {"backend", report.backend},
+                            {"granularity_bytes", report.granularity_bytes},
+                            {"devices", std::move(devices)},
+                            {"plan", plan_document(report.plan)},
+                            {"error", report.error ? error_object(*report.error) : Json(nullptr)}},
+                       indent);
+}
+
+std::string plugins_to_json(const std::vector<PluginInfo>& plugins, int indent) {
+  Json list = Json::array();
+  for (const PluginInfo& plugin : plugins)
+    list.push_back(Json{{"id", plugin.id},
+                        {"version", plugin.version},
+                        {"vendor", plugin.vendor},
+                        {"directory", plugin.directory},
+                        {"status", plugin.status},
+                        {"reason", plugin.reason},
+                        {"families", plugin.families},
+                        {"architectures", plugin.architectures},
+                        {"model_types", plugin.model_types}});
+  return dump_document(Json{{"schema", "plimsoll.plugins/1"}, {"plugins", std::move(list)}, {"error", nullptr}}, indent);
+}
+
+std::string models_to_json(const std::vector<CatalogueModel>& models, int indent) {
+  Json list = Json::array();
+  for (const CatalogueModel& model : models)
+    list.push_back(Json{{"name", model.name},
+                        {"architecture", model.architecture},
+                        {"family", model.family},
+                        {"parameters", model.parameters},
+                        {"weights_bytes", model.weights_bytes},
+                        {"kv_bytes_per_token", model.kv_bytes_per_token}});
+  return dump_document(Json{{"schema", "plimsoll.models/1"}, {"models", std::move(list)}, {"error", nullptr}}, indent);
+}
+
+std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, int indent) {
+  Json catalogue = Json::array(), found = Json::array();
+  for (const DeviceCard& card : cards)
+    catalogue.push_back(Json{{"name", card.name},
+                             {"aliases", card.aliases},
+                             {"vendor", card.vendor},
+                             {"kind", card.kind},
+                             {"total_bytes", card.total_bytes},
+                             {"basis", card.basis}});
+  if (real)
+    for (const RealDevice& device : *real) found.push_back(real_device(device));
+  return dump_document(Json{{"schema", "plimsoll.devices/1"},
+                            {"devices", std::move(found)},
+                            {"no_devices_because", real ? Json(nullptr) : error_object(real.error())},
+                            {"catalogue", std::move(catalogue)},
+                            {"error", nullptr}},
+                       indent);
+}
+
+} // namespace plimsoll

@@ -1,0 +1,126 @@
+// What both estimators do alike: checks of a request, defaults, sizes of the vision cache, names of warnings.
+// Called by the two estimators. Never decides what fits. Threads: pure functions.
+#include "estimate/steps.hpp"
+
+#include <cmath>
+#include <fmt/format.h>
+
+#include "base/dtype.hpp"
+#include "base/human.hpp"
+
+namespace plimsoll {
+namespace {
+
+Result<void> non_negative(std::int64_t value, const char* where) {
+  if (value < 0) return fail(ErrorCode::kBadRequest, fmt::format("{} is negative; give 0 or more", value), where);
+  return {};
+}
+
+Result<void> check_size(const EstimateSize& size, std::size_t devices, const char* where) {
+  PLIMSOLL_TRY(non_negative(size.total_bytes, where));
+  if (!size.per_device_bytes.empty() && size.per_device_bytes.size() != devices)
+    return fail(ErrorCode::kBadRequest, fmt::format("{} sizes for {} devices; give one per device", size.per_device_bytes.size(), devices),
+                where);
+  for (const std::int64_t bytes : size.per_device_bytes) PLIMSOLL_TRY(non_negative(bytes, where));
+  return {};
+}
+
+} // namespace
+
+Result<ElementType> element_type(std::string_view name) {
+  const auto type = find_dtype(name);
+  if (!type)
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("unknown element type '{}'; known are bfloat16, float16, float32, float8_e4m3fn and others", name.substr(0, 64)));
+  return ElementType{type->name, type->block_elements, type->block_bytes};
+}
+
+std::string_view estimate_warning_name(EstimateWarning warning) noexcept {
+  switch (warning) {
+  case EstimateWarning::kBatchCapped: return "batch_capped";
+  case EstimateWarning::kMaxLengthTruncated: return "max_length_truncated";
+  case EstimateWarning::kNearLimit: return "near_limit";
+  case EstimateWarning::kCapacityClamped: return "capacity_clamped";
+  case EstimateWarning::kBatchExceedsPages: return "batch_exceeds_pages";
+  case EstimateWarning::kVisionBelowOneEntry: return "vision_below_one_entry";
+  }
+  return "unknown";
+}
+
+EstimateResult refused(EstimateResult result, Error error) {
+  result.fits = false;
+  result.error = std::move(error);
+  return result;
+}
+
+Result<void> check_request(const EstimateRequest& request) {
+  if (request.devices.empty()) return fail(ErrorCode::kBadRequest, "there are no devices; give at least one", "/devices");
+  for (const EstimateDevice& device : request.devices) {
+    PLIMSOLL_TRY(non_negative(device.free_bytes, "/devices"));
+    PLIMSOLL_TRY(non_negative(device.total_bytes.value_or(0), "/devices"));
+    PLIMSOLL_TRY(non_negative(device.max_allocation_bytes.value_or(0), "/devices"));
+  }
+  if (!request.max_length)
+    return fail(ErrorCode::kBadRequest, "max_length is not set; give the length that the plan should promise", "/max_length");
+  PLIMSOLL_TRY(non_negative(*request.max_length, "/max_length"));
+  PLIMSOLL_TRY(non_negative(request.max_batch_size.value_or(0), "/max_batch_size"));
+  PLIMSOLL_TRY(non_negative(request.max_batch_input_tokens, "/max_batch_input_tokens"));
+  PLIMSOLL_TRY(non_negative(request.draft.max_length.value_or(0), "/draft/max_length"));
+  PLIMSOLL_TRY(non_negative(request.draft.num_draft_tokens, "/draft/num_draft_tokens"));
+  const std::size_t n = request.devices.size();
+  PLIMSOLL_TRY(check_size(request.weights, n, "/sizes/weights_bytes"));
+  PLIMSOLL_TRY(check_size(request.activations, n, "/sizes/activation_bytes"));
+  PLIMSOLL_TRY(check_size(request.signal_buffers, n, "/sizes/signal_buffer_bytes"));
+  for (const EstimateCache& cache : request.caches)
+    for (const EstimateStateRegion& region : cache.regions) {
+      PLIMSOLL_TRY(non_negative(region.layers, "/kv_cache/caches"));
+      for (const std::int64_t extent : region.row_shape) PLIMSOLL_TRY(non_negative(extent, "/kv_cache/caches"));
+    }
+  if (!std::isfinite(request.device_memory_utilization))
+    return fail(ErrorCode::kBadRequest, "the utilisation is not a number", "/device_memory_utilization");
+  if (const auto& vision = request.vision_cache) {
+    if (!(vision->utilization >= 0 && vision->utilization <= 1))
+      return fail(ErrorCode::kBadRequest, fmt::format("a vision cache utilisation of {} is outside 0..1", vision->utilization),
+                  "/vision_cache/utilization");
+    PLIMSOLL_TRY(non_negative(vision->entry_bytes, "/vision_cache/entry_bytes"));
+    if (vision->row_elements && *vision->row_elements < 1)
+      return fail(ErrorCode::kBadRequest, "a row of the vision cache needs at least one element", "/vision_cache/row_elements");
+  }
+  return {};
+}
+
+Wide total_bytes(const EstimateSize& size) {
+  if (size.per_device_bytes.empty()) return size.total_bytes;
+  Wide sum = 0;
+  for (const std::int64_t bytes : size.per_device_bytes) sum += bytes;
+  return sum;
+}
+
+std::int64_t default_max_batch_size(const EstimateRequest& request) {
+  if (request.caches.empty()) return 1;
+  if (request.devices.size() == 1 && request.devices.front().host) return 1;
+  return kDefaultMaxBatchSize;
+}
+
+Wide vision_block_bytes(const EstimateVisionCache& vision) {
+  const CheckedWide elements = CheckedWide(kVisionBlockTokens) * vision.row_elements.value_or(0);
+  return (CheckedWide(wide_ceil_div(elements.saturated(), vision.row_type.block_elements)) * vision.row_type.block_bytes).saturated();
+}
+
+bool has_vision_cache(const EstimateRequest& request) {
+  const auto& vision = request.vision_cache;
+  return vision && vision->utilization != 0 && vision->entry_bytes > 0 && vision->row_elements;
+}
+
+std::string human_wide_bytes(Wide bytes) {
+  if (bytes < 0) return "-" + human_wide_bytes(-bytes);
+  return human_bytes(bytes > INT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(bytes));
+}
+
+std::string human_wide_count(Wide count) {
+  if (count < 0) return "-" + human_wide_count(-count);
+  return human_count(count > INT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(count));
+}
+
+} // namespace plimsoll

@@ -1,0 +1,97 @@
+// The `cells` layout: one context of a given length, allocated at start as cells for every layer; what a context needs,
+// not what a budget leaves. Source and worked examples: core/catalogue/engines/README.md, "cells".
+// gpt-oss-20b, a context of 16,384 over 8 slots, 12 full layers: 8 streams of 2,048 cells x 2,048 B x 12 = 384 MiB.
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "kv/layout.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kMaxCells = 1ULL << 48;
+
+class Cells final : public KvLayout {
+public:
+  explicit Cells(const KvLayoutInput& input) : input_(input) {}
+
+  std::uint64_t page_tokens() const override { return 1; }
+  std::vector<std::uint64_t> page_bytes() const override {
+    std::vector<std::uint64_t> out;
+    for (const KvGroupPrice& price : *input_.prices) out.push_back(price.token_bytes);
+    return out;
+  }
+  Wide request_bytes(std::uint64_t length) const override { return context_bytes(length, input_.sequences); }
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
+    if (context_bytes(1, input_.sequences) > budget) return std::nullopt;
+    if (context_bytes(kMaxCells, input_.sequences) <= budget) return UINT64_MAX;
+    return largest(kMaxCells, [&](std::uint64_t length) { return context_bytes(length, input_.sequences) <= budget; });
+  }
+  KvRequestCount requests_that_fit(Wide budget, std::uint64_t length) const override {
+    // Slots of that length each: a context of their sum.
+    KvRequestCount r;
+    r.denominator = 1;
+    r.unlimited = context_bytes(length, 1) == 0;
+    if (!r.unlimited)
+      r.numerator = static_cast<Wide>(
+          largest(1ULL << 24, [&](std::uint64_t n) { return context_bytes((Checked(length) * n).saturated(), n) <= budget; }));
+    return r;
+  }
+  Wide pages_of_request(std::uint64_t length) const override {
+    return static_cast<Wide>(stream_cells(length, input_.sequences)) * static_cast<Wide>(streams(input_.sequences));
+  }
+
+  KvCut cut(Wide budget, const KvDemand& demand, Wide) const override {
+    KvCut cut;
+    cut.used_bytes = context_bytes(demand.length_tokens, demand.sequences);
+    cut.fits = cut.used_bytes <= budget;
+    const Checked cells = Checked(stream_cells(demand.length_tokens, demand.sequences)) * streams(demand.sequences);
+    cut.pages = cells.saturated();
+    bool grows = false;
+    for (const KvGroupPrice& price : *input_.prices) {
+      cut.group_bytes.push_back(group_bytes(price, demand.length_tokens, demand.sequences));
+      grows = grows || price.group->kind != CacheKind::kState;
+    }
+    if (grows) cut.capacity_tokens = cells.saturated();
+    return cut;
+  }
+
+private:
+  std::uint64_t streams(std::uint64_t sequences) const { return input_.rules->cells.kv_unified ? 1 : sequences; }
+  std::uint64_t padded(std::uint64_t cells) const {
+    const std::uint64_t step = input_.rules->cells.pad_cells;
+    return (Checked(ceil_div(cells, step)) * step).saturated();
+  }
+  std::uint64_t stream_cells(std::uint64_t length, std::uint64_t sequences) const { return padded(padded(length) / streams(sequences)); }
+
+  Wide group_bytes(const KvGroupPrice& price, std::uint64_t length, std::uint64_t sequences) const {
+    const auto n = static_cast<Wide>(sequences);
+    if (price.group->kind == CacheKind::kState)
+      return static_cast<Wide>(price.state_bytes) * static_cast<Wide>(input_.rules->rows_per_sequence(input_.draft_tokens)) * n;
+    const auto token = static_cast<Wide>(price.token_bytes);
+    if (price.group->kind == CacheKind::kCross) return token * static_cast<Wide>(price.group->fixed_tokens) * n;
+    std::uint64_t cells = stream_cells(length, sequences);
+    if (is_windowed(layout_kind(*price.group, *input_.rules)) && !input_.rules->cells.swa_full) {
+      // A window for each sequence of the stream, and the tokens of one forward pass.
+      const Checked seen =
+          Checked(price.group->window_tokens) * (input_.rules->cells.kv_unified ? sequences : 1) + input_.max_batch_input_tokens;
+      cells = padded(std::min(cells, seen.saturated()));
+    }
+    const CheckedWide bytes = CheckedWide(token) * static_cast<Wide>(cells) * static_cast<Wide>(streams(sequences));
+    return std::min(bytes.saturated(), static_cast<Wide>(1) << 100);
+  }
+
+  Wide context_bytes(std::uint64_t length, std::uint64_t sequences) const {
+    Wide sum = 0;
+    for (const KvGroupPrice& price : *input_.prices) sum += group_bytes(price, length, sequences);
+    return sum;
+  }
+
+  KvLayoutInput input_;
+};
+
+} // namespace
+
+std::unique_ptr<KvLayout> make_cells_layout(const KvLayoutInput& input) { return std::make_unique<Cells>(input); }
+
+} // namespace plimsoll

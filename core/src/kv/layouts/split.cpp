@@ -1,0 +1,179 @@
+// The `split` layout: the memory is divided once. Rows of recurrent state get a share, what they leave becomes token slots,
+// and windows have a pool of their own that is a fixed part of the full one. Source and worked examples:
+// core/catalogue/engines/README.md, "split". DeepSeek-V3.2 in fp8, 43.67 GiB: (656 + 132) x 61 = 48,068 B a token, so
+// 975,424 tokens in pages of 64.
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "base/exact_fraction.hpp"
+#include "kv/layout.hpp"
+
+namespace plimsoll {
+namespace {
+
+class Split final : public KvLayout {
+public:
+  explicit Split(const KvLayoutInput& input) : input_(input) {
+    for (const KvGroupPrice& price : *input.prices)
+      if (is_windowed(layout_kind(*price.group, *input.rules)))
+        ring_window_tokens_ = std::max(ring_window_tokens_, price.group->window_tokens);
+    const bool grows = std::any_of(input.prices->begin(), input.prices->end(),
+                                   [&](const KvGroupPrice& p) { return plimsoll::grows(layout_kind(*p.group, *input.rules)); });
+    for (const KvGroupPrice& price : *input.prices) {
+      switch (layout_kind(*price.group, *input.rules)) {
+      case CacheKind::kState:
+        if (in_windows(price)) window_bytes_ += ring_page_bytes(price);
+        else if (per_request(price)) ring_bytes_ += rings(price, input.sequences);
+        else state_bytes_ += static_cast<Wide>(price.state_bytes);
+        break;
+      case CacheKind::kCross:
+        sequence_bytes_ +=
+            static_cast<Wide>(price.page_bytes) * wide_ceil_div(price.group->fixed_tokens, static_cast<Wide>(input.page_tokens));
+        break;
+      case CacheKind::kWindow:
+      case CacheKind::kChunk:
+        if (grows) { // else the windows' tokens are all there is
+          window_bytes_ += static_cast<Wide>(price.page_bytes);
+          break;
+        }
+        [[fallthrough]];
+      default: full_bytes_ += static_cast<Wide>(price.page_bytes);
+      }
+    }
+    rows_ = static_cast<Wide>(input.rules->rows_per_sequence(input.draft_tokens));
+  }
+
+  std::uint64_t page_tokens() const override { return input_.page_tokens; }
+  std::vector<std::uint64_t> page_bytes() const override {
+    std::vector<std::uint64_t> out;
+    for (const KvGroupPrice& price : *input_.prices) out.push_back(price.page_bytes);
+    return out;
+  }
+
+  // One request alone: the pools that a memory just large enough for it would have.
+  Wide request_bytes(std::uint64_t length) const override {
+    const Wide pages = pages_of_request(length);
+    return pages * full_bytes_ + window_pages(pages) * window_bytes_ + sequence_bytes_ + ring_bytes_ +
+           (rows_ + spare_rows()) * state_bytes_;
+  }
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
+    const Pools p = pools(budget, {});
+    if (state_bytes_ > 0 && p.rows < rows_) return std::nullopt;
+    if (page_bytes_of_all() == 0) return UINT64_MAX;
+    const Wide tokens = p.pages * static_cast<Wide>(input_.page_tokens);
+    if (tokens < 1) return std::nullopt;
+    return bounded_count(tokens);
+  }
+  KvRequestCount requests_that_fit(Wide budget, std::uint64_t length) const override {
+    const Pools p = pools(budget, {});
+    KvRequestCount r;
+    r.numerator = p.pages, r.denominator = std::max<Wide>(1, pages_of_request(length));
+    r.unlimited = page_bytes_of_all() == 0;
+    if (state_bytes_ > 0 && (r.unlimited || wide_div(p.rows, rows_) < wide_div(r.numerator, r.denominator)))
+      r.numerator = p.rows, r.denominator = rows_, r.unlimited = false;
+    return r;
+  }
+  Wide pages_of_request(std::uint64_t length) const override {
+    return wide_ceil_div(static_cast<Wide>(length), static_cast<Wide>(input_.page_tokens));
+  }
+
+  KvCut cut(Wide budget, const KvDemand& demand, Wide most_pages) const override {
+    Pools p = pools(budget, demand);
+    p.pages = std::min(p.pages, most_pages);
+    KvCut cut;
+    cut.fits = (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
+    cut.pages = bounded_count(p.pages);
+    if (page_bytes_of_all() > 0) cut.capacity_tokens = bounded_count(p.pages * static_cast<Wide>(input_.page_tokens));
+    if (state_bytes_ > 0) cut.state_rows = bounded_count(p.rows), cut.most_sequences = bounded_count(wide_div(p.rows, rows_));
+    const Wide rows = p.rows + spare_rows(), windows = window_pages(p.pages);
+    for (const KvGroupPrice& price : *input_.prices) {
+      Wide bytes = 0;
+      switch (layout_kind(*price.group, *input_.rules)) {
+      case CacheKind::kState:
+        if (in_windows(price)) bytes = windows * ring_page_bytes(price);
+        else if (per_request(price)) bytes = rings(price, input_.sequences);
+        else bytes = rows * static_cast<Wide>(price.state_bytes);
+        break;
+      case CacheKind::kCross: bytes = sequence_bytes_ * static_cast<Wide>(demand.sequences); break;
+      case CacheKind::kWindow:
+      case CacheKind::kChunk: bytes = (window_bytes_ > 0 ? windows : p.pages) * static_cast<Wide>(price.page_bytes); break;
+      default: bytes = p.pages * static_cast<Wide>(price.page_bytes);
+      }
+      cut.group_bytes.push_back(bytes);
+      cut.used_bytes += bytes;
+    }
+    return cut;
+  }
+
+private:
+  struct Pools {
+    Wide rows = 0, pages = 0;
+  };
+
+  Wide spare_rows() const { return state_bytes_ > 0 ? static_cast<Wide>(input_.rules->split.spare_state_rows) : 0; }
+  Wide page_bytes_of_all() const { return full_bytes_ + window_bytes_; }
+  // A state of rows of the last tokens is a ring, twice as long where tokens are drafted. It lies in the pages of the windows;
+  // one as long as they are is, where the profile says so, held by every request, one more for padding and one for none, in steps.
+  bool in_windows(const KvGroupPrice& price) const {
+    return !price.row_bytes.empty() && ring_window_tokens_ > 0 &&
+           (!input_.rules->split.request_rings || price.group->window_tokens < ring_window_tokens_);
+  }
+  bool per_request(const KvGroupPrice& price) const { return !price.row_bytes.empty() && !in_windows(price); }
+  Wide ring_tokens(const KvGroupPrice& price) const {
+    return static_cast<Wide>(price.group->window_tokens) * (input_.draft_tokens > 0 ? 2 : 1);
+  }
+  static Wide ring_row_bytes(const KvGroupPrice& price) {
+    Wide sum = 0;
+    for (const std::uint64_t row : price.row_bytes) sum += static_cast<Wide>(row);
+    return sum * static_cast<Wide>(price.layers);
+  }
+  Wide ring_page_bytes(const KvGroupPrice& price) const {
+    return wide_ceil_div(ring_row_bytes(price) * ring_tokens(price) * static_cast<Wide>(input_.page_tokens),
+                         static_cast<Wide>(ring_window_tokens_));
+  }
+  Wide rings(const KvGroupPrice& price, std::uint64_t sequences) const {
+    const auto step = static_cast<Wide>(input_.rules->split.ring_row_step);
+    const Wide ring = ring_tokens(price), rows = (static_cast<Wide>(sequences) + 2) * ring + 1;
+    return wide_ceil_div(rows, step) * step * ring_row_bytes(price);
+  }
+
+  Wide window_pages(Wide pages) const {
+    if (window_bytes_ == 0) return 0;
+    const auto page = static_cast<Wide>(input_.page_tokens);
+    return pages * page * exact_fraction(input_.rules->split.window_ratio) / kFractionUnit / page;
+  }
+
+  Pools pools(Wide budget, const KvDemand& demand) const {
+    Pools p;
+    Wide room =
+        std::max<Wide>(0, budget) - ring_bytes_ - sequence_bytes_ * static_cast<Wide>(demand.sequences_given ? demand.sequences : 1);
+    if (state_bytes_ > 0) {
+      if (demand.sequences_given && !input_.rules->prefix_caching) {
+        p.rows = static_cast<Wide>(demand.sequences) * rows_; // just what the batch needs
+      } else {
+        const Wide ratio = exact_fraction(input_.rules->split.state_ratio);
+        p.rows = std::max<Wide>(0, room) * ratio / (kFractionUnit + ratio) / state_bytes_ - spare_rows();
+      }
+      p.rows = std::max<Wide>(0, p.rows);
+      room -= (p.rows + spare_rows()) * state_bytes_;
+    }
+    if (room <= 0 || page_bytes_of_all() == 0) return p;
+    // One cell is a token of the full layers and its part of a window token; tokens are whole, then whole pages.
+    const auto page = static_cast<Wide>(input_.page_tokens);
+    const Wide cell = full_bytes_ * kFractionUnit + window_bytes_ * exact_fraction(input_.rules->split.window_ratio);
+    p.pages = std::min(room, static_cast<Wide>(1) << 62) * page * kFractionUnit / cell / page;
+    return p;
+  }
+
+  KvLayoutInput input_;
+  Wide full_bytes_ = 0, window_bytes_ = 0; // of one page of all layers
+  Wide state_bytes_ = 0, sequence_bytes_ = 0, rows_ = 1;
+  Wide ring_bytes_ = 0;                  // of all requests
+  std::uint64_t ring_window_tokens_ = 0; // of the windows in whose pages rings lie
+};
+
+} // namespace
+
+std::unique_ptr<KvLayout> make_split_layout(const KvLayoutInput& input) { return std::make_unique<Split>(input); }
+
+} // namespace plimsoll

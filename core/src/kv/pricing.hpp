@@ -1,0 +1,46 @@
+// What the declared KV groups cost on one rank: bytes of a page of all the layers that its stage holds, and bytes of
+// recurrent state per sequence. Called by plan(); the pool arithmetic is kv_pool. Never knows a budget.
+// Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/profile.hpp"
+#include "model/declared.hpp"
+#include "placement/rank_layout.hpp"
+
+namespace plimsoll {
+
+// Types of K and V, which may differ ("q8_0/q4_0"), and of recurrent state; how the engine keeps latents.
+struct KvTypes {
+  Dtype k, v, model;
+  std::optional<Dtype> window;                      // of window layers, where the engine keeps these apart
+  std::optional<Dtype> state, conv;                 // absent: the checkpoint's wish, else the model's own type
+  std::uint64_t k_head_bytes = 0, v_head_bytes = 0; // scales of a token and head
+  LatentCache latent = LatentCache::kLatent;
+  bool packed_latent = false; // 8-bit latents with a scale per 128 elements beside rope in 16 bits
+  std::string name;           // as given
+};
+
+// "bfloat16", "q8_0/q4_0", "fp8_per_token_head"; kBadRequest names `where` for anything else.
+Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where);
+
+struct KvGroupPrice {
+  const KvGroup* group = nullptr;
+  std::uint64_t layers = 0;             // of this group on this stage
+  std::uint64_t layer_slot_bytes = 0;   // one layer, one slot of the cache on one rank; 0 for state
+  std::uint64_t layer_state_bytes = 0;  // one layer, one sequence's recurrent state on one rank
+  std::uint64_t page_bytes = 0;         // one page of all those layers on one rank; 0 for state
+  std::uint64_t token_bytes = 0;        // one token of all those layers; 0 for state
+  std::uint64_t state_bytes = 0;        // one sequence's recurrent state, one row
+  std::vector<std::uint64_t> row_bytes; // one layer, one token of every region, where the state is rows of a window's tokens
+};
+
+// Prices of every group that has layers on `stage`; draft groups only where `draft` is set.
+Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankLayout& layout, std::uint32_t stage, const KvTypes& types,
+                                           std::uint64_t page_tokens, std::uint32_t num_draft_tokens, bool draft);
+
+} // namespace plimsoll

@@ -1,0 +1,99 @@
+#include "model/loaded_model.hpp"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <fmt/format.h>
+
+#include "plugin/manifest.hpp"
+
+namespace plimsoll {
+namespace {
+
+// The checkpoint's common type: torch_dtype or dtype, in the config or in its text part.
+Result<std::optional<Dtype>> common_dtype(const plimsoll_view& view, const std::string& where) {
+  constexpr std::array<const char*, 10> kPointers{"/torch_dtype",
+                                                  "/dtype",
+                                                  "/text_config/torch_dtype",
+                                                  "/text_config/dtype",
+                                                  "/llm_config/torch_dtype",
+                                                  "/llm_config/dtype",
+                                                  "/language_config/torch_dtype",
+                                                  "/language_config/dtype",
+                                                  "/thinker_config/torch_dtype",
+                                                  "/thinker_config/text_config/torch_dtype"};
+  for (const char* pointer : kPointers) {
+    const Json* value = view.find(pointer);
+    if (value == nullptr || value->is_null()) continue;
+    if (!value->is_string()) return fail(ErrorCode::kBadConfig, "a type such as \"bfloat16\" was expected", where + ": " + pointer);
+    if (value->get_ref<const std::string&>() == "auto") continue;
+    const auto type = find_dtype(value->get_ref<const std::string&>());
+    if (!type)
+      return fail(ErrorCode::kBadConfig, fmt::format("'{}' is not a known type", value->get<std::string>().substr(0, 64)),
+                  where + ": " + pointer);
+    return type;
+  }
+  return std::nullopt;
+}
+
+// Which planner counted which aspects, in the order in which they first spoke.
+std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& declared, const Registry& registry) {
+  std::vector<std::pair<std::string_view, std::uint32_t>> seen{{tree.root().id(), 0}};
+  for (const WeightClass& c : declared.weights) {
+    auto it = std::find_if(seen.begin(), seen.end(), [&](const auto& s) { return s.first == c.planner; });
+    if (it == seen.end()) it = seen.insert(seen.end(), {c.planner, 0});
+    it->second |= c.aspect;
+  }
+  std::vector<PlannerInfo> out;
+  for (const auto& [id, aspects] : seen) {
+    const FamilyRef family = registry.for_family(id);
+    out.push_back({std::string(id), family ? family.plugin->manifest.version : "", aspect_names(aspects)});
+  }
+  return out;
+}
+
+} // namespace
+
+Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
+                                                const std::string& path, const std::string& where) {
+  auto data = std::make_shared<Model::Data>();
+  data->where = where;
+  data->registry = std::move(registry);
+  PLIMSOLL_ASSIGN(data->quantization, Quantization::parse(config, hf_quant_config, where));
+  data->config = std::make_shared<const Json>(std::move(config));
+  PLIMSOLL_ASSIGN(data->tree, PlannerTree::create(*data->registry, data->config, where));
+  PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(data->tree->view(), where));
+  data->dtype = dtype ? *dtype : *find_dtype("bfloat16");
+  data->dtype_assumed = !dtype;
+  PLIMSOLL_ASSIGN(data->declared, declare(*data->tree, data->quantization, data->dtype));
+  Checked parameters = 0, bytes = 0;
+  for (const WeightClass& c : data->declared.weights) parameters += c.parameters(), bytes += c.declared_bytes();
+  PLIMSOLL_ASSIGN(data->parameters, parameters.get("the number of parameters"));
+  PLIMSOLL_ASSIGN(data->declared_bytes, bytes.get("the model's weights"));
+
+  ModelInfo& info = data->info;
+  info.path = path;
+  info.architecture = data->tree->architecture();
+  if (const Json* type = find_pointer(*data->config, "/model_type"); type != nullptr && type->is_string())
+    info.model_type = type->get<std::string>();
+  info.family = data->tree->root().id();
+  info.planners = planners_of(*data->tree, data->declared, *data->registry);
+  info.parameters = data->parameters;
+  info.weights_source = "config";
+  return data;
+}
+
+Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
+  const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
+  const Matcher matcher(model.declared, !gguf);
+  std::deque<InventoryVisitor> workers; // stay where they are while others are added
+  PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](unsigned) -> TensorVisitor& { return workers.emplace_back(matcher); }));
+  Inventory inventory = std::move(workers.front().inventory);
+  for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
+  inventory.finish(model.declared);
+  model.inventory = std::move(inventory);
+  model.info.weights_source = gguf ? "gguf" : "safetensors";
+  return {};
+}
+
+} // namespace plimsoll

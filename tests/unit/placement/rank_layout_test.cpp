@@ -1,0 +1,119 @@
+// Degrees, stages and ranks: how layers are split, and which layouts are refused.
+#include <gmock/gmock.h>
+
+#include <numeric>
+
+#include "placement/rank_layout.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+PlanRequest degrees(std::uint32_t tp, std::uint32_t pp, std::uint32_t dp, std::uint32_t ep = 1) {
+  PlanRequest r;
+  r.tp = tp, r.pp = pp, r.dp = dp, r.ep = ep;
+  return r;
+}
+
+TEST(RankLayout, TensorParallelismIsWhatTheDevicesLeave) {
+  PlanRequest r;
+  EXPECT_EQ(make_rank_layout(r, 8, 32)->tp, 8U);
+  r.pp = 2, r.dp = 2;
+  EXPECT_EQ(make_rank_layout(r, 8, 32)->tp, 2U);
+  r.dp = 3;
+  const auto odd = make_rank_layout(r, 8, 32);
+  ASSERT_FALSE(odd);
+  EXPECT_EQ(odd.error().where, "--devices");
+}
+
+// rank = (dp x pp + stage) x tp + tp, as engines number them: rank 13 of tp 2, pp 3, dp 3 is replica 2, stage 0, half 1.
+TEST(RankLayout, NumbersRanksAsEnginesDo) {
+  const auto layout = make_rank_layout(degrees(2, 3, 3), 18, 30);
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->ranks(), 18U);
+  EXPECT_EQ(layout->tp_of_rank(13), 1U);
+  EXPECT_EQ(layout->stage_of_rank(13), 0U);
+  EXPECT_EQ(layout->dp_of_rank(13), 2U);
+  for (std::uint32_t rank = 0; rank < 18; ++rank)
+    EXPECT_EQ((layout->dp_of_rank(rank) * 3 + layout->stage_of_rank(rank)) * 2 + layout->tp_of_rank(rank), rank);
+}
+
+// 61 layers over 4: 15 each, and one more for the stage before the last, which holds neither embedding nor head.
+TEST(RankLayout, SpareLayersGoToTheMiddle) {
+  using Begins = std::vector<std::uint32_t>;
+  EXPECT_EQ(make_rank_layout(degrees(1, 4, 1), 4, 61)->stage_begin, (Begins{0, 15, 30, 46, 61}));
+  EXPECT_EQ(make_rank_layout(degrees(1, 4, 1), 4, 63)->stage_begin, (Begins{0, 16, 32, 48, 63}));
+  EXPECT_EQ(make_rank_layout(degrees(1, 2, 1), 2, 33)->stage_begin, (Begins{0, 17, 33}));
+  EXPECT_EQ(make_rank_layout(degrees(1, 1, 1), 1, 0)->stage_begin, (Begins{0, 0}));
+  for (std::uint32_t pp = 1; pp <= 40; ++pp)
+    for (std::uint32_t layers : {40U, 61U, 79U, 80U}) {
+      const auto layout = make_rank_layout(degrees(1, pp, 1), pp, layers);
+      ASSERT_TRUE(layout);
+      EXPECT_EQ(layout->stage_begin.back(), layers);
+      std::vector<std::uint32_t> all(layers);
+      std::iota(all.begin(), all.end(), 0U);
+      std::uint64_t sum = 0;
+      for (std::uint32_t stage = 0; stage < pp; ++stage) {
+        const std::uint64_t here = layout->layers_on_stage(all, stage);
+        EXPECT_GE(here, layers / pp);
+        EXPECT_LE(here, layers / pp + 1);
+        sum += here;
+      }
+      EXPECT_EQ(sum, layers);
+      for (const std::uint32_t layer : all) {
+        const std::uint32_t stage = layout->stage_of_layer(layer);
+        EXPECT_GE(layer, layout->stage_begin[stage]);
+        EXPECT_LT(layer, layout->stage_begin[stage + 1]);
+      }
+    }
+}
+
+TEST(RankLayout, LayersBeyondTheModelBelongToTheLastStage) {
+  const auto layout = make_rank_layout(degrees(1, 2, 1), 2, 61);
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->stage_of_layer(61), 1U); // a multi-token-prediction layer
+  EXPECT_EQ(layout->layers_on_stage({0, 61}, 1), 1U);
+}
+
+TEST(RankLayout, StagesMayBeGiven) {
+  PlanRequest r = degrees(1, 3, 1);
+  r.stage_layers = {10, 2, 20};
+  EXPECT_EQ(make_rank_layout(r, 3, 32)->stage_begin, (std::vector<std::uint32_t>{0, 10, 12, 32}));
+  r.stage_layers = {10, 2, 21};
+  EXPECT_FALSE(make_rank_layout(r, 3, 32));
+  r.stage_layers = {12, 20};
+  const auto two = make_rank_layout(r, 3, 32);
+  ASSERT_FALSE(two);
+  EXPECT_EQ(two.error().where, "--stage-layers");
+  EXPECT_THAT(two.error().message, HasSubstr("2 stages with 32 layers in all; pp is 3"));
+}
+
+TEST(RankLayout, RefusesWhatCannotBe) {
+  struct Case {
+    PlanRequest request;
+    std::uint64_t devices;
+    const char* where;
+    const char* message;
+  };
+  for (const Case& c : {Case{degrees(0, 1, 1), 1, "--tp", "is 0; a number from 1 to 65536"},
+                        {degrees(1, 0, 1), 1, "--pp", "is 0"},
+                        {degrees(1, 1, 0), 1, "--dp", "is 0"},
+                        {degrees(1, 1, 1, 0), 1, "--ep", "is 0"},
+                        {degrees(4294967295U, 1, 1), 1, "--tp", "is 4294967295"},
+                        {degrees(65536, 65536, 65536), 8, "--devices", "there are 8 devices"},
+                        {degrees(2, 1, 1), 1, "--devices", "tp 2 x pp 1 x dp 1 makes 2 ranks, but there are 1 devices"},
+                        {degrees(2, 1, 1), 4, "--devices", "makes 2 ranks, but there are 4 devices"},
+                        {degrees(4, 1, 2, 3), 8, "--ep", "ep 3 does not divide the 8 ranks of a stage (tp 4 x dp 2)"},
+                        {degrees(2, 1, 1, 4), 2, "--ep", "ep 4 does not divide"},
+                        {degrees(1, 33, 1), 33, "--pp", "pp 33 is more than the model's 32 layers"}}) {
+    const auto layout = make_rank_layout(c.request, c.devices, 32);
+    ASSERT_FALSE(layout) << c.message;
+    EXPECT_EQ(layout.error().code, ErrorCode::kBadRequest);
+    EXPECT_EQ(layout.error().where, c.where) << c.message;
+    EXPECT_THAT(layout.error().message, HasSubstr(c.message));
+  }
+}
+
+} // namespace
+} // namespace plimsoll::testing
