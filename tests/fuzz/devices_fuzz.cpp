@@ -1,6 +1,7 @@
 // `--devices` and device files: any text is a list of devices or an error with a place.
 #include "device/device_file.hpp"
 #include "fuzz/fuzz.hpp"
+#include "plimsoll/limits.hpp"
 
 #include <cstdlib>
 
@@ -22,7 +23,7 @@ void fuzz_one(std::string_view input) {
       if (devices.error().message.empty() || devices.error().where.empty()) std::abort();
       return;
     }
-    if (devices->empty() || devices->size() > kMaxDevices) std::abort();
+    if (devices->empty() || devices->size() > kMaxRanks) std::abort();
     for (const Device& device : *devices)
       if (device.total_bytes == 0 || device.free_bytes > device.total_bytes) std::abort();
   };

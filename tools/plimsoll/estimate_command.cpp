@@ -8,6 +8,7 @@
 #include "command.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/human.hpp"
+#include "plimsoll/limits.hpp"
 #include "report.hpp"
 #include "table.hpp"
 
@@ -15,7 +16,6 @@ namespace plimsoll::cli {
 namespace {
 
 constexpr std::size_t kChunkBytes = 1U << 20;
-constexpr std::size_t kMostRequestBytes = 1U << 20; // as parse_estimate_request reads
 constexpr std::string_view kBlanks = " \t\r\n";
 
 // A descriptor that closes itself; standard input stays open.
@@ -48,7 +48,7 @@ Error cannot_read(const std::string& file) {
 Result<std::string> read_request(const std::string& file) {
   const Input input(file);
   if (!input.opened()) return tl::unexpected(cannot_read(file));
-  std::string text(kMostRequestBytes + 1, '\0');
+  std::string text(kMaxEstimateBytes + 1, '\0');
   std::size_t taken = 0;
   while (taken < text.size()) {
     const ssize_t got = input.read(text.data() + taken, text.size() - taken);
@@ -56,9 +56,9 @@ Result<std::string> read_request(const std::string& file) {
     if (got == 0) break;
     taken += static_cast<std::size_t>(got);
   }
-  if (taken > kMostRequestBytes)
+  if (taken > kMaxEstimateBytes)
     return fail(ErrorCode::kBadRequest,
-                fmt::format("a request of more than {} bytes; a stream of requests wants --format jsonl", kMostRequestBytes), file);
+                fmt::format("a request of more than {} bytes; a stream of requests wants --format jsonl", kMaxEstimateBytes), file);
   text.resize(taken);
   return text;
 }
@@ -162,7 +162,7 @@ public:
 
 private:
   // One byte more than a request may have: the reader then says so, and no line can exhaust the memory.
-  void keep(std::string_view part) { rest_.append(part.substr(0, kMostRequestBytes + 1 - std::min(rest_.size(), kMostRequestBytes + 1))); }
+  void keep(std::string_view part) { rest_.append(part.substr(0, kMaxEstimateBytes + 1 - std::min(rest_.size(), kMaxEstimateBytes + 1))); }
   static void answer(std::string_view line, std::string& answers) {
     if (line.find_first_not_of(kBlanks) == std::string_view::npos) return;
     answers += estimate_line(line);

@@ -11,7 +11,8 @@
 
 namespace plimsoll {
 
-// kBadRequest with the JSON pointer in `where`. Absent keys and null take the default. At most 1 MiB of text.
+// kBadRequest with the JSON pointer in `where`. Absent keys and null take the default. Counts and text are at most what
+// plimsoll/limits.hpp says.
 PLIMSOLL_API Result<EstimateRequest> parse_estimate_request(std::string_view json);
 // The same from YAML; `where` names the text in errors of its syntax.
 PLIMSOLL_API Result<EstimateRequest> parse_estimate_request_yaml(std::string_view yaml, const std::string& where);

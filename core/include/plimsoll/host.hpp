@@ -58,7 +58,12 @@ private:
   std::shared_ptr<const Data> data_;
 };
 
-// How the model will be served. An absent value is the engine profile's, the planner's or the model's own.
+// Which part of a request a deployment computes.
+enum class Phase { kBoth, kPrefill, kDecode };
+std::string_view PLIMSOLL_API phase_name(Phase phase) noexcept; // "both", "prefill", "decode"
+
+// How the model will be served. Numbers are at most what plimsoll/limits.hpp says. An absent value is the engine profile's, the planner's
+// or the model's own.
 struct PlanRequest {
   std::string devices = "auto";                        // as --devices: "8xH200", "80GiB,24GiB", a YAML file, "auto"
   std::string engine = "max";                          // NAME[@VERSION] or a YAML file
@@ -78,7 +83,7 @@ struct PlanRequest {
   std::optional<Model> draft;                  // a second model that shares the devices: its weights and its KV
   std::uint32_t num_draft_tokens = 0;          // with no draft model: the checkpoint's own MTP head
   std::optional<std::uint64_t> images_per_request;
-  std::string phase = "both";                  // both, prefill, decode
+  Phase phase = Phase::kBoth;
   bool explain = false;                        // fill Item::formula
   bool frontier = false;                       // fill Plan::frontier
   std::vector<std::string> frontier_kv_dtypes; // curves beside that of the plan's own KV type
@@ -160,7 +165,8 @@ struct EffectiveRequest { // what was planned with, after all defaults
   double device_memory_utilization = 0;
   std::uint64_t max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;
   std::optional<std::uint64_t> max_batch_total_tokens;
-  std::string kv_dtype, dtype, phase;
+  std::string kv_dtype, dtype;
+  Phase phase = Phase::kBoth;
   std::uint64_t page_tokens = 0;
   double vision_cache_utilization = 0;
   std::uint32_t num_draft_tokens = 0, redundant_experts = 0;

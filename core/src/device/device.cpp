@@ -9,13 +9,14 @@
 #include "device/device_file.hpp"
 #include "device/device_items.hpp"
 #include "device/query.hpp"
+#include "plimsoll/limits.hpp"
 
 namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMaxSpecBytes = 1U << 20;
 constexpr std::size_t kMaxNameBytes = 128;
-// 128 TiB: kMaxDevices of them still add up within 63 bits.
+// 128 TiB: kMaxRanks of them still add up within 63 bits.
 constexpr std::uint64_t kMaxDeviceBytes = 1ULL << 47;
 const std::string kOption = "--devices";
 
@@ -37,8 +38,8 @@ Result<std::uint64_t> take_count(std::string_view& item, const std::string& wher
   if (digits == 0 || rest.empty() || (rest.front() != 'x' && rest.front() != 'X')) return 1;
   std::uint64_t count = 0;
   const auto [end, problem] = std::from_chars(item.data(), item.data() + digits, count);
-  if (problem != std::errc() || count == 0 || count > kMaxDevices)
-    return fail(ErrorCode::kBadRequest, fmt::format("the count in '{}' must lie between 1 and {}", item.substr(0, 64), kMaxDevices), where);
+  if (problem != std::errc() || count == 0 || count > kMaxRanks)
+    return fail(ErrorCode::kBadRequest, fmt::format("the count in '{}' must lie between 1 and {}", item.substr(0, 64), kMaxRanks), where);
   item = trim(rest.substr(1));
   return count;
 }
@@ -78,8 +79,8 @@ Result<void> append_copies(Device device, std::uint64_t count, const std::string
   if (device.free_bytes > device.total_bytes)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("device '{}' cannot have {} bytes free of {}", device.name, device.free_bytes, device.total_bytes), where);
-  if (count == 0 || count > kMaxDevices || out.size() + count > kMaxDevices)
-    return fail(ErrorCode::kBadRequest, fmt::format("a list holds between 1 and {} devices", kMaxDevices), where);
+  if (count == 0 || count > kMaxRanks || out.size() + count > kMaxRanks)
+    return fail(ErrorCode::kBadRequest, fmt::format("a list holds between 1 and {} devices", kMaxRanks), where);
   if (device.total_bytes >= kMaxDeviceBytes)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("device '{}' would have {}; less than {} is believed", device.name, human_bytes(device.total_bytes),

@@ -36,8 +36,6 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-constexpr std::uint64_t kMaxDevices = 65'536;
-
 // Reads a list of devices: items joined by commas, each `[COUNTx]` followed by
 //   H200  H200:120GiB        a card of the catalogue, with other free bytes
 //   80GiB  79.19GiB:78.5GiB  a size, with free bytes

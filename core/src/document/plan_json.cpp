@@ -65,7 +65,7 @@ Json request_object(const EffectiveRequest& request) {
               {"vision_cache_utilization", request.vision_cache_utilization},
               {"num_draft_tokens", request.num_draft_tokens},
               {"redundant_experts", request.redundant_experts},
-              {"phase", request.phase},
+              {"phase", phase_name(request.phase)},
               {"engine_overrides", std::move(overrides)}};
 }
 

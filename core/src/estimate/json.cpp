@@ -8,15 +8,15 @@
 #include <simdjson.h>
 
 #include "estimate/json_place.hpp"
+#include "plimsoll/limits.hpp"
 
 namespace plimsoll {
 namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr std::size_t kMaxTextBytes = 1 << 20;
+constexpr std::size_t kUsualBytes = 1U << 20; // what a parser has room for from the start
 constexpr std::size_t kMaxDepth = 32;
-constexpr std::size_t kMaxDevices = 4096;
 constexpr std::size_t kMaxCaches = 1024;
 
 // A place in the document, kept on the stack and spelled out only for an error.
@@ -63,6 +63,12 @@ Result<std::int64_t> read_integer(const dom::element& value, const Place& place)
   if (value.type() == dom::element_type::UINT64)
     return bad(place, fmt::format("{} is beyond the largest size, 9223372036854775807", value.get_uint64().value_unsafe()));
   return wrong_type(place, value, "an integer");
+}
+
+Result<std::int64_t> read_count(const dom::element& value, const Place& place, std::uint64_t most) {
+  PLIMSOLL_ASSIGN(const std::int64_t number, read_integer(value, place));
+  if (static_cast<std::uint64_t>(number) > most) return bad(place, fmt::format("{} is too much; give at most {}", number, most));
+  return number;
 }
 
 Result<double> read_number(const dom::element& value, const Place& place) {
@@ -157,7 +163,7 @@ Result<void> read_device(const dom::element& value, const Place& place, Estimate
 
 Result<void> read_size(const dom::element& value, const Place& place, EstimateSize& size) {
   if (value.type() != dom::element_type::ARRAY) return set(size.total_bytes, read_integer(value, place));
-  return read_list(value, place, kMaxDevices, [&](const dom::element& v, const Place& at) -> Result<void> {
+  return read_list(value, place, kMaxRanks, [&](const dom::element& v, const Place& at) -> Result<void> {
     PLIMSOLL_ASSIGN(const std::int64_t bytes, read_integer(v, at));
     size.per_device_bytes.push_back(bytes);
     return {};
@@ -246,7 +252,7 @@ Result<void> read_kv_cache(const dom::element& value, const Place& place, Estima
   constexpr Keys<3> keys{"page_tokens", "caches", "state_rows_per_sequence"};
   return read_object(value, place, keys, [&](std::size_t key, const dom::element& v, const Place& at) -> Result<void> {
     switch (key) {
-    case 0: return set(request.page_tokens, read_integer(v, at));
+    case 0: return set(request.page_tokens, read_count(v, at, kMaxPageTokens));
     case 1:
       return read_list(v, at, kMaxCaches, [&](const dom::element& cache, const Place& where) -> Result<void> {
         return read_cache(cache, where, request.caches.emplace_back());
@@ -268,8 +274,8 @@ Result<void> read_draft(const dom::element& value, const Place& place, EstimateD
   constexpr Keys<3> keys{"max_length", "num_draft_tokens", "method"};
   return read_object(value, place, keys, [&](std::size_t key, const dom::element& v, const Place& at) -> Result<void> {
     switch (key) {
-    case 0: return set(draft.max_length, read_integer(v, at));
-    case 1: return set(draft.num_draft_tokens, read_integer(v, at));
+    case 0: return set(draft.max_length, read_count(v, at, kMaxTokens));
+    case 1: return set(draft.num_draft_tokens, read_count(v, at, kMaxDraftTokens));
     default: return set(draft.method, read_string(v, at));
     }
   });
@@ -305,7 +311,7 @@ Result<void> read_request(const dom::element& root, EstimateRequest& request) {
     case 0: return read_accounting(v, at, request.accounting);
     case 1:
       devices = true;
-      return read_list(v, at, kMaxDevices, [&](const dom::element& device, const Place& where) -> Result<void> {
+      return read_list(v, at, kMaxRanks, [&](const dom::element& device, const Place& where) -> Result<void> {
         return read_device(device, where, request.devices.emplace_back());
       });
     case 2: {
@@ -317,10 +323,10 @@ Result<void> read_request(const dom::element& root, EstimateRequest& request) {
     case 3: return set(request.device_memory_utilization, read_number(v, at));
     case 4: return read_sizes(v, at, request);
     case 5: return read_kv_cache(v, at, request);
-    case 6: return set(request.max_length, read_integer(v, at));
+    case 6: return set(request.max_length, read_count(v, at, kMaxTokens));
     case 7: return set(request.max_length_given, read_bool(v, at));
-    case 8: return set(request.max_batch_size, read_integer(v, at));
-    case 9: return set(request.max_batch_input_tokens, read_integer(v, at));
+    case 8: return set(request.max_batch_size, read_count(v, at, kMaxSequences));
+    case 9: return set(request.max_batch_input_tokens, read_count(v, at, kMaxTokens));
     case 10: return read_draft(v, at, request.draft);
     default: return read_vision(v, at, request.vision_cache.emplace());
     }
@@ -388,11 +394,11 @@ void write_device(Writer& w, std::size_t index, const EstimateDeviceShare& devic
 } // namespace
 
 Result<EstimateRequest> parse_estimate_request(std::string_view json) {
-  thread_local dom::parser parser(kMaxTextBytes);
+  thread_local dom::parser parser(kMaxEstimateBytes);
   thread_local bool ready = false;
-  if (json.size() > kMaxTextBytes)
-    return fail(ErrorCode::kBadRequest, fmt::format("the request has {} bytes; at most {} are read", json.size(), kMaxTextBytes));
-  if (!ready) ready = parser.allocate(kMaxTextBytes, kMaxDepth) == simdjson::SUCCESS;
+  if (json.size() > kMaxEstimateBytes)
+    return fail(ErrorCode::kBadRequest, fmt::format("the request has {} bytes; at most {} are read", json.size(), kMaxEstimateBytes));
+  if (!ready) ready = parser.allocate(kUsualBytes, kMaxDepth) == simdjson::SUCCESS;
   dom::element root;
   if (const auto code = parser.parse(json.data(), json.size()).get(root); code != simdjson::SUCCESS)
     return fail(ErrorCode::kBadRequest, fmt::format("not a JSON document: {}", simdjson::error_message(code)), json_error_pointer(json));

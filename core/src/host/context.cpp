@@ -18,6 +18,7 @@
 #include "plan/make_plan.hpp"
 #include "plan/weights_report.hpp"
 #include "plimsoll/host.hpp"
+#include "plimsoll/limits.hpp"
 #include "plugin/library.hpp"
 #include "plugin/manifest.hpp"
 
@@ -177,7 +178,7 @@ Result<WeightsReport> Context::weights(const Model& model, const PlanRequest& re
     return make_weights_report(*model.data_, request, *engine, *devices);
   }
   const std::uint64_t ranks = static_cast<std::uint64_t>(request.tp.value_or(1)) * request.pp.value_or(1) * request.dp.value_or(1);
-  if (ranks > kMaxDevices) return fail(ErrorCode::kBadRequest, fmt::format("{} ranks; at most {} are planned", ranks, kMaxDevices), "--tp");
+  if (ranks > kMaxRanks) return fail(ErrorCode::kBadRequest, fmt::format("{} ranks; at most {} are planned", ranks, kMaxRanks), "--tp");
   return make_weights_report(*model.data_, request, *engine, std::vector<Device>(ranks));
 }
 

@@ -5,13 +5,9 @@
 #include <numeric>
 
 #include "base/checked.hpp"
+#include "plimsoll/limits.hpp"
 
 namespace plimsoll {
-namespace {
-
-constexpr std::uint64_t kMaxRanks = 65536;
-
-} // namespace
 
 std::uint32_t RankLayout::stage_of_layer(std::uint32_t layer) const {
   std::uint32_t stage = pp - 1;

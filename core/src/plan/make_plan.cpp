@@ -8,27 +8,31 @@
 #include "base/human.hpp"
 #include "placement/placement.hpp"
 #include "plan/plan_state.hpp"
+#include "plimsoll/limits.hpp"
 #include "plugin/manifest.hpp"
 
 namespace plimsoll {
 namespace {
 
-constexpr std::uint64_t kMaxTokens = 1ULL << 48;
 constexpr std::uint64_t kUnknownLengthTokens = 131072; // where neither the model nor the user says
 
 Result<void> settle_request(PlanState& s) {
   const PlanRequest& r = s.request();
   const EngineProfile& p = s.profile();
   const Model::Data& m = s.model();
-  const auto positive = [](const std::optional<std::uint64_t>& value, const char* option) -> Result<void> {
-    if (value && (*value == 0 || *value > kMaxTokens))
-      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a number from 1 to 2^48 was expected", *value), option);
+  const auto positive = [](const std::optional<std::uint64_t>& value, std::uint64_t most, const char* option) -> Result<void> {
+    if (value && (*value == 0 || *value > most))
+      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a number from 1 to {} was expected", *value, most), option);
     return {};
   };
-  PLIMSOLL_TRY(positive(r.max_length, "--max-length"));
-  PLIMSOLL_TRY(positive(r.max_batch_size, "--max-batch-size"));
-  PLIMSOLL_TRY(positive(r.max_batch_input_tokens, "--max-batch-input-tokens"));
-  PLIMSOLL_TRY(positive(r.page_tokens, "--page-tokens"));
+  PLIMSOLL_TRY(positive(r.max_length, kMaxTokens, "--max-length"));
+  PLIMSOLL_TRY(positive(r.max_batch_size, kMaxSequences, "--max-batch-size"));
+  PLIMSOLL_TRY(positive(r.max_batch_input_tokens, kMaxTokens, "--max-batch-input-tokens"));
+  PLIMSOLL_TRY(positive(r.max_batch_total_tokens, kMaxTokens, "--max-batch-total-tokens"));
+  PLIMSOLL_TRY(positive(r.page_tokens, kMaxPageTokens, "--page-tokens"));
+  PLIMSOLL_TRY(positive(r.images_per_request, kMaxSequences, "--images-per-request"));
+  PLIMSOLL_TRY(positive(r.weights_bytes, kMaxBytes, "--weights-bytes"));
+  PLIMSOLL_TRY(positive(r.kv_cache_bytes, kMaxBytes, "--kv-cache-bytes"));
   s.utilization = r.device_memory_utilization.value_or(p.budget.utilization * p.budget.utilization_factor);
   if (!(s.utilization > 0 && s.utilization <= 1) && r.accounting == Accounting::kPerDevice)
     return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s.utilization),
@@ -63,7 +67,9 @@ Result<void> settle_request(PlanState& s) {
   s.kv_types.latent = p.kv.mla_cache, s.kv_types.packed_latent = p.kv.packed_latent;
   s.page_tokens = r.page_tokens.value_or(p.kv.page_tokens);
   s.speculative = r.num_draft_tokens > 0 || s.input.draft != nullptr;
-  if (r.num_draft_tokens > 4096) return fail(ErrorCode::kBadRequest, "more than 4096 drafted tokens", "--num-draft-tokens");
+  if (r.num_draft_tokens > kMaxDraftTokens)
+    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a number from 0 to {} was expected", r.num_draft_tokens, kMaxDraftTokens),
+                "--num-draft-tokens");
   if (r.num_draft_tokens > 0 && s.input.draft == nullptr && m.declared.facts.draft_layers == 0)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} has no multi-token-prediction layers of its own; give --draft MODEL", m.info.architecture),
@@ -190,7 +196,7 @@ plimsoll_request abi_request(const PlanState& s, const plimsoll_view& engine, co
   req.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
   req.aspects = PLIMSOLL_ASPECT_ALL;
   req.n_ranks = s.layout.ranks(), req.tp = s.layout.tp, req.pp = s.layout.pp, req.dp = s.layout.dp, req.ep = s.layout.ep, req.n_nodes = 1;
-  req.phase = r.phase == "prefill" ? PLIMSOLL_PHASE_PREFILL : r.phase == "decode" ? PLIMSOLL_PHASE_DECODE : PLIMSOLL_PHASE_BOTH;
+  req.phase = r.phase == Phase::kPrefill ? PLIMSOLL_PHASE_PREFILL : r.phase == Phase::kDecode ? PLIMSOLL_PHASE_DECODE : PLIMSOLL_PHASE_BOTH;
   req.explain = s.explains() ? 1 : 0;
   req.chunked_prefill = s.profile().batch.chunked_prefill ? 1 : 0;
   req.num_draft_tokens = r.num_draft_tokens;
@@ -331,8 +337,6 @@ void fill_head(PlanState& s) {
 
 Result<Plan> make_plan(const PlanInput& input) {
   const Declared& declared = input.model->declared;
-  if (input.request->phase != "both" && input.request->phase != "prefill" && input.request->phase != "decode")
-    return fail(ErrorCode::kBadRequest, "'both', 'prefill' or 'decode' was expected", "--phase");
   PLIMSOLL_ASSIGN(RankLayout layout, make_rank_layout(*input.request, input.devices->size(), declared.facts.n_layers));
   PLIMSOLL_ASSIGN(std::shared_ptr<const EngineProfile> engine,
                   input.engine->settle(profile_facts(*input.model, *input.request, layout, input.devices->front())));

@@ -8,18 +8,12 @@
 #include <limits>
 
 #include "base/human.hpp"
+#include "plimsoll/limits.hpp"
 #include "request/option_names.hpp"
 
 namespace plimsoll {
 namespace {
 
-// Limits far above anything that exists, so that later products cannot be driven to overflow by an option alone.
-constexpr std::uint64_t kMaximumRanks = 65'536;
-constexpr std::uint64_t kMaximumTokens = 1ULL << 40;
-constexpr std::uint64_t kMaximumSequences = 1ULL << 31;
-constexpr std::uint64_t kMaximumPageTokens = 1ULL << 20;
-constexpr std::uint64_t kMaximumDraftTokens = 1'024;
-constexpr std::uint64_t kMaximumBytes = (1ULL << 63) - 1;
 constexpr std::size_t kMaximumText = 4'096;
 
 std::string shown(std::string_view text) {
@@ -64,7 +58,7 @@ using Setter = Result<void> (*)(PlanRequest&, const OptionValue&);
 
 template <std::optional<std::uint32_t> PlanRequest::*field>
 Result<void> set_degree(PlanRequest& request, const OptionValue& option) {
-  PLIMSOLL_ASSIGN(const std::uint64_t value, whole(option.value, 1, kMaximumRanks, option.where));
+  PLIMSOLL_ASSIGN(const std::uint64_t value, whole(option.value, 1, kMaxRanks, option.where));
   request.*field = static_cast<std::uint32_t>(value);
   return {};
 }
@@ -86,9 +80,8 @@ Result<void> set_small(PlanRequest& request, const OptionValue& option) {
 template <std::optional<std::uint64_t> PlanRequest::*field>
 Result<void> set_bytes(PlanRequest& request, const OptionValue& option) {
   PLIMSOLL_ASSIGN(const std::uint64_t value, parse_bytes(option.value, option.where));
-  if (value == 0 || value > kMaximumBytes)
-    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a size from 1 to {} bytes", shown(option.value), kMaximumBytes),
-                option.where);
+  if (value == 0 || value > kMaxBytes)
+    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a size from 1 to {} bytes", shown(option.value), kMaxBytes), option.where);
   request.*field = value;
   return {};
 }
@@ -124,10 +117,10 @@ Result<void> set_max_length(PlanRequest& request, const OptionValue& option) {
   }
   const bool capped = text.starts_with("auto:");
   if (capped) text.remove_prefix(5);
-  auto value = whole(text, 1, kMaximumTokens, option.where);
+  auto value = whole(text, 1, kMaxTokens, option.where);
   if (!value)
     return fail(ErrorCode::kBadRequest,
-                fmt::format("'{}' is not a length; give tokens from 1 to {}, auto, or auto:CAP", shown(option.value), kMaximumTokens),
+                fmt::format("'{}' is not a length; give tokens from 1 to {}, auto, or auto:CAP", shown(option.value), kMaxTokens),
                 option.where);
   request.max_length_auto = capped;
   request.max_length = *value;
@@ -158,10 +151,12 @@ Result<void> set_frontier_types(PlanRequest& request, const OptionValue& option)
 }
 
 Result<void> set_phase(PlanRequest& request, const OptionValue& option) {
-  if (option.value != "both" && option.value != "prefill" && option.value != "decode")
-    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is no phase; give both, prefill or decode", shown(option.value)), option.where);
-  request.phase = option.value;
-  return {};
+  for (const Phase phase : {Phase::kBoth, Phase::kPrefill, Phase::kDecode})
+    if (option.value == phase_name(phase)) {
+      request.phase = phase;
+      return {};
+    }
+  return fail(ErrorCode::kBadRequest, fmt::format("'{}' is no phase; give both, prefill or decode", shown(option.value)), option.where);
 }
 
 Result<void> set_stage_layers(PlanRequest& request, const OptionValue& option) {
@@ -169,9 +164,9 @@ Result<void> set_stage_layers(PlanRequest& request, const OptionValue& option) {
   std::string_view rest = option.value;
   while (true) {
     const auto comma = rest.find(',');
-    PLIMSOLL_ASSIGN(const std::uint64_t count, whole(rest.substr(0, comma), 1, kMaximumRanks, option.where));
+    PLIMSOLL_ASSIGN(const std::uint64_t count, whole(rest.substr(0, comma), 1, kMaxRanks, option.where));
     layers.push_back(static_cast<std::uint32_t>(count));
-    if (layers.size() > kMaximumRanks) return fail(ErrorCode::kBadRequest, "more stages than ranks can exist", option.where);
+    if (layers.size() > kMaxRanks) return fail(ErrorCode::kBadRequest, "more stages than ranks can exist", option.where);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -203,41 +198,50 @@ constexpr std::array<Row, 28> kRows{{
     {{"dp", "N", "data-parallel replicas; default 1"}, set_degree<&PlanRequest::dp>},
     {{"ep", "N", "expert-parallel degree; default 1"}, set_degree<&PlanRequest::ep>},
     {{"stage_layers", "N,N,...", "layers of each pipeline stage; default: balanced"}, set_stage_layers},
-    {{"redundant_experts", "N", "extra copies of experts per layer; default 0"}, set_small<&PlanRequest::redundant_experts, kMaximumRanks>},
+    {{"redundant_experts", "N", "extra copies of experts per layer; default 0"}, set_small<&PlanRequest::redundant_experts, kMaxRanks>},
     {{"engine", "NAME[@VERSION]", "max, vllm, sglang, tensorrt-llm, llama.cpp, or a YAML file; default max"},
      set_word<&PlanRequest::engine>},
     {{"set", "engine.KEY=VALUE", "override one value of the engine profile; may repeat"}, set_override},
     {{"accounting", "per-device|pooled", "each device by itself, or all memory as one; default per-device"}, set_accounting},
     {{"max_length", "N|auto[:CAP]", "tokens of one request, or the longest that fits; default: the model's own"}, set_max_length},
     {{"max_batch_size", "N", "requests at once; default: the planner's or the engine's"},
-     set_count<&PlanRequest::max_batch_size, kMaximumSequences>},
+     set_count<&PlanRequest::max_batch_size, kMaxSequences>},
     {{"max_batch_input_tokens", "N", "tokens of one forward pass; default: the engine's"},
-     set_count<&PlanRequest::max_batch_input_tokens, kMaximumTokens>},
+     set_count<&PlanRequest::max_batch_input_tokens, kMaxTokens>},
     {{"max_batch_total_tokens", "N", "tokens of all requests of a batch together; default: no limit"},
-     set_count<&PlanRequest::max_batch_total_tokens, kMaximumTokens>},
+     set_count<&PlanRequest::max_batch_total_tokens, kMaxTokens>},
     {{"device_memory_utilization", "F", "share of a device's memory to use, 0 < F <= 1; default: the engine's"},
      set_fraction<&PlanRequest::device_memory_utilization, false>},
     {{"kv_dtype", "T", "bfloat16, float8_e4m3fn, q8_0, q8_0/q4_0, ...; default: the engine's"}, set_word<&PlanRequest::kv_dtype>},
-    {{"page_tokens", "N", "tokens of one KV page; default: the engine's"}, set_count<&PlanRequest::page_tokens, kMaximumPageTokens>},
+    {{"page_tokens", "N", "tokens of one KV page; default: the engine's"}, set_count<&PlanRequest::page_tokens, kMaxPageTokens>},
     {{"kv_cache_bytes", "SIZE", "KV memory per device, instead of what the budget leaves"}, set_bytes<&PlanRequest::kv_cache_bytes>},
     {{"dtype", "T", "run-time type of unquantised weights; default: as stored"}, set_word<&PlanRequest::dtype>},
     {{"weights_bytes", "SIZE", "weights of one replica, instead of declared or stored ones"}, set_bytes<&PlanRequest::weights_bytes>},
     {{"vision_cache_utilization", "F", "share of the KV memory for the vision cache, 0 <= F <= 1"},
      set_fraction<&PlanRequest::vision_cache_utilization, true>},
     {{"num_draft_tokens", "N", "speculated tokens per step; without --draft from the model's own MTP head"},
-     set_small<&PlanRequest::num_draft_tokens, kMaximumDraftTokens>},
+     set_small<&PlanRequest::num_draft_tokens, kMaxDraftTokens>},
     {{"images_per_request", "N", "images of one request at most; default: what one forward pass takes"},
-     set_count<&PlanRequest::images_per_request, kMaximumSequences>},
+     set_count<&PlanRequest::images_per_request, kMaxSequences>},
     {{"phase", "both|prefill|decode", "what this deployment computes; default both"}, set_phase},
     {{"frontier", "", "also the largest batch for every length"}, set_frontier},
     {{"frontier_kv_dtypes", "T,T,...", "the frontier for these KV types too"}, set_frontier_types},
     {{"ubatch", "N", "llama.cpp's physical batch; elsewhere the same as --max-batch-input-tokens"},
-     set_count<&PlanRequest::max_batch_input_tokens, kMaximumTokens>},
+     set_count<&PlanRequest::max_batch_input_tokens, kMaxTokens>},
     {{"sequences", "N", "llama.cpp's parallel slots; elsewhere the same as --max-batch-size"},
-     set_count<&PlanRequest::max_batch_size, kMaximumSequences>},
+     set_count<&PlanRequest::max_batch_size, kMaxSequences>},
 }};
 
 } // namespace
+
+std::string_view phase_name(Phase phase) noexcept {
+  switch (phase) {
+  case Phase::kBoth: return "both";
+  case Phase::kPrefill: return "prefill";
+  case Phase::kDecode: return "decode";
+  }
+  return "unknown";
+}
 
 std::span<const OptionInfo> plan_options() noexcept {
   static const auto kInfos = [] {

@@ -100,25 +100,25 @@ struct Documented {
   const char* devices;
   std::uint32_t dp, ep;
   std::uint64_t max_batch_input_tokens, max_length;
-  const char* phase;
+  Phase phase;
   std::uint64_t activation, signal;
 };
 
 TEST(Documented, TotalsOverAllDevices) {
   for (const Documented& c : std::vector<Documented>{
-           {"deepseek-ai/DeepSeek-V3", "8x140GiB", 8, 8, 512, 163840, "decode", 14'457'765'888, 2'355'101'824},
-           {"deepseek-ai/DeepSeek-V3", "8x140GiB", 8, 8, 8192, 163840, "both", 214'144'385'024, 2'355'101'824},
-           {"deepseek-ai/DeepSeek-V3", "8x140GiB", 1, 8, 128, 4096, "both", 2'532'179'968, 2'355'101'824},
-           {"nvidia/Kimi-K2.5-NVFP4", "8xB200", 8, 8, 8192, 262144, "decode", 180'115'996'672, 2'355'101'824},
-           {"openai/gpt-oss-120b", "4x80GiB", 1, 1, 8192, 131072, "both", 28'918'677'504, 1'177'550'912},
-           {"MiniMaxAI/MiniMax-M2.5", "8x80GiB", 8, 8, 8192, 131072, "both", 144'284'057'600, 2'355'101'824},
-           {"google/gemma-3-27b-it", "2x80GiB", 1, 1, 8192, 8192, "both", 16'106'127'360, 588'775'456},
-           {"Qwen/Qwen2.5-VL-7B-Instruct", "2x80GiB", 1, 1, 8192, 8192, "both", 5'368'709'120, 588'775'456},
+           {"deepseek-ai/DeepSeek-V3", "8x140GiB", 8, 8, 512, 163840, Phase::kDecode, 14'457'765'888, 2'355'101'824},
+           {"deepseek-ai/DeepSeek-V3", "8x140GiB", 8, 8, 8192, 163840, Phase::kBoth, 214'144'385'024, 2'355'101'824},
+           {"deepseek-ai/DeepSeek-V3", "8x140GiB", 1, 8, 128, 4096, Phase::kBoth, 2'532'179'968, 2'355'101'824},
+           {"nvidia/Kimi-K2.5-NVFP4", "8xB200", 8, 8, 8192, 262144, Phase::kDecode, 180'115'996'672, 2'355'101'824},
+           {"openai/gpt-oss-120b", "4x80GiB", 1, 1, 8192, 131072, Phase::kBoth, 28'918'677'504, 1'177'550'912},
+           {"MiniMaxAI/MiniMax-M2.5", "8x80GiB", 8, 8, 8192, 131072, Phase::kBoth, 144'284'057'600, 2'355'101'824},
+           {"google/gemma-3-27b-it", "2x80GiB", 1, 1, 8192, 8192, Phase::kBoth, 16'106'127'360, 588'775'456},
+           {"Qwen/Qwen2.5-VL-7B-Instruct", "2x80GiB", 1, 1, 8192, 8192, Phase::kBoth, 5'368'709'120, 588'775'456},
        }) {
     PlanRequest r = on(c.devices);
     r.dp = c.dp, r.ep = c.ep, r.max_batch_input_tokens = c.max_batch_input_tokens, r.max_length = c.max_length, r.phase = c.phase;
     const Plan plan = planned(c.name, r);
-    EXPECT_EQ(total(plan, &DevicePlan::activation_bytes), c.activation) << c.name << " " << c.phase;
+    EXPECT_EQ(total(plan, &DevicePlan::activation_bytes), c.activation) << c.name << " " << phase_name(c.phase);
     EXPECT_EQ(total(plan, &DevicePlan::signal_buffer_bytes), c.signal) << c.name;
   }
 }

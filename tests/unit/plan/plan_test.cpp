@@ -190,7 +190,6 @@ TEST(Requests, WhatCannotBeIsRefusedByOption) {
                         {"--page-tokens", [](PlanRequest& r) { r.page_tokens = 0; }},
                         {"--kv-dtype", [](PlanRequest& r) { r.kv_dtype = "float17"; }},
                         {"--dtype", [](PlanRequest& r) { r.dtype = "q8_0"; }},
-                        {"--phase", [](PlanRequest& r) { r.phase = "lunch"; }},
                         {"--ep", [](PlanRequest& r) { r.tp = 1, r.dp = 2, r.ep = 2, r.devices = "2x80GiB"; }},
                         {"--tp", [](PlanRequest& r) { r.devices = "3x80GiB"; }},
                         {"--num-draft-tokens", [](PlanRequest& r) { r.num_draft_tokens = 2; }},
