@@ -87,8 +87,7 @@ std::string estimate_report(const EstimateResult& result, const Style& style) {
   if (result.vision_cache)
     line("vision cache", fmt::format("{}, {} blocks", figure(result.vision_cache->bytes, true), result.vision_cache->blocks));
   std::string warnings;
-  for (const EstimateWarning warning : result.warnings)
-    warnings += (warnings.empty() ? "" : ", ") + std::string(estimate_warning_name(warning));
+  for (const WarningCode warning : result.warnings) warnings += (warnings.empty() ? "" : ", ") + std::string(warning_name(warning));
   if (!warnings.empty()) line("warnings", warnings);
   if (result.devices.empty()) return out;
   Table table({{"device", Align::kLeft, true},

@@ -1,22 +1,15 @@
 // Every byte of a plan with its formula: see report.hpp. Ranks that hold the same items are one section.
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <map>
 
+#include "plimsoll/device_figures.hpp"
 #include "plimsoll/human.hpp"
 #include "report.hpp"
 #include "table.hpp"
 
 namespace plimsoll::cli {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kCategories{{{"weights", "weights"},
-                                                                                    {"activation", "activation"},
-                                                                                    {"signal_buffer", "signal buffers"},
-                                                                                    {"vision_cache", "vision cache"},
-                                                                                    {"overhead", "overhead"},
-                                                                                    {"kv_cache", "KV cache"}}};
 
 std::uint64_t bytes_on(const Item& item, std::size_t rank) { return rank < item.bytes.size() ? item.bytes[rank] : 0; }
 
@@ -40,7 +33,7 @@ Table item_table() {
 }
 
 void add_item(Table& table, const Item& item, std::uint64_t bytes) {
-  table.row({printable(item.label), human_bytes(bytes), human_count(bytes), printable(item.basis), printable(item.planner)});
+  table.row({printable(item.label), human_bytes(bytes), human_count(bytes), std::string(basis_name(item.basis)), printable(item.planner)});
   if (!item.formula.empty()) table.note("= " + printable(item.formula));
 }
 
@@ -64,12 +57,9 @@ std::string rank_section(const Plan& plan, const std::vector<std::size_t>& posit
     out +=
         fmt::format("  {}: {} ({} bytes)\n", style.paint(Paint::kBold, title), human_bytes(sum), human_count(sum)) + table.render(style, 4);
   };
-  for (const auto& [name, title] : kCategories)
-    category_section(title, [&](const Item& item) { return item.counted && item.category == name; });
-  category_section("of another category", [&](const Item& item) {
-    return item.counted &&
-           std::none_of(kCategories.begin(), kCategories.end(), [&](const auto& known) { return known.first == item.category; });
-  });
+  for (const DeviceFigure& figure : kDeviceFigures)
+    if (figure.category)
+      category_section(figure.title, [&](const Item& item) { return item.counted && item.category == *figure.category; });
   category_section("covered by a larger phase, not added", [](const Item& item) { return !item.counted; });
   return out;
 }
@@ -84,10 +74,11 @@ std::string kv_section(const Plan& plan, const Style& style) {
                {"state bytes per sequence", Align::kRight},
                {"basis"}});
   for (const KvGroupPlan& group : plan.kv_cache.groups)
-    table.row({printable(group.label), printable(group.kind), human_count(group.layers),
+    table.row({printable(group.label), std::string(cache_kind_name(group.kind)), human_count(group.layers),
                group.page_bytes_per_device == 0 ? std::string() : human_count(group.page_bytes_per_device),
                group.window_tokens ? human_count(*group.window_tokens) : std::string(),
-               group.state_bytes_per_sequence == 0 ? std::string() : human_count(group.state_bytes_per_sequence), printable(group.basis)});
+               group.state_bytes_per_sequence == 0 ? std::string() : human_count(group.state_bytes_per_sequence),
+               std::string(basis_name(group.basis))});
   return "\n" +
          heading(fmt::format("KV groups, {}, pages of {} tokens", printable(plan.kv_cache.dtype), human_count(plan.kv_cache.page_tokens)),
                  style) +

@@ -1,8 +1,8 @@
 // The plan as an operator wants to see it: see report.hpp.
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 
+#include "plimsoll/device_figures.hpp"
 #include "plimsoll/human.hpp"
 #include "report.hpp"
 #include "table.hpp"
@@ -10,32 +10,48 @@
 namespace plimsoll::cli {
 namespace {
 
-// What a device's memory is used for, in the order of the bar.
-struct Part {
-  const char* title;
-  const char* column;
-  std::uint64_t DevicePlan::*bytes;
+// How a part of a device's memory is drawn.
+struct Look {
   std::string_view unicode, ascii;
-  Paint paint;
+  Paint paint = Paint::kPlain;
 };
-constexpr std::array<Part, 6> kParts{{
-    {"weights", "weights", &DevicePlan::weights_bytes, "\u2588", "W", Paint::kBlue},
-    {"activation", "activation", &DevicePlan::activation_bytes, "\u2593", "A", Paint::kMagenta},
-    {"signal buffers", "signal", &DevicePlan::signal_buffer_bytes, "\u259e", "S", Paint::kYellow},
-    {"vision cache", "vision", &DevicePlan::vision_cache_bytes, "\u259a", "V", Paint::kCyan},
-    {"overhead", "overhead", &DevicePlan::overhead_bytes, "\u2592", "O", Paint::kDim},
-    {"KV cache", "KV cache", &DevicePlan::kv_cache_bytes, "\u2591", "K", Paint::kGreen},
-}};
+
+Look look_of(Category category) {
+  switch (category) {
+  case Category::kWeights: return {"\u2588", "W", Paint::kBlue};
+  case Category::kActivation: return {"\u2593", "A", Paint::kMagenta};
+  case Category::kSignalBuffer: return {"\u259e", "S", Paint::kYellow};
+  case Category::kVisionCache: return {"\u259a", "V", Paint::kCyan};
+  case Category::kOverhead: return {"\u2592", "O", Paint::kDim};
+  case Category::kKvCache: return {"\u2591", "K", Paint::kGreen};
+  }
+  return {"?", "?", Paint::kPlain};
+}
+
+// What the memory is used for, in the order of the bar.
+struct Part : Look {
+  std::string_view title, column;
+  std::uint64_t DevicePlan::*bytes = nullptr;
+};
+const std::vector<Part>& parts() {
+  static const std::vector<Part> all = [] {
+    std::vector<Part> out;
+    for (const DeviceFigure& figure : kDeviceFigures)
+      if (figure.category) out.push_back({look_of(*figure.category), figure.title, figure.column, figure.bytes});
+    return out;
+  }();
+  return all;
+}
 
 std::uint64_t used_bytes(const DevicePlan& device) {
   std::uint64_t sum = 0;
-  for (const Part& part : kParts)
+  for (const Part& part : parts())
     if (__builtin_add_overflow(sum, device.*part.bytes, &sum)) return UINT64_MAX;
   return sum;
 }
 
 bool same_figures(const DevicePlan& a, const DevicePlan& b) {
-  for (const Part& part : kParts)
+  for (const Part& part : parts())
     if (a.*part.bytes != b.*part.bytes) return false;
   return a.name == b.name && a.total_bytes == b.total_bytes && a.free_bytes == b.free_bytes && a.budget_bytes == b.budget_bytes &&
          a.unused_bytes == b.unused_bytes;
@@ -107,7 +123,7 @@ std::string device_bar(const DevicePlan& device, std::size_t width, const Style&
   std::vector<Segment> segments;
   // Up to the budget the parts as they are; what stands above it is what does not fit.
   std::uint64_t room = device.budget_bytes, over = 0;
-  for (const Part& part : kParts) {
+  for (const Part& part : parts()) {
     const std::uint64_t bytes = device.*part.bytes, inside = std::min(bytes, room);
     segments.push_back({inside, part.unicode, part.ascii, part.paint});
     room -= inside;
@@ -123,12 +139,12 @@ std::string device_bar(const DevicePlan& device, std::size_t width, const Style&
 std::string bars(const std::vector<Fold>& folds, const Style& style) {
   std::size_t label_columns = 0;
   std::vector<std::string> labels;
-  std::array<bool, kParts.size()> shown{};
+  std::vector<bool> shown(parts().size());
   bool unused = false, over = false;
   for (const Fold& fold : folds) {
     labels.push_back(fmt::format("{} {}", rank_list(fold.ranks), device_name(*fold.device)));
     label_columns = std::max(label_columns, columns_of(labels.back()));
-    for (std::size_t at = 0; at < kParts.size(); ++at) shown[at] = shown[at] || fold.device->*kParts[at].bytes > 0;
+    for (std::size_t at = 0; at < parts().size(); ++at) shown[at] = shown[at] || fold.device->*parts()[at].bytes > 0;
     (fold.device->unused_bytes < 0 ? over : unused) = true;
   }
   label_columns = std::min(label_columns, style.width_columns / 3);
@@ -146,8 +162,8 @@ std::string bars(const std::vector<Fold>& folds, const Style& style) {
     if (!legend.empty()) legend += "  ";
     legend += fmt::format("{} {}", style.paint(paint, style.unicode ? unicode : ascii), title);
   };
-  for (std::size_t at = 0; at < kParts.size(); ++at)
-    if (shown[at]) explain(kParts[at].unicode, kParts[at].ascii, kParts[at].paint, kParts[at].title);
+  for (std::size_t at = 0; at < parts().size(); ++at)
+    if (shown[at]) explain(parts()[at].unicode, parts()[at].ascii, parts()[at].paint, parts()[at].title);
   if (unused) explain("\u00b7", ".", Paint::kDim, "unused budget");
   if (over) explain("!", "!", Paint::kRed, "too much");
   return out + paragraph(legend, style, 2);
@@ -155,7 +171,7 @@ std::string bars(const std::vector<Fold>& folds, const Style& style) {
 
 std::string device_table(const std::vector<Fold>& folds, const Style& style) {
   std::vector<Column> columns{{"rank", Align::kLeft, true}, {"device", Align::kLeft, true}};
-  for (const Part& part : kParts) columns.push_back({part.column, Align::kRight});
+  for (const Part& part : parts()) columns.push_back({std::string(part.column), Align::kRight});
   columns.push_back({"unused", Align::kRight});
   columns.push_back({"budget", Align::kRight});
   columns.push_back({"free", Align::kRight});
@@ -165,7 +181,7 @@ std::string device_table(const std::vector<Fold>& folds, const Style& style) {
   for (const Fold& fold : folds) {
     const DevicePlan& device = *fold.device;
     std::vector<std::string> cells{rank_list(fold.ranks), device_name(device)};
-    for (const Part& part : kParts) cells.push_back(cell(device.*part.bytes, unit));
+    for (const Part& part : parts()) cells.push_back(cell(device.*part.bytes, unit));
     cells.push_back(signed_cell(device.unused_bytes, unit));
     cells.push_back(cell(device.budget_bytes, unit));
     cells.push_back(device.free_bytes == device.total_bytes ? std::string() : cell(device.free_bytes, unit));
@@ -180,7 +196,7 @@ std::string device_table(const std::vector<Fold>& folds, const Style& style) {
     const DevicePlan& device = *fold.device;
     out += fmt::format("  {} {}\n", rank_list(fold.ranks), device_name(device));
     const auto line = [&](std::string_view title, const std::string& value) { out += fmt::format("    {:<15}{:>13}\n", title, value); };
-    for (const Part& part : kParts)
+    for (const Part& part : parts())
       if (device.*part.bytes > 0) line(part.title, human_bytes(device.*part.bytes));
     line("unused", human_signed_bytes(device.unused_bytes));
     line("budget", human_bytes(device.budget_bytes));
@@ -238,8 +254,9 @@ std::string remarks(const Plan& plan, const Style& style) {
   std::string out;
   if (!plan.warnings.empty()) out += "\n" + heading("Warnings", style);
   for (const Warning& warning : plan.warnings)
-    out +=
-        paragraph(fmt::format("{} {}", style.paint(Paint::kYellow, printable(warning.code) + ":"), printable(warning.message)), style, 2);
+    out += paragraph(
+        fmt::format("{} {}", style.paint(Paint::kYellow, std::string(warning_name(warning.code)) + ":"), printable(warning.message)), style,
+        2);
   if (!plan.advice.empty()) out += "\n" + heading("What would help", style);
   for (const Advice& advice : plan.advice)
     out += paragraph(fmt::format("{}  {}", style.paint(Paint::kBold, printable(fmt::format("{} {}", advice.option, advice.value))),

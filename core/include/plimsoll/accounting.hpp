@@ -3,13 +3,14 @@
 
 #include <string_view>
 
-#include "plimsoll/export.hpp"
-
 namespace plimsoll {
 
 // kPerDevice: exact integers for every device, the smallest margin decides (the default).
 // kPooled: one sum over all devices with the documented arithmetic, floating point included.
 enum class Accounting { kPerDevice, kPooled };
-std::string_view PLIMSOLL_API accounting_name(Accounting accounting) noexcept; // "per_device", "pooled"
+// "per_device", "pooled".
+constexpr std::string_view accounting_name(Accounting accounting) noexcept {
+  return accounting == Accounting::kPooled ? "pooled" : "per_device";
+}
 
 } // namespace plimsoll

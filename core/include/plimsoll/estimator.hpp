@@ -1,6 +1,6 @@
 // The memory estimator: from explicit sizes (weights, activations, buffers, cache geometry) to how long a request
-// and how large a batch the devices hold. Called by hosts that already know their sizes, by `plimsoll estimate` and,
-// piece by piece, by plan(). Never reads files or devices, never throws, prints or aborts.
+// and how large a batch the devices hold. For hosts that already know their sizes. Per device it answers as plans do; the
+// pooled accounting is the documented estimator, bit for bit. Never reads files or devices, never throws, prints or aborts.
 // Threads: pure functions of their arguments; call from any number of threads.
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "plimsoll/cache_kind.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/result.hpp"
+#include "plimsoll/warning.hpp"
 
 namespace plimsoll {
 
@@ -102,17 +103,6 @@ struct EstimateRequest {
   std::optional<EstimateVisionCache> vision_cache;
 };
 
-enum class EstimateWarning {
-  kBatchCapped,        // the batch exceeded max_batch_input_tokens
-  kMaxLengthTruncated, // the default length was searched down
-  kNearLimit,          // less than 5 % of the memory stays outside the plan
-  kCapacityClamped,    // the length is what the KV memory holds
-  kBatchExceedsPages,  // per device: not even one page for every request of the batch
-  kVisionBelowOneEntry // per device: the vision cache cannot hold one maximal image
-};
-// "max_length_truncated", ...
-PLIMSOLL_API std::string_view estimate_warning_name(EstimateWarning warning) noexcept;
-
 // The parts of one device plus unused_bytes equal its budget_bytes; negative = the shortfall.
 struct EstimateDeviceShare {
   std::string name;
@@ -134,7 +124,7 @@ struct EstimateResult {
   std::optional<std::int64_t> pages_per_replica;
   std::optional<std::int64_t> max_supported_sequence_length; // longest single request; empty where memory sets no bound
   std::optional<EstimateVisionReserve> vision_cache;
-  std::vector<EstimateWarning> warnings; // in the order in which they arose
+  std::vector<WarningCode> warnings; // in the order in which they arose
   std::optional<Error> error;
   // Per device only.
   std::vector<EstimateDeviceShare> devices;

@@ -21,8 +21,11 @@
 #include <vector>
 
 #include "plimsoll/accounting.hpp"
+#include "plimsoll/cache_kind.hpp"
 #include "plimsoll/export.hpp"
+#include "plimsoll/kv_geometry.hpp"
 #include "plimsoll/result.hpp"
+#include "plimsoll/warning.hpp"
 
 namespace plimsoll {
 
@@ -41,7 +44,15 @@ struct ContextOptions {
 };
 
 enum class Verdict { kFits, kTight, kDoesNotFit, kError };
-std::string_view PLIMSOLL_API verdict_name(Verdict verdict) noexcept; // "fits", "tight", "does_not_fit", "error"
+constexpr std::string_view verdict_name(Verdict verdict) noexcept {
+  switch (verdict) {
+  case Verdict::kFits: return "fits";
+  case Verdict::kTight: return "tight";
+  case Verdict::kDoesNotFit: return "does_not_fit";
+  case Verdict::kError: return "error";
+  }
+  return "fits";
+}
 
 class Context;
 struct ModelInfo;
@@ -60,7 +71,14 @@ private:
 
 // Which part of a request a deployment computes.
 enum class Phase { kBoth, kPrefill, kDecode };
-std::string_view PLIMSOLL_API phase_name(Phase phase) noexcept; // "both", "prefill", "decode"
+constexpr std::string_view phase_name(Phase phase) noexcept {
+  switch (phase) {
+  case Phase::kBoth: return "both";
+  case Phase::kPrefill: return "prefill";
+  case Phase::kDecode: return "decode";
+  }
+  return "both";
+}
 
 // How the model will be served. Numbers are at most what plimsoll/limits.hpp says. An absent value is the engine profile's, the planner's
 // or the model's own.
@@ -94,11 +112,37 @@ struct PlannerInfo {
   std::vector<std::string> aspects; // what it counted in this model: "embedding", "attention", ...
 };
 
+// What memory is for. Sums of items by category are the parts of a device.
+enum class Category : std::uint8_t { kWeights, kActivation, kSignalBuffer, kVisionCache, kOverhead, kKvCache };
+inline constexpr std::size_t kCategories = 6;
+constexpr std::string_view category_name(Category category) noexcept {
+  switch (category) {
+  case Category::kWeights: return "weights";
+  case Category::kActivation: return "activation";
+  case Category::kSignalBuffer: return "signal_buffer";
+  case Category::kVisionCache: return "vision_cache";
+  case Category::kOverhead: return "overhead";
+  case Category::kKvCache: return "kv_cache";
+  }
+  return "weights";
+}
+
+// How sure a figure is: it follows from rules that are known to the byte, is a safe upper bound, or an estimate.
+enum class Basis : std::uint8_t { kExact, kBound, kHeuristic };
+constexpr std::string_view basis_name(Basis basis) noexcept {
+  switch (basis) {
+  case Basis::kExact: return "exact";
+  case Basis::kBound: return "bound";
+  case Basis::kHeuristic: return "heuristic";
+  }
+  return "exact";
+}
+
 // One line of the ledger: bytes of one cause on every rank that has it.
 struct Item {
-  std::string category; // weights, activation, signal_buffer, vision_cache, overhead, kv_cache
+  Category category = Category::kWeights;
   std::string label;
-  std::string basis; // exact, bound, heuristic
+  Basis basis = Basis::kExact;
   std::string planner;
   std::string formula;              // with values put in; only with PlanRequest::explain
   bool counted = true;              // false: a transient that a larger phase covers
@@ -115,11 +159,12 @@ struct DevicePlan {
 };
 
 struct KvGroupPlan {
-  std::string label, kind; // kind: full, window, latent, state, cross
+  std::string label;
+  CacheKind kind = CacheKind::kFull;
   std::uint64_t layers = 0, page_bytes_per_device = 0;
   std::optional<std::uint64_t> window_tokens;
   std::uint64_t state_bytes_per_sequence = 0;
-  std::string basis;
+  Basis basis = Basis::kExact;
 };
 
 struct KvPlan {
@@ -127,8 +172,7 @@ struct KvPlan {
   std::uint64_t page_tokens = 0, pages = 0, capacity_tokens = 0;
   double capacity_requests = 0;
   std::uint64_t engine_reported_tokens = 0, bytes_per_token_per_device = 0;
-  // Where there is recurrent state: its rows as the engine counts them, or the requests whose state the memory holds
-  // beside one page each.
+  // Where there is recurrent state: its rows as the engine counts them, or the requests whose state the memory holds.
   std::optional<std::uint64_t> state_slots;
   std::vector<KvGroupPlan> groups;
 };
@@ -140,8 +184,7 @@ struct Limits {
   std::string binding;                             // what binds: "weights on rank 3 (H100)", "KV pages ...", "state slots ..."
 };
 
-// What the KV memory of the plan holds at once, for lengths up to max_length. max_batch_size is the memory's limit; an
-// engine's own limit on requests may be lower.
+// The largest batch of requests of max_length tokens that a plan holds at once; planning that length and batch confirms it.
 struct FrontierPoint {
   std::uint64_t max_length = 0, max_batch_size = 0;
 };
@@ -151,7 +194,8 @@ struct FrontierCurve {
 };
 
 struct Warning {
-  std::string code, message;
+  WarningCode code = WarningCode::kNearLimit;
+  std::string message;
 };
 struct Advice {
   std::string option;
@@ -191,6 +235,7 @@ struct Plan {
   EffectiveRequest request;
   std::vector<DevicePlan> devices;
   KvPlan kv_cache;
+  KvGeometry kv_geometry; // the same for whoever enacts it; empty under pooled accounting
   Limits limits;
   std::vector<FrontierCurve> frontier; // where it was asked for
   std::uint64_t vision_entry_bytes = 0, vision_entries = 0;

@@ -13,6 +13,7 @@
 #include "base/json.hpp"
 #include "capi/handed_out.hpp"
 #include "document/plan_json.hpp"
+#include "plimsoll/device_figures.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/options.hpp"
@@ -274,15 +275,13 @@ int plimsoll_plan_document(const plimsoll_plan* plan, int indent, char** out_jso
 }
 
 int plimsoll_plan_rank_bytes(const plimsoll_plan* plan, uint32_t rank, int category, int64_t* bytes) {
-  constexpr std::array<std::uint64_t DevicePlan::*, 9> kFigures{
-      &DevicePlan::total_bytes,        &DevicePlan::free_bytes,       &DevicePlan::budget_bytes,
-      &DevicePlan::weights_bytes,      &DevicePlan::activation_bytes, &DevicePlan::signal_buffer_bytes,
-      &DevicePlan::vision_cache_bytes, &DevicePlan::overhead_bytes,   &DevicePlan::kv_cache_bytes};
-  if (!plan || !bytes || rank >= plan->plan.devices.size() || category < 0 || category > PLIMSOLL_HOST_UNUSED_BYTES) return refuse();
-  const DevicePlan& device = plan->plan.devices[rank];
-  if (category == PLIMSOLL_HOST_UNUSED_BYTES) *bytes = device.unused_bytes;
-  else *bytes = static_cast<std::int64_t>(std::min<std::uint64_t>(device.*kFigures[static_cast<std::size_t>(category)], INT64_MAX));
-  return PLIMSOLL_HOST_OK;
+  if (!plan || !bytes || rank >= plan->plan.devices.size()) return refuse();
+  for (const DeviceFigure& figure : kDeviceFigures)
+    if (figure.number == category) {
+      *bytes = bytes_of(plan->plan.devices[rank], figure);
+      return PLIMSOLL_HOST_OK;
+    }
+  return refuse();
 }
 
 int plimsoll_plan_limit(const plimsoll_plan* plan, int which, uint64_t* value) {

@@ -90,6 +90,7 @@ Result<Card> read_card(const Json& node, const std::string& where) {
   device.total_bytes = *total_bytes;
   card.free_known = free_bytes.has_value();
   device.free_bytes = std::min(free_bytes.value_or(*total_bytes), device.wired_limit_bytes.value_or(*total_bytes));
+  device.reserved_bytes = *total_bytes - device.free_bytes;
   return card;
 }
 

@@ -1,5 +1,5 @@
 // Devices to plan for: what each can hold, and how a user's `--devices` becomes a list of them.
-// Called by the request room and by the command line. It never decides how memory is used, and asks real
+// It never decides how memory is used, and asks real
 // hardware only where the specification says `auto`. Threads: plain values, pure functions.
 #pragma once
 
@@ -22,9 +22,10 @@ enum class DeviceKind {
 std::string_view device_kind_name(DeviceKind kind) noexcept; // "gpu", "unified"
 
 struct Device {
-  std::string name;              // the catalogue's name, or the user's label
-  std::uint64_t total_bytes = 0; // what the driver reports to a process
-  std::uint64_t free_bytes = 0;  // free once a process has its context, at most total_bytes and wired_limit_bytes
+  std::string name;                 // the catalogue's name, or the user's label
+  std::uint64_t total_bytes = 0;    // what the driver reports to a process
+  std::uint64_t free_bytes = 0;     // free once a process has its context, at most total_bytes and wired_limit_bytes
+  std::uint64_t reserved_bytes = 0; // that such a card never has free, even where nothing else runs on it
   DeviceKind kind = DeviceKind::kGpu;
   std::optional<std::uint64_t> max_allocation_bytes; // largest single allocation, where the runtime has such a limit
   std::optional<std::uint64_t> wired_limit_bytes;    // unified memory: what the system lets the accelerator hold
@@ -33,6 +34,11 @@ struct Device {
   std::string arch;                                  // "hopper", "gfx942"; empty: unknown
   std::string card;                                  // the catalogue's name, where it is one of its cards
   std::vector<std::uint32_t> peers;                  // real devices: indices it reaches without the host
+  // What others hold of it.
+  std::uint64_t in_use_bytes() const {
+    const std::uint64_t not_free = total_bytes - free_bytes;
+    return not_free > reserved_bytes ? not_free - reserved_bytes : 0;
+  }
   friend bool operator==(const Device&, const Device&) = default;
 };
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <utility>
 
+#include "plimsoll/device_figures.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -69,19 +71,11 @@ Json request_object(const EffectiveRequest& request) {
               {"engine_overrides", std::move(overrides)}};
 }
 
-// The figures of one device, in the order of the document. `Figures` is a DevicePlan or the totals.
-template <class Figures>
-void append_figures(Json& out, const Figures& device) {
-  out["total_bytes"] = device.total_bytes;
-  out["free_bytes"] = device.free_bytes;
-  out["budget_bytes"] = device.budget_bytes;
-  out["weights_bytes"] = device.weights_bytes;
-  out["activation_bytes"] = device.activation_bytes;
-  out["signal_buffer_bytes"] = device.signal_buffer_bytes;
-  out["vision_cache_bytes"] = device.vision_cache_bytes;
-  out["overhead_bytes"] = device.overhead_bytes;
-  out["kv_cache_bytes"] = device.kv_cache_bytes;
-  out["unused_bytes"] = device.unused_bytes;
+void append_figures(Json& out, const DevicePlan& device) {
+  for (const DeviceFigure& figure : kDeviceFigures) {
+    if (figure.bytes == nullptr) out[figure.key] = device.unused_bytes;
+    else out[figure.key] = device.*figure.bytes;
+  }
 }
 
 Json device_object(const DevicePlan& device) {
@@ -91,22 +85,12 @@ Json device_object(const DevicePlan& device) {
 }
 
 // Sums that stop at the largest value instead of wrapping.
-void add(std::uint64_t& sum, std::uint64_t value) {
-  if (__builtin_add_overflow(sum, value, &sum)) sum = UINT64_MAX;
-}
-
 Json totals_object(const std::vector<DevicePlan>& devices) {
   DevicePlan sum;
   for (const DevicePlan& device : devices) {
-    add(sum.total_bytes, device.total_bytes);
-    add(sum.free_bytes, device.free_bytes);
-    add(sum.budget_bytes, device.budget_bytes);
-    add(sum.weights_bytes, device.weights_bytes);
-    add(sum.activation_bytes, device.activation_bytes);
-    add(sum.signal_buffer_bytes, device.signal_buffer_bytes);
-    add(sum.vision_cache_bytes, device.vision_cache_bytes);
-    add(sum.overhead_bytes, device.overhead_bytes);
-    add(sum.kv_cache_bytes, device.kv_cache_bytes);
+    for (const DeviceFigure& figure : kDeviceFigures)
+      if (figure.bytes != nullptr && __builtin_add_overflow(sum.*figure.bytes, device.*figure.bytes, &(sum.*figure.bytes)))
+        sum.*figure.bytes = UINT64_MAX;
     if (__builtin_add_overflow(sum.unused_bytes, device.unused_bytes, &sum.unused_bytes))
       sum.unused_bytes = device.unused_bytes < 0 ? INT64_MIN : INT64_MAX;
   }
@@ -119,12 +103,12 @@ Json kv_object(const KvPlan& kv) {
   Json groups = Json::array();
   for (const KvGroupPlan& group : kv.groups)
     groups.push_back(Json{{"label", group.label},
-                          {"kind", group.kind},
+                          {"kind", cache_kind_name(group.kind)},
                           {"layers", group.layers},
                           {"page_bytes_per_device", group.page_bytes_per_device},
                           {"window_tokens", nullable(group.window_tokens)},
                           {"state_bytes_per_sequence", group.state_bytes_per_sequence},
-                          {"basis", group.basis}});
+                          {"basis", basis_name(group.basis)}});
   return Json{{"dtype", kv.dtype},
               {"page_tokens", kv.page_tokens},
               {"pages", kv.pages},
@@ -152,8 +136,12 @@ Json items_array(const Plan& plan, bool counted) {
   for (std::size_t rank = 0; rank < ranks; ++rank)
     for (const Item& item : plan.items) {
       if (item.counted != counted || rank >= item.bytes.size() || item.bytes[rank] == 0) continue;
-      Json entry{{"rank", rank},        {"category", item.category}, {"label", item.label}, {"bytes", item.bytes[rank]},
-                 {"basis", item.basis}, {"planner", item.planner}};
+      Json entry{{"rank", rank},
+                 {"category", category_name(item.category)},
+                 {"label", item.label},
+                 {"bytes", item.bytes[rank]},
+                 {"basis", basis_name(item.basis)},
+                 {"planner", item.planner}};
       if (!item.formula.empty()) entry["formula"] = item.formula;
       out.push_back(std::move(entry));
     }
@@ -173,7 +161,7 @@ Json frontier_array(const std::vector<FrontierCurve>& frontier) {
 
 Json warnings_array(const std::vector<Warning>& warnings) {
   Json out = Json::array();
-  for (const Warning& warning : warnings) out.push_back(Json{{"code", warning.code}, {"message", warning.message}});
+  for (const Warning& warning : warnings) out.push_back(Json{{"code", warning_name(warning.code)}, {"message", warning.message}});
   return out;
 }
 
@@ -185,24 +173,6 @@ Json advice_array(const std::vector<Advice>& advice) {
 }
 
 } // namespace
-
-std::string_view accounting_name(Accounting accounting) noexcept {
-  switch (accounting) {
-  case Accounting::kPerDevice: return "per_device";
-  case Accounting::kPooled: return "pooled";
-  }
-  return "per_device";
-}
-
-std::string_view verdict_name(Verdict verdict) noexcept {
-  switch (verdict) {
-  case Verdict::kFits: return "fits";
-  case Verdict::kTight: return "tight";
-  case Verdict::kDoesNotFit: return "does_not_fit";
-  case Verdict::kError: return "error";
-  }
-  return "error";
-}
 
 nlohmann::ordered_json error_object(const Error& error) {
   return Json{{"code", error_code_name(error.code)}, {"message", error.message}, {"where", error.where}};

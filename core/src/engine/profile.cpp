@@ -119,9 +119,13 @@ private:
                       [&](const ProfileItem& other) { return other.label == item.label && other.phase == item.phase; }))
         wrong(here + "/label", fmt::format("'{}' stands twice where both apply; add its terms up in one entry", item.label.substr(0, 64)));
       const std::string basis = text((here + "/basis").c_str());
-      if (basis == "exact") item.basis = PLIMSOLL_BASIS_EXACT;
-      else if (basis == "bound") item.basis = PLIMSOLL_BASIS_BOUND;
-      else if (!basis.empty() && basis != "heuristic") wrong(here + "/basis", "exact, bound or heuristic was expected");
+      bool known = basis.empty();
+      for (const Basis word : {Basis::kExact, Basis::kBound, Basis::kHeuristic})
+        if (basis == basis_name(word)) {
+          item.basis = word;
+          known = true;
+        }
+      if (!known) wrong(here + "/basis", "exact, bound or heuristic was expected");
       for (const auto& [key, value] : node.items())
         if (key != "label" && key != "phase" && key != "basis" && key != "terms")
           unknown(here, key, {"label", "phase", "basis", "terms", "when"});

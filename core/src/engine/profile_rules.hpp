@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "plimsoll/host.hpp"
 
 namespace plimsoll {
 
@@ -72,7 +73,7 @@ struct Term {
 // A named sum of terms.
 struct ProfileItem {
   std::string label, phase; // phase: empty for bytes that stay; else of the phases the largest counts
-  std::uint32_t basis = 2;  // PLIMSOLL_BASIS_*
+  Basis basis = Basis::kHeuristic;
   std::vector<Term> terms;
   std::uint64_t bytes(const Quantities& q) const;
   std::string formula(const Quantities& q) const;

@@ -1,13 +1,17 @@
 // The estimator that counts every device for itself: exact integers, the smallest margin decides, windows, latents and
-// states priced as they are stored, the null page always reserved. Called through MemoryEstimator. Never uses floating
-// point for bytes. Threads: pure.
+// states priced as they are stored, the null page always reserved. What fits is kv/sizing.hpp's business, as in plans. Never
+// uses floating point for bytes. Threads: pure.
 // Example: 80 GiB and 24 GiB, Llama 3.1 8B over both: the 24 GiB card decides, the pool of 104 GiB does not exist.
+#include "estimate/per_device.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 
 #include "base/exact_fraction.hpp"
 #include "estimate/steps.hpp"
-#include "kv/pool.hpp"
+#include "kv/layouts/grouped.hpp"
+#include "kv/sizing.hpp"
+#include "kv/vision_share.hpp"
 
 namespace plimsoll {
 namespace {
@@ -20,7 +24,7 @@ std::uint64_t natural(std::int64_t value) { return static_cast<std::uint64_t>(va
 // Bytes of a pool page as KvPool takes them; a page beyond 63 bits fits no device, whatever its exact size.
 std::uint64_t page_size(Wide bytes) { return static_cast<std::uint64_t>(std::min<Wide>(bytes, INT64_MAX)); }
 
-KvPool make_pool(const EstimateRequest& request, const KvParams& params) {
+KvPoolSpec pool_spec(const EstimateRequest& request, const KvParams& params) {
   KvPoolSpec spec;
   spec.page_tokens = natural(params.page_tokens);
   spec.slack_tokens = natural(params.slack_tokens);
@@ -37,7 +41,7 @@ KvPool make_pool(const EstimateRequest& request, const KvParams& params) {
     }
     spec.groups.push_back(group);
   }
-  return KvPool(std::move(spec));
+  return spec;
 }
 
 struct Device {
@@ -56,7 +60,7 @@ public:
       auto params = make_kv_params(request_);
       if (!params) return refuse(params.error());
       depth_ = params->per_layer_depth;
-      pool_.emplace(make_pool(request_, *params));
+      layout_.emplace(pool_spec(request_, *params), 1, true);
     }
     place_devices();
     if (auto error = first_error()) return refuse(std::move(*error));
@@ -68,14 +72,12 @@ private:
     if (auto error = check_static()) return error;
     if (auto error = reserve_vision()) return error;
     length_ = std::min(*request_.max_length, request_.draft.max_length.value_or(*request_.max_length));
-    if (!pool_) {
-      batch_ = capped(request_.max_batch_size.value_or(1));
-      return std::nullopt;
-    }
-    if (auto error = choose_batch()) return error;
-    if (auto error = choose_length()) return error;
-    commit();
-    return std::nullopt;
+    if (request_.max_batch_size) batch_ = capped(*request_.max_batch_size);
+    if (!layout_) return std::nullopt;
+    const KvLayout* const layouts[] = {&*layout_};
+    const std::uint32_t stages[] = {0};
+    const Wide rooms[] = {room_}; // of the poorest device; the others hold the same
+    return take(size_kv(KvMemory{layouts, stages, rooms, 1}, wish()));
   }
 
   EstimateResult refuse(Error error) {
@@ -91,7 +93,7 @@ private:
     for (const EstimateDeviceShare& share : result_.devices) {
       const Wide used = static_cast<Wide>(share.static_bytes) + share.vision_cache_bytes + share.kv_cache_bytes;
       if ((share.free_bytes - used) * 20 < share.free_bytes) {
-        result_.warnings.push_back(EstimateWarning::kNearLimit);
+        result_.warnings.push_back(WarningCode::kNearLimit);
         break;
       }
     }
@@ -105,10 +107,6 @@ private:
                   fmt::format("a utilisation of {} is outside 0..1; give a fraction of the free memory such as 0.9", u),
                   "/device_memory_utilization");
     if (*request_.max_length < 1) return fail(ErrorCode::kBadRequest, "max_length must be at least 1 token", "/max_length");
-    if (request_.max_batch_size && *request_.max_batch_size < 1)
-      return fail(ErrorCode::kBadRequest, "max_batch_size must be at least 1", "/max_batch_size");
-    if (request_.max_batch_input_tokens < 1)
-      return fail(ErrorCode::kBadRequest, "max_batch_input_tokens must be at least 1", "/max_batch_input_tokens");
     if (request_.draft.max_length && *request_.draft.max_length < 1)
       return fail(ErrorCode::kBadRequest, "the draft's max_length must be at least 1 token", "/draft/max_length");
     if (request_.state_rows_per_sequence < 1)
@@ -166,7 +164,7 @@ private:
                                ledger(worst), human_wide_count(devices_[worst].fixed - devices_[worst].free)),
                    fmt::format("/devices/{}", worst)};
     if (room_ > 0) return std::nullopt;
-    if (pool_)
+    if (layout_)
       return Error{ErrorCode::kNoRoomForKv,
                    fmt::format("{}; nothing is left for the KV cache, short by {} bytes; raise the utilisation or use a smaller model",
                                ledger(tightest_), human_wide_count(1 - room_)),
@@ -186,104 +184,81 @@ private:
     const EstimateVisionCache& vision = *request_.vision_cache;
     const auto n = static_cast<std::int64_t>(devices_.size());
     const Wide block = vision_block_bytes(vision);
-    const Wide requested = share_of(room_, exact_fraction(vision.utilization));
-    const Wide blocks = wide_div(requested, block);
-    if (blocks == 0)
-      return Error{
-          ErrorCode::kBadRequest,
-          fmt::format("a vision cache utilisation of {} reserves {} on {}, too little for one block of {}; raise it, or set 0 to switch "
-                      "the cache off",
-                      vision.utilization, human_wide_bytes(requested), label(tightest_), human_wide_bytes(block)),
-          "/vision_cache/utilization"};
-    vision_ = blocks * block;
+    const VisionShare share = share_for_vision(room_, vision.utilization, block, wide_ceil_div(vision.entry_bytes, block));
+    if (share.raised()) result_.warnings.push_back(WarningCode::kVisionCacheRaised);
+    vision_ = (CheckedWide(share.blocks) * block).saturated();
+    result_.vision_cache = EstimateVisionReserve{narrow((CheckedWide(vision_) * n).saturated()).value_or(INT64_MAX),
+                                                 narrow(share.blocks * n).value_or(INT64_MAX)};
+    if (vision_ > room_)
+      return Error{ErrorCode::kNoRoomForKv,
+                   fmt::format("{}; the vision cache needs {} for one image of the largest size, {} are left; short by {} bytes",
+                               ledger(tightest_), human_wide_bytes(vision_), human_wide_bytes(room_), human_wide_count(vision_ - room_)),
+                   fmt::format("/devices/{}", tightest_)};
     room_ -= vision_;
-    result_.vision_cache = EstimateVisionReserve{narrow(vision_ * n).value_or(INT64_MAX), narrow(blocks * n).value_or(INT64_MAX)};
-    if (vision_ * n < vision.entry_bytes) result_.warnings.push_back(EstimateWarning::kVisionBelowOneEntry);
     result_.kv_budget_bytes = narrow(room_ * n);
     return std::nullopt;
   }
 
   std::int64_t capped(std::int64_t batch) {
     if (batch <= request_.max_batch_input_tokens) return batch;
-    result_.warnings.push_back(EstimateWarning::kBatchCapped);
+    result_.warnings.push_back(WarningCode::kBatchCapped);
     return request_.max_batch_input_tokens;
   }
 
-  std::optional<Error> choose_batch() {
-    if (const Wide least = pool_->request_bytes(1) + pool_->null_bytes(); least > room_) {
-      kv_ = least;
-      return Error{ErrorCode::kNoPageFits,
-                   fmt::format("{}; {} are left for the KV cache, but one page of every group{} take {}; short by {} bytes",
-                               ledger(tightest_), human_wide_bytes(room_),
-                               pool_->null_bytes() > 0 ? ", one null page each and the states of one request" : "", human_wide_bytes(least),
-                               human_wide_count(least - room_)),
-                   fmt::format("/devices/{}", tightest_)};
-    }
-    if (request_.max_batch_size) {
-      batch_ = capped(*request_.max_batch_size);
-    } else {
-      const auto usual = static_cast<std::uint64_t>(std::min(length_, kDefaultBatchTokens));
-      const std::uint64_t fitting = std::max<std::uint64_t>(1, pool_->max_batch(room_, usual));
-      batch_ = default_max_batch_size(request_);
-      if (natural(batch_) > fitting) batch_ = static_cast<std::int64_t>(fitting);
-      batch_ = std::min(batch_, request_.max_batch_input_tokens);
-    }
-    result_.max_batch_size = batch_;
-    // The states of the whole batch are there from the start, whoever is running.
-    const Wide others = (CheckedWide(pool_->sequence_bytes()) * (batch_ - 1)).saturated();
-    const Wide least = pool_->request_bytes(1) + pool_->null_bytes();
-    if (others > room_ - least) {
-      kv_ = (CheckedWide(others) + least).saturated();
-      return Error{ErrorCode::kOutOfMemory,
-                   fmt::format("{}; {} are left for the KV cache, but the states of {} requests and one page take more; at most {} fit",
-                               ledger(tightest_), human_wide_bytes(room_), batch_,
-                               human_wide_count((room_ - least) / pool_->sequence_bytes() + 1)),
-                   "/max_batch_size"};
-    }
-    longest_room_ = room_ - others;
-    return std::nullopt;
+  KvWish wish() const {
+    KvWish wish;
+    wish.max_length = natural(length_);
+    wish.may_shorten = !request_.max_length_given;
+    wish.batch_is_asked_for = request_.max_batch_size.has_value();
+    if (wish.batch_is_asked_for) wish.batch = natural(batch_);
+    wish.most_requests = natural(std::min(default_max_batch_size(request_), request_.max_batch_input_tokens));
+    wish.usual_request_tokens = kDefaultBatchTokens;
+    return wish;
   }
 
-  std::optional<Error> choose_length() {
-    const auto longest = pool_->longest_request_tokens(longest_room_);
-    const std::int64_t most = longest ? static_cast<std::int64_t>(std::min<std::uint64_t>(*longest, INT64_MAX)) : 0;
-    if (most < INT64_MAX) result_.max_supported_sequence_length = most;
-    if (length_ > most) {
-      if (request_.max_length_given || most < 1) {
-        const Wide need = pool_->request_bytes(natural(length_)) + pool_->null_bytes();
-        kv_ = need + (room_ - longest_room_);
-        return Error{ErrorCode::kOutOfMemory,
-                     fmt::format("{}; one request of {} tokens needs {} of KV cache, {} are left, short by {} bytes; at most {} tokens fit",
-                                 ledger(tightest_), human_wide_count(length_), human_wide_bytes(need), human_wide_bytes(longest_room_),
-                                 human_wide_count(need - longest_room_), human_wide_count(most)),
-                     fmt::format("/devices/{}", tightest_)};
-      }
-      length_ = most;
-      result_.warnings.push_back(EstimateWarning::kCapacityClamped);
-    }
-    return std::nullopt;
-  }
-
-  // Whole pages for the batch at full length, or as many as the room holds.
-  void commit() {
-    // Beside the states of the whole batch, which are there from the start.
-    const Wide paged = pool_->request_bytes(natural(length_)) - pool_->sequence_bytes();
-    const Wide left = longest_room_ - pool_->sequence_bytes() - pool_->null_bytes();
-    const Wide together = paged > 0 ? std::min<Wide>(wide_div(left, paged), batch_) : batch_;
-    result_.max_batch_at_max_length = static_cast<std::int64_t>(together);
-    const Wide demand = (CheckedWide(pool_->pages_of(natural(length_))) * batch_).saturated();
-    const KvPoolCut layout = pool_->cut(room_, static_cast<std::uint64_t>(together), natural(batch_), demand);
-    kv_ = layout.used_bytes;
-    result_.pages_per_replica = static_cast<std::int64_t>(std::min<std::uint64_t>(layout.pages, INT64_MAX));
-    const Wide usable = static_cast<Wide>(layout.pages) - static_cast<Wide>(pool_->spec().null_pages);
-    if (pool_->grows() && usable < batch_) result_.warnings.push_back(EstimateWarning::kBatchExceedsPages);
+  // What the sizing found, in the estimator's words.
+  std::optional<Error> take(const KvSizing& sizing) {
+    batch_ = static_cast<std::int64_t>(sizing.batch);
+    length_ = static_cast<std::int64_t>(sizing.max_length);
+    if (sizing.shortage != KvShortage::kNoPage) result_.max_batch_size = batch_;
+    if (sizing.shortage != KvShortage::kNoPage && sizing.shortage != KvShortage::kTooMany && sizing.longest_tokens <= INT64_MAX)
+      result_.max_supported_sequence_length = static_cast<std::int64_t>(sizing.longest_tokens);
+    kv_ = sizing.needed_bytes;
+    if (sizing.shortage != KvShortage::kNone) return shortage(sizing);
+    if (sizing.shortened) result_.warnings.push_back(WarningCode::kCapacityClamped);
+    const KvCut& cut = sizing.cuts.front();
+    kv_ = cut.used_bytes;
+    result_.max_batch_at_max_length = static_cast<std::int64_t>(sizing.batch_at_max_length());
+    result_.pages_per_replica = static_cast<std::int64_t>(std::min<std::uint64_t>(cut.pages, INT64_MAX));
+    if (cut.capacity_tokens && static_cast<Wide>(cut.pages) - 1 < batch_) result_.warnings.push_back(WarningCode::kBatchExceedsPages);
     result_.kv_cache_bytes = narrow(kv_ * static_cast<Wide>(devices_.size()));
+    return std::nullopt;
+  }
+
+  Error shortage(const KvSizing& sizing) const {
+    const Wide needed = sizing.needed_bytes;
+    if (sizing.shortage == KvShortage::kTooLong)
+      return {ErrorCode::kOutOfMemory,
+              fmt::format("{}; one request of {} tokens needs {} of KV cache, {} are left, short by {} bytes; at most {} tokens fit",
+                          ledger(tightest_), human_wide_count(length_), human_wide_bytes(needed), human_wide_bytes(room_),
+                          human_wide_count(needed - room_), human_wide_count(static_cast<Wide>(sizing.longest_tokens))),
+              fmt::format("/devices/{}", tightest_)};
+    if (sizing.shortage == KvShortage::kTooMany)
+      return {ErrorCode::kOutOfMemory,
+              fmt::format("{}; {} are left for the KV cache, but the states of {} requests and one page take {}; use fewer requests",
+                          ledger(tightest_), human_wide_bytes(room_), batch_, human_wide_bytes(needed)),
+              "/max_batch_size"};
+    return {ErrorCode::kNoPageFits,
+            fmt::format("{}; {} are left for the KV cache, but one page of every group, one null page each and the states of one request "
+                        "take {}; short by {} bytes",
+                        ledger(tightest_), human_wide_bytes(room_), human_wide_bytes(needed), human_wide_count(needed - room_)),
+            fmt::format("/devices/{}", tightest_)};
   }
 
   void report() {
     if (devices_.empty()) return;
     const auto n = static_cast<Wide>(devices_.size());
-    if (result_.fits && !pool_) result_.kv_cache_bytes = 0;
+    if (result_.fits && !layout_) result_.kv_cache_bytes = 0;
     if (result_.fits && result_.static_bytes) result_.footprint_bytes = narrow(*result_.static_bytes + (vision_ + kv_) * n);
     result_.devices.reserve(devices_.size());
     for (std::size_t i = 0; i < devices_.size(); ++i) {
@@ -302,12 +277,11 @@ private:
 
   const EstimateRequest& request_;
   EstimateResult result_;
-  std::optional<KvPool> pool_;
+  std::optional<GroupedLayout> layout_;
   std::vector<Device> devices_;
   std::size_t tightest_ = 0;
   std::int64_t depth_ = 1;
-  Wide room_ = 0;         // for the KV cache on every device: the smallest
-  Wide longest_room_ = 0; // without the states of the others in the batch
+  Wide room_ = 0; // for the KV cache on every device: the smallest
   Wide vision_ = 0, kv_ = 0;
   std::int64_t batch_ = 1, length_ = 0;
 };

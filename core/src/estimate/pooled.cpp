@@ -1,8 +1,10 @@
 // The documented estimator, bit for bit: one sum over all devices, doubles where it has them, its order of checks, its
-// searches and its recomputations. Called through MemoryEstimator. Never corrected: what is wrong with it is part
-// of the contract (estimate_per_device.cpp is the correct one). Threads: pure.
+// searches and its recomputations. Never corrected: what is wrong with it is part
+// of the contract (per_device.cpp is the correct one). Threads: pure.
 // Source: the newest generation of the documented MemoryEstimator. Example: 80 GiB, 16,060,522,240 bytes of weights,
 // Llama 3.1 8B's cache at 131,072 tokens: batch 512, 61,236,838,400 bytes of KV cache.
+#include "estimate/pooled.hpp"
+
 #include <fmt/format.h>
 
 #include "estimate/steps.hpp"
@@ -15,20 +17,6 @@ constexpr Wide kBeyondAnyMemory = static_cast<Wide>(1) << 100;
 
 std::optional<Error> beyond_64_bits(const char* what, const char* where) {
   return Error{ErrorCode::kBadRequest, fmt::format("{} is beyond 64 bits; check the sizes", what), where};
-}
-
-Wide pooled_free(std::span<const EstimateDevice> devices) {
-  Wide free = 0, total = 0;
-  for (const EstimateDevice& device : devices) {
-    free += device.free_bytes;
-    total += device.total_bytes.value_or(device.free_bytes);
-  }
-  return free != 0 ? free : total;
-}
-
-// trunc(F x u - static), product and difference in double.
-double kv_budget(Wide free, double utilization, Wide static_bytes) {
-  return static_cast<double>(free) * utilization - static_cast<double>(static_bytes);
 }
 
 struct Search {
@@ -81,7 +69,7 @@ private:
                       human_wide_bytes(static_), parts, human_wide_bytes(free_)),
           "/sizes"};
     }
-    const double budget = kv_budget(free_, request_.device_memory_utilization, static_);
+    const double budget = pooled_budget(free_, request_.device_memory_utilization, static_);
     if (!(budget < std::numeric_limits<double>::infinity() && budget > -std::numeric_limits<double>::infinity()))
       return beyond_64_bits("free memory times utilisation", "/device_memory_utilization");
     budget_ = truncate(budget);
@@ -133,7 +121,7 @@ private:
     batch_ = request_.max_batch_size.value_or(default_max_batch_size(request_));
     if (batch_ > request_.max_batch_input_tokens) {
       batch_ = request_.max_batch_input_tokens;
-      result_.warnings.push_back(EstimateWarning::kBatchCapped);
+      result_.warnings.push_back(WarningCode::kBatchCapped);
     }
     result_.max_batch_size = batch_;
   }
@@ -204,7 +192,7 @@ private:
       const auto search = search_length(batch_, length_);
       if (!search) return search.error();
       batch_ = search->batch;
-      if (search->found) result_.warnings.push_back(EstimateWarning::kMaxLengthTruncated);
+      if (search->found) result_.warnings.push_back(WarningCode::kMaxLengthTruncated);
       length_ = search->found ? search->value : 1;
       // The documented recomputation: the original length, and the weights alone.
       const auto bytes = kv_bytes(batch_, *request_.max_length);
@@ -217,7 +205,7 @@ private:
       result_.max_length = length_;
       return out_of_memory();
     }
-    if (total_ > truncate(kNearLimit * static_cast<double>(free_))) result_.warnings.push_back(EstimateWarning::kNearLimit);
+    if (total_ > truncate(kNearLimit * static_cast<double>(free_))) result_.warnings.push_back(WarningCode::kNearLimit);
     return std::nullopt;
   }
 
@@ -256,7 +244,7 @@ private:
         result_.max_supported_sequence_length = narrow(**capacity);
         if (length_ > **capacity) {
           length_ = static_cast<std::int64_t>(**capacity);
-          result_.warnings.push_back(EstimateWarning::kCapacityClamped);
+          result_.warnings.push_back(WarningCode::kCapacityClamped);
         }
       }
     }
@@ -274,52 +262,19 @@ private:
 
 } // namespace
 
-EstimateResult estimate_pooled(const EstimateRequest& request) { return Pooled(request).run(); }
-
-Result<std::int64_t> MemoryEstimator::free_memory(std::span<const EstimateDevice> devices) {
-  if (const auto bytes = narrow(pooled_free(devices))) return *bytes;
-  return fail(ErrorCode::kBadRequest, "the sum of free memory is beyond 64 bits; check the sizes", "/devices");
-}
-
-Result<std::int64_t> MemoryEstimator::static_memory_size(std::int64_t weights_bytes, std::int64_t activation_bytes,
-                                                         std::int64_t signal_buffer_bytes) {
-  if (const auto bytes = narrow(static_cast<Wide>(weights_bytes) + activation_bytes + signal_buffer_bytes)) return *bytes;
-  return fail(ErrorCode::kBadRequest, "the sum of the sizes is beyond 64 bits; check them", "/sizes");
-}
-
-Result<std::int64_t> MemoryEstimator::available_kv_cache_memory(std::int64_t weights_bytes, std::int64_t activation_bytes,
-                                                                double device_memory_utilization, std::span<const EstimateDevice> devices,
-                                                                std::int64_t signal_buffer_bytes) {
-  PLIMSOLL_ASSIGN(const std::int64_t free, free_memory(devices));
-  PLIMSOLL_ASSIGN(const std::int64_t fixed, static_memory_size(weights_bytes, activation_bytes, signal_buffer_bytes));
-  const double budget = kv_budget(free, device_memory_utilization, fixed);
-  if (budget == budget)
-    if (const auto bytes = narrow(truncate(budget))) return *bytes;
-  return fail(ErrorCode::kBadRequest, "free memory times utilisation is beyond 64 bits", "/device_memory_utilization");
-}
-
-Result<std::optional<std::int64_t>> MemoryEstimator::max_supported_sequence_length(const EstimateRequest& request,
-                                                                                   std::optional<std::int64_t> kv_cache_bytes) {
-  PLIMSOLL_TRY(check_request(request));
-  if (request.caches.empty()) return std::optional<std::int64_t>();
-  PLIMSOLL_ASSIGN(const KvParams params, make_kv_params(request));
-  Wide budget = 0;
-  if (kv_cache_bytes) {
-    budget = *kv_cache_bytes;
-  } else {
-    const double bytes = kv_budget(pooled_free(request.devices), request.device_memory_utilization,
-                                   total_bytes(request.weights) + total_bytes(request.activations) + total_bytes(request.signal_buffers));
-    budget = truncate(bytes == bytes ? bytes : 0);
+Wide pooled_free(std::span<const EstimateDevice> devices) {
+  Wide free = 0, total = 0;
+  for (const EstimateDevice& device : devices) {
+    free += device.free_bytes;
+    total += device.total_bytes.value_or(device.free_bytes);
   }
-  PLIMSOLL_ASSIGN(const std::optional<Wide> tokens, capacity_tokens(params, budget));
-  if (!tokens) return std::optional<std::int64_t>();
-  return std::optional<std::int64_t>(static_cast<std::int64_t>(std::min<Wide>(*tokens, INT64_MAX)));
+  return free != 0 ? free : total;
 }
 
-EstimateResult MemoryEstimator::estimate_memory_footprint(const EstimateRequest& request) { return estimate_pooled(request); }
-
-EstimateResult MemoryEstimator::estimate(const EstimateRequest& request) {
-  return request.accounting == Accounting::kPooled ? estimate_pooled(request) : estimate_per_device(request);
+double pooled_budget(Wide free, double utilization, Wide static_bytes) {
+  return static_cast<double>(free) * utilization - static_cast<double>(static_bytes);
 }
+
+EstimateResult estimate_pooled(const EstimateRequest& request) { return Pooled(request).run(); }
 
 } // namespace plimsoll

@@ -1,5 +1,3 @@
-// What both estimators do alike: checks of a request, defaults, sizes of the vision cache, names of warnings.
-// Called by the two estimators. Never decides what fits. Threads: pure functions.
 #include "estimate/steps.hpp"
 
 #include <cmath>
@@ -36,18 +34,6 @@ Result<ElementType> element_type(std::string_view name) {
   return ElementType{type->name, type->block_elements, type->block_bytes};
 }
 
-std::string_view estimate_warning_name(EstimateWarning warning) noexcept {
-  switch (warning) {
-  case EstimateWarning::kBatchCapped: return "batch_capped";
-  case EstimateWarning::kMaxLengthTruncated: return "max_length_truncated";
-  case EstimateWarning::kNearLimit: return "near_limit";
-  case EstimateWarning::kCapacityClamped: return "capacity_clamped";
-  case EstimateWarning::kBatchExceedsPages: return "batch_exceeds_pages";
-  case EstimateWarning::kVisionBelowOneEntry: return "vision_below_one_entry";
-  }
-  return "unknown";
-}
-
 EstimateResult refused(EstimateResult result, Error error) {
   result.fits = false;
   result.error = std::move(error);
@@ -64,8 +50,13 @@ Result<void> check_request(const EstimateRequest& request) {
   if (!request.max_length)
     return fail(ErrorCode::kBadRequest, "max_length is not set; give the length that the plan should promise", "/max_length");
   PLIMSOLL_TRY(non_negative(*request.max_length, "/max_length"));
-  PLIMSOLL_TRY(non_negative(request.max_batch_size.value_or(0), "/max_batch_size"));
-  PLIMSOLL_TRY(non_negative(request.max_batch_input_tokens, "/max_batch_input_tokens"));
+  if (request.max_batch_size && *request.max_batch_size < 1)
+    return fail(ErrorCode::kBadRequest, fmt::format("a batch of {} holds no request; give at least 1", *request.max_batch_size),
+                "/max_batch_size");
+  if (request.max_batch_input_tokens < 1)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("a forward pass of {} tokens computes nothing; give at least 1", request.max_batch_input_tokens),
+                "/max_batch_input_tokens");
   PLIMSOLL_TRY(non_negative(request.draft.max_length.value_or(0), "/draft/max_length"));
   PLIMSOLL_TRY(non_negative(request.draft.num_draft_tokens, "/draft/num_draft_tokens"));
   const std::size_t n = request.devices.size();

@@ -1,5 +1,5 @@
 // Steps that the pooled and the per-device estimator share: refusing a request, narrowing figures, the vision reserve.
-// Called by the two estimators only. Never decides what fits. Threads: pure functions.
+// Never decides what fits. Threads: pure functions.
 #pragma once
 
 #include <string>
@@ -12,9 +12,6 @@ namespace plimsoll {
 
 inline constexpr std::int64_t kDefaultMaxBatchSize = 512;
 inline constexpr std::int64_t kVisionBlockTokens = 128;
-
-EstimateResult estimate_pooled(const EstimateRequest& request);
-EstimateResult estimate_per_device(const EstimateRequest& request);
 
 // The request's error set on `result`, which then does not fit.
 EstimateResult refused(EstimateResult result, Error error);

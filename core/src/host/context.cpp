@@ -21,6 +21,8 @@
 #include "plimsoll/limits.hpp"
 #include "plugin/library.hpp"
 #include "plugin/manifest.hpp"
+#include "search/advice.hpp"
+#include "search/frontier.hpp"
 
 namespace plimsoll {
 namespace {
@@ -148,6 +150,13 @@ Result<Model> Context::load_config(std::string_view config_json, const std::stri
   return Model(std::move(data));
 }
 
+// The curve of `alike`, a plan of that input, into `plan`.
+static Result<void> add_frontier(const PlanInput& input, const Plan& alike, Plan& plan) {
+  PLIMSOLL_ASSIGN(std::optional<FrontierCurve> curve, find_frontier(input, alike));
+  if (curve) plan.frontier.push_back(std::move(*curve));
+  return {};
+}
+
 Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const {
   PLIMSOLL_ASSIGN(const std::shared_ptr<const ProfileSource> engine, data_->engine(request));
   PLIMSOLL_ASSIGN(const std::shared_ptr<const std::vector<Device>> devices, data_->devices(request.devices));
@@ -159,14 +168,15 @@ Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const
   input.request = &request;
   PLIMSOLL_ASSIGN(Plan plan, make_plan(input));
   if (plan.error) plan.advice = find_advice(input, plan);
+  if (request.frontier) PLIMSOLL_TRY(add_frontier(input, plan, plan));
   for (const std::string& type : request.frontier_kv_dtypes) {
     PlanRequest other = request;
-    other.kv_dtype = type, other.frontier = true;
+    other.kv_dtype = type;
     input.request = &other;
-    PLIMSOLL_ASSIGN(Plan curve, make_plan(input));
+    PLIMSOLL_ASSIGN(const Plan alike, make_plan(input));
     const bool known = std::any_of(plan.frontier.begin(), plan.frontier.end(),
-                                   [&](const FrontierCurve& have) { return have.kv_dtype == curve.kv_cache.dtype; });
-    if (!known) std::move(curve.frontier.begin(), curve.frontier.end(), std::back_inserter(plan.frontier));
+                                   [&](const FrontierCurve& have) { return have.kv_dtype == alike.kv_cache.dtype; });
+    if (!known) PLIMSOLL_TRY(add_frontier(input, alike, plan));
   }
   return plan;
 }

@@ -1,5 +1,5 @@
 // The KV pool's arithmetic behind kv_pool.hpp. Sums saturate at 2^120, beyond which nothing fits any device, so that
-// no product can wrap. Called through KvPool. Never uses floating point. Threads: a KvPool is immutable.
+// no product can wrap. Never uses floating point. Threads: a KvPool is immutable.
 #include "kv/pool.hpp"
 
 #include <algorithm>
@@ -13,13 +13,16 @@ constexpr Wide kEndless = static_cast<Wide>(1) << 120;
 
 Wide bounded(CheckedWide value) { return std::min(value.saturated(), kEndless); }
 
-Wide window_pages(const KvPoolGroup& group, std::uint64_t page_tokens) { return wide_ceil_div(group.window_tokens, page_tokens) + 1; }
-
 std::uint64_t as_count(Wide value) { return value > static_cast<Wide>(UINT64_MAX) ? UINT64_MAX : static_cast<std::uint64_t>(value); }
 
 } // namespace
 
 std::uint64_t KvRequestCount::whole() const { return unlimited ? UINT64_MAX : as_count(wide_div(numerator, denominator)); }
+
+bool operator<(const KvRequestCount& a, const KvRequestCount& b) {
+  if (a.unlimited || b.unlimited) return !a.unlimited && b.unlimited;
+  return (CheckedWide(a.numerator) * b.denominator).saturated() < (CheckedWide(b.numerator) * a.denominator).saturated();
+}
 
 KvPool::KvPool(KvPoolSpec spec) : spec_(std::move(spec)) {
   if (spec_.page_tokens == 0) spec_.page_tokens = 1;
@@ -49,11 +52,24 @@ Wide KvPool::pages_of(std::uint64_t length_tokens) const {
   return wide_ceil_div(static_cast<Wide>(length_tokens) + spec_.slack_tokens, spec_.page_tokens);
 }
 
+Wide KvPool::bytes_of_sequences(std::uint64_t sequences) const {
+  return bounded(CheckedWide(sequence_bytes_) * static_cast<Wide>(sequences));
+}
+
+Wide KvPool::pages_of_request(std::uint64_t length_tokens) const {
+  const Wide pages = pages_of(length_tokens);
+  if (grows()) return pages;
+  Wide most = 0;
+  for (const KvPoolGroup& group : spec_.groups)
+    if (is_windowed(group.kind)) most = std::max(most, window_pages(group));
+  return std::min(pages, most);
+}
+
 Wide KvPool::paged_bytes(Wide pages, std::uint64_t sequences) const {
   CheckedWide bytes = CheckedWide(full_page_bytes_) * pages;
   for (const KvPoolGroup& group : spec_.groups)
     if (is_windowed(group.kind)) {
-      const Wide most = bounded(CheckedWide(window_pages(group, spec_.page_tokens)) * static_cast<Wide>(sequences));
+      const Wide most = bounded(CheckedWide(window_pages(group)) * static_cast<Wide>(sequences));
       bytes += CheckedWide(std::min(pages, most)) * static_cast<Wide>(group.page_bytes);
     }
   return bounded(bytes);
@@ -77,8 +93,7 @@ Wide KvPool::pages_within(Wide room, std::uint64_t sequences) const {
   } else {
     Wide most = 0; // past this no window group takes another page
     for (const KvPoolGroup& group : spec_.groups)
-      if (is_windowed(group.kind))
-        most = std::max(most, bounded(CheckedWide(window_pages(group, spec_.page_tokens)) * static_cast<Wide>(sequences)));
+      if (is_windowed(group.kind)) most = std::max(most, bounded(CheckedWide(window_pages(group)) * static_cast<Wide>(sequences)));
     high = most;
   }
   while (high - low > 1) {
@@ -89,11 +104,15 @@ Wide KvPool::pages_within(Wide room, std::uint64_t sequences) const {
   return low;
 }
 
-std::optional<std::uint64_t> KvPool::longest_request_tokens(Wide budget_bytes) const {
-  const Wide room = budget_bytes - null_bytes_ - sequence_bytes_;
+bool KvPool::has_windows() const {
+  return std::any_of(spec_.groups.begin(), spec_.groups.end(), [](const KvPoolGroup& group) { return is_windowed(group.kind); });
+}
+
+std::optional<std::uint64_t> KvPool::longest_request_tokens(Wide budget_bytes, std::uint64_t sequences) const {
+  const Wide room = budget_bytes - null_bytes_ - bytes_of_sequences(sequences);
   if (room < 0) return std::nullopt;
   if (!paged_) return UINT64_MAX;
-  const Wide pages = pages_within(room, 1);
+  const Wide pages = pages_within(room, sequences);
   if (pages >= kEndless) return UINT64_MAX;
   const Wide tokens = pages * spec_.page_tokens - spec_.slack_tokens;
   if (tokens < 1) return std::nullopt;
@@ -114,7 +133,7 @@ KvRequestCount KvPool::requests_that_fit(Wide budget_bytes, std::uint64_t length
 
 KvPoolCut KvPool::cut(Wide budget_bytes, std::uint64_t sequences, std::uint64_t state_sequences, Wide most_pages) const {
   KvPoolCut r;
-  const Wide states = bounded(CheckedWide(sequence_bytes_) * static_cast<Wide>(state_sequences));
+  const Wide states = bytes_of_sequences(state_sequences);
   const Wide room = budget_bytes - null_bytes_ - states;
   if (room < 0) return r;
   Wide pages = pages_within(room, sequences);
@@ -122,8 +141,7 @@ KvPoolCut KvPool::cut(Wide budget_bytes, std::uint64_t sequences, std::uint64_t 
   if (endless) { // windows only: as many pages as they ever use
     pages = 0;
     for (const KvPoolGroup& group : spec_.groups)
-      if (is_windowed(group.kind))
-        pages = std::max(pages, bounded(CheckedWide(window_pages(group, spec_.page_tokens)) * static_cast<Wide>(sequences)));
+      if (is_windowed(group.kind)) pages = std::max(pages, bounded(CheckedWide(window_pages(group)) * static_cast<Wide>(sequences)));
   }
   pages = std::min(pages, most_pages);
   r.fits = pages > 0 || endless || !paged_;

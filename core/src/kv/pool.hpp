@@ -1,5 +1,5 @@
 // The arithmetic of one rank's KV pool: what a request of a length costs there and how many a budget holds. Exact
-// integers, no floating point. Called by the per-device estimator and by plan(). Never knows engines or devices.
+// integers, no floating point. Never knows engines or devices.
 // Threads: a KvPool is immutable; share it freely.
 //
 // Semantics ("grouped"): one page number spans every full and latent group, so a request of L tokens takes
@@ -39,7 +39,10 @@ struct KvRequestCount {
   bool unlimited = false; // a request costs nothing
   Wide numerator = 0, denominator = 1;
   std::uint64_t whole() const;
+  double ratio() const { return static_cast<double>(numerator) / static_cast<double>(denominator); }
 };
+// Whether fewer requests fit; exact. Where a product is beyond 127 bits both counts are beyond any memory.
+bool operator<(const KvRequestCount& a, const KvRequestCount& b);
 
 // A budget cut into pages for a number of sequences.
 struct KvPoolCut {
@@ -58,19 +61,28 @@ public:
 
   // Whether a longer request ever costs more without bound.
   bool grows() const { return full_page_bytes_ > 0; }
+  bool has_windows() const;
   // Bytes of one page of every full and latent group.
   Wide full_page_bytes() const { return full_page_bytes_; }
   // Bytes that a sequence takes whatever its length: states and cross pages.
   Wide sequence_bytes() const { return sequence_bytes_; }
+  // The same for a batch; saturates.
+  Wide bytes_of_sequences(std::uint64_t sequences) const;
   Wide null_bytes() const { return null_bytes_; }
+  // Pages that a sequence ever holds of a window.
+  Wide window_pages(const KvPoolGroup& group) const { return wide_ceil_div(group.window_tokens, spec_.page_tokens) + 1; }
+  // Pages that one request of that length takes of the pool's pages: all of them where full or latent groups grow, as many
+  // as the widest window holds where only windows do, none where nothing is paged.
+  Wide pages_of_request(std::uint64_t length_tokens) const;
   Wide pages_of(std::uint64_t length_tokens) const;
   // Bytes of one request of that length, without null pages. Never falls as the length grows; saturates.
   Wide request_bytes(std::uint64_t length_tokens) const;
 
   // Whether `requests` of that length fit together.
   bool fits(Wide budget_bytes, std::uint64_t length_tokens, std::uint64_t requests) const;
-  // The longest single request; UINT64_MAX where length costs nothing more, nothing where not one token fits.
-  std::optional<std::uint64_t> longest_request_tokens(Wide budget_bytes) const;
+  // The longest single request beside the states and windows of a batch; UINT64_MAX where length costs nothing more, nothing
+  // where not one token fits.
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget_bytes, std::uint64_t sequences = 1) const;
   // Requests of that length that fit together.
   KvRequestCount requests_that_fit(Wide budget_bytes, std::uint64_t length_tokens) const;
   std::uint64_t max_batch(Wide budget_bytes, std::uint64_t length_tokens) const {

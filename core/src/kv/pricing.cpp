@@ -45,31 +45,42 @@ Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const RankLayout& lay
 // A type for K or V. Four-bit floats always have scales in a cache; "_per_token_head" adds one float32 to a head.
 std::optional<Dtype> cache_type(std::string_view text, std::uint64_t& head_bytes) {
   constexpr std::string_view kScaled = "_per_token_head";
-  if (text.ends_with(kScaled)) head_bytes = 4, text.remove_suffix(kScaled.size());
+  if (text.ends_with(kScaled)) {
+    head_bytes = 4;
+    text.remove_suffix(kScaled.size());
+  }
   std::optional<Dtype> type = find_dtype(text == "int4" ? "float4_e2m1fn" : text);
   if (type && type->name == "float4_e2m1fn" && head_bytes == 0) type = find_dtype("nvfp4");
   return type;
 }
 
-// Bytes of one slot of one layer on one rank.
-Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvTypes& types) {
+// Bytes of one slot of one layer on one rank, and what they are.
+Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvTypes& types, KvSlot& slot) {
   PLIMSOLL_ASSIGN(const std::uint64_t heads, local_heads(g, layout));
   const bool window = is_windowed(g.kind);
   const Dtype k = !g.dtype.empty() ? *find_dtype(g.dtype) : window ? types.window.value_or(types.k) : types.k;
   const Dtype v = !g.dtype.empty() ? *find_dtype(g.dtype) : window ? types.window.value_or(types.v) : types.v;
   std::uint64_t k_elements = g.k_elements, v_elements = g.v_elements;
   Checked copies = heads;
+  slot.k_dtype = k.name;
+  slot.v_dtype = v.name;
   const std::uint64_t latent = g.k_elements - std::min(g.k_elements, g.rope_elements);
   if (g.kind == CacheKind::kLatent && g.dtype.empty() && g.rope_elements > 0) {
     if (types.latent == LatentCache::kHeads && g.expanded_k_elements > 0) {
       PLIMSOLL_ASSIGN(copies, local_extent({g.query_heads, g.query_heads, true}, 0, layout.tp, g.label));
-      k_elements = g.expanded_k_elements, v_elements = g.expanded_v_elements;
+      k_elements = g.expanded_k_elements;
+      v_elements = g.expanded_v_elements;
     } else if (types.latent == LatentCache::kLatentAndValues) {
       v_elements = latent;
     } else if (types.packed_latent && k.block_bytes * 8 / k.block_elements == 8) {
+      slot.kv_heads = heads;
+      slot.k_elements = k_elements;
       return Checked(latent) + Checked(ceil_div(latent, 128)) * 4 + Checked(g.rope_elements) * 2;
     }
   }
+  slot.kv_heads = copies.saturated();
+  slot.k_elements = k_elements;
+  slot.v_elements = v_elements;
   Checked bytes = k.bytes(copies * k_elements) + v.bytes(copies * v_elements);
   if (g.dtype.empty() && g.kind != CacheKind::kLatent) bytes += copies * (types.k_head_bytes + types.v_head_bytes);
   if (g.scale_elements != 0 && !g.scale_dtype.empty())
@@ -79,6 +90,11 @@ Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvT
 }
 
 } // namespace
+
+Dtype cache_type_of(const Dtype& weights) {
+  const bool floating = weights.block_elements == 1 && weights.block_bytes >= 2 && weights.name.find("float") != std::string_view::npos;
+  return floating ? weights : *find_dtype("bfloat16");
+}
 
 Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where) {
   const std::size_t slash = text.find('/');
@@ -90,7 +106,8 @@ Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where
     return fail(ErrorCode::kBadRequest,
                 fmt::format("'{}' is not a type; try bfloat16, float16, float32, float8_e4m3fn or q8_0, or a pair K/V", text.substr(0, 64)),
                 where);
-  types.k = *k, types.v = *v;
+  types.k = *k;
+  types.v = *v;
   types.model = *find_dtype("bfloat16");
   const auto name = [](const Dtype& type, std::uint64_t head_bytes) {
     return fmt::format("{}{}", type.name, head_bytes > 0 ? "_per_token_head" : "");
@@ -107,6 +124,7 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankL
     if (g.role == PLIMSOLL_ROLE_DRAFT && !draft) continue;
     KvGroupPrice price;
     price.group = &g;
+    price.first_layer = layout.layers_before_stage(g.layers, stage);
     price.layers = layout.layers_on_stage(g.layers, stage);
     if (g.kind == CacheKind::kState) {
       PLIMSOLL_ASSIGN(price.layer_state_bytes, state_of_one_layer(g, layout, types, num_draft_tokens));
@@ -115,7 +133,7 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankL
         for (const StateRegion& region : g.regions)
           price.row_bytes.push_back(state_type(region, types).bytes(region.elements_per_draft_token).saturated());
     } else {
-      PLIMSOLL_ASSIGN(const Checked slot, slot_bytes(g, layout, types));
+      PLIMSOLL_ASSIGN(const Checked slot, slot_bytes(g, layout, types, price.slot));
       PLIMSOLL_ASSIGN(price.layer_slot_bytes, slot.get("the KV cache of a token"));
       PLIMSOLL_ASSIGN(price.page_bytes, (slot * price.layers * ceil_div(page_tokens, g.tokens_per_slot)).get("a KV page"));
       PLIMSOLL_ASSIGN(price.token_bytes, (slot * price.layers).get("the KV cache of a token"));

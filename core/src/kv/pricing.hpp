@@ -1,6 +1,5 @@
 // What the declared KV groups cost on one rank: bytes of a page of all the layers that its stage holds, and bytes of
-// recurrent state per sequence. Called by plan(); the pool arithmetic is kv_pool. Never knows a budget.
-// Threads: pure functions.
+// recurrent state per sequence. The pool arithmetic is pool.hpp. Never knows a budget. Threads: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +27,20 @@ struct KvTypes {
 // "bfloat16", "q8_0/q4_0", "fp8_per_token_head"; kBadRequest names `where` for anything else.
 Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where);
 
+// What one slot of one layer holds on one rank.
+struct KvSlot {
+  std::uint64_t kv_heads = 0, k_elements = 0, v_elements = 0; // elements of one head as they are stored
+  std::string_view k_dtype, v_dtype;                          // static names
+};
+
+// The floating-point type in which a model of these weights computes: their own, or bfloat16.
+Dtype cache_type_of(const Dtype& weights);
+
 struct KvGroupPrice {
   const KvGroup* group = nullptr;
+  std::uint64_t first_layer = 0;        // index of the stage's first layer in the group's list
   std::uint64_t layers = 0;             // of this group on this stage
+  KvSlot slot;                          // empty for state
   std::uint64_t layer_slot_bytes = 0;   // one layer, one slot of the cache on one rank; 0 for state
   std::uint64_t layer_state_bytes = 0;  // one layer, one sequence's recurrent state on one rank
   std::uint64_t page_bytes = 0;         // one page of all those layers on one rank; 0 for state

@@ -128,6 +128,7 @@ public:
         return broken(node, what, fmt::format("unknown type '{}' of state '{}'", region.dtype, region.label));
     for (const std::string& type : {g.dtype, g.scale_dtype})
       if (!type.empty() && !find_dtype(type)) return broken(node, what, fmt::format("unknown type '{}'", type));
+    g.kept_layers = std::make_shared<const std::vector<std::uint32_t>>(g.layers);
     out_.kv.push_back(std::move(g));
     return {};
   }

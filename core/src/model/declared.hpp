@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ struct KvGroup {
   std::uint32_t role = 0, tokens_per_slot = 1;
   std::string dtype, scale_dtype; // empty: the request's, none
   std::vector<std::uint32_t> layers;
+  std::shared_ptr<const std::vector<std::uint32_t>> kept_layers; // the same, for a geometry that outlives the model
   std::uint64_t kv_heads = 0, query_heads = 0, k_elements = 0, v_elements = 0, scale_elements = 0, window_tokens = 0, fixed_tokens = 0;
   std::uint64_t rope_elements = 0, expanded_k_elements = 0, expanded_v_elements = 0; // LATENT
   std::vector<StateRegion> regions;

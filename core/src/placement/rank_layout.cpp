@@ -15,11 +15,14 @@ std::uint32_t RankLayout::stage_of_layer(std::uint32_t layer) const {
   return stage;
 }
 
+std::uint64_t RankLayout::layers_before_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const {
+  if (stage == 0) return 0;
+  if (stage == pp) return layers.size();
+  return static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), stage_begin[stage]) - layers.begin());
+}
+
 std::uint64_t RankLayout::layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const {
-  if (pp == 1) return layers.size();
-  const auto begin = stage == 0 ? layers.begin() : std::lower_bound(layers.begin(), layers.end(), stage_begin[stage]);
-  const auto end = stage + 1 == pp ? layers.end() : std::lower_bound(layers.begin(), layers.end(), stage_begin[stage + 1]);
-  return static_cast<std::uint64_t>(end - begin);
+  return layers_before_stage(layers, stage + 1) - layers_before_stage(layers, stage);
 }
 
 Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_devices, std::uint32_t n_layers) {

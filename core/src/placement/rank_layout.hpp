@@ -1,5 +1,5 @@
 // Where ranks stand: tensor-, pipeline-, data- and expert-parallel degrees, and which layers each stage holds.
-// Made from a request; used by placement and KV pricing. Threads: plain values.
+// Threads: plain values.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@ struct RankLayout {
   std::uint32_t dp_of_rank(std::uint32_t rank) const { return rank / (tp * pp); }
   // Layers of an ascending list that stage `s` holds; indices beyond the model belong to the last stage.
   std::uint32_t stage_of_layer(std::uint32_t layer) const;
+  std::uint64_t layers_before_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const;
   std::uint64_t layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const;
 };
 

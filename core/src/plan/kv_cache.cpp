@@ -1,11 +1,12 @@
-// The KV cache of a plan: pages, capacity, limits on every rank, and what binds. How memory is cut up is the layout's
-// business (kv_layout.hpp).
+#include "plan/kv_cache.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "base/exact_fraction.hpp"
 #include "base/human.hpp"
-#include "plan/kv_stages.hpp"
+#include "plan/kv_geometry.hpp"
 
 namespace plimsoll {
 namespace {
@@ -14,281 +15,310 @@ std::string human(Wide bytes) { return human_bytes(bounded_count(bytes)); }
 
 class KvPlanner {
 public:
-  KvPlanner(PlanState& state, std::vector<KvStage> stages) : s_(state), stages_(std::move(stages)), budgets_(kv_budgets(state)) {}
+  KvPlanner(const Settled& settled, const KvStages& stages, const std::vector<Wide>& rooms, Ledger& ledger, Findings& findings, Plan& plan)
+      : s_(settled), stages_(stages), rooms_(rooms), memory_(stages.memory(rooms)), ledger_(ledger), findings_(findings), plan_(plan),
+        kv_(plan.kv_cache), room_before_(!findings.error) {}
 
-  Result<void> run() {
+  Result<void> run(std::optional<std::uint64_t> batch) {
     describe_groups();
-    const bool room = !s_.plan.error; // weights and the like fit
-    const std::uint64_t longest = longest_request();
-    s_.plan.limits.max_supported_sequence_length = longest == UINT64_MAX ? s_.max_length : longest;
-    if (room) settle_length(longest);
-    settle_batch();
-    fill_frontier(s_, stages_);
-    size_pools(room);
-    s_.plan.limits.max_length = s_.max_length;
-    s_.plan.limits.max_batch_size = s_.max_batch_size;
-    return {};
+    sizing_ = size_kv(memory_, kv_wish(s_, batch));
+    if (room_before_) report_sizing();
+    fill_capacity();
+    fill_limits();
+    return findings_.error ? add_shortage() : add_items();
   }
 
 private:
-  const EngineProfile& profile() const { return s_.profile(); }
-  const KvStage& stage_of(std::uint32_t rank) const { return stages_[s_.layout.stage_of_rank(rank)]; }
-  const KvLayout& layout_of(std::uint32_t rank) const { return *stage_of(rank).layout; }
-  std::string device_name(std::uint32_t rank) const { return fmt::format("device {} ({})", rank, s_.devices()[rank].name); }
-  KvRequestCount requests_of(std::uint64_t length) const { return requests_that_fit(s_, stages_, budgets_, length); }
+  const EngineProfile::Kv& rules() const { return s_.profile().kv; }
 
   void describe_groups() {
-    KvPlan& kv = s_.plan.kv_cache;
-    kv.dtype = s_.kv_types.name;
-    if (profile().kv.bound)
-      s_.warn("kv_rule_is_a_bound",
-              fmt::format("how this release of {} lays out the caches of this model is not known to the byte; their size "
-                          "is a safe upper bound, that of an earlier release",
-                          profile().name));
-    for (const KvStage& stage : stages_) {
-      kv.page_tokens = std::max(kv.page_tokens, stage.layout->page_tokens());
-      const std::vector<std::uint64_t> page_bytes = stage.layout->page_bytes();
+    kv_.dtype = s_.kv_types.name;
+    if (rules().bound)
+      findings_.warn(WarningCode::kKvRuleIsABound,
+                     fmt::format("how this release of {} lays out the caches of this model is not known to the byte; their size "
+                                 "is a safe upper bound, that of an earlier release",
+                                 s_.profile().name));
+    for (std::size_t stage = 0; stage < stages_.count(); ++stage) {
+      kv_.page_tokens = std::max(kv_.page_tokens, stages_.layout(stage).page_tokens());
+      const std::vector<std::uint64_t> page_bytes = stages_.layout(stage).page_bytes();
       std::uint64_t token_bytes = 0;
-      for (std::size_t i = 0; i < stage.prices->size(); ++i) {
-        const KvGroupPrice& price = (*stage.prices)[i];
-        const KvGroup& g = *price.group;
-        if (kv.groups.size() <= i) {
-          KvGroupPlan out;
-          out.label = g.label, out.kind = cache_kind_name(g.kind), out.layers = g.layers.size();
-          out.basis = g.bound || profile().kv.bound ? "bound" : "exact";
-          if (out.kind == "window") out.window_tokens = g.window_tokens;
-          if (g.bound)
-            s_.warn("kv_rule_is_a_bound",
-                    fmt::format("the cache rule of '{}' is not publicly known; its size is a safe upper bound", g.label));
-          kv.groups.push_back(std::move(out));
-        }
-        kv.groups[i].page_bytes_per_device = std::max(kv.groups[i].page_bytes_per_device, page_bytes[i]);
-        kv.groups[i].state_bytes_per_sequence = std::max(kv.groups[i].state_bytes_per_sequence, price.state_bytes);
+      for (std::size_t i = 0; i < stages_.prices(stage).size(); ++i) {
+        const KvGroupPrice& price = stages_.prices(stage)[i];
+        if (kv_.groups.size() <= i) kv_.groups.push_back(describe(*price.group));
+        kv_.groups[i].page_bytes_per_device = std::max(kv_.groups[i].page_bytes_per_device, page_bytes[i]);
+        kv_.groups[i].state_bytes_per_sequence = std::max(kv_.groups[i].state_bytes_per_sequence, price.state_bytes);
         token_bytes += price.token_bytes;
       }
-      kv.bytes_per_token_per_device = std::max(kv.bytes_per_token_per_device, token_bytes);
+      kv_.bytes_per_token_per_device = std::max(kv_.bytes_per_token_per_device, token_bytes);
     }
   }
 
-  std::uint64_t longest_request() {
-    std::uint64_t longest = UINT64_MAX;
-    for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank) {
-      if (same_as_before(s_, budgets_, rank)) continue;
-      const std::uint64_t here = layout_of(rank).longest_request_tokens(budgets_[rank]).value_or(0);
-      if (here < longest) longest = here, scarce_ = rank;
-    }
-    return longest;
+  KvGroupPlan describe(const KvGroup& group) {
+    KvGroupPlan out;
+    out.label = group.label;
+    out.kind = group.kind;
+    out.layers = group.layers.size();
+    out.basis = group.bound || rules().bound ? Basis::kBound : Basis::kExact;
+    if (is_windowed(group.kind)) out.window_tokens = group.window_tokens;
+    if (group.bound)
+      findings_.warn(WarningCode::kKvRuleIsABound,
+                     fmt::format("the cache rule of '{}' is not publicly known; its size is a safe upper bound", group.label));
+    return out;
   }
 
-  void settle_length(std::uint64_t longest) {
-    if (longest >= s_.max_length) return;
-    const KvLayout& layout = layout_of(scarce_);
-    const Wide has = budgets_[scarce_];
-    if (longest == 0) {
-      s_.does_not_fit(ErrorCode::kNoPageFits,
-                      fmt::format("rank {} has {} left for the KV cache; one page and what a sequence needs beside it take {}", scarce_,
-                                  human(has), human(layout.request_bytes(1))),
-                      device_name(scarce_));
+  // What did not fit, or was cut to fit.
+  void report_sizing() {
+    const std::uint32_t rank = sizing_.scarce_rank;
+    const Wide has = rooms_[rank], needs = sizing_.needed_bytes;
+    switch (sizing_.shortage) {
+    case KvShortage::kNone:
+      if (sizing_.shortened && !s_.request().max_length_auto)
+        findings_.warn(WarningCode::kCapacityClamped,
+                       fmt::format("the KV cache holds one request of {} tokens; the default length of {} is cut to that",
+                                   sizing_.max_length, s_.max_length));
       return;
-    }
-    const Wide needed = layout.request_bytes(s_.max_length);
-    if (s_.max_length_given || !(s_.request().max_length_auto || profile().batch.default_length == DefaultLength::kClamp)) {
-      s_.does_not_fit(
+    case KvShortage::kNoPage:
+      return findings_.does_not_fit(
+          ErrorCode::kNoPageFits,
+          fmt::format("rank {} has {} left for the KV cache; one page and what a sequence needs beside it take {}", rank, human(has),
+                      human(needs)),
+          s_.device_name(rank));
+    case KvShortage::kTooLong:
+      return findings_.does_not_fit(
           ErrorCode::kOutOfMemory,
           fmt::format("one request of {} tokens needs {} of KV cache on rank {}, which has {}: {} short; the longest that fits is {}",
-                      s_.max_length, human(needed), scarce_, human(has), human(needed - has), longest),
-          device_name(scarce_));
-      return;
+                      sizing_.max_length, human(needs), rank, human(has), human(needs - has), sizing_.longest_tokens),
+          s_.device_name(rank));
+    case KvShortage::kTooMany:
+      return findings_.does_not_fit(
+          ErrorCode::kOutOfMemory,
+          fmt::format("{} sequences need {} of KV cache and state on rank {} before any further page, which has {}", sizing_.batch,
+                      human(needs), rank, human(has)),
+          s_.device_name(rank));
     }
-    if (!s_.request().max_length_auto)
-      s_.warn("capacity_clamped",
-              fmt::format("the KV cache holds one request of {} tokens; the default length of {} is cut to that", longest, s_.max_length));
-    s_.max_length = longest;
   }
 
-  void settle_batch() {
-    if (s_.max_batch_size != 0) return;
-    std::uint64_t holds = 1;
-    if (!s_.plan.error) {
-      holds = requests_of(std::min(s_.max_length, profile().batch.default_request_tokens)).whole();
-      if (profile().batch.requests_per_context > 0) holds = std::min(holds, requests_of_context());
-    }
-    s_.max_batch_size = std::max<std::uint64_t>(1, std::min({profile().batch.default_max_batch_size, s_.max_batch_input_tokens, holds}));
-  }
-
-  // Engines that derive the number of requests from the tokens that their pool holds for each token of the context.
-  std::uint64_t requests_of_context() const {
-    std::uint64_t least = UINT64_MAX;
-    for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank) {
-      if (same_as_before(s_, budgets_, rank)) continue;
-      const KvCut cut = layout_of(rank).cut(budgets_[rank], {}, kWideMax);
-      const std::uint64_t tokens = cut.capacity_tokens.value_or(UINT64_MAX);
-      const std::uint64_t wanted =
-          std::clamp(mul_div(tokens, profile().batch.requests_per_context, s_.max_length), profile().batch.least_requests,
-                     std::max(profile().batch.least_requests, profile().batch.most_requests));
-      least = std::min({least, wanted, tokens / 2, cut.most_sequences.value_or(UINT64_MAX)});
-    }
-    return least;
-  }
-
-  // Whole pages of every rank: as many as the poorest rank of its replica has, since a page number spans the replica.
-  void size_pools(bool room) {
-    KvPlan& kv = s_.plan.kv_cache;
-    KvDemand demand;
-    demand.sequences = s_.max_batch_size, demand.sequences_given = s_.max_batch_given;
-    demand.length_tokens = s_.max_length;
-    demand.limited = !s_.request().kv_cache_bytes;
-    std::vector<KvCut> cuts(s_.layout.ranks());
+  // Whole pages of every rank, and what they hold.
+  void fill_capacity() {
     std::uint64_t fewest = UINT64_MAX;
     std::optional<std::uint64_t> capacity;
-    const std::uint32_t per_replica = s_.layout.pp * s_.layout.tp;
-    for (std::uint32_t first = 0; first < s_.layout.ranks(); first += per_replica) {
-      Wide pages = kWideMax;
-      for (std::uint32_t rank = first; rank < first + per_replica; ++rank) {
-        if (rank > first && same_as_before(s_, budgets_, rank)) continue;
-        const KvCut alone = layout_of(rank).cut(budgets_[rank], demand, kWideMax);
-        if (!alone.fits && !s_.plan.error) shortage(rank, alone, demand.sequences);
-        if (alone.pages > 0 || !alone.fits) pages = std::min(pages, static_cast<Wide>(alone.pages));
-      }
-      for (std::uint32_t rank = first; rank < first + per_replica; ++rank) {
-        cuts[rank] = layout_of(rank).cut(budgets_[rank], demand, pages);
-        if (cuts[rank].pages > 0) fewest = std::min(fewest, cuts[rank].pages);
-        if (cuts[rank].capacity_tokens) capacity = std::min(capacity.value_or(UINT64_MAX), *cuts[rank].capacity_tokens);
-        if (cuts[rank].state_rows) kv.state_slots = std::min(kv.state_slots.value_or(UINT64_MAX), *cuts[rank].state_rows);
-        if (cuts[rank].most_sequences)
-          s_.max_batch_size = std::max<std::uint64_t>(1, std::min(s_.max_batch_size, *cuts[rank].most_sequences));
-      }
+    for (const KvCut& cut : sizing_.cuts) {
+      if (cut.pages > 0) fewest = std::min(fewest, cut.pages);
+      if (cut.capacity_tokens) capacity = std::min(capacity.value_or(UINT64_MAX), *cut.capacity_tokens);
+      if (cut.state_rows) kv_.state_slots = std::min(kv_.state_slots.value_or(UINT64_MAX), *cut.state_rows);
     }
-    kv.pages = fewest == UINT64_MAX ? 0 : fewest;
+    kv_.pages = fewest == UINT64_MAX ? 0 : fewest;
     // Where every layer has a window no page is of full attention; then the windows' own pages are the capacity.
-    kv.capacity_tokens = capacity.value_or((kv.pages - std::min(kv.pages, profile().kv.null_pages)) * kv.page_tokens);
-    // The pool holds what was asked for, or as many pages as the poorest rank, and no more.
-    const bool pages_are_all = profile().kv.layout == KvLayoutKind::kUnified;
-    if (room && !s_.plan.error && (pages_are_all || demand_limits(cuts, demand)))
-      for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank) budgets_[rank] = cuts[rank].used_bytes;
-    // What does not fit shows as negative unused bytes: what one request needs at least.
-    if (s_.plan.error)
-      for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank) {
-        const Wide needs =
-            !room ? 0
-                  : std::max(cuts[rank].fits ? 0 : cuts[rank].used_bytes,
-                             layout_of(rank).request_bytes(
-                                 s_.max_length_given || profile().batch.default_length != DefaultLength::kClamp ? s_.max_length : 1));
-        cuts[rank].group_bytes = {needs};
-      }
-    add_items(cuts);
-    fill_limits();
+    kv_.capacity_tokens = capacity.value_or(own_pages() * kv_.page_tokens);
+    kv_.capacity_requests = sizing_.held.unlimited ? static_cast<double>(sizing_.batch) : sizing_.held.ratio();
+    kv_.engine_reported_tokens = reported_tokens();
+    if (has_states() && !kv_.state_slots) kv_.state_slots = state_slots();
   }
 
-  // Whether the demand, not the memory, sets the number of pages.
-  bool demand_limits(const std::vector<KvCut>& cuts, KvDemand demand) const {
-    if (!profile().kv.demand_limited || !demand.limited) return false;
-    demand.limited = false;
-    for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank)
-      if (!same_as_before(s_, budgets_, rank) && layout_of(rank).cut(budgets_[rank], demand, kWideMax).pages > cuts[rank].pages)
-        return true;
-    return false;
+  std::uint64_t own_pages() const { return kv_.pages - std::min(kv_.pages, rules().null_pages); }
+  bool has_states() const {
+    const std::vector<KvGroupPrice>& prices = stages_.prices(stages_.stage_of(sizing_.scarce_rank));
+    return std::any_of(prices.begin(), prices.end(), [](const KvGroupPrice& price) { return price.state_bytes > 0; });
+  }
+  // Requests whose state the planned memory holds beside one page each.
+  std::optional<std::uint64_t> state_slots() const {
+    KvRequestCount least;
+    least.unlimited = true;
+    for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank)
+      if (const KvRequestCount here = memory_.layout(rank).requests_held(sizing_.cuts[rank], sizing_.demand, 1); here < least) least = here;
+    if (least.unlimited) return std::nullopt;
+    return least.whole();
   }
 
-  void shortage(std::uint32_t rank, const KvCut& cut, std::uint64_t sequences) {
-    s_.does_not_fit(ErrorCode::kOutOfMemory,
-                    fmt::format("{} sequences need {} of KV cache and state on rank {} before any further page, which has {}", sequences,
-                                human(cut.used_bytes), rank, human(budgets_[rank])),
-                    device_name(rank));
+  std::uint64_t reported_tokens() const {
+    switch (rules().reported_tokens) {
+    case ReportedTokens::kPages: break;
+    case ReportedTokens::kGroupPages: return stages_.layout(0).group_tokens(own_pages());
+    case ReportedTokens::kRequests: {
+      Wide needed = 0;
+      for (std::size_t stage = 0; stage < stages_.count(); ++stage)
+        needed = std::max(needed, stages_.layout(stage).pages_of_request(sizing_.max_length));
+      if (needed > 0) return bounded_count(static_cast<Wide>(own_pages()) * static_cast<Wide>(sizing_.max_length) / needed);
+    }
+    }
+    return kv_.capacity_tokens;
   }
 
   void fill_limits() {
-    const KvRequestCount full = requests_of(s_.max_length);
-    Limits& limits = s_.plan.limits;
-    limits.max_batch_at_max_length = full.unlimited ? s_.max_batch_size : full.whole();
-    KvPlan& kv = s_.plan.kv_cache;
-    const std::uint64_t own_pages = kv.pages - std::min(kv.pages, profile().kv.null_pages);
-    Wide pages_needed = 0;
-    for (const KvStage& stage : stages_) pages_needed = std::max(pages_needed, stage.layout->pages_of_request(s_.max_length));
-    const bool whole_pages = profile().kv.layout == KvLayoutKind::kGrouped || profile().kv.layout == KvLayoutKind::kCells;
-    if (full.unlimited) kv.capacity_requests = static_cast<double>(s_.max_batch_size);
-    else if (whole_pages && pages_needed > 0) // engines count whole blocks
-      kv.capacity_requests = static_cast<double>(own_pages) / static_cast<double>(pages_needed);
-    else kv.capacity_requests = static_cast<double>(full.numerator) / static_cast<double>(full.denominator);
-    kv.engine_reported_tokens = reported_tokens(own_pages, pages_needed);
-    if (limits.max_batch_at_max_length < s_.max_batch_size && s_.max_batch_given && !s_.plan.error)
-      s_.warn(
-          "batch_exceeds_capacity",
+    Limits& limits = plan_.limits;
+    limits.max_length = sizing_.max_length;
+    limits.max_batch_size = sizing_.batch;
+    limits.max_supported_sequence_length = sizing_.longest_tokens == UINT64_MAX ? sizing_.max_length : sizing_.longest_tokens;
+    limits.max_batch_at_max_length = sizing_.batch_at_max_length();
+    // Slots of one context share its length by design.
+    if (limits.max_batch_at_max_length < sizing_.batch && s_.batch && !findings_.error && rules().layout != KvLayoutKind::kCells)
+      findings_.warn(
+          WarningCode::kBatchExceedsCapacity,
           fmt::format("at full length {} requests fit at once ({} tokens each); a batch of {} will be pre-empted when they grow that long",
-                      limits.max_batch_at_max_length, s_.max_length, s_.max_batch_size));
-    const bool states = std::any_of(stage_of(scarce_).prices->begin(), stage_of(scarce_).prices->end(),
-                                    [](const KvGroupPrice& price) { return price.state_bytes > 0; });
-    if (const KvRequestCount shortest = requests_of(1); states && !kv.state_slots && !shortest.unlimited) kv.state_slots = shortest.whole();
-    if (!limits.binding.empty()) return; // something before the cache did not fit
-    // States bind where they cost a request of full length more than its pages do.
-    const KvLayout& scarce = layout_of(scarce_);
-    const char* what = kv.groups.empty()                                                             ? "no KV cache"
-                       : states && 2 * scarce.request_bytes(1) > scarce.request_bytes(s_.max_length) ? "state slots"
-                                                                                                     : "KV pages";
-    limits.binding = kv.groups.empty() ? what : fmt::format("{} on rank {} ({})", what, scarce_, s_.devices()[scarce_].name);
+                      limits.max_batch_at_max_length, sizing_.max_length, sizing_.batch));
+    if (findings_.binding.empty()) findings_.binding = what_binds();
   }
 
-  std::uint64_t reported_tokens(std::uint64_t pages, Wide pages_needed) const {
-    const KvPlan& kv = s_.plan.kv_cache;
-    switch (profile().kv.reported_tokens) {
-    case ReportedTokens::kPages: break;
-    case ReportedTokens::kGroupPages: return stages_.front().layout->group_tokens(pages);
-    case ReportedTokens::kRequests:
-      if (pages_needed > 0) return bounded_count(static_cast<Wide>(pages) * static_cast<Wide>(s_.max_length) / pages_needed);
+  // States bind where they cost a request of full length more than its pages do.
+  std::string what_binds() const {
+    if (kv_.groups.empty()) return "no KV cache";
+    const KvLayout& scarce = memory_.layout(sizing_.scarce_rank);
+    const bool states = has_states() && 2 * scarce.request_bytes(1) > scarce.request_bytes(sizing_.max_length);
+    return fmt::format("{} on rank {} ({})", states ? "state slots" : "KV pages", sizing_.scarce_rank,
+                       s_.devices()[sizing_.scarce_rank].name);
+  }
+
+  // What does not fit shows what one request needs at least.
+  Result<void> add_shortage() {
+    Item item;
+    item.bytes.assign(memory_.n_ranks(), 0);
+    for (std::uint32_t rank = 0; room_before_ && rank < memory_.n_ranks(); ++rank) {
+      const KvCut& cut = sizing_.cuts[rank];
+      const Wide one = memory_.layout(rank).request_bytes(s_.may_shorten() ? 1 : sizing_.max_length);
+      item.bytes[rank] = bounded_count(std::max(cut.fits ? 0 : cut.used_bytes, one));
     }
-    return kv.capacity_tokens;
+    return add_item(std::move(item), kv_.groups.size() != 1, 0);
   }
 
   // A figure for each group, or one for all where they share blocks.
-  void add_items(const std::vector<KvCut>& cuts) {
-    const KvPlan& kv = s_.plan.kv_cache;
-    std::size_t figures = 0;
-    for (const KvCut& cut : cuts) figures = std::max(figures, cut.group_bytes.size());
-    for (std::size_t i = 0; i < figures && !kv.groups.empty(); ++i) {
-      Item item;
-      item.bytes.assign(s_.layout.ranks(), 0);
-      for (std::uint32_t rank = 0; rank < s_.layout.ranks(); ++rank)
-        if (i < cuts[rank].group_bytes.size()) item.bytes[rank] = bounded_count(cuts[rank].group_bytes[i]);
-      const bool shared = figures != kv.groups.size();
-      item.label = shared ? "kv_cache" : "kv_cache." + kv.groups[i].label;
-      item.basis = kv.groups[i].basis;
-      if (shared && std::any_of(kv.groups.begin(), kv.groups.end(), [](const KvGroupPlan& g) { return g.basis == "bound"; }))
-        item.basis = "bound";
-      if (i < stages_.front().prices->size()) item.planner = (*stages_.front().prices)[i].group->planner;
-      if (s_.explains()) item.formula = formula(shared ? nullptr : &kv.groups[i]);
-      // Sums were bounded when the groups were priced.
-      static_cast<void>(s_.ledger.add(Category::kKvCache, std::move(item)));
+  Result<void> add_items() {
+    std::vector<std::vector<KvGroupShare>> shares;
+    shares.reserve(memory_.n_ranks());
+    for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank) {
+      if (rank > 0 && memory_.same_as_before(rank)) shares.push_back(shares.back());
+      else shares.push_back(memory_.layout(rank).shares(sizing_.cuts[rank], sizing_.demand));
     }
+    const bool shared = kv_.groups.size() > 1 && stages_.layout(0).block_bytes() > 0;
+    for (std::size_t i = 0; i < (shared ? 1 : kv_.groups.size()); ++i) {
+      Item item;
+      item.bytes.assign(memory_.n_ranks(), 0);
+      for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank) item.bytes[rank] = bounded_count(shares[rank][i].bytes);
+      PLIMSOLL_TRY(add_item(std::move(item), shared, i));
+    }
+    plan_.kv_geometry = kv_geometry(s_, stages_, shares);
+    return {};
+  }
+
+  Result<void> add_item(Item item, bool shared, std::size_t group) {
+    if (kv_.groups.empty()) return {};
+    item.label = shared ? "kv_cache" : "kv_cache." + kv_.groups[group].label;
+    item.basis = kv_.groups[group].basis;
+    if (shared && std::any_of(kv_.groups.begin(), kv_.groups.end(), [](const KvGroupPlan& g) { return g.basis == Basis::kBound; }))
+      item.basis = Basis::kBound;
+    item.planner = stages_.prices(0)[group].group->planner;
+    if (s_.explains()) item.formula = formula(shared ? nullptr : &kv_.groups[group]);
+    return ledger_.add(Category::kKvCache, std::move(item));
   }
 
   std::string formula(const KvGroupPlan* group) const {
-    const KvPlan& kv = s_.plan.kv_cache;
     if (group == nullptr) {
       std::string parts;
-      for (const KvGroupPlan& g : kv.groups) parts += fmt::format("{}{} x {} layers", parts.empty() ? "" : ", ", g.label, g.layers);
-      return fmt::format("{} blocks of {} tokens, shared by {}", kv.pages, kv.page_tokens, parts);
+      for (const KvGroupPlan& g : kv_.groups) parts += fmt::format("{}{} x {} layers", parts.empty() ? "" : ", ", g.label, g.layers);
+      return fmt::format("{} blocks of {} tokens, shared by {}", kv_.pages, kv_.page_tokens, parts);
     }
-    if (group->kind == "state")
+    if (group->kind == CacheKind::kState)
       return fmt::format("rows of {} B, {} for each of {} sequences", group->state_bytes_per_sequence,
-                         profile().kv.rows_per_sequence(s_.request().num_draft_tokens), s_.max_batch_size);
+                         rules().rows_per_sequence(s_.request().num_draft_tokens), sizing_.batch);
     if (group->window_tokens)
       return fmt::format("pages of {} B, window {} tokens, {} sequences", group->page_bytes_per_device, *group->window_tokens,
-                         s_.max_batch_size);
-    return fmt::format("{} pages x {} tokens, {} B a page, {} layers, {} null", kv.pages, kv.page_tokens, group->page_bytes_per_device,
-                       group->layers, profile().kv.null_pages);
+                         sizing_.batch);
+    return fmt::format("{} pages x {} tokens, {} B a page, {} layers, {} null", kv_.pages, kv_.page_tokens, group->page_bytes_per_device,
+                       group->layers, rules().null_pages);
   }
 
-  PlanState& s_;
-  std::vector<KvStage> stages_;
-  std::vector<Wide> budgets_;
-  std::uint32_t scarce_ = 0;
+  const Settled& s_;
+  const KvStages& stages_;
+  const std::vector<Wide>& rooms_;
+  KvMemory memory_;
+  Ledger& ledger_;
+  Findings& findings_;
+  Plan& plan_;
+  KvPlan& kv_;
+  bool room_before_; // weights and the like fit
+  KvSizing sizing_;
 };
 
 } // namespace
 
-Result<void> plan_kv_cache(PlanState& state) {
-  PLIMSOLL_ASSIGN(std::vector<KvStage> stages, price_stages(state, state.kv_types));
-  return KvPlanner(state, std::move(stages)).run();
+Result<std::vector<KvGroupPrice>> price_stage(const Settled& s, std::uint32_t stage) {
+  PLIMSOLL_ASSIGN(std::vector<KvGroupPrice> prices, price_kv(s.model().declared, s.layout, stage, s.kv_types, s.page_tokens,
+                                                             s.request().num_draft_tokens, s.draft == DraftSource::kOwnHead));
+  if (s.draft != DraftSource::kModel) return prices;
+  PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> draft,
+                  price_kv(s.input.draft->declared, s.draft_layout, stage, s.kv_types, s.page_tokens, 0, false));
+  prices.insert(prices.end(), draft.begin(), draft.end());
+  return prices;
+}
+
+std::vector<Wide> kv_rooms(const Settled& s, const Ledger& ledger) {
+  std::vector<Wide> out;
+  out.reserve(s.layout.ranks());
+  const std::int64_t utilization = exact_fraction(s.utilization);
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
+    const auto budget = static_cast<Wide>(s.budget_bytes[rank]), used = static_cast<Wide>(ledger.used(rank));
+    if (s.request().kv_cache_bytes) {
+      out.push_back(static_cast<Wide>(*s.request().kv_cache_bytes));
+      continue;
+    }
+    switch (s.profile().budget.covers) {
+    case BudgetCovers::kAll: out.push_back(budget - used); break;
+    case BudgetCovers::kWeightsAndKv:
+      out.push_back(share_of(static_cast<Wide>(s.memory_bytes[rank]), utilization) -
+                    static_cast<Wide>(ledger.sum(Category::kWeights, rank)));
+      break;
+    case BudgetCovers::kKv: out.push_back(budget < used ? budget - used : share_of(budget - used, utilization)); break;
+    }
+  }
+  return out;
+}
+
+Result<KvStages> KvStages::create(const Settled& s, std::optional<std::uint64_t> batch) {
+  KvStages stages;
+  const std::uint32_t drafted = s.request().num_draft_tokens;
+  for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
+    PLIMSOLL_ASSIGN(std::vector<KvGroupPrice> prices, price_stage(s, stage));
+    stages.prices_.push_back(std::make_unique<const std::vector<KvGroupPrice>>(std::move(prices)));
+    KvLayoutInput input;
+    input.prices = stages.prices_.back().get();
+    input.rules = &s.profile().kv;
+    input.page_tokens = s.page_tokens;
+    input.max_batch_input_tokens = s.max_batch_input_tokens;
+    input.draft_tokens = drafted;
+    input.sequences = s.sequences(batch);
+    // A request may hold the tokens of two drafts in flight and the accepted ones of a third.
+    input.slack_tokens = drafted > 0 ? 3ULL * drafted + 1 : 0;
+    stages.owned_.push_back(make_kv_layout(input));
+    stages.layouts_.push_back(stages.owned_.back().get());
+  }
+  stages.stage_of_rank_.reserve(s.layout.ranks());
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) stages.stage_of_rank_.push_back(s.layout.stage_of_rank(rank));
+  stages.ranks_per_replica_ = s.layout.pp * s.layout.tp;
+  return stages;
+}
+
+KvMemory KvStages::memory(const std::vector<Wide>& rooms) const { return {layouts_, stage_of_rank_, rooms, ranks_per_replica_}; }
+
+KvWish kv_wish(const Settled& s, std::optional<std::uint64_t> batch) {
+  const EngineProfile::Batch& rules = s.profile().batch;
+  KvWish wish;
+  wish.max_length = s.max_length;
+  wish.may_shorten = s.may_shorten();
+  wish.length_first = s.request().max_length_auto;
+  wish.batch = batch;
+  wish.batch_is_asked_for = s.batch.has_value();
+  wish.most_requests = std::min(rules.default_max_batch_size, s.max_batch_input_tokens);
+  wish.usual_request_tokens = rules.default_request_tokens;
+  wish.requests_per_context = rules.requests_per_context;
+  wish.least_requests = rules.least_requests;
+  wish.most_context_requests = rules.most_requests;
+  wish.limited = !s.request().kv_cache_bytes;
+  return wish;
+}
+
+Result<void> plan_kv_cache(const Settled& s, std::optional<std::uint64_t> batch, const std::vector<Wide>& rooms, Ledger& ledger,
+                           Findings& findings, Plan& plan) {
+  PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, batch));
+  return KvPlanner(s, stages, rooms, ledger, findings, plan).run(batch);
 }
 
 } // namespace plimsoll

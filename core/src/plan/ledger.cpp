@@ -11,40 +11,34 @@ namespace {
 constexpr std::size_t kMaxItems = 65536;
 constexpr std::uint64_t kMaxSum = 0x7fffffffffffffffULL;
 
+Basis basis_of(std::uint32_t basis) {
+  return basis == PLIMSOLL_BASIS_EXACT ? Basis::kExact : basis == PLIMSOLL_BASIS_BOUND ? Basis::kBound : Basis::kHeuristic;
+}
+
 std::string text(plimsoll_str s) {
   return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 1024)));
 }
 
 } // namespace
 
-std::string_view category_name(Category category) {
-  constexpr std::array<std::string_view, kCategories> kNames{"weights",      "activation", "signal_buffer",
-                                                             "vision_cache", "overhead",   "kv_cache"};
-  return kNames[static_cast<std::size_t>(category)];
-}
-
-std::string_view basis_name(std::uint32_t basis) {
-  return basis == PLIMSOLL_BASIS_EXACT ? "exact" : basis == PLIMSOLL_BASIS_BOUND ? "bound" : "heuristic";
-}
-
 Result<void> Ledger::add(Category category, Item item) {
-  item.category = category_name(category);
+  item.category = category;
   if (item.counted)
     for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
       std::uint64_t& sum = sums_[static_cast<std::size_t>(category) * n_ranks_ + rank];
       if (__builtin_add_overflow(sum, item.bytes[rank], &sum) || sum > kMaxSum)
-        return fail(ErrorCode::kBadConfig,
-                    fmt::format("the {} bytes on rank {} do not fit 63 bits; check the sizes in the configuration", item.category, rank));
+        return fail(ErrorCode::kBadConfig, fmt::format("the {} bytes on rank {} do not fit 63 bits; check the sizes in the configuration",
+                                                       category_name(category), rank));
     }
   items_.push_back(std::move(item));
   return {};
 }
 
-Result<void> Ledger::add_all(Category category, std::string label, std::uint32_t basis, std::string_view planner, std::string formula,
+Result<void> Ledger::add_all(Category category, std::string label, Basis basis, std::string_view planner, std::string formula,
                              std::uint64_t bytes) {
   Item item;
   item.label = std::move(label);
-  item.basis = basis_name(basis);
+  item.basis = basis;
   item.planner = planner;
   item.formula = std::move(formula);
   item.bytes.assign(n_ranks_, bytes);
@@ -72,11 +66,11 @@ Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item
   if (raw.lifetime == PLIMSOLL_TRANSIENT) phase = raw.phase.size == 0 ? fmt::format("#{}", taken_.size()) : text(raw.phase);
   Item item;
   item.label = text(raw.label);
-  item.basis = basis_name(raw.basis);
+  item.basis = basis_of(raw.basis);
   item.planner = node.id();
   item.formula = text(raw.formula);
-  if (raw.rank == PLIMSOLL_ALL_RANKS) item.bytes.assign(n_ranks_, raw.bytes);
-  else item.bytes.assign(n_ranks_, 0), item.bytes[raw.rank] = raw.bytes;
+  item.bytes.assign(n_ranks_, raw.rank == PLIMSOLL_ALL_RANKS ? raw.bytes : 0);
+  if (raw.rank != PLIMSOLL_ALL_RANKS) item.bytes[raw.rank] = raw.bytes;
   add(raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer, phase, std::move(item));
   return {};
 }

@@ -1,4 +1,4 @@
-// The ledger of one plan: every item on every rank, and their sums by category. Filled by plan(); a total cannot
+// The ledger of one plan: every item on every rank, and their sums by category; a total cannot
 // disagree with its parts. Never drops an item: transients that a larger phase covers stay, marked as not counted.
 // Threads: one plan, one thread.
 #pragma once
@@ -14,11 +14,6 @@
 
 namespace plimsoll {
 
-enum class Category : std::uint8_t { kWeights, kActivation, kSignalBuffer, kVisionCache, kOverhead, kKvCache };
-inline constexpr std::size_t kCategories = 6;
-std::string_view category_name(Category category); // "weights", "activation", ...
-std::string_view basis_name(std::uint32_t basis);  // "exact", "bound", "heuristic"
-
 class Ledger {
 public:
   explicit Ledger(std::uint32_t n_ranks) : n_ranks_(n_ranks), sums_(kCategories * static_cast<std::size_t>(n_ranks), 0) {
@@ -26,10 +21,16 @@ public:
   }
 
   std::uint32_t n_ranks() const { return n_ranks_; }
+  // The same sums without the items that made them.
+  Ledger sums() const {
+    Ledger out(n_ranks_);
+    out.sums_ = sums_;
+    return out;
+  }
   // Adds the item to its category's sums; an error where a sum does not fit 63 bits.
   Result<void> add(Category category, Item item);
   // One figure for every rank.
-  Result<void> add_all(Category category, std::string label, std::uint32_t basis, std::string_view planner, std::string formula,
+  Result<void> add_all(Category category, std::string label, Basis basis, std::string_view planner, std::string formula,
                        std::uint64_t bytes);
 
   std::uint64_t sum(Category category, std::uint32_t rank) const { return sums_[static_cast<std::size_t>(category) * n_ranks_ + rank]; }

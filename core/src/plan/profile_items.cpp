@@ -1,33 +1,32 @@
-// What an engine profile itself says of bytes: activations and overheads by formula, and the fraction that follows from a
-// reserve. Called by plan(). Never knows an engine by name. Threads: one plan, one thread.
+#include "plan/profile_items.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
-#include "plan/plan_state.hpp"
 
 namespace plimsoll {
 namespace {
 
 // Images whose rows one forward pass encodes.
-std::uint64_t images_of_a_pass(const PlanState& s) {
+std::uint64_t images_of_a_pass(const Settled& s, std::uint64_t sequences) {
   const std::uint64_t rows = s.model().declared.vision.rows;
   if (rows == 0) return 0;
   std::uint64_t images = s.profile().batch.images;
   if (s.profile().vision_cache.rule == VisionRule::kTokens) images = std::max<std::uint64_t>(1, s.max_batch_input_tokens / rows);
-  if (const auto given = s.request().images_per_request) images = std::min(images, (Checked(*given) * s.sequences()).saturated());
+  if (const auto given = s.request().images_per_request) images = std::min(images, (Checked(*given) * sequences).saturated());
   return images;
 }
 
-Quantities quantities_of(const PlanState& s, const Device& device) {
+Quantities quantities_of(const Settled& s, const Device& device, std::uint64_t sequences) {
   const plimsoll_facts& facts = s.model().declared.facts;
   const VisionEntry& vision = s.model().declared.vision;
   Quantities q{};
   const auto set = [&](Quantity which, std::uint64_t value) { q[static_cast<std::size_t>(which)] = value; };
   set(Quantity::kInputTokens, s.max_batch_input_tokens);
-  set(Quantity::kSequences, s.sequences());
-  set(Quantity::kSampledRows, std::min(s.sequences(), s.max_batch_input_tokens));
+  set(Quantity::kSequences, sequences);
+  set(Quantity::kSampledRows, std::min(sequences, s.max_batch_input_tokens));
   set(Quantity::kGraphBatch, s.profile().batch.graph_batch);
   set(Quantity::kLength, s.max_length);
   set(Quantity::kVocab, facts.vocab_tokens);
@@ -37,12 +36,15 @@ Quantities quantities_of(const PlanState& s, const Device& device) {
   set(Quantity::kLayers, facts.n_layers);
   set(Quantity::kExperts, facts.experts);
   set(Quantity::kExpertsPerToken, facts.experts_per_token);
-  set(Quantity::kTp, s.layout.tp), set(Quantity::kPp, s.layout.pp), set(Quantity::kDp, s.layout.dp), set(Quantity::kEp, s.layout.ep);
+  set(Quantity::kTp, s.layout.tp);
+  set(Quantity::kPp, s.layout.pp);
+  set(Quantity::kDp, s.layout.dp);
+  set(Quantity::kEp, s.layout.ep);
   set(Quantity::kRanks, s.layout.ranks());
   set(Quantity::kVisionRows, vision.rows);
   set(Quantity::kTowerTokens, vision.tower_tokens);
   set(Quantity::kTowerElements, vision.tower_elements);
-  set(Quantity::kImages, images_of_a_pass(s));
+  set(Quantity::kImages, images_of_a_pass(s, sequences));
   set(Quantity::kCardBytes, device.total_bytes);
   return q;
 }
@@ -55,10 +57,16 @@ bool alike(const Device& a, const Device& b) {
 
 ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request, const RankLayout& layout, const Device& device) {
   ProfileFacts facts;
-  facts.card_bytes = device.total_bytes, facts.card = device.card.empty() ? device.name : device.card, facts.arch = device.arch;
+  facts.card_bytes = device.total_bytes;
+  facts.card = device.card.empty() ? device.name : device.card;
+  facts.arch = device.arch;
   facts.compute_capability = device.compute_capability;
-  facts.tp = layout.tp, facts.pp = layout.pp, facts.dp = layout.dp, facts.ep = layout.ep;
-  facts.architecture = model.info.architecture, facts.model_type = model.info.model_type;
+  facts.tp = layout.tp;
+  facts.pp = layout.pp;
+  facts.dp = layout.dp;
+  facts.ep = layout.ep;
+  facts.architecture = model.info.architecture;
+  facts.model_type = model.info.model_type;
   if (request.kv_dtype) {
     const auto type = find_dtype(*request.kv_dtype);
     facts.kv_dtype = type ? std::string(type->name) : *request.kv_dtype;
@@ -81,19 +89,19 @@ ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request,
   return facts;
 }
 
-void settle_utilization(PlanState& s) {
-  if (s.profile().budget.reserve.empty() || s.request().device_memory_utilization) return;
+double utilization_beside_reserve(const Settled& s) {
+  const EngineProfile::Budget& budget = s.profile().budget;
   const Device& device = s.devices().front();
-  const Quantities q = quantities_of(s, device);
+  const Quantities q = quantities_of(s, device, s.sequences(s.batch));
   Checked reserved = 0;
-  for (const Term& term : s.profile().budget.reserve) reserved += term.value(q);
-  const std::uint64_t bytes = std::min(std::max(reserved.saturated(), s.profile().budget.reserve_at_least_bytes), device.total_bytes);
+  for (const Term& term : budget.reserve) reserved += term.value(q);
+  const std::uint64_t bytes = std::min(std::max(reserved.saturated(), budget.reserve_at_least_bytes), device.total_bytes);
   const double rest =
       device.total_bytes == 0 ? 0 : static_cast<double>(device.total_bytes - bytes) / static_cast<double>(device.total_bytes);
-  s.utilization = std::max(0.001, std::round(rest * 1000) / 1000 * s.profile().budget.utilization_factor);
+  return std::max(0.001, std::round(rest * 1000) / 1000 * budget.utilization_factor);
 }
 
-Result<void> price_profile_items(PlanState& s, ItemCollector& collector) {
+Result<void> price_profile_items(const Settled& s, std::optional<std::uint64_t> batch, ItemCollector& collector) {
   const std::uint32_t ranks = s.layout.ranks();
   // Items in the order of their first appearance; devices that differ may have items of their own.
   std::vector<std::pair<const ProfileItem*, Item>> found;
@@ -107,7 +115,7 @@ Result<void> price_profile_items(PlanState& s, ItemCollector& collector) {
     if (first > 0) {
       PLIMSOLL_ASSIGN(profile, s.input.engine->settle(profile_facts(s.model(), s.request(), s.layout, device)));
     }
-    const Quantities q = quantities_of(s, device);
+    const Quantities q = quantities_of(s, device, s.sequences(batch));
     for (const auto& [list, category] :
          {std::pair{&profile->activations, Category::kActivation}, {&profile->overheads, Category::kOverhead}})
       for (const ProfileItem& item : *list) {
@@ -117,7 +125,9 @@ Result<void> price_profile_items(PlanState& s, ItemCollector& collector) {
           ++at;
         if (at == found.size()) {
           Item made;
-          made.label = item.label, made.basis = basis_name(item.basis), made.planner = profile->name;
+          made.label = item.label;
+          made.basis = item.basis;
+          made.planner = profile->name;
           made.bytes.assign(ranks, 0);
           if (s.explains()) made.formula = item.formula(q);
           found.emplace_back(&item, std::move(made));

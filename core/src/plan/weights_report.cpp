@@ -6,7 +6,7 @@
 #include "kv/pricing.hpp"
 #include "placement/placement.hpp"
 #include "placement/rank_layout.hpp"
-#include "plan/plan_state.hpp"
+#include "plan/settled.hpp"
 
 namespace plimsoll {
 namespace {
@@ -66,17 +66,9 @@ void describe_inventory(const Model::Data& model, WeightsReport& report) {
 
 Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
                                           const std::vector<Device>& devices) {
-  PLIMSOLL_ASSIGN(RankLayout layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers));
-  PLIMSOLL_ASSIGN(const std::shared_ptr<const EngineProfile> profile,
-                  engine.settle(profile_facts(model, request, layout, devices.front())));
-  layout.vocab_padding_rows = profile->weights.vocab_padding_rows;
-  layout.experts_split_over_dp = profile->weights.experts_split_over_dp;
-  layout.vision_split = profile->weights.vision == VisionWeights::kSplit;
-  std::optional<Dtype> cast;
-  if (request.dtype) {
-    cast = find_dtype(*request.dtype);
-    if (!cast) return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a type", request.dtype->substr(0, 64)), "--dtype");
-  }
+  PLIMSOLL_ASSIGN(const SettledLayout settled, settle_layout(model, request, engine, devices));
+  const RankLayout& layout = settled.layout;
+  PLIMSOLL_ASSIGN(const std::optional<Dtype> cast, settle_cast(request));
   WeightsReport report;
   report.source = model.info.weights_source;
   report.parameters = model.parameters;
@@ -107,8 +99,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
 std::uint64_t kv_bytes_per_token(const Model::Data& model) {
   RankLayout layout;
   layout.stage_begin = {0, model.declared.facts.n_layers};
-  const bool floating = model.dtype.name.find("float") != std::string_view::npos && model.dtype.block_bytes >= 2;
-  const auto types = parse_kv_types(std::string(floating ? model.dtype.name : "bfloat16"), "");
+  const auto types = parse_kv_types(std::string(cache_type_of(model.dtype).name), "");
   const auto prices = price_kv(model.declared, layout, 0, *types, 1, 0, false);
   std::uint64_t sum = 0;
   if (prices)

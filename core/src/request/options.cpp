@@ -234,15 +234,6 @@ constexpr std::array<Row, 28> kRows{{
 
 } // namespace
 
-std::string_view phase_name(Phase phase) noexcept {
-  switch (phase) {
-  case Phase::kBoth: return "both";
-  case Phase::kPrefill: return "prefill";
-  case Phase::kDecode: return "decode";
-  }
-  return "unknown";
-}
-
 std::span<const OptionInfo> plan_options() noexcept {
   static const auto kInfos = [] {
     std::array<OptionInfo, kRows.size()> out;

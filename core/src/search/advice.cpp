@@ -1,5 +1,5 @@
-// Advice for a plan that does not fit: changes that were tried and do make it fit. Never suggests what it has not
-// planned. Threads: pure.
+#include "search/advice.hpp"
+
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>

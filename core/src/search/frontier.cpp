@@ -1,6 +1,13 @@
-// The frontier of a plan: the largest batch for every length, by the KV memory alone. Called by plan_kv and, for other KV
-// types, by Context. Never changes the plan. Threads: one plan, one thread.
-#include "plan/kv_stages.hpp"
+#include "search/frontier.hpp"
+
+#include <algorithm>
+
+#include "plan/gate.hpp"
+#include "plan/kv_cache.hpp"
+#include "plan/place_weights.hpp"
+#include "plan/price_items.hpp"
+#include "plan/vision_cache.hpp"
+#include "plimsoll/limits.hpp"
 
 namespace plimsoll {
 namespace {
@@ -17,18 +24,135 @@ std::vector<std::uint64_t> lengths(std::uint64_t longest) {
   return out;
 }
 
+class Searcher {
+public:
+  explicit Searcher(const PlanInput& input) : request_(*input.request), input_(input), weights_(1) {
+    request_.explain = false;
+    request_.max_length_auto = false;
+    input_.request = &request_;
+  }
+
+  Result<void> place(std::uint64_t longest) {
+    PLIMSOLL_TRY(settle_for(longest, 1));
+    weights_ = Ledger(settled_->layout.ranks());
+    Findings ignored;
+    return place_weights(*settled_, weights_, ignored);
+  }
+
+  // Whether steps of any batch and length leave the same room: then it is priced once.
+  Result<void> look_for_constant_room(std::uint64_t shortest, std::uint64_t longest) {
+    PLIMSOLL_ASSIGN(const Room large, room_of(shortest, kMostTokens));
+    PLIMSOLL_ASSIGN(Room small, room_of(longest, 1));
+    if (large.fits == small.fits && large.bytes == small.bytes && large.most_requests == small.most_requests) constant_ = std::move(small);
+    return {};
+  }
+
+  // The largest batch of requests of that length, at most `most`. How many a plan for a batch holds never grows with the
+  // batch, so that each try narrows from both ends: where fewer fit than were tried, that many do, and at most as many more
+  // as a plan for them holds.
+  Result<std::uint64_t> largest_batch(std::uint64_t length, std::uint64_t most) {
+    std::uint64_t low = 0, high = most;
+    for (std::uint64_t batch = high; low < high; batch = low + (high - low + 1) / 2) {
+      PLIMSOLL_ASSIGN(const std::uint64_t here, held(length, batch));
+      if (here >= batch) {
+        low = batch;
+        high = std::min(high, here);
+        continue;
+      }
+      high = batch - 1;
+      if (here <= low) continue;
+      PLIMSOLL_ASSIGN(const std::uint64_t again, held(length, here));
+      if (again < here) continue;
+      low = here;
+      high = std::min(high, again);
+    }
+    return low;
+  }
+
+private:
+  static constexpr std::uint64_t kMostTokens = UINT64_MAX;
+
+  struct Room {
+    bool fits = false;
+    std::vector<Wide> bytes; // per rank
+    std::uint64_t most_requests = 0;
+  };
+
+  Result<void> settle_for(std::uint64_t length, std::uint64_t batch) {
+    request_.max_length = length;
+    request_.max_batch_size = std::min(batch, kMaxSequences);
+    PLIMSOLL_ASSIGN(settled_, settle(input_));
+    return {};
+  }
+
+  // What a plan of that length and batch leaves for its KV cache.
+  Result<Room> room_of(std::uint64_t length, std::uint64_t batch) {
+    PLIMSOLL_TRY(settle_for(length, batch));
+    Findings findings;
+    Ledger ledger = weights_.sums();
+    PLIMSOLL_TRY(price_items(*settled_, settled_->batch, ledger));
+    check_static(*settled_, ledger, findings);
+    PLIMSOLL_TRY(plan_vision_cache(*settled_, ledger, findings));
+    Room room;
+    room.fits = !findings.error;
+    room.bytes = kv_rooms(*settled_, ledger);
+    room.most_requests = settled_->max_batch_input_tokens;
+    ledger_ = std::move(ledger);
+    return room;
+  }
+
+  // Requests of that length that the memory of a plan for `batch` of them holds; 0 where it does not fit.
+  Result<std::uint64_t> held(std::uint64_t length, std::uint64_t batch) {
+    Room priced;
+    if (constant_) {
+      settled_->max_length = length;
+      settled_->batch = std::min(batch, constant_->most_requests);
+    } else {
+      PLIMSOLL_ASSIGN(priced, room_of(length, batch));
+    }
+    const Room& room = constant_ ? *constant_ : priced;
+    if (!room.fits) return 0;
+    PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(*settled_, settled_->batch));
+    KvWish wish = kv_wish(*settled_, settled_->batch);
+    wish.limited = false;
+    const KvSizing sizing = size_kv(stages.memory(room.bytes), wish);
+    if (sizing.shortage != KvShortage::kNone || !stands(sizing)) return 0;
+    return sizing.held.unlimited ? UINT64_MAX : sizing.held.whole();
+  }
+
+  // Whether the KV memory together with the rest stays within every device.
+  bool stands(const KvSizing& sizing) const {
+    for (std::uint32_t rank = 0; rank < sizing.cuts.size(); ++rank) {
+      const Wide used = static_cast<Wide>(ledger_->used(rank)) + sizing.cuts[rank].used_bytes;
+      if (used > static_cast<Wide>(std::min(settled_->budget_bytes[rank], settled_->devices()[rank].free_bytes))) return false;
+    }
+    return starts(*settled_);
+  }
+
+  PlanRequest request_;
+  PlanInput input_;
+  std::optional<Settled> settled_;
+  Ledger weights_;
+  std::optional<Ledger> ledger_;
+  std::optional<Room> constant_;
+};
+
 } // namespace
 
-void fill_frontier(PlanState& s, const std::vector<KvStage>& stages) {
-  if (!s.request().frontier || s.plan.kv_cache.groups.empty()) return;
-  const std::vector<Wide> budgets = kv_budgets(s);
+Result<std::optional<FrontierCurve>> find_frontier(const PlanInput& input, const Plan& plan) {
+  if (plan.kv_cache.groups.empty() || input.request->accounting == Accounting::kPooled) return std::optional<FrontierCurve>();
+  const std::vector<std::uint64_t> all = lengths(std::max<std::uint64_t>(1, plan.limits.max_length));
+  Searcher searcher(input);
+  PLIMSOLL_TRY(searcher.place(all.back()));
+  PLIMSOLL_TRY(searcher.look_for_constant_room(all.front(), all.back()));
   FrontierCurve curve;
-  curve.kv_dtype = s.kv_types.name;
-  for (const std::uint64_t length : lengths(s.max_length)) {
-    const KvRequestCount count = requests_that_fit(s, stages, budgets, length);
-    curve.points.push_back({length, count.unlimited ? s.max_batch_size : count.whole()});
+  curve.kv_dtype = plan.kv_cache.dtype;
+  std::uint64_t most = plan.request.max_batch_input_tokens;
+  for (const std::uint64_t length : all) {
+    PLIMSOLL_ASSIGN(most, searcher.largest_batch(length, std::max<std::uint64_t>(1, most)));
+    curve.points.push_back({length, most});
   }
-  s.plan.frontier.push_back(std::move(curve));
+  return curve;
 }
 
 } // namespace plimsoll

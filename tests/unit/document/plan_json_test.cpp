@@ -34,10 +34,11 @@ Plan sample() {
   plan.request.device_memory_utilization = 0.9;
   plan.request.engine_overrides = {{"b", "2"}, {"a", "1"}};
   plan.devices = {device(0, 40), device(1, -7)};
-  plan.kv_cache.groups = {{"main", "full", 32, 128, std::nullopt, 0, "exact"}, {"swa", "window", 4, 64, 4096, 0, "exact"}};
-  plan.items = {{"weights", "mlp", "exact", "dense", "", true, {500, 500}},
-                {"activation", "attention", "bound", "dense", "2 x 30", true, {60, 0}},
-                {"activation", "covered", "bound", "dense", "", false, {10, 10}}};
+  plan.kv_cache.groups = {{"main", CacheKind::kFull, 32, 128, std::nullopt, 0, Basis::kExact},
+                          {"swa", CacheKind::kWindow, 4, 64, 4096, 0, Basis::kExact}};
+  plan.items = {{Category::kWeights, "mlp", Basis::kExact, "dense", "", true, {500, 500}},
+                {Category::kActivation, "attention", Basis::kBound, "dense", "2 x 30", true, {60, 0}},
+                {Category::kActivation, "covered", Basis::kBound, "dense", "", false, {10, 10}}};
   plan.advice = {{"--max-length", "65536", "m"}, {"--kv-dtype", "float8_e4m3fn", "m"}, {"--device-memory-utilization", "0.95", "m"}};
   return plan;
 }

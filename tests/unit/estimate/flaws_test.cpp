@@ -128,10 +128,16 @@ TEST(EstimateFlaws, TheVisionReserveShrinksWithTheDevicesAndMayHoldNoImage) {
   // 5 % of the pool, divided by two devices; per device it is 5 % of each.
   EXPECT_LT(both.pooled["vision_cache"]["bytes"].get<std::int64_t>() * 19 / 10,
             both.per_device["vision_cache"]["bytes"].get<std::int64_t>());
-  request["vision_cache"]["entry_bytes"] = 100 * kGib;
+  // An image larger than the share: the documented reserve says nothing, ours holds it on every device.
+  request["vision_cache"]["entry_bytes"] = 8 * kGib;
   const Both large = ask(request);
   EXPECT_EQ(large.pooled["warnings"], Json::array());
-  EXPECT_EQ(large.per_device["warnings"], Json::parse(R"(["vision_below_one_entry"])"));
+  EXPECT_EQ(large.pooled["vision_cache"]["bytes"], both.pooled["vision_cache"]["bytes"]);
+  EXPECT_EQ(large.per_device["warnings"], Json::parse(R"(["vision_cache_raised"])"));
+  EXPECT_GE(large.per_device["devices"][0]["vision_cache_bytes"].get<std::int64_t>(), 8 * kGib);
+  // And one larger than the device.
+  request["vision_cache"]["entry_bytes"] = 100 * kGib;
+  EXPECT_EQ(ask(request).per_device["error"]["code"], "no_room_for_kv");
 }
 
 TEST(EstimateFlaws, ATruncatedPlanStillCommitsTheUntruncatedBytes) {

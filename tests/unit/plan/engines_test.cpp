@@ -98,11 +98,11 @@ TEST(Engines, SlabsHoldCompressedCachesBesideWindows) {
   EXPECT_EQ(plan.kv_cache.pages, 6800U);
   EXPECT_EQ(plan.limits.max_batch_at_max_length, 1U);
   EXPECT_NEAR(static_cast<double>(*request.kv_cache_bytes) / 1073741824.0, 6.66, 0.005);
-  EXPECT_FALSE(testing::warns(plan, "kv_rule_is_a_bound"));
+  EXPECT_FALSE(testing::warns(plan, WarningCode::kKvRuleIsABound));
   request.engine = "vllm"; // packs denser
   const Plan later = planned("deepseek-ai/DeepSeek-V4-Flash", request);
-  EXPECT_TRUE(testing::warns(later, "kv_rule_is_a_bound"));
-  EXPECT_EQ(later.kv_cache.groups.at(0).basis, "bound");
+  EXPECT_TRUE(testing::warns(later, WarningCode::kKvRuleIsABound));
+  EXPECT_EQ(later.kv_cache.groups.at(0).basis, Basis::kBound);
   request.engine = "vllm@0.22.0";
   request.kv_cache_bytes = 6800ULL * 1051776 - 1;
   EXPECT_LT(planned("deepseek-ai/DeepSeek-V4-Flash", request).limits.max_supported_sequence_length, 30000U);

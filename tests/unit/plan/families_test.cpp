@@ -41,7 +41,7 @@ TEST(WorkedByHand, DeepSeekV3) {
   const std::uint64_t ends = 2ULL * (129280 / 8) * 7168 * 2 + 7168 * 2;
   for (const DevicePlan& d : plan.devices) EXPECT_EQ(d.weights_bytes, 61 * attention + 3 * dense + 58 * experts + ends);
   ASSERT_EQ(plan.kv_cache.groups.size(), 1U);
-  EXPECT_EQ(plan.kv_cache.groups[0].kind, "latent");
+  EXPECT_EQ(plan.kv_cache.groups[0].kind, CacheKind::kLatent);
   EXPECT_EQ(plan.kv_cache.groups[0].page_bytes_per_device, 8'994'816U); // 128 x 576 x 2 x 61
   EXPECT_EQ(plan.devices.at(0).signal_buffer_bytes, 294'387'728U);
 }
@@ -60,7 +60,7 @@ TEST(WorkedByHand, Gemma3) {
   const Plan plan = planned("google/gemma-3-27b-it", on("1xH100"));
   ASSERT_EQ(plan.kv_cache.groups.size(), 2U);
   for (const KvGroupPlan& group : plan.kv_cache.groups) {
-    const std::uint64_t layers = group.kind == "window" ? 52 : 10;
+    const std::uint64_t layers = group.kind == CacheKind::kWindow ? 52 : 10;
     EXPECT_EQ(group.layers, layers);
     EXPECT_EQ(group.page_bytes_per_device, 128ULL * layers * 16 * 128 * 2 * 2);
   }

@@ -50,7 +50,7 @@ TEST_F(Settling, ResidentsAddUp) {
   EXPECT_EQ(ledger_.sum(Category::kSignalBuffer, 1), 5U);
   EXPECT_EQ(ledger_.used(1), 35U);
   EXPECT_EQ(item("a").planner, "tested");
-  EXPECT_EQ(item("a").category, "activation");
+  EXPECT_EQ(item("a").category, Category::kActivation);
 }
 
 TEST_F(Settling, TheLargestPhaseCountsAndItsItemsAddUpFirst) {
@@ -98,13 +98,13 @@ TEST_F(Settling, PhasesThatOverflowAreAnError) {
 TEST(Ledger, SumsStayWithin63Bits) {
   Ledger ledger(1);
   constexpr std::uint64_t kMax = 0x7fffffffffffffffULL;
-  EXPECT_TRUE(ledger.add_all(Category::kWeights, "w", PLIMSOLL_BASIS_EXACT, "p", "", kMax));
-  const auto over = ledger.add_all(Category::kWeights, "one more", PLIMSOLL_BASIS_EXACT, "p", "", 1);
+  EXPECT_TRUE(ledger.add_all(Category::kWeights, "w", Basis::kExact, "p", "", kMax));
+  const auto over = ledger.add_all(Category::kWeights, "one more", Basis::kExact, "p", "", 1);
   ASSERT_FALSE(over);
   EXPECT_EQ(over.error().code, ErrorCode::kBadConfig);
   Ledger several(1);
   for (const Category c : {Category::kWeights, Category::kActivation, Category::kKvCache})
-    EXPECT_TRUE(several.add_all(c, "x", PLIMSOLL_BASIS_EXACT, "p", "", kMax));
+    EXPECT_TRUE(several.add_all(c, "x", Basis::kExact, "p", "", kMax));
   EXPECT_EQ(several.used(0), kMax); // and not a small number
 }
 

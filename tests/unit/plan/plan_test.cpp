@@ -27,8 +27,8 @@ void expect_whole(const Plan& plan, const std::string& name) {
       ASSERT_EQ(item.bytes.size(), plan.devices.size()) << name;
       if (!item.counted) continue;
       all += item.bytes[d.rank];
-      if (item.category == "weights") weights += item.bytes[d.rank];
-      if (item.category == "kv_cache") kv += item.bytes[d.rank];
+      if (item.category == Category::kWeights) weights += item.bytes[d.rank];
+      if (item.category == Category::kKvCache) kv += item.bytes[d.rank];
     }
     EXPECT_EQ(weights, d.weights_bytes) << name << d.rank;
     EXPECT_EQ(kv, d.kv_cache_bytes) << name << d.rank;
@@ -133,11 +133,11 @@ TEST(Requests, ABatchAndALengthLimitThePool) {
 
 TEST(Requests, AutoTakesTheLongestThatFits) {
   PlanRequest r = on("20GiB");
-  EXPECT_TRUE(warns(planned(kLlama, r), "capacity_clamped"));
+  EXPECT_TRUE(warns(planned(kLlama, r), WarningCode::kCapacityClamped));
   r.max_length_auto = true;
   const Plan plan = planned(kLlama, r);
   EXPECT_EQ(plan.limits.max_length, 193U * 128);
-  EXPECT_FALSE(warns(plan, "capacity_clamped"));
+  EXPECT_FALSE(warns(plan, WarningCode::kCapacityClamped));
   r.max_length = 8192;
   EXPECT_EQ(planned(kLlama, r).limits.max_length, 8192U);
 }
@@ -207,7 +207,7 @@ TEST(Requests, ABatchIsCappedByTheTokensOfAPass) {
   PlanRequest r = on("1xH100");
   r.max_batch_size = 10'000;
   const Plan plan = planned(kLlama, r);
-  EXPECT_TRUE(warns(plan, "batch_capped"));
+  EXPECT_TRUE(warns(plan, WarningCode::kBatchCapped));
   EXPECT_EQ(plan.limits.max_batch_size, 8192U);
 }
 

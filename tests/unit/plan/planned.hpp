@@ -34,7 +34,7 @@ inline std::uint64_t parts_of(const DevicePlan& d) {
   return d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.vision_cache_bytes + d.overhead_bytes + d.kv_cache_bytes;
 }
 
-inline bool warns(const Plan& plan, const std::string& code) {
+inline bool warns(const Plan& plan, WarningCode code) {
   for (const Warning& warning : plan.warnings)
     if (warning.code == code) return true;
   return false;

@@ -102,7 +102,8 @@ TEST(Stored, UnclaimedTensorsCountOnEveryRankAndWarn) {
   const auto plan = test::built_context().plan(loaded(directory.path()), request);
   ASSERT_TRUE(plan) << plan.error().message;
   EXPECT_EQ(plan->devices[1].weights_bytes, report.rank_bytes[1]);
-  EXPECT_TRUE(std::any_of(plan->warnings.begin(), plan->warnings.end(), [](const auto& w) { return w.code == "unclaimed_tensors"; }));
+  EXPECT_TRUE(
+      std::any_of(plan->warnings.begin(), plan->warnings.end(), [](const auto& w) { return w.code == WarningCode::kUnclaimedTensors; }));
 }
 
 // Shards enough for several threads: whichever meets a tensor, the first thousand are named in the order of the files.

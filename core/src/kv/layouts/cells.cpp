@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/checked.hpp"
-#include "kv/layout.hpp"
+#include "kv/layouts/cells.hpp"
 
 namespace plimsoll {
 namespace {
@@ -22,7 +22,7 @@ public:
     return out;
   }
   Wide request_bytes(std::uint64_t length) const override { return context_bytes(length, input_.sequences); }
-  std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget, std::uint64_t) const override {
     if (context_bytes(1, input_.sequences) > budget) return std::nullopt;
     if (context_bytes(kMaxCells, input_.sequences) <= budget) return UINT64_MAX;
     return largest(kMaxCells, [&](std::uint64_t length) { return context_bytes(length, input_.sequences) <= budget; });
@@ -48,12 +48,27 @@ public:
     const Checked cells = Checked(stream_cells(demand.length_tokens, demand.sequences)) * streams(demand.sequences);
     cut.pages = cells.saturated();
     bool grows = false;
-    for (const KvGroupPrice& price : *input_.prices) {
-      cut.group_bytes.push_back(group_bytes(price, demand.length_tokens, demand.sequences));
-      grows = grows || price.group->kind != CacheKind::kState;
-    }
+    for (const KvGroupPrice& price : *input_.prices) grows = grows || price.group->kind != CacheKind::kState;
     if (grows) cut.capacity_tokens = cells.saturated();
     return cut;
+  }
+
+  std::vector<KvGroupShare> shares(const KvCut&, const KvDemand& demand) const override {
+    std::vector<KvGroupShare> out;
+    out.reserve(input_.prices->size());
+    for (const KvGroupPrice& price : *input_.prices) {
+      KvGroupShare share;
+      share.bytes = bytes_of(price, demand.length_tokens, demand.sequences);
+      if (price.group->kind == CacheKind::kState)
+        share.state_rows = input_.rules->rows_per_sequence(input_.draft_tokens) * demand.sequences;
+      else if (price.token_bytes > 0) share.pages = bounded_count(share.bytes / static_cast<Wide>(price.token_bytes));
+      out.push_back(share);
+    }
+    return out;
+  }
+  // The context is shared by all slots.
+  KvRequestCount requests_held(const KvCut& cut, const KvDemand&, std::uint64_t length) const override {
+    return {context_bytes(length, 1) == 0, static_cast<Wide>(cut.pages), std::max<Wide>(1, pages_of_request(length))};
   }
 
 private:
@@ -64,14 +79,14 @@ private:
   }
   std::uint64_t stream_cells(std::uint64_t length, std::uint64_t sequences) const { return padded(padded(length) / streams(sequences)); }
 
-  Wide group_bytes(const KvGroupPrice& price, std::uint64_t length, std::uint64_t sequences) const {
+  Wide bytes_of(const KvGroupPrice& price, std::uint64_t length, std::uint64_t sequences) const {
     const auto n = static_cast<Wide>(sequences);
     if (price.group->kind == CacheKind::kState)
       return static_cast<Wide>(price.state_bytes) * static_cast<Wide>(input_.rules->rows_per_sequence(input_.draft_tokens)) * n;
     const auto token = static_cast<Wide>(price.token_bytes);
     if (price.group->kind == CacheKind::kCross) return token * static_cast<Wide>(price.group->fixed_tokens) * n;
     std::uint64_t cells = stream_cells(length, sequences);
-    if (is_windowed(layout_kind(*price.group, *input_.rules)) && !input_.rules->cells.swa_full) {
+    if (is_windowed(counted_kind(*price.group, *input_.rules)) && !input_.rules->cells.swa_full) {
       // A window for each sequence of the stream, and the tokens of one forward pass.
       const Checked seen =
           Checked(price.group->window_tokens) * (input_.rules->cells.kv_unified ? sequences : 1) + input_.max_batch_input_tokens;
@@ -83,7 +98,7 @@ private:
 
   Wide context_bytes(std::uint64_t length, std::uint64_t sequences) const {
     Wide sum = 0;
-    for (const KvGroupPrice& price : *input_.prices) sum += group_bytes(price, length, sequences);
+    for (const KvGroupPrice& price : *input_.prices) sum += bytes_of(price, length, sequences);
     return sum;
   }
 

@@ -6,7 +6,7 @@
 
 #include "base/checked.hpp"
 #include "base/exact_fraction.hpp"
-#include "kv/layout.hpp"
+#include "kv/layouts/split.hpp"
 
 namespace plimsoll {
 namespace {
@@ -15,21 +15,18 @@ class Split final : public KvLayout {
 public:
   explicit Split(const KvLayoutInput& input) : input_(input) {
     for (const KvGroupPrice& price : *input.prices)
-      if (is_windowed(layout_kind(*price.group, *input.rules)))
+      if (is_windowed(counted_kind(*price.group, *input.rules)))
         ring_window_tokens_ = std::max(ring_window_tokens_, price.group->window_tokens);
     const bool grows = std::any_of(input.prices->begin(), input.prices->end(),
-                                   [&](const KvGroupPrice& p) { return plimsoll::grows(layout_kind(*p.group, *input.rules)); });
+                                   [&](const KvGroupPrice& p) { return plimsoll::grows(counted_kind(*p.group, *input.rules)); });
     for (const KvGroupPrice& price : *input.prices) {
-      switch (layout_kind(*price.group, *input.rules)) {
+      switch (counted_kind(*price.group, *input.rules)) {
       case CacheKind::kState:
         if (in_windows(price)) window_bytes_ += ring_page_bytes(price);
         else if (per_request(price)) ring_bytes_ += rings(price, input.sequences);
         else state_bytes_ += static_cast<Wide>(price.state_bytes);
         break;
-      case CacheKind::kCross:
-        sequence_bytes_ +=
-            static_cast<Wide>(price.page_bytes) * wide_ceil_div(price.group->fixed_tokens, static_cast<Wide>(input.page_tokens));
-        break;
+      case CacheKind::kCross: sequence_bytes_ += static_cast<Wide>(price.page_bytes) * cross_pages(price); break;
       case CacheKind::kWindow:
       case CacheKind::kChunk:
         if (grows) { // else the windows' tokens are all there is
@@ -56,7 +53,7 @@ public:
     return pages * full_bytes_ + window_pages(pages) * window_bytes_ + sequence_bytes_ + ring_bytes_ +
            (rows_ + spare_rows()) * state_bytes_;
   }
-  std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget, std::uint64_t) const override {
     const Pools p = pools(budget, {});
     if (state_bytes_ > 0 && p.rows < rows_) return std::nullopt;
     if (page_bytes_of_all() == 0) return UINT64_MAX;
@@ -67,10 +64,10 @@ public:
   KvRequestCount requests_that_fit(Wide budget, std::uint64_t length) const override {
     const Pools p = pools(budget, {});
     KvRequestCount r;
-    r.numerator = p.pages, r.denominator = std::max<Wide>(1, pages_of_request(length));
+    r.numerator = p.pages;
+    r.denominator = std::max<Wide>(1, pages_of_request(length));
     r.unlimited = page_bytes_of_all() == 0;
-    if (state_bytes_ > 0 && (r.unlimited || wide_div(p.rows, rows_) < wide_div(r.numerator, r.denominator)))
-      r.numerator = p.rows, r.denominator = rows_, r.unlimited = false;
+    if (const KvRequestCount rows{false, p.rows, rows_}; state_bytes_ > 0 && rows < r) return rows;
     return r;
   }
   Wide pages_of_request(std::uint64_t length) const override {
@@ -84,31 +81,61 @@ public:
     cut.fits = (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
     cut.pages = bounded_count(p.pages);
     if (page_bytes_of_all() > 0) cut.capacity_tokens = bounded_count(p.pages * static_cast<Wide>(input_.page_tokens));
-    if (state_bytes_ > 0) cut.state_rows = bounded_count(p.rows), cut.most_sequences = bounded_count(wide_div(p.rows, rows_));
-    const Wide rows = p.rows + spare_rows(), windows = window_pages(p.pages);
-    for (const KvGroupPrice& price : *input_.prices) {
-      Wide bytes = 0;
-      switch (layout_kind(*price.group, *input_.rules)) {
-      case CacheKind::kState:
-        if (in_windows(price)) bytes = windows * ring_page_bytes(price);
-        else if (per_request(price)) bytes = rings(price, input_.sequences);
-        else bytes = rows * static_cast<Wide>(price.state_bytes);
-        break;
-      case CacheKind::kCross: bytes = sequence_bytes_ * static_cast<Wide>(demand.sequences); break;
-      case CacheKind::kWindow:
-      case CacheKind::kChunk: bytes = (window_bytes_ > 0 ? windows : p.pages) * static_cast<Wide>(price.page_bytes); break;
-      default: bytes = p.pages * static_cast<Wide>(price.page_bytes);
-      }
-      cut.group_bytes.push_back(bytes);
-      cut.used_bytes += bytes;
+    if (state_bytes_ > 0) {
+      cut.state_rows = bounded_count(p.rows);
+      cut.most_sequences = bounded_count(wide_div(p.rows, rows_));
     }
+    for (const KvGroupShare& share : shares_of(p, demand)) cut.used_bytes += share.bytes;
     return cut;
+  }
+  std::vector<KvGroupShare> shares(const KvCut& cut, const KvDemand& demand) const override {
+    return shares_of({static_cast<Wide>(cut.state_rows.value_or(0)), static_cast<Wide>(cut.pages)}, demand);
+  }
+  KvRequestCount requests_held(const KvCut& cut, const KvDemand&, std::uint64_t length) const override {
+    KvRequestCount held;
+    held.numerator = static_cast<Wide>(cut.pages);
+    held.denominator = std::max<Wide>(1, pages_of_request(length));
+    held.unlimited = page_bytes_of_all() == 0;
+    if (const KvRequestCount rows{false, static_cast<Wide>(cut.state_rows.value_or(0)), rows_}; state_bytes_ > 0 && rows < held)
+      return rows;
+    return held;
   }
 
 private:
   struct Pools {
     Wide rows = 0, pages = 0;
   };
+
+  std::vector<KvGroupShare> shares_of(const Pools& p, const KvDemand& demand) const {
+    std::vector<KvGroupShare> out;
+    out.reserve(input_.prices->size());
+    for (const KvGroupPrice& price : *input_.prices) out.push_back(share_of_group(price, p, demand));
+    return out;
+  }
+  KvGroupShare share_of_group(const KvGroupPrice& price, const Pools& p, const KvDemand& demand) const {
+    const Wide rows = p.rows + spare_rows(), windows = window_pages(p.pages);
+    KvGroupShare share;
+    Wide pages = 0;
+    switch (counted_kind(*price.group, *input_.rules)) {
+    case CacheKind::kState:
+      if (in_windows(price)) share.bytes = windows * ring_page_bytes(price);
+      else if (per_request(price)) share.bytes = rings(price, input_.sequences);
+      else share.bytes = rows * static_cast<Wide>(price.state_bytes);
+      share.state_rows = price.row_bytes.empty() ? bounded_count(rows) : 0;
+      return share;
+    case CacheKind::kCross: pages = cross_pages(price) * static_cast<Wide>(demand.sequences); break;
+    case CacheKind::kWindow:
+    case CacheKind::kChunk: pages = window_bytes_ > 0 ? windows : p.pages; break;
+    case CacheKind::kFull:
+    case CacheKind::kLatent: pages = p.pages; break;
+    }
+    share.pages = bounded_count(pages);
+    share.bytes = pages * static_cast<Wide>(price.page_bytes);
+    return share;
+  }
+  Wide cross_pages(const KvGroupPrice& price) const {
+    return wide_ceil_div(static_cast<Wide>(price.group->fixed_tokens), static_cast<Wide>(input_.page_tokens));
+  }
 
   Wide spare_rows() const { return state_bytes_ > 0 ? static_cast<Wide>(input_.rules->split.spare_state_rows) : 0; }
   Wide page_bytes_of_all() const { return full_bytes_ + window_bytes_; }

@@ -7,7 +7,7 @@
 #include <map>
 
 #include "base/checked.hpp"
-#include "kv/layout.hpp"
+#include "kv/layouts/unified.hpp"
 
 namespace plimsoll {
 namespace {
@@ -36,7 +36,7 @@ public:
       kind_of_price_.push_back(kinds_.size());
       if (price.layers == 0) continue;
       Kind kind;
-      kind.kind = layout_kind(*price.group, *input.rules);
+      kind.kind = counted_kind(*price.group, *input.rules);
       if (kind.kind == CacheKind::kLatent) kind.kind = CacheKind::kFull;
       kind.layers = price.layers;
       kind.layer_bytes = kind.kind == CacheKind::kState ? price.layer_state_bytes : price.layer_slot_bytes;
@@ -84,7 +84,7 @@ public:
   }
 
   Wide request_bytes(std::uint64_t length) const override { return (pages_of_request(length) + nulls()) * block_bytes_; }
-  std::optional<std::uint64_t> longest_request_tokens(Wide budget) const override {
+  std::optional<std::uint64_t> longest_request_tokens(Wide budget, std::uint64_t) const override {
     if (kinds_.empty()) return UINT64_MAX;
     const Wide blocks = blocks_in(budget) - nulls();
     if (pages_of_request(1) > blocks) return std::nullopt;
@@ -95,7 +95,8 @@ public:
     KvRequestCount r;
     r.numerator = std::max<Wide>(0, blocks_in(budget) - nulls());
     r.denominator = pages_of_request(length);
-    if (kinds_.empty()) r.unlimited = true, r.denominator = 1;
+    r.unlimited = kinds_.empty();
+    if (r.unlimited) r.denominator = 1;
     return r;
   }
 
@@ -130,13 +131,31 @@ public:
     cut.fits = kinds_.empty() || pages >= pages_of_request(1) + nulls();
     cut.pages = pages > static_cast<Wide>(UINT64_MAX) ? UINT64_MAX : static_cast<std::uint64_t>(std::max<Wide>(0, pages));
     cut.used_bytes = static_cast<Wide>(cut.pages) * block_bytes_;
-    cut.group_bytes = {cut.used_bytes};
     if (std::any_of(kinds_.begin(), kinds_.end(), [](const Kind& k) { return k.kind != CacheKind::kState; })) {
       const Wide tokens = (std::max<Wide>(0, pages - nulls()) / static_cast<Wide>(groups_)) * static_cast<Wide>(page_tokens()) *
                           static_cast<Wide>(input_.rules->decode_context_parallel);
       cut.capacity_tokens = bounded_count(tokens);
     }
     return cut;
+  }
+
+  std::vector<KvGroupShare> shares(const KvCut& cut, const KvDemand&) const override {
+    std::vector<KvGroupShare> out(input_.prices->size(), KvGroupShare{0, cut.pages, input_.rules->null_pages, 0});
+    if (!out.empty()) out.front().bytes = cut.used_bytes;
+    return out;
+  }
+  std::uint64_t block_bytes() const override { return bounded_count(block_bytes_); }
+  std::uint64_t group_page_tokens(std::size_t group) const override {
+    const std::size_t kind = kind_of_price_[group];
+    return kind < kinds_.size() ? kinds_[kind].block_tokens : block_tokens_;
+  }
+  KvRequestCount requests_held(const KvCut& cut, const KvDemand&, std::uint64_t length) const override {
+    KvRequestCount held;
+    held.numerator = std::max<Wide>(0, static_cast<Wide>(cut.pages) - nulls());
+    held.denominator = pages_of_request(length);
+    held.unlimited = held.denominator == 0;
+    if (held.unlimited) held.denominator = 1;
+    return held;
   }
 
 private:

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <simdjson.h>
 
+#include "base/yaml.hpp"
 #include "estimate/json_place.hpp"
 #include "plimsoll/limits.hpp"
 
@@ -407,6 +408,15 @@ Result<EstimateRequest> parse_estimate_request(std::string_view json) {
   return request;
 }
 
+Result<EstimateRequest> parse_estimate_request_yaml(std::string_view yaml, const std::string& where) {
+  auto json = yaml_to_json(yaml);
+  if (!json) {
+    json.error().where = where;
+    return tl::unexpected(std::move(json.error()));
+  }
+  return parse_estimate_request(*json);
+}
+
 std::string estimate_result_json(const EstimateResult& result, Accounting accounting) {
   std::string out;
   out.reserve(512 + result.devices.size() * 192);
@@ -434,10 +444,10 @@ std::string estimate_result_json(const EstimateResult& result, Accounting accoun
   }
   w.text(", \"warnings\": [");
   bool first = true;
-  for (const EstimateWarning warning : result.warnings) {
+  for (const WarningCode warning : result.warnings) {
     if (!first) w.text(", ");
     first = false;
-    w.string(estimate_warning_name(warning));
+    w.string(warning_name(warning));
   }
   w.text("], \"error\": ");
   if (result.error) {

@@ -1,0 +1,49 @@
+// plimsoll/warning.hpp - what a plan or an estimate warns of: codes for programs, each with one spelling.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace plimsoll {
+
+enum class WarningCode : std::uint8_t {
+  kArchitectureAssumed,  // no manifest names the class; it is planned by its model_type
+  kBatchCapped,          // the batch exceeds the tokens of one forward pass
+  kBatchExceedsCapacity, // fewer requests of full length fit at once
+  kBatchExceedsPages,    // not even one page for every request of the batch
+  kCapacityClamped,      // the length is what the KV memory holds
+  kDtypeAssumed,         // the configuration names no type
+  kKvRuleIsABound,       // how the cache is laid out is not known to the byte
+  kMaxLengthBeyondModel, // longer than the model was made for
+  kMaxLengthTruncated,   // the default length was searched down
+  kMaxLengthUnknown,     // the configuration does not say how long a request may be
+  kMismatchedTensors,    // stored tensors are not as the configuration says
+  kMissingTensors,       // the checkpoint lacks tensors
+  kNearLimit,            // less than 5 % of the memory stays outside the plan
+  kUnclaimedTensors,     // stored tensors that no planner knows
+  kVisionCacheRaised     // more is set aside for the vision cache than was asked for: one maximal image
+};
+
+// "architecture_assumed", "batch_capped", ...
+constexpr std::string_view warning_name(WarningCode code) noexcept {
+  switch (code) {
+  case WarningCode::kArchitectureAssumed: return "architecture_assumed";
+  case WarningCode::kBatchCapped: return "batch_capped";
+  case WarningCode::kBatchExceedsCapacity: return "batch_exceeds_capacity";
+  case WarningCode::kBatchExceedsPages: return "batch_exceeds_pages";
+  case WarningCode::kCapacityClamped: return "capacity_clamped";
+  case WarningCode::kDtypeAssumed: return "dtype_assumed";
+  case WarningCode::kKvRuleIsABound: return "kv_rule_is_a_bound";
+  case WarningCode::kMaxLengthBeyondModel: return "max_length_beyond_model";
+  case WarningCode::kMaxLengthTruncated: return "max_length_truncated";
+  case WarningCode::kMaxLengthUnknown: return "max_length_unknown";
+  case WarningCode::kMismatchedTensors: return "mismatched_tensors";
+  case WarningCode::kMissingTensors: return "missing_tensors";
+  case WarningCode::kNearLimit: return "near_limit";
+  case WarningCode::kUnclaimedTensors: return "unclaimed_tensors";
+  case WarningCode::kVisionCacheRaised: return "vision_cache_raised";
+  }
+  return "near_limit";
+}
+
+} // namespace plimsoll

@@ -1,0 +1,12 @@
+// The `split` layout of KV memory: see split.cpp for its rule and a worked example. Threads: immutable.
+#pragma once
+
+#include <memory>
+
+#include "kv/layout.hpp"
+
+namespace plimsoll {
+
+std::unique_ptr<KvLayout> make_split_layout(const KvLayoutInput& input);
+
+} // namespace plimsoll

@@ -1,0 +1,13 @@
+// The weights of a plan: what every rank loads of the model and of a draft model. How a class is cut is placement's
+// business. Threads: one plan, one thread.
+#pragma once
+
+#include "plan/ledger.hpp"
+#include "plan/settled.hpp"
+
+namespace plimsoll {
+
+// Adds an item for every weight class that is loaded, and what a checkpoint stores beside the classes.
+Result<void> place_weights(const Settled& settled, Ledger& ledger, Findings& findings);
+
+} // namespace plimsoll

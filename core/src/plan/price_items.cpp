@@ -1,0 +1,100 @@
+#include "plan/price_items.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/checked.hpp"
+#include "plan/profile_items.hpp"
+#include "plugin/manifest.hpp"
+
+namespace plimsoll {
+namespace {
+
+// A request as planners see it, with what it points at.
+struct AbiRequest {
+  std::vector<std::uint64_t> free_bytes, used_bytes; // per rank
+  plimsoll_view engine;
+  plimsoll_request raw{};
+
+  AbiRequest(const Settled& s, std::optional<std::uint64_t> batch, const Ledger& ledger) {
+    for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
+      free_bytes.push_back(s.devices()[rank].free_bytes);
+      used_bytes.push_back(ledger.used(rank));
+    }
+    engine.node = &s.profile().planner;
+    raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
+    raw.aspects = PLIMSOLL_ASPECT_ALL;
+    fill_layout(s);
+    fill_sizes(s, batch);
+    raw.free_bytes = free_bytes.data();
+    raw.used_bytes = used_bytes.data();
+    raw.engine = &engine;
+  }
+  AbiRequest(const AbiRequest&) = delete;
+  AbiRequest& operator=(const AbiRequest&) = delete;
+
+private:
+  void fill_layout(const Settled& s) {
+    raw.n_ranks = s.layout.ranks();
+    raw.tp = s.layout.tp;
+    raw.pp = s.layout.pp;
+    raw.dp = s.layout.dp;
+    raw.ep = s.layout.ep;
+    raw.n_nodes = 1;
+    switch (s.request().phase) {
+    case Phase::kPrefill: raw.phase = PLIMSOLL_PHASE_PREFILL; break;
+    case Phase::kDecode: raw.phase = PLIMSOLL_PHASE_DECODE; break;
+    case Phase::kBoth: raw.phase = PLIMSOLL_PHASE_BOTH; break;
+    }
+    raw.explain = s.explains() ? 1 : 0;
+    raw.chunked_prefill = s.profile().batch.chunked_prefill ? 1 : 0;
+  }
+  void fill_sizes(const Settled& s, std::optional<std::uint64_t> batch) {
+    const auto bits = [](const Dtype& t) { return t.block_bytes * 8 / t.block_elements; };
+    const Model::Data& m = s.model();
+    raw.num_draft_tokens = s.request().num_draft_tokens;
+    raw.compute_bits = bits(s.kv_types.model);
+    raw.kv_bits = bits(s.kv_types.k);
+    raw.weight_bits = m.quantization.weight_type_bytes(m.dtype) * 8;
+    raw.weight_is_fp4 = m.quantization.is_fp4() ? 1 : 0;
+    raw.max_length = s.max_length;
+    raw.max_batch_size = batch.value_or(0);
+    raw.max_batch_input_tokens = s.max_batch_input_tokens;
+    raw.max_batch_total_tokens = s.request().max_batch_total_tokens.value_or(0);
+    raw.images_per_request = s.request().images_per_request.value_or(0);
+  }
+};
+
+// One buffer for each device where the family's policy asks for it and its planner does not price them itself.
+Result<void> add_signal_buffers(const Settled& s, Ledger& ledger) {
+  const PlannerTree& tree = *s.model().tree;
+  const std::uint64_t bytes = s.profile().signal_buffers.signal_buffer_bytes;
+  const std::uint32_t policy = tree.root().family.signal_policy;
+  const bool due = policy == PLIMSOLL_SIGNAL_ALWAYS || (policy == PLIMSOLL_SIGNAL_MULTI_RANK && s.layout.ranks() > 1);
+  if (tree.has_signal_buffers() || !due || bytes == 0) return {};
+  return ledger.add_all(Category::kSignalBuffer, "signal_buffers", Basis::kExact, tree.root().id(),
+                        s.explains() ? fmt::format("one of {} B per device, policy {}", bytes, signal_policy_name(policy)) : "", bytes);
+}
+
+} // namespace
+
+Result<std::optional<std::uint64_t>> planned_batch(const Settled& s, const Ledger& ledger) {
+  if (s.batch) return s.batch;
+  const AbiRequest request(s, std::nullopt, ledger);
+  PLIMSOLL_ASSIGN(const std::uint64_t batch, s.model().tree->max_batch(request.raw));
+  if (batch == 0) return std::optional<std::uint64_t>();
+  return std::optional(std::min(batch, s.max_batch_input_tokens));
+}
+
+Result<void> price_items(const Settled& s, std::optional<std::uint64_t> batch, Ledger& ledger) {
+  const AbiRequest request(s, batch, ledger);
+  const PlannerTree& tree = *s.model().tree;
+  ItemCollector collector(s.layout.ranks());
+  PLIMSOLL_TRY(tree.activations(request.raw, collector));
+  if (tree.has_signal_buffers()) PLIMSOLL_TRY(tree.signal_buffers(request.raw, collector));
+  PLIMSOLL_TRY(price_profile_items(s, batch, collector));
+  PLIMSOLL_TRY(collector.settle(ledger));
+  return add_signal_buffers(s, ledger);
+}
+
+} // namespace plimsoll

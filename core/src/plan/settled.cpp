@@ -1,0 +1,207 @@
+#include "plan/settled.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/checked.hpp"
+#include "base/exact_fraction.hpp"
+#include "plan/profile_items.hpp"
+#include "plimsoll/limits.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kUnknownLengthTokens = 131072; // where neither the model nor the user says
+
+Result<void> check_ranges(const PlanRequest& r) {
+  const auto positive = [](const std::optional<std::uint64_t>& value, std::uint64_t most, const char* option) -> Result<void> {
+    if (value && (*value == 0 || *value > most))
+      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a number from 1 to {} was expected", *value, most), option);
+    return {};
+  };
+  PLIMSOLL_TRY(positive(r.max_length, kMaxTokens, "--max-length"));
+  PLIMSOLL_TRY(positive(r.max_batch_size, kMaxSequences, "--max-batch-size"));
+  PLIMSOLL_TRY(positive(r.max_batch_input_tokens, kMaxTokens, "--max-batch-input-tokens"));
+  PLIMSOLL_TRY(positive(r.max_batch_total_tokens, kMaxTokens, "--max-batch-total-tokens"));
+  PLIMSOLL_TRY(positive(r.page_tokens, kMaxPageTokens, "--page-tokens"));
+  PLIMSOLL_TRY(positive(r.images_per_request, kMaxSequences, "--images-per-request"));
+  PLIMSOLL_TRY(positive(r.weights_bytes, kMaxBytes, "--weights-bytes"));
+  return positive(r.kv_cache_bytes, kMaxBytes, "--kv-cache-bytes");
+}
+
+class Settler {
+public:
+  explicit Settler(const PlanInput& input, SettledLayout layout) {
+    s_.input = input;
+    s_.layout = std::move(layout.layout);
+    s_.engine = std::move(layout.engine);
+  }
+
+  Result<Settled> run() {
+    PLIMSOLL_TRY(check_ranges(request()));
+    PLIMSOLL_TRY(settle_degrees());
+    PLIMSOLL_TRY(settle_draft());
+    PLIMSOLL_ASSIGN(s_.cast, settle_cast(request()));
+    PLIMSOLL_TRY(settle_types());
+    settle_length();
+    settle_batch();
+    PLIMSOLL_TRY(settle_utilization());
+    settle_budgets();
+    if (s_.model().dtype_assumed && !s_.model().inventory)
+      warn(WarningCode::kDtypeAssumed, "the configuration names no torch_dtype; bfloat16 is assumed");
+    return std::move(s_);
+  }
+
+private:
+  const PlanRequest& request() const { return s_.request(); }
+  const EngineProfile& profile() const { return s_.profile(); }
+  void warn(WarningCode code, std::string message) { s_.warnings.push_back({code, std::move(message)}); }
+
+  Result<void> settle_degrees() {
+    if (s_.layout.ep > 1 && s_.model().declared.facts.experts == 0)
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("ep {} asks for expert parallelism, but {} has no experts", s_.layout.ep, s_.model().info.architecture),
+                  "--ep");
+    const std::uint64_t context_ranks = profile().kv.decode_context_parallel;
+    if (s_.layout.tp % context_ranks != 0)
+      return fail(
+          ErrorCode::kBadRequest,
+          fmt::format("{} ranks share the context of a request, but tp is {}; a divisor of tp was expected", context_ranks, s_.layout.tp),
+          "--set engine.decode_context_parallel");
+    return {};
+  }
+
+  Result<void> settle_draft() {
+    const std::uint32_t drafted = request().num_draft_tokens;
+    if (drafted > kMaxDraftTokens)
+      return fail(ErrorCode::kBadRequest, fmt::format("is {}; at most {} drafted tokens are planned", drafted, kMaxDraftTokens),
+                  "--num-draft-tokens");
+    if (s_.input.draft != nullptr) {
+      s_.draft = DraftSource::kModel;
+      s_.draft_layout = s_.layout;
+      std::fill(s_.draft_layout.stage_begin.begin(), s_.draft_layout.stage_begin.end() - 1, 0U);
+      s_.draft_layout.stage_begin.back() = UINT32_MAX;
+    } else if (drafted > 0) {
+      if (s_.model().declared.facts.draft_layers == 0)
+        return fail(ErrorCode::kBadRequest,
+                    fmt::format("{} has no multi-token-prediction layers of its own; give --draft MODEL", s_.model().info.architecture),
+                    "--num-draft-tokens");
+      s_.draft = DraftSource::kOwnHead;
+    }
+    return {};
+  }
+
+  // The engine's "auto": the model's own floating-point type.
+  Result<void> settle_types() {
+    const Dtype& own = s_.cast ? *s_.cast : s_.model().dtype;
+    const std::string fallback = profile().kv.dtype == "auto" ? std::string(cache_type_of(own).name) : profile().kv.dtype;
+    PLIMSOLL_ASSIGN(s_.kv_types,
+                    parse_kv_types(request().kv_dtype.value_or(fallback), request().kv_dtype ? "--kv-dtype" : "engine profile: /kv/dtype"));
+    s_.kv_types.model = cache_type_of(own);
+    PLIMSOLL_TRY(own_type(profile().kv.state_dtype, "state_dtype", s_.kv_types.state));
+    PLIMSOLL_TRY(own_type(profile().kv.conv_dtype, "conv_dtype", s_.kv_types.conv));
+    PLIMSOLL_TRY(own_type(profile().kv.window_dtype, "window_dtype", s_.kv_types.window));
+    s_.kv_types.latent = profile().kv.mla_cache;
+    s_.kv_types.packed_latent = profile().kv.packed_latent;
+    s_.page_tokens = request().page_tokens.value_or(profile().kv.page_tokens);
+    return {};
+  }
+  Result<void> own_type(const std::string& name, const char* key, std::optional<Dtype>& out) const {
+    if (name == "auto") return {};
+    out = name == "model" ? s_.kv_types.model : find_dtype(name);
+    if (!out)
+      return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not a type", name.substr(0, 64)), std::string("engine profile: /kv/") + key);
+    return {};
+  }
+
+  void settle_length() {
+    const PlanRequest& r = request();
+    const std::uint64_t own = s_.model().declared.facts.max_length;
+    s_.max_length_given = r.max_length.has_value() && !r.max_length_auto;
+    s_.max_length = r.max_length.value_or(own);
+    if (s_.max_length == 0) {
+      s_.max_length = kUnknownLengthTokens;
+      warn(
+          WarningCode::kMaxLengthUnknown,
+          fmt::format("the configuration does not say how long a request may be; at most {} tokens are planned, give --max-length for more",
+                      kUnknownLengthTokens));
+    }
+    if (r.max_length_auto && own != 0) s_.max_length = std::min(s_.max_length, own);
+    if (s_.max_length_given && own != 0 && s_.max_length > own)
+      warn(WarningCode::kMaxLengthBeyondModel, fmt::format("{} tokens were asked for; the model was made for {}", s_.max_length, own));
+  }
+
+  void settle_batch() {
+    const PlanRequest& r = request();
+    const std::uint64_t usual = profile().batch.max_batch_input_tokens;
+    s_.max_batch_input_tokens = r.max_batch_input_tokens.value_or(profile().batch.whole_prompts ? std::max(s_.max_length, usual) : usual);
+    if (!r.max_batch_size) return;
+    s_.batch = std::min(*r.max_batch_size, s_.max_batch_input_tokens);
+    if (*s_.batch < *r.max_batch_size && r.accounting == Accounting::kPerDevice)
+      warn(WarningCode::kBatchCapped, fmt::format("a batch of {} exceeds the {} tokens of one forward pass; it is planned as {}",
+                                                  *r.max_batch_size, s_.max_batch_input_tokens, *s_.batch));
+  }
+
+  Result<void> settle_utilization() {
+    const PlanRequest& r = request();
+    const EngineProfile::Budget& budget = profile().budget;
+    s_.utilization = r.device_memory_utilization.value_or(budget.reserve.empty() ? budget.utilization * budget.utilization_factor
+                                                                                 : utilization_beside_reserve(s_));
+    if (!(s_.utilization > 0 && s_.utilization <= 1) && r.accounting == Accounting::kPerDevice)
+      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s_.utilization),
+                  "--device-memory-utilization");
+    s_.vision_utilization = r.vision_cache_utilization.value_or(profile().vision_cache.vision_utilization);
+    if (!(s_.vision_utilization >= 0 && s_.vision_utilization <= 1))
+      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction from 0 to 1 was expected", s_.vision_utilization),
+                  "--vision-cache-utilization");
+    return {};
+  }
+
+  // What each device gives to the plan, before anything is placed.
+  void settle_budgets() {
+    const EngineProfile::Budget& budget = profile().budget;
+    for (const Device& d : s_.devices()) {
+      std::uint64_t memory = d.free_bytes;
+      if (budget.of == BudgetOf::kTotal)
+        memory = budget.in_use == MemoryInUse::kSubtracted ? d.total_bytes - d.in_use_bytes() : d.total_bytes;
+      const std::uint64_t room = memory > budget.margin_bytes ? memory - budget.margin_bytes : 0;
+      s_.memory_bytes.push_back(memory);
+      s_.budget_bytes.push_back(request().kv_cache_bytes || budget.covers != BudgetCovers::kAll
+                                    ? room
+                                    : bounded_count(share_of(static_cast<Wide>(room), exact_fraction(s_.utilization))));
+    }
+  }
+
+  Settled s_;
+};
+
+} // namespace
+
+std::string Settled::device_name(std::uint32_t rank) const { return fmt::format("device {} ({})", rank, devices()[rank].name); }
+
+Result<SettledLayout> settle_layout(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
+                                    const std::vector<Device>& devices) {
+  SettledLayout out;
+  PLIMSOLL_ASSIGN(out.layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers));
+  PLIMSOLL_ASSIGN(out.engine, engine.settle(profile_facts(model, request, out.layout, devices.front())));
+  out.layout.vocab_padding_rows = out.engine->weights.vocab_padding_rows;
+  out.layout.experts_split_over_dp = out.engine->weights.experts_split_over_dp;
+  out.layout.vision_split = out.engine->weights.vision == VisionWeights::kSplit;
+  return out;
+}
+
+Result<std::optional<Dtype>> settle_cast(const PlanRequest& request) {
+  if (!request.dtype) return std::optional<Dtype>();
+  const auto type = find_dtype(*request.dtype);
+  if (!type || type->safetensors.empty())
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("'{}' is not a run-time type; try bfloat16, float16 or float32", request.dtype->substr(0, 64)), "--dtype");
+  return type;
+}
+
+Result<Settled> settle(const PlanInput& input) {
+  PLIMSOLL_ASSIGN(SettledLayout layout, settle_layout(*input.model, *input.request, *input.engine, *input.devices));
+  return Settler(input, std::move(layout)).run();
+}
+
+} // namespace plimsoll
