@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <plimsoll/plugin.hpp>
+#include <plimsoll/plugin_util.hpp>
 
 namespace mla {
 
@@ -35,6 +35,7 @@ struct Shape {
   std::uint64_t v_elements = 0;    // per head
   std::uint64_t attentions_per_layer = 1;
   bool bias = false;
+  bool output_gate = false; // Kimi-K3: what heads give is gated, element by element
   bool tied = false;
   bool draft_stores_embedding = false; // copies of embedding and head inside the draft layers
   DraftLayout draft_layout = DraftLayout::kNone;

@@ -9,6 +9,8 @@ namespace {
 
 constexpr Projections mlp(std::string_view prefix) { return {prefix, "gate_proj", "up_proj", "down_proj"}; }
 
+constexpr Projections ungated(std::string_view prefix) { return {prefix, "", "up_proj", "down_proj"}; }
+
 constexpr Projections kPerExpert = mlp("mlp.experts.{expert}.");
 constexpr Projections kStacked{"mlp.experts.", "gate_up_proj", "", "down_proj", ""};
 constexpr Projections kMixtralExperts{"block_sparse_moe.experts.{expert}.", "w1", "w3", "w2"};
@@ -46,6 +48,12 @@ constexpr Names kTable[] = {
   {.layout = "llama4", .router = "feed_forward.router.weight", .experts = {"feed_forward.experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("feed_forward.shared_expert."), .dense = mlp("feed_forward.")},
   // DBRX: all experts of a layer concatenated along the rows; w2 is stored [in, out].
   {.layout = "dbrx", .layer = "transformer.blocks.{layer}.", .router = "ffn.router.layer.weight", .experts = {"ffn.experts.mlp.", "w1", "v1", "w2", ""}, .expert_storage = PLIMSOLL_EXPERTS_CONCATENATED, .down_in_out = true},
+  // The experts of hybrids: LFM2, Jamba, Nemotron-3 (two matrices, a latent width in some), Kimi-Linear and K3 (latent in K3, whose
+  // projections no export packs, though its list of exceptions may not name them).
+  {.layout = "lfm2", .router = "feed_forward.gate.weight", .correction = "feed_forward.expert_bias", .experts = {"feed_forward.experts.{expert}.", "w1", "w3", "w2"}, .dense = {"feed_forward.", "w1", "w3", "w2"}},
+  {.layout = "jamba", .router = "feed_forward.router.weight", .experts = mlp("feed_forward.experts.{expert}."), .dense = mlp("feed_forward.")},
+  {.layout = "nemotron_h", .layer = "backbone.layers.{layer}.", .router = "mixer.gate.weight", .correction = "mixer.gate.e_score_correction_bias", .experts = ungated("mixer.experts.{expert}."), .latent = {"mixer.fc1_latent_proj", "mixer.fc2_latent_proj"}, .shared = ungated("mixer.shared_experts."), .shared_width_each = true},
+  {.layout = "kimi_linear", .router = kMixtralRouter, .correction = "block_sparse_moe.gate.e_score_correction_bias", .experts = kMixtralExperts, .latent = {"block_sparse_moe.routed_expert_down_proj", "block_sparse_moe.routed_expert_up_proj", "block_sparse_moe.routed_expert_norm", false}, .shared = mlp("block_sparse_moe.shared_experts."), .dense = mlp("mlp.")},
   {.layout = "grok", .router = "moe_block.gate.weight", .experts = {"moe_block.experts.{expert}.", "linear", "linear_v", "linear_1"}},
 };
 // clang-format on

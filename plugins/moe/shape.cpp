@@ -14,18 +14,11 @@
 namespace moe {
 namespace {
 
+using plimsoll::bounded;
 using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Error;
-
-constexpr std::uint64_t kMaxLayers = 4096;
-constexpr std::uint64_t kMaxExperts = 65536;
-
-std::uint64_t bounded(std::uint64_t value, std::uint64_t limit, const char* pointer) {
-  if (value <= limit) return value;
-  throw Error(PLIMSOLL_E_CONFIG, pointer,
-              "is " + std::to_string(value) + "; at most " + std::to_string(limit) + " was expected, check the configuration");
-}
+using plimsoll::kMaxExperts;
 
 const Names* read_names(const Config& config) {
   const std::string_view layout = config.str("/ffn_layout", "mlp");
@@ -58,8 +51,8 @@ void read_widths(const Config& config, Shape& s) {
       {"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size", "/share_expert_dim"});
   const auto count = find_uniform(config, {"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts", "/num_shared_expert"});
   if (width) {
-    s.shared_width = *width;
-    s.shared_experts = *width == 0 ? 0 : count.value_or(1);
+    s.shared_experts = *width == 0 ? 0 : bounded(count.value_or(1), kMaxExperts, "/n_shared_experts");
+    s.shared_width = s.names->shared_width_each ? (Bytes(s.shared_experts) * Bytes(*width)).value() : *width;
   } else {
     s.shared_experts = bounded(count.value_or(0), kMaxExperts, "/n_shared_experts");
     s.shared_width = (Bytes(s.shared_experts) * Bytes(s.expert_width)).value();
@@ -70,7 +63,7 @@ void read_widths(const Config& config, Shape& s) {
 }
 
 void read_layers(const Config& config, Shape& s) {
-  const std::uint64_t n = bounded(config.positive_of({"/num_hidden_layers", "/num_layers", "/n_layers"}), kMaxLayers, "/num_hidden_layers");
+  const std::uint32_t n = plimsoll::layer_count(config);
   const std::vector<bool> sparse = expert_layers(config, n);
   for (std::uint32_t i = 0; i < n; ++i) {
     if (sparse[i]) s.sparse_layers.push_back(i);
@@ -86,31 +79,28 @@ void read_layers(const Config& config, Shape& s) {
   if (!s.hash_layers.empty()) s.vocab = config.positive("/vocab_size");
   const std::string_view layout = config.str("/mtp_layout", "layers");
   if (layout == "none") return;
-  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), 64, "/num_nextn_predict_layers");
+  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
   for (std::uint32_t i = 0; i < drafts; ++i) {
     const bool from_zero = layout == "module" || (layout == "layers" && !s.names->draft_layer.empty());
-    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : static_cast<std::uint32_t>(n) + i);
+    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : n + i);
   }
 }
 
-} // namespace
-
-namespace {
-std::optional<std::uint64_t> expert_count(const Config& config) {
-  return config.find_u64_of({"/n_routed_experts", "/num_experts", "/num_local_experts", "/moe_num_experts", "/ffn_config/moe_num_experts"});
+void read_latent(const Config& config, Shape& s) {
+  s.expert_hidden = s.hidden;
+  if (s.names->latent.in.empty()) return;
+  const char* key = config.has("/moe_latent_size") ? "/moe_latent_size" : "/routed_expert_hidden_size";
+  if (config.has(key)) s.expert_hidden = config.positive(key);
+  s.latent_norm = config.boolean("/latent_moe_use_norm", false);
 }
-} // namespace
 
-bool has_experts(const Config& config) {
-  if (const auto block = config.find_bool("/enable_moe_block")) return *block;
-  return expert_count(config) != 0U;
-}
+} // namespace
 
 Shape read_shape(const Config& config) {
   Shape s;
   s.names = read_names(config);
   s.hidden = config.positive_of({"/hidden_size", "/d_model"});
-  s.experts = bounded(expert_count(config).value_or(0), kMaxExperts, "/n_routed_experts");
+  s.experts = bounded(plimsoll::find_experts(config).value_or(0), kMaxExperts, "/n_routed_experts");
   if (s.experts == 0) throw Error(PLIMSOLL_E_CONFIG, "/n_routed_experts", "is missing; the number of experts was expected");
   s.zero_experts = bounded(config.u64("/zero_expert_num", 0), kMaxExperts, "/zero_expert_num");
   s.experts_per_token = uniform(config, {"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k",
@@ -120,15 +110,17 @@ Shape read_shape(const Config& config) {
                 "is " + std::to_string(s.experts_per_token) + "; at most the number of experts (" +
                     std::to_string(s.experts + s.zero_experts) + ") was expected");
   read_widths(config, s);
+  read_latent(config, s);
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
-                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false);
+                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false) || config.boolean("/use_expert_bias", false);
   if (config.str("/quantization_config/quant_method", "") == "fp8") {
     s.linear_format = config.str("/fp8_storage_format", "");
     if (!config.has("/expert_dtype")) s.expert_format = s.linear_format; // else experts have a format of their own
   }
   s.router_dtype = config.str("/router_stored_dtype", "");
-  s.correction_dtype = config.str("/correction_stored_dtype", "float32");
+  // Kimi-K3, whose class stores it in the model's type, keeps it in float32 like all other experts of a latent width.
+  s.correction_dtype = s.expert_hidden != s.hidden ? "float32" : config.str("/correction_stored_dtype", "float32");
   return s;
 }
 
