@@ -86,10 +86,10 @@ struct Dialect {
   std::string_view head_gate = ""; // gates on what heads give, a linear layer of this name: one for each head
   bool head_gate_wide = false;     // or one for each element of a head
   Switch head_gate_on = kAlways;
-  Switch gated_queries = kNever;   // q_proj brings a gate as wide as the queries, head by head
-  bool attention = true;           // false: a model of recurrent layers alone, without heads
-  bool o_quantized = true;     // false: quantised checkpoints leave the output projection alone
-  std::uint32_t ffn_ratio = 0; // width of the FFN over the hidden size, where no key says it; 0: a key must
+  Switch gated_queries = kNever; // q_proj brings a gate as wide as the queries, head by head
+  bool attention = true;         // false: a model of recurrent layers alone, without heads
+  bool o_quantized = true;       // false: quantised checkpoints leave the output projection alone
+  std::uint32_t ffn_ratio = 0;   // width of the FFN over the hidden size, where no key says it; 0: a key must
   Window window = Window::kNone;
   const Draft* draft = nullptr;
   Quirk quirk = nullptr;

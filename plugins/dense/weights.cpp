@@ -65,7 +65,9 @@ void projections(const Site& site, const Attention& a, const std::string& prefix
     fused.parts(rows, {Part{q.value(), a.heads}, Part{k.value(), a.kv_heads, true}, Part{v.value(), a.kv_heads, true}});
     return out.weight(fused, m.qkv_bias);
   }
-  out.weight(site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), m.gated_queries ? q * 2 : q, m.hidden).heads(rows, a.heads), m.qkv_bias);
+  out.weight(
+      site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), m.gated_queries ? q * 2 : q, m.hidden).heads(rows, a.heads),
+      m.qkv_bias);
   out.weight(site.matrix(kAttention, "attention.k_proj", join(prefix, m.names.k), k, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
   if (a.value_is_key) return;
   out.weight(site.matrix(kAttention, "attention.v_proj", join(prefix, m.names.v), v, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);

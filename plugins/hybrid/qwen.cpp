@@ -41,8 +41,7 @@ void add_draft(Model& model) {
 } // namespace
 
 void fill_qwen(const Config& config, Model& model) {
-  model.draft_layers =
-      plimsoll::bounded(config.u64("/mtp_num_hidden_layers", 0), plimsoll::kMaxDraftLayers, "/mtp_num_hidden_layers");
+  model.draft_layers = plimsoll::bounded(config.u64("/mtp_num_hidden_layers", 0), plimsoll::kMaxDraftLayers, "/mtp_num_hidden_layers");
   const Layers attention = attention_layers(config, model.layers);
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
   model.ask_dense(attention, experts ? 0 : kFfn);

@@ -35,7 +35,8 @@ void declare_queries(const Shape& s, const Site& at, const std::string& block, c
 
 void declare_keys_and_values(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes rows = Bytes(s.heads) * (Bytes(s.nope_elements) + Bytes(s.v_elements));
-  out.weight(at.weight(kAttention, "attention.kv_a_proj", block + "kv_a_proj_with_mqa.weight", {s.latent_elements(), s.hidden}).linear(), s.bias);
+  out.weight(at.weight(kAttention, "attention.kv_a_proj", block + "kv_a_proj_with_mqa.weight", {s.latent_elements(), s.hidden}).linear(),
+             s.bias);
   out.weight(at.weight(kAttention, "attention.kv_a_norm", block + "kv_a_layernorm.weight", {s.kv_rank}));
   out.weight(at.weight(kAttention, "attention.kv_b_proj", block + "kv_b_proj.weight", {rows, s.kv_rank}).linear().heads(0, s.heads));
 }
@@ -77,7 +78,7 @@ void declare_attention(const Shape& s, const Sink& out) {
 
 void declare_draft_attention(const Shape& s, const Sink& out) {
   if (s.draft_layers.empty()) return;
-  const bool module = s.draft_layout == DraftLayout::kModule;
+  const bool module = s.draft_naming == DraftNaming::kModule;
   const Site at{module ? "model.mtp.layers.{layer}." : "model.layers.{layer}.", "draft.", module ? &s.draft_modules : &s.draft_layers,
                 true};
   const std::string norm = module ? ".m.weight" : ".weight";

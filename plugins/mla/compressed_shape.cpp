@@ -63,8 +63,7 @@ CompressedShape read_compressed_shape(const Config& config) {
   s.streams = bounded(config.positive("/hc_mult"), kMaxStreams, "/hc_mult");
   if (config.str("/quantization_config/quant_method", "") == "fp8") s.linear_format = config.str("/fp8_storage_format", "");
   const std::uint64_t n = plimsoll::layer_count(config);
-  const std::uint64_t drafts =
-      bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
+  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
   read_ratios(config, n, drafts, s);
   return s;
 }

@@ -13,7 +13,7 @@ using plimsoll::Weight;
 
 void declare_draft_ends(const Shape& s, const Sink& out) {
   if (s.draft_layers.empty()) return;
-  if (s.draft_layout == DraftLayout::kModule) {
+  if (s.draft_naming == DraftNaming::kModule) {
     out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "draft.embedding", "model.mtp.embed_tokens.weight", {s.vocab, s.hidden})
                    .vocab()
                    .role(PLIMSOLL_ROLE_DRAFT)

@@ -10,12 +10,12 @@ using plimsoll::Config;
 using plimsoll::Error;
 using plimsoll::layers_from;
 
-DraftLayout read_draft_layout(const Config& config) {
-  const std::string_view layout = config.str("/mtp_layout", "layers");
-  if (layout == "layers") return DraftLayout::kLayers;
-  if (layout == "module") return DraftLayout::kModule;
-  if (layout == "none") return DraftLayout::kNone;
-  throw Error(PLIMSOLL_E_CONFIG, "/mtp_layout", "is \"" + std::string(layout) + "\"; layers, module or none was expected");
+DraftNaming read_draft_naming(const Config& config) {
+  const std::string_view names = config.str("/mtp_names", "layers");
+  if (names == "layers") return DraftNaming::kLayers;
+  if (names == "module") return DraftNaming::kModule;
+  if (names == "none") return DraftNaming::kNone;
+  throw Error(PLIMSOLL_E_CONFIG, "/mtp_names", "is \"" + std::string(names) + "\"; layers, module or none was expected");
 }
 
 // DeepSeek-V3.2: every layer scores. GLM-5.2: `indexer_types` has 21 layers "full", 57 "shared" read another's choice.
@@ -66,9 +66,9 @@ Shape read_shape(const Config& config) {
   s.output_gate = config.boolean("/mla_use_output_gate", false);
   s.tied = config.boolean("/tie_word_embeddings", false);
   s.draft_stores_embedding = config.boolean("/mtp_stores_embedding", false);
-  s.draft_layout = read_draft_layout(config);
+  s.draft_naming = read_draft_naming(config);
   s.layers = layers_from(0, n_layers);
-  if (s.draft_layout != DraftLayout::kNone) {
+  if (s.draft_naming != DraftNaming::kNone) {
     const std::uint64_t n = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
     s.draft_layers = layers_from(n_layers, n);
     s.draft_modules = layers_from(0, n);

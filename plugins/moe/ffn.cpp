@@ -113,7 +113,7 @@ void declare_experts(const Shape& s, const Site& at, const Sink& out) {
   declare_router(s, at, out);
   declare_latent(s, at, out);
   Gated{n.experts,        "experts",        s.expert_hidden, s.expert_width, s.experts,
-        n.expert_storage, n.experts_in_out, n.down_in_out, n.expert_bias,  s.expert_format}
+        n.expert_storage, n.experts_in_out, n.down_in_out,   n.expert_bias,  s.expert_format}
       .declare(at, out);
   if (s.shared_width == 0) return;
   Gated shared{n.shared, "shared_experts", s.hidden, s.shared_width};
@@ -151,7 +151,8 @@ void declare_ffn(const Shape& s, const Sink& out) {
   const std::string draft = s.names->draft_layer.empty() ? layer : std::string(s.names->draft_layer);
   if (!s.draft_layers.empty()) declare_experts(s, Site{draft, "draft.", &s.draft_layers, true}, out);
   if (!s.draft_modules.empty() && !s.names->draft_dense.prefix.empty())
-    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(Site{std::string(s.names->draft_layer), "draft.", &s.draft_modules, true}, out);
+    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(
+        Site{std::string(s.names->draft_layer), "draft.", &s.draft_modules, true}, out);
 }
 
 } // namespace moe

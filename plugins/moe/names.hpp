@@ -1,5 +1,5 @@
 // How a family of checkpoints names and lays out its FFN tensors. Read by the declaring files; chosen by the
-// `ffn_layout` class default of the manifest, never by an architecture's name. Constant data, any thread.
+// `ffn_names` class default of the manifest, never by an architecture's name. Constant data, any thread.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ struct Latent {
 
 // What differs from the common case; see the rows of names.cpp.
 struct Names {
-  std::string_view layout; // "mlp"
+  std::string_view name; // "mlp"
   std::string_view layer = "model.layers.{layer}.";
   std::string_view router = "mlp.gate.weight";
   std::string_view router_bias = "";               // empty: the router has none
@@ -52,8 +52,8 @@ struct Names {
 };
 
 // The table's row; null for an unknown name.
-const Names* find_names(std::string_view layout);
+const Names* find_names(std::string_view name);
 // "mlp, mlp_one_shared, ..." for messages.
-std::string all_layouts();
+std::string all_names();
 
 } // namespace moe

@@ -21,9 +21,9 @@ using plimsoll::Error;
 using plimsoll::kMaxExperts;
 
 const Names* read_names(const Config& config) {
-  const std::string_view layout = config.str("/ffn_layout", "mlp");
-  if (const Names* names = find_names(layout)) return names;
-  throw Error(PLIMSOLL_E_CONFIG, "/ffn_layout", "is \"" + std::string(layout) + "\"; one of " + all_layouts() + " was expected");
+  const std::string_view name = config.str("/ffn_names", "mlp");
+  if (const Names* names = find_names(name)) return names;
+  throw Error(PLIMSOLL_E_CONFIG, "/ffn_names", "is \"" + std::string(name) + "\"; one of " + all_names() + " was expected");
 }
 
 // The first spelling that is there. Hunyuan writes one number per layer; only equal ones can be planned.
@@ -58,8 +58,8 @@ void read_widths(const Config& config, Shape& s) {
     s.shared_width = (Bytes(s.shared_experts) * Bytes(s.expert_width)).value();
   }
   if (s.names->shared.prefix.empty() && s.shared_width > 0)
-    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
-                "layout \"" + std::string(s.names->layout) + "\" has no shared experts, but the configuration sizes some");
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_names",
+                "is \"" + std::string(s.names->name) + "\", which names no shared experts, but the configuration sizes some");
 }
 
 void read_layers(const Config& config, Shape& s) {
@@ -72,17 +72,17 @@ void read_layers(const Config& config, Shape& s) {
   if (!s.dense_layers.empty())
     s.dense_width = config.positive_of({"/intermediate_size_mlp", "/dense_intermediate_size", "/ffn_hidden_size", "/intermediate_size"});
   if (!s.dense_layers.empty() && s.names->dense.prefix.empty())
-    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
-                "layout \"" + std::string(s.names->layout) + "\" has no dense layers, but the configuration has some");
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_names",
+                "is \"" + std::string(s.names->name) + "\", which names no dense layers, but the configuration has some");
   const std::uint64_t hashed = s.names->hash_table.empty() ? 0 : config.u64("/num_hash_layers", 0);
   for (const std::uint32_t layer : s.sparse_layers) (layer < hashed ? s.hash_layers : s.scored_layers).push_back(layer);
   if (!s.hash_layers.empty()) s.vocab = config.positive("/vocab_size");
-  const std::string_view layout = config.str("/mtp_layout", "layers");
-  if (layout == "none") return;
+  const std::string_view drafts_as = config.str("/mtp_names", "layers");
+  if (drafts_as == "none") return;
   const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
   for (std::uint32_t i = 0; i < drafts; ++i) {
-    const bool from_zero = layout == "module" || (layout == "layers" && !s.names->draft_layer.empty());
-    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : n + i);
+    const bool from_zero = drafts_as == "module" || (drafts_as == "layers" && !s.names->draft_layer.empty());
+    (drafts_as == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : n + i);
   }
 }
 
@@ -113,7 +113,8 @@ Shape read_shape(const Config& config) {
   read_latent(config, s);
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
-                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false) || config.boolean("/use_expert_bias", false);
+                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false) ||
+                 config.boolean("/use_expert_bias", false);
   if (config.str("/quantization_config/quant_method", "") == "fp8") {
     s.linear_format = config.str("/fp8_storage_format", "");
     if (!config.has("/expert_dtype")) s.expert_format = s.linear_format; // else experts have a format of their own

@@ -53,8 +53,7 @@ inline std::uint32_t layer_count(const Config& config) {
   for (const char* pointer : {"/num_hidden_layers", "/n_layer", "/n_layers", "/num_layers"})
     if (const auto n = config.find_u64(pointer)) return checked_layers(*n, pointer);
   if (const auto n = config.find_len("/layers_block_type")) return checked_layers(*n, "/layers_block_type");
-  if (const auto letters = config.find_str("/hybrid_override_pattern"))
-    return checked_layers(letters->size(), "/hybrid_override_pattern");
+  if (const auto letters = config.find_str("/hybrid_override_pattern")) return checked_layers(letters->size(), "/hybrid_override_pattern");
   return checked_layers(config.u64("/num_hidden_layers"), "/num_hidden_layers"); // says that it is missing
 }
 
