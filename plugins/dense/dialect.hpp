@@ -1,6 +1,5 @@
-// A dialect: how one model_type names and shapes the tensors of its text model. The table in dialects.cpp has one row
-// for each; what a row leaves out is as in Llama. Called by model.cpp, which joins a row with the numbers of a
-// configuration, and by weights.cpp, which writes the names. Never reads a configuration. Threads: constant data.
+// A dialect: how one model_type names and shapes the tensors of its text model. The table in dialects.cpp has one row for each;
+// what a row leaves out is as in Llama. Never reads a configuration. Threads: constant data.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Reads a configuration into a Model: sizes under all their spellings, then the dialect's quirk, then the groups.
-// Called by the planner's constructor. Emits nothing. Threads: pure.
+// Reads a configuration into a Model: sizes under all their spellings, then the dialect's quirk, then the groups. Emits
+// nothing. Threads: pure.
 #include "model.hpp"
 
 #include <string>

@@ -1,6 +1,6 @@
-// A text model as the planner sees it: a dialect joined with the numbers of one configuration, layer by layer, then
-// gathered into groups of layers that are alike. Built once by the planner; read by weights.cpp and planner.cpp.
-// Throws plimsoll::Error with the pointer at fault. Threads: immutable after construction.
+// A text model as the planner sees it: a dialect joined with the numbers of one configuration, layer by layer, then gathered
+// into groups of layers that are alike. Built once. Throws plimsoll::Error with the pointer at fault. Threads: immutable after
+// construction.
 #pragma once
 
 #include <cstdint>

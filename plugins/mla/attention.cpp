@@ -1,6 +1,6 @@
-// Weight classes of latent attention, one per kind of tensor. Called through attention.hpp. Shapes are [out, in] as
-// stored. The down projections and the indexer work on the whole hidden state and are copied to every rank; what is
-// per head (q_b, kv_b, o) splits by heads. Pure functions, any thread.
+// Weight classes of latent attention, one per kind of tensor. Shapes are [out, in] as stored. The down projections and the
+// indexer work on the whole hidden state and are copied to every rank; what is per head (q_b, kv_b, o) splits by heads. Pure
+// functions, any thread.
 //
 // Worked example, DeepSeek-V3 (hidden 7168, 128 heads, ranks 1536 and 512, 128 + 64 + 128 elements a head):
 // q_a 1536 x 7168, q_b 24576 x 1536, kv_a 576 x 7168, kv_b 32768 x 512, o 7168 x 16384, with the two inner norms

@@ -1,5 +1,5 @@
-// Reads the sizes of a model with compressed sparse attention. Called once per loaded model. Refuses ratios whose pooling is
-// not public, and more than 4096 layers. Any thread.
+// Reads the sizes of a model with compressed sparse attention. Refuses ratios whose pooling is not public, and more than 4096
+// layers. Any thread.
 #include "compressed_shape.hpp"
 
 #include <algorithm>

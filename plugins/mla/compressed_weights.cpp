@@ -1,6 +1,6 @@
-// Weight classes of a DeepSeek-V4 checkpoint, names and types as published. Called through compressed_weights.hpp. Pure, any
-// thread. Shapes are [out, in]; H heads of d, ranks q and o, G output groups, M residual streams, r the layer's ratio, which
-// pools c = 2 (r = 4) or 1 (r = 128) times the head.
+// Weight classes of a DeepSeek-V4 checkpoint, names and types as published. Pure, any thread. Shapes are [out, in]; H heads of
+// d, ranks q and o, G output groups, M residual streams, r the layer's ratio, which pools c = 2 (r = 4) or 1 (r = 128) times
+// the head.
 //
 // Copied to every rank: down projections, compressors, the indexer, hyper-connections. By heads: wq_b, the sinks; by groups:
 // wo_a rows, wo_b columns.

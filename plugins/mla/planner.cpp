@@ -1,6 +1,6 @@
-// The planner of multi-head latent attention: DeepSeek-V2 to V4, Kimi-K2, Moonlight, GLM-5, LongCat-Flash, MiniCPM3. Called
-// by the host through the plugin table. Counts embedding, attention and head itself; asks `moe` for the FFN where the
-// configuration has experts, else `dense`. Immutable after construction; every method runs on any thread.
+// The planner of multi-head latent attention: DeepSeek-V2 to V4, Kimi-K2, Moonlight, GLM-5, LongCat-Flash, MiniCPM3. Counts
+// embedding, attention and head itself; asks `moe` for the FFN where the configuration has experts, else `dense`. Immutable
+// after construction; every method runs on any thread.
 #include "model.hpp"
 #include "plimsoll/plugin_util.hpp"
 

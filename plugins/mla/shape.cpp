@@ -1,5 +1,5 @@
-// Reads the sizes of a latent-attention model. Called once per loaded model by the planner's constructor. Refuses
-// what cannot be sized with the JSON pointer of the key at fault; loops over no more than 4096 layers. Any thread.
+// Reads the sizes of a latent-attention model. Refuses what cannot be sized with the JSON pointer of the key at fault; loops
+// over no more than 4096 layers. Any thread.
 #include "shape.hpp"
 
 namespace mla {

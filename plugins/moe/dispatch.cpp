@@ -1,5 +1,5 @@
-// Prices expert parallelism as the documented planners do, per rank. Called through dispatch.hpp once per plan; does no
-// string work unless asked to explain. Immutable, any thread.
+// Prices expert parallelism as the documented planners do, per rank. Does no string work unless asked to explain. Immutable,
+// any thread.
 //
 // With T tokens of a forward pass, E = ep, d = dp, R = E ranks in the expert group, k experts per token, h = hidden:
 //   tau  = ceil(T / (E / d)); T with allreduce dispatch, and for models whose profile says so

@@ -1,6 +1,6 @@
-// Weight classes of an expert model's FFN, one per kind of tensor. Called through ffn.hpp. Routers and their biases are
-// copied to every rank and never quantised (gates stay as they are in every published format); experts go whole to
-// expert-parallel ranks and split along their width over what is left. Pure functions, any thread.
+// Weight classes of an expert model's FFN, one per kind of tensor. Routers and their biases are copied to every rank and never
+// quantised (gates stay as they are in every published format); experts go whole to expert-parallel ranks and split along their
+// width over what is left. Pure functions, any thread.
 //
 // Worked example, DeepSeek-V3: 58 layers x 256 experts x 3 x 7168 x 2048 = 653,908,770,816 parameters in routed experts;
 // with its draft layer 59 layers. Mixtral-8x7B: 32 x 8 x 3 x 4096 x 14336 = 45,097,156,608.

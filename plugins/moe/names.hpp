@@ -1,5 +1,5 @@
-// How a family of checkpoints names and lays out its FFN tensors. Read by the declaring files; chosen by the
-// `ffn_names` class default of the manifest, never by an architecture's name. Constant data, any thread.
+// How a family of checkpoints names and orders its FFN tensors. Chosen by the `ffn_names` class default of the manifest, never by
+// an architecture's name. Constant data, any thread.
 #pragma once
 
 #include <array>

@@ -1,6 +1,5 @@
-// The planner of mixture-of-experts models. Called by the host for their architectures, and by other families (mla, vlm)
-// for the FFN alone. Counts the FFN itself and asks `dense` for embedding, attention and head. Immutable after
-// construction; every method runs on any thread.
+// The planner of mixture-of-experts models; other families ask it for the FFN alone. Counts the FFN itself and asks `dense` for
+// embedding, attention and head. Immutable after construction; every method runs on any thread.
 #include <optional>
 
 #include "dispatch.hpp"

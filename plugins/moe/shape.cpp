@@ -1,5 +1,5 @@
-// Reads the sizes of an expert model's FFN. Called once per loaded model by the planner's constructor. Refuses what
-// cannot be sized with the JSON pointer at fault; never guesses a width. Any thread.
+// Reads the sizes of an expert model's FFN. Refuses what cannot be sized with the JSON pointer at fault; never guesses a width.
+// Any thread.
 //
 // Traps that this file exists for: the expert width is `moe_intermediate_size` or, without that key, plain
 // `intermediate_size` (Mixtral, OLMoE, gpt-oss, Llama-4, whose dense layers have `intermediate_size_mlp`). Shared

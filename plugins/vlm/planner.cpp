@@ -1,5 +1,5 @@
-// The planner of vision-language models. Called by the host for their architectures. Counts tower and projector itself; the
-// language model is another family's, found by the host. Immutable after construction; every method runs on any thread.
+// The planner of vision-language models. Counts tower and projector itself; the language model is another family's, found by
+// the host. Immutable after construction; every method runs on any thread.
 #include "packaging.hpp"
 #include "peak.hpp"
 

@@ -75,15 +75,15 @@ inline std::optional<std::uint64_t> find_experts(const Config& config) {
 
 // Layers whose tensors begin alike and are treated alike. The list of layers must outlive the emission.
 struct Site {
-  std::string prefix; // of tensors: "model.layers.{layer}."
-  std::string label;  // of labels: "", "draft."
-  const std::vector<std::uint32_t>* layers = nullptr;
-  bool draft = false; // of a multi-token-prediction draft: kept on the last stage
+  std::string prefix;                                 // of tensors: "model.layers.{layer}."
+  std::string label;                                  // of labels: "", "draft."
+  const std::vector<std::uint32_t>* layers = nullptr; // none: every class exists once
+  bool draft = false;                                 // of a multi-token-prediction draft: kept on the last stage
 
   // A class of these layers, named prefix + pattern, labelled label + name.
   Weight weight(std::uint32_t aspect, std::string_view name, std::string_view pattern, std::initializer_list<Bytes> dims) const {
     Weight w(aspect, joined(label, name), joined(prefix, pattern), dims);
-    w.layers(*layers);
+    if (layers != nullptr) w.layers(*layers);
     if (draft) w.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
     return w;
   }
