@@ -233,8 +233,10 @@ void phi4mm(const Config& config, Model& model) {
   }
 }
 
-// Granite 4 H without experts: the FFN that the other ones have beside theirs.
-void granite_hybrid(const Config& config, Model& model) { set_ffn_width(model, config.positive("/shared_intermediate_size")); }
+// Granite 4 H without experts: the FFN that the other ones have beside theirs. GGUF files know only the usual key.
+void granite_hybrid(const Config& config, Model& model) {
+  set_ffn_width(model, config.positive_of({"/shared_intermediate_size", "/intermediate_size"}));
+}
 
 // LFM2: two thirds of the stated width, up to a multiple. Worked example: LFM2-1.2B states 12288 and has 8192.
 void lfm2(const Config& config, Model& model) {
