@@ -1,6 +1,5 @@
-// A dialect: how one model_type names and shapes the tensors of its text model. The table in dialects.cpp has one row
-// for each; what a row leaves out is as in Llama. Called by model.cpp, which joins a row with the numbers of a
-// configuration, and by weights.cpp, which writes the names. Never reads a configuration. Threads: constant data.
+// A dialect: how one model_type names and shapes the tensors of its text model. The table in dialects.cpp has one row for each;
+// what a row leaves out is as in Llama. Never reads a configuration. Threads: constant data.
 #pragma once
 
 #include <array>
@@ -86,8 +85,10 @@ struct Dialect {
   std::string_view head_gate = ""; // gates on what heads give, a linear layer of this name: one for each head
   bool head_gate_wide = false;     // or one for each element of a head
   Switch head_gate_on = kAlways;
-  bool o_quantized = true;     // false: quantised checkpoints leave the output projection alone
-  std::uint32_t ffn_ratio = 0; // width of the FFN over the hidden size, where no key says it; 0: a key must
+  Switch gated_queries = kNever; // q_proj brings a gate as wide as the queries, head by head
+  bool attention = true;         // false: a model of recurrent layers alone, without heads
+  bool o_quantized = true;       // false: quantised checkpoints leave the output projection alone
+  std::uint32_t ffn_ratio = 0;   // width of the FFN over the hidden size, where no key says it; 0: a key must
   Window window = Window::kNone;
   const Draft* draft = nullptr;
   Quirk quirk = nullptr;

@@ -1,5 +1,5 @@
 // The table of dialects: one row for each model_type whose attention, embedding, head or dense FFN this plugin plans.
-// To add a model, add a row; architectures and class defaults go to plugin.yaml. Facts come from published tensor
+// To add a model, add a row; architectures and class defaults go to models.json. Facts come from published tensor
 // names and shapes (README.md lists the models that were checked). Threads: constant data.
 #include "dialect.hpp"
 
@@ -18,6 +18,7 @@ constexpr Norms kSandwich{"input_layernorm", "post_attention_layernorm", "pre_fe
 constexpr Norms kAfterBlocks{"post_attention_layernorm", "post_feedforward_layernorm"};
 constexpr Norms kGlm4Norms{"input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"};
 constexpr Norms kAfmoeNorms{"input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm"};
+constexpr Norms kJambaNorms{"input_layernorm", "pre_ff_layernorm"};
 constexpr Norms kLn12{"ln_1", "ln_2"};
 
 constexpr std::array<std::string_view, 2> kLongQk{"query_layernorm", "key_layernorm"};
@@ -152,6 +153,26 @@ constexpr Dialect kDialects[] = {
   {.model_type = "llama4_text", .names = &kLlama4, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kChunk},
   {.model_type = "grok-1", .names = &kGrok1, .norms = {"pre_attn_norm", "post_attn_norm", "pre_moe_norm", "post_moe_norm"}},
   {.model_type = "mllama_text_model", .names = &kLlama, .quirk = mllama},
+
+  // Hybrids and state-space models: what is not recurrent. Which layers have it is known to the family that asks.
+  {.model_type = "qwen3_next", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .gated_queries = "/attn_output_gate"},
+  {.model_type = "qwen3_5_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .gated_queries = "/attn_output_gate"},
+  {.model_type = "qwen3_5_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .gated_queries = "/attn_output_gate"},
+  {.model_type = "nemotron_h", .names = &kNemotronH, .norms = {"", "norm"}, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "mamba", .names = &kMamba, .norms = {"", "norm"}, .attention = false},
+  {.model_type = "falcon_mamba", .names = &kMamba, .norms = {"", "norm"}, .attention = false},
+  {.model_type = "mamba2", .names = &kMamba, .norms = {"", "norm"}, .attention = false},
+  {.model_type = "jamba", .names = &kJamba, .norms = kJambaNorms, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
+  {.model_type = "bamba", .names = &kJamba, .norms = kJambaNorms, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "falcon_h1", .names = &kJamba, .norms = kJambaNorms, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "granitemoehybrid", .names = &kGraniteHybrid, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .quirk = granite_hybrid},
+  {.model_type = "zamba2", .names = &kZamba2, .norms = kNoNorms},
+  {.model_type = "lfm2", .names = &kLfm2, .norms = {"operator_norm", "ffn_norm"}, .qk_norm = QkNorm::kHead, .qk_norm_names = {"q_layernorm", "k_layernorm"}, .quirk = lfm2},
+  {.model_type = "lfm2_moe", .names = &kLfm2, .norms = {"operator_norm", "ffn_norm"}, .qk_norm = QkNorm::kHead, .qk_norm_names = {"q_layernorm", "k_layernorm"}},
+  {.model_type = "recurrent_gemma", .names = &kRecurrentGemma, .norms = {"temporal_pre_norm", "channel_pre_norm"}, .qkv_bias = "/attention_bias", .o_bias = kAlways, .ffn_bias = kAlways, .quirk = recurrent_gemma},
+  {.model_type = "minimax_text_01", .names = &kLlama},
+  {.model_type = "minimax_m1", .names = &kLlama},
+  {.model_type = "minimax", .names = &kLlama},
 
   // Older decoders
   {.model_type = "gpt2", .names = &kGpt2, .norms = kLn12, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = gpt2},

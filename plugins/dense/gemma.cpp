@@ -1,7 +1,6 @@
-// The quirks of Gemma 3n and 4: layers that borrow the cache of earlier ones, embeddings for each layer. Gemma 4: full layers with wider
-// heads of a number of their own, layers that borrow the cache of earlier ones, embeddings for each layer, and the norms around a mixture
-// of experts. Called by Model; quirks.hpp says what a quirk is. The experts themselves are counted by the family of experts. Threads: pure
-// functions.
+// The quirks of Gemma 3n and 4 (quirks.hpp says what a quirk is): layers that borrow the cache of earlier ones, embeddings for
+// each layer; in Gemma 4 also full layers with wider heads of a number of their own, and the norms around a mixture of experts.
+// The experts themselves are counted by the family of experts. Threads: pure functions.
 //
 // Worked example, gemma-4-26B-A4B (h 2816, 16 heads, 30 layers): 25 window layers, 8 key/value heads of 256; 5 full layers,
 // 2 heads of 512 whose values are their keys. Attention: 25 x (2 x 4096 + 2 x 2048) x 2816 + 5 x (2 x 8192 + 1024) x 2816.

@@ -1,5 +1,5 @@
-// Reads a configuration into a Model: sizes under all their spellings, then the dialect's quirk, then the groups.
-// Called by the planner's constructor. Emits nothing. Threads: pure.
+// Reads a configuration into a Model: sizes under all their spellings, then the dialect's quirk, then the groups. Emits
+// nothing. Threads: pure.
 #include "model.hpp"
 
 #include <string>
@@ -43,14 +43,20 @@ bool Model::on(const Config& config, Switch when) { return when == kAlways || (w
 
 Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect.names) {
   read_sizes(config);
-  qkv_bias = on(config, dialect.qkv_bias), o_bias = on(config, dialect.o_bias);
-  ffn_bias = on(config, dialect.ffn_bias), head_bias = on(config, dialect.head_bias);
+  gated_queries = on(config, dialect.gated_queries);
+  qkv_bias = on(config, dialect.qkv_bias);
+  o_bias = on(config, dialect.o_bias);
+  ffn_bias = on(config, dialect.ffn_bias);
+  head_bias = on(config, dialect.head_bias);
   head_gate = !dialect.head_gate.empty() && on(config, dialect.head_gate_on);
   qk_norm = on(config, dialect.qk_norm_on) ? dialect.qk_norm : QkNorm::kNone;
   tied = config.boolean("/tie_word_embeddings", false);
   for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
 
-  for (Layer& layer : layers) layer.attention = {heads, kv_heads, head_elements, head_elements}, layer.ffn.width = ffn_width;
+  for (Layer& layer : layers) {
+    layer.attention = {heads, kv_heads, head_elements, head_elements};
+    layer.ffn.width = ffn_width;
+  }
   for (std::size_t i = 0; i < widths.size(); ++i) layers[i].ffn.width = widths[i];
   draft = layers.back();
   read_spans(config, dialect.window, layers);
@@ -59,7 +65,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   gather();
 
   const std::uint64_t drafts = dialect.draft == nullptr ? 0 : config.u64("/num_nextn_predict_layers", 0);
-  if (drafts > kMaxLayers) throw Error(PLIMSOLL_E_CONFIG, "/num_nextn_predict_layers", "is above 4096; check the value");
+  plimsoll::bounded(drafts, plimsoll::kMaxLayers, "/num_nextn_predict_layers");
   for (std::uint32_t i = 0; i < drafts; ++i) {
     draft_layers.push_back(static_cast<std::uint32_t>(layers.size()) + i);
     draft_names.push_back(dialect.draft->after_model ? draft_layers.back() : i);
@@ -69,11 +75,17 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
 void Model::read_sizes(const Config& config) {
   hidden = config.positive_of({"/hidden_size", "/n_embd", "/d_model", "/n_embed"});
   vocab = config.positive_of({"/padded_vocab_size", "/vocab_size"});
+  layers.resize(plimsoll::layer_count(config));
+  if (dialect.attention) read_heads(config);
+  read_widths(config);
+  max_length =
+      config.find_u64_of({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length"}).value_or(0);
+  embedding_rows = vocab;
+  embedding_width = hidden;
+}
+
+void Model::read_heads(const Config& config) {
   heads = config.positive_of({"/num_attention_heads", "/n_head", "/n_heads", "/num_heads"});
-  const std::uint64_t n_layers = config.positive_of({"/num_hidden_layers", "/n_layer", "/n_layers", "/num_layers"});
-  if (n_layers > kMaxLayers)
-    throw Error(PLIMSOLL_E_CONFIG, "/num_hidden_layers", "is " + std::to_string(n_layers) + "; at most 4096 layers were expected");
-  layers.resize(n_layers);
   kv_heads = config.find_u64_of({"/num_key_value_heads", "/num_attention_groups", "/num_kv_heads", "/n_head_kv", "/attn_config/kv_n_heads"})
                  .value_or(heads);
   head_elements = config.find_u64_of({"/head_dim", "/attention_head_dim", "/kv_channels"}).value_or(0);
@@ -83,8 +95,11 @@ void Model::read_sizes(const Config& config) {
                   "is missing and " + std::to_string(heads) + " heads do not divide a hidden size of " + std::to_string(hidden));
     head_elements = hidden / heads;
   }
+}
+
+void Model::read_widths(const Config& config) {
   widths = config.is_u64("/intermediate_size") ? std::vector<std::uint64_t>() : config.u64_list("/intermediate_size");
-  if (!widths.empty() && widths.size() != n_layers)
+  if (!widths.empty() && widths.size() != layers.size())
     throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size",
                 "has " + std::to_string(widths.size()) + " entries; one for each layer was expected");
   const auto width = widths.empty() ? config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim"})
@@ -92,18 +107,13 @@ void Model::read_sizes(const Config& config) {
   if (width == 0U) throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size", "is 0; a positive number was expected");
   ffn_known = width.has_value() || dialect.ffn_ratio != 0;
   ffn_width = width.value_or((Bytes(hidden) * Bytes(config.u64("/expansion_ratio", dialect.ffn_ratio))).value());
-  max_length =
-      config.find_u64_of({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length"}).value_or(0);
-  embedding_rows = vocab, embedding_width = hidden;
 }
 
 void Model::check_heads() const {
   for (const Layer& layer : layers) {
     const Attention& a = layer.attention;
     if (a.linear || a.heads == 0) continue;
-    if (a.kv_heads == 0 || a.heads % a.kv_heads != 0)
-      throw Error(PLIMSOLL_E_CONFIG, "/num_key_value_heads",
-                  "is " + std::to_string(a.kv_heads) + "; a divisor of the " + std::to_string(a.heads) + " query heads was expected");
+    plimsoll::check_divides(a.kv_heads, a.heads, "/num_key_value_heads");
   }
 }
 

@@ -1,6 +1,6 @@
-// A text model as the planner sees it: a dialect joined with the numbers of one configuration, layer by layer, then
-// gathered into groups of layers that are alike. Built once by the planner; read by weights.cpp and kv.cpp.
-// Throws plimsoll::Error with the pointer at fault. Threads: immutable after construction.
+// A text model as the planner sees it: a dialect joined with the numbers of one configuration, layer by layer, then gathered
+// into groups of layers that are alike. Built once. Throws plimsoll::Error with the pointer at fault. Threads: immutable after
+// construction.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "dialect.hpp"
-#include "plimsoll/plugin.hpp"
+#include "plimsoll/plugin_util.hpp"
 
 namespace dense {
-
-inline constexpr std::uint64_t kMaxLayers = 4096;
 
 // The attention of one layer. No heads: the layer has none.
 struct Attention {
@@ -82,6 +80,7 @@ public:
   std::uint64_t embedding_rows = 0;  // the vocabulary, and what some models add to the table
   std::uint64_t embedding_width = 0; // hidden, but for OPT's smallest
   bool tied = false;
+  bool gated_queries = false;
   bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false, head_gate = false;
   QkNorm qk_norm = QkNorm::kNone;
   std::vector<Layer> layers;
@@ -100,6 +99,8 @@ private:
   std::vector<std::uint64_t> widths; // of the FFNs, where the configuration lists them
 
   void read_sizes(const plimsoll::Config& config);
+  void read_heads(const plimsoll::Config& config);
+  void read_widths(const plimsoll::Config& config);
   void check_heads() const;
   void gather();
 };

@@ -132,4 +132,19 @@ inline constexpr Names kChatGlm{.embedding = "transformer.embedding.word_embeddi
                                 .head = "transformer.output_layer"};
 inline constexpr Names kGrok1{.attention = "attn.", .ffn = "moe_block."};
 
+// Attention, ends and dense FFNs of hybrids and state-space models
+inline constexpr Names kMamba{.embedding = "backbone.embeddings", .layer = "backbone.layers.{layer}.", .final_norm = "backbone.norm_f"};
+inline constexpr Names kNemotronH{.embedding = "backbone.embeddings",
+                                  .layer = "backbone.layers.{layer}.",
+                                  .attention = "mixer.",
+                                  .ffn = "mixer.",
+                                  .gate = "",
+                                  .final_norm = "backbone.norm_f"};
+inline constexpr Names kJamba{.ffn = "feed_forward.", .final_norm = "model.final_layernorm"};
+inline constexpr Names kGraniteHybrid{.ffn = "shared_mlp.", .down = "output_linear", .gate_up = "input_linear"};
+inline constexpr Names kZamba2{.final_norm = "model.final_layernorm"};
+inline constexpr Names kLfm2{
+    .o = "out_proj", .ffn = "feed_forward.", .gate = "w1", .up = "w3", .down = "w2", .final_norm = "model.embedding_norm"};
+inline constexpr Names kRecurrentGemma{.attention = "temporal_block.", .ffn = "mlp_block.", .final_norm = "model.final_norm"};
+
 } // namespace dense

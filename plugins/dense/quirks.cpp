@@ -23,6 +23,7 @@ void set_kv_heads(Model& model, std::uint64_t kv_heads) {
 
 void set_ffn_width(Model& model, std::uint64_t width) {
   model.ffn_width = width;
+  model.ffn_known = true;
   for (Layer& layer : model.layers) layer.ffn.width = width;
 }
 
@@ -230,6 +231,30 @@ void phi4mm(const Config& config, Model& model) {
     adapt(PLIMSOLL_ASPECT_FFN, "mlp.gate_up_proj", f * 2, h, both, 0);
     adapt(PLIMSOLL_ASPECT_FFN, "mlp.down_proj", h, f, {}, 0);
   }
+}
+
+// Granite 4 H without experts: the FFN that the other ones have beside theirs. GGUF files know only the usual key.
+void granite_hybrid(const Config& config, Model& model) {
+  set_ffn_width(model, config.positive_of({"/shared_intermediate_size", "/intermediate_size"}));
+}
+
+// LFM2: two thirds of the stated width, up to a multiple. Worked example: LFM2-1.2B states 12288 and has 8192.
+void lfm2(const Config& config, Model& model) {
+  const std::uint64_t stated = config.positive_of({"/block_ff_dim", "/intermediate_size"});
+  if (!config.boolean("/block_auto_adjust_ff_dim", true)) return set_ffn_width(model, stated);
+  if (stated > (std::uint64_t{1} << 32)) throw Error(PLIMSOLL_E_CONFIG, "/block_ff_dim", "is above 2^32; a width was expected");
+  const double factor = config.find_f64("/block_ffn_dim_multiplier").value_or(1.0);
+  if (!(factor > 0.0 && factor < 1024.0))
+    throw Error(PLIMSOLL_E_CONFIG, "/block_ffn_dim_multiplier", "is out of range; a factor above 0 and below 1024 was expected");
+  const auto width = static_cast<std::uint64_t>(factor * static_cast<double>(stated * 2 / 3));
+  const std::uint64_t multiple = config.has("/block_multiple_of") ? config.positive("/block_multiple_of") : 256;
+  set_ffn_width(model, (plimsoll::ceil_div(width, multiple) * Bytes(multiple)).value());
+}
+
+// RecurrentGemma: attention looks at a window, and the key holds the width of gate and up together.
+void recurrent_gemma(const Config& config, Model& model) {
+  set_ffn_width(model, config.positive("/intermediate_size") / 2);
+  for (Layer& layer : model.layers) layer.span = {PLIMSOLL_KV_WINDOW, config.positive("/attention_window_size")};
 }
 
 // The key holds the width of gate and up together.

@@ -1,6 +1,6 @@
 // Which layers attend to a window or a chunk. Sources, in this order: use_sliding_window false switches windows off;
-// layer_types lists them; sliding_window_pattern counts them; else the class of the model_type knows. Called by Model.
-// Worked example: gemma-3-1b, 26 layers, pattern 6: layers 5, 11, 17, 23 are full, 22 have windows of 512. Threads: pure.
+// layer_types lists them; sliding_window_pattern counts them; else the class of the model_type knows. Worked example:
+// gemma-3-1b, 26 layers, pattern 6: layers 5, 11, 17, 23 are full, 22 have windows of 512. Threads: pure.
 #include <string>
 
 #include "model.hpp"

@@ -1,5 +1,5 @@
-// The quirks of two attentions for long texts: MiniMax-M3 (full layers, of which most choose blocks by an index) and Step-3.5
-// (window layers with heads of their own number). Called by Model; quirks.hpp says what a quirk is. Threads: pure functions.
+// The quirks of two attentions for long texts (quirks.hpp says what a quirk is): MiniMax-M3 (full layers, of which most choose
+// blocks by an index) and Step-3.5 (window layers with heads of their own number). Threads: pure functions.
 #include <string>
 
 #include "model.hpp"

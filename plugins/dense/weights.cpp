@@ -22,14 +22,11 @@ constexpr std::uint32_t kEmbed = PLIMSOLL_ASPECT_EMBED, kAttention = PLIMSOLL_AS
 class Site {
 public:
   Site(const Model& model, std::string_view prefix, const std::vector<std::uint32_t>& layers, bool draft)
-      : model_(model), prefix_(prefix), layers_(layers), draft_(draft) {}
+      : model_(model), site_{std::string(prefix), draft ? "draft." : "", &layers, draft} {}
 
   // A tensor of these layers; `name` follows the prefix, ".weight" included.
   Weight tensor(std::uint32_t aspect, std::string_view label, const std::string& name, std::initializer_list<Bytes> dims) const {
-    Weight weight(aspect, (draft_ ? "draft." : "") + std::string(label), prefix_ + name, dims);
-    weight.layers(layers_);
-    if (draft_) weight.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
-    return weight;
+    return site_.weight(aspect, label, name, dims);
   }
   // A linear layer, as the dialect lays it out.
   Weight matrix(std::uint32_t aspect, std::string_view label, const std::string& name, Bytes out, Bytes in) const {
@@ -48,9 +45,7 @@ public:
 
 private:
   const Model& model_;
-  std::string prefix_;
-  const std::vector<std::uint32_t>& layers_;
-  bool draft_;
+  plimsoll::Site site_;
 };
 
 std::string join(std::string_view a, std::string_view b) { return std::string(a).append(b); }
@@ -65,7 +60,9 @@ void projections(const Site& site, const Attention& a, const std::string& prefix
     fused.parts(rows, {Part{q.value(), a.heads}, Part{k.value(), a.kv_heads, true}, Part{v.value(), a.kv_heads, true}});
     return out.weight(fused, m.qkv_bias);
   }
-  out.weight(site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), q, m.hidden).heads(rows, a.heads), m.qkv_bias);
+  out.weight(
+      site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), m.gated_queries ? q * 2 : q, m.hidden).heads(rows, a.heads),
+      m.qkv_bias);
   out.weight(site.matrix(kAttention, "attention.k_proj", join(prefix, m.names.k), k, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
   if (a.value_is_key) return;
   out.weight(site.matrix(kAttention, "attention.v_proj", join(prefix, m.names.v), v, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);

@@ -1,5 +1,5 @@
-// Declares the weight classes of a Model, aspect by aspect. Called by the planner; the host multiplies by layers, shards
-// and quantises. Never prices anything. Threads: pure functions of the model.
+// Declares the weight classes of a Model, aspect by aspect. The host multiplies by layers, shards and quantises. Never prices
+// anything. Threads: pure functions of the model.
 #pragma once
 
 #include "model.hpp"

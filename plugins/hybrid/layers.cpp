@@ -1,4 +1,4 @@
-// The rules behind layers.hpp. Called once per loaded model. Pure, any thread.
+// The rules behind layers.hpp. Pure, any thread.
 //
 // Examples: Qwen3-Next, 48 layers, full_attention_interval 4: attention in layers 3, 7, ... 47, which is periodic(48, 4, 3).
 // Jamba, attn_layer_period 8, attn_layer_offset 4: layers 4, 12, 20, 28 of 32.
@@ -14,18 +14,7 @@ namespace {
               "has " + std::to_string(found) + " entries; " + std::to_string(expected) + " were expected, one per layer");
 }
 
-void bounded(std::uint64_t n, const char* pointer) {
-  if (n == 0 || n > kMaxLayers)
-    throw Error(PLIMSOLL_E_CONFIG, pointer, "gives " + std::to_string(n) + " layers; 1 to 4096 were expected, check the configuration");
-}
-
 } // namespace
-
-std::uint32_t layer_count(const Config& config) {
-  const std::uint64_t n = config.positive_of({"/num_hidden_layers", "/n_layer"});
-  bounded(n, "/num_hidden_layers");
-  return static_cast<std::uint32_t>(n);
-}
 
 std::vector<std::string> words(const Config& config, const char* pointer, std::uint32_t n, std::initializer_list<std::string_view> known) {
   const auto found = config.str_list(pointer);
@@ -43,29 +32,29 @@ std::vector<std::string> words(const Config& config, const char* pointer, std::u
   return out;
 }
 
-List where(const std::vector<std::string>& kinds, std::initializer_list<std::string_view> wanted) {
-  std::vector<std::uint32_t> out;
+Layers where(const std::vector<std::string>& kinds, std::initializer_list<std::string_view> wanted) {
+  Layers out;
   for (std::uint32_t i = 0; i < kinds.size(); ++i)
     if (std::find(wanted.begin(), wanted.end(), kinds[i]) != wanted.end()) out.push_back(i);
-  return list(std::move(out));
+  return out;
 }
 
-List without(std::uint32_t n, const List& taken) {
-  std::vector<std::uint32_t> out;
+Layers without(std::uint32_t n, const Layers& taken) {
+  Layers out;
   for (std::uint32_t i = 0; i < n; ++i)
-    if (!std::binary_search(taken->begin(), taken->end(), i)) out.push_back(i);
-  return list(std::move(out));
+    if (!std::binary_search(taken.begin(), taken.end(), i)) out.push_back(i);
+  return out;
 }
 
-List periodic(std::uint32_t n, std::uint64_t period, std::uint64_t offset) {
-  std::vector<std::uint32_t> out;
+Layers periodic(std::uint32_t n, std::uint64_t period, std::uint64_t offset) {
+  Layers out;
   for (std::uint32_t i = 0; i < n; ++i)
     if (i % period == offset) out.push_back(i);
-  return list(std::move(out));
+  return out;
 }
 
-List numbers(const Config& config, const char* pointer, std::uint32_t n) {
-  std::vector<std::uint32_t> out;
+Layers numbers(const Config& config, const char* pointer, std::uint32_t n) {
+  Layers out;
   for (const std::uint64_t layer : config.u64_list(pointer)) {
     if (layer >= n)
       throw Error(PLIMSOLL_E_CONFIG, pointer,
@@ -74,18 +63,17 @@ List numbers(const Config& config, const char* pointer, std::uint32_t n) {
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
-  return list(std::move(out));
+  return out;
 }
 
 std::vector<std::string> nemotron_blocks(const Config& config, const char* letters, const char* spelled) {
   std::vector<std::string> out;
   const auto pattern = config.find_str(letters);
   if (!pattern) {
-    const std::uint64_t n = config.find_len(spelled).value_or(0);
-    bounded(n, spelled);
-    return words(config, spelled, static_cast<std::uint32_t>(n), {"mamba", "attention", "mlp", "moe"});
+    const std::uint32_t n = plimsoll::checked_layers(config.find_len(spelled).value_or(0), spelled);
+    return words(config, spelled, n, {"mamba", "attention", "mlp", "moe"});
   }
-  bounded(pattern->size(), letters);
+  plimsoll::checked_layers(pattern->size(), letters);
   for (const char c : *pattern) {
     if (c != 'M' && c != '*' && c != '-' && c != 'E')
       throw Error(PLIMSOLL_E_CONFIG, letters, std::string("has the letter \"") + c + "\"; M, *, - and E were expected");

@@ -1,32 +1,19 @@
-// Models around Mamba mixers: Mamba, Mamba-2, Jamba, Bamba, Falcon-H1, Granite-4-H, Zamba2. Called by the planner. Any thread.
+// Models around Mamba mixers: Mamba, Mamba-2, Jamba, Bamba, Falcon-H1, Granite-4-H, Zamba2. Any thread.
 //
 // Examples (parameters as published): mamba-2.8b 2,768,345,600; Jamba-1.5-Mini 51,570,323,328; Bamba-9B 9,780,235,392;
 // Zamba2-7B 7,356,749,648.
 #include "models.hpp"
 
+#include <tuple>
+
 namespace hybrid {
 namespace {
 
-Place layers_of(Model& model, const char* prefix = "model.layers.{layer}.") {
-  return {model, prefix, "", PLIMSOLL_ASPECT_ATTENTION, model.all()};
-}
-
-void add_two_norms(const Place& layer, const char* second) {
-  add_norm(layer, "input_layernorm", layer.model.hidden);
-  add_norm(layer, second, layer.model.hidden);
-}
+constexpr const char* kMixer = "model.layers.{layer}.mamba.";
 
 std::uint64_t inner_width(const Config& config, std::uint64_t hidden, const char* own, const char* factor) {
   if (own != nullptr && config.has(own)) return config.positive(own);
   return (Bytes(config.positive(factor)) * Bytes(hidden)).value();
-}
-
-void add_full_attention(const Config& config, const Place& layer, const List& layers) {
-  if (layers->empty()) return;
-  Attention a = read_attention(config, layer.model.hidden);
-  a.bias = a.out_bias = config.boolean("/attention_bias", false);
-  add_attention(layer.at("self_attn.", "attention.", PLIMSOLL_ASPECT_ATTENTION, layers), a);
-  add_attention_cache(layer.model, a, layers);
 }
 
 } // namespace
@@ -48,7 +35,6 @@ Mamba2 read_mamba2(const Config& config, std::uint64_t hidden) {
 }
 
 void fill_mamba(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
   Mamba1 m{};
   m.hidden = model.hidden;
   m.inner = inner_width(config, model.hidden, "/intermediate_size", "/expand");
@@ -58,16 +44,11 @@ void fill_mamba(const Config& config, Model& model) {
   m.conv_bias = config.boolean("/use_conv_bias", true);
   m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/use_bias", false);
-  add_ends(
-      model,
-      {.embedding = "backbone.embeddings.weight", .norm = "backbone.norm_f.weight", .tied = config.boolean("/tie_word_embeddings", true)});
-  const Place layer = layers_of(model, "backbone.layers.{layer}.");
-  add_norm(layer, "norm", model.hidden);
-  add_mamba1(layer.at("mixer.", "mamba.", PLIMSOLL_ASPECT_STATE, layer.layers), m);
+  model.ask_dense({});
+  add_mamba1(Place(model, "backbone.layers.{layer}.mixer.", "mamba.", kState, model.all()), m);
 }
 
 void fill_mamba2(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
   Mamba2 m{};
   m.hidden = model.hidden;
   m.heads = config.positive("/num_heads");
@@ -79,16 +60,11 @@ void fill_mamba2(const Config& config, Model& model) {
   m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/use_bias", false);
   check_divides(m.groups, m.heads, "/n_groups");
-  add_ends(
-      model,
-      {.embedding = "backbone.embeddings.weight", .norm = "backbone.norm_f.weight", .tied = config.boolean("/tie_word_embeddings", false)});
-  const Place layer = layers_of(model, "backbone.layers.{layer}.");
-  add_norm(layer, "norm", model.hidden);
-  add_mamba2(layer.at("mixer.", "mamba.", PLIMSOLL_ASPECT_STATE, layer.layers), m);
+  model.ask_dense({});
+  add_mamba2(Place(model, "backbone.layers.{layer}.mixer.", "mamba.", kState, model.all()), m);
 }
 
 void fill_jamba(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
   const std::uint64_t h = model.hidden;
   Mamba1 m{};
   m.hidden = h;
@@ -100,124 +76,116 @@ void fill_jamba(const Config& config, Model& model) {
   m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/mamba_proj_bias", false);
   m.inner_norms = true;
-  const List attention = periodic(model.layers, config.positive("/attn_layer_period"), config.u64("/attn_layer_offset"));
-  const std::uint64_t experts = config.u64("/num_experts", 0), width = config.positive("/intermediate_size");
-  check_experts(experts, "/num_experts");
-  const List sparse =
-      experts <= 1 ? list({}) : periodic(model.layers, config.positive("/expert_layer_period"), config.u64("/expert_layer_offset"));
-
-  add_ends(model, {.norm = "model.final_layernorm.weight", .tied = config.boolean("/tie_word_embeddings", false)});
-  const Place layer = layers_of(model);
-  add_two_norms(layer, "pre_ff_layernorm");
-  add_full_attention(config, layer, attention);
-  add_mamba1(layer.at("mamba.", "mamba.", PLIMSOLL_ASPECT_STATE, without(model.layers, attention)), m);
-  add_gated(layer.at("feed_forward.", "mlp.", PLIMSOLL_ASPECT_FFN, without(model.layers, sparse)), h, width);
-  if (sparse->empty()) return;
-  const Place moe = layer.at("feed_forward.", "", PLIMSOLL_ASPECT_FFN, sparse);
-  moe.add(moe.weight("router.weight", {experts, h}));
-  add_gated_experts(moe.at("experts.", "experts.", PLIMSOLL_ASPECT_FFN, sparse), h, width, experts);
-  model.facts.experts = experts;
-  model.facts.experts_per_token = config.positive("/num_experts_per_tok");
+  const Layers attention = periodic(model.layers, config.positive("/attn_layer_period"), config.u64("/attn_layer_offset"));
+  const std::uint64_t experts = plimsoll::find_experts(config).value_or(0);
+  const Layers sparse =
+      experts <= 1 ? Layers{} : periodic(model.layers, config.positive("/expert_layer_period"), config.u64("/expert_layer_offset"));
+  model.ask_dense(attention, kFfn).map.parts.push_back({kFfn, "", without(model.layers, sparse)});
+  if (!sparse.empty()) model.ask("moe", kFfn, {{{kFfn, "", sparse}}, std::nullopt});
+  add_mamba1(Place(model, kMixer, "mamba.", kState, without(model.layers, attention)), m);
 }
 
 void fill_bamba(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
-  const List attention = numbers(config, "/attn_layer_indices", model.layers);
-  add_ends(model, {.norm = "model.final_layernorm.weight", .tied = config.boolean("/tie_word_embeddings", false)});
-  const Place layer = layers_of(model);
-  add_two_norms(layer, "pre_ff_layernorm");
-  add_full_attention(config, layer, attention);
-  add_mamba2(layer.at("mamba.", "mamba.", PLIMSOLL_ASPECT_STATE, without(model.layers, attention)), read_mamba2(config, model.hidden));
-  add_gated(layer.at("feed_forward.", "mlp.", PLIMSOLL_ASPECT_FFN, layer.layers), model.hidden, config.positive("/intermediate_size"), {},
-            config.boolean("/mlp_bias", false));
+  const Layers attention = numbers(config, "/attn_layer_indices", model.layers);
+  model.ask_dense(attention, kFfn);
+  add_mamba2(Place(model, kMixer, "mamba.", kState, without(model.layers, attention)), read_mamba2(config, model.hidden));
 }
 
 // Attention and a mixer side by side in every layer.
 void fill_falcon_h1(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
   Mamba2 m = read_mamba2(config, model.hidden);
   m.norm = config.boolean("/mamba_rms_norm", false);
-  add_ends(model, {.norm = "model.final_layernorm.weight", .tied = config.boolean("/tie_word_embeddings", false)});
-  const Place layer = layers_of(model);
-  add_two_norms(layer, "pre_ff_layernorm");
-  add_full_attention(config, layer, layer.layers);
-  add_mamba2(layer.at("mamba.", "mamba.", PLIMSOLL_ASPECT_STATE, layer.layers), m);
-  add_gated(layer.at("feed_forward.", "mlp.", PLIMSOLL_ASPECT_FFN, layer.layers), model.hidden, config.positive("/intermediate_size"), {},
-            config.boolean("/mlp_bias", false));
+  model.ask_dense(model.all(), kFfn);
+  add_mamba2(Place(model, kMixer, "mamba.", kState, model.all()), m);
 }
 
+// With experts or without, every layer has the FFN that the other ones call shared.
 void fill_granite(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
-  const std::uint64_t h = model.hidden, shared = config.positive("/shared_intermediate_size");
-  const std::uint64_t experts = config.u64("/num_local_experts", 0);
-  check_experts(experts, "/num_local_experts");
   const auto kinds = words(config, "/layer_types", model.layers, {"mamba", "attention"});
-  const List mamba = where(kinds, {"mamba"});
-  add_ends(model, {.tied = config.boolean("/tie_word_embeddings", false)});
-  const Place layer = layers_of(model);
-  add_two_norms(layer, "post_attention_layernorm");
-  add_full_attention(config, layer, where(kinds, {"attention"}));
-  if (!mamba->empty()) add_mamba2(layer.at("mamba.", "mamba.", PLIMSOLL_ASPECT_STATE, mamba), read_mamba2(config, h));
-  const Place mlp = layer.at("shared_mlp.", "mlp.", PLIMSOLL_ASPECT_FFN, layer.layers);
-  mlp.add(mlp.linear("input_linear", Bytes(2) * Bytes(shared), h).parts(0, {Part{shared, 0}, Part{shared, 0}}));
-  mlp.add(mlp.linear("output_linear", h, shared).split(1));
-  if (experts == 0) return;
-  const std::uint64_t width = config.positive("/intermediate_size");
-  const Place moe = layer.at("block_sparse_moe.", "experts.", PLIMSOLL_ASPECT_FFN, layer.layers);
-  moe.add(moe.weight("router.layer.weight", {experts, h}));
-  moe.add(moe.linear("input_linear", Bytes(2) * Bytes(width), h)
-              .parts(0, {Part{width, 0}, Part{width, 0}})
-              .experts(experts, 0, PLIMSOLL_EXPERTS_STACKED));
-  moe.add(moe.linear("output_linear", h, width).experts(experts, 1, PLIMSOLL_EXPERTS_STACKED));
-  model.facts.experts = experts;
-  model.facts.experts_per_token = config.positive("/num_experts_per_tok");
+  const Layers mamba = where(kinds, {"mamba"});
+  const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
+  model.ask_dense(where(kinds, {"attention"}), experts ? 0 : kFfn);
+  if (experts) model.ask("moe", kFfn);
+  if (!mamba.empty()) add_mamba2(Place(model, kMixer, "mamba.", kState, mamba), read_mamba2(config, model.hidden));
 }
 
 // A mixer in every layer; before some of them one of a few shared transformer blocks, taken in turn, on twice the width: the
-// residual stream and the embeddings. Each place where a block is used has adapters and a projection of its own.
-void fill_zamba2(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
-  const Bytes h = model.hidden, wide = Bytes(2) * h;
-  const auto kinds = words(config, "/layers_block_type", model.layers, {"mamba", "hybrid"});
-  const List hybrid = where(kinds, {"hybrid"}), plain = where(kinds, {"mamba"});
-  const std::uint64_t shared = config.positive("/num_mem_blocks"), width = config.positive("/intermediate_size");
-  const std::uint64_t rank = config.positive("/adapter_rank");
+// residual stream and the embeddings. Each place where a block is used has adapters and a projection of its own. No other family
+// knows attention of another width than the model's, so the blocks are declared here.
+namespace {
+
+struct Zamba2 {
+  Layers hybrid, stored; // where blocks are used, and where the checkpoint keeps them
+  std::uint64_t heads, kv_heads, head_elements, width, rank;
+};
+
+Zamba2 read_zamba2(const Config& config, const Model& model, Layers hybrid) {
   if (config.boolean("/use_shared_attention_adapter", false))
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/use_shared_attention_adapter", "is true; only adapters of the FFN are known");
-  if (shared > hybrid->size())
-    throw Error(PLIMSOLL_E_CONFIG, "/num_mem_blocks", "is more than the " + std::to_string(hybrid->size()) + " layers that use them");
-  const Mamba2 m = read_mamba2(config, model.hidden);
+  const std::uint64_t shared = config.positive("/num_mem_blocks");
+  if (shared > hybrid.size())
+    throw Error(PLIMSOLL_E_CONFIG, "/num_mem_blocks", "is more than the " + std::to_string(hybrid.size()) + " layers that use them");
+  Zamba2 z{};
+  z.stored.assign(hybrid.begin(), hybrid.begin() + static_cast<std::ptrdiff_t>(shared));
+  z.hybrid = std::move(hybrid);
+  z.heads = config.positive("/num_attention_heads");
+  z.kv_heads = config.has("/num_key_value_heads") ? config.positive("/num_key_value_heads") : z.heads;
+  check_divides(z.kv_heads, z.heads, "/num_key_value_heads");
+  const std::uint64_t wide = (Bytes(2) * Bytes(model.hidden)).value();
+  const bool stated = config.find_u64_of({"/head_dim", "/attention_head_dim"}).has_value();
+  if (!stated) check_divides(z.heads, wide, "/num_attention_heads");
+  z.head_elements = stated ? config.positive_of({"/head_dim", "/attention_head_dim"}) : wide / z.heads;
+  z.width = config.positive("/intermediate_size");
+  z.rank = config.positive("/adapter_rank");
+  return z;
+}
 
-  add_ends(model, {.norm = "model.final_layernorm.weight", .tied = config.boolean("/tie_word_embeddings", true)});
-  const Place layer = layers_of(model);
-  const Place inside = layer.at("mamba_decoder.", "", PLIMSOLL_ASPECT_ATTENTION, hybrid);
-  for (const Place& at : {layer.at("", "", PLIMSOLL_ASPECT_ATTENTION, plain), inside}) {
-    add_norm(at, "input_layernorm", model.hidden);
-    Place mixer = at.at("mamba.", at.layers == plain ? "mamba." : "mamba_decoder.", PLIMSOLL_ASPECT_STATE, at.layers);
-    add_mamba2(mixer, m);
-  }
-  const Place bridge = layer.at("", "", PLIMSOLL_ASPECT_ATTENTION, hybrid);
+void add_shared_attention(Model& model, const Zamba2& z) {
+  const Bytes h = model.hidden, wide = Bytes(2) * h, q = Bytes(z.heads) * z.head_elements, kv = Bytes(z.kv_heads) * z.head_elements;
+  const Place block(model, "model.layers.{layer}.shared_transformer.", "shared.", kAttention, z.stored);
+  block.add(block.norm("input_layernorm", wide));
+  block.add(block.norm("pre_ff_layernorm", h));
+  block.add(block.linear("self_attn.q_proj", q, wide).heads(0, z.heads));
+  block.add(block.linear("self_attn.k_proj", kv, wide).heads(0, z.kv_heads, true));
+  block.add(block.linear("self_attn.v_proj", kv, wide).heads(0, z.kv_heads, true));
+  block.add(block.linear("self_attn.o_proj", h, q).heads(1, z.heads));
+  const Place bridge(model, "model.layers.{layer}.", "", kAttention, z.hybrid);
   bridge.add(bridge.linear("linear", h, h));
+  KvGroup cache(PLIMSOLL_KV_FULL, "attention", bridge.layers());
+  cache.heads(z.kv_heads, z.heads, z.head_elements, z.head_elements);
+  model.caches.push_back({kAttention, std::move(cache)});
+}
 
-  Attention a = read_attention(config, wide.value());
-  a.hidden = model.hidden, a.input = wide.value();
-  const List stored = list({hybrid->begin(), hybrid->begin() + static_cast<std::ptrdiff_t>(shared)});
-  const Place block = layer.at("shared_transformer.", "shared.", PLIMSOLL_ASPECT_ATTENTION, stored);
-  add_norm(block, "input_layernorm", wide.value());
-  add_norm(block, "pre_ff_layernorm", model.hidden);
-  add_attention(block.at("self_attn.", "shared.attention.", PLIMSOLL_ASPECT_ATTENTION, stored), a);
-  add_attention_cache(model, a, hybrid);
-  const Part half{width, 0};
-  const Place ffn = layer.at("shared_transformer.feed_forward.", "shared.mlp.", PLIMSOLL_ASPECT_FFN, stored);
-  ffn.add(ffn.linear("gate_up_proj", Bytes(2) * Bytes(width), h).parts(0, {half, half}));
-  ffn.add(ffn.linear("down_proj", h, width).split(1));
-  for (std::size_t i = 0; i < hybrid->size(); ++i) { // named after the layer that stores the block
-    const std::string owner = "model.layers." + std::to_string((*hybrid)[i % shared]) + ".shared_transformer.feed_forward.";
-    const Place adapter{model, owner + "gate_up_proj_adapter_list." + std::to_string(i) + ".", "shared.adapter.", PLIMSOLL_ASPECT_FFN,
-                        list({(*hybrid)[i]})};
-    adapter.add(adapter.linear("0", rank, h));
-    adapter.add(adapter.linear("1", Bytes(2) * Bytes(width), rank).parts(0, {half, half}));
+void add_shared_ffn(Model& model, const Zamba2& z) {
+  const Bytes h = model.hidden, both = Bytes(2) * Bytes(z.width);
+  const Part half{z.width, 0};
+  const Place ffn(model, "model.layers.{layer}.shared_transformer.feed_forward.", "shared.mlp.", kFfn, z.stored);
+  ffn.add(ffn.linear("gate_up_proj", both, h).parts(0, {half, half}));
+  ffn.add(ffn.linear("down_proj", h, z.width).split(1));
+  for (std::size_t i = 0; i < z.hybrid.size(); ++i) { // named after the layer that stores the block
+    const std::string owner = "model.layers." + std::to_string(z.hybrid[i % z.stored.size()]) + ".shared_transformer.feed_forward.";
+    const Place adapter(model, owner + "gate_up_proj_adapter_list." + std::to_string(i) + ".", "shared.adapter.", kFfn, {z.hybrid[i]});
+    adapter.add(adapter.linear("0", z.rank, h));
+    adapter.add(adapter.linear("1", both, z.rank).parts(0, {half, half}));
   }
+}
+
+} // namespace
+
+void fill_zamba2(const Config& config, Model& model) {
+  const auto kinds = words(config, "/layers_block_type", model.layers, {"mamba", "hybrid"});
+  const Zamba2 z = read_zamba2(config, model, where(kinds, {"hybrid"}));
+  const Mamba2 m = read_mamba2(config, model.hidden);
+  model.ask("dense", kEmbed | kHead);
+  const std::string layer = "model.layers.{layer}.", inside = layer + "mamba_decoder.";
+  for (const auto& [prefix, label, layers] :
+       {std::tuple(layer, "mamba.", where(kinds, {"mamba"})), std::tuple(inside, "mamba_decoder.", z.hybrid)}) {
+    const Place at(model, prefix, "", kAttention, layers);
+    at.add(at.norm("input_layernorm", model.hidden));
+    add_mamba2(Place(model, prefix + "mamba.", label, kState, layers), m);
+  }
+  add_shared_attention(model, z);
+  add_shared_ffn(model, z);
 }
 
 } // namespace hybrid

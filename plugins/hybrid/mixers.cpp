@@ -1,4 +1,4 @@
-// What mixers.hpp declares. Called once per loaded model. Any thread.
+// What mixers.hpp declares. Any thread.
 //
 // States, in elements per layer and sequence, for a convolution of k tokens (it keeps k - 1):
 //   delta net   (2 Hk dk + Hv dv) (k - 1) + Hv dk dv   Qwen3.6-27B: 10240 x 3 + 48 x 128 x 128 = 817,152
@@ -8,8 +8,6 @@
 // The convolution's state grows by one column for each token that a draft proposes. Sources: the checkpoints' tensors, the
 // published recurrences (Mamba, Mamba-2, gated delta networks, Griffin, lightning attention), documented state layouts.
 #include "mixers.hpp"
-
-#include "parts.hpp"
 
 namespace hybrid {
 namespace {
@@ -25,14 +23,10 @@ constexpr const char* kModel = "";       // convolutions keep activations
 constexpr const char* kEngine = "state"; // the engine's type for recurrent state
 constexpr const char* kFloat32 = "float32";
 
-void add_state(const Place& p, std::vector<Region> regions) {
-  if (p.draft) return;
-  p.model.caches.push_back([regions = std::move(regions), layers = p.layers](const Sink& out) {
-    if (!out.asks(PLIMSOLL_ASPECT_STATE)) return;
-    KvGroup group(PLIMSOLL_KV_STATE, "state", *layers);
-    for (const Region& r : regions) group.state(r.label, r.elements, r.units, r.dtype, r.per_draft_token);
-    out.kv(group);
-  });
+void add_state(const Place& p, const std::vector<Region>& regions) {
+  KvGroup group(PLIMSOLL_KV_STATE, "state", p.layers());
+  for (const Region& r : regions) group.state(r.label, r.elements, r.units, r.dtype, r.per_draft_token);
+  p.model.caches.push_back({kState, std::move(group)});
 }
 
 Bytes kept(std::uint64_t kernel) { return Bytes(kernel) - Bytes(1); }
@@ -92,7 +86,7 @@ void add_kimi_delta(const Place& p, const KimiDelta& m) {
   std::vector<Region> regions;
   for (const char* part : {"conv.q", "conv.k", "conv.v"}) regions.push_back({part, inner * kept(m.kernel), m.heads, kModel});
   regions.push_back({"recurrent", inner * Bytes(m.head_elements), m.heads, kFloat32});
-  add_state(p, std::move(regions));
+  add_state(p, regions);
 }
 
 void add_mamba2(const Place& p, const Mamba2& m) {

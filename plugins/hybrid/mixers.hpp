@@ -1,5 +1,5 @@
-// Recurrent mixers: what they store and what they keep for each sequence. Called by the functions of models.hpp for the layers
-// that have them. They add declarations to a Model. Any thread.
+// Recurrent mixers: what they store and what they keep for each sequence, in the layers of a Place. They add declarations to its
+// Model and never read a configuration but for the state's type. Any thread.
 #pragma once
 
 #include "model.hpp"

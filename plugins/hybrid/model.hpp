@@ -1,83 +1,106 @@
-// What a hybrid model is made of, as declarations that the planner replays: each holds the sizes it needs and the layers it
-// is for. Filled once by the functions of models.hpp, read by planner.cpp. Immutable afterwards; any thread.
+// What a hybrid model is made of: the parts that other families count, with the layers that have them, and declarations of its
+// own. Filled once by the functions of models.hpp, replayed by planner.cpp. Immutable afterwards; any thread.
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "plimsoll/plugin.hpp"
+#include "plimsoll/plugin_util.hpp"
 
 namespace hybrid {
 
 using plimsoll::Bytes;
+using plimsoll::check_divides;
 using plimsoll::Config;
+using plimsoll::DraftMap;
 using plimsoll::Error;
 using plimsoll::KvGroup;
+using plimsoll::LayerMap;
 using plimsoll::Part;
 using plimsoll::Sink;
 using plimsoll::Weight;
 
-using List = std::shared_ptr<const std::vector<std::uint32_t>>;
-inline List list(std::vector<std::uint32_t> layers) { return std::make_shared<const std::vector<std::uint32_t>>(std::move(layers)); }
+using Layers = std::vector<std::uint32_t>;
 
-struct Model {
-  std::vector<std::function<void(const Sink&)>> weights;
-  std::vector<std::function<void(const Sink&)>> caches;
-  plimsoll_facts facts{};
-  std::uint64_t hidden = 0;
-  std::uint32_t layers = 0;
+inline constexpr std::uint32_t kEmbed = PLIMSOLL_ASPECT_EMBED, kAttention = PLIMSOLL_ASPECT_ATTENTION, kFfn = PLIMSOLL_ASPECT_FFN,
+                               kState = PLIMSOLL_ASPECT_STATE, kHead = PLIMSOLL_ASPECT_HEAD;
 
-  // Every layer; and the layers of the draft, numbered on from the model's.
-  List all() const { return numbered(0, layers); }
-  List drafts() const { return numbered(layers, layers + static_cast<std::uint32_t>(facts.draft_layers)); }
-
-private:
-  static List numbered(std::uint32_t from, std::uint32_t to) {
-    std::vector<std::uint32_t> out;
-    for (std::uint32_t i = from; i < to; ++i) out.push_back(i);
-    return list(std::move(out));
-  }
+// Another family's planner of the same configuration, which counts as if every layer had its parts; the maps say which have.
+struct Delegate {
+  plimsoll::Child child;
+  std::uint32_t aspects;
+  LayerMap map;
+  std::optional<DraftMap> draft;
 };
 
-// Layers that have a part of a model: how its tensors' names begin, and whose they are.
-struct Place {
-  Model& model;
-  std::string prefix; // "model.layers.{layer}.self_attn."
-  std::string label;  // "attention."
-  std::uint32_t aspect = PLIMSOLL_ASPECT_ATTENTION;
-  List layers;
-  bool draft = false;
+// A cache that this family declares itself.
+struct Cache {
+  std::uint32_t aspect;
+  KvGroup group;
+};
+
+struct Model {
+  // Width and layers as every family reads them.
+  explicit Model(const Config& config)
+      : config(config), hidden(config.positive_of({"/hidden_size", "/d_model"})), layers(plimsoll::layer_count(config)) {}
+
+  // Asks `family` for `aspects`; what it declares is where `map` says.
+  Delegate& ask(const char* family, std::uint32_t aspects, LayerMap map = {}) {
+    delegates.push_back({plimsoll::Child(config, "", {}, family), aspects, std::move(map), std::nullopt});
+    return delegates.back();
+  }
+  // Embedding, head and attention, the latter in these layers; FFN too where `aspects` has it, in all layers.
+  Delegate& ask_dense(const Layers& attention, std::uint32_t more = 0, const char* block = "self_attn.") {
+    return ask("dense", kEmbed | kAttention | kHead | more, {{{kAttention, block, attention}}, attention});
+  }
+  Layers all() const { return plimsoll::layers_from(0, layers); }
+
+  const Config& config;
+  std::uint64_t hidden;
+  std::uint32_t layers;
+  std::uint64_t draft_layers = 0;
+  std::deque<Delegate> delegates;
+  std::deque<Layers> lists; // that weights and caches point to
+  std::vector<Weight> weights;
+  std::vector<Cache> caches;
+};
+
+// Layers that have a part of this family's own: how its tensors' names begin, and whose they are.
+class Place {
+public:
+  Place(Model& model, std::string prefix, std::string label, std::uint32_t aspect, Layers layers, bool draft = false)
+      : model(model), aspect_(aspect) {
+    model.lists.push_back(std::move(layers));
+    site_ = {std::move(prefix), (draft ? "draft." : "") + label, &model.lists.back(), draft};
+  }
 
   Weight weight(std::string_view name, std::initializer_list<Bytes> dims) const {
-    return Weight(aspect, (draft ? "draft." : "") + label + label_of(name), prefix + std::string(name), dims);
+    return site_.weight(aspect_, label_of(name), name, dims);
   }
   Weight linear(std::string_view name, Bytes out, Bytes in) const { return weight(std::string(name) + ".weight", {out, in}).linear(); }
   Weight norm(std::string_view name, Bytes width) const { return weight(std::string(name) + ".weight", {width}); }
-  void add(Weight w, bool bias = false) const {
-    if (layers->empty()) return;
-    model.weights.push_back([w = std::move(w), bias, layers = layers, draft = draft](const Sink& out) {
-      Weight placed = w;
-      placed.layers(*layers);
-      if (draft) placed.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
-      out.weight(placed, bias);
-    });
+  void add(const Weight& w, bool bias = false) const {
+    model.weights.push_back(w);
+    if (bias) model.weights.push_back(w.bias());
   }
-  Place at(std::string_view more, std::string new_label, std::uint32_t new_aspect, List subset) const {
-    return {model, prefix + std::string(more), std::move(new_label), new_aspect, std::move(subset), draft};
-  }
+  const Layers& layers() const { return *site_.layers; }
+  bool draft() const { return site_.draft; }
+
+  Model& model;
 
 private:
-  static std::string label_of(std::string_view name) {
-    constexpr std::string_view kEnd = ".weight", kExpert = "{expert}.";
-    std::string out(name);
-    if (out.size() > kEnd.size() && out.compare(out.size() - kEnd.size(), kEnd.size(), kEnd) == 0) out.resize(out.size() - kEnd.size());
-    if (const std::size_t hole = out.find(kExpert); hole != std::string::npos) out.erase(hole, kExpert.size());
-    return out;
+  static std::string_view label_of(std::string_view name) {
+    constexpr std::string_view kEnd = ".weight";
+    const bool ends = name.size() > kEnd.size() && name.substr(name.size() - kEnd.size()) == kEnd;
+    return ends ? name.substr(0, name.size() - kEnd.size()) : name;
   }
+
+  plimsoll::Site site_;
+  std::uint32_t aspect_;
 };
 
 } // namespace hybrid

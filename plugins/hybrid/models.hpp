@@ -1,11 +1,10 @@
-// One function per layout of hybrid models: reads the configuration, fills a Model. find_layout names them; the layout of a
-// model_type is data of plugin.yaml. Called once per loaded model. Any thread.
+// One function per family of hybrid models: reads the configuration, fills a Model. find_names tells them by the name that a
+// model_type has in models.json. Any thread.
 #pragma once
 
 #include "layers.hpp"
 #include "mixers.hpp"
 #include "model.hpp"
-#include "parts.hpp"
 
 namespace hybrid {
 
@@ -20,8 +19,7 @@ void fill_bamba(const Config& config, Model& model);
 void fill_falcon_h1(const Config& config, Model& model);
 void fill_granite(const Config& config, Model& model);
 void fill_zamba2(const Config& config, Model& model);
-void fill_lfm2(const Config& config, Model& model);
-void fill_lfm2_moe(const Config& config, Model& model);
+void fill_lfm2(const Config& config, Model& model); // with experts too
 void fill_recurrent_gemma(const Config& config, Model& model);
 void fill_minimax(const Config& config, Model& model);
 void fill_kimi(const Config& config, Model& model); // Kimi-Linear, the text of Kimi-K3
@@ -29,7 +27,7 @@ void fill_kimi(const Config& config, Model& model); // Kimi-Linear, the text of 
 // Mamba-2 under the keys that start with mamba_.
 Mamba2 read_mamba2(const Config& config, std::uint64_t hidden);
 
-// E_CONFIG names the layouts there are.
-Fill find_layout(std::string_view layout);
+// E_CONFIG names what there is.
+Fill find_names(std::string_view names);
 
 } // namespace hybrid

@@ -1,28 +1,54 @@
-// The planner of models whose layers are not all attention: state-space models and hybrids. Called by the host for their
-// architectures, and by vlm for the text of Qwen3.5. Counts all of them itself. Immutable after construction; every method runs
-// on any thread.
+// The planner of models whose layers are not all attention: state-space models and hybrids. Counts the recurrent mixers and their
+// states itself and asks `dense`, `moe` and `mla` for the rest, in the layers that have it. Immutable after construction; every
+// method runs on any thread.
 #include "models.hpp"
 
 namespace hybrid {
 namespace {
 
-Model read(const Config& config) {
-  Model model;
-  find_layout(config.str("/hybrid_layout", config.model_type()))(config, model);
-  return model;
-}
+using plimsoll::Relay;
+using plimsoll::Request;
+
+// What a draft repeats of a delegate's parts.
+constexpr std::uint32_t kDraftAspects = kAttention | kFfn;
 
 class Planner : public plimsoll::MemoryPlanner {
 public:
-  explicit Planner(const Config& config) : MemoryPlanner(config), model_(read(config)) {}
+  explicit Planner(const Config& config) : MemoryPlanner(config), model_(this->config()) {
+    find_names(config.str("/hybrid_names", config.model_type()))(config, model_);
+  }
 
   void weights(const Sink& out) const override {
-    for (const auto& declare : model_.weights) declare(out);
+    for (const Delegate& d : model_.delegates) {
+      d.child.weights(Relay(out, d.map).sink(), d.aspects);
+      if (d.draft) d.child.weights(Relay(out, *d.draft).sink(), d.aspects & kDraftAspects);
+    }
+    for (const Weight& weight : model_.weights) out.weight(weight);
   }
   void kv(const Sink& out) const override {
-    for (const auto& declare : model_.caches) declare(out);
+    for (const Delegate& d : model_.delegates) {
+      d.child.kv(Relay(out, d.map).sink(), d.aspects);
+      if (d.draft) d.child.kv(Relay(out, *d.draft).sink(), d.aspects);
+    }
+    for (const Cache& cache : model_.caches)
+      if (out.asks(cache.aspect)) out.kv(cache.group);
   }
-  plimsoll_facts facts() const override { return model_.facts; }
+  // The expert buffers of whoever counts the experts, and the like.
+  void activations(const Request& request, const Sink& out) const override {
+    for (const Delegate& d : model_.delegates) d.child.activations(request, out, d.aspects);
+  }
+  // The first delegate counts the ends of the model and knows what every model has.
+  plimsoll_facts facts() const override {
+    plimsoll_facts out = model_.delegates.front().child.facts();
+    for (const Delegate& d : model_.delegates) {
+      const plimsoll_facts facts = d.child.facts();
+      if (out.experts != 0 || facts.experts == 0) continue;
+      out.experts = facts.experts;
+      out.experts_per_token = facts.experts_per_token;
+    }
+    out.draft_layers = model_.draft_layers;
+    return out;
+  }
 
 private:
   Model model_;

@@ -1,5 +1,5 @@
 // Qwen3-Next, Qwen3.5 and Qwen3.6: three delta-net layers to one of gated attention, a dense FFN or experts in every layer, one
-// draft layer (mtp). Called by the planner. Any thread.
+// draft layer (mtp) built like an attention layer. Any thread.
 //
 // Example: Qwen3-Next-80B-A3B, 36 delta-net and 12 attention layers, 512 experts, with its draft layer: 81,324,862,720
 // parameters, as published.
@@ -8,52 +8,7 @@
 namespace hybrid {
 namespace {
 
-struct Ffn {
-  std::uint64_t hidden, width, experts, expert_width, shared_width;
-  bool stacked;
-};
-
-Ffn read_ffn(const Config& config, Model& model) {
-  Ffn f{};
-  f.hidden = model.hidden;
-  f.experts = config.u64("/num_experts", 0);
-  check_experts(f.experts, "/num_experts");
-  if (f.experts == 0) {
-    f.width = config.positive("/intermediate_size");
-    return f;
-  }
-  f.expert_width = config.positive("/moe_intermediate_size");
-  f.shared_width = config.positive("/shared_expert_intermediate_size");
-  f.stacked = config.boolean("/experts_stacked", false);
-  model.facts.experts = f.experts;
-  model.facts.experts_per_token = config.positive("/num_experts_per_tok");
-  return f;
-}
-
-void add_ffn(const Place& layer, const Ffn& f) {
-  const Place mlp = layer.at("mlp.", "mlp.", PLIMSOLL_ASPECT_FFN, layer.layers);
-  if (f.experts == 0) return add_gated(mlp, f.hidden, f.width);
-  mlp.add(mlp.weight("gate.weight", {f.experts, f.hidden}));
-  const Place experts = layer.at("mlp.experts.", "experts.", PLIMSOLL_ASPECT_FFN, layer.layers);
-  if (f.stacked) {
-    experts.add(experts.weight("gate_up_proj", {Bytes(2) * Bytes(f.expert_width), f.hidden})
-                    .linear()
-                    .parts(0, {Part{f.expert_width, 0}, Part{f.expert_width, 0}})
-                    .experts(f.experts, 0, PLIMSOLL_EXPERTS_STACKED));
-    experts.add(experts.weight("down_proj", {f.hidden, f.expert_width}).linear().experts(f.experts, 1, PLIMSOLL_EXPERTS_STACKED));
-  } else {
-    add_gated_experts(experts, f.hidden, f.expert_width, f.experts);
-  }
-  add_gated(layer.at("mlp.shared_expert.", "shared_expert.", PLIMSOLL_ASPECT_FFN, layer.layers), f.hidden, f.shared_width);
-  mlp.add(mlp.weight("shared_expert_gate.weight", {1, f.hidden}));
-}
-
-void add_layer_norms(const Place& layer, std::uint64_t hidden) {
-  add_norm(layer, "input_layernorm", hidden);
-  add_norm(layer, "post_attention_layernorm", hidden);
-}
-
-List attention_layers(const Config& config, std::uint32_t n) {
+Layers attention_layers(const Config& config, std::uint32_t n) {
   if (config.has("/layer_types"))
     return where(words(config, "/layer_types", n, {"linear_attention", "full_attention"}), {"full_attention"});
   const std::uint64_t interval = config.positive("/full_attention_interval");
@@ -74,43 +29,26 @@ DeltaNet read_delta_net(const Config& config, std::uint64_t hidden) {
 }
 
 // Its own norms and the projection of [embedding, hidden] come first, then a whole layer.
-void add_draft(Model& model, const Attention& a, const Ffn& ffn) {
-  if (model.facts.draft_layers == 0) return;
-  const Bytes h = model.hidden;
-  std::vector<std::uint32_t> numbers;
-  for (std::uint32_t i = 0; i < model.facts.draft_layers; ++i) numbers.push_back(i);
-  const Place once{model, "mtp.", "", PLIMSOLL_ASPECT_ATTENTION, list({0}), true};
-  once.add(once.linear("fc", h, Bytes(2) * h));
-  for (const char* name : {"pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"}) add_norm(once, name, model.hidden);
-  const Place layer{model, "mtp.layers.{layer}.", "", PLIMSOLL_ASPECT_ATTENTION, list(std::move(numbers)), true};
-  add_layer_norms(layer, model.hidden);
-  add_attention(layer.at("self_attn.", "attention.", PLIMSOLL_ASPECT_ATTENTION, layer.layers), a);
-  add_ffn(layer, ffn);
-  add_attention_cache(model, a, model.drafts(), true);
+void add_draft(Model& model) {
+  const std::uint64_t n = model.draft_layers;
+  const DraftMap map{{{}, plimsoll::layers_from(model.layers, n)}, "model.layers.", "mtp.layers.", plimsoll::layers_from(0, n)};
+  for (Delegate& d : model.delegates) d.draft = map;
+  const Place once(model, "mtp.", "", kAttention, {0}, true);
+  once.add(once.linear("fc", model.hidden, Bytes(2) * model.hidden));
+  for (const char* name : {"pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"}) once.add(once.norm(name, model.hidden));
 }
 
 } // namespace
 
 void fill_qwen(const Config& config, Model& model) {
-  read_common(config, model, layer_count(config));
-  model.facts.draft_layers = config.u64("/mtp_num_hidden_layers", 0);
-  if (model.facts.draft_layers > 64)
-    throw Error(PLIMSOLL_E_CONFIG, "/mtp_num_hidden_layers", "is more than 64; the number of draft layers was expected");
-  Attention a = read_attention(config, model.hidden);
-  a.gated = config.boolean("/attn_output_gate", true);
-  a.bias = a.out_bias = config.boolean("/attention_bias", false);
-  a.q_norm = "q_norm", a.k_norm = "k_norm";
-  const Ffn ffn = read_ffn(config, model);
-  const List attention = attention_layers(config, model.layers), linear = without(model.layers, attention);
-
-  add_ends(model, {.tied = config.boolean("/tie_word_embeddings", false)});
-  const Place layer{model, "model.layers.{layer}.", "", PLIMSOLL_ASPECT_ATTENTION, model.all()};
-  add_layer_norms(layer, model.hidden);
-  add_attention(layer.at("self_attn.", "attention.", PLIMSOLL_ASPECT_ATTENTION, attention), a);
-  add_delta_net(layer.at("linear_attn.", "delta_net.", PLIMSOLL_ASPECT_STATE, linear), read_delta_net(config, model.hidden));
-  add_ffn(layer, ffn);
-  add_attention_cache(model, a, attention);
-  add_draft(model, a, ffn);
+  model.draft_layers = plimsoll::bounded(config.u64("/mtp_num_hidden_layers", 0), plimsoll::kMaxDraftLayers, "/mtp_num_hidden_layers");
+  const Layers attention = attention_layers(config, model.layers);
+  const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
+  model.ask_dense(attention, experts ? 0 : kFfn);
+  if (experts) model.ask("moe", kFfn);
+  add_delta_net(Place(model, "model.layers.{layer}.linear_attn.", "delta_net.", kState, without(model.layers, attention)),
+                read_delta_net(config, model.hidden));
+  if (model.draft_layers > 0) add_draft(model);
 }
 
 } // namespace hybrid

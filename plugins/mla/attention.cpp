@@ -1,6 +1,6 @@
-// Weight classes of latent attention, one per kind of tensor. Called through attention.hpp. Shapes are [out, in] as
-// stored. The down projections and the indexer work on the whole hidden state and are copied to every rank; what is
-// per head (q_b, kv_b, o) splits by heads. Pure functions, any thread.
+// Weight classes of latent attention, one per kind of tensor. Shapes are [out, in] as stored. The down projections and the
+// indexer work on the whole hidden state and are copied to every rank; what is per head (q_b, kv_b, o) splits by heads. Pure
+// functions, any thread.
 //
 // Worked example, DeepSeek-V3 (hidden 7168, 128 heads, ranks 1536 and 512, 128 + 64 + 128 elements a head):
 // q_a 1536 x 7168, q_b 24576 x 1536, kv_a 576 x 7168, kv_b 32768 x 512, o 7168 x 16384, with the two inner norms
@@ -12,61 +12,51 @@ namespace {
 
 using plimsoll::Bytes;
 using plimsoll::Sink;
-using plimsoll::Weight;
+using plimsoll::Site;
 
-// Where a set of classes goes: the names' beginning, the layers that number them, what becomes of them.
-struct Site {
-  std::string prefix; // "model.layers.{layer}."
-  std::string label;  // "" or "draft."
-  const std::vector<std::uint32_t>* layers;
-  bool draft = false;
-
-  Weight weight(const std::string& name, const std::string& pattern, std::initializer_list<Bytes> dims) const {
-    Weight w(PLIMSOLL_ASPECT_ATTENTION, label + name, prefix + pattern, dims);
-    w.layers(*layers);
-    if (draft) w.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
-    return w;
-  }
-};
+constexpr std::uint32_t kAttention = PLIMSOLL_ASPECT_ATTENTION;
 
 void declare_norms(const Shape& s, const Site& at, const std::string& number, const Sink& out) {
   const std::string tail = number.empty() ? ".weight" : "." + number + ".weight";
-  out.weight(at.weight("input_norm" + number, "input_layernorm" + tail, {s.hidden}));
-  out.weight(at.weight("post_attention_norm" + number, "post_attention_layernorm" + tail, {s.hidden}));
+  out.weight(at.weight(kAttention, "input_norm" + number, "input_layernorm" + tail, {s.hidden}));
+  out.weight(at.weight(kAttention, "post_attention_norm" + number, "post_attention_layernorm" + tail, {s.hidden}));
 }
 
 void declare_queries(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes rows = Bytes(s.heads) * (Bytes(s.nope_elements) + Bytes(s.rope_elements));
   if (s.q_rank == 0) {
-    out.weight(at.weight("attention.q_proj", block + "q_proj.weight", {rows, s.hidden}).linear().heads(0, s.heads));
+    out.weight(at.weight(kAttention, "attention.q_proj", block + "q_proj.weight", {rows, s.hidden}).linear().heads(0, s.heads));
     return;
   }
-  out.weight(at.weight("attention.q_a_proj", block + "q_a_proj.weight", {s.q_rank, s.hidden}).linear(), s.bias);
-  out.weight(at.weight("attention.q_a_norm", block + "q_a_layernorm.weight", {s.q_rank}));
-  out.weight(at.weight("attention.q_b_proj", block + "q_b_proj.weight", {rows, s.q_rank}).linear().heads(0, s.heads));
+  out.weight(at.weight(kAttention, "attention.q_a_proj", block + "q_a_proj.weight", {s.q_rank, s.hidden}).linear(), s.bias);
+  out.weight(at.weight(kAttention, "attention.q_a_norm", block + "q_a_layernorm.weight", {s.q_rank}));
+  out.weight(at.weight(kAttention, "attention.q_b_proj", block + "q_b_proj.weight", {rows, s.q_rank}).linear().heads(0, s.heads));
 }
 
 void declare_keys_and_values(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes rows = Bytes(s.heads) * (Bytes(s.nope_elements) + Bytes(s.v_elements));
-  out.weight(at.weight("attention.kv_a_proj", block + "kv_a_proj_with_mqa.weight", {s.latent_elements(), s.hidden}).linear(), s.bias);
-  out.weight(at.weight("attention.kv_a_norm", block + "kv_a_layernorm.weight", {s.kv_rank}));
-  out.weight(at.weight("attention.kv_b_proj", block + "kv_b_proj.weight", {rows, s.kv_rank}).linear().heads(0, s.heads));
+  out.weight(at.weight(kAttention, "attention.kv_a_proj", block + "kv_a_proj_with_mqa.weight", {s.latent_elements(), s.hidden}).linear(),
+             s.bias);
+  out.weight(at.weight(kAttention, "attention.kv_a_norm", block + "kv_a_layernorm.weight", {s.kv_rank}));
+  out.weight(at.weight(kAttention, "attention.kv_b_proj", block + "kv_b_proj.weight", {rows, s.kv_rank}).linear().heads(0, s.heads));
 }
 
 void declare_output(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes columns = Bytes(s.heads) * Bytes(s.v_elements);
-  out.weight(at.weight("attention.o_proj", block + "o_proj.weight", {s.hidden, columns}).linear().heads(1, s.heads), s.bias);
+  out.weight(at.weight(kAttention, "attention.o_proj", block + "o_proj.weight", {s.hidden, columns}).linear().heads(1, s.heads), s.bias);
+  if (s.output_gate)
+    out.weight(at.weight(kAttention, "attention.g_proj", block + "g_proj.weight", {columns, s.hidden}).linear().heads(0, s.heads));
 }
 
 // weights_proj gives one weight per scorer head and stays in the model's own type in fp8 checkpoints.
 void declare_indexer(const Shape& s, const Site& at, const Sink& out) {
   const std::string block = "self_attn.indexer.";
   const Indexer& i = s.indexer;
-  out.weight(at.weight("indexer.wq_b", block + "wq_b.weight", {Bytes(i.heads) * Bytes(i.head_elements), s.q_rank}).linear());
-  out.weight(at.weight("indexer.wk", block + "wk.weight", {i.head_elements, s.hidden}).linear());
-  out.weight(at.weight("indexer.k_norm", block + "k_norm.weight", {i.head_elements}));
-  out.weight(at.weight("indexer.k_norm.bias", block + "k_norm.bias", {i.head_elements}));
-  out.weight(at.weight("indexer.weights_proj", block + "weights_proj.weight", {i.heads, s.hidden}));
+  out.weight(at.weight(kAttention, "indexer.wq_b", block + "wq_b.weight", {Bytes(i.heads) * Bytes(i.head_elements), s.q_rank}).linear());
+  out.weight(at.weight(kAttention, "indexer.wk", block + "wk.weight", {i.head_elements, s.hidden}).linear());
+  out.weight(at.weight(kAttention, "indexer.k_norm", block + "k_norm.weight", {i.head_elements}));
+  out.weight(at.weight(kAttention, "indexer.k_norm.bias", block + "k_norm.bias", {i.head_elements}));
+  out.weight(at.weight(kAttention, "indexer.weights_proj", block + "weights_proj.weight", {i.heads, s.hidden}));
 }
 
 void declare_block(const Shape& s, const Site& at, const std::string& number, const Sink& out) {
@@ -88,13 +78,13 @@ void declare_attention(const Shape& s, const Sink& out) {
 
 void declare_draft_attention(const Shape& s, const Sink& out) {
   if (s.draft_layers.empty()) return;
-  const bool module = s.draft_layout == DraftLayout::kModule;
+  const bool module = s.draft_naming == DraftNaming::kModule;
   const Site at{module ? "model.mtp.layers.{layer}." : "model.layers.{layer}.", "draft.", module ? &s.draft_modules : &s.draft_layers,
                 true};
   const std::string norm = module ? ".m.weight" : ".weight";
-  out.weight(at.weight("embedding_norm", "enorm" + norm, {s.hidden}));
-  out.weight(at.weight("hidden_norm", "hnorm" + norm, {s.hidden}));
-  out.weight(at.weight("join_proj", "eh_proj.weight", {s.hidden, Bytes(2) * Bytes(s.hidden)}));
+  out.weight(at.weight(kAttention, "embedding_norm", "enorm" + norm, {s.hidden}));
+  out.weight(at.weight(kAttention, "hidden_norm", "hnorm" + norm, {s.hidden}));
+  out.weight(at.weight(kAttention, "join_proj", "eh_proj.weight", {s.hidden, Bytes(2) * Bytes(s.hidden)}));
   declare_block(s, at, "", out);
   if (s.indexer.heads > 0) declare_indexer(s, at, out);
 }

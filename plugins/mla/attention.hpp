@@ -1,5 +1,5 @@
-// The weights of latent attention: projections, indexer, layer norms. Called by the planner when the host asks for
-// weight classes. Declares only; never multiplies, shards or adds. Pure functions, any thread.
+// The weights of latent attention: projections, indexer, layer norms. Declares only; never multiplies, shards or adds. Pure
+// functions, any thread.
 #pragma once
 
 #include "shape.hpp"

@@ -1,5 +1,4 @@
-// Compressed sparse attention (DeepSeek-V4): what one token leaves behind, and where. Called through model.hpp. Immutable,
-// any thread.
+// Compressed sparse attention (DeepSeek-V4): what one token leaves behind, and where. Immutable, any thread.
 //
 // Every layer caches a window; layers with a ratio r also cache one row per r tokens, an indexer's key beside it where r = 4,
 // and hold the tokens that wait for their row. Keys and values are one vector for all heads, the same on every rank.

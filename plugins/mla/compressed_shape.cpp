@@ -1,5 +1,5 @@
-// Reads the sizes of a model with compressed sparse attention. Called once per loaded model. Refuses ratios whose pooling is
-// not public, and more than 4096 layers. Any thread.
+// Reads the sizes of a model with compressed sparse attention. Refuses ratios whose pooling is not public, and more than 4096
+// layers. Any thread.
 #include "compressed_shape.hpp"
 
 #include <algorithm>
@@ -7,21 +7,11 @@
 namespace mla {
 namespace {
 
+using plimsoll::bounded;
 using plimsoll::Config;
 using plimsoll::Error;
 
-constexpr std::uint64_t kMaxLayers = 4096, kMaxDraftLayers = 64, kMaxStreams = 1024;
-
-std::uint64_t bounded(std::uint64_t value, std::uint64_t most, const char* pointer) {
-  if (value <= most) return value;
-  throw Error(PLIMSOLL_E_CONFIG, pointer,
-              "is " + std::to_string(value) + "; at most " + std::to_string(most) + " was expected, check the configuration");
-}
-
-void check_divides(std::uint64_t part, std::uint64_t whole, const char* pointer) {
-  if (whole % part != 0)
-    throw Error(PLIMSOLL_E_CONFIG, pointer, "is " + std::to_string(part) + "; a divisor of " + std::to_string(whole) + " was expected");
-}
+constexpr std::uint64_t kMaxStreams = 1024;
 
 // `compress_ratios` has an entry per layer, draft layers after the model's.
 void read_ratios(const Config& config, std::uint64_t n, std::uint64_t drafts, CompressedShape& s) {
@@ -43,8 +33,10 @@ void read_ratios(const Config& config, std::uint64_t n, std::uint64_t drafts, Co
       s.layers.push_back(layer);
     } else {
       const auto name = static_cast<std::uint32_t>(i - n);
-      it->draft_layers.push_back(layer), it->draft_names.push_back(name);
-      s.draft_layers.push_back(layer), s.draft_names.push_back(name);
+      it->draft_layers.push_back(layer);
+      it->draft_names.push_back(name);
+      s.draft_layers.push_back(layer);
+      s.draft_names.push_back(name);
     }
   }
 }
@@ -64,14 +56,14 @@ CompressedShape read_compressed_shape(const Config& config) {
   s.q_rank = config.positive("/q_lora_rank");
   s.o_rank = config.positive("/o_lora_rank");
   s.o_groups = config.positive("/o_groups");
-  check_divides(s.o_groups, s.heads, "/o_groups");
+  plimsoll::check_divides(s.o_groups, s.heads, "/o_groups");
   s.window = config.positive("/sliding_window");
   s.index_heads = config.positive("/index_n_heads");
   s.index_head = config.positive("/index_head_dim");
   s.streams = bounded(config.positive("/hc_mult"), kMaxStreams, "/hc_mult");
   if (config.str("/quantization_config/quant_method", "") == "fp8") s.linear_format = config.str("/fp8_storage_format", "");
-  const std::uint64_t n = bounded(config.positive("/num_hidden_layers"), kMaxLayers, "/num_hidden_layers");
-  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), kMaxDraftLayers, "/num_nextn_predict_layers");
+  const std::uint64_t n = plimsoll::layer_count(config);
+  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
   read_ratios(config, n, drafts, s);
   return s;
 }

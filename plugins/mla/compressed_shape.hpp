@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <plimsoll/plugin.hpp>
+#include <plimsoll/plugin_util.hpp>
 
 namespace mla {
 

@@ -1,6 +1,6 @@
-// Weight classes of a DeepSeek-V4 checkpoint, names and types as published. Called through compressed_weights.hpp. Pure, any
-// thread. Shapes are [out, in]; H heads of d, ranks q and o, G output groups, M residual streams, r the layer's ratio, which
-// pools c = 2 (r = 4) or 1 (r = 128) times the head.
+// Weight classes of a DeepSeek-V4 checkpoint, names and types as published. Pure, any thread. Shapes are [out, in]; H heads of
+// d, ranks q and o, G output groups, M residual streams, r the layer's ratio, which pools c = 2 (r = 4) or 1 (r = 128) times
+// the head.
 //
 // Copied to every rank: down projections, compressors, the indexer, hyper-connections. By heads: wq_b, the sinks; by groups:
 // wo_a rows, wo_b columns.
@@ -17,19 +17,13 @@ using plimsoll::Sink;
 using plimsoll::Weight;
 
 // Layers that share the beginning of their names.
-struct Site {
+struct Layers {
   const CompressedShape& shape;
-  std::string prefix; // "layers.{layer}."
-  std::string label;  // "" or "draft."
-  const std::vector<std::uint32_t>* layers;
-  bool draft;
+  plimsoll::Site site;
 
   Weight weight(const std::string& name, const std::string& pattern, std::initializer_list<Bytes> dims,
                 std::uint32_t aspect = PLIMSOLL_ASPECT_ATTENTION) const {
-    Weight w(aspect, label + name, prefix + pattern, dims);
-    w.layers(*layers);
-    if (draft) w.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
-    return w;
+    return site.weight(aspect, name, pattern, dims);
   }
   Weight linear(const std::string& name, const std::string& pattern, Bytes rows, Bytes columns) const {
     return weight(name, pattern + ".weight", {rows, columns}).linear().format(shape.linear_format);
@@ -44,7 +38,7 @@ struct Site {
 };
 
 // Each stream reads, is written and mixes with the others: (2 + M) M rows over all M streams, a bias each, three scales.
-void declare_connection(const Site& at, const char* name, const Sink& out) {
+void declare_connection(const Layers& at, const char* name, const Sink& out) {
   const Bytes streams = at.shape.streams, rows = (streams + 2) * streams;
   const std::string label = std::string("hyper_connections.") + name, pattern = std::string("hc_") + name;
   out.weight(at.weight(label + "_fn", pattern + "_fn", {rows, streams * at.shape.hidden}).dtype("float32"));
@@ -52,7 +46,7 @@ void declare_connection(const Site& at, const char* name, const Sink& out) {
   out.weight(at.weight(label + "_scale", pattern + "_scale", {3}).dtype("float32"));
 }
 
-void declare_attention(const Site& at, const Sink& out) {
+void declare_attention(const Layers& at, const Sink& out) {
   const CompressedShape& s = at.shape;
   const Bytes queries = Bytes(s.heads) * s.head, groups = Bytes(s.o_groups) * s.o_rank;
   out.weight(at.norm("input_norm", "attn_norm", s.hidden));
@@ -69,7 +63,7 @@ void declare_attention(const Site& at, const Sink& out) {
   declare_connection(at, "ffn", out);
 }
 
-void declare_compressor(const Site& at, const Compressor& c, const std::string& label, const std::string& pattern, const Sink& out) {
+void declare_compressor(const Layers& at, const Compressor& c, const std::string& label, const std::string& pattern, const Sink& out) {
   const Bytes rows = Bytes(c.overlap()) * c.head;
   out.weight(at.weight(label + ".position", pattern + ".ape", {c.ratio, rows}).dtype("float32"));
   out.weight(at.plain(label + ".kv_proj", pattern + ".wkv", rows, at.shape.hidden));
@@ -77,7 +71,7 @@ void declare_compressor(const Site& at, const Compressor& c, const std::string& 
   out.weight(at.norm(label + ".norm", pattern + ".norm", c.head));
 }
 
-void declare_pooling(const Site& at, std::uint64_t ratio, const Sink& out) {
+void declare_pooling(const Layers& at, std::uint64_t ratio, const Sink& out) {
   if (ratio == 0) return;
   const CompressedShape& s = at.shape;
   declare_compressor(at, {ratio, s.head}, "compressor", "attn.compressor", out);
@@ -88,7 +82,7 @@ void declare_pooling(const Site& at, std::uint64_t ratio, const Sink& out) {
 }
 
 // What gathers the streams before a head: M rows over all of them.
-void declare_gathering(const Site& at, const Sink& out) {
+void declare_gathering(const Layers& at, const Sink& out) {
   const Bytes streams = at.shape.streams;
   out.weight(at.weight("head.hc_fn", "hc_head_fn", {streams, streams * at.shape.hidden}, PLIMSOLL_ASPECT_HEAD).dtype("float32"));
   out.weight(at.weight("head.hc_base", "hc_head_base", {streams}, PLIMSOLL_ASPECT_HEAD).dtype("float32"));
@@ -110,8 +104,8 @@ void declare_ends(const CompressedShape& s, const Sink& out) {
 
 void declare_compressed(const CompressedShape& s, const Sink& out) {
   declare_ends(s, out);
-  declare_attention(Site{s, "layers.{layer}.", "", &s.layers, false}, out);
-  const Site draft{s, "mtp.{layer}.", "draft.", &s.draft_names, true};
+  declare_attention(Layers{s, {"layers.{layer}.", "", &s.layers}}, out);
+  const Layers draft{s, {"mtp.{layer}.", "draft.", &s.draft_names, true}};
   declare_attention(draft, out);
   out.weight(draft.linear("embedding_proj", "e_proj", s.hidden, s.hidden));
   out.weight(draft.linear("hidden_proj", "h_proj", s.hidden, s.hidden));
@@ -119,8 +113,8 @@ void declare_compressed(const CompressedShape& s, const Sink& out) {
   out.weight(draft.norm("final_norm", "norm", s.hidden, PLIMSOLL_ASPECT_HEAD));
   declare_gathering(draft, out);
   for (const RatioLayers& r : s.ratios) {
-    declare_pooling(Site{s, "layers.{layer}.", "", &r.layers, false}, r.ratio, out);
-    declare_pooling(Site{s, "mtp.{layer}.", "draft.", &r.draft_names, true}, r.ratio, out);
+    declare_pooling(Layers{s, {"layers.{layer}.", "", &r.layers}}, r.ratio, out);
+    declare_pooling(Layers{s, {"mtp.{layer}.", "draft.", &r.draft_names, true}}, r.ratio, out);
   }
 }
 

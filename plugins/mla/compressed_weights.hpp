@@ -1,5 +1,5 @@
-// The weights of compressed sparse attention, with embedding, head and hyper-connections. Called by compressed.cpp when the
-// host asks for weight classes. Declares only. Pure function, any thread.
+// The weights of compressed sparse attention, with embedding, head and hyper-connections. Declares only. Pure function, any
+// thread.
 #pragma once
 
 #include "compressed_shape.hpp"

@@ -1,5 +1,5 @@
-// Weight classes at both ends of the model. Called through ends.hpp; never decides what is loaded, only says what a
-// tensor is for. Pure function, any thread.
+// Weight classes at both ends of the model. Never decides what is loaded, only says what a tensor is for. Pure function, any
+// thread.
 //
 // DeepSeek-V3 stores embedding and head twice: its layer 61 has copies (2 x 129280 x 7168 parameters more). GLM-5
 // stores none. LongCat-Flash's module has an embedding of its own and shares the head.
@@ -13,7 +13,7 @@ using plimsoll::Weight;
 
 void declare_draft_ends(const Shape& s, const Sink& out) {
   if (s.draft_layers.empty()) return;
-  if (s.draft_layout == DraftLayout::kModule) {
+  if (s.draft_naming == DraftNaming::kModule) {
     out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "draft.embedding", "model.mtp.embed_tokens.weight", {s.vocab, s.hidden})
                    .vocab()
                    .role(PLIMSOLL_ROLE_DRAFT)

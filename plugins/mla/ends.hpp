@@ -1,5 +1,5 @@
-// Embedding, final norm and head of a latent-attention model, and the copies that its draft layers keep. Called by
-// the planner. Declares only. Pure function, any thread.
+// Embedding, final norm and head of a latent-attention model, and the copies that its draft layers keep. Declares only. Pure
+// function, any thread.
 #pragma once
 
 #include "shape.hpp"

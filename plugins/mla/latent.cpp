@@ -1,4 +1,4 @@
-// Multi-head latent attention: what its parts add up to. Called through model.hpp. Immutable, any thread.
+// Multi-head latent attention: what its parts add up to. Immutable, any thread.
 #include "attention.hpp"
 #include "ends.hpp"
 #include "model.hpp"

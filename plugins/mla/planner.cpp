@@ -1,7 +1,8 @@
-// The planner of multi-head latent attention: DeepSeek-V2 to V4, Kimi-K2, Moonlight, GLM-5, LongCat-Flash, MiniCPM3. Called
-// by the host through the plugin table. Counts embedding, attention and head itself; asks `moe` for the FFN where the
-// configuration has experts, else `dense`. Immutable after construction; every method runs on any thread.
+// The planner of multi-head latent attention: DeepSeek-V2 to V4, Kimi-K2, Moonlight, GLM-5, LongCat-Flash, MiniCPM3. Counts
+// embedding, attention and head itself; asks `moe` for the FFN where the configuration has experts, else `dense`. Immutable
+// after construction; every method runs on any thread.
 #include "model.hpp"
+#include "plimsoll/plugin_util.hpp"
 
 namespace mla {
 namespace {
@@ -11,15 +12,11 @@ using plimsoll::Config;
 using plimsoll::Request;
 using plimsoll::Sink;
 
-bool has_experts(const Config& config) {
-  return config.find_u64_of({"/n_routed_experts", "/num_experts", "/num_local_experts", "/moe_num_experts"}).value_or(0) > 0;
-}
-
 class Planner : public plimsoll::MemoryPlanner {
 public:
   explicit Planner(const Config& config)
       : MemoryPlanner(config), model_(config.has("/compress_ratios") ? make_compressed(config) : make_latent(config)),
-        ffn_(config, "", {}, has_experts(config) ? "moe" : "dense") {}
+        ffn_(config, "", {}, plimsoll::find_experts(config).value_or(0) > 0 ? "moe" : "dense") {}
 
   void weights(const Sink& out) const override {
     model_->weights(out);

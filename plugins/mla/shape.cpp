@@ -1,34 +1,21 @@
-// Reads the sizes of a latent-attention model. Called once per loaded model by the planner's constructor. Refuses
-// what cannot be sized with the JSON pointer of the key at fault; loops over no more than 4096 layers. Any thread.
+// Reads the sizes of a latent-attention model. Refuses what cannot be sized with the JSON pointer of the key at fault; loops
+// over no more than 4096 layers. Any thread.
 #include "shape.hpp"
 
 namespace mla {
 namespace {
 
+using plimsoll::bounded;
 using plimsoll::Config;
 using plimsoll::Error;
+using plimsoll::layers_from;
 
-constexpr std::uint64_t kMaxLayers = 4096;
-
-std::vector<std::uint32_t> count_from(std::uint64_t first, std::uint64_t n) {
-  std::vector<std::uint32_t> out;
-  out.reserve(static_cast<std::size_t>(n));
-  for (std::uint64_t i = 0; i < n; ++i) out.push_back(static_cast<std::uint32_t>(first + i));
-  return out;
-}
-
-std::uint64_t bounded(std::uint64_t value, std::uint64_t limit, const char* pointer) {
-  if (value <= limit) return value;
-  throw Error(PLIMSOLL_E_CONFIG, pointer,
-              "is " + std::to_string(value) + "; at most " + std::to_string(limit) + " was expected, check the configuration");
-}
-
-DraftLayout read_draft_layout(const Config& config) {
-  const std::string_view layout = config.str("/mtp_layout", "layers");
-  if (layout == "layers") return DraftLayout::kLayers;
-  if (layout == "module") return DraftLayout::kModule;
-  if (layout == "none") return DraftLayout::kNone;
-  throw Error(PLIMSOLL_E_CONFIG, "/mtp_layout", "is \"" + std::string(layout) + "\"; layers, module or none was expected");
+DraftNaming read_draft_naming(const Config& config) {
+  const std::string_view names = config.str("/mtp_names", "layers");
+  if (names == "layers") return DraftNaming::kLayers;
+  if (names == "module") return DraftNaming::kModule;
+  if (names == "none") return DraftNaming::kNone;
+  throw Error(PLIMSOLL_E_CONFIG, "/mtp_names", "is \"" + std::string(names) + "\"; layers, module or none was expected");
 }
 
 // DeepSeek-V3.2: every layer scores. GLM-5.2: `indexer_types` has 21 layers "full", 57 "shared" read another's choice.
@@ -41,7 +28,10 @@ Indexer read_indexer(const Config& config, const Shape& shape) {
   indexer.scale_elements = config.u64("/index_scale_elements", 128);
   indexer.draft_layers = shape.draft_layers;
   const std::vector<std::string_view> types = config.str_list("/indexer_types");
-  if (types.empty()) return indexer.layers = shape.layers, indexer;
+  if (types.empty()) {
+    indexer.layers = shape.layers;
+    return indexer;
+  }
   if (types.size() != shape.layers.size())
     throw Error(PLIMSOLL_E_CONFIG, "/indexer_types",
                 "has " + std::to_string(types.size()) + " entries; " + std::to_string(shape.layers.size()) +
@@ -59,7 +49,7 @@ Indexer read_indexer(const Config& config, const Shape& shape) {
 
 Shape read_shape(const Config& config) {
   Shape s;
-  const std::uint64_t n_layers = bounded(config.positive_of({"/num_hidden_layers", "/num_layers"}), kMaxLayers, "/num_hidden_layers");
+  const std::uint32_t n_layers = plimsoll::layer_count(config);
   s.hidden = config.positive("/hidden_size");
   s.vocab = config.positive("/vocab_size");
   s.max_length = config.u64("/max_position_embeddings", 0);
@@ -73,14 +63,15 @@ Shape read_shape(const Config& config) {
   s.attentions_per_layer = bounded(config.u64("/attentions_per_layer", 1), 16, "/attentions_per_layer");
   if (s.attentions_per_layer == 0) throw Error(PLIMSOLL_E_CONFIG, "/attentions_per_layer", "is 0; at least 1 was expected");
   s.bias = config.boolean("/attention_bias", false);
+  s.output_gate = config.boolean("/mla_use_output_gate", false);
   s.tied = config.boolean("/tie_word_embeddings", false);
   s.draft_stores_embedding = config.boolean("/mtp_stores_embedding", false);
-  s.draft_layout = read_draft_layout(config);
-  s.layers = count_from(0, n_layers);
-  if (s.draft_layout != DraftLayout::kNone) {
-    const std::uint64_t n = bounded(config.u64("/num_nextn_predict_layers", 0), 64, "/num_nextn_predict_layers");
-    s.draft_layers = count_from(n_layers, n);
-    s.draft_modules = count_from(0, n);
+  s.draft_naming = read_draft_naming(config);
+  s.layers = layers_from(0, n_layers);
+  if (s.draft_naming != DraftNaming::kNone) {
+    const std::uint64_t n = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
+    s.draft_layers = layers_from(n_layers, n);
+    s.draft_modules = layers_from(0, n);
   }
   s.indexer = read_indexer(config, s);
   return s;

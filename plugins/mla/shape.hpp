@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include <plimsoll/plugin.hpp>
+#include <plimsoll/plugin_util.hpp>
 
 namespace mla {
 
 // How multi-token-prediction layers are stored: not at all, as decoder layers numbered after the last one, or as a
 // module of their own beside the decoder.
-enum class DraftLayout { kNone, kLayers, kModule };
+enum class DraftNaming { kNone, kLayers, kModule };
 
 // Sparse attention: a light scorer per layer that picks the tokens the real attention reads.
 struct Indexer {
@@ -35,9 +35,10 @@ struct Shape {
   std::uint64_t v_elements = 0;    // per head
   std::uint64_t attentions_per_layer = 1;
   bool bias = false;
+  bool output_gate = false; // Kimi-K3: what heads give is gated, element by element
   bool tied = false;
   bool draft_stores_embedding = false; // copies of embedding and head inside the draft layers
-  DraftLayout draft_layout = DraftLayout::kNone;
+  DraftNaming draft_naming = DraftNaming::kNone;
   std::vector<std::uint32_t> layers;
   std::vector<std::uint32_t> draft_layers;  // model layer numbers, after the last decoder layer
   std::vector<std::uint32_t> draft_modules; // 0, 1, ...: the numbers in the names of kModule

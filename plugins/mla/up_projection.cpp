@@ -1,5 +1,5 @@
-// Prefill over a cached prefix expands latents to full keys and values; their bytes are a bound over the longest
-// context. Called through up_projection.hpp once per plan; does no string work unless asked to explain. Any thread.
+// Prefill over a cached prefix expands latents to full keys and values; their bytes are a bound over the longest context. Does
+// no string work unless asked to explain. Any thread.
 //
 // Formula (MAX's DeepSeek-V3 planner, all devices): dp x 2 x tokens x heads x qk_nope_head_dim x cache bytes. Here per
 // rank: a tensor-parallel rank expands its own heads, so dp groups of tp ranks add up to the documented total.

@@ -1,5 +1,5 @@
-// The keys and values that prefill expands from cached latents. Called by the planner for every plan; the engine
-// profile says which models the engine expands and how many tensors it holds. Immutable, any thread.
+// The keys and values that prefill expands from cached latents. The engine profile says which models the engine expands and how
+// many tensors it holds. Immutable, any thread.
 #pragma once
 
 #include <string>

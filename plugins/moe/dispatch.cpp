@@ -1,5 +1,5 @@
-// Prices expert parallelism as the documented planners do, per rank. Called through dispatch.hpp once per plan; does no
-// string work unless asked to explain. Immutable, any thread.
+// Prices expert parallelism as the documented planners do, per rank. Does no string work unless asked to explain. Immutable,
+// any thread.
 //
 // With T tokens of a forward pass, E = ep, d = dp, R = E ranks in the expert group, k experts per token, h = hidden:
 //   tau  = ceil(T / (E / d)); T with allreduce dispatch, and for models whose profile says so
@@ -33,7 +33,7 @@ struct Dispatch::Terms {
 };
 
 Dispatch::Dispatch(const plimsoll::Config& config, const Shape& shape)
-    : hidden_(shape.hidden), experts_(shape.experts), per_token_(shape.experts_per_token), expert_width_(shape.expert_width),
+    : hidden_(shape.expert_hidden), experts_(shape.experts), per_token_(shape.experts_per_token), expert_width_(shape.expert_width),
       shared_experts_(shape.shared_experts), has_drafts_(!shape.draft_layers.empty()) {
   const std::string_view type = config.model_type();
   if (type.empty() || type.find_first_of("/~") != std::string_view::npos) return;

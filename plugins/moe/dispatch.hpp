@@ -1,5 +1,5 @@
-// The buffers and the workspace of expert parallelism. Called by the planner for every plan; the engine profile says
-// which models the engine has such rules for. Immutable, any thread.
+// The buffers and the workspace of expert parallelism. The engine profile says which models the engine has such rules for.
+// Immutable, any thread.
 #pragma once
 
 #include <string>

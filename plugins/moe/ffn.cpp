@@ -1,6 +1,6 @@
-// Weight classes of an expert model's FFN, one per kind of tensor. Called through ffn.hpp. Routers and their biases are
-// copied to every rank and never quantised (gates stay as they are in every published format); experts go whole to
-// expert-parallel ranks and split along their width over what is left. Pure functions, any thread.
+// Weight classes of an expert model's FFN, one per kind of tensor. Routers and their biases are copied to every rank and never
+// quantised (gates stay as they are in every published format); experts go whole to expert-parallel ranks and split along their
+// width over what is left. Pure functions, any thread.
 //
 // Worked example, DeepSeek-V3: 58 layers x 256 experts x 3 x 7168 x 2048 = 653,908,770,816 parameters in routed experts;
 // with its draft layer 59 layers. Mixtral-8x7B: 32 x 8 x 3 x 4096 x 14336 = 45,097,156,608.
@@ -12,31 +12,17 @@ namespace {
 using plimsoll::Bytes;
 using plimsoll::Part;
 using plimsoll::Sink;
+using plimsoll::Site;
 using plimsoll::Weight;
 
-std::string join(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {
+constexpr std::uint32_t kFfn = PLIMSOLL_ASPECT_FFN;
+
+std::string join(std::string_view a, std::string_view b, std::string_view c = {}) {
   std::string out;
-  out.reserve(a.size() + b.size() + c.size() + d.size());
-  out.append(a).append(b).append(c).append(d);
+  out.reserve(a.size() + b.size() + c.size());
+  out.append(a).append(b).append(c);
   return out;
 }
-
-// A set of layers that share names and fate.
-struct Site {
-  std::string_view layer; // beginning of every name
-  const char* label;      // "" or "draft."
-  const std::vector<std::uint32_t>* layers;
-  bool draft = false;
-
-  Weight place(Weight w) const {
-    w.layers(*layers);
-    if (draft) w.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
-    return w;
-  }
-  Weight weight(std::string_view name, std::string_view pattern, std::initializer_list<Bytes> dims) const {
-    return place(Weight(PLIMSOLL_ASPECT_FFN, join(label, name, "", ""), join(layer, pattern, "", ""), dims));
-  }
-};
 
 // One gated FFN, whole or of one expert. `experts` 0: no experts. [out, in] unless the flags say otherwise.
 struct Gated {
@@ -55,7 +41,7 @@ struct Gated {
     if (names.up.empty()) {
       fused(at, out);
     } else {
-      into(at, names.gate, ".gate_proj", out);
+      if (!names.gate.empty()) into(at, names.gate, ".gate_proj", out);
       into(at, names.up, ".up_proj", out);
     }
     const std::uint32_t in = down_in_out ? 0 : 1;
@@ -64,7 +50,7 @@ struct Gated {
 
 private:
   Weight make(const Site& at, std::string_view tensor, const char* part, Bytes rows, Bytes columns) const {
-    return at.weight(join(label, part, "", ""), join(names.prefix, tensor, names.suffix, ""), {rows, columns});
+    return at.weight(kFfn, join(label, part), join(names.prefix, tensor, names.suffix), {rows, columns});
   }
   void into(const Site& at, std::string_view tensor, const char* part, const Sink& out) const {
     const std::uint32_t in = in_out ? 0 : 1;
@@ -88,36 +74,52 @@ private:
 
 void declare_router(const Shape& s, const Site& at, const Sink& out) {
   const Bytes rows = Bytes(s.experts) + Bytes(s.zero_experts);
-  Weight router = at.weight("router", s.names->router, {rows, s.hidden});
+  Weight router = at.weight(kFfn, "router", s.names->router, {rows, s.hidden});
   router.dtype(s.router_dtype);
   out.weight(router);
   if (!s.names->router_bias.empty()) out.weight(router.bias(s.names->router_bias));
   const auto& [per_feature, per_expert] = s.names->router_scales;
-  if (!per_feature.empty()) out.weight(at.weight("router.scale", per_feature, {s.hidden}));
-  if (!per_expert.empty()) out.weight(at.weight("router.expert_scale", per_expert, {rows}));
+  if (!per_feature.empty()) out.weight(at.weight(kFfn, "router.scale", per_feature, {s.hidden}));
+  if (!per_expert.empty()) out.weight(at.weight(kFfn, "router.expert_scale", per_expert, {rows}));
   if (!s.correction || s.names->correction.empty()) return;
-  const Site scored{at.layer, at.label, at.draft ? at.layers : &s.scored_layers, at.draft};
-  out.weight(scored.weight("router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
+  const Site scored{at.prefix, at.label, at.draft ? at.layers : &s.scored_layers, at.draft};
+  out.weight(scored.weight(kFfn, "router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
 }
 
 // The first layers of DeepSeek-V4 look a token's experts up.
 void declare_hash_routers(const Shape& s, const Site& at, const Sink& out) {
   if (s.hash_layers.empty()) return;
-  const Site hashed{at.layer, at.label, &s.hash_layers};
-  out.weight(hashed.weight("router.table", s.names->hash_table, {s.vocab, s.experts_per_token}).dtype("int64"));
+  const Site hashed{at.prefix, at.label, &s.hash_layers};
+  out.weight(hashed.weight(kFfn, "router.table", s.names->hash_table, {s.vocab, s.experts_per_token}).dtype("int64"));
+}
+
+// Into the width that experts work in, and back.
+void declare_latent(const Shape& s, const Site& at, const Sink& out) {
+  if (s.expert_hidden == s.hidden) return;
+  const Latent& names = s.names->latent;
+  const auto matrix = [&](const char* label, std::string_view name, Bytes rows, Bytes columns) {
+    Weight w = at.weight(kFfn, label, join(name, ".weight"), {rows, columns});
+    if (names.linear) w.linear();
+    out.weight(w);
+  };
+  matrix("experts.latent_in_proj", names.in, s.expert_hidden, s.hidden);
+  matrix("experts.latent_out_proj", names.out, s.hidden, s.expert_hidden);
+  if (s.latent_norm && !names.norm.empty())
+    out.weight(at.weight(kFfn, "experts.latent_norm", join(names.norm, ".weight"), {s.expert_hidden}));
 }
 
 void declare_experts(const Shape& s, const Site& at, const Sink& out) {
   const Names& n = *s.names;
   declare_router(s, at, out);
-  Gated{n.experts,        "experts",        s.hidden,      s.expert_width, s.experts,
-        n.expert_storage, n.experts_in_out, n.down_in_out, n.expert_bias,  s.expert_format}
+  declare_latent(s, at, out);
+  Gated{n.experts,        "experts",        s.expert_hidden, s.expert_width, s.experts,
+        n.expert_storage, n.experts_in_out, n.down_in_out,   n.expert_bias,  s.expert_format}
       .declare(at, out);
   if (s.shared_width == 0) return;
   Gated shared{n.shared, "shared_experts", s.hidden, s.shared_width};
   shared.format = s.linear_format;
   shared.declare(at, out);
-  if (!n.shared_gate.empty()) out.weight(at.weight("shared_experts.gate", n.shared_gate, {1, s.hidden}));
+  if (!n.shared_gate.empty()) out.weight(at.weight(kFfn, "shared_experts.gate", n.shared_gate, {1, s.hidden}));
 }
 
 // LongCat-Flash has two per layer, numbered in the name; elsewhere one per layer without experts.
@@ -130,7 +132,7 @@ void declare_dense(const Shape& s, const Site& at, const Sink& out) {
   }
   for (std::uint32_t i = 0; i < s.names->dense_per_layer; ++i) {
     const std::string number = std::to_string(i);
-    const std::string prefix = join(s.names->dense.prefix.substr(0, hole), number, s.names->dense.prefix.substr(hole + kNumber.size()), "");
+    const std::string prefix = join(s.names->dense.prefix.substr(0, hole), number, s.names->dense.prefix.substr(hole + kNumber.size()));
     const std::string label = "mlp." + number;
     Projections names = s.names->dense;
     names.prefix = prefix;
@@ -142,14 +144,15 @@ void declare_dense(const Shape& s, const Site& at, const Sink& out) {
 
 void declare_ffn(const Shape& s, const Sink& out) {
   if (!out.asks(PLIMSOLL_ASPECT_FFN)) return;
-  const std::string_view layer = s.names->layer;
+  const std::string layer(s.names->layer);
   declare_experts(s, Site{layer, "", &s.sparse_layers}, out);
   declare_hash_routers(s, Site{layer, "", &s.hash_layers}, out);
   if (!s.dense_layers.empty()) declare_dense(s, Site{layer, "", &s.dense_layers}, out);
-  const std::string_view draft = s.names->draft_layer.empty() ? layer : s.names->draft_layer;
+  const std::string draft = s.names->draft_layer.empty() ? layer : std::string(s.names->draft_layer);
   if (!s.draft_layers.empty()) declare_experts(s, Site{draft, "draft.", &s.draft_layers, true}, out);
   if (!s.draft_modules.empty() && !s.names->draft_dense.prefix.empty())
-    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(Site{s.names->draft_layer, "draft.", &s.draft_modules, true}, out);
+    Gated{s.names->draft_dense, "mlp", s.hidden, s.dense_width}.declare(
+        Site{std::string(s.names->draft_layer), "draft.", &s.draft_modules, true}, out);
 }
 
 } // namespace moe

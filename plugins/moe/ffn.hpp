@@ -1,5 +1,5 @@
-// The FFN weights of an expert model: routed experts, shared experts, router, dense layers. Called by the planner when
-// the host asks for weight classes. Declares only; never multiplies, shards or adds. Pure function, any thread.
+// The FFN weights of an expert model: routed experts, shared experts, router, dense layers. Declares only; never multiplies,
+// shards or adds. Pure function, any thread.
 #pragma once
 
 #include "shape.hpp"

@@ -1,5 +1,4 @@
-// The rules behind layer_rule.hpp, one function each. Called once per loaded model; loops over no more than 4096
-// layers. Pure, any thread.
+// The rules behind layer_rule.hpp, one function each. Loops over no more than 4096 layers. Pure, any thread.
 //
 // Examples: DeepSeek-V3 first_k_dense_replace 3: layers 3 to 60 of 61. Llama-4-Maverick interleave_moe_layer_step 2:
 // layers 1, 3, ... 47. ERNIE-4.5-21B moe_layer_start_index 1, moe_layer_end_index -1: layers 1 to 27 of 28.

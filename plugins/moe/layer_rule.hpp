@@ -1,5 +1,4 @@
-// Which layers have experts: the many ways in which configurations say it. Called once per loaded model. Pure, any
-// thread.
+// Which layers have experts: the many ways in which configurations say it. Pure, any thread.
 #pragma once
 
 #include <cstdint>

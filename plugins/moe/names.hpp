@@ -1,5 +1,5 @@
-// How a family of checkpoints names and lays out its FFN tensors. Read by the declaring files; chosen by the
-// `ffn_layout` class default of the manifest, never by an architecture's name. Constant data, any thread.
+// How a family of checkpoints names and orders its FFN tensors. Chosen by the `ffn_names` class default of the manifest, never by
+// an architecture's name. Constant data, any thread.
 #pragma once
 
 #include <array>
@@ -11,7 +11,8 @@
 
 namespace moe {
 
-// Three projections of one gated FFN below a prefix. `up` empty: gate and up are one fused tensor named `gate`.
+// The projections of one FFN below a prefix. `up` empty: gate and up are one fused tensor named `gate`. `gate` empty: an FFN
+// of two matrices.
 struct Projections {
   std::string_view prefix; // after the layer's, "mlp.experts.{expert}."
   std::string_view gate;
@@ -20,9 +21,15 @@ struct Projections {
   std::string_view suffix = ".weight";
 };
 
+// Projections into the experts' width and back, and a norm between; `linear`: exporters quantise them.
+struct Latent {
+  std::string_view in = "", out = "", norm = "";
+  bool linear = true;
+};
+
 // What differs from the common case; see the rows of names.cpp.
 struct Names {
-  std::string_view layout; // "mlp"
+  std::string_view name; // "mlp"
   std::string_view layer = "model.layers.{layer}.";
   std::string_view router = "mlp.gate.weight";
   std::string_view router_bias = "";               // empty: the router has none
@@ -34,7 +41,9 @@ struct Names {
   bool experts_in_out = false;       // stored [in, out] instead of [out, in]
   bool down_in_out = false;          // the same for the down projection alone
   std::string_view expert_bias = ""; // suffix of per-expert biases; empty: none
+  Latent latent{};                   // around experts that work in a width of their own; empty: such checkpoints have none
   Projections shared{};              // shared experts as one FFN
+  bool shared_width_each = false;    // the key holds the width of one shared expert, not of all
   std::string_view shared_gate = ""; // a router of one output for them; empty: none
   Projections dense{};               // layers without experts
   std::uint32_t dense_per_layer = 0; // 0: only layers without experts have one; else every layer has so many
@@ -43,8 +52,8 @@ struct Names {
 };
 
 // The table's row; null for an unknown name.
-const Names* find_names(std::string_view layout);
+const Names* find_names(std::string_view name);
 // "mlp, mlp_one_shared, ..." for messages.
-std::string all_layouts();
+std::string all_names();
 
 } // namespace moe

@@ -1,6 +1,5 @@
-// The planner of mixture-of-experts models. Called by the host for their architectures, and by other families (mla, vlm)
-// for the FFN alone. Counts the FFN itself and asks `dense` for embedding, attention and head. Immutable after
-// construction; every method runs on any thread.
+// The planner of mixture-of-experts models; other families ask it for the FFN alone. Counts the FFN itself and asks `dense` for
+// embedding, attention and head. Immutable after construction; every method runs on any thread.
 #include <optional>
 
 #include "dispatch.hpp"
@@ -27,7 +26,7 @@ struct Experts {
 class Planner : public plimsoll::MemoryPlanner {
 public:
   explicit Planner(const Config& config) : MemoryPlanner(config) {
-    if (has_experts(config)) experts_.emplace(config);
+    if (plimsoll::find_experts(config) != 0U) experts_.emplace(config);
     if (config.has("/kv_lora_rank") || config.has("/compress_ratios")) return; // latent attention asked for its FFN
     // Another family's attention may be nothing `dense` knows; that only matters once it is asked for.
     try {

@@ -1,5 +1,5 @@
-// Reads the sizes of an expert model's FFN. Called once per loaded model by the planner's constructor. Refuses what
-// cannot be sized with the JSON pointer at fault; never guesses a width. Any thread.
+// Reads the sizes of an expert model's FFN. Refuses what cannot be sized with the JSON pointer at fault; never guesses a width.
+// Any thread.
 //
 // Traps that this file exists for: the expert width is `moe_intermediate_size` or, without that key, plain
 // `intermediate_size` (Mixtral, OLMoE, gpt-oss, Llama-4, whose dense layers have `intermediate_size_mlp`). Shared
@@ -14,23 +14,16 @@
 namespace moe {
 namespace {
 
+using plimsoll::bounded;
 using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Error;
-
-constexpr std::uint64_t kMaxLayers = 4096;
-constexpr std::uint64_t kMaxExperts = 65536;
-
-std::uint64_t bounded(std::uint64_t value, std::uint64_t limit, const char* pointer) {
-  if (value <= limit) return value;
-  throw Error(PLIMSOLL_E_CONFIG, pointer,
-              "is " + std::to_string(value) + "; at most " + std::to_string(limit) + " was expected, check the configuration");
-}
+using plimsoll::kMaxExperts;
 
 const Names* read_names(const Config& config) {
-  const std::string_view layout = config.str("/ffn_layout", "mlp");
-  if (const Names* names = find_names(layout)) return names;
-  throw Error(PLIMSOLL_E_CONFIG, "/ffn_layout", "is \"" + std::string(layout) + "\"; one of " + all_layouts() + " was expected");
+  const std::string_view name = config.str("/ffn_names", "mlp");
+  if (const Names* names = find_names(name)) return names;
+  throw Error(PLIMSOLL_E_CONFIG, "/ffn_names", "is \"" + std::string(name) + "\"; one of " + all_names() + " was expected");
 }
 
 // The first spelling that is there. Hunyuan writes one number per layer; only equal ones can be planned.
@@ -58,19 +51,19 @@ void read_widths(const Config& config, Shape& s) {
       {"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size", "/share_expert_dim"});
   const auto count = find_uniform(config, {"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts", "/num_shared_expert"});
   if (width) {
-    s.shared_width = *width;
-    s.shared_experts = *width == 0 ? 0 : count.value_or(1);
+    s.shared_experts = *width == 0 ? 0 : bounded(count.value_or(1), kMaxExperts, "/n_shared_experts");
+    s.shared_width = s.names->shared_width_each ? (Bytes(s.shared_experts) * Bytes(*width)).value() : *width;
   } else {
     s.shared_experts = bounded(count.value_or(0), kMaxExperts, "/n_shared_experts");
     s.shared_width = (Bytes(s.shared_experts) * Bytes(s.expert_width)).value();
   }
   if (s.names->shared.prefix.empty() && s.shared_width > 0)
-    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
-                "layout \"" + std::string(s.names->layout) + "\" has no shared experts, but the configuration sizes some");
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_names",
+                "is \"" + std::string(s.names->name) + "\", which names no shared experts, but the configuration sizes some");
 }
 
 void read_layers(const Config& config, Shape& s) {
-  const std::uint64_t n = bounded(config.positive_of({"/num_hidden_layers", "/num_layers", "/n_layers"}), kMaxLayers, "/num_hidden_layers");
+  const std::uint32_t n = plimsoll::layer_count(config);
   const std::vector<bool> sparse = expert_layers(config, n);
   for (std::uint32_t i = 0; i < n; ++i) {
     if (sparse[i]) s.sparse_layers.push_back(i);
@@ -79,38 +72,35 @@ void read_layers(const Config& config, Shape& s) {
   if (!s.dense_layers.empty())
     s.dense_width = config.positive_of({"/intermediate_size_mlp", "/dense_intermediate_size", "/ffn_hidden_size", "/intermediate_size"});
   if (!s.dense_layers.empty() && s.names->dense.prefix.empty())
-    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_layout",
-                "layout \"" + std::string(s.names->layout) + "\" has no dense layers, but the configuration has some");
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_names",
+                "is \"" + std::string(s.names->name) + "\", which names no dense layers, but the configuration has some");
   const std::uint64_t hashed = s.names->hash_table.empty() ? 0 : config.u64("/num_hash_layers", 0);
   for (const std::uint32_t layer : s.sparse_layers) (layer < hashed ? s.hash_layers : s.scored_layers).push_back(layer);
   if (!s.hash_layers.empty()) s.vocab = config.positive("/vocab_size");
-  const std::string_view layout = config.str("/mtp_layout", "layers");
-  if (layout == "none") return;
-  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), 64, "/num_nextn_predict_layers");
+  const std::string_view drafts_as = config.str("/mtp_names", "layers");
+  if (drafts_as == "none") return;
+  const std::uint64_t drafts = bounded(config.u64("/num_nextn_predict_layers", 0), plimsoll::kMaxDraftLayers, "/num_nextn_predict_layers");
   for (std::uint32_t i = 0; i < drafts; ++i) {
-    const bool from_zero = layout == "module" || (layout == "layers" && !s.names->draft_layer.empty());
-    (layout == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : static_cast<std::uint32_t>(n) + i);
+    const bool from_zero = drafts_as == "module" || (drafts_as == "layers" && !s.names->draft_layer.empty());
+    (drafts_as == "layers" ? s.draft_layers : s.draft_modules).push_back(from_zero ? i : n + i);
   }
 }
 
-} // namespace
-
-namespace {
-std::optional<std::uint64_t> expert_count(const Config& config) {
-  return config.find_u64_of({"/n_routed_experts", "/num_experts", "/num_local_experts", "/moe_num_experts", "/ffn_config/moe_num_experts"});
+void read_latent(const Config& config, Shape& s) {
+  s.expert_hidden = s.hidden;
+  if (s.names->latent.in.empty()) return;
+  const char* key = config.has("/moe_latent_size") ? "/moe_latent_size" : "/routed_expert_hidden_size";
+  if (config.has(key)) s.expert_hidden = config.positive(key);
+  s.latent_norm = config.boolean("/latent_moe_use_norm", false);
 }
-} // namespace
 
-bool has_experts(const Config& config) {
-  if (const auto block = config.find_bool("/enable_moe_block")) return *block;
-  return expert_count(config) != 0U;
-}
+} // namespace
 
 Shape read_shape(const Config& config) {
   Shape s;
   s.names = read_names(config);
   s.hidden = config.positive_of({"/hidden_size", "/d_model"});
-  s.experts = bounded(expert_count(config).value_or(0), kMaxExperts, "/n_routed_experts");
+  s.experts = bounded(plimsoll::find_experts(config).value_or(0), kMaxExperts, "/n_routed_experts");
   if (s.experts == 0) throw Error(PLIMSOLL_E_CONFIG, "/n_routed_experts", "is missing; the number of experts was expected");
   s.zero_experts = bounded(config.u64("/zero_expert_num", 0), kMaxExperts, "/zero_expert_num");
   s.experts_per_token = uniform(config, {"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k",
@@ -120,15 +110,18 @@ Shape read_shape(const Config& config) {
                 "is " + std::to_string(s.experts_per_token) + "; at most the number of experts (" +
                     std::to_string(s.experts + s.zero_experts) + ") was expected");
   read_widths(config, s);
+  read_latent(config, s);
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
-                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false);
+                 config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false) ||
+                 config.boolean("/use_expert_bias", false);
   if (config.str("/quantization_config/quant_method", "") == "fp8") {
     s.linear_format = config.str("/fp8_storage_format", "");
     if (!config.has("/expert_dtype")) s.expert_format = s.linear_format; // else experts have a format of their own
   }
   s.router_dtype = config.str("/router_stored_dtype", "");
-  s.correction_dtype = config.str("/correction_stored_dtype", "float32");
+  // Kimi-K3, whose class stores it in the model's type, keeps it in float32 like all other experts of a latent width.
+  s.correction_dtype = s.expert_hidden != s.hidden ? "float32" : config.str("/correction_stored_dtype", "float32");
   return s;
 }
 

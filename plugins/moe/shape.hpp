@@ -8,7 +8,7 @@
 
 #include "names.hpp"
 
-#include <plimsoll/plugin.hpp>
+#include <plimsoll/plugin_util.hpp>
 
 namespace moe {
 
@@ -19,6 +19,8 @@ struct Shape {
   std::uint64_t zero_experts = 0; // routed to, without weights
   std::uint64_t experts_per_token = 0;
   std::uint64_t expert_width = 0;
+  std::uint64_t expert_hidden = 0; // what experts read and write: the hidden size, or a latent width of their own
+  bool latent_norm = false;
   std::uint64_t shared_experts = 0; // a count where the configuration gives one, else 1 or 0
   std::uint64_t shared_width = 0;   // of all shared experts together; 0: none
   std::uint64_t dense_width = 0;    // 0: no dense FFN anywhere
@@ -36,8 +38,6 @@ struct Shape {
   std::vector<std::uint32_t> draft_modules; // with a dense FFN, numbered from 0 or after the last layer
 };
 
-// False where the configuration says that there are none: Gemma 4 by a key of its own, others by a count of 0.
-bool has_experts(const plimsoll::Config& config);
 // Throws plimsoll::Error with the JSON pointer at fault.
 Shape read_shape(const plimsoll::Config& config);
 

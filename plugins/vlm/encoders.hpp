@@ -16,7 +16,10 @@ public:
   static Encoder of(const VisionKeys& keys, std::string prefix);
   // SigLIP whatever the model_type says (Idefics3, MiniCPM-V and Phi-4 have relatives of it), without its pooling head.
   static Encoder siglip(const VisionKeys& keys, std::string prefix, bool drop_last_layer = false);
-  Encoder& with_pooling_head() { return head_ = true, *this; }
+  Encoder& with_pooling_head() {
+    head_ = true;
+    return *this;
+  }
 
   void weights(const plimsoll::Sink& out) const;
   std::uint64_t width() const { return width_; }

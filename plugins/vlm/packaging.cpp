@@ -1,4 +1,4 @@
-// The table of packaging.hpp. To add a model: a row here, its architecture and class defaults in plugin.yaml.
+// The table of packaging.hpp. To add a model: a row here, its architecture and class defaults in models.json.
 #include "packaging.hpp"
 
 namespace vlm {

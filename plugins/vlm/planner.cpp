@@ -1,5 +1,5 @@
-// The planner of vision-language models. Called by the host for their architectures. Counts tower and projector itself; the
-// language model is another family's, found by the host. Immutable after construction; every method runs on any thread.
+// The planner of vision-language models. Counts tower and projector itself; the language model is another family's, found by
+// the host. Immutable after construction; every method runs on any thread.
 #include "packaging.hpp"
 #include "peak.hpp"
 
@@ -35,8 +35,10 @@ public:
   plimsoll_vision_entry vision_entry() const override {
     const Image image = tower_->largest_image();
     plimsoll_vision_entry entry{};
-    entry.rows = image.rows, entry.row_elements = facts_.hidden_elements;
-    entry.tower_tokens = image.tower_tokens, entry.tower_elements = image.tower_elements;
+    entry.rows = image.rows;
+    entry.row_elements = facts_.hidden_elements;
+    entry.tower_tokens = image.tower_tokens;
+    entry.tower_elements = image.tower_elements;
     return entry;
   }
   void activations(const Request& request, const Sink& out) const override {

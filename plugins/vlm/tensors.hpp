@@ -1,6 +1,6 @@
 // Declares vision tensors: every one counts as VISION, lies on the first stage and is named prefix + name. Linear layers say
-// how they could be split over a tensor-parallel group; the engine's profile says whether they are. Called by the towers
-// inside weights(). Threads: any, one object per call.
+// how they could be split over a tensor-parallel group; the engine's profile says whether they are. Threads: any, one object
+// per call.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "plimsoll/plugin.hpp"
+#include "plimsoll/plugin_util.hpp"
 
 namespace vlm {
 
@@ -16,7 +16,7 @@ class Tensors {
 public:
   // Labels are "vision." + group + name.
   Tensors(const plimsoll::Sink& sink, std::string group, std::string prefix, const std::vector<std::uint32_t>* layers = nullptr)
-      : sink_(sink), group_(std::move(group)), prefix_(std::move(prefix)), layers_(layers) {}
+      : sink_(sink), site_{std::move(prefix), "vision." + group, layers} {}
 
   // [out, in], quantizable, on every rank.
   void linear(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes in, bool bias = true) const {
@@ -55,13 +55,10 @@ public:
 
 private:
   plimsoll::Weight make(std::string_view name, const char* suffix, std::initializer_list<plimsoll::Bytes> dims) const {
-    plimsoll::Weight w(PLIMSOLL_ASPECT_VISION, "vision." + group_ + std::string(name), prefix_ + std::string(name) + suffix, dims);
-    if (layers_ != nullptr) w.layers(*layers_).stage(PLIMSOLL_STAGE_FIRST);
-    return w;
+    return site_.weight(PLIMSOLL_ASPECT_VISION, name, std::string(name) + suffix, dims).stage(PLIMSOLL_STAGE_FIRST);
   }
   const plimsoll::Sink& sink_;
-  std::string group_, prefix_;
-  const std::vector<std::uint32_t>* layers_;
+  plimsoll::Site site_;
 };
 
 } // namespace vlm

@@ -7,10 +7,7 @@ namespace vlm {
 
 using plimsoll::Config;
 using plimsoll::Error;
-
-namespace {
-constexpr std::uint64_t kMaxLayers = 4096;
-}
+using plimsoll::kMaxLayers;
 
 VisionKeys::VisionKeys(const Config& model) : model_(model) {
   // A vision part that carries the outer model_type (Qwen2-VL) has no defaults of its own.

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "plimsoll/plugin.hpp"
+#include "plimsoll/plugin_util.hpp"
 
 namespace vlm {
 

@@ -1,6 +1,6 @@
 # plimsoll_add_plugin: builds one planner plugin, a folder with plugin.yaml and libplimsoll_<id>.so.
-# Called by every family under plugins/, by the SDK's examples and by vendors. It links the header-only SDK
-# and nothing else of ours; the library shows the world one symbol, the plugin table.
+# For the families under plugins/, the SDK's examples and vendors. It links the header-only SDK and nothing else
+# of ours; the library shows the world one symbol, the plugin table.
 #
 #   plimsoll_add_plugin(NAME <id> SOURCES <file>... [MANIFEST plugin.yaml] [TARGET <target>] [OUTPUT_DIR <folder>])
 #

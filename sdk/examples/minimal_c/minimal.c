@@ -50,7 +50,10 @@ static plimsoll_status create(const plimsoll_host* host, const plimsoll_view* vi
   if (hidden % heads != 0) return fail(err, PLIMSOLL_E_CONFIG, "/num_attention_heads", "does not divide hidden_size; check both");
   self = calloc(1, sizeof *self);
   if (self == NULL) return fail(err, PLIMSOLL_E_MEMORY, "", "out of memory in the planner");
-  self->hidden = hidden, self->heads = heads, self->vocab = vocab, self->n_layers = (uint32_t)layers;
+  self->hidden = hidden;
+  self->heads = heads;
+  self->vocab = vocab;
+  self->n_layers = (uint32_t)layers;
   for (i = 0; i < self->n_layers; ++i) self->layers[i] = i;
   *out = self;
   return PLIMSOLL_OK;
@@ -66,9 +69,15 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
     plimsoll_weight w;
     memset(&w, 0, sizeof w);
     w.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_weight, n_parts);
-    w.aspect = PLIMSOLL_ASPECT_EMBED, w.label = embedding, w.pattern = embedding_name;
-    w.stage = PLIMSOLL_STAGE_FIRST, w.placement = PLIMSOLL_PLACE_VOCAB;
-    w.n_dims = 2, w.dims[0] = self->vocab, w.dims[1] = self->hidden, w.in_dim = 1;
+    w.aspect = PLIMSOLL_ASPECT_EMBED;
+    w.label = embedding;
+    w.pattern = embedding_name;
+    w.stage = PLIMSOLL_STAGE_FIRST;
+    w.placement = PLIMSOLL_PLACE_VOCAB;
+    w.n_dims = 2;
+    w.dims[0] = self->vocab;
+    w.dims[1] = self->hidden;
+    w.in_dim = 1;
     if (out->weight(out->ctx, &w) != PLIMSOLL_OK) return fail(err, PLIMSOLL_E_CONFIG, "", "the host refused the embedding");
   }
   if ((aspects & PLIMSOLL_ASPECT_ATTENTION) != 0) {
@@ -76,13 +85,26 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
     const plimsoll_part part = {self->hidden, self->heads, 0};
     plimsoll_part parts[3];
     plimsoll_weight w;
-    parts[0] = part, parts[1] = part, parts[2] = part;
+    parts[0] = part;
+    parts[1] = part;
+    parts[2] = part;
     memset(&w, 0, sizeof w);
     w.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_weight, n_parts);
-    w.aspect = PLIMSOLL_ASPECT_ATTENTION, w.label = attention, w.pattern = attention_name;
-    w.layers = self->layers, w.n_layers = self->n_layers;
-    w.stage = PLIMSOLL_STAGE_OF_LAYER, w.placement = PLIMSOLL_PLACE_TP, w.shard_dim = 0, w.parts = parts, w.n_parts = 3;
-    w.n_dims = 2, w.dims[0] = 3 * self->hidden, w.dims[1] = self->hidden, w.in_dim = 1, w.quantizable = 1;
+    w.aspect = PLIMSOLL_ASPECT_ATTENTION;
+    w.label = attention;
+    w.pattern = attention_name;
+    w.layers = self->layers;
+    w.n_layers = self->n_layers;
+    w.stage = PLIMSOLL_STAGE_OF_LAYER;
+    w.placement = PLIMSOLL_PLACE_TP;
+    w.shard_dim = 0;
+    w.parts = parts;
+    w.n_parts = 3;
+    w.n_dims = 2;
+    w.dims[0] = 3 * self->hidden;
+    w.dims[1] = self->hidden;
+    w.in_dim = 1;
+    w.quantizable = 1;
     if (out->weight(out->ctx, &w) != PLIMSOLL_OK) return fail(err, PLIMSOLL_E_CONFIG, "", "the host refused the attention");
   }
   return PLIMSOLL_OK;
@@ -94,9 +116,14 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
   if ((aspects & PLIMSOLL_ASPECT_ATTENTION) == 0) return PLIMSOLL_OK;
   memset(&g, 0, sizeof g);
   g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, bound);
-  g.kind = PLIMSOLL_KV_FULL, g.label = label, g.layers = self->layers, g.n_layers = self->n_layers;
-  g.kv_heads = self->heads, g.query_heads = self->heads;
-  g.k_elements = self->hidden / self->heads, g.v_elements = self->hidden / self->heads;
+  g.kind = PLIMSOLL_KV_FULL;
+  g.label = label;
+  g.layers = self->layers;
+  g.n_layers = self->n_layers;
+  g.kv_heads = self->heads;
+  g.query_heads = self->heads;
+  g.k_elements = self->hidden / self->heads;
+  g.v_elements = self->hidden / self->heads;
   return out->kv(out->ctx, &g) == PLIMSOLL_OK ? PLIMSOLL_OK : fail(err, PLIMSOLL_E_CONFIG, "", "the host refused the KV group");
 }
 

@@ -17,14 +17,21 @@ public:
                {rows, columns});
       out.weight(w.layers(layers_).stage(PLIMSOLL_STAGE_FIRST).linear(), true); // with a bias
     };
-    block("qkv", Bytes(width_) * 3, width_), block("proj", width_, width_);
-    block("up", Bytes(width_) * 4, width_), block("down", width_, Bytes(width_) * 4);
+    block("qkv", Bytes(width_) * 3, width_);
+    block("proj", width_, width_);
+    block("up", Bytes(width_) * 4, width_);
+    block("down", width_, Bytes(width_) * 4);
     text_.weights(out);
   }
   void kv(const Sink& out) const override { text_.kv(out); }
   plimsoll_facts facts() const override { return text_.facts(); }
   plimsoll_vision_entry vision_entry() const override { // what one cached image takes: rows x row_elements
-    return {0, 0, tokens(), text_.facts().hidden_elements, {}, tokens(), width_};
+    plimsoll_vision_entry entry{};
+    entry.rows = tokens();
+    entry.tower_tokens = tokens();
+    entry.row_elements = text_.facts().hidden_elements;
+    entry.tower_elements = width_;
+    return entry;
   }
   void activations(const Request& r, const Sink& out) const override {
     if (r.asks(PLIMSOLL_ASPECT_VISION)) // ten copies of the residual stream while the tower runs

@@ -219,14 +219,34 @@ public:
     w_.stage = PLIMSOLL_STAGE_OF_LAYER;
     return *this;
   }
-  Weight& stage(std::uint32_t stage) { return w_.stage = stage, *this; }
-  Weight& role(std::uint32_t role) { return w_.role = role, *this; }
-  Weight& dtype(std::string dtype) { return dtype_ = std::move(dtype), *this; }
-  Weight& format(std::string format) { return format_ = std::move(format), *this; }
+  Weight& stage(std::uint32_t stage) {
+    w_.stage = stage;
+    return *this;
+  }
+  Weight& role(std::uint32_t role) {
+    w_.role = role;
+    return *this;
+  }
+  Weight& dtype(std::string dtype) {
+    dtype_ = std::move(dtype);
+    return *this;
+  }
+  Weight& format(std::string format) {
+    format_ = std::move(format);
+    return *this;
+  }
   // A linear layer that quantization_config may store otherwise; in_dim is the input-feature dimension.
-  Weight& linear(std::uint32_t in_dim = 1) { return w_.quantizable = 1, w_.in_dim = in_dim, *this; }
+  Weight& linear(std::uint32_t in_dim = 1) {
+    w_.quantizable = 1;
+    w_.in_dim = in_dim;
+    return *this;
+  }
   // Split over the tensor-parallel group along `dim`, at any element.
-  Weight& split(std::uint32_t dim) { return w_.placement = PLIMSOLL_PLACE_TP, w_.shard_dim = dim, *this; }
+  Weight& split(std::uint32_t dim) {
+    w_.placement = PLIMSOLL_PLACE_TP;
+    w_.shard_dim = dim;
+    return *this;
+  }
   // Split along `dim` in whole heads; key/value heads are copied where there are more ranks than heads.
   Weight& heads(std::uint32_t dim, std::uint64_t units, bool replicate = false) {
     return parts(dim, {Part{w_.dims[dim], units, replicate}});
@@ -239,18 +259,29 @@ public:
     return *this;
   }
   // Rows of a vocabulary, padded as the engine does.
-  Weight& vocab(std::uint32_t dim = 0) { return w_.placement = PLIMSOLL_PLACE_VOCAB, w_.shard_dim = dim, *this; }
+  Weight& vocab(std::uint32_t dim = 0) {
+    w_.placement = PLIMSOLL_PLACE_VOCAB;
+    w_.shard_dim = dim;
+    return *this;
+  }
   // `count` experts per layer, spread over the expert-parallel group; `dim` of one expert splits over what is
   // left of the tensor-parallel group.
   Weight& experts(std::uint64_t count, std::uint32_t dim, std::uint32_t storage = PLIMSOLL_EXPERTS_SEPARATE) {
-    w_.placement = PLIMSOLL_PLACE_EXPERT, w_.shard_dim = dim, w_.experts = count, w_.expert_storage = storage;
+    w_.placement = PLIMSOLL_PLACE_EXPERT;
+    w_.shard_dim = dim;
+    w_.experts = count;
+    w_.expert_storage = storage;
     return *this;
   }
   // The bias of this linear layer: its output rows, sharded as they are; `suffix` replaces ".weight".
   Weight bias(std::string_view suffix = ".bias") const {
     Weight b = *this;
     const std::uint32_t out_dim = w_.in_dim == 0 && w_.n_dims > 1 ? 1 : 0; // a norm has one dimension
-    b.w_.n_dims = 1, b.w_.dims[0] = w_.dims[out_dim], b.w_.dims[1] = 0, b.w_.in_dim = 0, b.w_.quantizable = 0;
+    b.w_.n_dims = 1;
+    b.w_.dims[0] = w_.dims[out_dim];
+    b.w_.dims[1] = 0;
+    b.w_.in_dim = 0;
+    b.w_.quantizable = 0;
     if (w_.shard_dim != out_dim && w_.placement == PLIMSOLL_PLACE_TP) b.w_.placement = PLIMSOLL_PLACE_REPLICATE;
     if (w_.shard_dim != out_dim) b.parts_.clear();
     if (w_.placement == PLIMSOLL_PLACE_EXPERT && w_.shard_dim != out_dim) b.w_.shard_dim = UINT32_MAX;
@@ -266,7 +297,10 @@ public:
   plimsoll_weight raw() const {
     plimsoll_weight w = w_;
     w.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_weight, n_parts);
-    w.label = to_str(label_), w.pattern = to_str(pattern_), w.dtype = to_str(dtype_), w.format = to_str(format_);
+    w.label = to_str(label_);
+    w.pattern = to_str(pattern_);
+    w.dtype = to_str(dtype_);
+    w.format = to_str(format_);
     w.layers = layers_ == nullptr ? nullptr : layers_->data();
     w.n_layers = layers_ == nullptr ? 0 : layers_->size();
     w.parts = parts_.empty() ? nullptr : parts_.data();
@@ -290,21 +324,46 @@ public:
     g_.kind = kind;
   }
   KvGroup& heads(std::uint64_t kv_heads, std::uint64_t query_heads, std::uint64_t k_elements, std::uint64_t v_elements) {
-    g_.kv_heads = kv_heads, g_.query_heads = query_heads, g_.k_elements = k_elements, g_.v_elements = v_elements;
+    g_.kv_heads = kv_heads;
+    g_.query_heads = query_heads;
+    g_.k_elements = k_elements;
+    g_.v_elements = v_elements;
     return *this;
   }
-  KvGroup& window(std::uint64_t tokens) { return g_.window_tokens = tokens, *this; }
-  KvGroup& fixed(std::uint64_t tokens) { return g_.fixed_tokens = tokens, *this; }
-  KvGroup& compressed(std::uint32_t tokens_per_slot) { return g_.tokens_per_slot = tokens_per_slot, *this; }
-  KvGroup& role(std::uint32_t role) { return g_.role = role, *this; }
-  KvGroup& dtype(std::string dtype) { return dtype_ = std::move(dtype), *this; }
-  KvGroup& scales(std::string dtype, std::uint64_t elements) {
-    return scale_dtype_ = std::move(dtype), g_.scale_elements = elements, *this;
+  KvGroup& window(std::uint64_t tokens) {
+    g_.window_tokens = tokens;
+    return *this;
   }
-  KvGroup& bound() { return g_.bound = 1, *this; }
+  KvGroup& fixed(std::uint64_t tokens) {
+    g_.fixed_tokens = tokens;
+    return *this;
+  }
+  KvGroup& compressed(std::uint32_t tokens_per_slot) {
+    g_.tokens_per_slot = tokens_per_slot;
+    return *this;
+  }
+  KvGroup& role(std::uint32_t role) {
+    g_.role = role;
+    return *this;
+  }
+  KvGroup& dtype(std::string dtype) {
+    dtype_ = std::move(dtype);
+    return *this;
+  }
+  KvGroup& scales(std::string dtype, std::uint64_t elements) {
+    scale_dtype_ = std::move(dtype);
+    g_.scale_elements = elements;
+    return *this;
+  }
+  KvGroup& bound() {
+    g_.bound = 1;
+    return *this;
+  }
   // LATENT: the rotary part of k_elements, and the widths of a head's keys and values once expanded.
   KvGroup& latent(std::uint64_t rope_elements, std::uint64_t expanded_k_elements, std::uint64_t expanded_v_elements) {
-    g_.rope_elements = rope_elements, g_.expanded_k_elements = expanded_k_elements, g_.expanded_v_elements = expanded_v_elements;
+    g_.rope_elements = rope_elements;
+    g_.expanded_k_elements = expanded_k_elements;
+    g_.expanded_v_elements = expanded_v_elements;
     return *this;
   }
   KvGroup& state(std::string label, Bytes elements, std::uint64_t units, std::string dtype = "", std::uint64_t per_draft_token = 0) {
@@ -317,14 +376,20 @@ public:
   void raw(Emit&& emit) const {
     plimsoll_kv_group g = g_;
     g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, expanded_v_elements);
-    g.label = to_str(label_), g.dtype = to_str(dtype_), g.scale_dtype = to_str(scale_dtype_);
-    g.layers = layers_->data(), g.n_layers = layers_->size();
+    g.label = to_str(label_);
+    g.dtype = to_str(dtype_);
+    g.scale_dtype = to_str(scale_dtype_);
+    g.layers = layers_->data();
+    g.n_layers = layers_->size();
     std::vector<plimsoll_state_region> regions;
     for (const Region& r : regions_) {
       plimsoll_state_region raw{};
       raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_state_region, elements_per_draft_token);
-      raw.label = to_str(r.label), raw.dtype = to_str(r.dtype);
-      raw.elements = r.elements, raw.units = r.units, raw.elements_per_draft_token = r.per_draft_token;
+      raw.label = to_str(r.label);
+      raw.dtype = to_str(r.dtype);
+      raw.elements = r.elements;
+      raw.units = r.units;
+      raw.elements_per_draft_token = r.per_draft_token;
       regions.push_back(raw);
     }
     std::vector<const plimsoll_state_region*> pointers;
@@ -426,8 +491,14 @@ private:
             std::string_view phase, std::uint32_t rank) const {
     plimsoll_item raw{};
     raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
-    raw.rank = rank, raw.category = category, raw.basis = static_cast<std::uint32_t>(basis), raw.lifetime = lifetime;
-    raw.bytes = bytes.value(), raw.label = to_str(label), raw.formula = to_str(formula), raw.phase = to_str(phase);
+    raw.rank = rank;
+    raw.category = category;
+    raw.basis = static_cast<std::uint32_t>(basis);
+    raw.lifetime = lifetime;
+    raw.bytes = bytes.value();
+    raw.label = to_str(label);
+    raw.formula = to_str(formula);
+    raw.phase = to_str(phase);
     check(raw_->item(raw_->ctx, &raw));
   }
   static void check(plimsoll_status status) {

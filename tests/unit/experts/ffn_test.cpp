@@ -1,4 +1,4 @@
-// What the moe family declares: which layers have experts, widths, layouts, quantisation, and what it refuses. All of it
+// What the moe family declares: which layers have experts, widths, names, quantisation, and what it refuses. All of it
 // below latent attention, whose FFN it counts.
 #include "unit/experts/family.hpp"
 
@@ -76,7 +76,7 @@ TEST(Ffn, NeverQuantisesRoutersAndDoesQuantiseExperts) {
 }
 
 struct LayoutCase {
-  const char* layout;
+  const char* names;
   const char* label;
   const char* name; // layer 1, expert 5
   std::uint64_t rows, columns;
@@ -102,10 +102,10 @@ TEST(Layouts, NameAndOrderTensorsAsCheckpointsDo) {
   };
   for (const LayoutCase& c : cases) {
     Json config = small_mla();
-    config["ffn_layout"] = c.layout, config["n_shared_experts"] = 0, config["first_k_dense_replace"] = 0;
+    config["ffn_names"] = c.names, config["n_shared_experts"] = 0, config["first_k_dense_replace"] = 0;
     const DeclaredConfig d = declared(config);
     const WeightClass* w = find_class(d, c.label);
-    ASSERT_NE(w, nullptr) << c.layout << " " << c.label;
+    ASSERT_NE(w, nullptr) << c.names << " " << c.label;
     EXPECT_EQ(tensor_name(w->pattern, 1, 5), c.name);
     EXPECT_EQ(w->dims[0], c.rows) << c.name;
     EXPECT_EQ(w->dims[1], c.columns) << c.name;
@@ -161,7 +161,7 @@ TEST(Ffn, RefusesWhatItCannotSize) {
       {"a negative last layer", {{"moe_layer_start_index", 0}, {"moe_layer_end_index", -2}}, "/moe_layer_end_index"},
       {"a layer number beyond the model, in a text", {{"moe_layers_enum", "1,2,4"}}, "/moe_layers_enum/2"},
       {"a text that lists no numbers", {{"moe_layers_enum", "1;2"}}, "/moe_layers_enum"},
-      {"an unknown layout", {{"ffn_layout", "cubist"}}, "/ffn_layout"},
+      {"unknown names", {{"ffn_names", "cubist"}}, "/ffn_names"},
       {"dense layers without a width", {{"intermediate_size", nullptr}}, "intermediate_size"},
   };
   for (const Refusal& r : refusals) {

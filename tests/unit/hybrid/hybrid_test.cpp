@@ -149,7 +149,7 @@ TEST(KimiK3, IsStoredAsItsHeadersSay) {
   const auto d = declared(catalogue("moonshotai__Kimi-K3"));
   EXPECT_EQ(parameters(d), 2722740830208U + 57179884544U + 11122432U);
   EXPECT_EQ(stored_bytes(d), 2722740830208U / 2 + 2722740830208U / 32 + 2 * 57179884544U + 4 * 11122432U);
-  const WeightClass* experts = find_class(d, "experts.w1");
+  const WeightClass* experts = find_class(d, "experts.gate_proj");
   ASSERT_NE(experts, nullptr);
   EXPECT_EQ(tensor_name(experts->pattern, 1, 17), "language_model.model.layers.1.block_sparse_moe.experts.17.w1.weight");
   EXPECT_EQ(experts->dims[0], 3072U);
@@ -195,6 +195,64 @@ TEST(Names, AreTheCheckpoints) {
   ASSERT_NE(mixer, nullptr);
   EXPECT_EQ(mixer->pattern, "backbone.layers.{layer}.mixer.in_proj.weight");
   EXPECT_EQ(mixer->layers.size(), 27U);
+}
+
+// Engines price the buffers of expert parallelism by model type; whoever counts the experts prices them, below hybrid too.
+TEST(Activations, OfExpertsArePricedWhereTheEngineNamesTheModel) {
+  struct Row {
+    const char* name;
+    std::uint64_t experts, per_token, hidden;
+  };
+  // hidden: what an expert reads, a latent width in Nemotron-3-Super and Kimi-K3
+  const std::vector<Row> rows{{"Qwen__Qwen3-Next-80B-A3B-Instruct", 512, 10, 2048},
+                              {"Qwen__Qwen3.5-35B-A3B", 256, 8, 2048},
+                              {"ai21labs__AI21-Jamba-1.5-Mini", 16, 2, 4096},
+                              {"nvidia__NVIDIA-Nemotron-3-Super-120B-A12B-FP8", 512, 22, 1024},
+                              {"ibm-granite__granite-4.0-h-small", 72, 10, 4096},
+                              {"LiquidAI__LFM2-8B-A1B", 32, 4, 2048},
+                              {"MiniMaxAI__MiniMax-Text-01", 32, 2, 6144},
+                              {"moonshotai__Kimi-Linear-48B-A3B-Instruct", 256, 8, 2304},
+                              {"moonshotai__Kimi-K3", 896, 16, 3584}};
+  const ActivationRequest ask{8, 8, 8, 4096, 128};
+  for (const Row& row : rows) {
+    const Json config = catalogue(row.name);
+    const Json& text = config.contains("text_config") ? config["text_config"] : config;
+    const auto tree = tree_of(config);
+    ASSERT_NE(tree, nullptr) << row.name;
+    Json engine;
+    EXPECT_THAT(activations(*tree, ask, engine).bytes, ::testing::IsEmpty()) << row.name;
+    engine["models"][text["model_type"].get<std::string>()]["expert_buffer_sets"] = 1;
+    auto bytes = activations(*tree, ask, engine).bytes;
+    // one byte an element, 128 tokens: sent once, received from every expert; and two bytes back for each chosen expert
+    EXPECT_EQ(bytes["experts.dispatch_buffers"], 128 * row.hidden * (1 + row.experts)) << row.name;
+    EXPECT_EQ(bytes["experts.combine_buffers"], row.per_token * 128 * row.hidden * 2) << row.name;
+  }
+}
+
+TEST(Activations, OfModelsWithoutExpertsAreNone) {
+  Json engine;
+  engine["models"]["qwen3_5_text"]["expert_buffer_sets"] = 1;
+  EXPECT_THAT(activations(*tree_of(qwen36()), {8, 8, 8, 4096, 128}, engine).bytes, ::testing::IsEmpty());
+}
+
+// A draft repeats an attention layer with the FFN of the model.
+TEST(Drafts, RepeatWhatTheModelsLayersHave) {
+  const auto qwen = declared(catalogue("Qwen__Qwen3-Next-80B-A3B-Instruct"));
+  for (const char* label : {"attention.q_proj", "input_layernorm", "router", "experts.up_proj", "shared_experts.gate"}) {
+    const WeightClass* own = find_class(qwen, label);
+    const WeightClass* draft = find_class(qwen, std::string("draft.") + label);
+    ASSERT_NE(own, nullptr) << label;
+    ASSERT_NE(draft, nullptr) << label;
+    EXPECT_EQ(draft->pattern, "mtp.layers.{layer}." + own->pattern.substr(std::string("model.layers.{layer}.").size())) << label;
+    EXPECT_THAT(draft->layers, ElementsAre(0U)) << label;
+    EXPECT_EQ(draft->role, static_cast<std::uint32_t>(PLIMSOLL_ROLE_DRAFT)) << label;
+  }
+  // Nemotron-3: attention in the first block of the draft, experts in the second
+  const auto nemotron = declared(catalogue("nvidia__NVIDIA-Nemotron-3-Super-120B-A12B-FP8"));
+  EXPECT_THAT(find_class(nemotron, "draft.attention.q_proj")->layers, ElementsAre(0U));
+  EXPECT_THAT(find_class(nemotron, "draft.experts.up_proj")->layers, ElementsAre(1U));
+  EXPECT_THAT(find_class(nemotron, "draft.norm")->layers, ElementsAre(0U, 1U));
+  EXPECT_EQ(find_class(nemotron, "experts.gate_proj"), nullptr); // two matrices an expert
 }
 
 // What a contradiction is answered with: the place, and what was expected.
