@@ -61,7 +61,7 @@ PLIMSOLL_HOST_EXPORT void plimsoll_free(void* handed_out);
 
 /* A context. `options_json`: NULL, or an object of
  *   "plugin_paths": ["DIR", ...]      searched first
- *   "catalogue_path": "DIR"           instead of the one that ships with the library
+ *   "catalogue_path": "DIR"           instead of the one that ships with the library; BAD_REQUEST where it is no folder
  *   "trust": "checked" or "open"      whether plugins that others may write are refused (default) or loaded
  * `log` may be NULL. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plimsoll_host_log log, void* user, plimsoll_context** out,
@@ -71,6 +71,10 @@ PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plims
  *   "model": "org/name, directory, config.json or .gguf file", or "config": {the model's config.json}
  *   "draft": a draft model, as "model"; "explain": true to fill the items' formulas
  *   and every option of `plimsoll plan`, named with underscores: "devices", "tp", "engine", "max_length", "set", ...
+ * A value has its option's type, or the request is refused with the key: words are strings, counts and fractions numbers
+ * ("8" is refused), switches true or false. "devices" and "frontier_kv_dtypes" may be lists of strings, "stage_layers" a list
+ * of numbers or "31,30"; sizes are numbers of bytes or "20GiB"; "max_length" is a number, "auto" or "auto:CAP"; "set" is
+ * {"engine.KEY": VALUE}, "engine.KEY=VALUE" or a list of such strings. null is the default.
  * A plan that does not fit is a plan: PLIMSOLL_HOST_OK, and "verdict" says so. Where no plan could be made, the
  * document has the verdict "error" and the code is returned. *out_json is NULL only for PLIMSOLL_HOST_INTERNAL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_json(const plimsoll_context* context, const char* request_json, char** out_json);

@@ -119,7 +119,10 @@ struct Task {
 
 // The model and the request that a JSON object asks for.
 Result<Task> read_task(const Context& context, const char* json) {
-  constexpr std::array<std::string_view, 4> kAlso{"model", "config", "draft", "explain"};
+  constexpr std::array<OptionInfo, 4> kAlso{{{.name = "model"},
+                                             {.name = "config", .kind = OptionKind::kDocument},
+                                             {.name = "draft"},
+                                             {.name = "explain", .kind = OptionKind::kSwitch}}};
   PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kAlso));
   PlanRequest request;
   std::string model, config, draft;

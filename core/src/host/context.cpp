@@ -112,10 +112,15 @@ struct Context::Data {
 const ModelInfo& Model::info() const { return data_->info; }
 
 Result<Context> Context::create(ContextOptions options) {
-  std::string catalogue = options.catalogue_path.empty() ? installation_prefix() + "/share/plimsoll" : options.catalogue_path;
+  const bool shipped = options.catalogue_path.empty();
+  std::string catalogue = shipped ? installation_prefix() + "/share/plimsoll" : options.catalogue_path;
   std::error_code failed;
-  if (!std::filesystem::is_directory(catalogue, failed))
-    return fail(ErrorCode::kInternal, "the catalogue that ships with the library is not there; give its path", catalogue);
+  if (!std::filesystem::is_directory(catalogue, failed)) {
+    if (shipped)
+      return fail(ErrorCode::kInternal,
+                  fmt::format("the catalogue that ships with the library, {}, is not there; give catalogue_path", catalogue), catalogue);
+    return fail(ErrorCode::kBadRequest, fmt::format("catalogue_path: {} is no folder; give one, or leave it out", catalogue), catalogue);
+  }
   return Context(std::make_shared<Data>(options, std::move(catalogue)));
 }
 
