@@ -4,11 +4,11 @@
 #include <gmock/gmock.h>
 #include <iterator>
 
-#include "plimsoll/log_reader.hpp"
-#include "plimsoll/log_wording.hpp"
-#include "plimsoll/start_record.hpp"
+#include "compare/log_reader.hpp"
+#include "compare/log_wording.hpp"
+#include "compare/start_record.hpp"
 
-namespace plimsoll::cli {
+namespace plimsoll {
 namespace {
 
 using ::testing::HasSubstr;
@@ -16,15 +16,7 @@ using ::testing::HasSubstr;
 constexpr double kGiB = 1073741824, kMiB = 1048576;
 
 const std::vector<Wording>& wordings() {
-  static const std::vector<Wording> kAll = [] {
-    ContextOptions options;
-    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-    const Context context = Context::create(options).value();
-    std::vector<Wording> out;
-    const std::vector<CatalogueDocument> documents = context.catalogue_documents("logs").value();
-    for (const CatalogueDocument& document : documents) out.push_back(read_wording(document.json, document.file).value());
-    return out;
-  }();
+  static const std::vector<Wording> kAll = read_wordings(PLIMSOLL_SOURCE_DIR "/core/catalogue").value();
   return kAll;
 }
 
@@ -295,4 +287,4 @@ TEST(StartRecord, ReadsFieldsAndNamesWhatIsWrong) {
 }
 
 } // namespace
-} // namespace plimsoll::cli
+} // namespace plimsoll
