@@ -85,6 +85,15 @@ PLIMSOLL_HOST_EXPORT int plimsoll_weights_json(const plimsoll_context* context, 
 /* The estimator without a model: the documents of `plimsoll estimate`. Returns the code of the result's error. */
 PLIMSOLL_HOST_EXPORT int plimsoll_estimate_json(const char* request_json, char** out_json);
 
+/* What a plan predicts beside what an inference engine printed at its start: the document `plimsoll.compare/1`.
+ * `request_json`: an object of
+ *   "logs": ["TEXT", ...]             what engines printed, each log whole; messages call them "log 1", "log 2", ...
+ *   "records": "TEXT"                 starts as JSON objects, one a line
+ *   "model": instead of the printed one; "tolerance": 0 to 1, instead of the usual ones
+ *   and every option of a plan, which wins over what was printed.
+ * PLIMSOLL_HOST_OK wherever the logs could be read: "verdict" says within, beyond, skipped or error. */
+PLIMSOLL_HOST_EXPORT int plimsoll_compare_json(const plimsoll_context* context, const char* request_json, char** out_json);
+
 /* The same plan as an object to ask figures of. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_create(const plimsoll_context* context, const char* request_json, plimsoll_plan** out, char** error);
 

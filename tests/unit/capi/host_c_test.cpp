@@ -85,4 +85,47 @@ TEST(HostC, KeysOfARequestAreHeldToTheirTypes) {
   plimsoll_free(context);
 }
 
+// These need no planner: a log without a model, a record that is only listed, and what is no log.
+TEST(HostC, ComparesLogsGivenAsText) {
+  plimsoll_context* context = nullptr;
+  ASSERT_EQ(
+      plimsoll_context_create("{\"catalogue_path\": \"" PLIMSOLL_SOURCE_DIR "/core/catalogue\"}", nullptr, nullptr, &context, nullptr),
+      PLIMSOLL_HOST_OK);
+  const auto compare = [&](const std::string& request, int& code) {
+    char* document = nullptr;
+    code = plimsoll_compare_json(context, request.c_str(), &document);
+    const Json out = Json::parse(document);
+    plimsoll_free(document);
+    EXPECT_EQ(out["schema"], "plimsoll.compare/1") << request;
+    return out;
+  };
+  int code = -1;
+  const Json one = compare(R"({"logs": ["Available KV cache memory: 1.00 GiB\n"]})", code);
+  EXPECT_EQ(code, PLIMSOLL_HOST_OK);
+  EXPECT_EQ(one["engine"], "vllm");
+  EXPECT_EQ(one["verdict"], "error"); // nothing says which model it was
+  EXPECT_THAT(one["error"]["message"].get<std::string>(), HasSubstr("model"));
+  EXPECT_EQ(one["error"]["where"], "log 1");
+  const Json many = compare(R"({"logs": ["Available KV cache memory: 1.00 GiB\n"],
+    "records": "{\"id\": \"r\", \"engine\": \"sglang\", \"not_compared\": \"why\"}"})",
+                            code);
+  EXPECT_EQ(code, PLIMSOLL_HOST_OK);
+  ASSERT_EQ(many["starts"].size(), 2U);
+  EXPECT_EQ(many["starts"][1]["verdict"], "skipped");
+  EXPECT_EQ(many["starts"][1]["note"], "why");
+  struct Case {
+    const char* request;
+    const char* where;
+  };
+  for (const Case& c : {Case{"{}", "/logs"}, Case{R"({"logs": []})", "/logs"}, Case{R"({"logs": ["no engine's"]})", "log 1"},
+                        Case{R"({"logs": [1]})", "/logs"}, Case{R"({"records": "{"})", "records:1"},
+                        Case{R"({"logs": ["Available KV cache memory: 1.00 GiB"], "tolerance": "5 %"})", "/tolerance"},
+                        Case{R"({"logs": ["Available KV cache memory: 1.00 GiB"], "tolerance": 2})", "--tolerance"}}) {
+    const Json answer = compare(c.request, code);
+    EXPECT_EQ(code, PLIMSOLL_HOST_BAD_REQUEST) << c.request;
+    EXPECT_EQ(answer["error"]["where"], c.where) << c.request;
+  }
+  plimsoll_free(context);
+}
+
 } // namespace
