@@ -235,7 +235,7 @@ double processor_seconds(const std::string& text) {
 }
 
 // No text makes the reader slow: whatever the lines are, it takes the processor no more than a few times as long as an engine's own
-// log of the same size. Looking for every engine's words in every line apart took blank lines forty times as long.
+// log of the same size. Looking for every engine's words in every line apart took fourteen times as long for blank lines.
 TEST(LogReaderInput, TakesNoLongerForOtherTextThanForALog) {
   constexpr std::size_t kBytes = 4U << 20;
   const double usual = processor_seconds(repeated(text_of("vllm_v1.log"), kBytes));
@@ -249,7 +249,7 @@ TEST(LogReaderInput, TakesNoLongerForOtherTextThanForALog) {
                         Case{"colours", repeated("\x1b[1m", kBytes)},
                         Case{"beginnings of patterns", repeated(repeated("Graph capturing finished in ", 60'000) + "\n", kBytes)},
                         Case{"a common character", repeated(repeated(",", 60'000) + "\n", kBytes)}})
-    EXPECT_LT(processor_seconds(c.text), 10 * usual + 0.1) << c.name;
+    EXPECT_LT(processor_seconds(c.text), 4 * usual) << c.name;
 }
 
 TEST(LineFilter, FindsEveryWordAndNoOther) {
