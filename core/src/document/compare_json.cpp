@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "document/document.hpp"
+#include "document/plan_json.hpp"
 #include "plimsoll/compare.hpp"
 
 namespace plimsoll {
