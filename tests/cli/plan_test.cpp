@@ -1,6 +1,7 @@
 // Plans, their formats and exit codes, and what happens when the output cannot be written.
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
@@ -159,6 +160,27 @@ TEST(CliOutput, AFileIsWrittenWholeOrNotAtAll) {
     EXPECT_EQ(refused.code, 2) << bad;
     EXPECT_THAT(refused.err, HasSubstr("-o " + bad));
   }
+}
+
+// What cannot be written leaves what was there, and nothing else: neither a signal nor a half-written file beside it.
+TEST(CliOutput, AFileThatCannotGrowIsAnErrorAndLeavesNothing) {
+  const std::string folder = scratch_folder() + "/limited";
+  std::filesystem::create_directory(folder);
+  const std::string path = folder + "/plan.json";
+  std::ofstream(path) << "old";
+  Invocation limited;
+  limited.arguments = plan_of("8x80GiB", {"--tp", "8", "--format", "json", "-o", path});
+  limited.most_file_bytes = 4096;
+  const Outcome outcome = run(limited);
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("File too large"));
+  EXPECT_THAT(outcome.out, HasSubstr("-o " + path));
+  EXPECT_EQ(read_text(path), "old");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()), 1);
+  const Outcome full = run(plan_of("80GiB", {"-o", "/dev/full"}));
+  EXPECT_EQ(full.code, 2);
+  EXPECT_THAT(full.err, HasSubstr("No space left"));
+  EXPECT_THAT(full.err, HasSubstr("-o /dev/full"));
 }
 
 TEST(CliOutput, AFullDiskIsAnErrorAndAClosedPipeIsNot) {

@@ -82,7 +82,12 @@ Outcome run(const Invocation& run) {
   for (const char* name : {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
   pid_t child = 0;
+  rlimit usual{};
+  getrlimit(RLIMIT_FSIZE, &usual);
+  const rlimit limited{run.most_file_bytes, usual.rlim_max};
+  if (run.most_file_bytes > 0) setrlimit(RLIMIT_FSIZE, &limited); // a child has the limits of its parent
   const int failed = posix_spawn(&child, PLIMSOLL_PROGRAM, &actions, nullptr, pointers(words).data(), pointers(environment).data());
+  setrlimit(RLIMIT_FSIZE, &usual);
   posix_spawn_file_actions_destroy(&actions);
   if (ends[1] >= 0) close(ends[1]);
   if (failed != 0) throw std::runtime_error("cannot start " PLIMSOLL_PROGRAM);

@@ -9,8 +9,15 @@ namespace plimsoll::cli {
 namespace {
 
 // What a pipeline file may say beside the plan's own options.
-constexpr std::array<std::string_view, 9> kGeneral{"model",  "draft", "plugin_path", "trust",  "format",
-                                                   "output", "color", "quiet",       "verbose"};
+constexpr std::array<OptionInfo, 9> kGeneral{{{.name = "model"},
+                                              {.name = "draft"},
+                                              {.name = "plugin_path", .repeats = true},
+                                              {.name = "trust"},
+                                              {.name = "format"},
+                                              {.name = "output"},
+                                              {.name = "color"},
+                                              {.name = "quiet", .kind = OptionKind::kSwitch},
+                                              {.name = "verbose", .kind = OptionKind::kSwitch}}};
 
 std::string flag_of(std::string_view name) {
   std::string out = "--" + std::string(name);
@@ -68,15 +75,15 @@ void CommandLine::add_plan_options() {
 void CommandLine::add_request_options() {
   app_.add_option("--pipeline", pipeline_, "YAML file of these options; the command line wins over it")->type_name("FILE");
   for (const OptionInfo& info : plimsoll::plan_options()) {
-    PlanOption& option = plan_options_.emplace_back(PlanOption{std::string(info.name), {}});
-    if (info.argument.empty()) {
+    PlanOption& option = plan_options_.emplace_back(PlanOption{info, {}});
+    if (info.kind == OptionKind::kSwitch) {
       app_.add_flag_callback(
           flag_of(info.name), [&option] { option.values.emplace_back("true"); }, std::string(info.help));
       continue;
     }
     auto* added = app_.add_option(flag_of(info.name), option.values, std::string(info.help))->type_name(std::string(info.argument));
     added->allow_extra_args(false)->expected(1);
-    if (option.name == "set") added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    if (info.repeats) added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 }
 
@@ -91,8 +98,8 @@ std::optional<int> CommandLine::parse(const Arguments& arguments) {
     return fail({ErrorCode::kBadRequest, fmt::format("{}; see {} --help", problem.what(), app_.get_name()), "command line"});
   }
   for (const PlanOption& option : plan_options_)
-    if (option.name != "set" && option.values.size() > 1)
-      return fail({ErrorCode::kBadRequest, "given more than once; keep one", flag_of(option.name)});
+    if (!option.info.repeats && option.values.size() > 1)
+      return fail({ErrorCode::kBadRequest, "given more than once; keep one", flag_of(option.info.name)});
   if (auto read = read_pipeline(); !read) return fail(read.error());
   if (auto set = set_output(); !set) return fail(set.error());
   return std::nullopt;
@@ -102,7 +109,7 @@ Result<void> CommandLine::read_pipeline() {
   if (pipeline_.empty()) return {};
   PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_pipeline_file(pipeline_, kGeneral));
   for (const OptionValue& option : options)
-    if (std::find(kGeneral.begin(), kGeneral.end(), option.name) != kGeneral.end()) {
+    if (std::any_of(kGeneral.begin(), kGeneral.end(), [&](const OptionInfo& info) { return info.name == option.name; })) {
       PLIMSOLL_TRY(apply_general(option));
     } else {
       from_pipeline_.push_back(option);
@@ -170,7 +177,7 @@ Result<Task> CommandLine::task() const {
 std::vector<OptionValue> CommandLine::given_options() const {
   std::vector<OptionValue> out = from_pipeline_;
   for (const PlanOption& option : plan_options_)
-    for (const std::string& value : option.values) out.push_back({option.name, value, flag_of(option.name)});
+    for (const std::string& value : option.values) out.push_back({std::string(option.info.name), value, flag_of(option.info.name)});
   return out;
 }
 

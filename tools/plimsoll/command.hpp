@@ -66,7 +66,7 @@ public:
 private:
   Result<PlanRequest> request(const Context& context) const;
   struct PlanOption {
-    std::string name;
+    OptionInfo info;
     std::vector<std::string> values;
   };
   Result<void> read_pipeline();

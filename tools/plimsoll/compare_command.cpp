@@ -1,22 +1,19 @@
 // plimsoll compare LOG...: what a plan predicts against what an engine printed at its start.
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <fmt/format.h>
+#include <iterator>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <system_error>
 
 #include "command.hpp"
 #include "compare_report.hpp"
-#include "log_reader.hpp"
-#include "start_record.hpp"
 
 namespace plimsoll::cli {
 namespace {
-
-constexpr std::size_t kMostLogBytes = 16U << 20; // a start prints far less; the rest of a long log is not read
 
 struct Close {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -29,14 +26,16 @@ Result<std::string> read_start(const std::string& path) {
     return fail(ErrorCode::kBadRequest, fmt::format("cannot read: {}", std::generic_category().message(errno)), path);
   if (S_ISDIR(status.st_mode)) return fail(ErrorCode::kBadRequest, "is a folder; give a log or a .jsonl file of records", path);
   std::string text, chunk(1U << 16, '\0');
-  while (text.size() < kMostLogBytes) {
-    const std::size_t got = std::fread(chunk.data(), 1, std::min(chunk.size(), kMostLogBytes - text.size()), file.get());
+  while (text.size() < kMaxLogBytes) {
+    const std::size_t got = std::fread(chunk.data(), 1, std::min(chunk.size(), kMaxLogBytes - text.size()), file.get());
     if (got == 0) break;
     text.append(chunk, 0, got);
   }
   if (std::ferror(file.get()) != 0) return fail(ErrorCode::kBadRequest, "cannot be read to its end", path);
   return text;
 }
+
+bool has_records(const std::string& path) { return path.ends_with(".jsonl"); }
 
 Result<std::optional<double>> tolerance_of(const std::string& text) {
   if (text.empty()) return std::nullopt;
@@ -47,58 +46,22 @@ Result<std::optional<double>> tolerance_of(const std::string& text) {
   return value;
 }
 
-Result<std::map<std::string, std::string>> model_keys(const Context& context) {
-  std::map<std::string, std::string> out;
-  PLIMSOLL_ASSIGN(const std::vector<CatalogueDocument> documents, context.catalogue_documents("records"));
-  for (const CatalogueDocument& document : documents) {
-    const nlohmann::json root = nlohmann::json::parse(document.json, nullptr, false);
-    if (!root.is_object() || root.value("schema", "") != "plimsoll.model_keys/1" || !root.contains("models") || !root["models"].is_object())
-      return fail(ErrorCode::kInternal, "schema or models is missing or malformed", document.file);
-    for (const auto& [key, name] : root["models"].items())
-      if (name.is_string()) out.emplace(key, name.get<std::string>());
+Result<std::vector<EngineStart>> starts_of(const Context& context, const std::vector<std::string>& paths) {
+  std::vector<EngineStart> out;
+  for (const std::string& path : paths) {
+    PLIMSOLL_ASSIGN(std::string text, read_start(path));
+    PLIMSOLL_ASSIGN(std::vector<EngineStart> starts, read_starts(context, {path, std::move(text), has_records(path)}));
+    std::move(starts.begin(), starts.end(), std::back_inserter(out));
   }
   return out;
 }
 
-class Files {
-public:
-  Files(const std::vector<Wording>& wordings, Comparer& comparer) : wordings_(wordings), comparer_(comparer) {}
-
-  Result<void> take(const std::string& path) {
-    PLIMSOLL_ASSIGN(const std::string text, read_start(path));
-    if (!path.ends_with(".jsonl")) {
-      PLIMSOLL_ASSIGN(const EngineStart start, read_log(text, path, wordings_));
-      starts_.push_back(comparer_.compare(start));
-      return {};
-    }
-    many_ = true;
-    std::string_view rest = text;
-    for (std::size_t number = 1; !rest.empty(); ++number) {
-      const std::size_t end = std::min(rest.find('\n'), rest.size());
-      const std::string_view line = rest.substr(0, end);
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      PLIMSOLL_ASSIGN(const EngineStart start, read_record(line, fmt::format("{}:{}", path, number), wordings_));
-      starts_.push_back(comparer_.compare(start));
-    }
-    return {};
-  }
-  const std::vector<Comparison>& starts() const { return starts_; }
-  bool many() const { return many_; }
-
-private:
-  const std::vector<Wording>& wordings_;
-  Comparer& comparer_;
-  std::vector<Comparison> starts_;
-  bool many_ = false;
-};
-
 int code_of(const std::vector<Comparison>& starts) {
-  switch (outcome_of(starts)) {
-  case Outcome::kWithin: return kExitFits;
-  case Outcome::kBeyond: return kExitDoesNotFit;
-  case Outcome::kSkipped: return kExitUsage;
-  case Outcome::kError: break;
+  switch (compare_verdict(starts)) {
+  case CompareVerdict::kWithin: return kExitFits;
+  case CompareVerdict::kBeyond: return kExitDoesNotFit;
+  case CompareVerdict::kSkipped: return kExitUsage;
+  case CompareVerdict::kError: break;
   }
   int worst = kExitUsage;
   for (const Comparison& start : starts)
@@ -129,34 +92,24 @@ int run_compare(const Arguments& arguments) {
   line.allow_markdown();
   if (const auto code = line.parse(arguments)) return *code;
   if (paths.empty()) return line.fail({ErrorCode::kBadRequest, "no log; give one or more files", "LOG"});
-  CompareOptions options;
-  options.model = model;
-  options.options = line.given_options();
+  CompareRequest request;
+  request.model = model;
+  request.options = line.given_options();
   auto by = tolerance_of(tolerance);
   if (!by) return line.fail(by.error());
-  options.tolerance = *by;
+  request.tolerance = *by;
   const auto context = line.context();
   if (!context) return line.fail(context.error());
-  auto keys = model_keys(*context);
-  if (!keys) return line.fail(keys.error());
-  options.model_keys = std::move(*keys);
-  const auto documents = context->catalogue_documents("logs");
-  if (!documents) return line.fail(documents.error());
-  std::vector<Wording> wordings;
-  for (const CatalogueDocument& document : *documents) {
-    auto wording = read_wording(document.json, document.file);
-    if (!wording) return line.fail(wording.error());
-    wordings.push_back(std::move(*wording));
-  }
-  Comparer comparer(*context, wordings, std::move(options));
-  Files files(wordings, comparer);
-  for (const std::string& path : paths)
-    if (auto taken = files.take(path); !taken) return line.fail(taken.error());
+  const auto starts = starts_of(*context, paths);
+  if (!starts) return line.fail(starts.error());
+  const auto comparisons = compare_starts(*context, *starts, request);
+  if (!comparisons) return line.fail(comparisons.error());
   const Output& output = line.output();
-  const int code = code_of(files.starts());
-  if (line.markdown()) return output.write(compare_markdown(files.starts()), code);
-  if (output.format == Format::kTable) return output.write(compare_report(files.starts(), output.style(), output.quiet), code);
-  return output.write_document(compare_to_json(files.starts(), files.many()), code);
+  const int code = code_of(*comparisons);
+  if (line.markdown()) return output.write(compare_markdown(*comparisons), code);
+  if (output.format == Format::kTable) return output.write(compare_report(*comparisons, output.style(), output.quiet), code);
+  const bool many = std::any_of(paths.begin(), paths.end(), has_records);
+  return output.write_document(compare_to_json(*comparisons, many), code);
 }
 
 } // namespace plimsoll::cli

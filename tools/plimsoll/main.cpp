@@ -60,6 +60,7 @@ int run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   using namespace plimsoll;
   std::signal(SIGPIPE, SIG_IGN); // NOLINT: a closed pipe is an errno here
+  std::signal(SIGXFSZ, SIG_IGN); // NOLINT: and so is a limit on the size of files
   cli::Output output;
   try {
     const cli::Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);

@@ -61,7 +61,7 @@ PLIMSOLL_HOST_EXPORT void plimsoll_free(void* handed_out);
 
 /* A context. `options_json`: NULL, or an object of
  *   "plugin_paths": ["DIR", ...]      searched first
- *   "catalogue_path": "DIR"           instead of the one that ships with the library
+ *   "catalogue_path": "DIR"           instead of the one that ships with the library; BAD_REQUEST where it is no folder
  *   "trust": "checked" or "open"      whether plugins that others may write are refused (default) or loaded
  * `log` may be NULL. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plimsoll_host_log log, void* user, plimsoll_context** out,
@@ -71,6 +71,10 @@ PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plims
  *   "model": "org/name, directory, config.json or .gguf file", or "config": {the model's config.json}
  *   "draft": a draft model, as "model"; "explain": true to fill the items' formulas
  *   and every option of `plimsoll plan`, named with underscores: "devices", "tp", "engine", "max_length", "set", ...
+ * A value has its option's type, or the request is refused with the key: words are strings, counts and fractions numbers
+ * ("8" is refused), switches true or false. "devices" and "frontier_kv_dtypes" may be lists of strings, "stage_layers" a list
+ * of numbers or "31,30"; sizes are numbers of bytes or "20GiB"; "max_length" is a number, "auto" or "auto:CAP"; "set" is
+ * {"engine.KEY": VALUE}, "engine.KEY=VALUE" or a list of such strings. null is the default.
  * A plan that does not fit is a plan: PLIMSOLL_HOST_OK, and "verdict" says so. Where no plan could be made, the
  * document has the verdict "error" and the code is returned. *out_json is NULL only for PLIMSOLL_HOST_INTERNAL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_json(const plimsoll_context* context, const char* request_json, char** out_json);
@@ -80,6 +84,15 @@ PLIMSOLL_HOST_EXPORT int plimsoll_weights_json(const plimsoll_context* context, 
 
 /* The estimator without a model: the documents of `plimsoll estimate`. Returns the code of the result's error. */
 PLIMSOLL_HOST_EXPORT int plimsoll_estimate_json(const char* request_json, char** out_json);
+
+/* What a plan predicts beside what an inference engine printed at its start: the document `plimsoll.compare/1`.
+ * `request_json`: an object of
+ *   "logs": ["TEXT", ...]             what engines printed, each log whole; messages call them "log 1", "log 2", ...
+ *   "records": "TEXT"                 starts as JSON objects, one a line
+ *   "model": instead of the printed one; "tolerance": 0 to 1, instead of the usual ones
+ *   and every option of a plan, which wins over what was printed.
+ * PLIMSOLL_HOST_OK wherever the logs could be read: "verdict" says within, beyond, skipped or error. */
+PLIMSOLL_HOST_EXPORT int plimsoll_compare_json(const plimsoll_context* context, const char* request_json, char** out_json);
 
 /* The same plan as an object to ask figures of. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_create(const plimsoll_context* context, const char* request_json, plimsoll_plan** out, char** error);

@@ -298,11 +298,6 @@ struct CatalogueModel {
   std::uint64_t parameters = 0, weights_bytes = 0, kv_bytes_per_token = 0;
 };
 
-// A YAML file of the catalogue as JSON.
-struct CatalogueDocument {
-  std::string file, json;
-};
-
 struct DeviceCard {
   std::string name, vendor, kind, basis;
   std::vector<std::string> aliases;
@@ -369,8 +364,8 @@ public:
   Result<PluginInfo> inspect_plugin(const std::string& directory) const;
   Result<std::vector<CatalogueModel>> models(std::string_view pattern) const;
   Result<std::vector<DeviceCard>> device_catalogue() const;
-  // Every YAML file of one folder of the catalogue, by name: what hosts keep there beside what the library reads itself.
-  Result<std::vector<CatalogueDocument>> catalogue_documents(std::string_view folder) const;
+  // The folder of the catalogue that this context reads.
+  const std::string& catalogue_path() const;
   // The real devices of this machine; an error that says why where there are none.
   Result<std::vector<RealDevice>> real_devices() const;
   // Plans for this machine's devices, then allocates the plan's KV cache, signal buffers and vision cache there, watches

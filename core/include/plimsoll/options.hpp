@@ -15,10 +15,25 @@
 
 namespace plimsoll {
 
+// What an option takes, so that documents with types of their own are held to it. In JSON:
+enum class OptionKind {
+  kText,     // a string
+  kNumber,   // a number
+  kSize,     // bytes: a number, or a string with a unit, "20GiB"
+  kLength,   // tokens: a number, or the string "auto" or "auto:CAP"
+  kSwitch,   // true or false
+  kTexts,    // a string, or a list of them: joined by commas
+  kNumbers,  // a list of numbers, or a string of them with commas, "31,30"
+  kSettings, // a string KEY=VALUE, a list of them, or an object {"KEY": VALUE}
+  kDocument  // an object, handed on as its text
+};
+
 struct OptionInfo {
-  std::string_view name;     // "max_length"; dashes and underscores are the same
-  std::string_view argument; // what it takes, for help texts: "N", "SPEC"; empty: a switch, whose value is true or false
-  std::string_view help;     // one line
+  std::string_view name; // "max_length"; dashes and underscores are the same
+  OptionKind kind = OptionKind::kText;
+  std::string_view argument = {}; // for help texts: "N", "SPEC"; a switch has none
+  std::string_view help = {};     // one line
+  bool repeats = false;           // may be given more than once; every value counts
 };
 
 // One option as a document gives it. `where` says in messages where it stands: "--tp", "pipeline.yaml:3", "/tp".
@@ -33,12 +48,13 @@ std::span<const OptionInfo> PLIMSOLL_API plan_options() noexcept;
 // and so is an unknown name; `request` is then unchanged.
 Result<void> PLIMSOLL_API set_option(PlanRequest& request, const OptionValue& option);
 
-// The options of a pipeline file in file order, lists as one value per entry or joined by commas where the option takes
-// a list. A key must be one of plan_options() or of `also`; anything else is an error that names file:line.
-Result<std::vector<OptionValue>> PLIMSOLL_API read_pipeline_file(const std::string& path, std::span<const std::string_view> also);
+// The options of a pipeline file in file order, lists as one value per entry where the option repeats, joined by commas
+// where it takes a list. A key must be one of plan_options() or of `also`, and stand once; anything else is an error that
+// names file:line. YAML has no types of its own here: 8 and "8" are the same.
+Result<std::vector<OptionValue>> PLIMSOLL_API read_pipeline_file(const std::string& path, std::span<const OptionInfo> also);
 
-// The options of a JSON object, under the same rules; `where` of each is its JSON pointer. Keys of `also` are returned
-// too: strings, numbers and lists of them as text, an object as its JSON text.
-Result<std::vector<OptionValue>> PLIMSOLL_API read_options_json(std::string_view json, std::span<const std::string_view> also);
+// The options of a JSON object, under the same rules; `where` of each is its JSON pointer. Every value must have the type
+// of its option's kind ("8" is no number); null is the default.
+Result<std::vector<OptionValue>> PLIMSOLL_API read_options_json(std::string_view json, std::span<const OptionInfo> also);
 
 } // namespace plimsoll

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <string>
@@ -13,6 +15,7 @@
 #include "base/json.hpp"
 #include "capi/handed_out.hpp"
 #include "document/plan_json.hpp"
+#include "plimsoll/compare.hpp"
 #include "plimsoll/device_figures.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/host.hpp"
@@ -120,7 +123,10 @@ struct Task {
 
 // The model and the request that a JSON object asks for.
 Result<Task> read_task(const Context& context, const char* json) {
-  constexpr std::array<std::string_view, 4> kAlso{"model", "config", "draft", "explain"};
+  constexpr std::array<OptionInfo, 4> kAlso{{{.name = "model"},
+                                             {.name = "config", .kind = OptionKind::kDocument},
+                                             {.name = "draft"},
+                                             {.name = "explain", .kind = OptionKind::kSwitch}}};
   PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kAlso));
   PlanRequest request;
   std::string model, config, draft;
@@ -148,6 +154,37 @@ Result<Task> read_task(const Context& context, const char* json) {
 Result<Plan> make_plan(const Context& context, const char* json) {
   PLIMSOLL_ASSIGN(const Task task, read_task(context, json));
   return context.plan(task.model, task.request);
+}
+
+// The document of the comparisons that a JSON object asks for.
+Result<std::string> compare(const Context& context, const char* json) {
+  constexpr std::array<OptionInfo, 4> kAlso{{{.name = "logs", .kind = OptionKind::kTexts, .repeats = true},
+                                             {.name = "records"},
+                                             {.name = "model"},
+                                             {.name = "tolerance", .kind = OptionKind::kNumber}}};
+  PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kAlso));
+  CompareRequest request;
+  std::vector<EngineLog> logs;
+  for (const OptionValue& option : options) {
+    if (option.name == "logs") logs.push_back({"log " + std::to_string(logs.size() + 1), option.value});
+    else if (option.name == "model") request.model = option.value;
+    else if (option.name == "tolerance") request.tolerance = std::strtod(option.value.c_str(), nullptr);
+    else if (option.name != "records") request.options.push_back(option);
+  }
+  bool records = false;
+  for (const OptionValue& option : options)
+    if (option.name == "records") {
+      logs.push_back({"records", option.value, true});
+      records = true;
+    }
+  if (logs.empty()) return fail(ErrorCode::kBadRequest, "no log; give {\"logs\": [\"what the engine printed\"], ...}", "/logs");
+  std::vector<EngineStart> starts;
+  for (const EngineLog& log : logs) {
+    PLIMSOLL_ASSIGN(std::vector<EngineStart> read, read_starts(context, log));
+    std::move(read.begin(), read.end(), std::back_inserter(starts));
+  }
+  PLIMSOLL_ASSIGN(const std::vector<Comparison> comparisons, compare_starts(context, starts, request));
+  return compare_to_json(comparisons, records);
 }
 
 int refuse() { return PLIMSOLL_HOST_BAD_REQUEST; }
@@ -233,6 +270,23 @@ int plimsoll_estimate_json(const char* request_json, char** out_json) {
         const EstimateResult result = MemoryEstimator::estimate(*request);
         const int code = result.error ? code_number(result.error->code) : PLIMSOLL_HOST_OK;
         return hand_out_document(estimate_result_json(result, request->accounting), code, out_json);
+      },
+      failed);
+}
+
+int plimsoll_compare_json(const plimsoll_context* context, const char* request_json, char** out_json) {
+  if (!out_json) return refuse();
+  *out_json = nullptr;
+  const auto failed = [&](const Error& problem) {
+    return hand_out_document(failure_to_json("plimsoll.compare/1", problem), code_number(problem.code), out_json);
+  };
+  return walled(
+      [&] {
+        if (!context) return failed(null_argument("context"));
+        if (!request_json) return failed(null_argument("request_json"));
+        const auto document = compare(context->context, request_json);
+        if (!document) return failed(document.error());
+        return hand_out_document(*document, PLIMSOLL_HOST_OK, out_json);
       },
       failed);
 }

@@ -28,6 +28,11 @@ constexpr std::string_view kGgufSuffix = ".gguf";
 
 using Names = std::vector<std::string>; // sorted file names without a directory
 
+struct Listing {
+  Names names;
+  bool folders = false; // there are some among them
+};
+
 std::string joined(const std::string& directory, std::string_view name) { return (fs::path(directory) / name).string(); }
 
 bool contains(const Names& names, std::string_view name) { return std::binary_search(names.begin(), names.end(), name); }
@@ -46,18 +51,20 @@ std::string some_of(const Names& names) {
   return fmt::format("{}{}", fmt::join(shown, ", "), names.size() > kShown ? ", ..." : "");
 }
 
-Result<Names> list_directory(const std::string& directory) {
-  std::error_code error;
-  Names names;
+Result<Listing> list_directory(const std::string& directory) {
+  std::error_code error, ignored;
+  Listing listing;
+  Names& names = listing.names;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     if (names.size() == kEntryLimit)
       return fail(ErrorCode::kBadCheckpoint, fmt::format("the directory has more than {} entries; give the model's own", kEntryLimit),
                   directory);
     names.push_back(it->path().filename().string());
+    listing.folders = listing.folders || (!it->is_symlink(ignored) && it->is_directory(ignored)); // both asked of the listing, not the disk
   }
   if (error) return fail(ErrorCode::kBadCheckpoint, fmt::format("cannot list the directory: {}", error.message()), directory);
   std::sort(names.begin(), names.end());
-  return names;
+  return listing;
 }
 
 // Files that belong together by stem and count; a file without a number is a family of its own.
@@ -81,19 +88,47 @@ Result<void> complete(const Names& family, const std::string& directory) {
 
 void set_shards(ModelFiles& files, CheckpointFormat format, const std::string& directory, const Names& names) {
   files.format = format;
+  files.folder_bytes = joined(directory, "x").size() - 1;
   for (const std::string& name : names) files.shards.push_back(joined(directory, name));
 }
 
+// Whether a shard that an index names is there. In a folder below the model's own that folder must be no link that leads out;
+// the file itself may be one, as all files are in the Hugging Face cache.
+Result<bool> is_there(const std::string& directory, const Names& names, const std::string& shard) {
+  if (shard.find('/') == std::string::npos) return contains(names, shard);
+  std::error_code error;
+  const fs::path home = fs::canonical(directory, error);
+  const fs::path folder = error ? fs::path() : fs::canonical(fs::path(joined(directory, shard)).parent_path(), error);
+  if (error) return false;
+  if (std::mismatch(home.begin(), home.end(), folder.begin(), folder.end()).first != home.end())
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the index names {}, whose folder is a link that leads out of the model's folder; put the files where the "
+                            "index says",
+                            quoted_name(shard)),
+                joined(directory, shard));
+  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(joined(directory, shard)));
+  return kind != PathKind::kMissing;
+}
+
 // With an index. Where the directory's safetensors files are one complete set, these are the shards (the scan compares them
-// with the index); otherwise the index says which files count.
-Result<Names> shards_by_index(const std::string& index_path, const std::string& directory, const Names& names) {
-  const Names present = ending_with(names, kShardSuffix);
+// with the index); otherwise, and where it names files in folders, the index says which files count.
+Result<Names> shards_by_index(const std::string& index_path, const std::string& directory, const Listing& listing) {
+  const Names present = ending_with(listing.names, kShardSuffix);
   const auto groups = families(present);
-  if (groups.size() == 1 && is_numbered(present.front()) && missing_shards(present).empty()) return present;
+  const bool complete_set = groups.size() == 1 && is_numbered(present.front()) && missing_shards(present).empty();
+  if (complete_set && !listing.folders) return present;
+  if (!listing.folders && present.empty())
+    return fail(ErrorCode::kBadCheckpoint,
+                "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name",
+                index_path);
   PLIMSOLL_ASSIGN(IndexSummary index, read_safetensors_index(index_path));
+  const auto in_folder = [](const std::string& shard) { return shard.find('/') != std::string::npos; };
+  if (complete_set && std::none_of(index.shards.begin(), index.shards.end(), in_folder)) return present;
   Names missing;
-  for (const std::string& shard : index.shards)
-    if (!contains(names, shard)) missing.push_back(shard);
+  for (const std::string& shard : index.shards) {
+    PLIMSOLL_ASSIGN(const bool there, is_there(directory, listing.names, shard));
+    if (!there) missing.push_back(shard);
+  }
   if (!missing.empty())
     return fail(ErrorCode::kBadCheckpoint,
                 fmt::format("the index names {}, which the directory lacks; fetch the missing files", some_of(missing)),
@@ -128,7 +163,8 @@ Result<Names> shards_by_name(const std::string& directory, const Names& present)
   return others.empty() ? copies : others;
 }
 
-Result<void> add_safetensors(ModelFiles& files, const std::string& directory, const Names& names) {
+Result<void> add_safetensors(ModelFiles& files, const std::string& directory, const Listing& listing) {
+  const Names& names = listing.names;
   const Names present = ending_with(names, kShardSuffix), indexes = ending_with(names, kIndexSuffix);
   std::string_view index;
   if (contains(names, kIndexName)) index = kIndexName;
@@ -136,11 +172,7 @@ Result<void> add_safetensors(ModelFiles& files, const std::string& directory, co
   if (present.empty() && index.empty()) return {};
   if (!index.empty()) {
     files.index_path = joined(directory, index);
-    if (present.empty())
-      return fail(ErrorCode::kBadCheckpoint,
-                  "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name",
-                  *files.index_path);
-    PLIMSOLL_ASSIGN(const Names shards, shards_by_index(*files.index_path, directory, names));
+    PLIMSOLL_ASSIGN(const Names shards, shards_by_index(*files.index_path, directory, listing));
     set_shards(files, CheckpointFormat::kSafetensors, directory, shards);
     return {};
   }
@@ -183,9 +215,9 @@ Result<ModelFiles> in_directory(const std::string& directory, ModelOrigin origin
   ModelFiles files;
   files.origin = origin;
   PLIMSOLL_TRY(add_config(files, directory));
-  PLIMSOLL_ASSIGN(const Names names, list_directory(directory));
-  PLIMSOLL_TRY(add_safetensors(files, directory, names));
-  if (files.format == CheckpointFormat::kNone) PLIMSOLL_TRY(add_gguf(files, directory, names));
+  PLIMSOLL_ASSIGN(const Listing listing, list_directory(directory));
+  PLIMSOLL_TRY(add_safetensors(files, directory, listing));
+  if (files.format == CheckpointFormat::kNone) PLIMSOLL_TRY(add_gguf(files, directory, listing.names));
   if (!files.config_path && files.format != CheckpointFormat::kGguf)
     return fail(ErrorCode::kBadConfig, "the directory has neither a config.json nor a GGUF model; give the directory of a checkpoint",
                 directory);
@@ -207,8 +239,8 @@ Result<ModelFiles> gguf_file(const std::string& path) {
     return files;
   }
   const std::string directory = parent_of(path);
-  PLIMSOLL_ASSIGN(const Names names, list_directory(directory));
-  for (const auto& [key, family] : families(ending_with(names, fs::path(path).extension().string())))
+  PLIMSOLL_ASSIGN(const Listing listing, list_directory(directory));
+  for (const auto& [key, family] : families(ending_with(listing.names, fs::path(path).extension().string())))
     if (contains(family, name)) {
       PLIMSOLL_TRY(complete(family, directory));
       set_shards(files, CheckpointFormat::kGguf, directory, family);
@@ -225,8 +257,8 @@ Result<ModelFiles> config_file(const std::string& path) {
   // A config under another name stands for itself; the real one speaks for the shards beside it.
   if (fs::path(path).filename() == kConfigName) {
     PLIMSOLL_TRY(add_config(files, directory));
-    PLIMSOLL_ASSIGN(const Names names, list_directory(directory));
-    PLIMSOLL_TRY(add_safetensors(files, directory, names));
+    PLIMSOLL_ASSIGN(const Listing listing, list_directory(directory));
+    PLIMSOLL_TRY(add_safetensors(files, directory, listing));
   }
   files.config_path = path;
   return files;
@@ -287,7 +319,8 @@ Result<std::optional<std::string>> cached_snapshot(const std::string& repository
     if (snapshot_kind == PathKind::kDirectory) return snapshot;
     return std::nullopt;
   }
-  PLIMSOLL_ASSIGN(const Names names, list_directory(snapshots));
+  PLIMSOLL_ASSIGN(const Listing listing, list_directory(snapshots));
+  const Names& names = listing.names;
   if (names.empty()) return std::nullopt;
   if (names.size() > 1)
     return fail(ErrorCode::kBadRequest,

@@ -1,5 +1,5 @@
 // From the MODEL argument to files: a directory, a config, a GGUF file, a name in the Hugging Face cache or in the catalogue.
-// Called once per plan, before anything is read. Looks at names and links only; never opens a socket, never blocks,
+// Looks at names and links only; never opens a socket, never blocks,
 // never reads tensor headers. Threads: pure functions of the file system.
 #pragma once
 
@@ -20,10 +20,14 @@ struct ModelFiles {
   std::optional<std::string> config_path;          // absent where a GGUF file brings its own
   std::optional<std::string> hf_quant_config_path; // beside the config, as modelopt writes it
   std::vector<std::string> shards;                 // safetensors or GGUF files, sorted; empty for kNone
+  std::size_t folder_bytes = 0;                    // of every shard's path: its folder, with the slash; the rest is the shard's name
   std::optional<std::string> index_path;           // of a sharded safetensors checkpoint
   CheckpointFormat format = CheckpointFormat::kNone;
   ModelOrigin origin = ModelOrigin::kDirectory;
   std::string catalogue_name; // "org/name" where origin is kCatalogue
+
+  // As an index names it: "model-00001-of-00002.safetensors", "sub/model.safetensors".
+  std::string_view shard_name(std::size_t shard) const { return std::string_view(shards[shard]).substr(folder_bytes); }
 };
 
 struct LocateOptions {

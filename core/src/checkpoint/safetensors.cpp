@@ -361,10 +361,11 @@ struct SafetensorsReader::Impl {
   }
 
   Result<HeaderTotals> walk(std::uint64_t file_bytes, const std::string& path, std::uint32_t file_index, TensorVisitor& visitor,
-                            std::vector<std::uint64_t>* hashes) {
+                            std::vector<std::uint64_t>* hashes, std::string_view shard_name) {
     const std::string_view header(buffer.get(), header_bytes);
     const std::uint64_t data_bytes = file_bytes - kSafetensorsLengthBytes - header_bytes;
-    const std::uint64_t salt = shard_salt(std::string_view(path).substr(path.find_last_of('/') + 1));
+    if (shard_name.empty()) shard_name = std::string_view(path).substr(path.find_last_of('/') + 1);
+    const std::uint64_t salt = shard_salt(shard_name);
     entry = {};
     entry.file_index = file_index;
     ranges.clear();
@@ -401,14 +402,14 @@ SafetensorsReader::SafetensorsReader() : impl_(std::make_unique<Impl>()) {}
 SafetensorsReader::~SafetensorsReader() = default;
 
 Result<HeaderTotals> SafetensorsReader::read(const RegularFile& file, std::uint32_t file_index, TensorVisitor& visitor,
-                                             std::vector<std::uint64_t>* name_hashes) {
+                                             std::vector<std::uint64_t>* name_hashes, std::string_view shard_name) {
   PLIMSOLL_TRY(enough_for_length(file.file_bytes(), file.path()));
   std::array<char, kSafetensorsLengthBytes> prefix{};
   PLIMSOLL_TRY(file.read(0, prefix));
   PLIMSOLL_ASSIGN(const std::uint64_t length, header_length(prefix.data(), file.file_bytes(), file.path()));
   char* const to = impl_->room_for(length);
   PLIMSOLL_TRY(file.read(kSafetensorsLengthBytes, {to, length}));
-  return impl_->walk(file.file_bytes(), file.path(), file_index, visitor, name_hashes);
+  return impl_->walk(file.file_bytes(), file.path(), file_index, visitor, name_hashes, shard_name);
 }
 
 Result<HeaderTotals> SafetensorsReader::read(std::span<const std::byte> file_start, std::uint64_t file_bytes, const std::string& path,
@@ -420,7 +421,7 @@ Result<HeaderTotals> SafetensorsReader::read(std::span<const std::byte> file_sta
     return fail(ErrorCode::kBadCheckpoint, fmt::format("the header length is {}, but only {} bytes are at hand", length, file_start.size()),
                 path);
   std::memcpy(impl_->room_for(length), bytes + kSafetensorsLengthBytes, length);
-  return impl_->walk(file_bytes, path, file_index, visitor, name_hashes);
+  return impl_->walk(file_bytes, path, file_index, visitor, name_hashes, {});
 }
 
 Result<HeaderTotals> parse_safetensors_header(std::span<const std::byte> file_start, std::uint64_t file_bytes, TensorVisitor& visitor) {

@@ -40,9 +40,10 @@ public:
   SafetensorsReader& operator=(const SafetensorsReader&) = delete;
 
   // Reads one file's header and tells `visitor` of every tensor, in the header's order. Appends the hash of every name
-  // to `name_hashes` where that is given. kBadCheckpoint names the file and the tensor.
+  // to `name_hashes` where that is given. `shard_name`: as an index names the file, for the fingerprint; its own name where
+  // empty. kBadCheckpoint names the file and the tensor.
   Result<HeaderTotals> read(const RegularFile& file, std::uint32_t file_index, TensorVisitor& visitor,
-                            std::vector<std::uint64_t>* name_hashes = nullptr);
+                            std::vector<std::uint64_t>* name_hashes = nullptr, std::string_view shard_name = {});
 
   // The same for a file whose first bytes lie in memory (all of the header, or what there is of it).
   Result<HeaderTotals> read(std::span<const std::byte> file_start, std::uint64_t file_bytes, const std::string& path,

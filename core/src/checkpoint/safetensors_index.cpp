@@ -30,19 +30,31 @@ tl::unexpected<Error> broken(simdjson::error_code error, const std::string& path
               fmt::format("{}{}{}", path, pointer.empty() ? "" : ": ", pointer));
 }
 
+constexpr std::size_t kNameLimitBytes = 255, kPathLimitBytes = 1024;
+
+// Whether `name` is a file beside the index or in folders below: no absolute path, and none that leads out.
+bool stays_inside(std::string_view name) {
+  if (name.empty() || name.size() > kPathLimitBytes || name.find('\0') != std::string_view::npos) return false;
+  while (true) {
+    const std::size_t slash = name.find('/');
+    const std::string_view part = name.substr(0, slash);
+    if (part.empty() || part.size() > kNameLimitBytes || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    name.remove_prefix(slash + 1);
+  }
+}
+
 // Shards seen so far, with the salt of each for the fingerprint; entries of one shard mostly follow one another.
 class ShardNames {
 public:
-  // The salt of `name`, or nothing where it is no plain file name or there are too many.
+  // The salt of `name`, or nothing where it is no file of the model's folder or there are too many.
   std::optional<std::uint64_t> salt(std::string_view name) {
     if (last_ < names_.size() && names_[last_].first == name) return names_[last_].second;
     const auto at =
         std::lower_bound(names_.begin(), names_.end(), name, [](const auto& have, std::string_view want) { return have.first < want; });
     last_ = static_cast<std::size_t>(at - names_.begin());
     if (at != names_.end() && at->first == name) return at->second;
-    if (name.empty() || name.size() > 255 || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
-        name.find('\0') != std::string_view::npos || names_.size() == kShardLimit)
-      return std::nullopt;
+    if (!stays_inside(name) || names_.size() == kShardLimit) return std::nullopt;
     return names_.emplace(at, std::string(name), shard_salt(name))->second;
   }
   std::vector<std::string> take() {
@@ -70,8 +82,8 @@ Result<void> read_weight_map(json::value value, const char* end, const std::stri
     const auto salt = shards.salt(shard);
     if (!salt)
       return fail(ErrorCode::kBadCheckpoint,
-                  fmt::format("the index puts tensor {} into {}, expected the name of a file beside the index", quoted_name(tensor),
-                              quoted_name(shard)),
+                  fmt::format("the index puts tensor {} into {}, expected a file beside the index or in a folder below",
+                              quoted_name(tensor), quoted_name(shard)),
                   path + ": /weight_map");
     ++summary.tensor_count;
     summary.fingerprint += pair_fingerprint(name_hash(tensor), *salt);

@@ -17,7 +17,7 @@ namespace plimsoll {
 inline constexpr std::uint64_t kIndexLimitBytes = 256'000'000;
 
 struct IndexSummary {
-  std::vector<std::string> shards;          // plain file names, sorted, each once
+  std::vector<std::string> shards;          // files beside the index or in folders below, sorted, each once
   std::uint64_t tensor_count = 0;           // entries of weight_map
   std::uint64_t fingerprint = 0;            // sum of pair_fingerprint over the entries
   std::optional<std::uint64_t> total_bytes; // metadata.total_size where it is a number
@@ -26,7 +26,7 @@ struct IndexSummary {
 using IndexEntryVisitor = std::function<void(std::string_view tensor, std::string_view shard)>;
 
 // Reads `path`; `each`, where given, is told of every entry. kBadCheckpoint names the file and the JSON pointer; a shard
-// name that leads out of the directory is refused.
+// name that leads out of the directory (absolute, "..") is refused.
 Result<IndexSummary> read_safetensors_index(const std::string& path, const IndexEntryVisitor& each = {});
 
 // The same for a text in memory; `path` is for messages.

@@ -22,8 +22,6 @@ constexpr std::size_t kShardsForThreads = 8; // below, starting a thread costs m
 constexpr std::size_t kNamedInNotes = 3;
 constexpr std::size_t kUsualNames = 1U << 16; // room for their hashes that need not grow; pages are touched when used
 
-std::string_view file_name(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
-
 // What is to be done: the index first (it is the longest piece), then a shard each. Threads take the next piece until none is left.
 class Work {
 public:
@@ -76,7 +74,7 @@ private:
 
   Result<HeaderTotals> read(SafetensorsReader& reader, std::size_t shard, unsigned worker) {
     PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(files_.shards[shard]));
-    return reader.read(file, static_cast<std::uint32_t>(shard), *visitors_[worker], &hashes_[worker]);
+    return reader.read(file, static_cast<std::uint32_t>(shard), *visitors_[worker], &hashes_[worker], files_.shard_name(shard));
   }
 
   const ModelFiles& files_;
@@ -121,7 +119,7 @@ Result<void> refuse_duplicates(const ModelFiles& files, const std::vector<std::u
     const bool same_file = known->second == entry.file_index;
     return fail(ErrorCode::kBadCheckpoint,
                 fmt::format("tensor {} is stored twice{}; the checkpoint mixes two exports or is damaged", quoted_name(entry.name),
-                            same_file ? std::string() : fmt::format(", in {} too", quoted_name(file_name(files.shards[known->second])))),
+                            same_file ? std::string() : fmt::format(", in {} too", quoted_name(files.shard_name(known->second)))),
                 fmt::format("{}: {}", path, quoted_name(entry.name)));
   });
 }
@@ -144,7 +142,7 @@ Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, s
   const auto pair = [](std::string_view tensor, std::string_view shard) { return pair_fingerprint(name_hash(tensor), shard_salt(shard)); };
   Pairs stored(header_count);
   PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
-    stored.add(pair(entry.name, file_name(files.shards[entry.file_index])));
+    stored.add(pair(entry.name, files.shard_name(entry.file_index)));
     return {};
   }));
   stored.sort();
@@ -168,7 +166,7 @@ Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, s
   std::uint64_t extra_count = 0;
   std::string extras;
   PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
-    const auto shard = file_name(files.shards[entry.file_index]);
+    const auto shard = files.shard_name(entry.file_index);
     if (!promised.contains(pair(entry.name, shard)) && ++extra_count <= kNamedInNotes)
       extras += fmt::format("{}{} in {}", extras.empty() ? "" : ", ", quoted_name(entry.name), quoted_name(shard));
     return {};
@@ -182,7 +180,7 @@ Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, s
 // A shard of the index that was not read: the directory's set of files looked complete without it.
 Result<void> compare_shards(const ModelFiles& files, const IndexSummary& index) {
   std::vector<std::string_view> read;
-  for (const std::string& path : files.shards) read.push_back(file_name(path));
+  for (std::size_t shard = 0; shard < files.shards.size(); ++shard) read.push_back(files.shard_name(shard));
   std::sort(read.begin(), read.end());
   for (const std::string& shard : index.shards)
     if (!std::binary_search(read.begin(), read.end(), shard))

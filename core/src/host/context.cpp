@@ -9,7 +9,6 @@
 
 #include "base/nearest.hpp"
 #include "base/regular_file.hpp"
-#include "base/yaml.hpp"
 #include "checkpoint/locate.hpp"
 #include "device/catalogue.hpp"
 #include "device/query.hpp"
@@ -114,10 +113,15 @@ struct Context::Data {
 const ModelInfo& Model::info() const { return data_->info; }
 
 Result<Context> Context::create(ContextOptions options) {
-  std::string catalogue = options.catalogue_path.empty() ? installation_prefix() + "/share/plimsoll" : options.catalogue_path;
+  const bool shipped = options.catalogue_path.empty();
+  std::string catalogue = shipped ? installation_prefix() + "/share/plimsoll" : options.catalogue_path;
   std::error_code failed;
-  if (!std::filesystem::is_directory(catalogue, failed))
-    return fail(ErrorCode::kInternal, "the catalogue that ships with the library is not there; give its path", catalogue);
+  if (!std::filesystem::is_directory(catalogue, failed)) {
+    if (shipped)
+      return fail(ErrorCode::kInternal,
+                  fmt::format("the catalogue that ships with the library, {}, is not there; give catalogue_path", catalogue), catalogue);
+    return fail(ErrorCode::kBadRequest, fmt::format("catalogue_path: {} is no folder; give one, or leave it out", catalogue), catalogue);
+  }
   return Context(std::make_shared<Data>(options, std::move(catalogue)));
 }
 
@@ -263,23 +267,7 @@ Result<std::vector<DeviceCard>> Context::device_catalogue() const {
   return out;
 }
 
-Result<std::vector<CatalogueDocument>> Context::catalogue_documents(std::string_view folder) const {
-  const std::filesystem::path path = std::filesystem::path(data_->catalogue) / folder;
-  std::error_code failed;
-  std::vector<std::filesystem::path> files;
-  for (std::filesystem::directory_iterator it(path, failed), end; !failed && it != end; it.increment(failed))
-    if (it->path().extension() == ".yaml") files.push_back(it->path());
-  if (failed) return fail(ErrorCode::kInternal, "the catalogue has no such folder", path.string());
-  std::sort(files.begin(), files.end());
-  std::vector<CatalogueDocument> out;
-  for (const std::filesystem::path& file : files) {
-    PLIMSOLL_ASSIGN(const std::string text, read_text_file(file.string(), kMaxConfigBytes, ErrorCode::kInternal));
-    auto json = yaml_to_json(text);
-    if (!json) return fail(ErrorCode::kInternal, json.error().message, file.string());
-    out.push_back({file.string(), std::move(*json)});
-  }
-  return out;
-}
+const std::string& Context::catalogue_path() const { return data_->catalogue; }
 
 Result<std::vector<RealDevice>> Context::real_devices() const {
   PLIMSOLL_ASSIGN(const std::vector<Device> real, parse_devices("auto", data_->cards));

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/nearest.hpp"
-#include "plimsoll/options.hpp"
 
 namespace plimsoll {
 std::string option_key(std::string_view name) {
@@ -15,16 +14,22 @@ std::string option_key(std::string_view name) {
   return out;
 }
 
-bool known_option(std::string_view name, std::span<const std::string_view> also) {
+const OptionInfo* find_option(std::string_view name, std::span<const OptionInfo> also) {
   const std::string key = option_key(name);
-  for (const OptionInfo& option : plan_options())
-    if (option.name == key) return true;
-  return std::find(also.begin(), also.end(), key) != also.end();
+  for (const std::span<const OptionInfo> options : {plan_options(), also})
+    for (const OptionInfo& option : options)
+      if (option.name == key) return &option;
+  return nullptr;
 }
 
-std::string unknown_option(std::string_view name, std::span<const std::string_view> also) {
-  std::vector<std::string_view> names(also.begin(), also.end());
-  for (const OptionInfo& option : plan_options()) names.push_back(option.name);
+bool takes_list(const OptionInfo& option) {
+  return option.repeats || option.kind == OptionKind::kTexts || option.kind == OptionKind::kNumbers;
+}
+
+std::string unknown_option(std::string_view name, std::span<const OptionInfo> also) {
+  std::vector<std::string_view> names;
+  for (const std::span<const OptionInfo> options : {also, plan_options()})
+    for (const OptionInfo& option : options) names.push_back(option.name);
   const std::vector<std::string> close = nearest(option_key(name.substr(0, 60)), names, 1);
   if (close.empty()) return fmt::format("unknown option '{}'; `plimsoll plan --help` lists them", name.substr(0, 60));
   return fmt::format("unknown option '{}'; did you mean {}?", name.substr(0, 60), close.front());

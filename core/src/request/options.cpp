@@ -15,6 +15,7 @@ namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMaximumText = 4'096;
+constexpr std::size_t kMaximumTypes = 16;
 
 std::string shown(std::string_view text) {
   std::string out;
@@ -134,17 +135,26 @@ Result<void> set_frontier(PlanRequest& request, const OptionValue& option) {
   return {};
 }
 
-Result<void> set_frontier_types(PlanRequest& request, const OptionValue& option) {
-  std::vector<std::string> types;
+// Calls take(part) for what stands between commas; `most` parts at most.
+template <class Take>
+Result<void> each_part(const OptionValue& option, std::size_t most, Take&& take) {
   std::string_view rest = option.value;
-  while (true) {
+  for (std::size_t taken = 0; taken < most; ++taken) {
     const auto comma = rest.find(',');
-    PLIMSOLL_ASSIGN(std::string type, word(rest.substr(0, comma), option.where));
-    types.push_back(std::move(type));
-    if (types.size() > 16) return fail(ErrorCode::kBadRequest, "more than 16 types", option.where);
-    if (comma == std::string_view::npos) break;
+    PLIMSOLL_TRY(take(rest.substr(0, comma)));
+    if (comma == std::string_view::npos) return {};
     rest.remove_prefix(comma + 1);
   }
+  return fail(ErrorCode::kBadRequest, fmt::format("a list of more than {} entries", most), option.where);
+}
+
+Result<void> set_frontier_types(PlanRequest& request, const OptionValue& option) {
+  std::vector<std::string> types;
+  PLIMSOLL_TRY(each_part(option, kMaximumTypes, [&](std::string_view part) -> Result<void> {
+    PLIMSOLL_ASSIGN(std::string type, word(part, option.where));
+    types.push_back(std::move(type));
+    return {};
+  }));
   request.frontier = true;
   request.frontier_kv_dtypes = std::move(types);
   return {};
@@ -161,15 +171,11 @@ Result<void> set_phase(PlanRequest& request, const OptionValue& option) {
 
 Result<void> set_stage_layers(PlanRequest& request, const OptionValue& option) {
   std::vector<std::uint32_t> layers;
-  std::string_view rest = option.value;
-  while (true) {
-    const auto comma = rest.find(',');
-    PLIMSOLL_ASSIGN(const std::uint64_t count, whole(rest.substr(0, comma), 1, kMaxRanks, option.where));
+  PLIMSOLL_TRY(each_part(option, kMaxRanks, [&](std::string_view part) -> Result<void> {
+    PLIMSOLL_ASSIGN(const std::uint64_t count, whole(part, 1, kMaxRanks, option.where));
     layers.push_back(static_cast<std::uint32_t>(count));
-    if (layers.size() > kMaxRanks) return fail(ErrorCode::kBadRequest, "more stages than ranks can exist", option.where);
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
-  }
+    return {};
+  }));
   request.stage_layers = std::move(layers);
   return {};
 }
@@ -190,45 +196,51 @@ struct Row {
   Setter set;
 };
 
+using K = OptionKind;
 constexpr std::array<Row, 28> kRows{{
-    {{"devices", "SPEC", "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], a YAML file, or auto (this machine)"},
+    {{"devices", K::kTexts, "SPEC", "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], a YAML file, or auto (this machine)"},
      set_word<&PlanRequest::devices>},
-    {{"tp", "N", "tensor-parallel degree; default: the number of devices"}, set_degree<&PlanRequest::tp>},
-    {{"pp", "N", "pipeline stages; default 1"}, set_degree<&PlanRequest::pp>},
-    {{"dp", "N", "data-parallel replicas; default 1"}, set_degree<&PlanRequest::dp>},
-    {{"ep", "N", "expert-parallel degree; default 1"}, set_degree<&PlanRequest::ep>},
-    {{"stage_layers", "N,N,...", "layers of each pipeline stage; default: balanced"}, set_stage_layers},
-    {{"redundant_experts", "N", "extra copies of experts per layer; default 0"}, set_small<&PlanRequest::redundant_experts, kMaxRanks>},
-    {{"engine", "NAME[@VERSION]", "max, vllm, sglang, tensorrt-llm, llama.cpp, or a YAML file; default max"},
+    {{"tp", K::kNumber, "N", "tensor-parallel degree; default: the number of devices"}, set_degree<&PlanRequest::tp>},
+    {{"pp", K::kNumber, "N", "pipeline stages; default 1"}, set_degree<&PlanRequest::pp>},
+    {{"dp", K::kNumber, "N", "data-parallel replicas; default 1"}, set_degree<&PlanRequest::dp>},
+    {{"ep", K::kNumber, "N", "expert-parallel degree; default 1"}, set_degree<&PlanRequest::ep>},
+    {{"stage_layers", K::kNumbers, "N,N,...", "layers of each pipeline stage; default: balanced"}, set_stage_layers},
+    {{"redundant_experts", K::kNumber, "N", "extra copies of experts per layer; default 0"},
+     set_small<&PlanRequest::redundant_experts, kMaxRanks>},
+    {{"engine", K::kText, "NAME[@VERSION]", "max, vllm, sglang, tensorrt-llm, llama.cpp, or a YAML file; default max"},
      set_word<&PlanRequest::engine>},
-    {{"set", "engine.KEY=VALUE", "override one value of the engine profile; may repeat"}, set_override},
-    {{"accounting", "per-device|pooled", "each device by itself, or all memory as one; default per-device"}, set_accounting},
-    {{"max_length", "N|auto[:CAP]", "tokens of one request, or the longest that fits; default: the model's own"}, set_max_length},
-    {{"max_batch_size", "N", "requests at once; default: the planner's or the engine's"},
+    {{"set", K::kSettings, "engine.KEY=VALUE", "override one value of the engine profile; may repeat", true}, set_override},
+    {{"accounting", K::kText, "per-device|pooled", "each device by itself, or all memory as one; default per-device"}, set_accounting},
+    {{"max_length", K::kLength, "N|auto[:CAP]", "tokens of one request, or the longest that fits; default: the model's own"},
+     set_max_length},
+    {{"max_batch_size", K::kNumber, "N", "requests at once; default: the planner's or the engine's"},
      set_count<&PlanRequest::max_batch_size, kMaxSequences>},
-    {{"max_batch_input_tokens", "N", "tokens of one forward pass; default: the engine's"},
+    {{"max_batch_input_tokens", K::kNumber, "N", "tokens of one forward pass; default: the engine's"},
      set_count<&PlanRequest::max_batch_input_tokens, kMaxTokens>},
-    {{"max_batch_total_tokens", "N", "tokens of all requests of a batch together; default: no limit"},
+    {{"max_batch_total_tokens", K::kNumber, "N", "tokens of all requests of a batch together; default: no limit"},
      set_count<&PlanRequest::max_batch_total_tokens, kMaxTokens>},
-    {{"device_memory_utilization", "F", "share of a device's memory to use, 0 < F <= 1; default: the engine's"},
+    {{"device_memory_utilization", K::kNumber, "F", "share of a device's memory to use, 0 < F <= 1; default: the engine's"},
      set_fraction<&PlanRequest::device_memory_utilization, false>},
-    {{"kv_dtype", "T", "bfloat16, float8_e4m3fn, q8_0, q8_0/q4_0, ...; default: the engine's"}, set_word<&PlanRequest::kv_dtype>},
-    {{"page_tokens", "N", "tokens of one KV page; default: the engine's"}, set_count<&PlanRequest::page_tokens, kMaxPageTokens>},
-    {{"kv_cache_bytes", "SIZE", "KV memory per device, instead of what the budget leaves"}, set_bytes<&PlanRequest::kv_cache_bytes>},
-    {{"dtype", "T", "run-time type of unquantised weights; default: as stored"}, set_word<&PlanRequest::dtype>},
-    {{"weights_bytes", "SIZE", "weights of one replica, instead of declared or stored ones"}, set_bytes<&PlanRequest::weights_bytes>},
-    {{"vision_cache_utilization", "F", "share of the KV memory for the vision cache, 0 <= F <= 1"},
+    {{"kv_dtype", K::kText, "T", "bfloat16, float8_e4m3fn, q8_0, q8_0/q4_0, ...; default: the engine's"}, set_word<&PlanRequest::kv_dtype>},
+    {{"page_tokens", K::kNumber, "N", "tokens of one KV page; default: the engine's"},
+     set_count<&PlanRequest::page_tokens, kMaxPageTokens>},
+    {{"kv_cache_bytes", K::kSize, "SIZE", "KV memory per device, instead of what the budget leaves"},
+     set_bytes<&PlanRequest::kv_cache_bytes>},
+    {{"dtype", K::kText, "T", "run-time type of unquantised weights; default: as stored"}, set_word<&PlanRequest::dtype>},
+    {{"weights_bytes", K::kSize, "SIZE", "weights of one replica, instead of declared or stored ones"},
+     set_bytes<&PlanRequest::weights_bytes>},
+    {{"vision_cache_utilization", K::kNumber, "F", "share of the KV memory for the vision cache, 0 <= F <= 1"},
      set_fraction<&PlanRequest::vision_cache_utilization, true>},
-    {{"num_draft_tokens", "N", "speculated tokens per step; without --draft from the model's own MTP head"},
+    {{"num_draft_tokens", K::kNumber, "N", "speculated tokens per step; without --draft from the model's own MTP head"},
      set_small<&PlanRequest::num_draft_tokens, kMaxDraftTokens>},
-    {{"images_per_request", "N", "images of one request at most; default: what one forward pass takes"},
+    {{"images_per_request", K::kNumber, "N", "images of one request at most; default: what one forward pass takes"},
      set_count<&PlanRequest::images_per_request, kMaxSequences>},
-    {{"phase", "both|prefill|decode", "what this deployment computes; default both"}, set_phase},
-    {{"frontier", "", "also the largest batch for every length"}, set_frontier},
-    {{"frontier_kv_dtypes", "T,T,...", "the frontier for these KV types too"}, set_frontier_types},
-    {{"ubatch", "N", "llama.cpp's physical batch; elsewhere the same as --max-batch-input-tokens"},
+    {{"phase", K::kText, "both|prefill|decode", "what this deployment computes; default both"}, set_phase},
+    {{"frontier", K::kSwitch, "", "also the largest batch for every length"}, set_frontier},
+    {{"frontier_kv_dtypes", K::kTexts, "T,T,...", "the frontier for these KV types too"}, set_frontier_types},
+    {{"ubatch", K::kNumber, "N", "llama.cpp's physical batch; elsewhere the same as --max-batch-input-tokens"},
      set_count<&PlanRequest::max_batch_input_tokens, kMaxTokens>},
-    {{"sequences", "N", "llama.cpp's parallel slots; elsewhere the same as --max-batch-size"},
+    {{"sequences", K::kNumber, "N", "llama.cpp's parallel slots; elsewhere the same as --max-batch-size"},
      set_count<&PlanRequest::max_batch_size, kMaxSequences>},
 }};
 

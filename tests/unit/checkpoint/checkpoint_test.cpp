@@ -121,6 +121,26 @@ TEST_F(CheckpointTest, ATensorTwiceInOneShardIsRefused) {
   EXPECT_THAT(error().message, HasSubstr("'a' is stored twice;"));
 }
 
+// Two files of one name in two folders are two shards: the index must say which holds what.
+TEST_F(CheckpointTest, ShardsInFoldersAreComparedByTheirWholeName) {
+  const auto shards = shards_of(2);
+  test::write_safetensors(root_ / "a/m.safetensors", shards[0]);
+  test::write_safetensors(root_ / "b/m.safetensors", shards[1]);
+  std::map<std::string, std::string> weight_map;
+  for (const auto& tensor : shards[0]) weight_map[tensor.name] = "a/m.safetensors";
+  for (const auto& tensor : shards[1]) weight_map[tensor.name] = "b/m.safetensors";
+  const std::string index = root_ / "model.safetensors.index.json";
+  test::write_text(index, test::index_text(weight_map, 8ULL * 4096 * 4096 * 2));
+  Names names;
+  const auto totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->tensor_count, 8U);
+  EXPECT_THAT(totals->notes, testing::IsEmpty());
+  weight_map["model.layers.0.self_attn.q_proj.weight"] = "b/m.safetensors";
+  test::write_text(index, test::index_text(weight_map, 8ULL * 4096 * 4096 * 2));
+  EXPECT_THAT(error().message, testing::AllOf(HasSubstr("'model.layers.0.self_attn.q_proj.weight'"), HasSubstr("'b/m.safetensors'")));
+}
+
 TEST_F(CheckpointTest, TheIndexMustAgree) {
   const auto shards = shards_of(2);
   test::write_sharded(root_.path(), shards);

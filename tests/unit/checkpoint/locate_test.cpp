@@ -109,6 +109,47 @@ TEST_F(Locate, TheIndexDecidesWhichFilesCount) {
   EXPECT_THAT(names(*files), ElementsAre("part-a.safetensors", "part-b.safetensors"));
 }
 
+TEST_F(Locate, AnIndexMayNameFilesInFoldersBelow) {
+  config(model_);
+  shard(model_ + "/sub/m.safetensors");
+  const std::string index = model_ + "/model.safetensors.index.json";
+  write_text(index, test::index_text({{"a", "sub/m.safetensors"}}, 8));
+  auto files = locate_model(model_);
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_THAT(files->shards, ElementsAre(model_ + "/sub/m.safetensors"));
+  EXPECT_EQ(files->shard_name(0), "sub/m.safetensors");
+  // Beside a set that is complete without it, and with a slash too many.
+  shard(model_ + "/model-00001-of-00001.safetensors");
+  write_text(index, test::index_text({{"a", "sub/m.safetensors"}, {"b", "model-00001-of-00001.safetensors"}}, 16));
+  files = locate_model(model_ + "/");
+  ASSERT_TRUE(files) << files.error().message;
+  ASSERT_EQ(files->shards.size(), 2U);
+  EXPECT_EQ(files->shard_name(1), "sub/m.safetensors");
+  fs::remove(model_ + "/sub/m.safetensors");
+  files = locate_model(model_);
+  ASSERT_FALSE(files);
+  EXPECT_THAT(files.error().message, HasSubstr("'sub/m.safetensors', which the directory lacks"));
+}
+
+// A file may be a link, as in the Hugging Face cache; a folder that leads out may not.
+TEST_F(Locate, AFolderOfShardsDoesNotLeadOut) {
+  config(model_);
+  shard(root_ / "elsewhere/m.safetensors");
+  write_text(model_ + "/model.safetensors.index.json", test::index_text({{"a", "sub/m.safetensors"}}, 8));
+  fs::create_directories(model_ + "/real");
+  fs::create_directory_symlink(root_ / "elsewhere", model_ + "/sub");
+  auto files = locate_model(model_);
+  ASSERT_FALSE(files);
+  EXPECT_EQ(files.error().code, ErrorCode::kBadCheckpoint);
+  EXPECT_THAT(files.error().message, HasSubstr("leads out"));
+  EXPECT_EQ(files.error().where, model_ + "/sub/m.safetensors");
+  fs::remove(model_ + "/sub");
+  fs::create_directory_symlink("real", model_ + "/sub");
+  fs::create_symlink(root_ / "elsewhere/m.safetensors", model_ + "/real/m.safetensors");
+  files = locate_model(model_);
+  EXPECT_TRUE(files) << files.error().message;
+}
+
 TEST_F(Locate, AConfigAlonePlansFromTheConfig) {
   config(model_);
   const auto files = locate_model(model_);

@@ -20,6 +20,12 @@ TEST(SafetensorsIndex, ListsShardsAndTheTotal) {
   EXPECT_EQ(index->total_bytes, 12U);
 }
 
+TEST(SafetensorsIndex, ShardsMayLieInFoldersBelow) {
+  const auto index = parse_safetensors_index(R"({"weight_map": {"a": "sub/deep/m.safetensors", "b": "m.safetensors"}})", "i");
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_THAT(index->shards, ElementsAre("m.safetensors", "sub/deep/m.safetensors"));
+}
+
 // The same content in another order, with escapes and further keys, has the same fingerprint.
 TEST(SafetensorsIndex, LayoutDoesNotMatter) {
   const auto plain = parse_safetensors_index(R"({"weight_map":{"aa":"1","b":"2"}})", "i");
@@ -77,6 +83,10 @@ TEST(SafetensorsIndex, RefusesWhatIsNoIndex) {
       {R"({"weight_map":{"a":"../x"}})", "'../x'"},
       {R"({"weight_map":{"a":"/etc/passwd"}})", "beside the index"},
       {R"({"weight_map":{"a":".."}})", "beside the index"},
+      {R"({"weight_map":{"a":"sub/../../x"}})", "'sub/../../x'"},
+      {R"({"weight_map":{"a":"./x"}})", "beside the index"},
+      {R"({"weight_map":{"a":"sub//x"}})", "beside the index"},
+      {R"({"weight_map":{"a":"sub/"}})", "beside the index"},
       {R"({"weight_map":{"a":""}})", "beside the index"},
       {R"({"weight_map":{"a":"1"})", "JSON"},
       {R"({"weight_map":{"a":"1"}} x)", "JSON"},

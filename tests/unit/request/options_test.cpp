@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <map>
+#include <set>
 #include <string>
 
 namespace plimsoll {
@@ -116,7 +118,7 @@ protected:
   Result<std::vector<OptionValue>> read(const std::string& text) {
     path_ = ::testing::TempDir() + "plimsoll_pipeline.yaml";
     std::ofstream(path_) << text;
-    constexpr std::array<std::string_view, 2> kAlso{"model", "plugin_path"};
+    constexpr std::array<OptionInfo, 2> kAlso{{{.name = "model"}, {.name = "plugin_path", .repeats = true}}};
     return read_pipeline_file(path_, kAlso);
   }
   void TearDown() override { std::remove(path_.c_str()); }
@@ -138,8 +140,13 @@ TEST_F(Pipeline, KeepsFileOrderAndKnowsLists) {
 }
 
 TEST_F(Pipeline, EveryMistakeNamesFileAndLine) {
-  const std::array<std::pair<const char*, const char*>, 6> cases{
-      {{"tp: 8\nfoo: 1\n", ":2"}, {"tp: 8\n\ntp: 4\n", ":3"}, {"tp:\n", ":1"}, {"- tp\n", ":1"}, {"tp: {a: 1}\n", ":1"}, {"tp: [1\n", ""}}};
+  const std::array<std::pair<const char*, const char*>, 7> cases{{{"tp: [8, 4]\n", ":1"},
+                                                                  {"tp: 8\nfoo: 1\n", ":2"},
+                                                                  {"tp: 8\n\ntp: 4\n", ":3"},
+                                                                  {"tp:\n", ":1"},
+                                                                  {"- tp\n", ":1"},
+                                                                  {"tp: {a: 1}\n", ":1"},
+                                                                  {"tp: [1\n", ""}}};
   for (const auto& [text, where] : cases) {
     const auto options = read(text);
     ASSERT_FALSE(options.has_value()) << text;
@@ -154,7 +161,7 @@ TEST_F(Pipeline, EveryMistakeNamesFileAndLine) {
 }
 
 TEST(OptionsJson, ReadsTheSameNames) {
-  constexpr std::array<std::string_view, 2> kAlso{"model", "config"};
+  constexpr std::array<OptionInfo, 2> kAlso{{{.name = "model"}, {.name = "config", .kind = OptionKind::kDocument}}};
   const auto options = read_options_json(
       R"({"model": "m", "config": {"a": [1]}, "tp": 8, "device_memory_utilization": 0.9, "set": {"engine.x": true}, "max_length": null})",
       kAlso);
@@ -165,6 +172,49 @@ TEST(OptionsJson, ReadsTheSameNames) {
   EXPECT_EQ((*options)[2].where, "/tp");
   EXPECT_EQ((*options)[3].value, "0.9");
   EXPECT_EQ((*options)[4].value, "engine.x=true");
+}
+
+// Every key of a request, with one value of each JSON type: only those of the option's own type are read.
+TEST(OptionsJson, HoldsEveryOptionToItsType) {
+  const std::map<OptionKind, std::set<std::string>> read{
+      {OptionKind::kText, {"\"auto\"", "\"8\""}},
+      {OptionKind::kNumber, {"8", "0.5"}},
+      {OptionKind::kSize, {"8", "0.5", "\"auto\"", "\"8\""}},
+      {OptionKind::kLength, {"8", "0.5", "\"auto\""}},
+      {OptionKind::kSwitch, {"true", "false"}},
+      {OptionKind::kTexts, {"\"auto\"", "\"8\"", "[\"a\", \"b\"]"}},
+      {OptionKind::kNumbers, {"8", "0.5", "\"auto\"", "\"8\"", "[8, 9]"}},
+      {OptionKind::kSettings, {"\"auto\"", "\"8\"", "[\"a\", \"b\"]", "{\"a\": 1}"}},
+      {OptionKind::kDocument, {"{\"a\": 1}", "{\"a\": [1]}"}},
+  };
+  constexpr std::array<OptionInfo, 3> kAlso{
+      {{.name = "model"}, {.name = "config", .kind = OptionKind::kDocument}, {.name = "explain", .kind = OptionKind::kSwitch}}};
+  std::vector<OptionInfo> options(plan_options().begin(), plan_options().end());
+  options.insert(options.end(), kAlso.begin(), kAlso.end());
+  for (const OptionInfo& option : options)
+    for (const std::string value : {"\"auto\"", "\"8\"", "8", "0.5", "true", "false", "[8, 9]", "[\"a\", \"b\"]", "[\"a\", 1]", "[[1]]",
+                                    "[null]", "{\"a\": 1}", "{\"a\": [1]}"}) {
+      const std::string text = "{\"" + std::string(option.name) + "\": " + value + "}";
+      const auto result = read_options_json(text, kAlso);
+      EXPECT_EQ(result.has_value(), read.at(option.kind).contains(value)) << text;
+      if (result) continue;
+      EXPECT_EQ(result.error().code, ErrorCode::kBadRequest) << text;
+      EXPECT_EQ(result.error().where, "/" + std::string(option.name)) << text;
+      EXPECT_THAT(result.error().message, HasSubstr(std::string(option.name) + " takes ")) << text;
+    }
+}
+
+TEST(OptionsJson, ListsAreJoinedOrRepeated) {
+  const auto options = read_options_json(
+      R"({"stage-layers": [31, 30], "devices": ["80GiB", "24GiB"], "set": ["engine.a=1", "engine.b=2"], "frontier": true})", {});
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  ASSERT_EQ(options->size(), 5U);
+  EXPECT_EQ((*options)[0].value, "31,30");
+  EXPECT_EQ((*options)[0].where, "/stage-layers");
+  EXPECT_EQ((*options)[1].value, "80GiB,24GiB");
+  EXPECT_EQ((*options)[3].value, "engine.b=2");
+  EXPECT_EQ((*options)[4].value, "true");
+  EXPECT_FALSE(read_options_json(R"({"max_length": 1, "max-length": 2})", {}).has_value());
 }
 
 TEST(OptionsJson, RefusesWhatItCannotRead) {

@@ -1,13 +1,13 @@
-// The settings of an engine's start as a plan's request. Called by comparison.cpp. Threads: pure function.
+// The settings of an engine's start as a plan's request. Loads and plans nothing. Threads: pure function.
 #pragma once
 
 #include <vector>
 
-#include "engine_start.hpp"
+#include "plimsoll/compare.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/options.hpp"
 
-namespace plimsoll::cli {
+namespace plimsoll {
 
 struct StartRequest {
   PlanRequest request;
@@ -19,4 +19,4 @@ struct StartRequest {
 // `options` win over what the start printed.
 Result<StartRequest> request_of(const EngineStart& start, const std::vector<OptionValue>& options);
 
-} // namespace plimsoll::cli
+} // namespace plimsoll

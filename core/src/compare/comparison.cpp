@@ -1,13 +1,13 @@
 // See comparison.hpp.
-#include "comparison.hpp"
+#include "compare/comparison.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
-#include "start_request.hpp"
+#include "compare/start_request.hpp"
 
-namespace plimsoll::cli {
+namespace plimsoll {
 namespace {
 
 constexpr double kWeightsTolerance = 0.03, kMemoryTolerance = 0.08;
@@ -252,7 +252,8 @@ Result<void> Start::memory() {
 
 std::size_t order_of(const std::string& figure) {
   return static_cast<std::size_t>(
-      std::find_if(kFigures.begin(), kFigures.end(), [&](const FigureInfo& info) { return info.name == figure; }) - kFigures.begin());
+      std::find_if(kComparedFigures.begin(), kComparedFigures.end(), [&](const FigureInfo& info) { return info.name == figure; }) -
+      kComparedFigures.begin());
 }
 
 } // namespace
@@ -269,9 +270,9 @@ Result<void> Comparer::run(const EngineStart& start, Comparison& out) {
   if (wording == wordings_.end()) return fail(ErrorCode::kBadRequest, fmt::format("'{}' is no known engine", start.engine), start.place);
   if (out.model.empty()) return fail(ErrorCode::kBadRequest, "the model is not printed; give it with --model", start.place);
   auto loaded = load(out.model);
-  if (!loaded && !start.model_key.empty() && options_.model.empty()) {
-    const auto key = options_.model_keys.find(start.model_key);
-    if (key == options_.model_keys.end()) {
+  if (!loaded && !start.model_key.empty() && request_.model.empty()) {
+    const auto key = model_keys_.find(start.model_key);
+    if (key == model_keys_.end()) {
       out.note = "neither the model nor its key is one of the catalogue";
       return {};
     }
@@ -280,14 +281,14 @@ Result<void> Comparer::run(const EngineStart& start, Comparison& out) {
   }
   if (!loaded) return tl::unexpected(std::move(loaded.error()));
   const Model& model = *loaded;
-  PLIMSOLL_ASSIGN(const StartRequest asked, request_of(start, options_.options));
+  PLIMSOLL_ASSIGN(const StartRequest asked, request_of(start, request_.options));
   std::vector<std::string> releases{start.release};
   if (start.release.empty() && !asked.engine_given) releases = start.releases.empty() ? wording->releases : start.releases;
   std::optional<Start> best;
   for (const std::string& release : releases) {
     StartRequest tried = asked;
     if (!asked.engine_given && !release.empty()) tried.request.engine += "@" + release;
-    Start attempt(context_, model, start, *wording, tried, options_.tolerance);
+    Start attempt(context_, model, start, *wording, tried, request_.tolerance);
     PLIMSOLL_TRY(attempt.kv());
     if (best && attempt.beyond() >= best->beyond()) continue;
     best.emplace(std::move(attempt));
@@ -304,24 +305,27 @@ Result<void> Comparer::run(const EngineStart& start, Comparison& out) {
 
 Comparison Comparer::compare(const EngineStart& start) {
   Comparison out;
-  out.place = start.place, out.id = start.id, out.engine = start.engine, out.release = start.release;
-  out.model = options_.model.empty() ? start.model : options_.model;
-  if (!start.not_compared.empty() && options_.model.empty()) {
-    out.outcome = Outcome::kSkipped;
+  out.place = start.place;
+  out.id = start.id;
+  out.engine = start.engine;
+  out.release = start.release;
+  out.model = request_.model.empty() ? start.model : request_.model;
+  if (!start.not_compared.empty() && request_.model.empty()) {
+    out.verdict = CompareVerdict::kSkipped;
     out.note = start.not_compared;
     return out;
   }
   if (auto done = run(start, out); !done) {
-    out.outcome = Outcome::kError;
+    out.verdict = CompareVerdict::kError;
     out.error = std::move(done.error());
     return out;
   }
   const bool beyond =
       std::any_of(out.lines.begin(), out.lines.end(), [](const ComparedLine& line) { return line.within == false && !line.outlier; });
   const bool judged = std::any_of(out.lines.begin(), out.lines.end(), [](const ComparedLine& line) { return line.within.has_value(); });
-  out.outcome = beyond ? Outcome::kBeyond : judged ? Outcome::kWithin : Outcome::kSkipped;
+  out.verdict = beyond ? CompareVerdict::kBeyond : judged ? CompareVerdict::kWithin : CompareVerdict::kSkipped;
   if (!judged && out.note.empty()) out.note = "nothing that was printed follows from something else that was";
   return out;
 }
 
-} // namespace plimsoll::cli
+} // namespace plimsoll

@@ -1,14 +1,14 @@
-// An engine's start-up log as text -> EngineStart. Called by compare_command.cpp.
-// Tolerates colours, time stamps, rank prefixes and whatever else stands around the words; never believes a size: files and
-// lines are bounded, values that are no numbers are passed over. Threads: pure function.
+// An engine's start-up log as text -> EngineStart.
+// Tolerates colours, time stamps, rank prefixes and whatever else stands around the words; never believes a size: lines are bounded, and
+// values that are no numbers are passed over. Each line is searched once for the words of all engines. Threads: pure functions.
 #pragma once
 
 #include <vector>
 
-#include "engine_start.hpp"
-#include "log_wording.hpp"
+#include "compare/log_wording.hpp"
+#include "plimsoll/compare.hpp"
 
-namespace plimsoll::cli {
+namespace plimsoll {
 
 // The engine whose words the log speaks most. kBadRequest where it speaks none's.
 Result<EngineStart> read_log(std::string_view text, const std::string& file, const std::vector<Wording>& wordings);
@@ -19,4 +19,4 @@ std::string release_of(std::string_view printed, const Wording& wording);
 // A printed number with commas: its value and the size of one unit in its last place.
 std::optional<std::pair<double, double>> printed_number(std::string_view text);
 
-} // namespace plimsoll::cli
+} // namespace plimsoll

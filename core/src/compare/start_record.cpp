@@ -1,14 +1,14 @@
 // See start_record.hpp.
-#include "start_record.hpp"
+#include "compare/start_record.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "log_reader.hpp"
+#include "compare/log_reader.hpp"
 
-namespace plimsoll::cli {
+namespace plimsoll {
 namespace {
 
 using Json = nlohmann::json;
@@ -240,4 +240,4 @@ Result<EngineStart> read_record(std::string_view line, const std::string& place,
   return out;
 }
 
-} // namespace plimsoll::cli
+} // namespace plimsoll

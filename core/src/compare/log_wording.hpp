@@ -1,6 +1,6 @@
 // The words in which engines print what a plan predicts: one document of the catalogue's logs/ per engine, as patterns.
-// Read once a run by compare_command.cpp, matched line by line by log_reader.cpp. A pattern is literal text with {fields}: no
-// regular expressions, so that no log can make the matcher run away. Threads: immutable after reading.
+// A pattern is literal text with {fields}: no regular expressions, so that no log can make the matcher run away.
+// Threads: immutable after reading.
 #pragma once
 
 #include <map>
@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "plimsoll/host.hpp"
+#include "plimsoll/result.hpp"
 
-namespace plimsoll::cli {
+namespace plimsoll {
 
 // Which of several printed values counts.
 enum class Take { kFirst, kLast, kLeast, kMost, kSum };
@@ -31,6 +31,8 @@ public:
   // "took {weights_bytes:GiB} GiB": a blank matches any number of blanks, {name} a word (up to the next character of the
   // pattern where that is a quote), {name:UNIT} a number, {*} anything up to the text that follows it.
   static Result<LinePattern> parse(std::string_view text, const std::string& where);
+  // The longest word that stands in every line that matches.
+  std::string_view key() const;
   // The fields of the first place where the line matches.
   std::optional<std::vector<Capture>> match(std::string_view line) const;
 
@@ -48,6 +50,9 @@ struct LineWording {
   LinePattern pattern;
   std::string inside; // must stand in the same line; empty: nothing must
   Take take = Take::kFirst;
+
+  // The longest word that stands in every line that matches and has `inside`.
+  std::string_view key() const;
 };
 
 struct Wording {
@@ -64,7 +69,9 @@ struct Wording {
   std::map<std::string, std::map<std::string, std::string>> values; // of a setting -> as an option spells it; "": not set
 };
 
-// `json`: a document of schema plimsoll.log/1.
-Result<Wording> read_wording(const std::string& json, const std::string& where);
+// One wording for each file of the catalogue's logs/, by name.
+Result<std::vector<Wording>> read_wordings(const std::string& catalogue_path);
+// records/model_keys.yaml of the catalogue: keys of records -> names of models.
+Result<std::map<std::string, std::string>> read_model_keys(const std::string& catalogue_path);
 
-} // namespace plimsoll::cli
+} // namespace plimsoll

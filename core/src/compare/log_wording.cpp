@@ -1,16 +1,18 @@
 // See log_wording.hpp.
-#include "log_wording.hpp"
+#include "compare/log_wording.hpp"
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-namespace plimsoll::cli {
+#include "base/regular_file.hpp"
+#include "base/yaml.hpp"
+
+namespace plimsoll {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
+constexpr std::uint64_t kMostFileBytes = 1U << 20;
 constexpr std::size_t kMostAttempts = 16; // places of one line that are tried; a line that needs more is none of an engine
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
@@ -60,6 +62,16 @@ std::size_t word_end(std::string_view line, std::size_t at, char after) {
   return std::min(line.find_first_of(kStops, at), line.size());
 }
 
+std::string_view longest_word(std::string_view text) {
+  std::string_view longest;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    if (word.size() > longest.size()) longest = word;
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+  }
+  return longest;
+}
+
 template <class T>
 bool read(const Json& root, const char* key, T& out) {
   if (!root.contains(key)) return true;
@@ -69,6 +81,48 @@ bool read(const Json& root, const char* key, T& out) {
   } catch (const Json::exception&) {
     return false;
   }
+}
+
+Result<Json> read_document(const std::string& file, const char* schema) {
+  PLIMSOLL_ASSIGN(const std::string text, read_text_file(file, kMostFileBytes, ErrorCode::kInternal));
+  PLIMSOLL_ASSIGN(Json root, parse_yaml(text, file, ErrorCode::kInternal));
+  if (!root.is_object() || root.value("schema", "") != schema)
+    return fail(ErrorCode::kInternal, fmt::format("schema is missing or malformed, {} was expected", schema), file);
+  return root;
+}
+
+Result<LineWording> read_line(const Json& entry, const std::string& where) {
+  constexpr std::array<std::string_view, 5> kTakes{"first", "last", "least", "most", "sum"};
+  std::string text, take = "first";
+  LineWording line;
+  if (!entry.is_object() || !read(entry, "text", text) || !read(entry, "inside", line.inside) || !read(entry, "take", take))
+    return fail(ErrorCode::kInternal, "lines is missing or malformed", where);
+  const auto* found = std::find(kTakes.begin(), kTakes.end(), take);
+  if (found == kTakes.end()) return fail(ErrorCode::kInternal, "take is missing or malformed", where);
+  line.take = static_cast<Take>(found - kTakes.begin());
+  PLIMSOLL_ASSIGN(line.pattern, LinePattern::parse(text, where));
+  return line;
+}
+
+Result<Wording> read_wording(const std::string& file) {
+  PLIMSOLL_ASSIGN(const Json root, read_document(file, "plimsoll.log/1"));
+  const auto bad = [&](std::string_view key) { return fail(ErrorCode::kInternal, fmt::format("{} is missing or malformed", key), file); };
+  Wording out;
+  if (!read(root, "engine", out.engine) || out.engine.empty()) return bad("engine");
+  if (!read(root, "releases", out.releases)) return bad("releases");
+  if (out.releases.empty()) out.releases.emplace_back();
+  if (!read(root, "also_named", out.also_named)) return bad("also_named");
+  if (!read(root, "release_prefix", out.release_prefix)) return bad("release_prefix");
+  if (!read(root, "spare_pages", out.spare_pages)) return bad("spare_pages");
+  if (!read(root, "spare_slots", out.spare_slots)) return bad("spare_slots");
+  if (!read(root, "weights_as_stored", out.weights_as_stored)) return bad("weights_as_stored");
+  if (!read(root, "values", out.values)) return bad("values");
+  if (!root.contains("lines") || !root["lines"].is_array()) return bad("lines");
+  for (const Json& entry : root["lines"]) {
+    PLIMSOLL_ASSIGN(LineWording line, read_line(entry, file));
+    out.lines.push_back(std::move(line));
+  }
+  return out;
 }
 
 } // namespace
@@ -143,34 +197,42 @@ std::optional<std::vector<LinePattern::Capture>> LinePattern::match(std::string_
   return std::nullopt;
 }
 
-Result<Wording> read_wording(const std::string& json, const std::string& where) {
-  const Json root = Json::parse(json, nullptr, false);
-  const auto bad = [&](std::string_view key) { return fail(ErrorCode::kInternal, fmt::format("{} is missing or malformed", key), where); };
-  if (!root.is_object() || root.value("schema", "") != "plimsoll.log/1") return bad("schema");
-  Wording out;
-  if (!read(root, "engine", out.engine) || out.engine.empty()) return bad("engine");
-  if (!read(root, "releases", out.releases)) return bad("releases");
-  if (out.releases.empty()) out.releases.emplace_back();
-  if (!read(root, "also_named", out.also_named)) return bad("also_named");
-  if (!read(root, "release_prefix", out.release_prefix)) return bad("release_prefix");
-  if (!read(root, "spare_pages", out.spare_pages)) return bad("spare_pages");
-  if (!read(root, "spare_slots", out.spare_slots)) return bad("spare_slots");
-  if (!read(root, "weights_as_stored", out.weights_as_stored)) return bad("weights_as_stored");
-  if (!read(root, "values", out.values)) return bad("values");
-  if (!root.contains("lines") || !root["lines"].is_array()) return bad("lines");
-  constexpr std::array<std::string_view, 5> kTakes{"first", "last", "least", "most", "sum"};
-  for (const Json& entry : root["lines"]) {
-    std::string text, take = "first";
-    LineWording line;
-    if (!entry.is_object() || !read(entry, "text", text) || !read(entry, "inside", line.inside) || !read(entry, "take", take))
-      return bad("lines");
-    const auto* found = std::find(kTakes.begin(), kTakes.end(), take);
-    if (found == kTakes.end()) return bad("take");
-    line.take = static_cast<Take>(found - kTakes.begin());
-    PLIMSOLL_ASSIGN(line.pattern, LinePattern::parse(text, where));
-    out.lines.push_back(std::move(line));
+std::string_view LinePattern::key() const {
+  std::string_view longest;
+  for (const Part& part : parts_) {
+    const std::string_view word = longest_word(part.literal);
+    if (word.size() > longest.size()) longest = word;
+  }
+  return longest;
+}
+
+std::string_view LineWording::key() const {
+  const std::string_view own = pattern.key(), other = longest_word(inside);
+  return other.size() > own.size() ? other : own;
+}
+
+Result<std::vector<Wording>> read_wordings(const std::string& catalogue_path) {
+  const std::filesystem::path folder = std::filesystem::path(catalogue_path) / "logs";
+  std::error_code failed;
+  std::vector<std::string> files;
+  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
+    if (it->path().extension() == ".yaml") files.push_back(it->path().string());
+  if (failed) return fail(ErrorCode::kInternal, "the catalogue has no such folder", folder.string());
+  std::sort(files.begin(), files.end());
+  std::vector<Wording> out;
+  for (const std::string& file : files) {
+    PLIMSOLL_ASSIGN(Wording wording, read_wording(file));
+    out.push_back(std::move(wording));
   }
   return out;
 }
 
-} // namespace plimsoll::cli
+Result<std::map<std::string, std::string>> read_model_keys(const std::string& catalogue_path) {
+  const std::string file = (std::filesystem::path(catalogue_path) / "records" / "model_keys.yaml").string();
+  PLIMSOLL_ASSIGN(const Json root, read_document(file, "plimsoll.model_keys/1"));
+  std::map<std::string, std::string> out;
+  if (!read(root, "models", out) || out.empty()) return fail(ErrorCode::kInternal, "models is missing or malformed", file);
+  return out;
+}
+
+} // namespace plimsoll

@@ -1,12 +1,15 @@
 // See log_reader.hpp.
-#include "log_reader.hpp"
+#include "compare/log_reader.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <utility>
 
-namespace plimsoll::cli {
+#include "compare/line_filter.hpp"
+
+namespace plimsoll {
 namespace {
 
 constexpr double kMostPrinted = 1e12;            // of any unit; larger numbers are no figures
@@ -33,7 +36,7 @@ std::string_view plain(std::string_view line, std::string& room) {
 // v_cache_bytes and ssm_state_bytes become part of a figure in the end.
 bool is_figure(std::string_view name) {
   return name == "v_cache_bytes" || name == "ssm_state_bytes" ||
-         std::any_of(kFigures.begin(), kFigures.end(), [&](const FigureInfo& info) { return info.name == name; });
+         std::any_of(kComparedFigures.begin(), kComparedFigures.end(), [&](const FigureInfo& info) { return info.name == name; });
 }
 
 class Reader {
@@ -42,18 +45,17 @@ public:
     start_.engine = wording.engine;
     start_.place = start_.id = file;
   }
-  void take(std::string_view line, std::size_t number) {
-    std::vector<std::string_view> seen;
-    for (const LineWording& words : wording_.lines) {
-      if (!words.inside.empty() && line.find(words.inside) == std::string_view::npos) continue;
-      const auto captures = words.pattern.match(line);
-      if (!captures) continue;
-      ++matched_;
-      for (const LinePattern::Capture& capture : *captures) {
-        if (std::find(seen.begin(), seen.end(), capture.field->name) != seen.end()) continue;
-        seen.push_back(capture.field->name);
-        keep(capture, words.take, fmt::format("{}:{}", file_, number));
-      }
+  // `line` may be one of `words`. `serial` tells lines apart, `number` is that of an editor.
+  void take(const LineWording& words, std::string_view line, std::size_t serial, std::size_t number) {
+    if (!words.inside.empty() && line.find(words.inside) == std::string_view::npos) return;
+    const auto captures = words.pattern.match(line);
+    if (!captures) return;
+    ++matched_;
+    if (std::exchange(serial_, serial) != serial) seen_.clear();
+    for (const LinePattern::Capture& capture : *captures) {
+      if (std::find(seen_.begin(), seen_.end(), capture.field->name) != seen_.end()) continue;
+      seen_.push_back(capture.field->name);
+      keep(capture, words.take, fmt::format("{}:{}", file_, number));
     }
   }
   std::size_t matched() const { return matched_; }
@@ -71,7 +73,10 @@ private:
   void add(const std::string& part, const std::string& whole) {
     const auto from = start_.printed.find(part), to = start_.printed.find(whole);
     if (from == start_.printed.end()) return;
-    if (to != start_.printed.end()) to->second.value += from->second.value, to->second.step += from->second.step;
+    if (to != start_.printed.end()) {
+      to->second.value += from->second.value;
+      to->second.step += from->second.step;
+    }
     start_.printed.erase(from);
   }
   void keep(const LinePattern::Capture& capture, Take take, const std::string& place) {
@@ -108,7 +113,38 @@ private:
   const Wording& wording_;
   std::string file_;
   EngineStart start_;
-  std::size_t matched_ = 0;
+  std::vector<std::string_view> seen_; // fields of the line `serial_`
+  std::size_t serial_ = 0, matched_ = 0;
+};
+
+// The wordings of every engine, and which of their lines a text line may be.
+class Words {
+public:
+  Words(const std::vector<Wording>& wordings, const std::string& file) {
+    std::vector<std::string_view> keys;
+    readers_.reserve(wordings.size());
+    for (const Wording& wording : wordings) {
+      readers_.emplace_back(wording, file);
+      for (const LineWording& line : wording.lines) {
+        lines_.push_back({&readers_.back(), &line});
+        keys.push_back(line.key());
+      }
+    }
+    filter_.emplace(keys);
+  }
+  void take(std::string_view line, std::size_t serial, std::size_t number) {
+    for (const std::uint32_t at : filter_->look(line)) lines_[at].reader->take(*lines_[at].words, line, serial, number);
+  }
+  std::vector<Reader>& readers() { return readers_; }
+
+private:
+  struct Line {
+    Reader* reader;
+    const LineWording* words;
+  };
+  std::vector<Reader> readers_;
+  std::vector<Line> lines_;
+  std::optional<LineFilter> filter_;
 };
 
 } // namespace
@@ -135,20 +171,22 @@ std::string release_of(std::string_view printed, const Wording& wording) {
 }
 
 Result<EngineStart> read_log(std::string_view text, const std::string& file, const std::vector<Wording>& wordings) {
-  std::vector<Reader> readers;
-  readers.reserve(wordings.size());
-  for (const Wording& wording : wordings) readers.emplace_back(wording, file);
+  Words words(wordings, file);
   std::string room;
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
-    const std::string_view line = plain(text.substr(0, std::min(end, kMostLineBytes)), room);
-    for (Reader& reader : readers) reader.take(line, number);
+  std::size_t feed = 0; // the next line feed
+  for (std::size_t at = 0, number = 1, serial = 1; at < text.size(); ++serial) {
     // A progress bar overwrites its line with \r; line numbers are those of an editor.
-    const bool counts = end < text.size() && (text[end] == '\n' || (end + 1 < text.size() && text[end + 1] == '\n'));
-    if (end + 1 < text.size() && text[end] == '\r' && text[end + 1] == '\n') text.remove_prefix(1);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (!counts) --number;
+    if (text[at] == '\n' || text[at] == '\r') {
+      if (text[at] == '\n') ++number;
+      ++at;
+      continue;
+    }
+    if (feed <= at) feed = std::min(text.find('\n', at), text.size());
+    const std::size_t end = at + std::min(text.substr(at, feed - at).find('\r'), feed - at);
+    words.take(plain(text.substr(at, std::min(end - at, kMostLineBytes)), room), serial, number);
+    at = end;
   }
+  auto& readers = words.readers();
   const auto best =
       std::max_element(readers.begin(), readers.end(), [](const Reader& a, const Reader& b) { return a.matched() < b.matched(); });
   if (best == readers.end() || best->matched() == 0)
@@ -156,4 +194,4 @@ Result<EngineStart> read_log(std::string_view text, const std::string& file, con
   return best->finish();
 }
 
-} // namespace plimsoll::cli
+} // namespace plimsoll

@@ -1,11 +1,11 @@
 // See start_request.hpp.
-#include "start_request.hpp"
+#include "compare/start_request.hpp"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
 
-namespace plimsoll::cli {
+namespace plimsoll {
 namespace {
 
 // Settings that are not options of their own.
@@ -61,4 +61,4 @@ Result<StartRequest> request_of(const EngineStart& start, const std::vector<Opti
   return out;
 }
 
-} // namespace plimsoll::cli
+} // namespace plimsoll
