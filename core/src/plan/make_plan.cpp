@@ -154,28 +154,22 @@ Result<void> place_model(PlanState& s, const Model::Data& m, const RankLayout& l
   if (m.inventory->table_bytes > 0)
     PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, std::string(prefix) + "rotary_tables", PLIMSOLL_BASIS_EXACT, "",
                                   s.explains() ? "replicated" : "", m.inventory->table_bytes));
-  if (m.inventory->missing_count > 0)
-    s.warn("missing_tensors", fmt::format("the checkpoint lacks tensors of {} weight classes, {} first; they are counted as declared",
-                                          m.inventory->missing_count, m.inventory->missing.front()));
-  if (m.inventory->draft_missing && with_draft_role)
-    s.warn("missing_tensors", "the checkpoint stores no multi-token prediction layers; they are counted as declared");
-  if (m.inventory->mismatched_count > 0)
-    s.warn("mismatched_tensors",
-           fmt::format("{} tensors of the checkpoint are not as the configuration says, {} first; what is stored counts",
-                       m.inventory->mismatched_count, m.inventory->mismatched.front().name));
-  if (m.inventory->unclaimed_bytes > 0) {
-    PLIMSOLL_TRY(
-        s.ledger.add_all(Category::kWeights, std::string(prefix) + "unclaimed", PLIMSOLL_BASIS_BOUND, "",
-                         s.explains() ? fmt::format("{} tensors that no planner claims, on every rank", m.inventory->unclaimed_count) : "",
-                         m.inventory->unclaimed_bytes));
-    s.warn("unclaimed_tensors",
-           fmt::format("{} tensors ({}) of the checkpoint belong to no weight class, {} first; they are counted on every rank",
-                       m.inventory->unclaimed_count, human_bytes(m.inventory->unclaimed_bytes), m.inventory->unclaimed.front().name));
-  }
-  return {};
+  for (Warning& warning : checkpoint_warnings(*m.inventory, with_draft_role)) s.plan.warnings.push_back(std::move(warning));
+  if (m.inventory->unknown.count() == 0) return {};
+  Item item;
+  item.bytes.assign(layout.ranks(), 0);
+  PLIMSOLL_TRY(place_unknown(m.inventory->unknown, m.declared.facts, layout, s.cast ? &*s.cast : nullptr, item.bytes));
+  item.label = std::string(prefix) + "unclaimed";
+  item.basis = "bound";
+  if (s.explains())
+    item.formula = fmt::format("{} tensors that no planner claims; large matrices of layers split over the ranks, others on every rank",
+                               m.inventory->unknown.count());
+  return s.ledger.add(Category::kWeights, std::move(item));
 }
 
 Result<void> place_weights(PlanState& s) {
+  for (const Model::Data* m : {s.input.model, s.input.draft})
+    if (m != nullptr) s.plan.warnings.insert(s.plan.warnings.end(), m->load_warnings.begin(), m->load_warnings.end());
   if (s.request().weights_bytes) {
     const std::uint64_t total = *s.request().weights_bytes, parts = static_cast<std::uint64_t>(s.layout.tp) * s.layout.pp;
     PLIMSOLL_TRY(s.ledger.add_all(Category::kWeights, "weights.given", PLIMSOLL_BASIS_EXACT, "",
