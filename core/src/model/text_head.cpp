@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fmt/format.h>
 #include <utility>
 
 namespace plimsoll {
@@ -92,10 +93,9 @@ Result<void> replace_head(TextHead head, const Json& config, const Dtype& dtype,
       make.linear("score.2", labels, hidden, true);
     }
   }
-  Checked bytes = Checked(hidden) * hidden * 8;
-  bytes += Checked(labels) * hidden * 8;
-  if (bytes.overflowed())
-    return fail(ErrorCode::kBadConfig, "the bytes of the head do not fit 64 bits; check the sizes in the configuration");
+  for (const WeightClass& c : declared.weights)
+    if (c.declared_bytes().overflowed())
+      return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits; check the number of labels", c.label));
   return {};
 }
 

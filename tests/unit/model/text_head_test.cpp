@@ -80,7 +80,7 @@ TEST(TextHead, IsReplacedByWhatTheClassHas) {
 
 TEST(TextHead, MoreLabelsThanSixtyFourBitsHoldAreAnError) {
   Declared d = declared();
-  EXPECT_FALSE(replace_head(TextHead::kSequence, {{"num_labels", UINT64_MAX}}, *find_dtype("bfloat16"), "dense", d));
+  EXPECT_FALSE(replace_head(TextHead::kSequence, {{"num_labels", 1ULL << 62}}, *find_dtype("bfloat16"), "dense", d));
 }
 
 } // namespace

@@ -51,7 +51,7 @@ TEST(Assumed, IsSaidWithGivenWeightsAndOfADraftToo) {
   EXPECT_THAT(test::built_context().plan(loaded(draft.path()), request)->warnings, has_assumed("FooForCausalLM"));
   request = {};
   request.devices = "1x24GiB";
-  request.draft = draft.path();
+  request.draft = loaded(draft.path());
   request.num_draft_tokens = 2;
   EXPECT_THAT(test::built_context().plan(loaded(model.path()), request)->warnings, has_assumed("FooForCausalLM"));
 }
