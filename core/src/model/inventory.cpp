@@ -113,14 +113,11 @@ void Inventory::finish(const Declared& declared, const LayerSites& sites, bool a
     draft_stored = draft_stored || (declared.weights[i].role == PLIMSOLL_ROLE_DRAFT && classes[i].tensors != 0);
   }
   draft_missing = draft_declared && !draft_stored;
-  const Completeness completeness(declared, sites, *this, all_there);
+  judge_missing(declared, sites, all_there);
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const WeightClass& c = declared.weights[i];
-    StoredClass& stored = classes[i];
+    const StoredClass& stored = classes[i];
     if (c.role == PLIMSOLL_ROLE_TIED) continue; // a view of another tensor, stored or not
-    stored.absent.assign(stored.layer_bytes.size(), false);
-    for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l)
-      stored.absent[l] = stored.layer_bytes[l] == 0 && completeness.is_absent(c, stored, l);
     if (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)
       draft_counted = draft_counted || std::find(stored.absent.begin(), stored.absent.end(), false) != stored.absent.end();
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)) continue;
@@ -129,11 +126,29 @@ void Inventory::finish(const Declared& declared, const LayerSites& sites, bool a
   }
 }
 
+void Inventory::judge_missing(const Declared& declared, const LayerSites& sites, bool all_there) {
+  const auto lacks = [&](std::size_t i) {
+    const std::vector<std::uint64_t>& bytes = classes[i].layer_bytes;
+    return declared.weights[i].role != PLIMSOLL_ROLE_TIED && std::find(bytes.begin(), bytes.end(), 0U) != bytes.end();
+  };
+  std::vector<std::size_t> lacking;
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    if (lacks(i)) lacking.push_back(i);
+  if (lacking.empty()) return; // as most checkpoints
+  const Completeness completeness(declared, sites, *this, all_there);
+  for (const std::size_t i : lacking) {
+    StoredClass& stored = classes[i];
+    stored.absent.assign(stored.layer_bytes.size(), false);
+    for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l)
+      stored.absent[l] = stored.layer_bytes[l] == 0 && completeness.is_absent(declared.weights[i], stored, l);
+  }
+}
+
 void Inventory::name_missing(const WeightClass& c, const StoredClass& stored) {
   const std::vector<std::string> names = missing_tensors(c, stored, kMaxNamed - std::min(kMaxNamed, missing.size()) + 1);
   if (names.empty()) return;
   bool counted = false;
-  for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l) counted = counted || (stored.layer_bytes[l] == 0 && !stored.absent[l]);
+  for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l) counted = counted || (stored.layer_bytes[l] == 0 && !stored.is_absent(l));
   const bool absent = std::find(stored.absent.begin(), stored.absent.end(), true) != stored.absent.end();
   count(counted || !absent ? holes : not_stored, names.front());
   for (const std::string& name : names)

@@ -20,7 +20,7 @@ namespace plimsoll {
 // The stored side of one weight class.
 struct StoredClass {
   std::vector<std::uint64_t> layer_bytes;   // per entry of WeightClass::layers, or one entry; packed values and scales
-  std::vector<bool> absent;                 // likewise: nothing in the file can be it, so it does not count; after finish()
+  std::vector<bool> absent;                 // likewise, or empty: nothing in the file can be it, it does not count; after finish()
   std::vector<bool> seen;                   // main tensors by layer and expert
   std::vector<std::uint64_t> part_elements; // of a fused class stored in parts, per layer; empty: not stored so
   std::uint64_t tensors = 0;
@@ -60,6 +60,7 @@ struct Inventory {
   void mismatch(std::uint32_t file_index, std::string_view name, std::string declared, std::string stored);
 
 private:
+  void judge_missing(const Declared& declared, const LayerSites& sites, bool all_there);
   void name_missing(const WeightClass& c, const StoredClass& stored);
   void compare_parts(const WeightClass& c, const StoredClass& stored);
 };
