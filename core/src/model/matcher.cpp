@@ -162,7 +162,9 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   Candidate candidate;
   candidate.hash = key.hash;
   candidate.class_index = index;
-  candidate.packed = packed, candidate.partial = partial, candidate.joint = joint;
+  candidate.packed = packed;
+  candidate.partial = partial;
+  candidate.joint = joint;
   candidate.n_numbers = key.n_numbers;
   for (std::uint32_t i = 0; i < key.n_numbers; ++i) {
     candidate.literals[i] = key.numbers[i];

@@ -145,6 +145,28 @@ std::string name_of(const ::testing::TestParamInfo<Json>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Complete, Checkpoint, ::testing::ValuesIn(cases()), name_of);
 
+// A GGUF file is refused by its engine where a tensor is missing, so a layer of which something is there lacks nothing; a whole
+// layer that is not there is a hole all the same.
+TEST(Gguf, LacksNothingButWholeLayers) {
+  const auto shorter = [](std::string_view only) {
+    for (Json& file : cases())
+      if (file["id"] == "gguf qwen3moe") {
+        for (Json& row : file["tensors"])
+          if (row.size() == 5 && row[0].get_ref<const std::string&>().find(only) != std::string::npos) row[4] = "0-2"; // of 0-3
+        const test::TemporaryDirectory directory;
+        write_gguf(file, directory / "model.gguf");
+        return report_of(directory / "model.gguf");
+      }
+    throw std::runtime_error("no such case");
+  };
+  const WeightsReport whole = shorter("no such tensor"), one = shorter("attn_k_norm"), layer = shorter("blk.");
+  EXPECT_EQ(whole.rank_bytes.at(0), whole.stored_bytes);
+  EXPECT_LT(one.stored_bytes, whole.stored_bytes);
+  EXPECT_EQ(one.rank_bytes.at(0), one.stored_bytes);
+  EXPECT_THAT(one.missing, ::testing::ElementsAre(HasSubstr("layers.3.self_attn.k_norm")));
+  EXPECT_GT(layer.rank_bytes.at(0), whole.stored_bytes); // as the configuration says: unpacked
+}
+
 // Tensors of a small model of experts under names that nobody knows.
 class Strangers : public ::testing::Test {
 protected:
