@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "plugin/planner_tree.hpp"
+#include "model/loaded_model.hpp"
 #include "plugin/registry.hpp"
 
 namespace plimsoll::testing {
@@ -19,17 +19,6 @@ const std::string kCatalogue = PLIMSOLL_SOURCE_DIR "/core/catalogue/models";
 const Registry& built_plugins() {
   static const Registry registry({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen, {});
   return registry;
-}
-
-// The checkpoint's type, from the configuration or its text part; bfloat16 where it does not say.
-Dtype dtype_of(const Json& config) {
-  for (const char* key : {"torch_dtype", "dtype"})
-    for (const char* part : {"", "text_config", "llm_config"}) {
-      const Json& node = *part == '\0' || !config.contains(part) ? config : config[part];
-      if (!node.contains(key) || !node[key].is_string()) continue;
-      if (const auto dtype = find_dtype(node[key].get<std::string>())) return *dtype;
-    }
-  return *find_dtype("bfloat16");
 }
 
 std::vector<std::string> names_in(const std::string& directory) {
@@ -75,13 +64,10 @@ const std::map<std::string, Exception>& exceptions() {
 }
 
 Result<DeclaredModel> declare_model(const Json& file) {
-  const Json& config = file["config"];
-  PLIMSOLL_ASSIGN(auto tree, PlannerTree::create(built_plugins(), std::make_shared<const Json>(config), "config.json"));
   const Json* second = file.contains("hf_quant_config") ? &file["hf_quant_config"] : nullptr;
-  PLIMSOLL_ASSIGN(auto quantization, Quantization::parse(config, second, "config.json"));
-  const auto kept = std::make_shared<std::pair<std::unique_ptr<PlannerTree>, Quantization>>(std::move(tree), std::move(quantization));
-  PLIMSOLL_ASSIGN(auto declared, declare(*kept->first, kept->second, dtype_of(config)));
-  return DeclaredModel{kept, std::move(declared)};
+  const std::shared_ptr<const Registry> plugins(std::shared_ptr<const void>(), &built_plugins()); // static: owned by nobody
+  PLIMSOLL_ASSIGN(const std::shared_ptr<Model::Data> model, load_model(plugins, file["config"], second, "", "config.json"));
+  return DeclaredModel{model, model->declared, model->load_warnings};
 }
 
 std::string test_name(const ::testing::TestParamInfo<std::string>& info) {

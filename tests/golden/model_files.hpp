@@ -13,6 +13,7 @@
 
 #include "base/json.hpp"
 #include "model/declared.hpp"
+#include "plimsoll/host.hpp"
 
 namespace plimsoll::testing {
 
@@ -35,6 +36,7 @@ const std::map<std::string, Exception>& exceptions();
 struct DeclaredModel {
   std::shared_ptr<const void> kept;
   Declared declared;
+  std::vector<Warning> warnings;
 };
 Result<DeclaredModel> declare_model(const Json& file);
 

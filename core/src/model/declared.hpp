@@ -41,6 +41,7 @@ struct WeightClass {
 
   // Tensors over layers and experts, each of `dims`.
   std::uint64_t count() const { return (layers.empty() ? 1 : layers.size()) * (experts == 0 ? 1 : experts); }
+  std::uint64_t whole_experts() const { return experts == 0 ? 1 : experts; }
   Checked elements_of_one() const;
   // One tensor (one expert) with these dims, as `storage` keeps it; `base` is the type of what is not quantised.
   Checked bytes_of_one(const Storage& storage, const std::array<std::uint64_t, 4>& local, const Dtype& base) const;

@@ -1,79 +1,74 @@
 #include "model/inventory.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <fmt/format.h>
-#include <initializer_list>
 #include <map>
+#include <set>
+#include <utility>
 
-#include "storage/stored_name.hpp"
+#include "base/human.hpp"
 
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxNamed = 1000;        // missing tensors that a report names one by one
-constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
+constexpr std::size_t kMaxNamed = 1000;       // missing tensors that a report names one by one
+constexpr std::uint64_t kDensestPacking = 16; // no format stores 16-bit weights in less than a bit each
 
-// A fused projection and the parts in which another exporter stores it.
-struct Fusion {
-  std::string_view fused;
-  std::initializer_list<std::string_view> parts;
-};
-const Fusion kFusions[] = {
-    {"gate_up_proj", {"gate_proj", "up_proj", "w1", "w3"}}, {"qkv_proj", {"q_proj", "k_proj", "v_proj"}},
-    {"query_key_value", {"q_proj", "k_proj", "v_proj"}},    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
-    {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},         {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
-};
-
-std::uint64_t whole_experts(const WeightClass& c) { return c.experts == 0 ? 1 : c.experts; }
-
-std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type) {
-  std::string out = fmt::format("{} [", type.safetensors.empty() ? type.name : type.safetensors);
-  for (std::size_t i = 0; i < dims.size(); ++i) out += fmt::format("{}{}", i == 0 ? "" : ", ", dims[i]);
-  return out + "]";
-}
-
-// The shape of one tensor of the class as it is stored: experts stacked or side by side where the class says so.
-LinearShape stored_shape(const WeightClass& c, bool packed) {
-  std::array<std::uint64_t, 5> dims{};
-  std::size_t n = 0;
-  if (packed && c.experts != 0 && c.expert_storage != PLIMSOLL_EXPERTS_CONCATENATED) dims[n++] = c.experts;
-  const std::size_t lead = n;
-  for (std::uint32_t i = 0; i < c.n_dims; ++i) dims[n++] = c.dims[i];
-  if (packed && c.experts != 0 && c.expert_storage == PLIMSOLL_EXPERTS_CONCATENATED && c.n_dims > 0) dims[0] *= c.experts;
-  LinearShape shape = LinearShape::of(std::span(dims.data(), n), c.dtype);
-  if (c.n_dims >= 2) {
-    shape.in_dim = static_cast<std::uint8_t>(lead + c.in_dim);
-    shape.out_dim = static_cast<std::uint8_t>(lead + (c.in_dim + 1 == c.n_dims ? c.n_dims - 2 : c.n_dims - 1));
+// Decides of every class and layer of which nothing is stored whether the file can lack it and be complete.
+class Completeness {
+public:
+  Completeness(const Declared& declared, const LayerSites& sites, const Inventory& found, bool all_there)
+      : sites_(sites), found_(found), all_there_(all_there) {
+    for (std::size_t i = 0; i < declared.weights.size(); ++i) {
+      const WeightClass& c = declared.weights[i];
+      const std::int32_t site = sites.site_of(c);
+      declared_bytes_[site] += c.declared_bytes();
+      embedding_there_ = embedding_there_ || (is_embedding(c) && found.classes[i].tensors != 0);
+      for (std::size_t l = 0; l < c.layers.size(); ++l)
+        if (found.classes[i].layer_bytes[l] != 0) stored_layers_.insert({site, c.layers[l]});
+    }
   }
-  return shape;
-}
 
-bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
-  // Exporters fold and unfold trailing dimensions (convolution kernels, [h] and [1, h]): the elements in order are the same
-  // where one list of running products holds the other.
-  const auto product = [](std::span<const std::uint64_t> dims) {
-    Checked p = 1;
-    for (const std::uint64_t dim : dims) p *= dim;
-    return p.saturated();
-  };
-  if (product(a) != product(b)) return false;
-  const std::span<const std::uint64_t> fine = a.size() > b.size() ? a : b, coarse = a.size() > b.size() ? b : a;
-  std::size_t i = 0;
-  for (const std::uint64_t dim : coarse) {
-    Checked folded = 1;
-    while (i < fine.size() && folded.saturated() < dim) folded *= fine[i++];
-    if (folded.saturated() != dim) return false;
+  // True: nothing in the file can be layer `l` of the class. False: the file has a hole there.
+  bool is_absent(const WeightClass& c, const StoredClass& stored, std::size_t l) const {
+    if (c.layers.empty()) return !needs_unlayered(c);
+    const std::int32_t site = sites_.site_of(c);
+    const std::uint32_t layer = c.layers[l];
+    if (found_.unknown.in_layer(site, layer)) return true; // what is there under other names counts instead
+    const bool layer_there = stored_layers_.contains({site, layer});
+    if (layer_there) return all_there_ || stored.tensors == 0;            // a class that some layers have and this one lacks is a hole
+    return !site_there(site) && can_be_outside(declared_bytes_.at(site)); // the file counts its layers in another way
   }
-  return true;
-}
 
-// What old exporters leave behind and engines compute: masks, positions, rotary frequencies.
-bool is_buffer(std::string_view name) {
-  for (const std::string_view end :
-       {".rotary_emb.inv_freq", ".position_ids", ".attn.bias", ".attention.bias", ".attn.masked_bias", ".attention.masked_bias"})
-    if (name.ends_with(end)) return true;
-  return false;
+private:
+  static bool is_embedding(const WeightClass& c) {
+    return c.aspect == PLIMSOLL_ASPECT_EMBED && c.placement == PLIMSOLL_PLACE_VOCAB && c.role != PLIMSOLL_ROLE_DRAFT;
+  }
+  // Nothing runs without an embedding; any other single tensor may be optional, tied or fused into another.
+  bool needs_unlayered(const WeightClass& c) const {
+    if (is_embedding(c) ? embedding_there_ : c.role != PLIMSOLL_ROLE_DRAFT) return false;
+    return !can_be_outside(c.declared_bytes());
+  }
+  // Whether tensors whose names have no layer are enough to be this much, packed or not.
+  bool can_be_outside(Checked declared) const {
+    const std::uint64_t outside = found_.unknown.outside_bytes();
+    return outside != 0 && (Checked(outside) * kDensestPacking).saturated() >= declared.saturated();
+  }
+  bool site_there(std::int32_t site) const {
+    const auto at = stored_layers_.lower_bound({site, 0});
+    return at != stored_layers_.end() && at->first == site;
+  }
+
+  const LayerSites& sites_;
+  const Inventory& found_;
+  bool all_there_;
+  bool embedding_there_ = false;
+  std::map<std::int32_t, Checked> declared_bytes_; // by site
+  std::set<std::pair<std::int32_t, std::uint32_t>> stored_layers_;
+};
+
+void count(Lacking& lacking, const std::string& first) {
+  if (lacking.classes++ == 0) lacking.first = first;
 }
 
 } // namespace
@@ -91,9 +86,12 @@ void Inventory::add(const Inventory& other) {
     if (mine.part_elements.size() < theirs.part_elements.size()) mine.part_elements.resize(theirs.part_elements.size());
     for (std::size_t l = 0; l < theirs.part_elements.size(); ++l) mine.part_elements[l] += theirs.part_elements[l];
   }
-  unclaimed.add(other.unclaimed), mismatched.add(other.mismatched);
-  unclaimed_bytes += other.unclaimed_bytes, unclaimed_count += other.unclaimed_count, kv_scale_bytes += other.kv_scale_bytes;
-  table_bytes += other.table_bytes, buffer_bytes += other.buffer_bytes;
+  unclaimed.add(other.unclaimed);
+  mismatched.add(other.mismatched);
+  unknown.add(other.unknown);
+  kv_scale_bytes += other.kv_scale_bytes;
+  table_bytes += other.table_bytes;
+  buffer_bytes += other.buffer_bytes;
   mismatched_count += other.mismatched_count;
 }
 
@@ -108,277 +106,92 @@ void Inventory::mismatch(std::uint32_t file_index, std::string_view name, std::s
   mismatched.add(file_index, {std::string(name), std::move(declared), std::move(stored)});
 }
 
-void Inventory::finish(const Declared& declared) {
+void Inventory::finish(const Declared& declared, const LayerSites& sites, bool all_there) {
   bool draft_declared = false, draft_stored = false;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     draft_declared = draft_declared || declared.weights[i].role == PLIMSOLL_ROLE_DRAFT;
     draft_stored = draft_stored || (declared.weights[i].role == PLIMSOLL_ROLE_DRAFT && classes[i].tensors != 0);
   }
   draft_missing = draft_declared && !draft_stored;
+  judge_missing(declared, sites, all_there);
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const WeightClass& c = declared.weights[i];
+    const StoredClass& stored = classes[i];
+    if (c.role == PLIMSOLL_ROLE_TIED) continue; // a view of another tensor, stored or not
+    if (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)
+      draft_counted = draft_counted || std::find(stored.absent.begin(), stored.absent.end(), false) != stored.absent.end();
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)) continue;
-    const std::vector<std::string> names = missing_tensors(c, classes[i], kMaxNamed - std::min(kMaxNamed, missing.size()) + 1);
-    if (!names.empty()) ++missing_count;
-    for (const std::string& name : names)
-      if (missing.size() < kMaxNamed) missing.push_back(name);
-    if (!c.variants.front().storage->is_plain()) continue; // packed parts have other elements than the class
-    const std::uint64_t whole = (c.elements_of_one() * whole_experts(c)).saturated();
-    for (std::size_t l = 0; l < classes[i].part_elements.size(); ++l)
-      if (const std::uint64_t found = classes[i].part_elements[l]; found != 0 && found != whole)
-        mismatch(UINT32_MAX, tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
-                 fmt::format("{} elements in parts", found));
+    name_missing(c, stored);
+    compare_parts(c, stored);
   }
 }
 
-Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(declared), compare_types_(compare_types) {
-  for (std::uint32_t i = 0; i < declared.weights.size(); ++i) {
-    const std::string& pattern = declared.weights[i].pattern;
-    add_candidates(i, pattern, false);
-    for (const Fusion& fusion : kFusions)
-      if (const std::size_t at = pattern.find(fusion.fused); at != std::string::npos)
-        for (const std::string_view part : fusion.parts) {
-          std::string other = pattern;
-          other.replace(at, fusion.fused.size(), part);
-          add_candidates(i, other, true);
-        }
-  }
-  add_joints();
-  expect_shapes();
-  const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, list_.size() * 4));
-  table_.resize(size);
-  for (const Candidate& c : list_) {
-    std::size_t at = c.hash & (size - 1);
-    while (table_[at].hash != 0) at = (at + 1) & (size - 1);
-    table_[at] = c;
-  }
-  list_.clear();
-}
-
-// Classes that another exporter fuses: "q_proj", "k_proj" and "v_proj" of one layer in "qkv_proj".
-void Matcher::add_joints() {
-  std::map<std::string, Joint> joints;
-  for (std::uint32_t i = 0; i < declared_.weights.size(); ++i) {
-    const WeightClass& c = declared_.weights[i];
-    if (c.role == PLIMSOLL_ROLE_TIED) continue;
-    for (const Fusion& fusion : kFusions)
-      for (const std::string_view part : fusion.parts) {
-        const std::size_t at = c.pattern.find(part), end = at + part.size();
-        if (at == std::string::npos || at == 0 || c.pattern[at - 1] != '.' || (end < c.pattern.size() && c.pattern[end] != '.')) continue;
-        std::string fused = c.pattern;
-        fused.replace(at, part.size(), fusion.fused);
-        Joint& joint = joints[fused];
-        joint.classes.push_back(i);
-        joint.elements.push_back(c.elements_of_one().saturated());
-      }
-  }
-  for (auto& [pattern, joint] : joints) {
-    Checked sum = 0;
-    for (const std::uint64_t elements : joint.elements) sum += elements;
-    const WeightClass& first = declared_.weights[joint.classes.front()];
-    const bool alike = std::all_of(joint.classes.begin(), joint.classes.end(), [&](std::uint32_t i) {
-      return declared_.weights[i].layers == first.layers && declared_.weights[i].experts == first.experts;
-    });
-    if (joint.classes.size() < 2 || !alike || sum.overflowed() || sum.value() == 0) continue;
-    joint.sum = sum.value();
-    joints_.push_back(std::move(joint));
-    add_candidates(joints_.back().classes.front(), pattern, true, static_cast<std::int32_t>(joints_.size() - 1));
+void Inventory::judge_missing(const Declared& declared, const LayerSites& sites, bool all_there) {
+  const auto lacks = [&](std::size_t i) {
+    const std::vector<std::uint64_t>& bytes = classes[i].layer_bytes;
+    return declared.weights[i].role != PLIMSOLL_ROLE_TIED && std::find(bytes.begin(), bytes.end(), 0U) != bytes.end();
+  };
+  std::vector<std::size_t> lacking;
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    if (lacks(i)) lacking.push_back(i);
+  if (lacking.empty()) return; // as most checkpoints
+  const Completeness completeness(declared, sites, *this, all_there);
+  for (const std::size_t i : lacking) {
+    StoredClass& stored = classes[i];
+    stored.absent.assign(stored.layer_bytes.size(), false);
+    for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l)
+      stored.absent[l] = stored.layer_bytes[l] == 0 && completeness.is_absent(declared.weights[i], stored, l);
   }
 }
 
-void Matcher::add_candidates(std::uint32_t index, const std::string& pattern, bool partial, std::int32_t joint) {
-  const WeightClass& c = declared_.weights[index];
-  const std::size_t at = pattern.find(".{expert}");
-  const bool apart = at != std::string::npos;
-  add_candidate(index, pattern, !apart && c.experts != 0, partial, joint);
-  if (apart) { // the same experts in one tensor
-    std::string packed = pattern;
-    packed.erase(at, 9);
-    add_candidate(index, packed, true, partial, joint);
-    if (packed.ends_with(".weight")) add_candidate(index, std::string_view(packed).substr(0, packed.size() - 7), true, partial, joint);
-  } else if (c.experts != 0) { // or each in a tensor of its own
-    const std::size_t experts = pattern.find("experts.");
-    if (experts == std::string::npos) return;
-    std::string separate = pattern;
-    separate.insert(experts + 8, "{expert}.");
-    if (!separate.ends_with(".weight") && !separate.ends_with("bias")) separate += ".weight";
-    add_candidate(index, separate, false, partial, joint);
-  }
+void Inventory::name_missing(const WeightClass& c, const StoredClass& stored) {
+  const std::vector<std::string> names = missing_tensors(c, stored, kMaxNamed - std::min(kMaxNamed, missing.size()) + 1);
+  if (names.empty()) return;
+  bool counted = false;
+  for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l) counted = counted || (stored.layer_bytes[l] == 0 && !stored.is_absent(l));
+  const bool absent = std::find(stored.absent.begin(), stored.absent.end(), true) != stored.absent.end();
+  count(counted || !absent ? holes : not_stored, names.front());
+  for (const std::string& name : names)
+    if (missing.size() < kMaxNamed) missing.push_back(name);
 }
 
-void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial, std::int32_t joint) {
-  // Numbers in place of the marks, told apart afterwards by their value.
-  constexpr std::uint32_t kLayerMark = 4000000001U, kExpertMark = 4000000002U;
-  std::string name(pattern);
-  for (const auto& [mark, number] : {std::pair<std::string_view, std::uint32_t>{"{layer}", kLayerMark}, {"{expert}", kExpertMark}})
-    if (const std::size_t at = name.find(mark); at != std::string::npos) name.replace(at, mark.size(), std::to_string(number));
-  const NameKey key = NameKeys().key_of(name, "");
-  Candidate candidate;
-  candidate.hash = key.hash;
-  candidate.class_index = index;
-  candidate.packed = packed, candidate.partial = partial, candidate.joint = joint;
-  candidate.n_numbers = key.n_numbers;
-  for (std::uint32_t i = 0; i < key.n_numbers; ++i) {
-    candidate.literals[i] = key.numbers[i];
-    if (key.numbers[i] == kLayerMark) candidate.layer_at = static_cast<std::int8_t>(i);
-    if (key.numbers[i] == kExpertMark) candidate.expert_at = static_cast<std::int8_t>(i);
-  }
-  list_.push_back(candidate);
+void Inventory::compare_parts(const WeightClass& c, const StoredClass& stored) {
+  if (!c.variants.front().storage->is_plain()) return; // packed parts have other elements than the class
+  const std::uint64_t whole = (c.elements_of_one() * c.whole_experts()).saturated();
+  for (std::size_t l = 0; l < stored.part_elements.size(); ++l)
+    if (const std::uint64_t found = stored.part_elements[l]; found != 0 && found != whole)
+      mismatch(UINT32_MAX, tensor_name(c.pattern, c.layers.empty() ? 0 : c.layers[l], 0), fmt::format("{} elements", whole),
+               fmt::format("{} elements in parts", found));
 }
 
-Inventory Matcher::empty() const {
-  Inventory inventory;
-  inventory.classes.resize(declared_.weights.size());
-  for (std::size_t i = 0; i < declared_.weights.size(); ++i) {
-    const WeightClass& c = declared_.weights[i];
-    inventory.classes[i].layer_bytes.assign(std::max<std::size_t>(1, c.layers.size()), 0);
-    inventory.classes[i].seen.assign(static_cast<std::size_t>(std::min(c.count(), kMaxSeen)), false);
-  }
-  return inventory;
-}
-
-const Matcher::Candidate* Matcher::find(const NameKey& key, std::uint32_t& layer, std::uint32_t& expert) const {
-  for (std::size_t at = key.hash & (table_.size() - 1); table_[at].hash != 0; at = (at + 1) & (table_.size() - 1)) {
-    const Candidate& c = table_[at];
-    if (c.hash != key.hash || c.n_numbers != key.n_numbers) continue;
-    bool fits = true;
-    layer = expert = 0;
-    for (std::uint32_t i = 0; fits && i < key.n_numbers; ++i) {
-      if (static_cast<std::int8_t>(i) == c.layer_at) layer = key.numbers[i];
-      else if (static_cast<std::int8_t>(i) == c.expert_at) expert = key.numbers[i];
-      else fits = key.numbers[i] == c.literals[i];
-    }
-    if (!fits) continue;
-    const WeightClass& w = declared_.weights[c.class_index];
-    if (c.layer_at >= 0) {
-      const std::size_t n = w.layers.size();
-      // Layer lists are mostly runs: look where the number would be before searching.
-      const std::size_t guess = n > 0 && layer >= w.layers.front() ? layer - w.layers.front() : n;
-      if (guess < n && w.layers[guess] == layer) {
-        layer = static_cast<std::uint32_t>(guess);
-      } else {
-        const auto it = std::lower_bound(w.layers.begin(), w.layers.end(), layer);
-        if (it == w.layers.end() || *it != layer) continue;
-        layer = static_cast<std::uint32_t>(it - w.layers.begin());
-      }
-    }
-    if (c.expert_at >= 0 && expert >= whole_experts(w)) continue;
-    return &c;
-  }
-  return nullptr;
-}
-
-// What a class's main tensor looks like in the checkpoint, for each format that its layers have.
-void Matcher::expect_shapes() {
-  for (const WeightClass& c : declared_.weights) {
-    std::vector<Expected>& shapes = expected_.emplace_back();
-    for (const WeightVariant& v : c.variants)
-      for (const bool packed : {false, true}) {
-        const LinearShape shape = stored_shape(c, packed);
-        Expected& e = shapes.emplace_back();
-        e.dtype = c.dtype;
-        e.dims.assign(shape.dims.begin(), shape.dims.begin() + shape.rank);
-        if (!compare_types_ || v.storage->is_plain()) continue;
-        const Storage::Tensor main = v.storage->part(0, c.pattern, shape);
-        e.dtype = main.dtype;
-        e.dims.assign(main.dims.begin(), main.dims.begin() + main.rank);
-      }
-  }
-}
-
-void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const {
-  const WeightClass& c = declared_.weights[found.class_index];
-  std::size_t variant = 0;
-  if (!c.layers.empty() && c.variants.size() > 1)
-    while (variant + 1 < c.variants.size() &&
-           !std::binary_search(c.variants[variant].layers.begin(), c.variants[variant].layers.end(), c.layers[layer]))
-      ++variant;
-  const Expected& declared = expected_[found.class_index][variant * 2 + (found.packed ? 1 : 0)];
-  if ((!compare_types_ || entry.dtype == declared.dtype) &&
-      (std::equal(declared.dims.begin(), declared.dims.end(), entry.shape().begin(), entry.shape().end()) ||
-       same_dims(entry.shape(), declared.dims)))
-    return;
-  into.mismatch(entry.file_index, entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
-}
-
-void Matcher::take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const {
-  std::uint32_t layer = 0, expert = 0;
-  const Candidate* found = nullptr;
-  bool main = true;
-  // A name that ends in ".weight" is a class's own; others may be what a format appended to one.
-  if (!entry.name.ends_with(".weight"))
-    if (const auto stored = parse_stored_name(entry.name)) {
-      if (stored->role == StoredRole::kKvScale) {
-        into.kv_scale_bytes += entry.stored_bytes;
-        return;
-      }
-      found = find(keys.key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
-      // Experts in a list of their own keep ".weight", packed ones do not.
-      if (found == nullptr && !stored->has_weight) found = find(keys.key_of(stored->stem, ".weight"), layer, expert);
-      main = found == nullptr || stored->role == StoredRole::kWeight;
-    }
-  if (found == nullptr) found = find(keys.key_of(entry.name, ""), layer, expert);
-  if (found == nullptr) {
-    if (entry.auxiliary) {
-      into.table_bytes += entry.stored_bytes;
-    } else if (is_buffer(entry.name)) {
-      into.buffer_bytes += entry.stored_bytes;
-    } else {
-      ++into.unclaimed_count;
-      into.unclaimed_bytes += entry.stored_bytes;
-      if (!into.unclaimed.full()) into.unclaimed.add(entry.file_index, {std::string(entry.stored_name), entry.stored_bytes});
-    }
-    return;
-  }
-  if (found->layer_at < 0) layer = 0;
-  if (found->joint >= 0) return take_joint(entry, *found, main, layer, expert, into);
-  take_for(entry, *found, found->class_index, entry.stored_bytes, main, layer, expert, into);
-  if (!main) return;
-  if (!found->partial) return check_shape(entry, *found, layer, into);
-  StoredClass& stored = into.classes[found->class_index];
-  stored.part_elements.resize(stored.layer_bytes.size());
-  stored.part_elements[layer] += entry.elements;
-}
-
-void Matcher::take_for(const TensorEntry& entry, const Candidate& found, std::uint32_t class_index, std::uint64_t bytes, bool main,
-                       std::uint32_t layer, std::uint32_t expert, Inventory& into) const {
-  StoredClass& stored = into.classes[class_index];
-  stored.layer_bytes[layer] += bytes;
-  ++stored.tensors;
-  if (!main) return;
-  if (entry.dtype.block_elements > 1 || entry.dtype.block_bytes < 2) stored.packed_type = true;
-  const std::uint64_t experts = whole_experts(declared_.weights[class_index]), first = layer * experts;
-  for (std::uint64_t e = found.packed ? 0 : expert, end = found.packed ? experts : expert + 1; e < end; ++e)
-    if (first + e < stored.seen.size()) stored.seen[static_cast<std::size_t>(first + e)] = true;
-}
-
-// Shares a fused tensor out among its classes by their elements; the last gets the rest.
-void Matcher::take_joint(const TensorEntry& entry, const Candidate& found, bool main, std::uint32_t layer, std::uint32_t expert,
-                         Inventory& into) const {
-  const Joint& joint = joints_[static_cast<std::size_t>(found.joint)];
-  std::uint64_t left = entry.stored_bytes;
-  for (std::size_t i = 0; i < joint.classes.size(); ++i) {
-    const bool last = i + 1 == joint.classes.size();
-    const std::uint64_t share = last ? left : std::min(left, mul_div(entry.stored_bytes, joint.elements[i], joint.sum));
-    take_for(entry, found, joint.classes[i], share, main, layer, expert, into);
-    left -= share;
-  }
-  const WeightClass& c = declared_.weights[found.class_index];
-  if (!main || !c.variants.front().storage->is_plain()) return;
-  const std::uint64_t whole = (Checked(joint.sum) * (found.packed ? whole_experts(c) : 1)).saturated();
-  if (whole != entry.elements)
-    into.mismatch(entry.file_index, entry.stored_name, fmt::format("{} elements", whole), shape_text(entry.shape(), entry.dtype));
-}
-
-Result<void> InventoryVisitor::tensor(const TensorEntry& entry) {
-  matcher_.take(entry, keys_, inventory);
-  return {};
+std::vector<Warning> checkpoint_warnings(const Inventory& inventory, bool with_draft) {
+  std::vector<Warning> out;
+  if (inventory.holes.classes > 0)
+    out.push_back(
+        {WarningCode::kMissingTensors, fmt::format("the checkpoint lacks tensors of {} weight classes, {} first; they are counted as declared",
+                                        inventory.holes.classes, inventory.holes.first)});
+  if (inventory.not_stored.classes > 0)
+    out.push_back({WarningCode::kMissingTensors,
+                   fmt::format("nothing in the checkpoint can be the tensors of {} weight classes, {} first; what is stored counts instead",
+                               inventory.not_stored.classes, inventory.not_stored.first)});
+  if (inventory.draft_counted && with_draft)
+    out.push_back({WarningCode::kMissingTensors, "the checkpoint stores no multi-token prediction layers; they are counted as declared"});
+  if (inventory.mismatched_count > 0)
+    out.push_back({WarningCode::kMismatchedTensors,
+                   fmt::format("{} tensors of the checkpoint are not as the configuration says, {} first; what is stored counts",
+                               inventory.mismatched_count, inventory.mismatched.front().name)});
+  if (inventory.unknown.count() > 0)
+    out.push_back({WarningCode::kUnclaimedTensors,
+                   fmt::format("{} tensors ({}) of the checkpoint belong to no weight class, {} first; they are counted as stored: layers' "
+                               "large matrices split over the ranks, all others on every rank of their stage",
+                               inventory.unknown.count(), human_bytes(inventory.unknown.bytes()), inventory.unclaimed.front().name)});
+  return out;
 }
 
 std::vector<std::string> missing_tensors(const WeightClass& c, const StoredClass& stored, std::size_t most) {
   std::vector<std::string> names;
   if (c.role == PLIMSOLL_ROLE_TIED) return names;
-  const std::uint64_t experts = whole_experts(c);
+  const std::uint64_t experts = c.whole_experts();
   for (std::size_t s = 0; s < stored.seen.size() && names.size() < most; ++s) {
     if (stored.seen[s]) continue;
     const std::size_t layer = s / experts;

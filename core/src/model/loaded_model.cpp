@@ -5,6 +5,8 @@
 #include <deque>
 #include <fmt/format.h>
 
+#include "model/matcher.hpp"
+#include "model/text_head.hpp"
 #include "plugin/manifest.hpp"
 
 namespace plimsoll {
@@ -52,6 +54,20 @@ std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& de
   return out;
 }
 
+// Classes that no manifest names are planned by their model_type, and never silently.
+Result<void> settle_assumed_classes(Model::Data& data) {
+  for (const PlannerTree::AssumedClass& assumed : data.tree->assumed_classes()) {
+    const TextHead head = assumed.where.empty() ? text_head_of(assumed.architecture) : TextHead::kLanguageModel;
+    data.load_warnings.push_back(
+        {WarningCode::kArchitectureAssumed,
+         fmt::format("no planner names the class '{}'{}{}; it is planned by its model_type '{}', as family {} does{}", assumed.architecture,
+                     assumed.where.empty() ? "" : " at ", assumed.where, assumed.model_type, assumed.family,
+                     head == TextHead::kLanguageModel ? "" : ", without a language-model head")});
+    PLIMSOLL_TRY(replace_head(head, *data.config, data.dtype, data.tree->root().id(), data.declared));
+  }
+  return {};
+}
+
 } // namespace
 
 Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
@@ -66,6 +82,7 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   data->dtype = dtype ? *dtype : *find_dtype("bfloat16");
   data->dtype_assumed = !dtype;
   PLIMSOLL_ASSIGN(data->declared, declare(*data->tree, data->quantization, data->dtype));
+  PLIMSOLL_TRY(settle_assumed_classes(*data));
   Checked parameters = 0, bytes = 0;
   for (const WeightClass& c : data->declared.weights) parameters += c.parameters(), bytes += c.declared_bytes();
   PLIMSOLL_ASSIGN(data->parameters, parameters.get("the number of parameters"));
@@ -90,7 +107,7 @@ Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](unsigned) -> TensorVisitor& { return workers.emplace_back(matcher); }));
   Inventory inventory = std::move(workers.front().inventory);
   for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
-  inventory.finish(model.declared);
+  inventory.finish(model.declared, matcher.sites(), gguf);
   model.inventory = std::move(inventory);
   model.info.weights_source = gguf ? "gguf" : "safetensors";
   return {};

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.hpp"
 #include "checkpoint/checkpoint.hpp"
@@ -28,6 +29,7 @@ struct Model::Data {
   std::uint64_t parameters = 0, declared_bytes = 0;
   std::optional<Inventory> inventory; // where there is a checkpoint
   CheckpointTotals stored;
+  std::vector<Warning> load_warnings; // what every plan of this model must say
   const StoredClass* stored_class(std::size_t i) const { return inventory ? &inventory->classes[i] : nullptr; }
 };
 

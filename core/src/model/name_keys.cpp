@@ -14,15 +14,6 @@ std::uint64_t mixed_in(std::uint64_t hash, std::uint64_t word) {
   return hash ^ hash >> 32;
 }
 
-// Wrappers around a language model that name no tensor of their own.
-std::string_view without_wrappers(std::string_view name) {
-  for (;;) {
-    if (name.starts_with("model.")) name.remove_prefix(6);
-    else if (name.starts_with("language_model.")) name.remove_prefix(15);
-    else return name;
-  }
-}
-
 std::size_t common_bytes(std::string_view a, std::string_view b) {
   const std::size_t most = std::min(a.size(), b.size());
   std::size_t at = 0;
@@ -55,6 +46,14 @@ std::uint64_t first_letters(std::uint64_t word, std::size_t letters) {
 }
 
 } // namespace
+
+std::string_view without_wrappers(std::string_view name) {
+  for (;;) {
+    if (name.starts_with("model.")) name.remove_prefix(6);
+    else if (name.starts_with("language_model.")) name.remove_prefix(15);
+    else return name;
+  }
+}
 
 // A segment of digits counts as one letter and its number is handed out; any other is mixed in eight letters at a time.
 void NameKeys::add_segments(Mark state) {

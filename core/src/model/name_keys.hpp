@@ -1,6 +1,6 @@
 // What tensor names have in common: a hash of a name without its wrappers and numbers, and the numbers apart.
-// Called by the Matcher, for the names that are declared and for every name that a checkpoint stores. Names that follow one
-// another mostly begin alike, so the work on what the last two share is kept. Threads: one NameKeys per thread.
+// For the names that are declared and for every name that a checkpoint stores. Names that follow one another mostly begin
+// alike, so the work on what the last two share is kept. Threads: one NameKeys per thread.
 #pragma once
 
 #include <array>
@@ -17,6 +17,9 @@ struct NameKey {
   std::uint32_t n_numbers = 0;
   std::array<std::uint32_t, kMaxNumbers> numbers{}; // of the segments that are digits only: layers, experts
 };
+
+// The name without the wrappers around a language model that name no tensor of their own: "model.", "language_model.".
+std::string_view without_wrappers(std::string_view name);
 
 class NameKeys {
 public:

@@ -76,19 +76,37 @@ bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
   return true;
 }
 
+// How many layers of a variant a stage counts: all but those that nothing in the checkpoint can be.
+std::uint64_t present_on_stage(const WeightClass& c, const WeightVariant& v, const StoredClass* stored, const RankLayout& layout,
+                               std::uint32_t stage) {
+  const std::uint64_t all = tensors_on_stage(c, v, layout, stage);
+  if (stored == nullptr || stored->absent.empty() || all == 0) return all;
+  if (v.layers.empty()) return stored->is_absent(0) ? 0 : all;
+  std::uint64_t absent = 0;
+  std::size_t at = 0; // both lists ascend
+  for (const std::uint32_t layer : v.layers) {
+    while (c.layers[at] != layer) ++at;
+    if (stored->is_absent(at) && on_stage(c, layout, layer, stage)) ++absent;
+  }
+  return all - absent;
+}
+
 // Stored bytes of a variant on each stage; `whole` is what one layer was declared to have.
 std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const RankLayout& layout,
                                       Checked whole) {
   std::vector<Checked> sums(layout.pp);
+  const auto of_layer = [&](std::size_t at) {
+    return stored.layer_bytes[at] != 0 ? Checked(stored.layer_bytes[at]) : stored.is_absent(at) ? Checked(0) : whole;
+  };
   for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
     if (v.layers.empty()) {
-      if (on_stage(c, layout, 0, stage)) sums[stage] += stored.layer_bytes.front() == 0 ? whole : Checked(stored.layer_bytes.front());
+      if (on_stage(c, layout, 0, stage)) sums[stage] += of_layer(0);
       continue;
     }
     std::size_t at = 0; // both lists ascend
     for (const std::uint32_t layer : v.layers) {
       while (c.layers[at] != layer) ++at;
-      if (on_stage(c, layout, layer, stage)) sums[stage] += stored.layer_bytes[at] == 0 ? whole : Checked(stored.layer_bytes[at]);
+      if (on_stage(c, layout, layer, stage)) sums[stage] += of_layer(at);
     }
   }
   return sums;
@@ -121,7 +139,7 @@ Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const 
       const std::uint64_t held = !experts ? 1 : layout.ep > 1 ? local_experts(copies, member / (group / layout.ep), layout.ep) : copies;
       const Checked of_one_layer = c.bytes_of_one(*v.storage, dims, stored) * held;
       for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
-        const std::uint64_t tensors = tensors_on_stage(c, v, layout, stage);
+        const std::uint64_t tensors = present_on_stage(c, v, stored_class, layout, stage);
         if (tensors == 0) continue;
         Checked sum = of_one_layer * tensors;
         if (use_stored) {
@@ -139,6 +157,45 @@ Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const 
             entry = total.value();
           }
       }
+    }
+  }
+  return {};
+}
+
+namespace {
+
+// The share of an unknown group that every rank of its stage holds.
+std::uint64_t unknown_share(const UnknownGroup& group, std::uint64_t bytes, const plimsoll_facts& facts, const RankLayout& layout) {
+  const auto split = [&](std::uint64_t whole, std::uint32_t degree) {
+    return group.extent != 0 && group.extent % degree == 0 ? ceil_div(whole, degree) : whole;
+  };
+  switch (group.kind) {
+  case UnknownKind::kLinear: return facts.kv_heads != 0 && facts.kv_heads % layout.tp == 0 ? split(bytes, layout.tp) : bytes;
+  case UnknownKind::kExperts: {
+    const bool spread = layout.ep > 1 || layout.experts_split_over_dp;
+    const std::uint32_t ranks = spread ? layout.tp * layout.dp : layout.tp;
+    if (layout.ep == 1) return split(bytes, ranks);
+    const std::uint64_t held = local_experts(facts.experts + layout.redundant_experts, 0, layout.ep);
+    return split(mul_div_up(bytes, held, facts.experts), ranks / layout.ep);
+  }
+  default: return bytes;
+  }
+}
+
+} // namespace
+
+Result<void> place_unknown(const UnknownTensors& tensors, const plimsoll_facts& facts, const RankLayout& layout, const Dtype* cast,
+                           std::span<std::uint64_t> bytes) {
+  for (const auto& [group, sums] : tensors.groups()) {
+    Checked stored = sums.stored_bytes;
+    if (cast != nullptr) stored = Checked(sums.stored_bytes - sums.common_bytes) + cast->bytes(sums.common_elements);
+    const std::uint64_t share = unknown_share(group, stored.saturated(), facts, layout);
+    for (std::uint32_t rank = 0; rank < layout.ranks(); ++rank) {
+      if (group.place.on_stage && layout.stage_of_layer(group.place.layer) != layout.stage_of_rank(rank)) continue;
+      const Checked total = Checked(share) + bytes[rank];
+      if (stored.overflowed() || total.overflowed())
+        return fail(ErrorCode::kBadConfig, "the bytes of tensors that no weight class claims do not fit 64 bits");
+      bytes[rank] = total.value();
     }
   }
   return {};

@@ -1,4 +1,4 @@
-// Bytes of a weight class, and of a KV group's page, on every rank of a layout. Called by the ledger.
+// Bytes of a weight class, and of stored tensors that no class knows, on every rank of a layout.
 // Exact integers; a layout that a class cannot take is an error that names the class. Threads: pure functions.
 #pragma once
 
@@ -23,8 +23,14 @@ constexpr std::uint64_t local_experts(std::uint64_t experts, std::uint32_t index
 
 // Adds the class's bytes to each rank's entry of `bytes` (layout.ranks() of them). `cast` is the run-time type of
 // unquantised tensors of the checkpoint's common type; nullptr: as stored. `stored`: what a checkpoint holds of the class;
-// its bytes count then, spread as the declared ones are, and layers that it lacks count as declared.
+// its bytes count then, spread as the declared ones are; layers that it lacks count as declared, absent ones not at all.
 Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored,
                           std::span<std::uint64_t> bytes);
+
+// Adds stored tensors that no class knows, by generic rules that never say too little: a layer's large matrices are split over
+// tp where its heads and width divide evenly, its stacked experts over ep or tp, and everything else is on every rank of its
+// stage; on every rank at all where the name has no layer. One rank holds what is stored, to the byte.
+Result<void> place_unknown(const UnknownTensors& tensors, const plimsoll_facts& facts, const RankLayout& layout, const Dtype* cast,
+                           std::span<std::uint64_t> bytes);
 
 } // namespace plimsoll

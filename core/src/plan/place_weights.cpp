@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
-#include "base/human.hpp"
 #include "placement/placement.hpp"
 
 namespace plimsoll {
@@ -65,27 +64,18 @@ Result<void> place_inventory(const Settled& s, const Placing& p, Ledger& ledger,
   if (m.inventory->table_bytes > 0)
     PLIMSOLL_TRY(ledger.add_all(Category::kWeights, std::string(p.prefix) + "rotary_tables", Basis::kExact, "",
                                 s.explains() ? "replicated" : "", m.inventory->table_bytes));
-  if (m.inventory->missing_count > 0)
-    findings.warn(WarningCode::kMissingTensors,
-                  fmt::format("the checkpoint lacks tensors of {} weight classes, {} first; they are counted as declared",
-                              m.inventory->missing_count, m.inventory->missing.front()));
-  if (m.inventory->draft_missing && p.own_head)
-    findings.warn(WarningCode::kMissingTensors, "the checkpoint stores no multi-token prediction layers; they are counted as declared");
-  if (m.inventory->mismatched_count > 0)
-    findings.warn(WarningCode::kMismatchedTensors,
-                  fmt::format("{} tensors of the checkpoint are not as the configuration says, {} first; what is stored counts",
-                              m.inventory->mismatched_count, m.inventory->mismatched.front().name));
-  if (m.inventory->unclaimed_bytes > 0) {
-    PLIMSOLL_TRY(
-        ledger.add_all(Category::kWeights, std::string(p.prefix) + "unclaimed", Basis::kBound, "",
-                       s.explains() ? fmt::format("{} tensors that no planner claims, on every rank", m.inventory->unclaimed_count) : "",
-                       m.inventory->unclaimed_bytes));
-    findings.warn(WarningCode::kUnclaimedTensors,
-                  fmt::format("{} tensors ({}) of the checkpoint belong to no weight class, {} first; they are counted on every rank",
-                              m.inventory->unclaimed_count, human_bytes(m.inventory->unclaimed_bytes),
-                              m.inventory->unclaimed.front().name));
-  }
-  return {};
+  for (Warning& warning : checkpoint_warnings(*m.inventory, p.own_head)) findings.warnings.push_back(std::move(warning));
+  const UnknownTensors& unknown = m.inventory->unknown;
+  if (unknown.count() == 0) return {};
+  Item item;
+  item.bytes.assign(p.layout.ranks(), 0);
+  PLIMSOLL_TRY(place_unknown(unknown, m.declared.facts, p.layout, s.cast ? &*s.cast : nullptr, item.bytes));
+  item.label = std::string(p.prefix) + "unclaimed";
+  item.basis = Basis::kBound;
+  if (s.explains())
+    item.formula = fmt::format("{} tensors that no planner claims; large matrices of layers split over the ranks, others on every rank",
+                               unknown.count());
+  return ledger.add(Category::kWeights, std::move(item));
 }
 
 Result<void> place(const Settled& s, const Placing& p, Ledger& ledger, Findings& findings) {
@@ -96,6 +86,8 @@ Result<void> place(const Settled& s, const Placing& p, Ledger& ledger, Findings&
 } // namespace
 
 Result<void> place_weights(const Settled& s, Ledger& ledger, Findings& findings) {
+  for (const Model::Data* model : {s.input.model, s.input.draft})
+    if (model != nullptr) findings.warnings.insert(findings.warnings.end(), model->load_warnings.begin(), model->load_warnings.end());
   if (s.request().weights_bytes) {
     const std::uint64_t total = *s.request().weights_bytes, parts = static_cast<std::uint64_t>(s.layout.tp) * s.layout.pp;
     PLIMSOLL_TRY(ledger.add_all(Category::kWeights, "weights.given", Basis::kExact, "",

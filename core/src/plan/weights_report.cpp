@@ -43,14 +43,14 @@ WeightClassInfo describe(const WeightClass& c) {
   return info;
 }
 
-// What the scan found, in the report's words; what belongs to no class is on every rank.
+// What the scan found, in the report's words.
 void describe_inventory(const Model::Data& model, WeightsReport& report) {
   const Inventory& found = *model.inventory;
   report.stored_bytes = model.stored.stored_bytes;
   report.unclaimed = found.unclaimed.list(), report.mismatched = found.mismatched.list(), report.missing = found.missing;
-  report.notes = model.stored.notes;
-  if (found.unclaimed_count > found.unclaimed.size())
-    report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unclaimed_count - found.unclaimed.size()));
+  report.notes.insert(report.notes.end(), model.stored.notes.begin(), model.stored.notes.end());
+  if (found.unknown.count() > found.unclaimed.size())
+    report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unknown.count() - found.unclaimed.size()));
   if (found.mismatched_count > found.mismatched.size())
     report.notes.push_back(fmt::format("{} further mismatches", found.mismatched_count - found.mismatched.size()));
   if (found.draft_missing) report.notes.push_back("the configuration names multi-token prediction layers, the checkpoint stores none");
@@ -59,7 +59,10 @@ void describe_inventory(const Model::Data& model, WeightsReport& report) {
         fmt::format("{} bytes of rotary tables, which the file adds to the model, are on every rank", found.table_bytes));
   if (found.buffer_bytes != 0)
     report.not_loaded.push_back({"buffers", found.buffer_bytes, "masks, positions or frequencies, which engines compute themselves"});
-  for (std::uint64_t& bytes : report.rank_bytes) bytes += found.unclaimed_bytes + found.kv_scale_bytes + found.table_bytes;
+  if (found.not_stored.classes > 0)
+    report.notes.push_back(fmt::format("nothing in the checkpoint can be the tensors of {} weight classes, {} first; what is stored counts",
+                                       found.not_stored.classes, found.not_stored.first));
+  for (std::uint64_t& bytes : report.rank_bytes) bytes += found.kv_scale_bytes + found.table_bytes;
 }
 
 } // namespace
@@ -74,7 +77,11 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
   report.parameters = model.parameters;
   report.declared_bytes = model.declared_bytes;
   report.rank_bytes.assign(layout.ranks(), 0);
-  if (model.inventory) describe_inventory(model, report);
+  for (const Warning& note : model.load_warnings) report.notes.push_back(std::string(warning_name(note.code)) + ": " + note.message);
+  if (model.inventory) {
+    describe_inventory(model, report);
+    PLIMSOLL_TRY(place_unknown(model.inventory->unknown, model.declared.facts, layout, cast ? &*cast : nullptr, report.rank_bytes));
+  }
   const bool draft = request.num_draft_tokens > 0 && !request.draft;
   for (std::size_t i = 0; i < model.declared.weights.size(); ++i) {
     const WeightClass& c = model.declared.weights[i];

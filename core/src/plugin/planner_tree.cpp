@@ -242,7 +242,7 @@ const Json* PlannerTree::defaults_of(const Json& node) const {
   return nullptr;
 }
 
-Result<FamilyRef> PlannerTree::family_of(const plimsoll_view& view, std::string* architecture) const {
+Result<FamilyRef> PlannerTree::family_of(const plimsoll_view& view, std::string* architecture) {
   std::string named;
   if (const Json* list = find_pointer(*view.node, "/architectures"); list != nullptr && list->is_array())
     for (const Json& name : *list) {
@@ -255,6 +255,8 @@ Result<FamilyRef> PlannerTree::family_of(const plimsoll_view& view, std::string*
     }
   if (const Json* type = find_pointer(*view.node, "/model_type"); type != nullptr && type->is_string()) {
     if (const FamilyRef ref = registry_.for_model_type(type->get_ref<const std::string&>())) {
+      // Without any class the model_type alone is meant to say it.
+      if (!named.empty()) assume(view, named, type->get<std::string>(), ref);
       *architecture = named.empty() ? type->get<std::string>() : named;
       return ref;
     }
@@ -269,6 +271,14 @@ Result<FamilyRef> PlannerTree::family_of(const plimsoll_view& view, std::string*
               fmt::format("no planner knows '{}'{}; `plimsoll plugins` lists what is known", named.substr(0, 100),
                           known.empty() ? "" : fmt::format("; did you mean {}?", known)),
               where_ + ": " + pointer + "/architectures/0");
+}
+
+void PlannerTree::assume(const plimsoll_view& view, const std::string& architecture, const std::string& model_type,
+                         const FamilyRef& family) {
+  AssumedClass assumed{architecture.substr(0, 100), model_type, family.family->id, view.full_pointer()};
+  const bool known = std::any_of(assumed_.begin(), assumed_.end(),
+                                 [&](const AssumedClass& a) { return a.architecture == assumed.architecture && a.where == assumed.where; });
+  if (!known) assumed_.push_back(std::move(assumed));
 }
 
 std::string PlannerTree::place_of(const plimsoll_view& view) const {

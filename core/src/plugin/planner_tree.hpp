@@ -70,6 +70,11 @@ public:
   const plimsoll_view& view() const { return views_.front(); }
   const std::string& where() const { return where_; }
   const std::string& architecture() const { return architecture_; }
+  // A class that no manifest names, planned by its model_type.
+  struct AssumedClass {
+    std::string architecture, model_type, family, where; // where: the pointer of its part of the configuration, empty for the whole
+  };
+  const std::vector<AssumedClass>& assumed_classes() const { return assumed_; }
 
   Result<void> weights(Collector& collector) const;
   Result<void> kv(Collector& collector) const;
@@ -90,7 +95,8 @@ public:
 private:
   PlannerTree(const Registry& registry, std::shared_ptr<const Json> config, std::string where)
       : registry_(registry), config_(std::move(config)), where_(std::move(where)) {}
-  Result<FamilyRef> family_of(const plimsoll_view& view, std::string* architecture) const;
+  Result<FamilyRef> family_of(const plimsoll_view& view, std::string* architecture);
+  void assume(const plimsoll_view& view, const std::string& architecture, const std::string& model_type, const FamilyRef& family);
   Result<PlannerNode*> create_node(const plimsoll_view& view, const FamilyRef& family);
   const Json* defaults_of(const Json& node) const;
   // The pointer of `view` as the planner that is being created sees it.
@@ -100,6 +106,7 @@ private:
   const Registry& registry_;
   std::shared_ptr<const Json> config_;
   std::string where_, architecture_;
+  std::vector<AssumedClass> assumed_;
   std::deque<plimsoll_view> views_;
   std::vector<std::unique_ptr<PlannerNode>> nodes_; // in order of completion: children first
   std::vector<std::pair<const plimsoll_view*, const FamilyManifest*>> creating_;

@@ -142,6 +142,25 @@ TEST(Creating, NeedsANameThatSomebodyKnows) {
   EXPECT_TRUE(tree_of(Json::parse(R"({"architectures": ["unheard_of", "planner"]})"))); // the first that is known
 }
 
+TEST(Creating, ByTheModelTypeOfAClassThatNobodyNamesIsRemembered) {
+  using Assumed = PlannerTree::AssumedClass;
+  const auto assumed = [](const char* config) {
+    std::vector<std::string> out;
+    const auto tree = tree_of(Json::parse(config));
+    EXPECT_TRUE(tree) << tree.error().message;
+    for (const Assumed& a : (*tree)->assumed_classes())
+      out.push_back(a.where + " " + a.architecture + " as " + a.model_type + " by " + a.family);
+    return out;
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(assumed(R"({"architectures": ["Stranger"], "model_type": "planner"})"), ElementsAre(" Stranger as planner by planner"));
+  EXPECT_THAT(assumed(R"({"architectures": ["planner"], "model_type": "odd"})"), ::testing::IsEmpty());
+  EXPECT_THAT(assumed(R"({"model_type": "planner"})"), ::testing::IsEmpty()); // it alone says what the model is
+  EXPECT_THAT(assumed(R"({"architectures": ["planner"], "part": {"model_type": "planner"}})"), ::testing::IsEmpty());
+  EXPECT_THAT(assumed(R"({"architectures": ["planner"], "part": {"architectures": ["Stranger"], "model_type": "planner"}})"),
+              ElementsAre("/part Stranger as planner by planner"));
+}
+
 Json nested(int depth, const Json& innermost) {
   if (depth == 0) return innermost;
   return {{"architectures", {"planner"}}, {"part", nested(depth - 1, innermost)}};
