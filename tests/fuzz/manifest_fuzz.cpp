@@ -7,7 +7,7 @@
 
 #include "plimsoll/host.hpp"
 #include "support/built_context.hpp"
-#include "support/temporary_folder.hpp"
+#include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll::fuzz {
 namespace {
@@ -23,19 +23,18 @@ const char* const kConfig = R"({"architectures": ["LlamaForCausalLM"], "model_ty
 class Place {
 public:
   Place() {
-    fs::create_directories(folder_.path("plugins/one"));
-    fs::copy_file(PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins/dense/libplimsoll_dense.so", folder_.path("plugins/one/libplimsoll_dense.so"));
+    fs::create_directories(folder_ / "plugins/one");
+    fs::copy_file(PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins/dense/libplimsoll_dense.so", folder_ / "plugins/one/libplimsoll_dense.so");
   }
   std::string fill(std::string_view input) const {
     const std::size_t end = std::min(input.find(kNext), input.size());
-    folder_.write("plugins/one/plugin.yaml", std::string(input.substr(0, end)));
-    const std::string_view names = input.substr(std::min(end + kNext.size(), input.size()));
-    folder_.write("plugins/one/models.json", std::string(names));
-    return folder_.path("plugins");
+    test::write_text(folder_ / "plugins/one/plugin.yaml", input.substr(0, end));
+    test::write_text(folder_ / "plugins/one/models.json", input.substr(std::min(end + kNext.size(), input.size())));
+    return folder_ / "plugins";
   }
 
 private:
-  testing::TemporaryFolder folder_;
+  test::TemporaryDirectory folder_;
 };
 
 void plan_with(const Context& context) {

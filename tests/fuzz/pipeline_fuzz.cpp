@@ -7,7 +7,7 @@
 
 #include "plimsoll/options.hpp"
 #include "support/built_context.hpp"
-#include "support/temporary_folder.hpp"
+#include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll::fuzz {
 namespace {
@@ -48,8 +48,9 @@ std::vector<std::string> seeds() {
 }
 
 void fuzz_one(std::string_view input) {
-  static const testing::TemporaryFolder folder;
-  const std::string path = folder.write("pipeline.yaml", std::string(input));
+  static const test::TemporaryDirectory folder;
+  const std::string path = folder / "pipeline.yaml";
+  test::write_text(path, input);
   plan_with(read_pipeline_file(path, kAlso));
   plan_with(read_options_json(input, kAlso));
 }

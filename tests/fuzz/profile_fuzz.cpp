@@ -6,7 +6,7 @@
 
 #include "plimsoll/host.hpp"
 #include "support/built_context.hpp"
-#include "support/temporary_folder.hpp"
+#include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll::fuzz {
 namespace {
@@ -31,11 +31,12 @@ std::vector<std::string> seeds() {
 }
 
 void fuzz_one(std::string_view input) {
-  static const testing::TemporaryFolder folder;
+  static const test::TemporaryDirectory folder;
   static const std::vector<Model> models = load_models();
   static std::uint64_t number = 0;
   // A context remembers profiles by the names of their files, so that each input needs one of its own.
-  const std::string path = folder.write("engine" + std::to_string(number++) + ".yaml", std::string(input));
+  const std::string path = folder / ("engine" + std::to_string(number++) + ".yaml");
+  test::write_text(path, input);
   PlanRequest request;
   request.engine = path;
   for (const char* devices : {"2xH100", "16GiB:12GiB", "4x24GiB"}) {

@@ -1,11 +1,37 @@
-// A manifest for tests of manifests, of trust and of the registry. One thread.
+// A folder that lives as long as a test. Used by the tests of manifests, of trust and of the registry. One thread.
 #pragma once
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
-#include "support/temporary_folder.hpp"
-
 namespace plimsoll::testing {
+
+class TemporaryFolder {
+public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "plimsoll_test_XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::string path(const std::string& name = {}) const { return name.empty() ? path_.string() : (path_ / name).string(); }
+  // Writes a file and the folders above it.
+  std::string write(const std::string& name, const std::string& text) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << text;
+    return path(name);
+  }
+
+private:
+  std::filesystem::path path_;
+};
 
 // A manifest that is right; tests break single lines of it.
 inline std::string good_manifest(const std::string& id, const std::string& version = "1.0.0") {
