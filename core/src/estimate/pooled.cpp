@@ -1,6 +1,6 @@
 // The documented estimator, bit for bit: one sum over all devices, doubles where it has them, its order of checks, its
 // searches and its recomputations. Called through MemoryEstimator. Never corrected: what is wrong with it is part
-// of the contract (estimate_per_device.cpp is the correct one). Threads: pure.
+// of the contract (per_device.cpp is the correct one). Threads: pure.
 // Source: the newest generation of the documented MemoryEstimator. Example: 80 GiB, 16,060,522,240 bytes of weights,
 // Llama 3.1 8B's cache at 131,072 tokens: batch 512, 61,236,838,400 bytes of KV cache.
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // The KV cache of a plan: pages, capacity, limits on every rank, and what binds. How memory is cut up is the layout's
-// business (kv_layout.hpp).
+// business (kv/layout.hpp).
 #include <algorithm>
 #include <fmt/format.h>
 

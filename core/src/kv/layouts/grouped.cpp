@@ -1,4 +1,4 @@
-// The `grouped` layout: KvPool's arithmetic, see kv_pool.hpp. Shares the page number over full and latent groups; windows,
+// The `grouped` layout: KvPool's arithmetic, see kv/pool.hpp. Shares the page number over full and latent groups; windows,
 // cross attention and states have bytes of their own.
 #include <algorithm>
 
