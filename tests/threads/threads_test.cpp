@@ -18,6 +18,9 @@ namespace {
 constexpr std::size_t kThreads = 8;
 constexpr std::size_t kRounds = 4;
 
+// Nothing of this machine's own. Set before any thread starts: the environment is nobody's to share.
+const bool kNoModelCache = setenv("HF_HUB_CACHE", "/nonexistent", 1) == 0;
+
 // body(number of the thread), all at once.
 void on_eight_threads(const std::function<void(std::size_t)>& body) {
   std::vector<std::thread> threads;
@@ -32,7 +35,6 @@ std::string taken(char* text) {
 }
 
 plimsoll_context* make_context() {
-  setenv("HF_HUB_CACHE", "/nonexistent", 1);
   plimsoll_context* context = nullptr;
   const char* options = R"({"catalogue_path": ")" PLIMSOLL_SOURCE_DIR R"(/core/catalogue", "plugin_paths": [")" PLIMSOLL_BUILD_DIR
                         R"(/lib/plimsoll/plugins"], "trust": "open"})";
@@ -62,6 +64,7 @@ std::string plan_text(const plimsoll_context* context, const std::string& reques
 }
 
 std::vector<std::string> plans_of_one_thread() {
+  EXPECT_TRUE(kNoModelCache);
   plimsoll_context* context = make_context();
   std::vector<std::string> out;
   for (const std::string& request : requests()) out.push_back(plan_text(context, request));
