@@ -31,15 +31,16 @@ TEST(NamedFiles, NamesOfFilesThatExistAreSound) {
     const char* path;
     const char* text;
   };
-  for (const Row& row : {Row{"core/src/kv/pool.cpp", "// see pool.hpp and core/src/kv/pool.hpp, kv/pool.hpp; plimsoll/host.h too\n"},
-                         Row{"core/src/kv/pool.cpp", "int a; /* pool.{hpp,cpp} */\n"},
-                         Row{"plugins/mla/README.md", "[this](../../README.md), `shape.cpp`.\n"},
-                         Row{"tests/CMakeLists.txt", "# tests/unit/<room>/*_test.cpp and models/<org>__<name>.json\n"},
-                         Row{"core/src/kv/pool.cpp", "const char* path = \"gone.hpp\"; // a literal is no comment\n"},
-                         Row{"core/src/kv/pool.cpp", "#include \"kv/gone.hpp\"\n"}, Row{"core/run.bash", "cat gone.md # no comment\n"},
-                         Row{"README.md", "llama.cpp reads config.json; a.json() is a call; see https://example.com/gone.md\n"},
-                         Row{"core/src/kv/pool.cpp", "const auto text = R\"x(// gone.hpp \" )x\"; // pool.hpp\n"},
-                         Row{"core/x.json", "{\"a\": \"gone.hpp\"}"}})
+  for (const Row& row :
+       {Row{"core/src/kv/pool.cpp", "// see pool.hpp and core/src/kv/pool.hpp, kv/pool.hpp; plimsoll/host.h too\n"},
+        Row{"core/src/kv/pool.cpp", "int a; /* pool.{hpp,cpp} */\n"},
+        Row{"plugins/mla/README.md", "[this](../../README.md), `shape.cpp`.\n"},
+        Row{"tests/CMakeLists.txt", "# tests/unit/<room>/*_test.cpp and models/<org>__<name>.json\n"},
+        Row{"core/src/kv/pool.cpp", "const char* path = \"gone.hpp\"; // a literal is no comment\n"},
+        Row{"core/src/kv/pool.cpp", "#include \"kv/gone.hpp\"\n"}, Row{"core/run.bash", "cat gone.md # no comment\n#include <gone.h>\n"},
+        Row{"README.md", "llama.cpp reads config.json; a.json() is a call; see https://example.com/gone.md\n"},
+        Row{"core/src/kv/pool.cpp", "const auto text = R\"x(// gone.hpp \" )x\"; // pool.hpp\n"},
+        Row{"core/x.json", "{\"a\": \"gone.hpp\"}"}})
     EXPECT_THAT(check_named_files(row.path, row.text, kProject), testing::IsEmpty()) << row.text;
 }
 

@@ -73,10 +73,10 @@ bool ends_with_any(std::string_view path, std::initializer_list<std::string_view
   return false;
 }
 
-// Comments behind a # that begins a word.
+// Comments behind a # that stands alone; "#include" in a script's text is none.
 std::string_view hash_comment(std::string_view line) {
   for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1))
-    if (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t') return line.substr(at + 1);
+    if ((at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t') && line.substr(at + 1).starts_with(' ')) return line.substr(at + 1);
   return {};
 }
 
