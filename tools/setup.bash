@@ -44,10 +44,11 @@ configure() {
   (cd "$root" && cmake --preset "$preset" "${fresh[@]}" "$@" </dev/null)
 }
 
-# build PRESET
+# build PRESET [CMAKE ARGUMENT...]
 build() {
-  local jobs=()
+  local preset=$1 jobs=()
+  shift
   [[ -n ${PLIMSOLL_JOBS:-} ]] && jobs=(--parallel "$PLIMSOLL_JOBS")
-  say "building $1"
-  (cd "$root" && cmake --build --preset "$1" "${jobs[@]}" </dev/null)
+  say "building $preset"
+  (cd "$root" && cmake --build --preset "$preset" "${jobs[@]}" "$@" </dev/null)
 }

@@ -19,7 +19,8 @@ T* symbol(const char* library, const char* name) {
 plimsoll_request some_request() {
   plimsoll_request request{};
   request.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
-  request.max_batch_input_tokens = 8192, request.max_batch_size = 256;
+  request.max_batch_input_tokens = 8192;
+  request.max_batch_size = 256;
   return request;
 }
 

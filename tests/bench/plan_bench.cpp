@@ -24,7 +24,8 @@ void plan(benchmark::State& state, const std::string& model_name, const std::str
   if (!model) return state.SkipWithError(model.error().message.c_str());
   PlanRequest request;
   request.devices = std::to_string(state.range(0)) + "x" + device;
-  request.tp = 8, request.dp = static_cast<std::uint32_t>(state.range(0) / 8);
+  request.tp = 8;
+  request.dp = static_cast<std::uint32_t>(state.range(0) / 8);
   for (auto _ : state) {
     auto made = context().plan(*model, request);
     if (!made || made->verdict == Verdict::kDoesNotFit) return state.SkipWithError("no plan that fits");
@@ -47,7 +48,8 @@ void frontier(benchmark::State& state, const std::string& engine) {
   const auto model = context().load("meta-llama/Llama-4-Scout-17B-16E-Instruct");
   if (!model) return state.SkipWithError(model.error().message.c_str());
   PlanRequest request;
-  request.devices = "8xH200", request.engine = engine;
+  request.devices = "8xH200";
+  request.engine = engine;
   request.frontier = true, request.frontier_kv_dtypes = {"float8_e4m3fn", "nvfp4", "q8_0/q4_0"};
   for (auto _ : state) {
     const auto made = context().plan(*model, request);

@@ -55,6 +55,7 @@ struct Case {
   const char* log;
   std::vector<std::string> options;
 };
+void PrintTo(const Case& row, std::ostream* out) { *out << row.log; }
 class CliCompareLogs : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CliCompareLogs, AgreeWithThePlan) {

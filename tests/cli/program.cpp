@@ -79,7 +79,7 @@ Outcome run(const Invocation& run) {
   std::vector<std::string> words{PLIMSOLL_PROGRAM};
   words.insert(words.end(), run.arguments.begin(), run.arguments.end());
   std::vector<std::string> environment = run.environment;
-  for (const char* name : {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"})
+  for (const char* name : {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PLIMSOLL_FAULT"})
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
   pid_t child = 0;
   rlimit usual{};

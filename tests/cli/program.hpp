@@ -17,7 +17,7 @@ struct Outcome {
 struct Invocation {
   std::vector<std::string> arguments;
   std::string input = {};
-  std::vector<std::string> environment = {}; // "NAME=value"; nothing else is inherited but PATH and HOME
+  std::vector<std::string> environment = {}; // "NAME=value"; only PATH, HOME and settings of the tests are inherited
   std::string out_path = {};                 // where standard output goes instead of Outcome::out
   bool closed_pipe = false;                  // standard output is a pipe that nobody reads
   std::uint64_t most_file_bytes = 0;         // a limit on every file that it writes; 0: none

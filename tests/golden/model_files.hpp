@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,6 +21,8 @@ namespace plimsoll::testing {
 // Names of tests/data/models/*.json and of core/catalogue/models/*.json without the suffix, sorted.
 std::vector<std::string> model_names();
 std::vector<std::string> catalogue_names();
+// Those of model_names() whose file states one of these facts. A test of a fact runs for these alone.
+std::vector<std::string> models_that_state(std::initializer_list<const char*> facts);
 
 // One file of tests/data, with the catalogue's configuration where it has none of its own: see tests/data/README.md. Fails
 // the test and returns null where it cannot be read.

@@ -69,7 +69,10 @@ TEST_P(Sharding, SumsToTheWholeAndItsCopies) {
   int placed = 0;
   for (const Grid& g : kGrid) {
     PlanRequest request;
-    request.tp = g.tp, request.pp = g.pp, request.dp = g.dp, request.ep = g.ep;
+    request.tp = g.tp;
+    request.pp = g.pp;
+    request.dp = g.dp;
+    request.ep = g.ep;
     auto layout = make_rank_layout(request, std::uint64_t{g.tp} * g.pp * g.dp, d.facts.n_layers);
     if (!layout) continue;
     layout->vision_split = g.dp == 1; // both ways in the grid
@@ -79,7 +82,8 @@ TEST_P(Sharding, SumsToTheWholeAndItsCopies) {
         const auto part = expected(c, v, g, layout->vision_split);
         if (!part) want.reset();
         if (!want) break;
-        want->bytes += part->bytes, want->exact = want->exact && part->exact;
+        want->bytes += part->bytes;
+        want->exact = want->exact && part->exact;
       }
       std::vector<std::uint64_t> bytes(layout->ranks(), 0);
       const auto done = place_weight(c, *layout, nullptr, nullptr, bytes);

@@ -15,7 +15,8 @@ struct plimsoll_planner {
 
 static plimsoll_str str(const char* text) {
   plimsoll_str s;
-  s.data = text, s.size = strlen(text);
+  s.data = text;
+  s.size = strlen(text);
   return s;
 }
 static int is(const plimsoll_planner* self, const char* fault) { return strcmp(self->fault, fault) == 0; }
@@ -84,15 +85,28 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
   uint32_t i;
   memset(&w, 0, sizeof w);
   w.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_weight, n_parts);
-  w.aspect = PLIMSOLL_ASPECT_ATTENTION, w.label = str("zoo.class"), w.pattern = str("model.{layer}.weight");
-  w.layers = two, w.n_layers = 2, w.placement = PLIMSOLL_PLACE_TP, w.n_dims = 2, w.dims[0] = 64, w.dims[1] = 32, w.in_dim = 1;
-  w.parts = parts, w.n_parts = 2;
+  w.aspect = PLIMSOLL_ASPECT_ATTENTION;
+  w.label = str("zoo.class");
+  w.pattern = str("model.{layer}.weight");
+  w.layers = two;
+  w.n_layers = 2;
+  w.placement = PLIMSOLL_PLACE_TP;
+  w.n_dims = 2;
+  w.dims[0] = 64;
+  w.dims[1] = 32;
+  w.in_dim = 1;
+  w.parts = parts;
+  w.n_parts = 2;
   if (is(self, "weights_fail")) return fail(err, PLIMSOLL_E_CONFIG, "/width", "is odd");
   if (is(self, "small_struct")) w.struct_size = 64;
   if (is(self, "zero_dim")) w.dims[1] = 0;
   if (is(self, "five_dims")) w.n_dims = 5;
   if (is(self, "parts_sum")) parts[0].extent = 33;
-  if (is(self, "parts_wrap")) parts[0].extent = 0 - (uint64_t)15, parts[0].units = 0, parts[1].extent = 79;
+  if (is(self, "parts_wrap")) {
+    parts[0].extent = 0 - (uint64_t)15;
+    parts[0].units = 0;
+    parts[1].extent = 79;
+  }
   if (is(self, "part_units")) parts[0].units = 5;
   if (is(self, "many_parts")) w.n_parts = 65;
   if (is(self, "shard_dim")) w.shard_dim = 2;
@@ -103,7 +117,10 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
   if (is(self, "stage")) w.stage = 9;
   if (is(self, "placement")) w.placement = 9;
   if (is(self, "role")) w.role = 9;
-  if (is(self, "in_dim")) w.quantizable = 1, w.in_dim = 200;
+  if (is(self, "in_dim")) {
+    w.quantizable = 1;
+    w.in_dim = 200;
+  }
   if (is(self, "unordered")) w.layers = swapped;
   if (is(self, "doubled")) w.layers = twice;
   if (is(self, "overflow")) w.dims[1] = (uint64_t)1 << 62;
@@ -112,11 +129,17 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
     many = malloc(MANY * sizeof *many);
     if (many == NULL) return PLIMSOLL_E_MEMORY;
     for (i = 0; i < MANY; ++i) many[i] = i;
-    w.layers = many, w.n_layers = MANY;
+    w.layers = many;
+    w.n_layers = MANY;
   }
   status = (aspects & PLIMSOLL_ASPECT_ATTENTION) == 0 ? PLIMSOLL_OK : out->weight(out->ctx, &w);
   free(many);
-  if (is(self, "stubborn")) w.dims[1] = 0, out->weight(out->ctx, &w), w.dims[1] = 32, status = out->weight(out->ctx, &w) * 0;
+  if (is(self, "stubborn")) {
+    w.dims[1] = 0;
+    out->weight(out->ctx, &w);
+    w.dims[1] = 32;
+    status = out->weight(out->ctx, &w) * 0;
+  }
   if (status != PLIMSOLL_OK) return fail(err, status, "", "the host refused");
   return self->child == NULL ? PLIMSOLL_OK : self->api->weights(self->child, aspects, out, err);
 }
@@ -129,8 +152,13 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
   rows[0] = &row;
   memset(&g, 0, sizeof g);
   g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, bound);
-  g.kind = PLIMSOLL_KV_FULL, g.label = str("zoo.cache"), g.layers = two, g.n_layers = 2;
-  g.kv_heads = 1, g.k_elements = 16, g.v_elements = 16;
+  g.kind = PLIMSOLL_KV_FULL;
+  g.label = str("zoo.cache");
+  g.layers = two;
+  g.n_layers = 2;
+  g.kv_heads = 1;
+  g.k_elements = 16;
+  g.v_elements = 16;
   if (is(self, "kv_small_struct")) g.struct_size = 8;
   if (is(self, "kv_no_heads")) g.kv_heads = 0;
   if (is(self, "kv_kind")) g.kind = 77;
@@ -138,11 +166,24 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
   if (is(self, "kv_type")) g.dtype = str("float17");
   memset(&row, 0, sizeof row);
   row.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_state_region, elements_per_draft_token);
-  row.label = str("ring"), row.elements = 10, row.elements_per_draft_token = 5;
-  if (is(self, "kv_state_rows")) g.kind = PLIMSOLL_KV_STATE, g.window_tokens = 3, g.regions = rows, g.n_regions = 1;
+  row.label = str("ring");
+  row.elements = 10;
+  row.elements_per_draft_token = 5;
+  if (is(self, "kv_state_rows")) {
+    g.kind = PLIMSOLL_KV_STATE;
+    g.window_tokens = 3;
+    g.regions = rows;
+    g.n_regions = 1;
+  }
   if (is(self, "kv_no_regions")) g.kind = PLIMSOLL_KV_STATE;
-  if (is(self, "kv_null_regions")) g.kind = PLIMSOLL_KV_STATE, g.n_regions = 2;
-  if (is(self, "kv_overflow")) g.k_elements = (uint64_t)1 << 62, g.kv_heads = 1u << 20;
+  if (is(self, "kv_null_regions")) {
+    g.kind = PLIMSOLL_KV_STATE;
+    g.n_regions = 2;
+  }
+  if (is(self, "kv_overflow")) {
+    g.k_elements = (uint64_t)1 << 62;
+    g.kv_heads = 1u << 20;
+  }
   if ((aspects & PLIMSOLL_ASPECT_ATTENTION) == 0) return PLIMSOLL_OK;
   return out->kv(out->ctx, &g) == PLIMSOLL_OK ? PLIMSOLL_OK : fail(err, PLIMSOLL_E_CONFIG, "", "the host refused");
 }
@@ -153,7 +194,10 @@ static plimsoll_status activations(const plimsoll_planner* self, const plimsoll_
   (void)req;
   memset(&item, 0, sizeof item);
   item.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
-  item.rank = PLIMSOLL_ALL_RANKS, item.category = PLIMSOLL_BYTES_ACTIVATION, item.bytes = 1000, item.label = str("zoo.workspace");
+  item.rank = PLIMSOLL_ALL_RANKS;
+  item.category = PLIMSOLL_BYTES_ACTIVATION;
+  item.bytes = 1000;
+  item.label = str("zoo.workspace");
   if (is(self, "item_rank")) item.rank = 99;
   if (is(self, "item_category")) item.category = 9;
   if (is(self, "item_basis")) item.basis = 9;

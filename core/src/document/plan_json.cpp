@@ -1,4 +1,4 @@
-// The plan document: see document.hpp. The order of the keys below is the contract.
+// The plan document: see plan_json.hpp. The order of the keys below is the contract.
 #include "document/plan_json.hpp"
 
 #include <algorithm>

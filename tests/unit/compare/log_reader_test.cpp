@@ -38,6 +38,7 @@ struct Log {
   std::vector<std::pair<const char*, const char*>> settings;
   std::vector<Figure> figures;
 };
+void PrintTo(const Log& log, std::ostream* out) { *out << log.file; }
 
 class LogReader : public ::testing::TestWithParam<Log> {};
 

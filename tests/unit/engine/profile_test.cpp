@@ -65,7 +65,8 @@ TEST_F(ProfileFile, TheFirstChoiceThatAppliesCounts) {
   };
   for (const Row& row : {Row{"B200", 184, 16384}, {"H100", 79, 8192}, {"A100-80GB", 79, 2048}, {"A100", 79, 2048}, {"L4", 22, 2048}}) {
     ProfileFacts facts;
-    facts.card = row.card, facts.card_bytes = row.gib << 30;
+    facts.card = row.card;
+    facts.card_bytes = row.gib << 30;
     EXPECT_EQ(settled(body, facts).batch.max_batch_input_tokens, row.expected) << row.card;
   }
 }
@@ -123,7 +124,9 @@ TEST_F(ProfileFile, ShippedProfilesReadUnderAllCircumstances) {
         for (const std::vector<std::string>& has :
              std::vector<std::vector<std::string>>{{}, {"latent", "experts"}, {"indexer", "latent"}, {"state"}, {"window", "vision"}}) {
           ProfileFacts facts;
-          facts.card_bytes = gib << 30, facts.tp = tp, facts.has = has;
+          facts.card_bytes = gib << 30;
+          facts.tp = tp;
+          facts.has = has;
           const auto profile = source->settle(facts);
           ASSERT_TRUE(profile) << name << ": " << profile.error().where << ": " << profile.error().message;
           EXPECT_GE((*profile)->batch.max_batch_input_tokens, 512U);

@@ -14,6 +14,7 @@ struct Bad {
   const char* text;
   const char* where;
 };
+void PrintTo(const Bad& row, std::ostream* out) { *out << row.name; }
 class BadRequest : public testing::TestWithParam<Bad> {};
 TEST_P(BadRequest, IsRefusedWithItsPlace) {
   const auto request = parse_estimate_request(GetParam().text);

@@ -71,6 +71,7 @@ struct Row {
   const char* key;
   const char* value;
 };
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 class PerDeviceRow : public testing::TestWithParam<Row> {};
 TEST_P(PerDeviceRow, Holds) {
   Json request = llama({80});
@@ -121,6 +122,7 @@ TEST(EstimatePerDevice, AShortfallIsANegativeRest) {
 
 TEST(EstimatePerDeviceProperties, WhatIsPromisedIsAcceptedWhenAskedFor) {
   std::mt19937_64 random(7);
+  int fitting = 0;
   for (int round = 0; round < 300; ++round) {
     Json request = llama({});
     for (std::uint64_t i = random() % 2 + 1; i > 0; --i)
@@ -134,6 +136,7 @@ TEST(EstimatePerDeviceProperties, WhatIsPromisedIsAcceptedWhenAskedFor) {
       request["kv_cache"]["caches"].push_back(Json::parse(R"({"layers": 8, "kv_heads": 4, "head_dim": 64, "window_tokens": 512})"));
     const Json got = cases::answer(request);
     if (!got["fits"].get<bool>()) continue;
+    ++fitting;
     Json again = request;
     again["max_length"] = got["max_length"];
     again["max_batch_size"] = got["max_batch_size"];
@@ -146,10 +149,12 @@ TEST(EstimatePerDeviceProperties, WhatIsPromisedIsAcceptedWhenAskedFor) {
     again["max_length"] = got["max_supported_sequence_length"].get<std::int64_t>() + 1;
     EXPECT_EQ(cases::answer(again)["error"]["code"], "out_of_memory") << again.dump();
   }
+  EXPECT_GT(fitting, 100);
 }
 
 TEST(EstimatePerDeviceProperties, MoreMemoryNeverPromisesLess) {
   std::mt19937_64 random(8);
+  int fitting = 0;
   for (int round = 0; round < 300; ++round) {
     Json request = llama({20, 20});
     const auto free = static_cast<std::int64_t>(random() % (60UL << 30) + (10UL << 30));
@@ -159,10 +164,12 @@ TEST(EstimatePerDeviceProperties, MoreMemoryNeverPromisesLess) {
     request["devices"][0]["free_bytes"] = free + static_cast<std::int64_t>(random() % (1UL << 30));
     const Json more = cases::answer(request);
     if (!less["fits"].get<bool>()) continue;
+    ++fitting;
     EXPECT_TRUE(more["fits"].get<bool>());
     EXPECT_LE(less["max_length"].get<std::int64_t>(), more["max_length"].get<std::int64_t>());
     EXPECT_LE(less["pages_per_replica"].get<std::int64_t>(), more["pages_per_replica"].get<std::int64_t>());
   }
+  EXPECT_GT(fitting, 100);
 }
 
 } // namespace

@@ -75,6 +75,7 @@ struct Row {
   const char* key;
   const char* value;
 };
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
 class PooledRow : public testing::TestWithParam<Row> {};
 TEST_P(PooledRow, Holds) {

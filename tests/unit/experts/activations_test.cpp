@@ -30,8 +30,11 @@ Json deepseek_v3() {
 
 Json kimi_text() {
   Json config = deepseek_v3();
-  config["num_attention_heads"] = 64, config["n_routed_experts"] = 384, config["first_k_dense_replace"] = 1;
-  config["num_nextn_predict_layers"] = 0, config["vocab_size"] = 163840;
+  config["num_attention_heads"] = 64;
+  config["n_routed_experts"] = 384;
+  config["first_k_dense_replace"] = 1;
+  config["num_nextn_predict_layers"] = 0;
+  config["vocab_size"] = 163840;
   return config;
 }
 
@@ -90,7 +93,9 @@ TEST(Activations, AreNothingInAnEngineWithoutTheRule) {
 // V3.2 does not divide tokens over a replica's ranks: tau is 128, not 128 / 8.
 TEST(Activations, DispatchAllTokensWhereTheProfileSaysSo) {
   Json v32 = deepseek_v3();
-  v32["model_type"] = "deepseek_v32", v32["index_n_heads"] = 64, v32["index_head_dim"] = 128;
+  v32["model_type"] = "deepseek_v32";
+  v32["index_n_heads"] = 64;
+  v32["index_head_dim"] = 128;
   const auto tree = tree_of(v32);
   ASSERT_NE(tree, nullptr);
   const ItemSum sum = activations(*tree, {8, 1, 8, 4096, 128, true}, max_engine());

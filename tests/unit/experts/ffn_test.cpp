@@ -102,7 +102,9 @@ TEST(Layouts, NameAndOrderTensorsAsCheckpointsDo) {
   };
   for (const LayoutCase& c : cases) {
     Json config = small_mla();
-    config["ffn_names"] = c.names, config["n_shared_experts"] = 0, config["first_k_dense_replace"] = 0;
+    config["ffn_names"] = c.names;
+    config["n_shared_experts"] = 0;
+    config["first_k_dense_replace"] = 0;
     const DeclaredConfig d = declared(config);
     const WeightClass* w = find_class(d, c.label);
     ASSERT_NE(w, nullptr) << c.names << " " << c.label;

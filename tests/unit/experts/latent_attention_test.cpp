@@ -66,7 +66,9 @@ TEST(LatentAttention, KeepsDraftLayersApart) {
 Json with_indexer() {
   Json config = small_mla();
   config["model_type"] = "glm_moe_dsa", config["architectures"] = {"GlmMoeDsaForCausalLM"};
-  config["index_n_heads"] = 4, config["index_head_dim"] = 128, config["num_nextn_predict_layers"] = 1;
+  config["index_n_heads"] = 4;
+  config["index_head_dim"] = 128;
+  config["num_nextn_predict_layers"] = 1;
   return config;
 }
 

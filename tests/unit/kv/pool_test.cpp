@@ -182,17 +182,20 @@ TEST(KvPoolProperties, TheBatchFitsAndOneRequestMoreDoesNot) {
 
 TEST(KvPoolProperties, ALayoutStaysInItsBudgetAndAnotherPageWouldNot) {
   std::mt19937_64 random(5);
+  int fitting = 0;
   for (int round = 0; round < 2000; ++round) {
     const KvPool p = random_pool(random);
     const Wide budget = static_cast<std::int64_t>(random() % 3000000);
     const KvPoolCut layout = p.cut(budget);
     if (!layout.fits) continue;
+    ++fitting;
     EXPECT_GE(number(layout.unused_bytes), 0);
     if (p.grows()) {
       EXPECT_EQ(*layout.capacity_tokens, (layout.pages - 1) * p.spec().page_tokens);
       EXPECT_FALSE(p.fits(budget, *layout.capacity_tokens + 1, 1));
     }
   }
+  EXPECT_GT(fitting, 1000);
 }
 
 } // namespace

@@ -15,7 +15,10 @@ using Bytes = std::vector<std::uint64_t>;
 
 RankLayout layout_of(std::uint32_t tp, std::uint32_t pp = 1, std::uint32_t dp = 1, std::uint32_t ep = 1, std::uint32_t layers = 4) {
   PlanRequest r;
-  r.tp = tp, r.pp = pp, r.dp = dp, r.ep = ep;
+  r.tp = tp;
+  r.pp = pp;
+  r.dp = dp;
+  r.ep = ep;
   return make_rank_layout(r, static_cast<std::uint64_t>(tp) * pp * dp, layers).value();
 }
 
@@ -117,7 +120,8 @@ TEST(Placement, PadsAVocabularyFirst) {
 
 TEST(Placement, OfATiedHeadCostsOnlyOnAnotherStage) {
   WeightClass c = weight(PLIMSOLL_PLACE_VOCAB, 1000, 10, 0);
-  c.role = PLIMSOLL_ROLE_TIED, c.stage = PLIMSOLL_STAGE_LAST;
+  c.role = PLIMSOLL_ROLE_TIED;
+  c.stage = PLIMSOLL_STAGE_LAST;
   EXPECT_THAT(placed(c, layout_of(2)), Each(0U));
   EXPECT_THAT(placed(c, layout_of(2, 2)), ElementsAre(0U, 0U, 500U * 20, 500U * 20));
 }

@@ -12,14 +12,18 @@ using ::testing::HasSubstr;
 
 PlanRequest degrees(std::uint32_t tp, std::uint32_t pp, std::uint32_t dp, std::uint32_t ep = 1) {
   PlanRequest r;
-  r.tp = tp, r.pp = pp, r.dp = dp, r.ep = ep;
+  r.tp = tp;
+  r.pp = pp;
+  r.dp = dp;
+  r.ep = ep;
   return r;
 }
 
 TEST(RankLayout, TensorParallelismIsWhatTheDevicesLeave) {
   PlanRequest r;
   EXPECT_EQ(make_rank_layout(r, 8, 32)->tp, 8U);
-  r.pp = 2, r.dp = 2;
+  r.pp = 2;
+  r.dp = 2;
   EXPECT_EQ(make_rank_layout(r, 8, 32)->tp, 2U);
   r.dp = 3;
   const auto odd = make_rank_layout(r, 8, 32);

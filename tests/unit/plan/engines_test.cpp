@@ -42,7 +42,8 @@ TEST(Engines, TheReleaseDecidesWhatTheStartUpLineSays) {
 // Printed: 45.32 GiB, 2,640,144 tokens, 284.25x: 18 full and 18 window layers in two groups.
 TEST(Engines, WindowLayersAreAGroupOfTheirOwn) {
   PlanRequest request = under("vllm@0.10.1.1", "4xA100", gib(45.32));
-  request.max_length = 16384, request.max_batch_input_tokens = 2048;
+  request.max_length = 16384;
+  request.max_batch_input_tokens = 2048;
   const Plan plan = planned("openai/gpt-oss-120b", request);
   EXPECT_NEAR(static_cast<double>(plan.kv_cache.engine_reported_tokens), 2640144, 300);
   EXPECT_NEAR(plan.kv_cache.capacity_requests, 284.25, 0.04);
@@ -71,7 +72,11 @@ TEST(Engines, TokensOfAPoolAreThosePrinted) {
     PlanRequest request = under(row.engine, row.devices, gib(row.kv_gib));
     request.kv_dtype = row.kv_dtype;
     if (row.page_tokens != 0) request.page_tokens = row.page_tokens;
-    if (row.dp > 1) request.tp = 1, request.dp = row.dp, request.ep = row.dp;
+    if (row.dp > 1) {
+      request.tp = 1;
+      request.dp = row.dp;
+      request.ep = row.dp;
+    }
     const Plan plan = planned(row.model, request);
     EXPECT_NEAR(static_cast<double>(plan.kv_cache.engine_reported_tokens) / static_cast<double>(row.tokens), 1, 0.005 / row.kv_gib + 1e-5)
         << row.model << " " << row.engine << ": " << plan.kv_cache.engine_reported_tokens;
@@ -90,7 +95,9 @@ struct Cells {
 // which the request takes 118 + 2 x 259 + 4,099 + 2,065 in five groups.
 TEST(Engines, SlabsHoldCompressedCachesBesideWindows) {
   PlanRequest request = under("vllm@0.22.0", "2xH200", 5554ULL * 1051776); // 5.44 GiB
-  request.ep = 2, request.max_length = 30000, request.max_batch_input_tokens = 16384;
+  request.ep = 2;
+  request.max_length = 30000;
+  request.max_batch_input_tokens = 16384;
   const auto refused = planned("deepseek-ai/DeepSeek-V4-Flash", request);
   EXPECT_EQ(refused.limits.max_supported_sequence_length, 13528U);
   request.kv_cache_bytes = 6800ULL * 1051776;
@@ -149,8 +156,11 @@ TEST(Engines, ContextsTakeTheirCells) {
            {"Qwen/Qwen3-30B-A3B", "llama.cpp@b6895", 4096, 1, "float16", {}, 384},
        }) {
     PlanRequest request = on("1x2000GiB");
-    request.engine = row.engine, request.engine_overrides = row.set;
-    request.max_length = row.length, request.max_batch_size = row.sequences, request.kv_dtype = row.kv_dtype;
+    request.engine = row.engine;
+    request.engine_overrides = row.set;
+    request.max_length = row.length;
+    request.max_batch_size = row.sequences;
+    request.kv_dtype = row.kv_dtype;
     const Plan plan = planned(row.model, request);
     EXPECT_EQ(plan.devices.at(0).kv_cache_bytes, static_cast<std::uint64_t>(row.mib * 1048576)) << row.model << " " << row.length;
   }
@@ -159,7 +169,8 @@ TEST(Engines, ContextsTakeTheirCells) {
 // 275.75 GiB free, 15.28 of weights: mem_fraction_static 0.906 by default, a pool of 234.56 GiB, 1,707,904 tokens.
 TEST(Engines, AReserveBecomesTheFraction) {
   PlanRequest request = on("X=277.34GiB:275.75GiB");
-  request.engine = "sglang", request.page_tokens = 64;
+  request.engine = "sglang";
+  request.page_tokens = 64;
   const Plan plan = planned("Qwen/Qwen3-8B", request);
   EXPECT_EQ(plan.request.device_memory_utilization, 0.906);
   EXPECT_NEAR(static_cast<double>(plan.kv_cache.engine_reported_tokens) / 1707904, 1, 2e-4);
@@ -190,11 +201,13 @@ TEST(Engines, MemoryAndLengthAreMonotone) {
       std::uint64_t pages = 0, longest = 0;
       for (const double memory : {4.0, 4.5, 9.0, 20.0, 41.0}) {
         PlanRequest request = under(engine, "4xB200", gib(memory));
-        request.max_length = 8192, request.frontier = true;
+        request.max_length = 8192;
+        request.frontier = true;
         const Plan plan = planned(model, request);
         EXPECT_GE(plan.kv_cache.pages, pages) << engine << " " << model << " " << memory;
         EXPECT_GE(plan.limits.max_supported_sequence_length, longest) << engine << " " << model << " " << memory;
-        pages = plan.kv_cache.pages, longest = plan.limits.max_supported_sequence_length;
+        pages = plan.kv_cache.pages;
+        longest = plan.limits.max_supported_sequence_length;
         ASSERT_EQ(plan.frontier.size(), 1U);
         const std::vector<FrontierPoint>& points = plan.frontier[0].points;
         EXPECT_EQ(points.back().max_length, 8192U);
@@ -244,7 +257,8 @@ TEST(Engines, WhatBindsIsNamed) {
   EXPECT_EQ(planned("Qwen/Qwen3-Next-80B-A3B-Instruct", hybrid).limits.binding, "KV pages on rank 0 (H200)");
   EXPECT_EQ(planned("meta-llama/Llama-3.1-70B", on("1xH100")).limits.binding, "weights on rank 0 (H100)");
   PlanRequest sampler = on("1xL4"); // the logits of a batch, not the weights
-  sampler.engine = "vllm", sampler.max_batch_size = sampler.max_batch_input_tokens = 8192;
+  sampler.engine = "vllm";
+  sampler.max_batch_size = sampler.max_batch_input_tokens = 8192;
   EXPECT_EQ(planned("meta-llama/Llama-3.1-8B", sampler).limits.binding, "activation on rank 0 (L4)");
 }
 

@@ -31,7 +31,8 @@ std::uint64_t fp8(std::uint64_t out, std::uint64_t in) { return out * in + ((out
 // A rank of tp 8, ep 8: an eighth of the heads and of the dense FFN, 32 of 256 experts, latents and routers whole.
 TEST(WorkedByHand, DeepSeekV3) {
   PlanRequest r = on("8xH200");
-  r.tp = 8, r.ep = 8;
+  r.tp = 8;
+  r.ep = 8;
   const Plan plan = planned("deepseek-ai/DeepSeek-V3", r);
   const std::uint64_t attention =
       fp8(1536, 7168) + fp8(24576 / 8, 1536) + fp8(576, 7168) + fp8(32768 / 8, 512) + fp8(7168, 16384 / 8) + 2 * (1536 + 512 + 7168 + 7168);
@@ -116,7 +117,11 @@ TEST(Documented, TotalsOverAllDevices) {
            {"Qwen/Qwen2.5-VL-7B-Instruct", "2x80GiB", 1, 1, 8192, 8192, Phase::kBoth, 5'368'709'120, 588'775'456},
        }) {
     PlanRequest r = on(c.devices);
-    r.dp = c.dp, r.ep = c.ep, r.max_batch_input_tokens = c.max_batch_input_tokens, r.max_length = c.max_length, r.phase = c.phase;
+    r.dp = c.dp;
+    r.ep = c.ep;
+    r.max_batch_input_tokens = c.max_batch_input_tokens;
+    r.max_length = c.max_length;
+    r.phase = c.phase;
     const Plan plan = planned(c.name, r);
     EXPECT_EQ(total(plan, &DevicePlan::activation_bytes), c.activation) << c.name << " " << phase_name(c.phase);
     EXPECT_EQ(total(plan, &DevicePlan::signal_buffer_bytes), c.signal) << c.name;

@@ -18,7 +18,10 @@ protected:
             std::uint32_t lifetime = PLIMSOLL_TRANSIENT, std::uint32_t category = PLIMSOLL_BYTES_ACTIVATION) {
     plimsoll_item item{};
     item.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
-    item.rank = rank, item.category = category, item.lifetime = lifetime, item.bytes = bytes;
+    item.rank = rank;
+    item.category = category;
+    item.lifetime = lifetime;
+    item.bytes = bytes;
     item.label = {label.data(), label.size()}, item.phase = {phase.data(), phase.size()};
     const auto taken = collector_.on_item(node_, item);
     EXPECT_TRUE(taken) << taken.error().message;

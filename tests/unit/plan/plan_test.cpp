@@ -60,7 +60,10 @@ TEST(Plans, AddUpOnEveryDeviceOfEveryLayout) {
     const Model model = loaded(name);
     for (const Shape& shape : shapes) {
       PlanRequest r = on(shape.devices);
-      r.tp = shape.tp, r.pp = shape.pp, r.dp = shape.dp, r.ep = shape.ep;
+      r.tp = shape.tp;
+      r.pp = shape.pp;
+      r.dp = shape.dp;
+      r.ep = shape.ep;
       const auto plan = test::built_context().plan(model, r);
       const std::string title = std::string(name) + " on " + shape.devices + " rank ";
       if (!plan) { // heads that do not divide, no experts to spread: a request that cannot be
@@ -121,7 +124,8 @@ TEST(Verdict, TightWhereLittleIsLeftOutside) {
 
 TEST(Requests, ABatchAndALengthLimitThePool) {
   PlanRequest r = on("1xH100");
-  r.max_batch_size = 4, r.max_length = 1000; // 8 pages each, and the null page
+  r.max_batch_size = 4;
+  r.max_length = 1000; // 8 pages each, and the null page
   const Plan plan = planned(kLlama, r);
   EXPECT_FALSE(plan.error);
   EXPECT_EQ(plan.kv_cache.pages, 33U);
@@ -190,10 +194,21 @@ TEST(Requests, WhatCannotBeIsRefusedByOption) {
                         {"--page-tokens", [](PlanRequest& r) { r.page_tokens = 0; }},
                         {"--kv-dtype", [](PlanRequest& r) { r.kv_dtype = "float17"; }},
                         {"--dtype", [](PlanRequest& r) { r.dtype = "q8_0"; }},
-                        {"--ep", [](PlanRequest& r) { r.tp = 1, r.dp = 2, r.ep = 2, r.devices = "2x80GiB"; }},
+                        {"--ep",
+                         [](PlanRequest& r) {
+                           r.tp = 1;
+                           r.dp = 2;
+                           r.ep = 2;
+                           r.devices = "2x80GiB";
+                         }},
                         {"--tp", [](PlanRequest& r) { r.devices = "3x80GiB"; }},
                         {"--num-draft-tokens", [](PlanRequest& r) { r.num_draft_tokens = 2; }},
-                        {"--pp", [](PlanRequest& r) { r.tp = 1, r.pp = 2, r.devices = "2x80GiB", r.accounting = Accounting::kPooled; }}}) {
+                        {"--pp", [](PlanRequest& r) {
+                           r.tp = 1;
+                           r.pp = 2;
+                           r.devices = "2x80GiB";
+                           r.accounting = Accounting::kPooled;
+                         }}}) {
     PlanRequest r = on("80GiB");
     c.change(r);
     const auto plan = test::built_context().plan(loaded(kLlama), r);
@@ -230,8 +245,10 @@ TEST(Speculation, LoadsTheDraftLayersOfTheCheckpoint) {
 
 // What advice says is planned again as a user would write it.
 PlanRequest applied(PlanRequest r, const Advice& advice) {
-  if (advice.option == "--max-length") r.max_length = std::stoull(advice.value), r.max_length_auto = false;
-  else if (advice.option == "--kv-dtype") r.kv_dtype = advice.value;
+  if (advice.option == "--max-length") {
+    r.max_length = std::stoull(advice.value);
+    r.max_length_auto = false;
+  } else if (advice.option == "--kv-dtype") r.kv_dtype = advice.value;
   else if (advice.option == "--max-batch-size") r.max_batch_size = std::stoull(advice.value);
   else if (advice.option == "--device-memory-utilization") r.device_memory_utilization = std::stod(advice.value);
   else if (advice.option == "--devices") {
@@ -279,7 +296,9 @@ TEST(Advised, ChangesReallyMakeItFit) {
 TEST(Pooled, IsTheEstimatorOnTheSameSums) {
   for (const std::uint32_t dp : {1U, 2U}) {
     PlanRequest r = on("2xH100");
-    r.accounting = Accounting::kPooled, r.tp = 2 / dp, r.dp = dp;
+    r.accounting = Accounting::kPooled;
+    r.tp = 2 / dp;
+    r.dp = dp;
     const Plan plan = planned(kLlama, r);
     EstimateRequest e;
     e.accounting = Accounting::kPooled;
@@ -288,7 +307,8 @@ TEST(Pooled, IsTheEstimatorOnTheSameSums) {
     e.weights.total_bytes = e.activations.total_bytes = e.signal_buffers.total_bytes = 0;
     for (const DevicePlan& d : plan.devices) {
       EstimateDevice device;
-      device.free_bytes = static_cast<std::int64_t>(d.free_bytes), device.total_bytes = static_cast<std::int64_t>(d.total_bytes);
+      device.free_bytes = static_cast<std::int64_t>(d.free_bytes);
+      device.total_bytes = static_cast<std::int64_t>(d.total_bytes);
       e.devices.push_back(device);
       e.weights.total_bytes += static_cast<std::int64_t>(d.weights_bytes);
       e.activations.total_bytes += static_cast<std::int64_t>(d.activation_bytes);
@@ -297,9 +317,14 @@ TEST(Pooled, IsTheEstimatorOnTheSameSums) {
     EstimateCache cache;
     cache.kind = CacheKind::kFull;
     cache.type = {"bfloat16", 1, 2};
-    cache.layers = 32, cache.kv_heads = 8, cache.query_heads = 32, cache.head_dim = 128;
+    cache.layers = 32;
+    cache.kv_heads = 8;
+    cache.query_heads = 32;
+    cache.head_dim = 128;
     e.caches.push_back(cache);
-    e.page_tokens = 128, e.max_length = 131072, e.max_batch_input_tokens = 8192;
+    e.page_tokens = 128;
+    e.max_length = 131072;
+    e.max_batch_input_tokens = 8192;
     const EstimateResult expected = MemoryEstimator::estimate(e);
     ASSERT_TRUE(expected.kv_cache_bytes);
     EXPECT_EQ(plan.limits.max_length, static_cast<std::uint64_t>(expected.max_length.value_or(0)));

@@ -237,7 +237,10 @@ TEST(Emitting, IsRefusedWhereTheContractIsBroken) {
   engine.node = &none;
   plimsoll_request request{};
   request.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
-  request.aspects = PLIMSOLL_ASPECT_ALL, request.n_ranks = 2, request.tp = 2, request.engine = &engine;
+  request.aspects = PLIMSOLL_ASPECT_ALL;
+  request.n_ranks = 2;
+  request.tp = 2;
+  request.engine = &engine;
   for (const Fault& fault :
        {Fault{"item_rank", ErrorCode::kPluginFailed, "planner 'planner' emitted 'zoo.workspace': a rank that does not exist"},
         {"item_category", ErrorCode::kPluginFailed, "a category that this host does not know"},

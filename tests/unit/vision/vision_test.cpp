@@ -274,7 +274,7 @@ TEST(Vlm, SaysThatABillionPixelsDoNotFit) {
   Json config = real_config("Qwen__Qwen2.5-VL-7B-Instruct");
   config["vision_config"]["hidden_size"] = 9000000000000000000;
   const auto tree = try_tree(config);
-  if (!tree) return;
+  ASSERT_TRUE(tree) << tree.error().message;
   const auto out = declare(**tree, Quantization(), *find_dtype("bfloat16"));
   ASSERT_FALSE(out.has_value());
   EXPECT_EQ(out.error().code, ErrorCode::kBadConfig);

@@ -276,7 +276,10 @@ TEST(Stored, RanksHoldTheWholeAndTheirCopies) {
       for (const std::uint32_t dp : {1U, 2U})
         for (const std::uint32_t ep : {1U, tp * dp}) {
           PlanRequest request;
-          request.tp = tp, request.pp = pp, request.dp = dp, request.ep = ep;
+          request.tp = tp;
+          request.pp = pp;
+          request.dp = dp;
+          request.ep = ep;
           const auto a = test::built_context().weights(stored, request), b = test::built_context().weights(declared, request);
           ASSERT_TRUE(a && b) << tp << pp << dp << ep;
           EXPECT_EQ(a->rank_bytes, b->rank_bytes) << tp << pp << dp << ep;

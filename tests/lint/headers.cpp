@@ -1,0 +1,42 @@
+#include "lint/headers.hpp"
+
+#include <set>
+#include <string_view>
+
+namespace plimsoll::lint {
+namespace {
+
+struct Exception {
+  std::string_view source, header; // `header` declares what `source` defines
+};
+constexpr Exception kExceptions[] = {
+    {"core/src/capi/host_c.cpp", "core/include/plimsoll/host.h"},               // C++ and C hosts: two headers of one name
+    {"core/src/host/context.cpp", "core/include/plimsoll/host.hpp"},            // the class behind the public header
+    {"core/src/device/cuda.cpp", "core/src/device/query.hpp"},                  // one interface, two machines
+    {"core/src/device/cuda_none.cpp", "core/src/device/query.hpp"},             //
+    {"core/src/request/options_json.cpp", "core/include/plimsoll/options.hpp"}, // three readers of one table of options
+    {"core/src/request/pipeline.cpp", "core/include/plimsoll/options.hpp"},     //
+};
+
+} // namespace
+
+std::vector<std::string> check_headers(const std::vector<std::string>& project) {
+  const std::set<std::string> files(project.begin(), project.end());
+  std::set<std::string> excepted;
+  std::vector<std::string> found;
+  for (const auto& [source, header] : kExceptions) {
+    excepted.emplace(source);
+    if (files.contains(std::string(source)) != files.contains(std::string(header)))
+      found.push_back(std::string(source) + ": is an exception for " + std::string(header) +
+                      " in tests/lint/headers.cpp, and one of them is gone");
+  }
+  for (const std::string& file : project) {
+    if (!file.starts_with("core/src/") || !file.ends_with(".cpp") || excepted.contains(file)) continue;
+    const std::string stem = file.substr(0, file.size() - 4), name = stem.substr(stem.rfind('/') + 1);
+    if (!files.contains(stem + ".hpp") && !files.contains("core/include/plimsoll/" + name + ".hpp"))
+      found.push_back(file + ": has no header of its name");
+  }
+  return found;
+}
+
+} // namespace plimsoll::lint
