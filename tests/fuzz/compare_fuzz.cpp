@@ -1,5 +1,5 @@
-// What engines print: any text is a start with settings and figures, or an error with a message; any line a record or an error; any
-// JSON a list of wordings or an error. Every figure is a number that was read somewhere.
+// What engines print: any text is a start with settings and figures, or an error with a message; any line a record or an error.
+// Every figure is a number that was read somewhere.
 #include "fuzz/fuzz.hpp"
 #include "fuzz/plan_rules.hpp"
 #include "fuzz/seed_files.hpp"
@@ -7,29 +7,17 @@
 #include <cmath>
 #include <sstream>
 
-#include "plimsoll/log_reader.hpp"
-#include "plimsoll/start_record.hpp"
+#include "compare/log_reader.hpp"
+#include "compare/start_record.hpp"
 #include "support/built_context.hpp"
 
 namespace plimsoll::fuzz {
 namespace {
 
-using cli::EngineStart;
-using cli::Wording;
-
 constexpr std::size_t kRecords = 4; // lines of an input that are read as records
 
-const std::vector<CatalogueDocument>& documents() {
-  static const std::vector<CatalogueDocument> kDocuments = test::built_context().catalogue_documents("logs").value();
-  return kDocuments;
-}
-
 const std::vector<Wording>& wordings() {
-  static const std::vector<Wording> kAll = [] {
-    std::vector<Wording> out;
-    for (const CatalogueDocument& document : documents()) out.push_back(cli::read_wording(document.json, document.file).value());
-    return out;
-  }();
+  static const std::vector<Wording> kAll = read_wordings(test::built_context().catalogue_path()).value();
   return kAll;
 }
 
@@ -50,17 +38,14 @@ std::vector<std::string> seeds() {
   std::istringstream records(read_seed(PLIMSOLL_TEST_DATA "/engine_starts.jsonl"));
   for (std::string line; std::getline(records, line);)
     if (line.starts_with('{')) out.push_back(line);
-  for (const CatalogueDocument& document : documents()) out.push_back(document.json);
   return out;
 }
 
 void fuzz_one(std::string_view input) {
-  must_be_sound(cli::read_log(input, "server.log", wordings()));
+  must_be_sound(read_log(input, "server.log", wordings()));
   std::istringstream lines{std::string(input)};
   std::string line;
-  for (std::size_t i = 0; i < kRecords && std::getline(lines, line); ++i)
-    must_be_sound(cli::read_record(line, "starts.jsonl:1", wordings()));
-  if (const auto wording = cli::read_wording(std::string(input), "engine.yaml"); !wording) must_speak(wording.error());
+  for (std::size_t i = 0; i < kRecords && std::getline(lines, line); ++i) must_be_sound(read_record(line, "starts.jsonl:1", wordings()));
 }
 
 } // namespace plimsoll::fuzz

@@ -3,6 +3,7 @@
 #include "fuzz/fuzz.hpp"
 #include "fuzz/plan_rules.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "plimsoll/options.hpp"
@@ -12,7 +13,7 @@
 namespace plimsoll::fuzz {
 namespace {
 
-constexpr std::array<std::string_view, 3> kAlso{"model", "config", "draft"};
+constexpr std::array<OptionInfo, 3> kAlso{{{.name = "model"}, {.name = "config", .kind = OptionKind::kDocument}, {.name = "draft"}}};
 
 void plan_with(const Result<std::vector<OptionValue>>& options) {
   static const Model model = test::built_context().load("Qwen/Qwen3-30B-A3B").value();
@@ -21,7 +22,7 @@ void plan_with(const Result<std::vector<OptionValue>>& options) {
   request.devices = "2xH100";
   for (const OptionValue& option : *options) {
     if (option.where.empty()) std::abort();
-    if (std::find(kAlso.begin(), kAlso.end(), option.name) != kAlso.end()) continue;
+    if (std::any_of(kAlso.begin(), kAlso.end(), [&](const OptionInfo& info) { return info.name == option.name; })) continue;
     const PlanRequest before = request;
     if (const auto set = set_option(request, option); !set) {
       must_speak(set.error());

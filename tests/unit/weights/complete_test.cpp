@@ -238,9 +238,9 @@ TEST_F(Strangers, AreABoundAndAWarningOfThePlan) {
   ASSERT_TRUE(plan) << plan.error().message;
   const auto item = std::find_if(plan->items.begin(), plan->items.end(), [](const Item& i) { return i.label == "unclaimed"; });
   ASSERT_NE(item, plan->items.end());
-  EXPECT_EQ(item->basis, "bound");
+  EXPECT_EQ(item->basis, Basis::kBound);
   EXPECT_THAT(item->bytes, ::testing::ElementsAre(kQuery, kQuery)); // two layers, half of each on a rank
-  std::vector<std::string> codes;
+  std::vector<WarningCode> codes;
   for (const Warning& warning : plan->warnings) codes.push_back(warning.code);
   EXPECT_THAT(codes, ::testing::IsSupersetOf({WarningCode::kMissingTensors, WarningCode::kUnclaimedTensors}));
 }
