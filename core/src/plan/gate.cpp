@@ -76,7 +76,7 @@ bool starts(const Settled& s) {
 
 std::vector<std::uint64_t> check_devices(const Settled& s, const Ledger& ledger, const std::vector<Wide>& kv_rooms, Findings& findings) {
   std::vector<std::uint64_t> budgets = s.budget_bytes;
-  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank)
+  for (std::uint32_t rank = 0; findings.error && rank < s.layout.ranks(); ++rank)
     if (const auto kv = static_cast<Wide>(ledger.sum(Category::kKvCache, rank)); kv > kv_rooms[rank])
       budgets[rank] = std::min(budgets[rank], bounded_count(std::max<Wide>(0, static_cast<Wide>(ledger.used(rank)) - kv + kv_rooms[rank])));
   std::uint32_t worst = 0;
@@ -102,8 +102,8 @@ std::vector<std::uint64_t> check_devices(const Settled& s, const Ledger& ledger,
   else
     findings.does_not_fit(ErrorCode::kOutOfMemory,
                           fmt::format("rank {} needs {} ({}), its device has {}{}: {} short", worst, human_bytes(used),
-                                      parts_of(ledger, worst), human_bytes(budgets[worst]), used > d.free_bytes ? " free" : "",
-                                      human_bytes(shortfall)),
+                                      parts_of(ledger, worst), human_bytes(std::min(budgets[worst], d.free_bytes)),
+                                      used > d.free_bytes ? " free" : "", human_bytes(shortfall)),
                           s.device_name(worst), largest_part(s, ledger, worst));
   return budgets;
 }
