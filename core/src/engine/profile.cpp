@@ -26,7 +26,8 @@ public:
 
   Result<EngineProfile> read() {
     if (text("/schema") != "plimsoll.engine/1") wrong("/schema", "'plimsoll.engine/1' was expected");
-    profile_.name = text("/name"), profile_.version = text("/version");
+    profile_.name = text("/name");
+    profile_.version = text("/version");
     if (profile_.name.empty()) wrong("/name", "a text was expected");
     for (const ProfileKey& key : profile_keys())
       if (const Json* value = find_pointer(root_, key.pointer))

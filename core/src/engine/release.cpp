@@ -50,7 +50,10 @@ std::optional<Release> parse_release(std::string_view text) {
       known = true;
       const std::uint64_t number = take_number(text).value_or(0);
       if (stage.stage == 0 && release.stage != 4) release.build = number; // a build of a candidate
-      else release.stage = stage.stage, release.stage_number = number;
+      else {
+        release.stage = stage.stage;
+        release.stage_number = number;
+      }
       break;
     }
     if (!known) return std::nullopt;

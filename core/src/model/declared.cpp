@@ -55,8 +55,14 @@ public:
     const std::string what = "weight class '" + c.label + "'";
     c.pattern = node.view->rename(text(raw.pattern));
     c.planner = node.id();
-    c.aspect = raw.aspect, c.stage = raw.stage, c.placement = raw.placement, c.role = raw.role;
-    c.shard_dim = raw.shard_dim, c.in_dim = raw.in_dim, c.expert_storage = raw.expert_storage, c.n_dims = raw.n_dims;
+    c.aspect = raw.aspect;
+    c.stage = raw.stage;
+    c.placement = raw.placement;
+    c.role = raw.role;
+    c.shard_dim = raw.shard_dim;
+    c.in_dim = raw.in_dim;
+    c.expert_storage = raw.expert_storage;
+    c.n_dims = raw.n_dims;
     c.quantizable = raw.quantizable != 0;
     c.experts = raw.experts;
     if (c.n_dims > 4 || c.stage > PLIMSOLL_STAGE_EVERY || c.placement > PLIMSOLL_PLACE_EXPERT || c.role > PLIMSOLL_ROLE_TIED ||
@@ -98,12 +104,21 @@ public:
     g.kind = *kind;
     g.role = raw.role;
     g.tokens_per_slot = std::max<std::uint32_t>(raw.tokens_per_slot, 1);
-    g.dtype = text(raw.dtype), g.scale_dtype = text(raw.scale_dtype);
-    g.kv_heads = raw.kv_heads, g.query_heads = raw.query_heads, g.k_elements = raw.k_elements, g.v_elements = raw.v_elements;
-    g.scale_elements = raw.scale_elements, g.window_tokens = raw.window_tokens, g.fixed_tokens = raw.fixed_tokens;
+    g.dtype = text(raw.dtype);
+    g.scale_dtype = text(raw.scale_dtype);
+    g.kv_heads = raw.kv_heads;
+    g.query_heads = raw.query_heads;
+    g.k_elements = raw.k_elements;
+    g.v_elements = raw.v_elements;
+    g.scale_elements = raw.scale_elements;
+    g.window_tokens = raw.window_tokens;
+    g.fixed_tokens = raw.fixed_tokens;
     g.bound = raw.bound != 0;
-    if (PLIMSOLL_HAS(&raw, plimsoll_kv_group, expanded_v_elements))
-      g.rope_elements = raw.rope_elements, g.expanded_k_elements = raw.expanded_k_elements, g.expanded_v_elements = raw.expanded_v_elements;
+    if (PLIMSOLL_HAS(&raw, plimsoll_kv_group, expanded_v_elements)) {
+      g.rope_elements = raw.rope_elements;
+      g.expanded_k_elements = raw.expanded_k_elements;
+      g.expanded_v_elements = raw.expanded_v_elements;
+    }
     if (g.rope_elements > g.k_elements) return broken(node, what, "a rotary part wider than the whole");
     PLIMSOLL_ASSIGN(g.layers, layer_list(node, what, raw.layers, raw.n_layers));
     if (g.layers.empty()) return {};

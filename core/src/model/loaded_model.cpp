@@ -84,7 +84,10 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   PLIMSOLL_ASSIGN(data->declared, declare(*data->tree, data->quantization, data->dtype));
   PLIMSOLL_TRY(settle_assumed_classes(*data));
   Checked parameters = 0, bytes = 0;
-  for (const WeightClass& c : data->declared.weights) parameters += c.parameters(), bytes += c.declared_bytes();
+  for (const WeightClass& c : data->declared.weights) {
+    parameters += c.parameters();
+    bytes += c.declared_bytes();
+  }
   PLIMSOLL_ASSIGN(data->parameters, parameters.get("the number of parameters"));
   PLIMSOLL_ASSIGN(data->declared_bytes, bytes.get("the model's weights"));
 

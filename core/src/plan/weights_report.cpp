@@ -31,7 +31,10 @@ std::string_view role_name(std::uint32_t role) {
 
 WeightClassInfo describe(const WeightClass& c) {
   WeightClassInfo info;
-  info.label = c.label, info.pattern = c.pattern, info.placement = placement_name(c.placement), info.role = role_name(c.role),
+  info.label = c.label;
+  info.pattern = c.pattern;
+  info.placement = placement_name(c.placement);
+  info.role = role_name(c.role);
   info.planner = c.planner;
   for (const WeightVariant& v : c.variants) {
     const std::string name = v.storage->is_plain() ? std::string(c.dtype.name) : v.storage->name();
@@ -39,7 +42,8 @@ WeightClassInfo describe(const WeightClass& c) {
   }
   info.count = c.role == PLIMSOLL_ROLE_TIED ? 0 : c.count();
   info.shape.assign(c.dims.begin(), c.dims.begin() + c.n_dims);
-  info.bytes = c.declared_bytes().saturated(), info.parameters = c.parameters().saturated();
+  info.bytes = c.declared_bytes().saturated();
+  info.parameters = c.parameters().saturated();
   return info;
 }
 
@@ -47,7 +51,9 @@ WeightClassInfo describe(const WeightClass& c) {
 void describe_inventory(const Model::Data& model, WeightsReport& report) {
   const Inventory& found = *model.inventory;
   report.stored_bytes = model.stored.stored_bytes;
-  report.unclaimed = found.unclaimed.list(), report.mismatched = found.mismatched.list(), report.missing = found.missing;
+  report.unclaimed = found.unclaimed.list();
+  report.mismatched = found.mismatched.list();
+  report.missing = found.missing;
   report.notes.insert(report.notes.end(), model.stored.notes.begin(), model.stored.notes.end());
   if (found.unknown.count() > found.unclaimed.size())
     report.notes.push_back(fmt::format("{} further unclaimed tensors", found.unknown.count() - found.unclaimed.size()));

@@ -30,7 +30,10 @@ std::vector<std::uint64_t> repeated(std::span<const std::vector<std::uint64_t>> 
   std::size_t size = 0;
   for (const auto& part : parts) {
     size += part.size();
-    for (const std::uint64_t h : part) ++low[bucket(h, 0)], ++high[bucket(h, 1)];
+    for (const std::uint64_t h : part) {
+      ++low[bucket(h, 0)];
+      ++high[bucket(h, 1)];
+    }
   }
   add_up(low), add_up(high);
   const auto half = std::make_unique_for_overwrite<std::uint64_t[]>(size), hashes = std::make_unique_for_overwrite<std::uint64_t[]>(size);

@@ -84,7 +84,10 @@ std::string glob_as_regex(std::string_view pattern) {
         continue;
       }
       regex += '[';
-      if (pattern[i + 1] == '!') regex += '^', ++i;
+      if (pattern[i + 1] == '!') {
+        regex += '^';
+        ++i;
+      }
       for (++i; i < close; ++i) {
         if (pattern[i] == '\\' || pattern[i] == '^' || pattern[i] == '[') regex += '\\';
         regex += pattern[i];

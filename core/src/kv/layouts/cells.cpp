@@ -1,10 +1,11 @@
 // The `cells` layout: one context of a given length, allocated at start as cells for every layer; what a context needs,
 // not what a budget leaves. Source and worked examples: core/catalogue/engines/README.md, "cells".
 // gpt-oss-20b, a context of 16,384 over 8 slots, 12 full layers: 8 streams of 2,048 cells x 2,048 B x 12 = 384 MiB.
+#include "kv/layouts/cells.hpp"
+
 #include <algorithm>
 
 #include "base/checked.hpp"
-#include "kv/layouts/cells.hpp"
 
 namespace plimsoll {
 namespace {

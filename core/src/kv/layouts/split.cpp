@@ -2,11 +2,12 @@
 // and windows have a pool of their own that is a fixed part of the full one. Source and worked examples:
 // core/catalogue/engines/README.md, "split". DeepSeek-V3.2 in fp8, 43.67 GiB: (656 + 132) x 61 = 48,068 B a token, so
 // 975,424 tokens in pages of 64.
+#include "kv/layouts/split.hpp"
+
 #include <algorithm>
 
 #include "base/checked.hpp"
 #include "base/exact_fraction.hpp"
-#include "kv/layouts/split.hpp"
 
 namespace plimsoll {
 namespace {

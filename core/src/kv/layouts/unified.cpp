@@ -3,11 +3,12 @@
 // Qwen3-Next-80B, tp 2, bf16, 47,878,721,024 bytes: state pages raise the block to 544 tokens (557,056 bytes a layer),
 // 12 full and 36 recurrent layers make 1 + 3 groups of 12, so 7,162 blocks; a request of 262,144 tokens needs 482 + 3.
 // Where the profile asks for slabs, pages of unlike sizes lie side by side in a block instead, see slabs().
+#include "kv/layouts/unified.hpp"
+
 #include <algorithm>
 #include <map>
 
 #include "base/checked.hpp"
-#include "kv/layouts/unified.hpp"
 
 namespace plimsoll {
 namespace {
@@ -44,14 +45,18 @@ public:
       if (kind.kind == CacheKind::kCross) kind.fixed_tokens = price.group->fixed_tokens;
       kind.tokens_per_slot = price.group->tokens_per_slot;
       if (in_slabs && !price.row_bytes.empty()) {
-        kind.kind = CacheKind::kWindow, kind.window_tokens = price.group->window_tokens;
+        kind.kind = CacheKind::kWindow;
+        kind.window_tokens = price.group->window_tokens;
         kind.row_bytes = price.row_bytes;
       } else if (in_slabs && is_windowed(kind.kind)) {
         kind.row_bytes = {price.layer_slot_bytes};
       }
       const auto it = std::find_if(kinds_.begin(), kinds_.end(), [&](const Kind& k) { return k.same(kind); });
       if (it == kinds_.end()) kinds_.push_back(kind);
-      else it->layers += kind.layers, kind_of_price_.back() = static_cast<std::size_t>(it - kinds_.begin());
+      else {
+        it->layers += kind.layers;
+        kind_of_price_.back() = static_cast<std::size_t>(it - kinds_.begin());
+      }
     }
     const bool growing = std::all_of(kinds_.begin(), kinds_.end(), [](const Kind& k) { return k.kind == CacheKind::kFull; });
     block_tokens_ = input.page_tokens;
@@ -167,7 +172,8 @@ private:
   void one_group() {
     groups_ = 1;
     for (Kind& k : kinds_) {
-      k.groups = 1, k.block_tokens = block_tokens_;
+      k.groups = 1;
+      k.block_tokens = block_tokens_;
       const Wide slots = k.kind == CacheKind::kState ? 1 : static_cast<Wide>(ceil_div(block_tokens_, k.tokens_per_slot));
       block_bytes_ += static_cast<Wide>(k.layer_bytes) * slots * static_cast<Wide>(k.layers);
     }
@@ -183,7 +189,8 @@ private:
       const Wide own = k.kind == CacheKind::kState ? page_bytes_ : attention_page(k);
       const Wide times = own > 0 && page_bytes_ % own == 0 ? page_bytes_ / own : 1;
       k.block_tokens = block_tokens_ * static_cast<std::uint64_t>(times);
-      fewest = std::min(fewest, k.layers), most = std::max(most, k.layers);
+      fewest = std::min(fewest, k.layers);
+      most = std::max(most, k.layers);
     }
     const std::uint64_t group_layers =
         Wide{100} * static_cast<Wide>(most) < static_cast<Wide>(input_.rules->unified.merge_percent) * static_cast<Wide>(fewest) ? most
@@ -205,7 +212,10 @@ private:
   void slabs() {
     std::map<Wide, std::uint64_t> layers_of_page;
     for (Kind& k : kinds_)
-      if (k.kind == CacheKind::kFull) k.block_tokens = block_tokens_, layers_of_page[slab_page(k)] += k.layers;
+      if (k.kind == CacheKind::kFull) {
+        k.block_tokens = block_tokens_;
+        layers_of_page[slab_page(k)] += k.layers;
+      }
     const Wide largest = layers_of_page.empty() ? 0 : layers_of_page.rbegin()->first;
     std::uint64_t least = 1;
     for (const auto& [page, layers] : layers_of_page) least = std::max(least, layers);
@@ -223,9 +233,13 @@ private:
       std::uint64_t sum = ceil_div(least, tried) * tried - least;
       for (const Kind& k : kinds_)
         if (k.kind != CacheKind::kFull) sum += ceil_div(k.layers, tried) * tried - k.layers;
-      if (sum <= padding) padding = sum, slots = tried;
+      if (sum <= padding) {
+        padding = sum;
+        slots = tried;
+      }
     }
-    groups_ = 0, slab_pages_ = least;
+    groups_ = 0;
+    slab_pages_ = least;
     for (Kind& k : kinds_) {
       // One group holds all layers that grow; the first of them stands for all.
       k.groups = k.kind == CacheKind::kFull ? (full_block_tokens_ == 0 ? 1U : 0U) : ceil_div(k.layers, slots);
