@@ -65,10 +65,10 @@ function(plimsoll_add_plugin)
     target_link_options(${arg_TARGET} PRIVATE LINKER:-z,defs)
   endif()
 
-  # Rules of their own, so that an edited manifest is copied without relinking; models.json goes with it.
+  # Rules of their own, so that an edited manifest is copied without relinking; models.json and gguf.json go with it.
   get_filename_component(manifest_folder "${manifest}" DIRECTORY)
   set(copies)
-  foreach(file "${manifest}" "${manifest_folder}/models.json")
+  foreach(file "${manifest}" "${manifest_folder}/models.json" "${manifest_folder}/gguf.json")
     if(EXISTS "${file}")
       get_filename_component(name "${file}" NAME)
       if(file STREQUAL manifest)

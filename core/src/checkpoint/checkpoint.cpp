@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "checkpoint/gguf_config.hpp"
-#include "checkpoint/gguf_names.hpp"
 #include "checkpoint/quoted_name.hpp"
 #include "checkpoint/safetensors_scan.hpp"
 
@@ -54,13 +53,13 @@ Result<void> check_set(const std::vector<GgufHeader>& headers, const ModelFiles&
   return {};
 }
 
-Result<void> visit_gguf(const GgufHeader& header, std::uint32_t file_index, std::string_view model_type, TensorVisitor& visitor) {
+Result<void> visit_gguf(const GgufHeader& header, std::uint32_t file_index, const GgufNames& names, TensorVisitor& visitor) {
   std::string name;
   TensorEntry entry;
   entry.file_index = file_index;
   for (const GgufTensor& tensor : header.tensors) {
     entry.stored_name = header.name(tensor);
-    translate_gguf_name(entry.stored_name, model_type, name);
+    names.translate(entry.stored_name, name);
     entry.name = name;
     entry.auxiliary = is_gguf_table(entry.stored_name);
     entry.dtype = *tensor.dtype;
@@ -75,7 +74,7 @@ Result<void> visit_gguf(const GgufHeader& header, std::uint32_t file_index, std:
 
 } // namespace
 
-Result<Checkpoint> open_checkpoint(const ModelFiles& files) {
+Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& meaning_of) {
   if (files.format == CheckpointFormat::kNone || files.shards.empty())
     return fail(ErrorCode::kBadRequest, "the model has no checkpoint, only a config", files.config_path.value_or(""));
   Checkpoint checkpoint;
@@ -90,8 +89,11 @@ Result<Checkpoint> open_checkpoint(const ModelFiles& files) {
     checkpoint.gguf_.push_back(std::move(header));
   }
   PLIMSOLL_TRY(check_set(checkpoint.gguf_, files));
-  PLIMSOLL_ASSIGN(checkpoint.config_, gguf_config(checkpoint.gguf_.front().metadata, facts, files.shards.front()));
-  checkpoint.model_type_ = checkpoint.config_["model_type"].get<std::string>();
+  const GgufMetadata& metadata = checkpoint.gguf_.front().metadata;
+  PLIMSOLL_ASSIGN(const std::string name, gguf_architecture_name(metadata, files.shards.front()));
+  PLIMSOLL_ASSIGN(const GgufArchitecture architecture, meaning_of(name, metadata));
+  PLIMSOLL_ASSIGN(checkpoint.config_, gguf_config(metadata, facts, architecture, files.shards.front()));
+  checkpoint.names_ = GgufNames(architecture.names);
   return checkpoint;
 }
 
@@ -105,7 +107,7 @@ Result<CheckpointTotals> Checkpoint::scan(const VisitorOfWorker& visitor_of_work
   CheckpointTotals totals;
   Checked stored = 0;
   for (std::size_t i = 0; i < gguf_.size(); ++i) {
-    PLIMSOLL_TRY(visit_gguf(gguf_[i], static_cast<std::uint32_t>(i), model_type_, visitor));
+    PLIMSOLL_TRY(visit_gguf(gguf_[i], static_cast<std::uint32_t>(i), names_, visitor));
     stored += gguf_[i].stored_bytes;
     totals.tensor_count += gguf_[i].tensors.size();
     totals.header_bytes += gguf_[i].header_bytes;

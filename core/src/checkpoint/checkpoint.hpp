@@ -1,7 +1,6 @@
 // A checkpoint of either format behind one interface: what is stored, tensor by tensor, from the headers alone.
-// Called by the inventory and by the weights report. Start here: locate_model() finds the files, open_checkpoint() opens them, scan()
-// streams every tensor to a visitor. Never reads tensor data, never keeps the inventory. Threads: a Checkpoint is immutable; scan() may be
-// called from several threads at once.
+// Start here: locate_model() finds the files, open_checkpoint() opens them, scan() streams every tensor to a visitor. Never reads tensor
+// data, never keeps the inventory. Threads: a Checkpoint is immutable; scan() may be called from several threads at once.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +11,8 @@
 #include <vector>
 
 #include "checkpoint/gguf.hpp"
+#include "checkpoint/gguf_names.hpp"
+#include "checkpoint/gguf_words.hpp"
 #include "checkpoint/locate.hpp"
 #include "checkpoint/tensor_entry.hpp"
 #include "plimsoll/result.hpp"
@@ -29,6 +30,9 @@ struct CheckpointTotals {
 // files, in ascending order; which files are whose is left to chance, and TensorEntry::file_index says.
 using VisitorOfWorker = std::function<TensorVisitor&(unsigned worker)>;
 
+// What the architecture of a GGUF file means; asked for once, when such a file is opened.
+using GgufMeaning = std::function<Result<GgufArchitecture>(const std::string& name, const GgufMetadata& metadata)>;
+
 class Checkpoint {
 public:
   CheckpointFormat format() const { return files_.format; }
@@ -44,16 +48,16 @@ public:
   Result<CheckpointTotals> scan(const VisitorOfWorker& visitor_of_worker, unsigned workers = 0) const;
 
 private:
-  friend Result<Checkpoint> open_checkpoint(const ModelFiles& files);
+  friend Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& meaning_of);
 
   ModelFiles files_;
   nlohmann::ordered_json config_;
-  std::string model_type_;
+  GgufNames names_;
   std::vector<GgufHeader> gguf_; // one per split
 };
 
 // Opens what locate_model() found. Safetensors headers are read by scan(); GGUF headers here, as their metadata is the config.
 // kBadRequest where `files` has no checkpoint.
-Result<Checkpoint> open_checkpoint(const ModelFiles& files);
+Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& meaning_of);
 
 } // namespace plimsoll

@@ -1,14 +1,17 @@
 // A config.json out of GGUF metadata, so that a .gguf file plans without one.
-// Called by checkpoint.cpp when it opens a GGUF checkpoint. Translates what the file says into the keys that the planners read; where
-// ggml and transformers count differently (MTP layers, MLA key lengths) it counts as transformers does. Never guesses a size.
+// Translates what the file says into the keys that planners read: sizes that all files spell alike here, everything else by the words of
+// its architecture. Where ggml and transformers count differently (MTP layers, MLA key lengths) it counts as transformers does. Never
+// guesses a size.
 // Threads: pure functions.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "base/json.hpp"
 #include "checkpoint/gguf.hpp"
+#include "checkpoint/gguf_words.hpp"
 #include "plimsoll/result.hpp"
 
 namespace plimsoll {
@@ -21,9 +24,10 @@ struct GgufTensorFacts {
 
 GgufTensorFacts tensor_facts(const GgufHeader& header, GgufTensorFacts so_far = {});
 
-// kBadConfig where the file names no architecture or lacks the basics; `path` is for messages. An architecture that is not
-// in the table goes through under its ggml name. Worked example: deepseek2 with key_length_mla 192 and rope.dimension_count 64 has
+// `architecture` is what the file's architecture means (gguf_words.hpp); `path` is for messages. kBadConfig where the file names no
+// architecture or lacks the basics. Worked example: deepseek2 with key_length_mla 192 and rope.dimension_count 64 has
 // qk_nope_head_dim 128; key_length 576 of the same file is the width of the absorbed form and is passed by.
-Result<nlohmann::ordered_json> gguf_config(const GgufMetadata& metadata, const GgufTensorFacts& facts, const std::string& path);
+Result<Json> gguf_config(const GgufMetadata& metadata, const GgufTensorFacts& facts, const GgufArchitecture& architecture,
+                         const std::string& path);
 
 } // namespace plimsoll

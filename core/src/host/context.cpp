@@ -18,6 +18,7 @@
 #include "plan/weights_report.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/limits.hpp"
+#include "plugin/gguf_meaning.hpp"
 #include "plugin/library.hpp"
 #include "plugin/manifest.hpp"
 #include "search/advice.hpp"
@@ -96,6 +97,7 @@ struct Context::Data {
   Cache<ProfileSource> engines;
   Cache<std::vector<Device>> device_lists;
 
+  std::string gguf_words() const { return catalogue + "/gguf.json"; }
   Result<std::shared_ptr<const ProfileSource>> engine(const PlanRequest& request) {
     std::string key = request.engine;
     for (const auto& [name, value] : request.engine_overrides) key += fmt::format("\n{}={}", name, value);
@@ -131,7 +133,10 @@ Result<Model> Context::load(const std::string& path) const {
   PLIMSOLL_ASSIGN(const ModelFiles files, locate_model(path, options));
   std::optional<Checkpoint> checkpoint;
   if (files.format != CheckpointFormat::kNone) {
-    PLIMSOLL_ASSIGN(checkpoint, open_checkpoint(files));
+    const auto meaning_of = [this](const std::string& name, const GgufMetadata& metadata) {
+      return gguf_meaning(*data_->registry, data_->gguf_words(), name, metadata);
+    };
+    PLIMSOLL_ASSIGN(checkpoint, open_checkpoint(files, meaning_of));
   }
   ConfigFiles config;
   if (files.config_path) {
@@ -219,6 +224,7 @@ Result<PluginInfo> Context::inspect_plugin(const std::string& directory) const {
     if (plugin->status == "refused") return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
     PluginInfo info{
         plugin->manifest.id, plugin->manifest.version, plugin->manifest.vendor, plugin->manifest.directory, "loaded", "", {}, {}, {}};
+    PLIMSOLL_TRY(check_gguf_words(plugin->manifest, data_->gguf_words()));
     for (const FamilyManifest& family : plugin->manifest.families) {
       PLIMSOLL_TRY(registry.load({plugin.get(), &family, family.signal_policy}));
       info.families.push_back(family.id);

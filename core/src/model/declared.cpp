@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <span>
 
+#include "storage/named_storage.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -22,6 +24,7 @@ std::optional<CacheKind> cache_kind(std::uint32_t kind) {
 constexpr std::uint64_t kMaxLayers = 65536;
 constexpr std::size_t kMaxClasses = 65536;
 constexpr std::uint64_t kMaxExperts = 1 << 20;
+constexpr std::size_t kMaxNamedFormats = 256;
 
 std::string text(plimsoll_str s) {
   return s.data == nullptr ? std::string() : std::string(s.data, static_cast<std::size_t>(std::min<std::uint64_t>(s.size, 512)));
@@ -177,8 +180,9 @@ private:
     if ((c.quantizable || raw.format.size != 0) && c.n_dims >= 2 && c.in_dim >= c.n_dims)
       return broken(node, what, "its input features run along a dimension that it does not have");
     if (raw.format.size != 0) {
-      const Storage* named = find_storage(text(raw.format));
-      if (named == nullptr) return broken(node, what, fmt::format("unknown storage format '{}'", text(raw.format)));
+      const Storage* named = named_format(text(raw.format));
+      if (named == nullptr)
+        return broken(node, what, fmt::format("unknown storage format '{}'; formats are {}", text(raw.format), storage_name_patterns()));
       c.variants.push_back({named, c.layers});
       return {};
     }
@@ -186,10 +190,11 @@ private:
       c.variants.push_back({&kPlain, c.layers});
       return {};
     }
+    const bool stays = c.aspect == PLIMSOLL_ASPECT_EMBED || c.aspect == PLIMSOLL_ASPECT_HEAD;
     const auto storage_of = [&](std::uint64_t layer) {
       std::string module = tensor_name(c.pattern, layer, 0);
       if (module.ends_with(".weight")) module.resize(module.size() - 7);
-      return &quantization_.storage_for(module);
+      return &quantization_.storage_for(module, stays);
     };
     if (c.layers.empty()) {
       c.variants.push_back({storage_of(0), {}});
@@ -202,6 +207,14 @@ private:
       it->layers.push_back(layer);
     }
     return {};
+  }
+
+  const Storage* named_format(std::string_view name) {
+    for (const auto& known : out_.named_formats)
+      if (known->name() == name) return known.get();
+    auto found = out_.named_formats.size() < kMaxNamedFormats ? find_storage(name) : std::nullopt;
+    if (!found) return nullptr;
+    return out_.named_formats.emplace_back(std::make_shared<const Storage>(std::move(*found))).get();
   }
 
   Declared& out_;

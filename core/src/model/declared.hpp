@@ -77,6 +77,7 @@ struct VisionEntry {
 };
 
 struct Declared {
+  std::vector<std::shared_ptr<const Storage>> named_formats; // those that classes name themselves; variants point to them
   std::vector<WeightClass> weights;
   std::vector<KvGroup> kv;
   plimsoll_facts facts{};

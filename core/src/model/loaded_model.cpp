@@ -1,9 +1,9 @@
 #include "model/loaded_model.hpp"
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <fmt/format.h>
+#include <vector>
 
 #include "model/matcher.hpp"
 #include "model/text_head.hpp"
@@ -12,20 +12,15 @@
 namespace plimsoll {
 namespace {
 
-// The checkpoint's common type: torch_dtype or dtype, in the config or in its text part.
-Result<std::optional<Dtype>> common_dtype(const plimsoll_view& view, const std::string& where) {
-  constexpr std::array<const char*, 10> kPointers{"/torch_dtype",
-                                                  "/dtype",
-                                                  "/text_config/torch_dtype",
-                                                  "/text_config/dtype",
-                                                  "/llm_config/torch_dtype",
-                                                  "/llm_config/dtype",
-                                                  "/language_config/torch_dtype",
-                                                  "/language_config/dtype",
-                                                  "/thinker_config/torch_dtype",
-                                                  "/thinker_config/text_config/torch_dtype"};
-  for (const char* pointer : kPointers) {
-    const Json* value = view.find(pointer);
+// The checkpoint's common type: torch_dtype or dtype, in the config or in a part that is planned as a model of its own.
+Result<std::optional<Dtype>> common_dtype(const PlannerTree& tree, const std::string& where) {
+  std::vector<std::string> parts = tree.delegated_parts();
+  parts.insert(parts.begin(), "");
+  std::vector<std::string> pointers;
+  for (const std::string& part : parts)
+    for (const char* key : {"/torch_dtype", "/dtype"}) pointers.push_back(part + key);
+  for (const std::string& pointer : pointers) {
+    const Json* value = tree.view().find(pointer);
     if (value == nullptr || value->is_null()) continue;
     if (!value->is_string()) return fail(ErrorCode::kBadConfig, "a type such as \"bfloat16\" was expected", where + ": " + pointer);
     if (value->get_ref<const std::string&>() == "auto") continue;
@@ -68,17 +63,37 @@ Result<void> settle_assumed_classes(Model::Data& data) {
   return {};
 }
 
+// Of all families that plan the model; what several say adds up, in whatever order they say it.
+Fusions fusions_of(const PlannerTree& tree) {
+  Fusions out;
+  for (const FamilyManifest* family : tree.families())
+    for (const auto& [fused, parts] : family->fusions) {
+      std::vector<std::string>& all = out[fused];
+      all.insert(all.end(), parts.begin(), parts.end());
+      std::sort(all.begin(), all.end());
+      all.erase(std::unique(all.begin(), all.end()), all.end());
+    }
+  return out;
+}
+
 } // namespace
+
+Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where) {
+  QuantizationHints hints;
+  for (const FamilyManifest* family : tree.families()) hints.names.add(family->modules);
+  hints.text_parts = tree.delegated_parts();
+  return Quantization::parse(config, hf_quant_config, where, hints);
+}
 
 Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
                                                 const std::string& path, const std::string& where) {
   auto data = std::make_shared<Model::Data>();
   data->where = where;
   data->registry = std::move(registry);
-  PLIMSOLL_ASSIGN(data->quantization, Quantization::parse(config, hf_quant_config, where));
   data->config = std::make_shared<const Json>(std::move(config));
   PLIMSOLL_ASSIGN(data->tree, PlannerTree::create(*data->registry, data->config, where));
-  PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(data->tree->view(), where));
+  PLIMSOLL_ASSIGN(data->quantization, quantization_of(*data->tree, *data->config, hf_quant_config, where));
+  PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(*data->tree, where));
   data->dtype = dtype ? *dtype : *find_dtype("bfloat16");
   data->dtype_assumed = !dtype;
   PLIMSOLL_ASSIGN(data->declared, declare(*data->tree, data->quantization, data->dtype));
@@ -105,7 +120,7 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
 
 Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
-  const Matcher matcher(model.declared, !gguf);
+  const Matcher matcher(model.declared, fusions_of(*model.tree), !gguf);
   std::deque<InventoryVisitor> workers; // stay where they are while others are added
   PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](unsigned) -> TensorVisitor& { return workers.emplace_back(matcher); }));
   Inventory inventory = std::move(workers.front().inventory);

@@ -36,6 +36,9 @@ struct Model::Data {
 // Holds the checkpoint's headers against what the model declares; the plan counts stored bytes from then on.
 Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint);
 
+// How the model's settings say that its weights are stored, read with what its planners' manifests know. `hf_quant_config` may be null.
+Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where);
+
 // Finds the planners, lets them declare and adds up. `hf_quant_config` may be null. Errors name file and pointer.
 Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
                                                 const std::string& path, const std::string& where);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
-#include <initializer_list>
 #include <map>
 
 #include "storage/stored_name.hpp"
@@ -12,17 +11,6 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
-
-// A fused projection and the parts in which another exporter stores it.
-struct Fusion {
-  std::string_view fused;
-  std::initializer_list<std::string_view> parts;
-};
-const Fusion kFusions[] = {
-    {"gate_up_proj", {"gate_proj", "up_proj", "w1", "w3"}}, {"qkv_proj", {"q_proj", "k_proj", "v_proj"}},
-    {"query_key_value", {"q_proj", "k_proj", "v_proj"}},    {"kv_b_proj", {"k_b_proj", "v_b_proj"}},
-    {"in_proj_qkvz", {"in_proj_qkv", "in_proj_z"}},         {"in_proj_ba", {"in_proj_b", "in_proj_a"}},
-};
 
 std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type) {
   std::string out = fmt::format("{} [", type.safetensors.empty() ? type.name : type.safetensors);
@@ -75,17 +63,18 @@ bool is_buffer(std::string_view name) {
 
 } // namespace
 
-Matcher::Matcher(const Declared& declared, bool compare_types) : declared_(declared), compare_types_(compare_types), sites_(declared) {
+Matcher::Matcher(const Declared& declared, Fusions fusions, bool compare_types)
+    : declared_(declared), fusions_(std::move(fusions)), compare_types_(compare_types), sites_(declared) {
   const auto common = std::find_if(declared.weights.begin(), declared.weights.end(), [](const WeightClass& c) { return !c.own_dtype; });
   if (common != declared.weights.end()) common_type_ = &common->dtype;
   for (std::uint32_t i = 0; i < declared.weights.size(); ++i) {
     const std::string& pattern = declared.weights[i].pattern;
     add_candidates(i, pattern, false);
-    for (const Fusion& fusion : kFusions)
-      if (const std::size_t at = pattern.find(fusion.fused); at != std::string::npos)
-        for (const std::string_view part : fusion.parts) {
+    for (const auto& [fused, parts] : fusions_)
+      if (const std::size_t at = pattern.find(fused); at != std::string::npos)
+        for (const std::string& part : parts) {
           std::string other = pattern;
-          other.replace(at, fusion.fused.size(), part);
+          other.replace(at, fused.size(), part);
           add_candidates(i, other, true);
         }
   }
@@ -107,12 +96,12 @@ void Matcher::add_joints() {
   for (std::uint32_t i = 0; i < declared_.weights.size(); ++i) {
     const WeightClass& c = declared_.weights[i];
     if (c.role == PLIMSOLL_ROLE_TIED) continue;
-    for (const Fusion& fusion : kFusions)
-      for (const std::string_view part : fusion.parts) {
+    for (const auto& [fused_name, parts] : fusions_)
+      for (const std::string& part : parts) {
         const std::size_t at = c.pattern.find(part), end = at + part.size();
         if (at == std::string::npos || at == 0 || c.pattern[at - 1] != '.' || (end < c.pattern.size() && c.pattern[end] != '.')) continue;
         std::string fused = c.pattern;
-        fused.replace(at, part.size(), fusion.fused);
+        fused.replace(at, part.size(), fused_name);
         Joint& joint = joints[fused];
         joint.classes.push_back(i);
         joint.elements.push_back(c.elements_of_one().saturated());

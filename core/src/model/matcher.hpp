@@ -13,13 +13,15 @@
 #include "model/inventory.hpp"
 #include "model/layer_sites.hpp"
 #include "model/name_keys.hpp"
+#include "plugin/manifest.hpp"
 
 namespace plimsoll {
 
 class Matcher {
 public:
   // `compare_types`: a plain tensor of another type is a mismatch too (a GGUF file chooses its own types).
-  Matcher(const Declared& declared, bool compare_types);
+  // `fusions` are those of the families that plan the model.
+  Matcher(const Declared& declared, Fusions fusions, bool compare_types);
   Inventory empty() const;
   // `keys` is of the thread that takes.
   void take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const;
@@ -58,6 +60,7 @@ private:
   void check_shape(const TensorEntry& entry, const Candidate& found, std::uint32_t layer, Inventory& into) const;
 
   const Declared& declared_;
+  Fusions fusions_;
   bool compare_types_;
   LayerSites sites_;
   const Dtype* common_type_ = nullptr; // of what is not quantised; nullptr where no class has it

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <optional>
 
 #include "base/regular_file.hpp"
@@ -13,6 +14,11 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaxManifestBytes = 1 << 20;
+constexpr std::size_t kMaxModuleNames = 256;
+
+// What may lie in a file of its own.
+constexpr std::array<std::string_view, 7> kModelKeys{"architectures", "model_types", "class_defaults", "never_quantized",
+                                                     "draft_modules", "draft_joins", "fusions"};
 
 struct Named {
   std::string_view name;
@@ -97,7 +103,34 @@ bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
 }
 
-// What a family is called by and what its classes fill in: three keys of the manifest, or of a file beside it.
+// A list of names that may be absent.
+std::vector<std::string> read_list(const Json& node, const std::string& pointer, const char* key, Reader& read) {
+  const Json& list = read.list(node, pointer, key);
+  std::vector<std::string> out;
+  if (list.size() > kMaxModuleNames)
+    read.wrong(pointer + "/" + key, fmt::format("{} names; at most {} are read", list.size(), kMaxModuleNames));
+  else
+    for (std::size_t i = 0; i < list.size(); ++i) out.push_back(read.name(list[i], fmt::format("{}/{}/{}", pointer, key, i)));
+  return out;
+}
+
+void read_modules(const Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
+  family.modules.add({read_list(node, pointer, "never_quantized", read), read_list(node, pointer, "draft_modules", read),
+                      read_list(node, pointer, "draft_joins", read)});
+  const Json* fusions = Reader::member(node, "fusions");
+  if (fusions == nullptr) return;
+  const std::string here = pointer + "/fusions";
+  if (!fusions->is_object()) return read.wrong(here, "keys and values were expected");
+  if (fusions->size() > kMaxModuleNames)
+    return read.wrong(here, fmt::format("{} names; at most {} are read", fusions->size(), kMaxModuleNames));
+  for (const auto& [fused, parts] : fusions->items()) {
+    if (fused.empty()) return read.wrong(here, "a non-empty text was expected");
+    family.fusions[fused] = read_list(*fusions, here, fused.c_str(), read);
+    if (family.fusions[fused].empty()) return read.wrong(here + "/" + fused, "the names of the parts were expected");
+  }
+}
+
+// What a family is called by, what its classes fill in and how its modules are treated: keys of the manifest, or of a file beside it.
 void read_names(Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
   const Json& architectures = read.list(node, pointer, "architectures");
   for (std::size_t i = 0; i < architectures.size(); ++i) {
@@ -117,6 +150,7 @@ void read_names(Json& node, const std::string& pointer, Reader& read, FamilyMani
     if (!Reader::is_name(types[i])) return read.wrong(fmt::format("{}/model_types/{}", pointer, i), "a non-empty text was expected");
     family.model_types.push_back(types[i].get<std::string>());
   }
+  read_modules(node, pointer, read, family);
   const auto classes = node.find("class_defaults");
   if (classes == node.end() || classes->is_null()) return;
   if (!classes->is_object()) return read.wrong(pointer + "/class_defaults", "keys and values were expected");
@@ -126,8 +160,7 @@ void read_names(Json& node, const std::string& pointer, Reader& read, FamilyMani
   }
 }
 
-// Where the names are many they lie in a JSON file beside the manifest: {"architectures": [...], "model_types": [...],
-// "class_defaults": {...}}.
+// Where the names are many they lie in a JSON file beside the manifest, under the same keys.
 void read_models(const Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
   const std::string file = read.name(node, pointer);
   if (!plain_file_name(file)) return read.wrong(pointer, "a file name in the plugin's own folder was expected");
@@ -140,8 +173,8 @@ void read_models(const Json& node, const std::string& pointer, Reader& read, Fam
   if (!root->is_object()) models.wrong("", "an object was expected");
   else
     for (const auto& [key, unused] : root->items())
-      if (key != "architectures" && key != "model_types" && key != "class_defaults")
-        models.wrong("/" + key, "architectures, model_types and class_defaults were expected");
+      if (std::find(kModelKeys.begin(), kModelKeys.end(), key) == kModelKeys.end())
+        models.wrong("/" + key, fmt::format("an unknown key; {} are known", fmt::join(kModelKeys, ", ")));
   if (!models.error()) read_names(*root, "", models, family);
   if (models.error()) wrong(*models.error());
 }
@@ -158,6 +191,10 @@ FamilyManifest read_family(Json& node, const std::string& pointer, Reader& read)
   family.vision_cache = read.truth(node, pointer, "vision_cache");
   read_names(node, pointer, read, family);
   if (const Json* models = Reader::member(node, "models")) read_models(*models, pointer + "/models", read, family);
+  if (const Json* gguf = Reader::member(node, "gguf")) {
+    family.gguf_file = read.name(*gguf, pointer + "/gguf");
+    if (!plain_file_name(family.gguf_file)) read.wrong(pointer + "/gguf", "a file name in the plugin's own folder was expected");
+  }
   return family;
 }
 

@@ -1,5 +1,4 @@
-// plugin.yaml: what a plugin offers, read without running its code. Called by the registry and by
-// `plugins inspect`. Never opens the library. Threads: pure functions.
+// plugin.yaml: what a plugin offers, read without running its code. Never opens the library. Threads: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +9,12 @@
 
 #include "base/json.hpp"
 #include "plimsoll/result.hpp"
+#include "storage/module_names.hpp"
 
 namespace plimsoll {
+
+// A fused projection ("qkv_proj") and the parts in which others store it ("q_proj", "k_proj", "v_proj").
+using Fusions = std::map<std::string, std::vector<std::string>>;
 
 struct FamilyManifest {
   std::string id;
@@ -21,6 +24,9 @@ struct FamilyManifest {
   std::map<std::string, std::uint32_t> architectures; // name -> signal policy
   std::vector<std::string> model_types;
   std::map<std::string, Json, std::less<>> class_defaults; // model_type -> object
+  ModuleNames modules;                                     // of the linear layers that exporters treat apart
+  Fusions fusions;
+  std::string gguf_file; // the file in the plugin's folder that says what GGUF files' words mean; empty: none
 };
 
 struct Manifest {

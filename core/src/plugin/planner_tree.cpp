@@ -323,6 +323,26 @@ Result<std::unique_ptr<PlannerTree>> PlannerTree::create(const Registry& registr
   return tree;
 }
 
+std::vector<const FamilyManifest*> PlannerTree::families() const {
+  std::vector<const FamilyManifest*> out;
+  for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it)
+    if (std::find(out.begin(), out.end(), (*it)->family.family) == out.end()) out.push_back((*it)->family.family);
+  return out;
+}
+
+std::vector<std::string> PlannerTree::delegated_parts() const {
+  std::vector<std::string> out;
+  for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it) {
+    const std::string pointer = (*it)->view->full_pointer();
+    for (std::size_t slash = pointer.find('/', 1); !pointer.empty(); slash = pointer.find('/', slash + 1)) {
+      std::string part = pointer.substr(0, slash);
+      if (std::find(out.begin(), out.end(), part) == out.end()) out.push_back(std::move(part));
+      if (slash == std::string::npos) break;
+    }
+  }
+  return out;
+}
+
 PlannerTree::~PlannerTree() {
   // A parent finishes after its children, so the last one made goes first.
   for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it) (*it)->api->destroy((*it)->self);

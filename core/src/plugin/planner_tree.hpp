@@ -67,6 +67,10 @@ public:
   PlannerTree& operator=(const PlannerTree&) = delete;
 
   const PlannerNode& root() const { return *root_; }
+  // The families that plan this model, the root's and those it delegates to, each once.
+  std::vector<const FamilyManifest*> families() const;
+  // Pointers of the parts of the config that the root delegates and of the objects around them, outer ones first: "/text_config".
+  std::vector<std::string> delegated_parts() const;
   const plimsoll_view& view() const { return views_.front(); }
   const std::string& where() const { return where_; }
   const std::string& architecture() const { return architecture_; }

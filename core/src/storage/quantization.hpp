@@ -1,7 +1,7 @@
 // What a model's quantisation settings mean for each of its linear layers: which storage format, or none.
-// Reads quantization_config (or compression_config) of config.json and modelopt's hf_quant_config.json. Called once per
-// model by the config side, then per class and layer by the weights ledger and the matcher. Counts no bytes
-// (storage.hpp does). Threads: immutable after parse; all queries from any thread.
+// Reads quantization_config (or compression_config) of config.json and modelopt's hf_quant_config.json; a reader for each exporter is
+// a file read_*.hpp. Knows no model: names of modules come from the planners' manifests. Counts no bytes (storage.hpp does).
+// Threads: immutable after parse; all queries from any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +13,33 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "plimsoll/result.hpp"
+#include "storage/module_names.hpp"
 #include "storage/name_set.hpp"
 #include "storage/storage.hpp"
 
 namespace plimsoll {
+
+// What is known about a model besides its settings.
+struct QuantizationHints {
+  ModuleNames names;                   // of the families that plan it
+  std::vector<std::string> text_parts; // pointers to the parts of the config that configure a language model: "/text_config"
+};
 
 class Quantization {
 public:
   // Nothing is quantised.
   Quantization();
 
-  // `config` is the whole config.json; the settings may sit in it or in its text_config (llm_config, ...).
+  // `config` is the whole config.json; the settings may sit in it or in one of its text parts.
   // `hf_quant_config` is the file of that name beside it, or null. `where` is config.json's path, for messages.
   // kBadConfig names the JSON pointer; an unknown quant_method lists those that are known.
   static Result<Quantization> parse(const nlohmann::ordered_json& config, const nlohmann::ordered_json* hf_quant_config,
-                                    const std::string& where);
+                                    const std::string& where, const QuantizationHints& hints);
 
   // The format of one linear layer, by its module's name in the checkpoint without ".weight":
-  // "model.layers.3.mlp.experts.7.up_proj", "model.layers.3.mlp.experts.gate_up_proj". Ask for linear layers only;
-  // embeddings, heads, norms, routers and the like are answered as plain unless the settings name them.
-  const Storage& storage_for(std::string_view module_name) const;
+  // "model.layers.3.mlp.experts.7.up_proj", "model.layers.3.mlp.experts.gate_up_proj". Ask for linear layers only; norms, biases and
+  // what the hints name are answered as plain unless the settings name them, and so is what `stays`: embeddings and heads.
+  const Storage& storage_for(std::string_view module_name, bool stays = false) const;
 
   bool quantized() const { return storages_.size() > 1; }
   // "fp8", "compressed-tensors", "modelopt"; empty when nothing is quantised.
@@ -49,8 +56,9 @@ public:
 private:
   const Storage& with_cache_scale(std::uint16_t index, std::string_view module_name) const;
 
-  friend class QuantizationReader;
+  friend class QuantizationBuilder;
   std::string method_;
+  ModuleNames names_;
   std::vector<Storage> storages_;             // [0] is plain
   std::uint16_t default_ = 0;                 // of layers that no list names
   std::uint16_t k_scaled_ = 0, v_scaled_ = 0; // of key and value projections: storages_[i + this] has the cache's scale; 0: none

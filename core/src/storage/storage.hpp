@@ -21,6 +21,7 @@
 namespace plimsoll {
 
 inline constexpr std::size_t kMaxTensorDims = 8;
+inline constexpr std::int64_t kMaxBlockExtent = 1 << 20; // inputs or outputs per scale; the largest seen is 128
 
 // One weight as its class declares it: unpacked elements, any number of leading dimensions (experts), and which
 // dimension is the output and which the input feature. A shard is the same with its local dims.
@@ -119,11 +120,5 @@ private:
   bool fp4_ = false;
   bool exact_ = true;
 };
-
-// The formats that a class may name by itself, independent of the configuration; null for an unknown name.
-// Names: storage_formats.cpp has the table. The pointer is valid for the life of the program.
-const Storage* find_storage(std::string_view format_name);
-// All those names, for messages.
-std::vector<std::string_view> storage_names();
 
 } // namespace plimsoll

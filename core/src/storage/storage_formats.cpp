@@ -1,12 +1,11 @@
 // The table of storage formats: each maker lists the tensors of one linear layer as its exporter writes them.
-// Called by quantization.cpp and by classes that name a format. No arithmetic here (storage.cpp). Threads: pure.
+// No arithmetic here (storage.cpp). Threads: pure.
 //
 // Sources: tensor headers and quantisation code of the exporters (transformers FP8 and MXFP4 integrations,
 // compressed-tensors 0.9+, modelopt 0.22+, AutoGPTQ 0.7, AutoAWQ 0.2, bitsandbytes 0.43).
 #include "storage/storage_formats.hpp"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -244,71 +243,3 @@ Storage bnb_int8() {
 }
 
 } // namespace plimsoll::formats
-
-namespace plimsoll {
-namespace {
-
-// Every format that a class may name, under the format's own name.
-const std::map<std::string, Storage, std::less<>>& named_formats() {
-  static const auto* table = [] {
-    using namespace formats;
-    auto* map = new std::map<std::string, Storage, std::less<>>; // never destroyed: pointers into it stay valid at exit
-    const auto add = [map](Storage storage) {
-      std::string name = storage.name();
-      map->emplace(std::move(name), std::move(storage));
-    };
-    add(Storage());
-    add(fp8_block(128, 128));
-    add(fp8_block_e8m0(128, 128));
-    add(fp8_tensor(false));
-    add(fp8_tensor(true));
-    add(fp8_row());
-    add(fp8_fbgemm());
-    add(fp8_modelopt_block());
-    for (const Strategy strategy : {Strategy::kTensor, Strategy::kChannel}) {
-      add(ct_float({.strategy = strategy}));
-      add(ct_float({.strategy = strategy, .static_input = true}));
-      add(ct_int({.strategy = strategy}));
-    }
-    add(ct_float({.strategy = Strategy::kBlock, .block_out = 128, .block_in = 128}));
-    add(mxfp4_blocks());
-    add(mxfp4());
-    add(mxfp4_scale());
-    add(ct_mxfp4());
-    add(mxfp8());
-    for (const bool input_scale : {false, true}) {
-      add(nvfp4(16, input_scale, false));
-      add(ct_nvfp4(16, input_scale));
-    }
-    for (const std::uint32_t bits : {4U, 8U}) {
-      for (const std::uint32_t group : {0U, 32U, 64U, 128U}) {
-        add(ct_packed_int({.strategy = Strategy::kGroup, .bits = bits, .group = group}));
-        add(ct_packed_int({.strategy = Strategy::kGroup, .bits = bits, .group = group, .symmetric = false}));
-      }
-    }
-    for (const std::uint32_t group : {0U, 32U, 64U, 128U}) {
-      for (const std::uint32_t bits : {2U, 3U, 4U, 8U}) add(gptq(bits, group));
-      add(awq(4, group));
-      add(int4_modelopt(group, false));
-    }
-    for (const bool double_quant : {false, true}) add(bnb_4bit(true, double_quant));
-    add(bnb_int8());
-    return map;
-  }();
-  return *table;
-}
-
-} // namespace
-
-const Storage* find_storage(std::string_view format_name) {
-  const auto found = named_formats().find(format_name);
-  return found == named_formats().end() ? nullptr : &found->second;
-}
-
-std::vector<std::string_view> storage_names() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, storage] : named_formats()) names.push_back(name);
-  return names;
-}
-
-} // namespace plimsoll

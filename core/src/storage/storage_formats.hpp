@@ -1,6 +1,6 @@
 // Makers of storage formats with their parameters (block, group, bits). One function per layout, all in one table-like
-// file. Called by quantization.cpp (what a configuration asks for) and find_storage (what a class names). Never checks
-// its parameters: callers have. Threads: pure functions.
+// file, for the exporters' readers (read_*.hpp) and for names (named_storage.hpp). Never checks its parameters: callers have.
+// Threads: pure functions.
 #pragma once
 
 #include <cstdint>
