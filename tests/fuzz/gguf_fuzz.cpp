@@ -6,6 +6,7 @@
 #include "checkpoint/gguf_config.hpp"
 #include "checkpoint/gguf_names.hpp"
 #include "fuzz/fuzz.hpp"
+#include "support/source_gguf.hpp"
 #include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll::fuzz {
@@ -21,9 +22,13 @@ void parse(std::string_view input, std::uint64_t file_bytes) {
   std::string name;
   for (const GgufTensor& tensor : header->tensors) {
     if (tensor.dtype == nullptr || tensor.rank > kGgufMaxRank || tensor.stored_bytes > file_bytes) std::abort();
-    for (const char* model_type : {"llama", "mixtral", "qwen3_next"}) translate_gguf_name(header->name(tensor), model_type, name);
   }
-  const auto config = gguf_config(header->metadata, tensor_facts(*header), "f");
+  const auto architecture = gguf_architecture_name(header->metadata, "f");
+  if (!architecture) return;
+  const GgufArchitecture meaning = test::source_meaning(*architecture, header->metadata).value();
+  const GgufNames names(meaning.names);
+  for (const GgufTensor& tensor : header->tensors) names.translate(header->name(tensor), name);
+  const auto config = gguf_config(header->metadata, tensor_facts(*header), meaning, "f");
   if (config && (!config->contains("hidden_size") || !config->contains("model_type"))) std::abort();
   if (config) (void)config->dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "support/source_gguf.hpp"
 #include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll {
@@ -46,7 +47,7 @@ protected:
   void SetUp() override { test::write_text(root_ / "config.json", "{}"); }
   Result<CheckpointTotals> scan(TensorVisitor& visitor) {
     PLIMSOLL_ASSIGN(const ModelFiles files, locate_model(root_.path()));
-    PLIMSOLL_ASSIGN(const Checkpoint checkpoint, open_checkpoint(files));
+    PLIMSOLL_ASSIGN(const Checkpoint checkpoint, open_checkpoint(files, test::source_meaning));
     return checkpoint.scan(visitor);
   }
   // The error of a scan on one thread; one on three must say the same.
@@ -56,7 +57,7 @@ protected:
     EXPECT_FALSE(result);
     if (result) return {};
     const auto files = locate_model(root_.path());
-    const auto checkpoint = files ? open_checkpoint(*files) : tl::unexpected(files.error());
+    const auto checkpoint = files ? open_checkpoint(*files, test::source_meaning) : tl::unexpected(files.error());
     if (checkpoint) {
       std::vector<Names> per_worker(3);
       const auto threaded = checkpoint->scan([&](unsigned worker) -> TensorVisitor& { return per_worker[worker]; }, 3);
@@ -88,7 +89,7 @@ TEST_F(CheckpointTest, ThreadsTellTheSame) {
   test::write_sharded(root_.path(), shards_of(40));
   Names one;
   ASSERT_TRUE(scan(one));
-  const auto checkpoint = open_checkpoint(*locate_model(root_.path()));
+  const auto checkpoint = open_checkpoint(*locate_model(root_.path()), test::source_meaning);
   ASSERT_TRUE(checkpoint);
   for (const unsigned threads : {0U, 1U, 2U, 5U}) {
     std::vector<Names> per_worker(5);
@@ -241,7 +242,7 @@ TEST_F(CheckpointTest, GgufSplitsAreOneModel) {
   split(1, 2, 2).write(root_ / "m-00002-of-00002.gguf");
   const auto files = locate_model(root_ / "m-00001-of-00002.gguf");
   ASSERT_TRUE(files) << files.error().message;
-  const auto checkpoint = open_checkpoint(*files);
+  const auto checkpoint = open_checkpoint(*files, test::source_meaning);
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   EXPECT_EQ(checkpoint->config()["model_type"], "llama");
   EXPECT_EQ(checkpoint->config()["vocab_size"], 100);
@@ -256,7 +257,7 @@ TEST_F(CheckpointTest, GgufSplitsAreOneModel) {
 
 TEST_F(CheckpointTest, GgufSplitsMustBelongTogether) {
   const auto message = [this] {
-    const auto checkpoint = open_checkpoint(*locate_model(root_ / "m-00001-of-00002.gguf"));
+    const auto checkpoint = open_checkpoint(*locate_model(root_ / "m-00001-of-00002.gguf"), test::source_meaning);
     return checkpoint ? std::string("opened") : checkpoint.error().message;
   };
   split(0, 2, 2).write(root_ / "m-00001-of-00002.gguf");

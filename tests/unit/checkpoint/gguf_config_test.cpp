@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/source_gguf.hpp"
 #include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll {
@@ -14,7 +15,9 @@ Result<nlohmann::ordered_json> config_of(const GgufWriter& writer) {
   const std::string start = writer.start();
   const auto header = parse_gguf(std::as_bytes(std::span(start)), writer.file_bytes(), "f.gguf");
   if (!header) return tl::unexpected(header.error());
-  return gguf_config(header->metadata, tensor_facts(*header), "f.gguf");
+  PLIMSOLL_ASSIGN(const std::string name, gguf_architecture_name(header->metadata, "f.gguf"));
+  PLIMSOLL_ASSIGN(const GgufArchitecture meaning, test::source_meaning(name, header->metadata));
+  return gguf_config(header->metadata, tensor_facts(*header), meaning, "f.gguf");
 }
 
 // `keys` of the config, as JSON text.

@@ -2,12 +2,25 @@
 
 #include <gtest/gtest.h>
 
+#include "support/source_gguf.hpp"
+
 namespace plimsoll {
 namespace {
 
 struct NameCase {
   const char *stored, *model_type, *name;
 };
+
+// The names of the architecture that becomes this model_type.
+GgufNames names_of(std::string_view model_type) {
+  const test::SourceGguf& words = test::source_gguf();
+  for (const GgufWords& family : words.families)
+    for (const auto& [name, meanings] : family.architectures)
+      for (const GgufArchitecture& meaning : meanings)
+        if (meaning.model_type == model_type) return GgufNames(gguf_architecture(name, &meaning, words.common).names);
+  ADD_FAILURE() << "no architecture becomes " << model_type;
+  return {};
+}
 
 TEST(GgufNames, TranslatesPerFamily) {
   const NameCase cases[] = {
@@ -45,8 +58,26 @@ TEST(GgufNames, TranslatesPerFamily) {
   };
   std::string name;
   for (const NameCase& c : cases) {
-    translate_gguf_name(c.stored, c.model_type, name);
+    names_of(c.model_type).translate(c.stored, name);
     EXPECT_EQ(name, c.name) << c.stored << " of " << c.model_type;
+  }
+}
+
+TEST(GgufNames, LaterSetsWinAndNumbersStandWhereTheNameHasThem) {
+  const GgufNames names(
+      {{{"blk", "old.{}"}, {"blk.a", "one"}, {"blk.b.{}.c", "b.{}.of"}, {"x", "y$"}}, {{"blk", "stack.{}.body"}, {"blk.a", "two"}}});
+  const std::pair<const char*, const char*> cases[] = {{"blk.7.a.weight", "stack.7.body.two.weight"},
+                                                       {"blk.7.b.12.c.bias", "stack.7.body.b.12.of.bias"},
+                                                       {"blk.7.b.x.c", "blk.7.b.x.c"},
+                                                       {"blk.7.b.12.d", "blk.7.b.12.d"},
+                                                       {"x.weight", "y"},
+                                                       {"blk.7.{}", "blk.7.{}"},
+                                                       {"blk", "blk"},
+                                                       {"blk.7", "blk.7"}};
+  std::string name;
+  for (const auto& [stored, expected] : cases) {
+    names.translate(stored, name);
+    EXPECT_EQ(name, expected) << stored;
   }
 }
 

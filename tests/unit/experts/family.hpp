@@ -11,6 +11,7 @@
 
 #include "base/json.hpp"
 #include "model/declared.hpp"
+#include "model/model.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/registry.hpp"
 
@@ -37,10 +38,11 @@ struct DeclaredConfig : Declared {
 };
 
 inline DeclaredConfig declared(const Json& config) {
-  auto quantization = Quantization::parse(config, nullptr, "config.json");
+  auto tree = tree_of(config);
+  if (!tree) return {};
+  auto quantization = quantization_of(*tree, config, nullptr, "config.json");
   if (!quantization) return ADD_FAILURE() << quantization.error().message, DeclaredConfig{};
-  const auto kept = std::make_shared<std::pair<std::unique_ptr<PlannerTree>, Quantization>>(tree_of(config), std::move(*quantization));
-  if (!kept->first) return {};
+  const auto kept = std::make_shared<std::pair<std::unique_ptr<PlannerTree>, Quantization>>(std::move(tree), std::move(*quantization));
   auto out = declare(*kept->first, kept->second, *find_dtype("bfloat16"));
   if (!out) return ADD_FAILURE() << out.error().where << ": " << out.error().message, DeclaredConfig{};
   return {std::move(*out), kept};

@@ -22,7 +22,7 @@ Result<std::unique_ptr<PlannerTree>> tree_of(const Json& config) {
 
 Result<Declared> declared(const Json& config) {
   PLIMSOLL_ASSIGN(const auto tree, tree_of(config));
-  PLIMSOLL_ASSIGN(const Quantization quantization, Quantization::parse(config, nullptr, "config.json"));
+  PLIMSOLL_ASSIGN(const Quantization quantization, Quantization::parse(config, nullptr, "config.json", {}));
   return declare(*tree, quantization, *find_dtype("bfloat16"));
 }
 

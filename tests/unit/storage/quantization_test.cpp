@@ -6,6 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "plugin/manifest.hpp"
 
 namespace plimsoll {
 namespace {
@@ -15,8 +18,23 @@ using testing::HasSubstr;
 
 const Dtype kBf16 = *find_dtype("bfloat16");
 
+// What the manifests of the built-in families say, all together.
+const QuantizationHints& built_in_hints() {
+  static const QuantizationHints hints = [] {
+    QuantizationHints out;
+    for (const char* family : {"dense", "hybrid", "mla", "moe", "vlm"}) {
+      const auto manifest = read_manifest(std::string(PLIMSOLL_SOURCE_DIR) + "/plugins/" + family);
+      if (!manifest) throw std::runtime_error(manifest.error().where + ": " + manifest.error().message);
+      out.names.add(manifest->families.front().modules);
+    }
+    out.text_parts = {"/text_config"};
+    return out;
+  }();
+  return hints;
+}
+
 Quantization parse(const Json& config, const Json* hf = nullptr) {
-  auto result = Quantization::parse(config, hf, "m/config.json");
+  auto result = Quantization::parse(config, hf, "m/config.json", built_in_hints());
   if (!result) ADD_FAILURE() << result.error().where << ": " << result.error().message;
   return result ? *std::move(result) : Quantization();
 }
@@ -376,14 +394,14 @@ TEST(Quantization, RefusesBadSettings) {
        "/quantized_layers/a.b/group_size", "0 instead of"},
   };
   for (const BadCase& c : kCases) {
-    const auto result = Quantization::parse(Json{{"quantization_config", Json::parse(c.settings)}}, nullptr, "m/config.json");
+    const auto result = Quantization::parse(Json{{"quantization_config", Json::parse(c.settings)}}, nullptr, "m/config.json", {});
     ASSERT_FALSE(result) << c.settings;
     EXPECT_EQ(result.error().code, ErrorCode::kBadConfig) << c.settings;
     EXPECT_EQ(result.error().where, std::string("m/config.json#/quantization_config") + c.where) << c.settings;
     EXPECT_THAT(result.error().message, HasSubstr(c.message)) << c.settings;
   }
   const Json hf = Json::parse(R"({"quantization": {"quant_algo": "NVFP4", "group_size": "16"}})");
-  const auto result = Quantization::parse(Json::object(), &hf, "m/config.json");
+  const auto result = Quantization::parse(Json::object(), &hf, "m/config.json", {});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().where, "m/hf_quant_config.json#/quantization/group_size");
 }
@@ -393,7 +411,7 @@ TEST(Quantization, HugeListsAreRefusedOrQuick) {
   for (int i = 0; i < 300000; ++i) many.push_back("model.layers." + std::to_string(i));
   Json config = {{"quantization_config", fp8_block()}};
   config["quantization_config"]["modules_to_not_convert"] = std::move(many);
-  const auto refused = Quantization::parse(config, nullptr, "config.json");
+  const auto refused = Quantization::parse(config, nullptr, "config.json", {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().where, "config.json#/quantization_config/modules_to_not_convert/200000");
 

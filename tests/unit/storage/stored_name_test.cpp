@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/storage.hpp"
+#include "storage/named_storage.hpp"
+#include "unit/storage/format_names.hpp"
 
 namespace plimsoll {
 namespace {
@@ -50,9 +51,9 @@ TEST(StoredName, LeavesClassNamesAlone) {
 // Whatever a format writes leads back to the class that it was written for.
 TEST(StoredName, IsTheInverseOfEveryFormat) {
   const Dtype base = *find_dtype("bfloat16");
-  for (const std::string_view format : storage_names()) {
-    const Storage* storage = find_storage(format);
-    ASSERT_NE(storage, nullptr);
+  for (const std::string_view format : testing::kFormatNames) {
+    const auto storage = find_storage(format);
+    ASSERT_TRUE(storage) << format;
     for (const std::string_view class_name : {"model.layers.0.mlp.experts.up_proj", "model.layers.0.mlp.up_proj.weight"}) {
       const bool packed = !class_name.ends_with(".weight");
       if (packed && format.starts_with("bnb")) continue; // never packed
