@@ -18,10 +18,10 @@ public:
     basics();
     attention();
     rope();
+    config_["tie_word_embeddings"] = !facts_.has_output;
     for (const GgufKeySet& set : architecture_.keys) apply_gguf_keys(set, values_, config_);
     config_["architectures"] = Json::array({architecture_.class_name});
     config_["model_type"] = architecture_.model_type;
-    config_["tie_word_embeddings"] = !facts_.has_output;
     config_["quantization_config"] = {{"quant_method", "gguf"}};
     for (const std::string_view needed : {"num_hidden_layers", "hidden_size"})
       if (!config_.contains(needed))

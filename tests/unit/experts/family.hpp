@@ -11,7 +11,7 @@
 
 #include "base/json.hpp"
 #include "model/declared.hpp"
-#include "model/model.hpp"
+#include "model/loaded_model.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/registry.hpp"
 

@@ -28,6 +28,11 @@ families:
     model_types: [one, two]
     class_defaults:
       one: {hidden_size: 64, nested: {deep: 3}}
+    never_quantized: [gate, patch_embed.proj]
+    draft_modules: [mtp.]
+    draft_joins: [eh_proj]
+    fusions: {qkv_proj: [q_proj, k_proj, v_proj]}
+    gguf: gguf.json
 )";
 
 TEST(Manifest, IsReadWhole) {
@@ -50,6 +55,11 @@ TEST(Manifest, IsReadWhole) {
   EXPECT_EQ(f.architectures.at("TwoForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_NEVER));  // its own
   EXPECT_THAT(f.model_types, ElementsAre("one", "two"));
   EXPECT_EQ(f.class_defaults.at("one")["nested"]["deep"], 3);
+  EXPECT_THAT(f.modules.never_quantized, ElementsAre("gate", "patch_embed.proj"));
+  EXPECT_THAT(f.modules.draft_modules, ElementsAre("mtp."));
+  EXPECT_THAT(f.modules.draft_joins, ElementsAre("eh_proj"));
+  EXPECT_THAT(f.fusions.at("qkv_proj"), ElementsAre("q_proj", "k_proj", "v_proj"));
+  EXPECT_EQ(f.gguf_file, "gguf.json"); // not read before a GGUF file is opened
 }
 
 // One line of the good manifest replaced; the error must name the file and the key.
@@ -97,6 +107,15 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       {"model_types: [one, two]", "model_types: one", "a list was expected", "/families/0/model_types"},
       {"one: {hidden_size: 64, nested: {deep: 3}}", "one: 64", "keys and values were expected", "/families/0/class_defaults/one"},
       {"one: {hidden_size: 64, nested: {deep: 3}}", "- one", "keys and values were expected", "/families/0/class_defaults"},
+      {"[gate, patch_embed.proj]", "gate", "a list was expected", "/families/0/never_quantized"},
+      {"[gate, patch_embed.proj]", "[gate, 3]", "a text was expected; put it in quotes", "/families/0/never_quantized/1"},
+      {"[mtp.]", "[[mtp.]]", "a non-empty text was expected", "/families/0/draft_modules/0"},
+      {"[eh_proj]", "{eh_proj: 1}", "a list was expected", "/families/0/draft_joins"},
+      {"{qkv_proj: [q_proj, k_proj, v_proj]}", "[qkv_proj]", "keys and values were expected", "/families/0/fusions"},
+      {"{qkv_proj: [q_proj, k_proj, v_proj]}", "{qkv_proj: q_proj}", "a list was expected", "/families/0/fusions/qkv_proj"},
+      {"{qkv_proj: [q_proj, k_proj, v_proj]}", "{qkv_proj: []}", "the names of the parts were expected", "/families/0/fusions/qkv_proj"},
+      {"gguf: gguf.json", "gguf: {architectures: {}}", "a non-empty text was expected", "/families/0/gguf"},
+      {"gguf: gguf.json", "gguf: ../gguf.json", "a file name in the plugin's own folder was expected", "/families/0/gguf"},
       {"abi: {major", "abi: {{{major", "", nullptr},
       {"id: good\n", "id: \tgood: [\n", "not a YAML document", nullptr},
   };
@@ -116,6 +135,20 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       EXPECT_EQ(m.error().where, file + ": " + c.pointer) << c.instead << ": " << m.error().message;
     }
   }
+}
+
+TEST(Manifest, ListsOfModulesEnd) {
+  std::string text = kGood;
+  std::string many = "[a0";
+  for (int i = 1; i < 257; ++i) many += ", a" + std::to_string(i);
+  const std::string short_list = "[gate, patch_embed.proj]";
+  text.replace(text.find(short_list), short_list.size(), many + "]");
+  const TemporaryFolder folder;
+  const std::string file = folder.write("plugin.yaml", text);
+  const auto m = read_manifest(folder.path());
+  ASSERT_FALSE(m);
+  EXPECT_EQ(m.error().message, "257 names; at most 256 are read");
+  EXPECT_EQ(m.error().where, file + ": /families/0/never_quantized");
 }
 
 TEST(Manifest, NeedsAMapAndAFamily) {

@@ -1,0 +1,79 @@
+// What rules find in metadata, and what they leave alone.
+#include "checkpoint/gguf_rules.hpp"
+
+#include <gtest/gtest.h>
+
+namespace plimsoll {
+namespace {
+
+// The set `rules` applied to `config` with `metadata`, whose keys lack the architecture.
+Json applied(const char* rules, const char* metadata, const char* config) {
+  const Json root = {{"keys", {{"s", Json::parse(rules)}}}};
+  const auto words = read_gguf_words(root, nullptr, "rules");
+  EXPECT_TRUE(words) << rules << ": " << words.error().message;
+  GgufMetadata values;
+  for (const auto& [key, value] : Json::parse(metadata).items()) values.values["acme." + key] = value;
+  Json out = Json::parse(config);
+  if (words) apply_gguf_keys(words->keys.at("s"), GgufValues(values, "acme"), out);
+  return out;
+}
+
+TEST(GgufRules, FindValues) {
+  struct Case {
+    const char *rules, *metadata, *config, *expected;
+  };
+  const Case cases[] = {
+      // a copy, of the metadata or of the config
+      {R"({"theta": "rope.freq_base"})", R"({"rope.freq_base": 1e4})", "{}", R"({"theta": 1e4})"},
+      {R"({"theta": "rope.freq_base"})", "{}", R"({"theta": 1})", R"({"theta": 1})"},
+      {R"({"local": "/experts", "experts": null})", "{}", R"({"experts": 8})", R"({"local": 8})"},
+      {R"({"a": "/b", "b": "/a"})", "{}", R"({"a": 1, "b": 2})", R"({"a": 2, "b": 1})"}, // both as they were before
+      // the largest of a list, and the list where its numbers differ
+      {R"({"kv": "heads"})", R"({"heads": [4, 0, 4]})", "{}", R"({"kv": 4, "kv_per_layer": [4, 0, 4]})"},
+      {R"({"kv": "heads"})", R"({"heads": [4, 4]})", "{}", R"({"kv": 4})"},
+      {R"({"kv": "heads"})", R"({"heads": [true, false]})", "{}", "{}"},
+      {R"({"kv": "heads"})", R"({"heads": []})", "{}", "{}"},
+      // the first that finds something
+      {R"({"k": ["a", "b", {"value": [1]}]})", R"({"b": 3})", "{}", R"({"k": 3})"},
+      {R"({"k": ["a", "b", {"value": [1]}]})", "{}", "{}", R"({"k": [1]})"},
+      {R"({"k": ["/k", {"value": 1}]})", "{}", R"({"k": 5})", R"({"k": 5})"},
+      // conditions
+      {R"({"k": {"key": "a", "when": {"a": "positive"}}})", R"({"a": 0})", "{}", "{}"},
+      {R"({"k": {"key": "a", "when": {"b": "none"}}})", R"({"a": 0})", "{}", R"({"k": 0})"},
+      {R"({"k": {"value": true, "when": {"b": [1, 2]}}})", R"({"b": 2})", "{}", R"({"k": true})"},
+      // words for numbers
+      {R"({"k": {"key": "a", "words": {"2": "two", "*": "other"}}})", R"({"a": 2})", "{}", R"({"k": "two"})"},
+      {R"({"k": {"key": "a", "words": {"2": "two", "*": "other"}}})", R"({"a": 1})", "{}", R"({"k": "other"})"},
+      {R"({"k": {"key": "a", "words": {"2": "two"}}})", R"({"a": 1})", "{}", "{}"},
+      {R"({"k": {"key": "a", "words": {"2": "two", "*": "other"}}})", R"({"a": "2"})", "{}", "{}"},
+      // ratios
+      {R"({"k": {"ratio": ["inner", "/hidden"]}})", R"({"inner": 128})", R"({"hidden": 64})", R"({"hidden": 64, "k": 2})"},
+      {R"({"k": {"ratio": ["inner", "/hidden"]}})", R"({"inner": 100})", R"({"hidden": 64})", R"({"hidden": 64})"},
+      {R"({"k": {"ratio": ["inner", "heads"]}})", R"({"inner": 128, "heads": 0})", "{}", "{}"},
+      // a word for each layer
+      {R"({"k": {"layers": [["kv", "full"], "conv"]}})", R"({"kv": [0, 8, 0]})", "{}", R"({"k": ["conv", "full", "conv"]})"},
+      {R"({"k": {"layers": [["kv", "full"], "conv"]}})", R"({"kv": 8})", "{}", "{}"},
+      {R"({"k": {"layers": [["kv", "*"], ["ff", "-"], "M"], "join": true}})", R"({"kv": [0, 8, 0, 0], "ff": [0, 9, 9]})", "{}",
+       R"({"k": "M*-M"})"},
+      {R"({"k": {"layers": [["swa", "window"], "full"]}})", R"({"swa": [true, false]})", "{}", R"({"k": ["window", "full"]})"},
+      // numbers of layers, from 1, inside an object
+      {R"({"lin/full": {"layers_with": "kv"}, "lin/kda": {"layers_without": "kv"}})", R"({"kv": [0, 8, 0]})", "{}",
+       R"({"lin": {"full": [2], "kda": [1, 3]}})"},
+      {R"({"lin/full": {"layers_with": "kv"}})", R"({"kv": [1]})", R"({"lin": 3})", R"({"lin": 3})"}, // no object: left alone
+      // a pattern over all layers
+      {R"({"k": {"cycle": ["a", "b"]}})", "{}", R"({"num_hidden_layers": 3})", R"({"num_hidden_layers": 3, "k": ["a", "b", "a"]})"},
+      {R"({"k": {"cycle": ["a", "b"]}})", "{}", "{}", R"({"k": []})"},
+  };
+  for (const Case& c : cases)
+    EXPECT_EQ(nlohmann::json::parse(applied(c.rules, c.metadata, c.config).dump()), nlohmann::json::parse(c.expected))
+        << c.rules << " with " << c.metadata;
+}
+
+// A hostile file cannot make a list longer than a model may have layers.
+TEST(GgufRules, PatternsEndAtTheMostLayers) {
+  const Json out = applied(R"({"k": {"cycle": ["a"]}})", "{}", R"({"num_hidden_layers": 4000000000})");
+  EXPECT_EQ(out["k"].size(), 4096U);
+}
+
+} // namespace
+} // namespace plimsoll

@@ -1,0 +1,162 @@
+// gguf.json: what is read, what is refused with the key at fault, and which meaning of a name counts.
+#include "checkpoint/gguf_words.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/source_gguf.hpp"
+
+namespace plimsoll {
+namespace {
+
+using ::testing::HasSubstr;
+
+const GgufWords& common() {
+  static const GgufWords words =
+      read_gguf_words(Json::parse(R"({"keys": {"usual": {"a": "b"}, "shared": {"c": "d"}}, "names": {"usual": {"x": "y"}}})"), nullptr,
+                      "common")
+          .value();
+  return words;
+}
+
+Result<GgufWords> read(const std::string& text) { return read_gguf_words(Json::parse(text), &common(), "acme/gguf.json"); }
+
+// One architecture whose keys are `rule`, or a set of its own.
+std::string with_rule(const std::string& rule) {
+  return R"({"architectures": {"acme": {"class": "A", "model_type": "a", "keys": {"k": )" + rule + "}}}}";
+}
+
+TEST(GgufWords, AreReadWhole) {
+  const auto words = read(R"({
+    "architectures": {
+      "one": {"class": "OneForCausalLM", "model_type": "one", "keys": ["shared", "mine", {"e": null}], "names": "mine"},
+      "two": [{"when": {"n": 2, "m": [3, 4], "l": "list"}, "class": "TwoForCausalLM", "model_type": "two"},
+              {"class": "RestForCausalLM", "model_type": "rest"}]
+    },
+    "keys": {"mine": {"f": ["g", {"value": 7}]}},
+    "names": {"mine": {"blk": "layers.{}", "blk.q.{}": "q.{}.w"}}})");
+  ASSERT_TRUE(words) << words.error().where << ": " << words.error().message;
+  const GgufArchitecture& one = words->architectures.at("one").front();
+  EXPECT_EQ(one.class_name, "OneForCausalLM");
+  ASSERT_EQ(one.keys.size(), 3U);
+  EXPECT_EQ(one.keys[0].front().name, "c");
+  EXPECT_EQ(one.keys[1].front().rules.size(), 2U);
+  EXPECT_EQ(one.keys[2].front().rules.front().kind, GgufRule::Kind::kRemove);
+  EXPECT_EQ(one.names.front().at("blk.q.{}"), "q.{}.w");
+  const GgufArchitecture whole = gguf_architecture("one", &one, common());
+  EXPECT_EQ(whole.keys.size(), 4U); // "usual" first
+  EXPECT_EQ(whole.names.front().at("x"), "y");
+}
+
+TEST(GgufWords, TheFirstMeaningWhoseConditionsHoldCounts) {
+  const auto words = read(R"({"architectures": {"two": [
+    {"when": {"gate": 2, "experts": "positive"}, "class": "A", "model_type": "a"},
+    {"when": {"gate": [3, 4]}, "class": "B", "model_type": "b"},
+    {"when": {"list": "list"}, "class": "C", "model_type": "c"},
+    {"when": {"experts": "none", "gate": "number"}, "class": "D", "model_type": "d"}]}})");
+  ASSERT_TRUE(words) << words.error().message;
+  struct Case {
+    const char *metadata, *class_name;
+  };
+  const Case cases[] = {
+      {R"({"two.gate": 2, "two.experts": 8})", "A"},       {R"({"two.gate": 4})", "B"}, {R"({"two.gate": 2, "two.experts": 0})", "D"},
+      {R"({"two.gate": 2, "two.list": [1]})", "C"},        {R"({"two.gate": 2})", "D"}, {R"({"other.gate": 2})", nullptr},
+      {R"({"two.gate": "2", "two.experts": 8})", nullptr}, {R"({})", nullptr}};
+  for (const Case& c : cases) {
+    GgufMetadata metadata;
+    for (const auto& [key, value] : Json::parse(c.metadata).items()) metadata.values[key] = value;
+    const GgufArchitecture* found = find_gguf_architecture(*words, "two", metadata);
+    ASSERT_EQ(found == nullptr, c.class_name == nullptr) << c.metadata;
+    if (found != nullptr) {
+      EXPECT_EQ(found->class_name, c.class_name) << c.metadata;
+    }
+  }
+  EXPECT_EQ(find_gguf_architecture(*words, "three", {}), nullptr);
+}
+
+TEST(GgufWords, AnUnknownArchitectureMeansItselfInTheUsualWords) {
+  const GgufArchitecture unknown = gguf_architecture("brandnew", nullptr, common());
+  EXPECT_EQ(unknown.class_name, "brandnew");
+  EXPECT_EQ(unknown.model_type, "brandnew");
+  EXPECT_EQ(unknown.keys.size(), 1U);
+}
+
+TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
+  struct Case {
+    std::string text;
+    const char *says, *pointer;
+  };
+  std::string many = R"({"architectures": {)";
+  for (int i = 0; i < 1025; ++i) many += (i == 0 ? "\"a" : ", \"a") + std::to_string(i) + R"(": {"class": "A", "model_type": "a"})";
+  many += "}}";
+  const Case cases[] = {
+      {"[]", "an object with architectures, keys and names was expected", "/"},
+      {R"({"architecture": {}})", "an unknown key; architectures, keys, names are known", "/architecture"},
+      {R"({"architectures": []})", "an object was expected", "/architectures"},
+      {R"({"architectures": {"acme": "A"}})", "an object with class and model_type was expected", "/architectures/acme"},
+      {R"({"architectures": {"acme": []}})", "1 to 16 meanings were expected", "/architectures/acme"},
+      {R"({"architectures": {"acme": {"model_type": "a"}}})", "a text of 1 to 256 bytes was expected", "/architectures/acme/class"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": 3}}})", "a text of 1 to 256 bytes", "/architectures/acme/model_type"},
+      {R"({"architectures": {"acme": [{"class": "A", "model_type": "a", "klass": "b"}]}})", "an unknown key",
+       "/architectures/acme/0/klass"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "keys": "theirs"}}})",
+       "there is no set 'theirs' here nor in the catalogue", "/architectures/acme/keys"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "names": ["usual", 7]}}})", "a text of 1 to 256 bytes",
+       "/architectures/acme/names/1"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "when": {"n": "big"}}}})", "positive, none, number, list",
+       "/architectures/acme/when/n"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "when": {"n": []}}}})", "a list of numbers",
+       "/architectures/acme/when/n"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "when": {"n": -1}}}})", "a number", "/architectures/acme/when/n"},
+      {with_rule("7"), "a metadata key, a rule, a list of these or null was expected", "/architectures/acme/keys/k"},
+      {with_rule("[]"), "1 to 8 rules were expected", "/architectures/acme/keys/k"},
+      {with_rule(R"(["a", 7])"), "a metadata key, a rule", "/architectures/acme/keys/k/1"},
+      {with_rule("{}"), "exactly one of key, value", "/architectures/acme/keys/k"},
+      {with_rule(R"({"key": "a", "value": 1})"), "exactly one of key, value", "/architectures/acme/keys/k"},
+      {with_rule(R"({"key": "a", "wörds": {}})"), "an unknown key", "/architectures/acme/keys/k/wörds"},
+      {with_rule(R"({"key": "a", "words": {"1": 2}})"), "a text of", "/architectures/acme/keys/k/words/1"},
+      {with_rule(R"({"ratio": ["a"]})"), "a list of 2 to 64 texts was expected", "/architectures/acme/keys/k/ratio"},
+      {with_rule(R"({"ratio": ["a", "b", "c"]})"), "two sources were expected", "/architectures/acme/keys/k/ratio"},
+      {with_rule(R"({"layers": ["a"]})"), "pairs of a metadata key and a word", "/architectures/acme/keys/k/layers"},
+      {with_rule(R"({"layers": [["a", "b", "c"], "d"]})"), "a metadata key and a word", "/architectures/acme/keys/k/layers/0"},
+      {with_rule(R"({"layers": [["a", "b"], "c"], "join": "yes"})"), "true or false", "/architectures/acme/keys/k/join"},
+      {with_rule(R"({"cycle": []})"), "a list of 1 to 64 texts", "/architectures/acme/keys/k/cycle"},
+      {R"({"keys": {"s": {"a//b": "c"}}})", "a key of the config was expected", "/keys/s/a//b"},
+      {R"({"keys": {"s": []}})", "an object was expected", "/keys/s"},
+      {R"({"names": {"s": {"a": 1}}})", "a text of 1 to 256 bytes", "/names/s/a"},
+      {R"({"names": {"s": {"blk": "layers"}}})", "one {} was expected, for the layer's number", "/names/s/blk"},
+      {R"({"names": {"s": {"a.{}": "b"}}})", "at most one {} was expected, on both sides alike", "/names/s/a.{}"},
+      {R"({"names": {"s": {"a.{}.{}": "b.{}.{}"}}})", "at most one {}", "/names/s/a.{}.{}"},
+      {R"({"names": {"s": {"": "b"}}})", "a key of 1 to 256 bytes was expected", "/names/s"},
+      {many, "1025 entries; at most 1024 are read", "/architectures"},
+  };
+  for (const Case& c : cases) {
+    const auto words = read(c.text);
+    ASSERT_FALSE(words) << c.text.substr(0, 200);
+    EXPECT_EQ(words.error().code, ErrorCode::kPluginFailed);
+    EXPECT_THAT(words.error().message, HasSubstr(c.says)) << c.text.substr(0, 200);
+    EXPECT_EQ(words.error().where, std::string("acme/gguf.json: ") + c.pointer) << c.text.substr(0, 200);
+  }
+}
+
+// No architecture is taught by two built-in families under conditions that can both hold: the order of plugins does not matter.
+TEST(GgufWords, BuiltInFamiliesDoNotContradictEachOther) {
+  std::map<std::string, int> unconditional;
+  for (const GgufWords& words : test::source_gguf().families)
+    for (const auto& [name, meanings] : words.architectures) {
+      EXPECT_FALSE(meanings.empty());
+      unconditional[name] += meanings.back().when.empty() ? 1 : 0;
+    }
+  for (const auto& [name, count] : unconditional) EXPECT_LE(count, 1) << name;
+  for (const std::uint64_t experts : {0U, 8U}) {
+    GgufMetadata metadata;
+    metadata.values["llama.expert_count"] = experts;
+    int holds = 0;
+    for (const GgufWords& words : test::source_gguf().families)
+      holds += find_gguf_architecture(words, "llama", metadata) != nullptr ? 1 : 0;
+    EXPECT_EQ(holds, 1) << experts;
+  }
+}
+
+} // namespace
+} // namespace plimsoll

@@ -1,0 +1,165 @@
+// What a vendor teaches without code: GGUF architectures with their keys and tensor names, and linear layers that exporters leave alone.
+// The folders are made here; their planners are the built-in dense family and the SDK's example in C.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "plimsoll/host.hpp"
+#include "support/sparse_checkpoint.hpp"
+#include "unit/plugin/temporary_folder.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
+
+// A vendor's folder in front of the examples and the built-in families.
+Context context_with(const TemporaryFolder& folder) {
+  ContextOptions options;
+  options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+  options.plugin_paths = {folder.path(), kBuilt + "examples", kBuilt + "plugins"};
+  options.trust = Trust::kOpen;
+  return Context::create(options).value();
+}
+
+struct Gguf {
+  test::GgufWriter writer;
+  std::uint64_t stored_bytes = 0;
+  void tensor(const std::string& name, const std::vector<std::uint64_t>& dims) { // float16
+    std::uint64_t bytes = 2;
+    for (const std::uint64_t dim : dims) bytes *= dim;
+    writer.tensor(name, 1, dims, bytes);
+    stored_bytes += bytes;
+  }
+};
+
+void expect_whole(const WeightsReport& report, std::uint64_t stored_bytes) {
+  EXPECT_EQ(report.stored_bytes, stored_bytes);
+  EXPECT_EQ(report.rank_bytes, std::vector<std::uint64_t>{stored_bytes});
+  EXPECT_THAT(report.missing, IsEmpty());
+  for (const TensorBytes& tensor : report.unclaimed) ADD_FAILURE() << "nobody claims " << tensor.name;
+  for (const Mismatch& m : report.mismatched) ADD_FAILURE() << m.name << " declared " << m.declared << ", stored " << m.stored;
+}
+
+// An invented architecture with keys and names of its own is a Llama to the built-in family.
+TEST(VendorGguf, PlansWithABuiltInFamily) {
+  const TemporaryFolder folder;
+  folder.write("com.twist/plugin.yaml", good_manifest("com.twist") + "    gguf: gguf.json\n");
+  folder.write("com.twist/gguf.json", R"({"architectures": {"twist": {"class": "LlamaForCausalLM", "model_type": "llama",
+    "keys": {"intermediate_size": "ffn.width", "num_key_value_heads": {"ratio": ["attention.head_count", "attention.sharing"]}},
+    "names": {"words": "model.embed_tokens", "blk.twist_gate": "mlp.gate_proj", "blk.twist_up": "mlp.up_proj",
+              "blk.twist_down": "mlp.down_proj"}}}})");
+  Gguf file;
+  file.writer.text("general.architecture", "twist").u32("twist.block_count", 2).u32("twist.embedding_length", 64);
+  file.writer.u32("twist.attention.head_count", 4).u32("twist.attention.sharing", 2).u32("twist.ffn.width", 128);
+  file.writer.u32("twist.context_length", 512).u32("twist.vocab_size", 1000);
+  file.tensor("words.weight", {64, 1000});
+  file.tensor("output.weight", {64, 1000});
+  file.tensor("output_norm.weight", {64});
+  for (const std::string at : {"blk.0.", "blk.1."}) {
+    file.tensor(at + "attn_q.weight", {64, 64});
+    file.tensor(at + "attn_k.weight", {64, 32});
+    file.tensor(at + "attn_v.weight", {64, 32});
+    file.tensor(at + "attn_output.weight", {64, 64});
+    file.tensor(at + "twist_gate.weight", {64, 128});
+    file.tensor(at + "twist_up.weight", {64, 128});
+    file.tensor(at + "twist_down.weight", {128, 64});
+    file.tensor(at + "attn_norm.weight", {64});
+    file.tensor(at + "ffn_norm.weight", {64});
+  }
+  file.writer.write(folder.path("twist.gguf"));
+  const Context context = context_with(folder);
+  const auto model = context.load(folder.path("twist.gguf"));
+  ASSERT_TRUE(model) << model.error().where << ": " << model.error().message;
+  EXPECT_EQ(model->info().family, "dense");
+  EXPECT_EQ(model->info().architecture, "LlamaForCausalLM");
+  const auto report = context.weights(*model, {});
+  ASSERT_TRUE(report) << report.error().message;
+  expect_whole(*report, file.stored_bytes);
+  PlanRequest request;
+  request.devices = "1x1GiB";
+  const auto plan = context.plan(*model, request);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->devices.at(0).weights_bytes, file.stored_bytes);
+  EXPECT_EQ(plan->kv_cache.bytes_per_token_per_device, 2U * 2 * (16 + 16) * 2); // 2 layers, 2 heads, K and V of 16, 2 bytes
+}
+
+// The same for a planner of the vendor's own; nobody else knows the names.
+TEST(VendorGguf, PlansWithAPlannerOfItsOwn) {
+  const TemporaryFolder folder;
+  folder.write("com.small/plugin.yaml", good_manifest("com.small") + "    gguf: words.json\n");
+  folder.write("com.small/words.json", R"({"architectures": {"small": {"class": "MinimalForCausalLM", "model_type": "minimal",
+    "names": {"blk.qkv": "qkv"}}}})");
+  Gguf file;
+  file.writer.text("general.architecture", "small").u32("small.block_count", 2).u32("small.embedding_length", 64);
+  file.writer.u32("small.attention.head_count", 4).u32("small.context_length", 512);
+  file.tensor("token_embd.weight", {64, 1000});
+  file.tensor("blk.0.qkv.weight", {64, 192});
+  file.tensor("blk.1.qkv.weight", {64, 192});
+  file.writer.write(folder.path("small.gguf"));
+  const Context context = context_with(folder);
+  const auto model = context.load(folder.path("small.gguf"));
+  ASSERT_TRUE(model) << model.error().where << ": " << model.error().message;
+  EXPECT_EQ(model->info().family, "com.acme.minimal");
+  const auto report = context.weights(*model, {});
+  ASSERT_TRUE(report) << report.error().message;
+  expect_whole(*report, file.stored_bytes);
+}
+
+TEST(VendorGguf, ABrokenFileIsNamedWhenThePluginIsInspected) {
+  const TemporaryFolder folder;
+  for (const char* name : {"plugin.yaml", "libplimsoll_com.acme.minimal.so"})
+    std::filesystem::copy_file(kBuilt + "examples/com.acme.minimal/" + name, folder.path(name));
+  const Context context = context_with(folder);
+  EXPECT_TRUE(context.inspect_plugin(folder.path()));
+  std::ofstream(folder.path("plugin.yaml"), std::ios::app) << "    gguf: gguf.json\n";
+  folder.write("gguf.json", R"({"architectures": {"small": {"class": "MinimalForCausalLM"}}})");
+  const auto inspected = context.inspect_plugin(folder.path());
+  ASSERT_FALSE(inspected);
+  EXPECT_EQ(inspected.error().where, folder.path("gguf.json") + ": /architectures/small/model_type");
+  EXPECT_THAT(inspected.error().message, HasSubstr("a text of 1 to 256 bytes was expected"));
+}
+
+// A vendor's exclusions hold for what its planner plans and for nothing else.
+TEST(VendorExclusions, HoldForItsOwnModelsOnly) {
+  const TemporaryFolder folder;
+  folder.write("com.acme.minimal/plugin.yaml", R"(schema: plimsoll.plugin/1
+id: com.acme.minimal
+version: 1.0.0
+vendor: Acme
+abi: {major: 1, minor: 0, min_host_minor: 0}
+library: libplimsoll_com.acme.minimal.so
+families:
+  - id: com.acme.minimal
+    aspects: [embedding, attention]
+    signal_buffers: never
+    architectures: [MinimalForCausalLM]
+    never_quantized: [qkv, q_proj]
+)");
+  std::filesystem::copy_file(kBuilt + "examples/com.acme.minimal/libplimsoll_com.acme.minimal.so",
+                             folder.path("com.acme.minimal/libplimsoll_com.acme.minimal.so"));
+  const TemporaryFolder nothing;
+  constexpr const char* kMinimal = R"({"architectures": ["MinimalForCausalLM"], "hidden_size": 64, "num_attention_heads": 4,
+    "vocab_size": 1000, "num_hidden_layers": 2, "max_position_embeddings": 512, "quantization_config": {"quant_method": "fp8"}})";
+  constexpr const char* kLlama = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
+    "intermediate_size": 128, "num_attention_heads": 4, "vocab_size": 1000, "num_hidden_layers": 2, "max_position_embeddings": 512,
+    "quantization_config": {"quant_method": "fp8"}})";
+  const auto weights_bytes = [](const Context& context, const char* config) {
+    const auto model = context.load_config(config, "config.json");
+    const auto report = model ? context.weights(*model, {}) : tl::unexpected(model.error());
+    EXPECT_TRUE(report) << report.error().message;
+    return report ? report->declared_bytes : 0;
+  };
+  const Context with = context_with(folder);
+  const Context without = context_with(nothing);
+  EXPECT_EQ(weights_bytes(without, kMinimal), 2U * 1000 * 64 + 2U * (3 * 64 * 64 + 4));
+  EXPECT_EQ(weights_bytes(with, kMinimal), 2U * 1000 * 64 + 2U * 3 * 64 * 64 * 2);
+  EXPECT_EQ(weights_bytes(with, kLlama), weights_bytes(without, kLlama));
+}
+
+} // namespace
+} // namespace plimsoll::testing
