@@ -12,7 +12,8 @@ Json applied(const char* rules, const char* metadata, const char* config) {
   const auto words = read_gguf_words(root, nullptr, "rules");
   EXPECT_TRUE(words) << rules << ": " << words.error().message;
   GgufMetadata values;
-  for (const auto& [key, value] : Json::parse(metadata).items()) values.values["acme." + key] = value;
+  const Json keys = Json::parse(metadata);
+  for (const auto& [key, value] : keys.items()) values.values["acme." + key] = value;
   Json out = Json::parse(config);
   if (words) apply_gguf_keys(words->keys.at("s"), GgufValues(values, "acme"), out);
   return out;

@@ -64,7 +64,8 @@ TEST(GgufWords, TheFirstMeaningWhoseConditionsHoldCounts) {
       {R"({"two.gate": "2", "two.experts": 8})", nullptr}, {R"({})", nullptr}};
   for (const Case& c : cases) {
     GgufMetadata metadata;
-    for (const auto& [key, value] : Json::parse(c.metadata).items()) metadata.values[key] = value;
+    const Json keys = Json::parse(c.metadata);
+    for (const auto& [key, value] : keys.items()) metadata.values[key] = value;
     const GgufArchitecture* found = find_gguf_architecture(*words, "two", metadata);
     ASSERT_EQ(found == nullptr, c.class_name == nullptr) << c.metadata;
     if (found != nullptr) {
