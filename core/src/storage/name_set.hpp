@@ -1,5 +1,5 @@
 // A compiled list of module-name patterns, each with a number: "which of these lists names this layer?".
-// Called by quantization.cpp for exclusion lists and per-layer formats; tens of thousands of entries stay a few hash
+// Holds exclusion lists and per-layer formats; tens of thousands of entries stay a few hash
 // lookups per question. Never interprets what the numbers mean. Threads: immutable once filled.
 //
 // A pattern is, as the loaders of these formats read them:

@@ -159,5 +159,17 @@ TEST(GgufWords, BuiltInFamiliesDoNotContradictEachOther) {
   }
 }
 
+// The guide's example is one.
+TEST(GgufWords, TheGuidesExampleCanBeRead) {
+  const auto guide = read_text_file(std::string(PLIMSOLL_SOURCE_DIR) + "/sdk/docs/gguf.md", 1 << 20, ErrorCode::kInternal);
+  ASSERT_TRUE(guide);
+  const std::size_t from = guide->find("```json\n") + 8;
+  const auto words =
+      read_gguf_words(Json::parse(guide->substr(from, guide->find("```", from) - from)), &test::source_gguf().common, "gguf.md");
+  ASSERT_TRUE(words) << words.error().where << ": " << words.error().message;
+  EXPECT_EQ(words->architectures.at("acme").front().keys.size(), 2U);
+  EXPECT_EQ(words->architectures.at("acme-old").size(), 2U);
+}
+
 } // namespace
 } // namespace plimsoll

@@ -1,0 +1,72 @@
+// The host never knows an architecture: no name that a built-in family's manifest or gguf.json teaches stands in the core's code.
+#include <gmock/gmock.h>
+
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "plugin/manifest.hpp"
+#include "support/source_gguf.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+namespace fs = std::filesystem;
+const std::string kSource = PLIMSOLL_SOURCE_DIR;
+
+std::set<std::string> taught_names() {
+  std::set<std::string> names;
+  for (const auto& folder : fs::directory_iterator(kSource + "/plugins")) {
+    if (!fs::exists(folder.path() / "plugin.yaml")) continue;
+    const auto manifest = read_manifest(folder.path().string());
+    if (!manifest) throw std::runtime_error(manifest.error().where + ": " + manifest.error().message);
+    for (const FamilyManifest& family : manifest->families) {
+      names.insert(family.model_types.begin(), family.model_types.end());
+      for (const auto& [name, policy] : family.architectures) names.insert(name);
+    }
+  }
+  for (const GgufWords& words : test::source_gguf().families)
+    for (const auto& [name, meanings] : words.architectures) {
+      names.insert(name);
+      for (const GgufArchitecture& meaning : meanings) names.insert({meaning.class_name, meaning.model_type});
+    }
+  return names;
+}
+
+// Words of one line of code, its comment left out; "llama.cpp" is one word.
+std::vector<std::string> words_of(std::string line) {
+  line.resize(std::min(line.size(), line.find("//")));
+  std::vector<std::string> words{""};
+  for (const char c : line)
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.') words.back() += c;
+    else if (!words.back().empty()) words.emplace_back();
+  return words;
+}
+
+TEST(Architectures, StandInNoCodeOfTheCore) {
+  const std::set<std::string> names = taught_names();
+  EXPECT_GT(names.size(), 200U);
+  EXPECT_TRUE(names.contains("llama"));
+  std::size_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(kSource + "/core/src")) {
+    if (entry.path().extension() != ".cpp" && entry.path().extension() != ".hpp") continue;
+    ++files;
+    std::ifstream in(entry.path());
+    std::string line;
+    for (std::size_t number = 1; std::getline(in, line); ++number) {
+      if (line.starts_with("#include")) continue;
+      for (const std::string& word : words_of(line))
+        EXPECT_FALSE(names.contains(word)) << entry.path().string() << ":" << number << ": '" << word << "' belongs in a manifest";
+    }
+  }
+  EXPECT_GT(files, 100U);
+}
+
+TEST(Architectures, AreFoundWhereTheyStandInCode) {
+  EXPECT_THAT(words_of(R"(  if (model_is({"gpt_oss", "lfm2"})) return; // like llama)"), ::testing::IsSupersetOf({"gpt_oss", "lfm2"}));
+  EXPECT_THAT(words_of(R"("llama.cpp's own" // llama)"), ::testing::Not(::testing::Contains("llama")));
+}
+
+} // namespace
+} // namespace plimsoll::testing
