@@ -103,30 +103,37 @@ bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
 }
 
-// A list of names that may be absent.
-std::vector<std::string> read_list(const Json& node, const std::string& pointer, const char* key, Reader& read) {
-  const Json& list = read.list(node, pointer, key);
-  std::vector<std::string> out;
-  if (list.size() > kMaxModuleNames)
-    read.wrong(pointer + "/" + key, fmt::format("{} names; at most {} are read", list.size(), kMaxModuleNames));
-  else
-    for (std::size_t i = 0; i < list.size(); ++i) out.push_back(read.name(list[i], fmt::format("{}/{}/{}", pointer, key, i)));
-  return out;
+// Takes the texts of a list. Places are put together only for errors: every start reads these.
+void take_names(Json& list, const std::string& pointer, const std::string& key, Reader& read, std::vector<std::string>& out) {
+  const auto here = [&] { return pointer + "/" + key; };
+  if (!list.is_array()) return read.wrong(here(), "a list was expected");
+  if (list.size() > kMaxModuleNames) return read.wrong(here(), fmt::format("{} names; at most {} are read", list.size(), kMaxModuleNames));
+  out.reserve(out.size() + list.size());
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (!Reader::is_name(list[i])) read.name(list[i], fmt::format("{}/{}", here(), i));
+    else out.push_back(std::move(list[i].get_ref<std::string&>()));
+  }
 }
 
-void read_modules(const Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
-  family.modules.add({read_list(node, pointer, "never_quantized", read), read_list(node, pointer, "draft_modules", read),
-                      read_list(node, pointer, "draft_joins", read)});
-  const Json* fusions = Reader::member(node, "fusions");
-  if (fusions == nullptr) return;
+void read_fusions(Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
   const std::string here = pointer + "/fusions";
-  if (!fusions->is_object()) return read.wrong(here, "keys and values were expected");
-  if (fusions->size() > kMaxModuleNames)
-    return read.wrong(here, fmt::format("{} names; at most {} are read", fusions->size(), kMaxModuleNames));
-  for (const auto& [fused, parts] : fusions->items()) {
-    if (fused.empty()) return read.wrong(here, "a non-empty text was expected");
-    family.fusions[fused] = read_list(*fusions, here, fused.c_str(), read);
-    if (family.fusions[fused].empty()) return read.wrong(here + "/" + fused, "the names of the parts were expected");
+  if (!node.is_object()) return read.wrong(here, "keys and values were expected");
+  if (node.size() > kMaxModuleNames) return read.wrong(here, fmt::format("{} names; at most {} are read", node.size(), kMaxModuleNames));
+  for (auto& [fused, parts] : node.get_ref<Json::object_t&>()) {
+    std::vector<std::string>& names = family.fusions[fused];
+    take_names(parts, here, fused, read, names);
+    if (names.empty() || fused.empty()) read.wrong(here + "/" + fused, "the names of the parts were expected");
+  }
+}
+
+// How the modules of a family's models are stored.
+void read_modules(Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
+  for (auto& [key, value] : node.get_ref<Json::object_t&>()) {
+    if (value.is_null()) continue;
+    if (key == "never_quantized") take_names(value, pointer, key, read, family.modules.never_quantized);
+    else if (key == "draft_modules") take_names(value, pointer, key, read, family.modules.draft_modules);
+    else if (key == "draft_joins") take_names(value, pointer, key, read, family.modules.draft_joins);
+    else if (key == "fusions") read_fusions(value, pointer, read, family);
   }
 }
 

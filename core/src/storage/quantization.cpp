@@ -74,9 +74,8 @@ Result<std::string> read_settings(const Node& settings, const Node& hf, Quantiza
 }
 
 // Norms and biases are no linear layers, whoever wrote them; all other names that exporters leave alone are the families'.
-bool never_quantized(std::string_view module_name, const ModuleNames& names) {
-  const std::string_view last = module_name.substr(module_name.rfind('.') + 1);
-  return last.ends_with("norm") || last.ends_with("bias") || ends_with_one_of(module_name, names.never_quantized);
+bool never_quantized(std::string_view module_name, const NameEnds& names) {
+  return module_name.ends_with("norm") || module_name.ends_with("bias") || names.match(module_name);
 }
 
 } // namespace
@@ -86,7 +85,9 @@ Quantization::Quantization() { storages_.emplace_back(); }
 Result<Quantization> Quantization::parse(const Json& config, const Json* hf_quant_config, const std::string& where,
                                          const QuantizationHints& hints) {
   Quantization result;
-  result.names_ = hints.names;
+  result.never_quantized_ = NameEnds(hints.names.never_quantized);
+  result.draft_joins_ = NameEnds(hints.names.draft_joins);
+  result.draft_modules_ = hints.names.draft_modules;
   QuantizationBuilder builder(config, result);
 
   // hf_quant_config.json keeps its settings one level down.
@@ -124,8 +125,8 @@ const Storage& Quantization::storage_for(std::string_view module_name, bool stay
   if (excluded_.find(module_name)) return with_cache_scale(0, module_name);
   const auto hit = included_.find(module_name);
   if (hit && hit->whole) return with_cache_scale(hit->value, module_name);
-  if (stays || never_quantized(module_name, names_)) return storages_.front();
-  if (!joins_too_ && ends_with_one_of(module_name, names_.draft_joins)) return storages_.front();
+  if (stays || never_quantized(module_name, never_quantized_)) return storages_.front();
+  if (!joins_too_ && draft_joins_.match(module_name)) return storages_.front();
   return with_cache_scale(hit ? hit->value : default_, module_name);
 }
 
@@ -133,7 +134,7 @@ const Storage& Quantization::with_cache_scale(std::uint16_t index, std::string_v
   std::size_t shift = 0;
   if (module_name.ends_with(".k_proj")) shift = k_scaled_;
   else if (module_name.ends_with(".v_proj")) shift = v_scaled_;
-  if (shift != 0 && starts_with_one_of(module_name, names_.draft_modules)) shift = 0; // drafts are left alone
+  if (shift != 0 && starts_with_one_of(module_name, draft_modules_)) shift = 0; // drafts are left alone
   return storages_[index + shift];
 }
 

@@ -58,7 +58,9 @@ private:
 
   friend class QuantizationBuilder;
   std::string method_;
-  ModuleNames names_;
+  NameEnds never_quantized_;
+  NameEnds draft_joins_;
+  std::vector<std::string> draft_modules_;
   std::vector<Storage> storages_;             // [0] is plain
   std::uint16_t default_ = 0;                 // of layers that no list names
   std::uint16_t k_scaled_ = 0, v_scaled_ = 0; // of key and value projections: storages_[i + this] has the cache's scale; 0: none

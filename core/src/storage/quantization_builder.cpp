@@ -52,7 +52,7 @@ Result<void> QuantizationBuilder::add_names(const Node& list, NameSet& set, std:
 }
 
 Result<void> QuantizationBuilder::exclude_drafts(const Node& node) {
-  for (const std::string& start : out_.names_.draft_modules) PLIMSOLL_TRY(exclude_one(start + "*", node));
+  for (const std::string& start : out_.draft_modules_) PLIMSOLL_TRY(exclude_one(start + "*", node));
   return {};
 }
 
