@@ -108,12 +108,15 @@ private:
   const Json& config_;
 };
 
-// The object that holds `name`'s last part, made where it is not there; nullptr where something else stands in the way.
-Json* holder(Json& config, std::string_view name) {
+// The object that holds `name`'s last part; nullptr where something else stands in the way, or where nothing is there and it is not to be
+// made.
+Json* holder(Json& config, std::string_view name, bool make) {
   Json* at = &config;
   for (std::size_t slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/')) {
-    at = &(*at)[std::string(name.substr(0, slash))];
-    if (at->is_null()) *at = Json::object();
+    const std::string key(name.substr(0, slash));
+    if (!make && !at->contains(key)) return nullptr;
+    at = &(*at)[key];
+    if (make && at->is_null()) *at = Json::object();
     if (!at->is_object()) return nullptr;
     name.remove_prefix(slash + 1);
   }
@@ -121,7 +124,7 @@ Json* holder(Json& config, std::string_view name) {
 }
 
 void write(Json& config, const std::string& name, std::optional<Found> found) {
-  Json* object = holder(config, name);
+  Json* object = holder(config, name, found.has_value());
   if (object == nullptr) return;
   const std::string key = name.substr(name.rfind('/') + 1);
   if (!found) {

@@ -61,6 +61,7 @@ TEST(GgufRules, FindValues) {
       {R"({"lin/full": {"layers_with": "kv"}, "lin/kda": {"layers_without": "kv"}})", R"({"kv": [0, 8, 0]})", "{}",
        R"({"lin": {"full": [2], "kda": [1, 3]}})"},
       {R"({"lin/full": {"layers_with": "kv"}})", R"({"kv": [1]})", R"({"lin": 3})", R"({"lin": 3})"}, // no object: left alone
+      {R"({"lin/full": null, "lin/none": null, "x/y": null})", "{}", R"({"lin": {"full": 3, "kda": 4}})", R"({"lin": {"kda": 4}})"},
       // a pattern over all layers
       {R"({"k": {"cycle": ["a", "b"]}})", "{}", R"({"num_hidden_layers": 3})", R"({"num_hidden_layers": 3, "k": ["a", "b", "a"]})"},
       {R"({"k": {"cycle": ["a", "b"]}})", "{}", "{}", R"({"k": []})"},

@@ -161,5 +161,27 @@ families:
   EXPECT_EQ(weights_bytes(with, kLlama), weights_bytes(without, kLlama));
 }
 
+// Types and settings may lie in a part that the planner delegates, whatever it is called; a part that nobody plans says nothing.
+TEST(VendorParts, ThatArePlannedMaySayTheTypeAndTheSettings) {
+  const Context context = context_with(TemporaryFolder());
+  const auto weights_bytes = [&](std::string config, const std::string& more) {
+    config.insert(config.find("\"text_config\": {") + 16, more);
+    const auto model = context.load_config(config, "config.json");
+    EXPECT_TRUE(model) << model.error().where << ": " << model.error().message;
+    return model ? context.weights(*model, {})->declared_bytes : 0;
+  };
+  const std::string planned = R"({"architectures": ["AcmeVLForConditionalGeneration"], "model_type": "acme_vl",
+    "vision_config": {"hidden_size": 32, "image_size": 56, "num_hidden_layers": 3},
+    "text_config": {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+                    "vocab_size": 1000, "max_position_embeddings": 512}})";
+  const std::string alone = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 1000, "max_position_embeddings": 512, "text_config": {"a": 1}})";
+  const std::uint64_t bytes = weights_bytes(planned, "");
+  EXPECT_EQ(weights_bytes(planned, R"("torch_dtype": "float32", )"), 2 * bytes);
+  EXPECT_LT(weights_bytes(planned, R"("quantization_config": {"quant_method": "fp8"}, )"), bytes);
+  EXPECT_EQ(weights_bytes(alone, R"("torch_dtype": "float32", "quantization_config": {"quant_method": "fp8"}, )"),
+            weights_bytes(alone, ""));
+}
+
 } // namespace
 } // namespace plimsoll::testing
