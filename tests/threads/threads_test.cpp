@@ -192,7 +192,7 @@ TEST(Threads, ScanTheShardsOfOneCheckpoint) {
   test::write_text(folder / "config.json", "{}");
   const auto files = locate_model(folder.path());
   ASSERT_TRUE(files) << files.error().message;
-  const auto checkpoint = open_checkpoint(*files);
+  const auto checkpoint = open_checkpoint(*files, {});
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   // Eight threads scan at once, each with eight workers of its own.
   on_eight_threads([&](std::size_t) {
