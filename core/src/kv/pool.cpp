@@ -1,4 +1,4 @@
-// The KV pool's arithmetic behind kv_pool.hpp. Sums saturate at 2^120, beyond which nothing fits any device, so that
+// The KV pool's arithmetic behind pool.hpp. Sums saturate at 2^120, beyond which nothing fits any device, so that
 // no product can wrap. Never uses floating point. Threads: a KvPool is immutable.
 #include "kv/pool.hpp"
 
