@@ -33,7 +33,7 @@ std::string pattern_of(std::string name) {
   return std::regex_replace(name, placeholder, "*");
 }
 
-// "parts.{hpp,cpp}" is two names.
+// Several endings in braces are several names.
 std::vector<std::string> spelled_out(const std::string& name) {
   const std::size_t open = name.find('{'), close = name.find('}', open);
   if (open == std::string::npos || close == std::string::npos) return {name};
@@ -63,7 +63,7 @@ bool exists(const std::string& name, const std::string& path, const std::vector<
 } // namespace
 
 std::vector<std::string> check_named_files(const std::string& path, std::string_view text, const std::vector<std::string>& project) {
-  // A path with placeholders, and an ending or several: "unit/<room>/*_test.cpp", "parts.{hpp,cpp}".
+  // A path with placeholders, and an ending or several: "unit/<room>/*_test.cpp", "layering.{hpp,cpp}".
   static const std::regex name_of_file(R"(((?:[A-Za-z0-9_./*+-]|<[a-z_]+>)*(?:[A-Za-z0-9_*]|<[a-z_]+>)\.)"
                                        R"((?:\{[a-z]+(?:,[a-z]+)+\}|cpp|hpp|c|h|yaml|jsonl?|md|bash|py|cmake))(?![A-Za-z0-9_(]))");
   std::vector<std::string> found;

@@ -41,15 +41,21 @@ std::string what_holds_is_within_the_budget(const Request&, const Answer& answer
   return {};
 }
 
+// Whether a device shows that it is short: of what its parts take, of a given figure for the KV cache, which may bind where memory does
+// not, or of a budget that an engine claims before it starts.
+bool is_short(const Json& device, const std::optional<std::string>& given_kv_bytes) {
+  const std::uint64_t free = count(device, "free_bytes");
+  return device["unused_bytes"].get<std::int64_t>() < 0 || parts_of(device) > static_cast<Wide>(free) ||
+         count(device, "budget_bytes") > free || (given_kv_bytes && count(device, "kv_cache_bytes") > std::stoull(*given_kv_bytes));
+}
+
 // A plan that does not fit says where it lacks how much.
 std::string a_shortfall_shows(const Request& request, const Answer& answer) {
   if (!answer.planned() || answer.holds() || answer.pooled()) return {};
   if (answer.document["limits"]["binding"].get<std::string>().empty()) return "does not fit, and nothing binds";
-  const auto given = request.option("kv_cache_bytes"); // a figure that may bind where memory does not
-  for (const Json& device : answer.document["devices"])
-    if (device["unused_bytes"].get<std::int64_t>() < 0 || (given && count(device, "kv_cache_bytes") > std::stoull(*given)) ||
-        parts_of(device) > static_cast<Wide>(count(device, "free_bytes")))
-      return {};
+  const Json& devices = answer.document["devices"];
+  const auto given = request.option("kv_cache_bytes");
+  if (std::any_of(devices.begin(), devices.end(), [&](const Json& device) { return is_short(device, given); })) return {};
   return "does not fit (" + answer.document["error"]["message"].get<std::string>() + "), and no rank is short of memory";
 }
 

@@ -73,6 +73,11 @@ std::string quoted(const std::string& text) {
   return plain ? text : "'" + text + "'";
 }
 
+// Digits, with a point or without: what the options that take numbers are given, and no other.
+bool is_number(const std::string& value) {
+  return value.find_first_not_of("0123456789.") == std::string::npos && std::count(value.begin(), value.end(), '.') <= 1;
+}
+
 } // namespace
 
 std::optional<std::string> Request::option(std::string_view name) const {
@@ -98,7 +103,8 @@ std::string Request::json() const {
   out["model"] = model;
   for (const auto& [name, value] : options) {
     if (name == "set") out[name].push_back(value);
-    else out[name] = value;
+    else if (name == "frontier") out[name] = value == "true";
+    else out[name] = is_number(value) ? nlohmann::ordered_json::parse(value) : nlohmann::ordered_json(value);
   }
   return out.dump();
 }
