@@ -5,6 +5,7 @@
 #include <array>
 #include <fmt/format.h>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <simdjson.h>
 
 #include "base/yaml.hpp"
@@ -351,20 +352,8 @@ public:
     if (value) integer(*value);
     else text("null");
   }
-  void string(std::string_view value) {
-    out_.push_back('"');
-    for (const char c : value) {
-      if (c == '"' || c == '\\') {
-        out_.push_back('\\');
-        out_.push_back(c);
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        fmt::format_to(std::back_inserter(out_), "\\u{:04x}", static_cast<unsigned>(c));
-      } else {
-        out_.push_back(c);
-      }
-    }
-    out_.push_back('"');
-  }
+  // Bytes that are not UTF-8 become U+FFFD.
+  void string(std::string_view value) { out_ += nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
 private:
   std::string& out_;
@@ -447,7 +436,9 @@ std::string estimate_result_json(const EstimateResult& result, Accounting accoun
   for (const WarningCode warning : result.warnings) {
     if (!first) w.text(", ");
     first = false;
-    w.string(warning_name(warning));
+    w.text("\"");
+    w.text(warning_name(warning));
+    w.text("\"");
   }
   w.text("], \"error\": ");
   if (result.error) {

@@ -223,8 +223,10 @@ private:
     if (sizing.shortage != KvShortage::kNoPage) result_.max_batch_size = batch_;
     if (sizing.shortage != KvShortage::kNoPage && sizing.shortage != KvShortage::kTooMany && sizing.longest_tokens <= INT64_MAX)
       result_.max_supported_sequence_length = static_cast<std::int64_t>(sizing.longest_tokens);
-    kv_ = sizing.needed_bytes;
-    if (sizing.shortage != KvShortage::kNone) return shortage(sizing);
+    if (sizing.shortage != KvShortage::kNone) {
+      kv_ = sizing.needed_bytes.front();
+      return shortage(sizing);
+    }
     if (sizing.shortened) result_.warnings.push_back(WarningCode::kCapacityClamped);
     const KvCut& cut = sizing.cuts.front();
     kv_ = cut.used_bytes;
@@ -236,7 +238,7 @@ private:
   }
 
   Error shortage(const KvSizing& sizing) const {
-    const Wide needed = sizing.needed_bytes;
+    const Wide needed = sizing.needed_bytes.front();
     if (sizing.shortage == KvShortage::kTooLong)
       return {ErrorCode::kOutOfMemory,
               fmt::format("{}; one request of {} tokens needs {} of KV cache, {} are left, short by {} bytes; at most {} tokens fit",

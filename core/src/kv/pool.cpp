@@ -58,11 +58,14 @@ Wide KvPool::bytes_of_sequences(std::uint64_t sequences) const {
 
 Wide KvPool::pages_of_request(std::uint64_t length_tokens) const {
   const Wide pages = pages_of(length_tokens);
-  if (grows()) return pages;
+  return grows() ? pages : std::min(pages, widest_window_pages());
+}
+
+Wide KvPool::widest_window_pages() const {
   Wide most = 0;
   for (const KvPoolGroup& group : spec_.groups)
     if (is_windowed(group.kind)) most = std::max(most, window_pages(group));
-  return std::min(pages, most);
+  return most;
 }
 
 Wide KvPool::paged_bytes(Wide pages, std::uint64_t sequences) const {
@@ -113,7 +116,7 @@ std::optional<std::uint64_t> KvPool::longest_request_tokens(Wide budget_bytes, s
   if (room < 0) return std::nullopt;
   if (!paged_) return UINT64_MAX;
   const Wide pages = pages_within(room, sequences);
-  if (pages >= kEndless) return UINT64_MAX;
+  if (pages >= kEndless || (!grows() && pages >= widest_window_pages())) return UINT64_MAX;
   const Wide tokens = pages * spec_.page_tokens - spec_.slack_tokens;
   if (tokens < 1) return std::nullopt;
   return as_count(tokens);

@@ -94,6 +94,7 @@ public:
   KvPoolCut cut(Wide budget_bytes) const { return cut(budget_bytes, 1, 1); }
 
 private:
+  Wide widest_window_pages() const;
   // Bytes of `pages` pages shared by `sequences`, states and null pages apart.
   Wide paged_bytes(Wide pages, std::uint64_t sequences) const;
   // The largest number of pages whose bytes stay within `room`; window groups saturate. room >= 0.

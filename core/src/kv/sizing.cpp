@@ -7,6 +7,8 @@
 namespace plimsoll {
 namespace {
 
+constexpr Wide kBeyondAnyMemory = static_cast<Wide>(1) << 100;
+
 struct Longest {
   std::uint64_t tokens = UINT64_MAX;
   std::uint32_t rank = 0;
@@ -62,19 +64,17 @@ public:
   }
 
 private:
-  void lack(KvShortage shortage, std::uint32_t rank, Wide needed) {
+  void lack(KvShortage shortage, std::uint32_t rank) {
     r_.shortage = shortage;
     r_.scarce_rank = rank;
-    r_.needed_bytes = needed;
   }
 
   void settle_length(const Longest& longest) {
     r_.scarce_rank = longest.rank;
     r_.longest_tokens = longest.tokens;
     if (longest.tokens >= r_.max_length) return;
-    const KvLayout& layout = memory_.layout(longest.rank);
-    if (longest.tokens == 0) return lack(KvShortage::kNoPage, longest.rank, layout.request_bytes(1));
-    if (!wish_.may_shorten) return lack(KvShortage::kTooLong, longest.rank, layout.request_bytes(r_.max_length));
+    if (longest.tokens == 0) return lack(KvShortage::kNoPage, longest.rank);
+    if (!wish_.may_shorten) return lack(KvShortage::kTooLong, longest.rank);
     r_.max_length = longest.tokens;
     r_.shortened = true;
   }
@@ -88,10 +88,7 @@ private:
     const Longest beside = longest_request(memory_, r_.batch);
     if (beside.tokens > 0) return settle_length(beside);
     r_.longest_tokens = 0;
-    KvDemand demand;
-    demand.sequences = r_.batch;
-    demand.sequences_given = true;
-    lack(KvShortage::kTooMany, beside.rank, memory_.layout(beside.rank).cut(memory_.room_bytes[beside.rank], demand, kWideMax).used_bytes);
+    lack(KvShortage::kTooMany, beside.rank);
   }
 
   // As many pages as the poorest rank of a replica has, since a page number spans the replica.
@@ -102,6 +99,7 @@ private:
     r_.demand.limited = wish_.limited;
     r_.cuts.resize(memory_.n_ranks());
     for (std::uint32_t first = 0; first < memory_.n_ranks(); first += memory_.ranks_per_replica) cut_replica(first);
+    if (r_.shortage != KvShortage::kNone) need();
     for (const KvCut& cut : r_.cuts)
       if (cut.most_sequences) r_.batch = std::max<std::uint64_t>(1, std::min(r_.batch, *cut.most_sequences));
     r_.held.unlimited = true;
@@ -115,15 +113,44 @@ private:
     Wide pages = kWideMax;
     const std::uint32_t end = first + memory_.ranks_per_replica;
     for (std::uint32_t rank = first; rank < end; ++rank) {
-      if (rank > first && memory_.same_as_before(rank)) continue;
-      const KvCut alone = memory_.layout(rank).cut(memory_.room_bytes[rank], r_.demand, kWideMax);
-      if (!alone.fits && r_.shortage == KvShortage::kNone) lack(KvShortage::kTooMany, rank, alone.used_bytes);
-      if (alone.pages > 0 || !alone.fits) pages = std::min(pages, static_cast<Wide>(alone.pages));
+      KvCut& cut = r_.cuts[rank];
+      cut = memory_.same_as_before(rank) && rank > first ? r_.cuts[rank - 1]
+                                                         : memory_.layout(rank).cut(memory_.room_bytes[rank], r_.demand, kWideMax);
+      if (!cut.fits && r_.shortage == KvShortage::kNone) lack(KvShortage::kTooMany, rank);
+      if (cut.pages > 0 || !cut.fits) pages = std::min(pages, static_cast<Wide>(cut.pages));
     }
-    for (std::uint32_t rank = first; rank < end; ++rank) {
-      r_.cuts[rank] = rank > first && memory_.same_as_before(rank) ? r_.cuts[rank - 1]
-                                                                   : memory_.layout(rank).cut(memory_.room_bytes[rank], r_.demand, pages);
+    for (std::uint32_t rank = first; rank < end; ++rank)
+      if (static_cast<Wide>(r_.cuts[rank].pages) > pages)
+        r_.cuts[rank] = memory_.layout(rank).cut(memory_.room_bytes[rank], r_.demand, pages);
+  }
+
+  // The least room in which each rank would do what was wished for.
+  void need() {
+    const bool batch = r_.shortage == KvShortage::kTooMany;
+    const std::uint64_t length = r_.shortage == KvShortage::kTooLong ? r_.max_length : 1;
+    const std::uint64_t sequences = r_.shortage == KvShortage::kNoPage ? 1 : r_.batch;
+    r_.needed_bytes.resize(memory_.n_ranks());
+    for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank) {
+      const KvLayout& layout = memory_.layout(rank);
+      r_.needed_bytes[rank] = rank > 0 && memory_.same_as_before(rank) ? r_.needed_bytes[rank - 1] : least_room([&](Wide room) {
+        return layout.longest_request_tokens(room, sequences).value_or(0) >= length &&
+               (!batch || layout.cut(room, r_.demand, kWideMax).fits);
+      });
     }
+  }
+
+  // The smallest room that suffices; more always suffices too.
+  template <class Suffices>
+  static Wide least_room(Suffices&& suffices) {
+    Wide high = 1;
+    while (high < kBeyondAnyMemory && !suffices(high)) high *= 2;
+    Wide low = high / 2; // does not suffice, or is 0
+    while (high - low > 1) {
+      const Wide middle = low + (high - low) / 2;
+      if (suffices(middle)) high = middle;
+      else low = middle;
+    }
+    return high;
   }
 
   const KvMemory& memory_;

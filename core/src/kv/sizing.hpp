@@ -52,7 +52,7 @@ enum class KvShortage : std::uint8_t {
 struct KvSizing {
   KvShortage shortage = KvShortage::kNone;
   std::uint32_t scarce_rank = 0;    // the rank that binds
-  Wide needed_bytes = 0;            // there, where there is a shortage
+  std::vector<Wide> needed_bytes;   // per rank, where there is a shortage: the least room that would do
   std::uint64_t longest_tokens = 0; // of a single request beside the batch; UINT64_MAX where memory sets no bound
   std::uint64_t max_length = 0;
   bool shortened = false;

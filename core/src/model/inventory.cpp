@@ -167,9 +167,9 @@ void Inventory::compare_parts(const WeightClass& c, const StoredClass& stored) {
 std::vector<Warning> checkpoint_warnings(const Inventory& inventory, bool with_draft) {
   std::vector<Warning> out;
   if (inventory.holes.classes > 0)
-    out.push_back(
-        {WarningCode::kMissingTensors, fmt::format("the checkpoint lacks tensors of {} weight classes, {} first; they are counted as declared",
-                                        inventory.holes.classes, inventory.holes.first)});
+    out.push_back({WarningCode::kMissingTensors,
+                   fmt::format("the checkpoint lacks tensors of {} weight classes, {} first; they are counted as declared",
+                               inventory.holes.classes, inventory.holes.first)});
   if (inventory.not_stored.classes > 0)
     out.push_back({WarningCode::kMissingTensors,
                    fmt::format("nothing in the checkpoint can be the tensors of {} weight classes, {} first; what is stored counts instead",

@@ -83,10 +83,11 @@ std::vector<std::uint64_t> check_devices(const Settled& s, const Ledger& ledger,
   std::uint64_t shortfall = 0;
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
     const std::uint64_t used = ledger.used(rank), free = s.devices()[rank].free_bytes, start = free_to_start(s, rank);
-    if (std::max(used, start) > free) budgets[rank] = std::min(budgets[rank], free);
-    const std::uint64_t needed = std::max(used, start > free ? start : 0);
-    if (needed > budgets[rank] && needed - budgets[rank] > shortfall) {
-      shortfall = needed - budgets[rank];
+    if (used > free) budgets[rank] = std::min(budgets[rank], free);
+    // What is missing to start shows as a shortfall too.
+    if (start > free) budgets[rank] = std::min(budgets[rank], used - std::min(used, start - free));
+    if (used > budgets[rank] && used - budgets[rank] > shortfall) {
+      shortfall = used - budgets[rank];
       worst = rank;
     }
   }

@@ -69,7 +69,7 @@ private:
   // What did not fit, or was cut to fit.
   void report_sizing() {
     const std::uint32_t rank = sizing_.scarce_rank;
-    const Wide has = rooms_[rank], needs = sizing_.needed_bytes;
+    const Wide has = rooms_[rank], needs = sizing_.needed_bytes.empty() ? 0 : sizing_.needed_bytes[rank];
     switch (sizing_.shortage) {
     case KvShortage::kNone:
       if (sizing_.shortened && !s_.request().max_length_auto)
@@ -168,15 +168,12 @@ private:
                        s_.devices()[sizing_.scarce_rank].name);
   }
 
-  // What does not fit shows what one request needs at least.
+  // What does not fit shows what it needs at least.
   Result<void> add_shortage() {
     Item item;
     item.bytes.assign(memory_.n_ranks(), 0);
-    for (std::uint32_t rank = 0; room_before_ && rank < memory_.n_ranks(); ++rank) {
-      const KvCut& cut = sizing_.cuts[rank];
-      const Wide one = memory_.layout(rank).request_bytes(s_.may_shorten() ? 1 : sizing_.max_length);
-      item.bytes[rank] = bounded_count(std::max(cut.fits ? 0 : cut.used_bytes, one));
-    }
+    for (std::uint32_t rank = 0; room_before_ && rank < memory_.n_ranks(); ++rank)
+      item.bytes[rank] = bounded_count(sizing_.needed_bytes[rank]);
     return add_item(std::move(item), kv_.groups.size() != 1, 0);
   }
 

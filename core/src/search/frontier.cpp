@@ -51,25 +51,38 @@ public:
   // batch, so that each try narrows from both ends: where fewer fit than were tried, that many do, and at most as many more
   // as a plan for them holds.
   Result<std::uint64_t> largest_batch(std::uint64_t length, std::uint64_t most) {
-    std::uint64_t low = 0, high = most;
-    for (std::uint64_t batch = high; low < high; batch = low + (high - low + 1) / 2) {
-      PLIMSOLL_ASSIGN(const std::uint64_t here, held(length, batch));
-      if (here >= batch) {
-        low = batch;
-        high = std::min(high, here);
-        continue;
-      }
-      high = batch - 1;
-      if (here <= low) continue;
-      PLIMSOLL_ASSIGN(const std::uint64_t again, held(length, here));
-      if (again < here) continue;
-      low = here;
-      high = std::min(high, again);
+    Between between{0, most};
+    std::uint64_t batch = guess(length, most);
+    for (bool halve = false; between.low < between.high; halve = !halve) {
+      PLIMSOLL_TRY(narrow(length, batch, between));
+      batch = halve ? between.low + (between.high - between.low + 1) / 2 : between.high;
     }
-    return low;
+    last_tokens_ = length * between.low;
+    return between.low;
   }
 
 private:
+  struct Between {
+    std::uint64_t low = 0, high = 0; // batches: one that can be had, the largest that may
+  };
+  Result<void> narrow(std::uint64_t length, std::uint64_t batch, Between& between) {
+    PLIMSOLL_ASSIGN(const std::uint64_t here, held(length, batch));
+    if (here >= batch) {
+      between = {batch, std::min(between.high, here)};
+      return {};
+    }
+    between.high = batch - 1;
+    if (here <= between.low) return {};
+    PLIMSOLL_ASSIGN(const std::uint64_t again, held(length, here));
+    if (again >= here) between = {here, std::min(between.high, again)};
+    return {};
+  }
+
+  // As many tokens as the last length had.
+  std::uint64_t guess(std::uint64_t length, std::uint64_t most) const {
+    return last_tokens_ == 0 ? most : std::clamp<std::uint64_t>(last_tokens_ / length, 1, most);
+  }
+
   static constexpr std::uint64_t kMostTokens = UINT64_MAX;
 
   struct Room {
@@ -117,7 +130,8 @@ private:
     wish.limited = false;
     const KvSizing sizing = size_kv(stages.memory(room.bytes), wish);
     if (sizing.shortage != KvShortage::kNone || !stands(sizing)) return 0;
-    return sizing.held.unlimited ? UINT64_MAX : sizing.held.whole();
+    const std::uint64_t holds = sizing.held.unlimited ? UINT64_MAX : sizing.held.whole();
+    return *settled_->batch < batch ? std::min(holds, *settled_->batch) : holds; // a pass of fewer tokens has a smaller batch
   }
 
   // Whether the KV memory together with the rest stays within every device.
@@ -135,6 +149,7 @@ private:
   Ledger weights_;
   std::optional<Ledger> ledger_;
   std::optional<Room> constant_;
+  std::uint64_t last_tokens_ = 0;
 };
 
 } // namespace

@@ -78,7 +78,10 @@ private:
     const std::uint64_t step = input_.rules->cells.pad_cells;
     return (Checked(ceil_div(cells, step)) * step).saturated();
   }
-  std::uint64_t stream_cells(std::uint64_t length, std::uint64_t sequences) const { return padded(padded(length) / streams(sequences)); }
+  // A slot has at least one step of cells, however many share the context.
+  std::uint64_t stream_cells(std::uint64_t length, std::uint64_t sequences) const {
+    return padded(std::max<std::uint64_t>(1, padded(length) / streams(sequences)));
+  }
 
   Wide bytes_of(const KvGroupPrice& price, std::uint64_t length, std::uint64_t sequences) const {
     const auto n = static_cast<Wide>(sequences);
