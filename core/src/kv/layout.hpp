@@ -56,6 +56,8 @@ public:
   // The longest single request beside what the other sequences of a batch take from the start; UINT64_MAX where length
   // costs nothing more, nothing where not one token fits.
   virtual std::optional<std::uint64_t> longest_request_tokens(Wide budget_bytes, std::uint64_t sequences) const = 0;
+  // The least room in which a request of that length stands beside the batch; an exact search where a layout knows no formula.
+  virtual Wide least_room_bytes(std::uint64_t length_tokens, const KvDemand& demand) const;
   // Requests of that length that fit together.
   virtual KvRequestCount requests_that_fit(Wide budget_bytes, std::uint64_t length_tokens) const = 0;
   // At most `most_pages` pages: what other ranks of the replica have.
@@ -88,6 +90,9 @@ std::unique_ptr<KvLayout> make_kv_layout(const KvLayoutInput& input);
 inline CacheKind counted_kind(const KvGroup& group, const EngineProfile::Kv& rules) {
   return is_windowed(group.kind) && !rules.windows ? CacheKind::kFull : group.kind;
 }
+
+// Beyond any memory, and products with it still fit.
+inline constexpr Wide kBeyondAnyMemory = static_cast<Wide>(1) << 100;
 
 // The largest n in [0, most] for which `fits` holds, which must hold for all smaller ones once it holds for one.
 template <class Fits>

@@ -82,6 +82,10 @@ Wide KvPool::request_bytes(std::uint64_t length_tokens) const {
   return bounded(CheckedWide(paged_bytes(pages_of(length_tokens), 1)) + sequence_bytes_);
 }
 
+Wide KvPool::batch_bytes(std::uint64_t length_tokens, std::uint64_t sequences) const {
+  return bounded(CheckedWide(paged_bytes(pages_of_request(length_tokens), sequences)) + bytes_of_sequences(sequences));
+}
+
 bool KvPool::fits(Wide budget_bytes, std::uint64_t length_tokens, std::uint64_t requests) const {
   return bounded(CheckedWide(request_bytes(length_tokens)) * static_cast<Wide>(requests) + null_bytes_) <= budget_bytes;
 }

@@ -77,6 +77,8 @@ public:
   Wide pages_of(std::uint64_t length_tokens) const;
   // Bytes of one request of that length, without null pages. Never falls as the length grows; saturates.
   Wide request_bytes(std::uint64_t length_tokens) const;
+  // Bytes of one request of that length beside the states and windows of a batch, without null pages; saturates.
+  Wide batch_bytes(std::uint64_t length_tokens, std::uint64_t sequences) const;
 
   // Whether `requests` of that length fit together.
   bool fits(Wide budget_bytes, std::uint64_t length_tokens, std::uint64_t requests) const;

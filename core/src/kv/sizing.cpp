@@ -7,8 +7,6 @@
 namespace plimsoll {
 namespace {
 
-constexpr Wide kBeyondAnyMemory = static_cast<Wide>(1) << 100;
-
 struct Longest {
   std::uint64_t tokens = UINT64_MAX;
   std::uint32_t rank = 0;
@@ -126,31 +124,14 @@ private:
 
   // The least room in which each rank would do what was wished for.
   void need() {
-    const bool batch = r_.shortage == KvShortage::kTooMany;
     const std::uint64_t length = r_.shortage == KvShortage::kTooLong ? r_.max_length : 1;
-    const std::uint64_t sequences = r_.shortage == KvShortage::kNoPage ? 1 : r_.batch;
+    KvDemand demand = r_.demand;
+    if (r_.shortage == KvShortage::kNoPage) demand.sequences = 1;
+    demand.length_tokens = length;
     r_.needed_bytes.resize(memory_.n_ranks());
-    for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank) {
-      const KvLayout& layout = memory_.layout(rank);
-      r_.needed_bytes[rank] = rank > 0 && memory_.same_as_before(rank) ? r_.needed_bytes[rank - 1] : least_room([&](Wide room) {
-        return layout.longest_request_tokens(room, sequences).value_or(0) >= length &&
-               (!batch || layout.cut(room, r_.demand, kWideMax).fits);
-      });
-    }
-  }
-
-  // The smallest room that suffices; more always suffices too.
-  template <class Suffices>
-  static Wide least_room(Suffices&& suffices) {
-    Wide high = 1;
-    while (high < kBeyondAnyMemory && !suffices(high)) high *= 2;
-    Wide low = high / 2; // does not suffice, or is 0
-    while (high - low > 1) {
-      const Wide middle = low + (high - low) / 2;
-      if (suffices(middle)) high = middle;
-      else low = middle;
-    }
-    return high;
+    for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank)
+      r_.needed_bytes[rank] =
+          memory_.same_as_before(rank) ? r_.needed_bytes[rank - 1] : memory_.layout(rank).least_room_bytes(length, demand);
   }
 
   const KvMemory& memory_;

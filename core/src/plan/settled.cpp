@@ -29,6 +29,69 @@ Result<void> check_ranges(const PlanRequest& r) {
   return positive(r.kv_cache_bytes, kMaxBytes, "--kv-cache-bytes");
 }
 
+void warn(Settled& s, WarningCode code, std::string message) { s.warnings.push_back({code, std::move(message)}); }
+
+void settle_length(Settled& s) {
+  const PlanRequest& r = s.request();
+  const std::uint64_t own = s.model().declared.facts.max_length;
+  s.max_length_given = r.max_length.has_value() && !r.max_length_auto;
+  s.max_length = r.max_length.value_or(own);
+  if (s.max_length == 0) {
+    s.max_length = kUnknownLengthTokens;
+    warn(s, WarningCode::kMaxLengthUnknown,
+         fmt::format("the configuration does not say how long a request may be; at most {} tokens are planned, give --max-length for more",
+                     kUnknownLengthTokens));
+  }
+  if (r.max_length_auto && own != 0) s.max_length = std::min(s.max_length, own);
+  if (s.max_length_given && own != 0 && s.max_length > own)
+    warn(s, WarningCode::kMaxLengthBeyondModel, fmt::format("{} tokens were asked for; the model was made for {}", s.max_length, own));
+}
+
+void settle_batch(Settled& s) {
+  const PlanRequest& r = s.request();
+  const std::uint64_t usual = s.profile().batch.max_batch_input_tokens;
+  s.batch.reset();
+  s.max_batch_input_tokens = r.max_batch_input_tokens.value_or(s.profile().batch.whole_prompts ? std::max(s.max_length, usual) : usual);
+  if (!r.max_batch_size) return;
+  s.batch = std::min(*r.max_batch_size, s.max_batch_input_tokens);
+  if (*s.batch < *r.max_batch_size && r.accounting == Accounting::kPerDevice)
+    warn(s, WarningCode::kBatchCapped,
+         fmt::format("a batch of {} exceeds the {} tokens of one forward pass; it is planned as {}", *r.max_batch_size,
+                     s.max_batch_input_tokens, *s.batch));
+}
+
+Result<void> settle_utilization(Settled& s) {
+  const PlanRequest& r = s.request();
+  const EngineProfile::Budget& budget = s.profile().budget;
+  s.utilization = r.device_memory_utilization.value_or(budget.reserve.empty() ? budget.utilization * budget.utilization_factor
+                                                                              : utilization_beside_reserve(s));
+  if (!(s.utilization > 0 && s.utilization <= 1) && r.accounting == Accounting::kPerDevice)
+    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s.utilization),
+                "--device-memory-utilization");
+  s.vision_utilization = r.vision_cache_utilization.value_or(s.profile().vision_cache.vision_utilization);
+  if (!(s.vision_utilization >= 0 && s.vision_utilization <= 1))
+    return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction from 0 to 1 was expected", s.vision_utilization),
+                "--vision-cache-utilization");
+  return {};
+}
+
+// What each device gives to the plan, before anything is placed.
+void settle_budgets(Settled& s) {
+  s.memory_bytes.clear();
+  s.budget_bytes.clear();
+  const EngineProfile::Budget& budget = s.profile().budget;
+  for (const Device& d : s.devices()) {
+    std::uint64_t memory = d.free_bytes;
+    if (budget.of == BudgetOf::kTotal)
+      memory = budget.in_use == MemoryInUse::kSubtracted ? d.total_bytes - d.in_use_bytes() : d.total_bytes;
+    const std::uint64_t room = memory > budget.margin_bytes ? memory - budget.margin_bytes : 0;
+    s.memory_bytes.push_back(memory);
+    s.budget_bytes.push_back(s.request().kv_cache_bytes || budget.covers != BudgetCovers::kAll
+                                 ? room
+                                 : bounded_count(share_of(static_cast<Wide>(room), exact_fraction(s.utilization))));
+  }
+}
+
 class Settler {
 public:
   explicit Settler(const PlanInput& input, SettledLayout layout) {
@@ -43,19 +106,15 @@ public:
     PLIMSOLL_TRY(settle_draft());
     PLIMSOLL_ASSIGN(s_.cast, settle_cast(request()));
     PLIMSOLL_TRY(settle_types());
-    settle_length();
-    settle_batch();
-    PLIMSOLL_TRY(settle_utilization());
-    settle_budgets();
+    PLIMSOLL_TRY(settle_sizes(s_));
     if (s_.model().dtype_assumed && !s_.model().inventory)
-      warn(WarningCode::kDtypeAssumed, "the configuration names no torch_dtype; bfloat16 is assumed");
+      warn(s_, WarningCode::kDtypeAssumed, "the configuration names no torch_dtype; bfloat16 is assumed");
     return std::move(s_);
   }
 
 private:
   const PlanRequest& request() const { return s_.request(); }
   const EngineProfile& profile() const { return s_.profile(); }
-  void warn(WarningCode code, std::string message) { s_.warnings.push_back({code, std::move(message)}); }
 
   Result<void> settle_degrees() {
     if (s_.layout.ep > 1 && s_.model().declared.facts.experts == 0)
@@ -114,64 +173,6 @@ private:
     return {};
   }
 
-  void settle_length() {
-    const PlanRequest& r = request();
-    const std::uint64_t own = s_.model().declared.facts.max_length;
-    s_.max_length_given = r.max_length.has_value() && !r.max_length_auto;
-    s_.max_length = r.max_length.value_or(own);
-    if (s_.max_length == 0) {
-      s_.max_length = kUnknownLengthTokens;
-      warn(
-          WarningCode::kMaxLengthUnknown,
-          fmt::format("the configuration does not say how long a request may be; at most {} tokens are planned, give --max-length for more",
-                      kUnknownLengthTokens));
-    }
-    if (r.max_length_auto && own != 0) s_.max_length = std::min(s_.max_length, own);
-    if (s_.max_length_given && own != 0 && s_.max_length > own)
-      warn(WarningCode::kMaxLengthBeyondModel, fmt::format("{} tokens were asked for; the model was made for {}", s_.max_length, own));
-  }
-
-  void settle_batch() {
-    const PlanRequest& r = request();
-    const std::uint64_t usual = profile().batch.max_batch_input_tokens;
-    s_.max_batch_input_tokens = r.max_batch_input_tokens.value_or(profile().batch.whole_prompts ? std::max(s_.max_length, usual) : usual);
-    if (!r.max_batch_size) return;
-    s_.batch = std::min(*r.max_batch_size, s_.max_batch_input_tokens);
-    if (*s_.batch < *r.max_batch_size && r.accounting == Accounting::kPerDevice)
-      warn(WarningCode::kBatchCapped, fmt::format("a batch of {} exceeds the {} tokens of one forward pass; it is planned as {}",
-                                                  *r.max_batch_size, s_.max_batch_input_tokens, *s_.batch));
-  }
-
-  Result<void> settle_utilization() {
-    const PlanRequest& r = request();
-    const EngineProfile::Budget& budget = profile().budget;
-    s_.utilization = r.device_memory_utilization.value_or(budget.reserve.empty() ? budget.utilization * budget.utilization_factor
-                                                                                 : utilization_beside_reserve(s_));
-    if (!(s_.utilization > 0 && s_.utilization <= 1) && r.accounting == Accounting::kPerDevice)
-      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction above 0 and up to 1 was expected", s_.utilization),
-                  "--device-memory-utilization");
-    s_.vision_utilization = r.vision_cache_utilization.value_or(profile().vision_cache.vision_utilization);
-    if (!(s_.vision_utilization >= 0 && s_.vision_utilization <= 1))
-      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a fraction from 0 to 1 was expected", s_.vision_utilization),
-                  "--vision-cache-utilization");
-    return {};
-  }
-
-  // What each device gives to the plan, before anything is placed.
-  void settle_budgets() {
-    const EngineProfile::Budget& budget = profile().budget;
-    for (const Device& d : s_.devices()) {
-      std::uint64_t memory = d.free_bytes;
-      if (budget.of == BudgetOf::kTotal)
-        memory = budget.in_use == MemoryInUse::kSubtracted ? d.total_bytes - d.in_use_bytes() : d.total_bytes;
-      const std::uint64_t room = memory > budget.margin_bytes ? memory - budget.margin_bytes : 0;
-      s_.memory_bytes.push_back(memory);
-      s_.budget_bytes.push_back(request().kv_cache_bytes || budget.covers != BudgetCovers::kAll
-                                    ? room
-                                    : bounded_count(share_of(static_cast<Wide>(room), exact_fraction(s_.utilization))));
-    }
-  }
-
   Settled s_;
 };
 
@@ -197,6 +198,14 @@ Result<std::optional<Dtype>> settle_cast(const PlanRequest& request) {
     return fail(ErrorCode::kBadRequest,
                 fmt::format("'{}' is not a run-time type; try bfloat16, float16 or float32", request.dtype->substr(0, 64)), "--dtype");
   return type;
+}
+
+Result<void> settle_sizes(Settled& s) {
+  settle_length(s);
+  settle_batch(s);
+  PLIMSOLL_TRY(settle_utilization(s));
+  settle_budgets(s);
+  return {};
 }
 
 Result<Settled> settle(const PlanInput& input) {

@@ -60,6 +60,9 @@ struct Settled {
 
 Result<Settled> settle(const PlanInput& input);
 
+// Settles anew what follows from the length and the batch of the request; for a search that tries many of both.
+Result<void> settle_sizes(Settled& settled);
+
 // The parts of it that a weights report needs too.
 struct SettledLayout {
   RankLayout layout;

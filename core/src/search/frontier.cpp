@@ -94,7 +94,21 @@ private:
   Result<void> settle_for(std::uint64_t length, std::uint64_t batch) {
     request_.max_length = length;
     request_.max_batch_size = std::min(batch, kMaxSequences);
+    if (settled_) {
+      settled_->warnings.clear();
+      return settle_sizes(*settled_);
+    }
     PLIMSOLL_ASSIGN(settled_, settle(input_));
+    return {};
+  }
+
+  // The stages as they are for these sizes; made anew where the layouts depend on what has changed.
+  Result<void> renew_stages() {
+    const std::uint64_t sequences = settled_->profile().kv.layout == KvLayoutKind::kSplit ? settled_->batch.value_or(0) : 0;
+    const std::pair key(settled_->max_batch_input_tokens, sequences);
+    if (stages_ && key == stages_for_) return {};
+    PLIMSOLL_ASSIGN(stages_, KvStages::create(*settled_, settled_->batch));
+    stages_for_ = key;
     return {};
   }
 
@@ -125,10 +139,10 @@ private:
     }
     const Room& room = constant_ ? *constant_ : priced;
     if (!room.fits) return 0;
-    PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(*settled_, settled_->batch));
+    PLIMSOLL_TRY(renew_stages());
     KvWish wish = kv_wish(*settled_, settled_->batch);
     wish.limited = false;
-    const KvSizing sizing = size_kv(stages.memory(room.bytes), wish);
+    const KvSizing sizing = size_kv(stages_->memory(room.bytes), wish);
     if (sizing.shortage != KvShortage::kNone || !stands(sizing)) return 0;
     const std::uint64_t holds = sizing.held.unlimited ? UINT64_MAX : sizing.held.whole();
     return *settled_->batch < batch ? std::min(holds, *settled_->batch) : holds; // a pass of fewer tokens has a smaller batch
@@ -149,6 +163,8 @@ private:
   Ledger weights_;
   std::optional<Ledger> ledger_;
   std::optional<Room> constant_;
+  std::optional<KvStages> stages_;
+  std::pair<std::uint64_t, std::uint64_t> stages_for_{};
   std::uint64_t last_tokens_ = 0;
 };
 

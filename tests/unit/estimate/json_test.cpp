@@ -116,7 +116,7 @@ TEST(EstimateJson, ResultKeysKeepTheirOrder) {
             R"({"fits": false, "max_batch_size": null, "max_length": null, "kv_cache_bytes": null, "kv_budget_bytes": null, )"
             R"("footprint_bytes": null, "free_bytes": null, "static_bytes": null, "pages_per_replica": null, )"
             R"("max_supported_sequence_length": null, "vision_cache": null, "warnings": [], )"
-            R"("error": {"code": "bad_request", "message": "a \"quoted\"\u000aline", "where": "/x"}})");
+            R"("error": {"code": "bad_request", "message": "a \"quoted\"\nline", "where": "/x"}})");
 }
 
 TEST(EstimateJson, EveryLineIsOneDocument) {

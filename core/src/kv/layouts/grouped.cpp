@@ -42,6 +42,10 @@ std::optional<std::uint64_t> GroupedLayout::longest_request_tokens(Wide budget, 
   return *longest * context_ranks_;
 }
 
+Wide GroupedLayout::least_room_bytes(std::uint64_t length, const KvDemand& demand) const {
+  return pool_.batch_bytes(tokens(length), demand.sequences) + pool_.null_bytes();
+}
+
 KvRequestCount GroupedLayout::requests_that_fit(Wide budget, std::uint64_t length) const {
   return pool_.requests_that_fit(budget, tokens(length));
 }

@@ -21,6 +21,7 @@ public:
   Wide request_bytes(std::uint64_t length_tokens) const override;
   bool sets_sequences_aside() const override { return pool_.sequence_bytes() > 0 || pool_.has_windows(); }
   std::optional<std::uint64_t> longest_request_tokens(Wide budget_bytes, std::uint64_t sequences) const override;
+  Wide least_room_bytes(std::uint64_t length_tokens, const KvDemand& demand) const override;
   KvRequestCount requests_that_fit(Wide budget_bytes, std::uint64_t length_tokens) const override;
   KvCut cut(Wide budget_bytes, const KvDemand& demand, Wide most_pages) const override;
   std::vector<KvGroupShare> shares(const KvCut& cut, const KvDemand& demand) const override;
