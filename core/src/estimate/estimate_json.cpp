@@ -2,6 +2,7 @@
 // Called through estimate_json.hpp. Never keeps a view of the text after it returns. Threads: one parser per thread.
 #include "plimsoll/estimate_json.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <initializer_list>
@@ -353,7 +354,14 @@ public:
     else text("null");
   }
   // Bytes that are not UTF-8 become U+FFFD.
-  void string(std::string_view value) { out_ += nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+  void string(std::string_view value) {
+    const auto plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
+    if (std::all_of(value.begin(), value.end(), plain)) { // as nearly all are
+      out_.append("\"").append(value).append("\"");
+    } else {
+      out_ += nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
+  }
 
 private:
   std::string& out_;
@@ -436,9 +444,7 @@ std::string estimate_result_json(const EstimateResult& result, Accounting accoun
   for (const WarningCode warning : result.warnings) {
     if (!first) w.text(", ");
     first = false;
-    w.text("\"");
-    w.text(warning_name(warning));
-    w.text("\"");
+    w.string(warning_name(warning));
   }
   w.text("], \"error\": ");
   if (result.error) {

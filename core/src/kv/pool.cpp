@@ -91,7 +91,7 @@ bool KvPool::fits(Wide budget_bytes, std::uint64_t length_tokens, std::uint64_t 
 }
 
 Wide KvPool::pages_within(Wide room, std::uint64_t sequences) const {
-  if (paged_bytes(kEndless, sequences) <= room) return kEndless;
+  if (!grows() && paged_bytes(kEndless, sequences) <= room) return kEndless;
   // paged_bytes(low) fits, paged_bytes(high) does not: it costs more than the room from here on.
   Wide low = 0, high = kEndless;
   if (full_page_bytes_ > 0) {
