@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <fmt/format.h>
+#include <initializer_list>
+#include <utility>
 
 #include "base/dtype.hpp"
 #include "base/human.hpp"
@@ -9,18 +11,30 @@
 namespace plimsoll {
 namespace {
 
-Result<void> non_negative(std::int64_t value, const char* where) {
-  if (value < 0) return fail(ErrorCode::kBadRequest, fmt::format("{} is negative; give 0 or more", value), where);
+struct Figure {
+  std::int64_t value;
+  const char* where;
+};
+
+// One result for a whole list: this stands on the path of every estimate.
+Result<void> non_negative(std::initializer_list<Figure> figures) {
+  for (const Figure& figure : figures)
+    if (figure.value < 0) return fail(ErrorCode::kBadRequest, fmt::format("{} is negative; give 0 or more", figure.value), figure.where);
   return {};
 }
 
-Result<void> check_size(const EstimateSize& size, std::size_t devices, const char* where) {
-  PLIMSOLL_TRY(non_negative(size.total_bytes, where));
-  if (!size.per_device_bytes.empty() && size.per_device_bytes.size() != devices)
-    return fail(ErrorCode::kBadRequest, fmt::format("{} sizes for {} devices; give one per device", size.per_device_bytes.size(), devices),
-                where);
-  for (const std::int64_t bytes : size.per_device_bytes) PLIMSOLL_TRY(non_negative(bytes, where));
-  return {};
+Result<void> check_sizes(const EstimateRequest& request) {
+  for (const auto& [size, where] : {std::pair{&request.weights, "/sizes/weights_bytes"},
+                                    {&request.activations, "/sizes/activation_bytes"},
+                                    {&request.signal_buffers, "/sizes/signal_buffer_bytes"}}) {
+    const std::size_t n = size->per_device_bytes.size();
+    if (n != 0 && n != request.devices.size())
+      return fail(ErrorCode::kBadRequest, fmt::format("{} sizes for {} devices; give one per device", n, request.devices.size()), where);
+    for (const std::int64_t bytes : size->per_device_bytes) PLIMSOLL_TRY(non_negative({{bytes, where}}));
+  }
+  return non_negative({{request.weights.total_bytes, "/sizes/weights_bytes"},
+                       {request.activations.total_bytes, "/sizes/activation_bytes"},
+                       {request.signal_buffers.total_bytes, "/sizes/signal_buffer_bytes"}});
 }
 
 } // namespace
@@ -42,14 +56,12 @@ EstimateResult refused(EstimateResult result, Error error) {
 
 Result<void> check_request(const EstimateRequest& request) {
   if (request.devices.empty()) return fail(ErrorCode::kBadRequest, "there are no devices; give at least one", "/devices");
-  for (const EstimateDevice& device : request.devices) {
-    PLIMSOLL_TRY(non_negative(device.free_bytes, "/devices"));
-    PLIMSOLL_TRY(non_negative(device.total_bytes.value_or(0), "/devices"));
-    PLIMSOLL_TRY(non_negative(device.max_allocation_bytes.value_or(0), "/devices"));
-  }
+  for (const EstimateDevice& device : request.devices)
+    PLIMSOLL_TRY(non_negative({{device.free_bytes, "/devices"},
+                               {device.total_bytes.value_or(0), "/devices"},
+                               {device.max_allocation_bytes.value_or(0), "/devices"}}));
   if (!request.max_length)
     return fail(ErrorCode::kBadRequest, "max_length is not set; give the length that the plan should promise", "/max_length");
-  PLIMSOLL_TRY(non_negative(*request.max_length, "/max_length"));
   if (request.max_batch_size && *request.max_batch_size < 1)
     return fail(ErrorCode::kBadRequest, fmt::format("a batch of {} holds no request; give at least 1", *request.max_batch_size),
                 "/max_batch_size");
@@ -57,16 +69,14 @@ Result<void> check_request(const EstimateRequest& request) {
     return fail(ErrorCode::kBadRequest,
                 fmt::format("a forward pass of {} tokens computes nothing; give at least 1", request.max_batch_input_tokens),
                 "/max_batch_input_tokens");
-  PLIMSOLL_TRY(non_negative(request.draft.max_length.value_or(0), "/draft/max_length"));
-  PLIMSOLL_TRY(non_negative(request.draft.num_draft_tokens, "/draft/num_draft_tokens"));
-  const std::size_t n = request.devices.size();
-  PLIMSOLL_TRY(check_size(request.weights, n, "/sizes/weights_bytes"));
-  PLIMSOLL_TRY(check_size(request.activations, n, "/sizes/activation_bytes"));
-  PLIMSOLL_TRY(check_size(request.signal_buffers, n, "/sizes/signal_buffer_bytes"));
+  PLIMSOLL_TRY(non_negative({{*request.max_length, "/max_length"},
+                             {request.draft.max_length.value_or(0), "/draft/max_length"},
+                             {request.draft.num_draft_tokens, "/draft/num_draft_tokens"}}));
+  PLIMSOLL_TRY(check_sizes(request));
   for (const EstimateCache& cache : request.caches)
     for (const EstimateStateRegion& region : cache.regions) {
-      PLIMSOLL_TRY(non_negative(region.layers, "/kv_cache/caches"));
-      for (const std::int64_t extent : region.row_shape) PLIMSOLL_TRY(non_negative(extent, "/kv_cache/caches"));
+      PLIMSOLL_TRY(non_negative({{region.layers, "/kv_cache/caches"}}));
+      for (const std::int64_t extent : region.row_shape) PLIMSOLL_TRY(non_negative({{extent, "/kv_cache/caches"}}));
     }
   if (!std::isfinite(request.device_memory_utilization))
     return fail(ErrorCode::kBadRequest, "the utilisation is not a number", "/device_memory_utilization");
@@ -74,7 +84,7 @@ Result<void> check_request(const EstimateRequest& request) {
     if (!(vision->utilization >= 0 && vision->utilization <= 1))
       return fail(ErrorCode::kBadRequest, fmt::format("a vision cache utilisation of {} is outside 0..1", vision->utilization),
                   "/vision_cache/utilization");
-    PLIMSOLL_TRY(non_negative(vision->entry_bytes, "/vision_cache/entry_bytes"));
+    PLIMSOLL_TRY(non_negative({{vision->entry_bytes, "/vision_cache/entry_bytes"}}));
     if (vision->row_elements && *vision->row_elements < 1)
       return fail(ErrorCode::kBadRequest, "a row of the vision cache needs at least one element", "/vision_cache/row_elements");
   }
