@@ -84,6 +84,7 @@ private:
       r_.batch = std::max<std::uint64_t>(
           1, largest(r_.batch, [&](std::uint64_t n) { return n == 0 || longest_request(memory_, n).tokens >= r_.max_length; }));
     const Longest beside = longest_request(memory_, r_.batch);
+    r_.shortened_for_batch = beside.tokens < r_.max_length;
     if (beside.tokens > 0) return settle_length(beside);
     r_.longest_tokens = 0;
     lack(KvShortage::kTooMany, beside.rank);

@@ -55,7 +55,7 @@ struct KvSizing {
   std::vector<Wide> needed_bytes;   // per rank, where there is a shortage: the least room that would do
   std::uint64_t longest_tokens = 0; // of a single request beside the batch; UINT64_MAX where memory sets no bound
   std::uint64_t max_length = 0;
-  bool shortened = false;
+  bool shortened = false, shortened_for_batch = false; // the latter: by what the batch takes from the start
   std::uint64_t batch = 1;
   KvDemand demand;         // that the cuts were made for
   std::vector<KvCut> cuts; // per rank

@@ -74,8 +74,8 @@ private:
     case KvShortage::kNone:
       if (sizing_.shortened && !s_.request().max_length_auto)
         findings_.warn(WarningCode::kCapacityClamped,
-                       fmt::format("the KV cache holds one request of {} tokens; the default length of {} is cut to that",
-                                   sizing_.max_length, s_.max_length));
+                       fmt::format("the KV cache holds one request of {} tokens{}; the default length of {} is cut to that",
+                                   sizing_.max_length, beside_batch(), s_.max_length));
       return;
     case KvShortage::kNoPage:
       return findings_.does_not_fit(
@@ -96,6 +96,11 @@ private:
                       human(needs), rank, human(has)),
           s_.device_name(rank));
     }
+  }
+
+  std::string beside_batch() const {
+    if (!sizing_.shortened_for_batch) return {};
+    return fmt::format(" beside what a batch of {} takes from the start", sizing_.batch);
   }
 
   // Whole pages of every rank, and what they hold.
