@@ -13,9 +13,9 @@ namespace {
 
 std::string human(Wide bytes) { return human_bytes(bounded_count(bytes)); }
 
-class KvPlanner {
+class KvStep {
 public:
-  KvPlanner(const Settled& settled, const KvStages& stages, const std::vector<Wide>& rooms, Ledger& ledger, Findings& findings, Plan& plan)
+  KvStep(const Settled& settled, const KvStages& stages, const std::vector<Wide>& rooms, Ledger& ledger, Findings& findings, Plan& plan)
       : s_(settled), stages_(stages), rooms_(rooms), memory_(stages.memory(rooms)), ledger_(ledger), findings_(findings), plan_(plan),
         kv_(plan.kv_cache), room_before_(!findings.error) {}
 
@@ -320,7 +320,7 @@ KvWish kv_wish(const Settled& s, std::optional<std::uint64_t> batch) {
 Result<void> plan_kv_cache(const Settled& s, std::optional<std::uint64_t> batch, const std::vector<Wide>& rooms, Ledger& ledger,
                            Findings& findings, Plan& plan) {
   PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, batch));
-  return KvPlanner(s, stages, rooms, ledger, findings, plan).run(batch);
+  return KvStep(s, stages, rooms, ledger, findings, plan).run(batch);
 }
 
 } // namespace plimsoll
