@@ -62,7 +62,7 @@ void fuzz_one(std::string_view input) {
   static const Place place;
   const std::string plugins = place.fill(input);
   if (const auto info = test::built_context().inspect_plugin(plugins + "/one"); !info) must_speak(info.error());
-  else if (info->status == "refused" && info->reason.empty()) std::abort();
+  else if (info->status == PluginStatus::kRefused && info->reason.empty()) std::abort();
   ContextOptions options;
   options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
   options.plugin_paths = {plugins, PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"};

@@ -26,7 +26,7 @@ int run_plugins(const Arguments& arguments) {
   if (action == "inspect") {
     const auto plugin = context->inspect_plugin(directory);
     if (!plugin) return line.fail(plugin.error());
-    const int code = plugin->status == "refused" ? kExitPluginFailed : kExitFits;
+    const int code = plugin->status == PluginStatus::kRefused ? kExitPluginFailed : kExitFits;
     if (output.format == Format::kTable) return output.write(plugin_report(*plugin, output.style()), code);
     return output.write_document(plugins_to_json({*plugin}), code);
   }

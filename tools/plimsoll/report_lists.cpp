@@ -68,7 +68,8 @@ std::string rank_bytes_section(const std::vector<std::uint64_t>& rank_bytes, con
 }
 
 std::string plugin_state(const PluginInfo& plugin) {
-  return plugin.reason.empty() ? printable(plugin.status) : fmt::format("{}: {}", printable(plugin.status), printable(plugin.reason));
+  const std::string_view status = plugin_status_name(plugin.status);
+  return plugin.reason.empty() ? std::string(status) : fmt::format("{}: {}", status, printable(plugin.reason));
 }
 
 } // namespace
@@ -79,7 +80,7 @@ std::string weights_report(const WeightsReport& report, const Style& style) {
                               style, 0);
   if (report.stored_bytes)
     out += paragraph(fmt::format("{} stored ({} bytes), from {}", human_bytes(*report.stored_bytes), human_count(*report.stored_bytes),
-                                 printable(report.source)),
+                                 weights_source_name(report.source)),
                      style, 0);
   else out += paragraph("no checkpoint: the bytes follow from the configuration", style, 0);
   const std::vector<WeightClassInfo> classes = folded(report.classes);
@@ -178,7 +179,7 @@ std::string verify_report(const VerifyReport& report, const Style& style) {
   for (const VerifiedDevice& device : report.devices)
     for (const VerifiedPart& part : device.parts)
       if (part.planned_bytes > 0)
-        table.row({fmt::to_string(device.rank), printable(device.name), part.category, human_count(part.planned_bytes),
+        table.row({fmt::to_string(device.rank), printable(device.name), std::string(category_name(part.category)), human_count(part.planned_bytes),
                    human_count(part.taken_bytes),
                    human_signed_bytes(static_cast<std::int64_t>(part.taken_bytes) - static_cast<std::int64_t>(part.planned_bytes))});
   return out + "\n" + heading("Bytes on the devices", style) + table.render(style);

@@ -217,11 +217,23 @@ struct EffectiveRequest { // what was planned with, after all defaults
   std::map<std::string, std::string> engine_overrides;
 };
 
+// What the figures of a model's weights follow from.
+enum class WeightsSource : std::uint8_t { kConfig, kSafetensors, kGguf, kGiven };
+constexpr std::string_view weights_source_name(WeightsSource source) noexcept {
+  switch (source) {
+  case WeightsSource::kConfig: return "config";
+  case WeightsSource::kSafetensors: return "safetensors";
+  case WeightsSource::kGguf: return "gguf";
+  case WeightsSource::kGiven: return "given";
+  }
+  return "config";
+}
+
 struct ModelInfo {
   std::string path, architecture, model_type, family;
   std::vector<PlannerInfo> planners;
   std::uint64_t parameters = 0;
-  std::string weights_source; // config, safetensors, gguf, given
+  WeightsSource weights_source = WeightsSource::kConfig;
 };
 
 struct EngineInfo {
@@ -274,7 +286,7 @@ struct NotLoaded {
 };
 // The document `plimsoll.weights/1`.
 struct WeightsReport {
-  std::string source; // config, safetensors, gguf
+  WeightsSource source = WeightsSource::kConfig; // never kGiven
   std::uint64_t parameters = 0, declared_bytes = 0;
   std::optional<std::uint64_t> stored_bytes;
   std::vector<WeightClassInfo> classes;
@@ -287,9 +299,22 @@ struct WeightsReport {
 };
 std::string PLIMSOLL_API weights_to_json(const WeightsReport& report, int indent = 2);
 
+// What became of a plugin folder that was found. kLoaded: its library was opened to look at it.
+enum class PluginStatus : std::uint8_t { kAvailable, kLoaded, kShadowed, kRefused };
+constexpr std::string_view plugin_status_name(PluginStatus status) noexcept {
+  switch (status) {
+  case PluginStatus::kAvailable: return "available";
+  case PluginStatus::kLoaded: return "loaded";
+  case PluginStatus::kShadowed: return "shadowed";
+  case PluginStatus::kRefused: return "refused";
+  }
+  return "available";
+}
+
 struct PluginInfo {
-  std::string id, version, vendor, directory, status; // status: available, loaded, shadowed, refused
-  std::string reason;                                 // why it is shadowed or refused
+  std::string id, version, vendor, directory;
+  PluginStatus status = PluginStatus::kAvailable;
+  std::string reason; // why it is shadowed or refused
   std::vector<std::string> families, architectures, model_types;
 };
 
@@ -315,7 +340,13 @@ struct RealDevice {
 
 // What one part of a plan really took on a device.
 struct VerifiedPart {
-  std::string category;
+  Category category = Category::kKvCache;
+  std::uint64_t planned_bytes = 0, taken_bytes = 0;
+};
+// One allocation that was tried; a part is the sum of its category's.
+struct VerifiedAllocation {
+  Category category = Category::kKvCache;
+  std::string label; // of the KV group, "blocks" where groups share them; empty for other parts
   std::uint64_t planned_bytes = 0, taken_bytes = 0;
 };
 struct VerifiedDevice {
@@ -323,8 +354,9 @@ struct VerifiedDevice {
   std::string name;
   std::uint64_t free_before_bytes = 0, free_after_bytes = 0;
   std::vector<VerifiedPart> parts;
+  std::vector<VerifiedAllocation> allocations; // in the order in which they were tried; not in the document
 };
-// The document `plimsoll.verify/1`. It holds where no part took more than `granularity_bytes` beyond the plan and
+// The document `plimsoll.verify/1`. It holds where no allocation took more than `granularity_bytes` beyond the plan and
 // everything was given back.
 struct VerifyReport {
   std::string backend;
@@ -368,8 +400,8 @@ public:
   const std::string& catalogue_path() const;
   // The real devices of this machine; an error that says why where there are none.
   Result<std::vector<RealDevice>> real_devices() const;
-  // Plans for this machine's devices, then allocates the plan's KV cache, signal buffers and vision cache there, watches
-  // the driver's free memory, and gives everything back. An error where there is no device to try.
+  // Plans for this machine's devices, then allocates there the KV cache as the plan's geometry cuts it, signal buffers
+  // and vision cache, watches the driver's free memory, and gives everything back. An error where there is no device to try.
   Result<VerifyReport> verify(const Model& model, const PlanRequest& request) const;
 
 private:

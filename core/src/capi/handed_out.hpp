@@ -1,5 +1,5 @@
 // Everything that the C API hands out starts with the same hidden head, so that one function frees texts and objects alike.
-// Called by host_c.cpp only. Never throws. Threads: a block belongs to one caller.
+// Never throws. Threads: a block belongs to one caller.
 #pragma once
 
 #include <string_view>

@@ -215,7 +215,7 @@ Result<void> Start::memory() {
   if (plan.devices.empty()) return {};
   bool known = start_.weights_known || request.weights_bytes.has_value();
   if (weights != nullptr && known) {
-    const bool stored = !wording_.weights_as_stored || plan.model.weights_source != "config";
+    const bool stored = !wording_.weights_as_stored || plan.model.weights_source != WeightsSource::kConfig;
     known = tolerance("weights_bytes", stored ? Judge::kWeights : Judge::kShown, static_cast<double>(plan.devices.front().weights_bytes),
                       stored ? "" : "the configuration does not tell the stored types");
   }

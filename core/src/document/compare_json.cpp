@@ -1,10 +1,9 @@
-// The document `plimsoll.compare/1` of plimsoll/compare.hpp. Judges nothing: lines come judged; key order is fixed here.
-// Threads: pure functions.
+#include "document/compare_json.hpp"
+
 #include <cmath>
 #include <utility>
 
 #include "document/plan_json.hpp"
-#include "plimsoll/compare.hpp"
 
 namespace plimsoll {
 namespace {
@@ -57,8 +56,8 @@ Json summary_object(const CompareSummary& summary) {
 
 } // namespace
 
-std::string compare_to_json(const std::vector<Comparison>& comparisons, bool many, int indent) {
-  if (comparisons.size() == 1 && !many) return dump_document(comparison_object(comparisons.front()), indent);
+nlohmann::ordered_json compare_document(const std::vector<Comparison>& comparisons, bool many) {
+  if (comparisons.size() == 1 && !many) return comparison_object(comparisons.front());
   Json out{{"schema", "plimsoll.compare/1"}};
   Json& list = out["starts"] = Json::array();
   for (const Comparison& start : comparisons) {
@@ -69,7 +68,11 @@ std::string compare_to_json(const std::vector<Comparison>& comparisons, bool man
   out["summary"] = summary_object(compare_summary(comparisons));
   out["verdict"] = compare_verdict_name(compare_verdict(comparisons));
   out["error"] = nullptr;
-  return dump_document(out, indent);
+  return out;
+}
+
+std::string compare_to_json(const std::vector<Comparison>& comparisons, bool many, int indent) {
+  return dump_document(compare_document(comparisons, many), indent);
 }
 
 } // namespace plimsoll

@@ -1,5 +1,5 @@
-// The documents beside the plan: weights, plugins, models, devices. Called by hosts and the command line.
-// Computes nothing; key order is fixed here. Threads: pure functions.
+#include "document/lists_json.hpp"
+
 #include <utility>
 
 #include "document/plan_json.hpp"
@@ -37,7 +37,7 @@ Json real_device(const RealDevice& device) {
 
 } // namespace
 
-std::string weights_to_json(const WeightsReport& report, int indent) {
+nlohmann::ordered_json weights_document(const WeightsReport& report) {
   Json classes = Json::array(), unclaimed = Json::array(), mismatched = Json::array(), not_loaded = Json::array(), ranks = Json::array();
   for (const WeightClassInfo& info : report.classes) classes.push_back(weight_class(info));
   for (const TensorBytes& tensor : report.unclaimed) unclaimed.push_back(Json{{"name", tensor.name}, {"bytes", tensor.bytes}});
@@ -49,7 +49,7 @@ std::string weights_to_json(const WeightsReport& report, int indent) {
     ranks.push_back(Json{{"rank", rank}, {"bytes", report.rank_bytes[rank]}});
   Json out = Json::object();
   out["schema"] = "plimsoll.weights/1";
-  out["source"] = report.source;
+  out["source"] = weights_source_name(report.source);
   out["parameters"] = report.parameters;
   out["declared_bytes"] = report.declared_bytes;
   out["stored_bytes"] = report.stored_bytes ? Json(*report.stored_bytes) : Json(nullptr);
@@ -60,16 +60,16 @@ std::string weights_to_json(const WeightsReport& report, int indent) {
   out["not_loaded"] = std::move(not_loaded);
   out["ranks"] = std::move(ranks);
   out["notes"] = report.notes;
-  return dump_document(out, indent);
+  return out;
 }
 
-std::string verify_to_json(const VerifyReport& report, int indent) {
+nlohmann::ordered_json verify_document(const VerifyReport& report) {
   Json devices = Json::array();
   for (const VerifiedDevice& device : report.devices) {
     Json parts = Json::array();
     for (const VerifiedPart& part : device.parts)
       parts.push_back(
-          Json{{"category", part.category},
+          Json{{"category", category_name(part.category)},
                {"planned_bytes", part.planned_bytes},
                {"taken_bytes", part.taken_bytes},
                {"difference_bytes", static_cast<std::int64_t>(part.taken_bytes) - static_cast<std::int64_t>(part.planned_bytes)}});
@@ -79,32 +79,31 @@ std::string verify_to_json(const VerifyReport& report, int indent) {
                            {"free_after_bytes", device.free_after_bytes},
                            {"parts", std::move(parts)}});
   }
-  return dump_document(Json{{"schema", "plimsoll.verify/1"},
-                            {"holds", report.holds},
-                            {"backend", report.backend},
-                            {"granularity_bytes", report.granularity_bytes},
-                            {"devices", std::move(devices)},
-                            {"plan", plan_document(report.plan)},
-                            {"error", report.error ? error_object(*report.error) : Json(nullptr)}},
-                       indent);
+  return Json{{"schema", "plimsoll.verify/1"},
+              {"holds", report.holds},
+              {"backend", report.backend},
+              {"granularity_bytes", report.granularity_bytes},
+              {"devices", std::move(devices)},
+              {"plan", plan_document(report.plan)},
+              {"error", report.error ? error_object(*report.error) : Json(nullptr)}};
 }
 
-std::string plugins_to_json(const std::vector<PluginInfo>& plugins, int indent) {
+nlohmann::ordered_json plugins_document(const std::vector<PluginInfo>& plugins) {
   Json list = Json::array();
   for (const PluginInfo& plugin : plugins)
     list.push_back(Json{{"id", plugin.id},
                         {"version", plugin.version},
                         {"vendor", plugin.vendor},
                         {"directory", plugin.directory},
-                        {"status", plugin.status},
+                        {"status", plugin_status_name(plugin.status)},
                         {"reason", plugin.reason},
                         {"families", plugin.families},
                         {"architectures", plugin.architectures},
                         {"model_types", plugin.model_types}});
-  return dump_document(Json{{"schema", "plimsoll.plugins/1"}, {"plugins", std::move(list)}, {"error", nullptr}}, indent);
+  return Json{{"schema", "plimsoll.plugins/1"}, {"plugins", std::move(list)}, {"error", nullptr}};
 }
 
-std::string models_to_json(const std::vector<CatalogueModel>& models, int indent) {
+nlohmann::ordered_json models_document(const std::vector<CatalogueModel>& models) {
   Json list = Json::array();
   for (const CatalogueModel& model : models)
     list.push_back(Json{{"name", model.name},
@@ -113,10 +112,10 @@ std::string models_to_json(const std::vector<CatalogueModel>& models, int indent
                         {"parameters", model.parameters},
                         {"weights_bytes", model.weights_bytes},
                         {"kv_bytes_per_token", model.kv_bytes_per_token}});
-  return dump_document(Json{{"schema", "plimsoll.models/1"}, {"models", std::move(list)}, {"error", nullptr}}, indent);
+  return Json{{"schema", "plimsoll.models/1"}, {"models", std::move(list)}, {"error", nullptr}};
 }
 
-std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, int indent) {
+nlohmann::ordered_json devices_document(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real) {
   Json catalogue = Json::array(), found = Json::array();
   for (const DeviceCard& card : cards)
     catalogue.push_back(Json{{"name", card.name},
@@ -127,12 +126,19 @@ std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<s
                              {"basis", card.basis}});
   if (real)
     for (const RealDevice& device : *real) found.push_back(real_device(device));
-  return dump_document(Json{{"schema", "plimsoll.devices/1"},
-                            {"devices", std::move(found)},
-                            {"no_devices_because", real ? Json(nullptr) : error_object(real.error())},
-                            {"catalogue", std::move(catalogue)},
-                            {"error", nullptr}},
-                       indent);
+  return Json{{"schema", "plimsoll.devices/1"},
+              {"devices", std::move(found)},
+              {"no_devices_because", real ? Json(nullptr) : error_object(real.error())},
+              {"catalogue", std::move(catalogue)},
+              {"error", nullptr}};
+}
+
+std::string weights_to_json(const WeightsReport& report, int indent) { return dump_document(weights_document(report), indent); }
+std::string verify_to_json(const VerifyReport& report, int indent) { return dump_document(verify_document(report), indent); }
+std::string plugins_to_json(const std::vector<PluginInfo>& plugins, int indent) { return dump_document(plugins_document(plugins), indent); }
+std::string models_to_json(const std::vector<CatalogueModel>& models, int indent) { return dump_document(models_document(models), indent); }
+std::string devices_to_json(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, int indent) {
+  return dump_document(devices_document(cards, real), indent);
 }
 
 } // namespace plimsoll

@@ -1,10 +1,11 @@
-// The plan document: see plan_json.hpp. The order of the keys below is the contract.
+// The order of the keys below is the contract.
 #include "document/plan_json.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "document/yaml.hpp"
 #include "plimsoll/device_figures.hpp"
 
 namespace plimsoll {
@@ -45,7 +46,7 @@ Json model_object(const ModelInfo& model) {
               {"family", model.family},
               {"planners", std::move(planners)},
               {"parameters", model.parameters},
-              {"weights_source", model.weights_source}};
+              {"weights_source", weights_source_name(model.weights_source)}};
 }
 
 Json request_object(const EffectiveRequest& request) {

@@ -1,5 +1,5 @@
 // The documents of the library as ordered JSON: what plan_to_json and its relatives print.
-// Called by host.hpp's functions below it and by the C API. Never computes a figure beyond the totals.
+// Never computes a figure beyond the totals.
 // Equal values give equal bytes: key order is fixed here and nowhere else. Threads: pure functions.
 #pragma once
 
@@ -15,7 +15,5 @@ nlohmann::ordered_json error_object(const Error& error);
 
 // The text of a document. Bytes that are not UTF-8 become U+FFFD; the text ends without a newline.
 std::string dump_document(const nlohmann::ordered_json& document, int indent);
-// The same document as YAML; strings are always quoted, so that no reader takes one for a number.
-std::string emit_yaml(const nlohmann::ordered_json& document);
 
 } // namespace plimsoll

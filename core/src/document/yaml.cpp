@@ -1,9 +1,8 @@
-// A document as YAML: the same keys in the same order, strings quoted, numbers as in the JSON text.
-// Called by plan_to_yaml and the command line. Never reads YAML. Threads: pure functions.
-#include <fmt/format.h>
+#include "document/yaml.hpp"
+
 #include <yaml-cpp/yaml.h>
 
-#include "document/plan_json.hpp"
+#include "plimsoll/host.hpp"
 
 namespace plimsoll {
 namespace {

@@ -114,7 +114,7 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   info.family = data->tree->root().id();
   info.planners = planners_of(*data->tree, data->declared, *data->registry);
   info.parameters = data->parameters;
-  info.weights_source = "config";
+  info.weights_source = WeightsSource::kConfig;
   return data;
 }
 
@@ -127,7 +127,7 @@ Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
   inventory.finish(model.declared, matcher.sites(), gguf);
   model.inventory = std::move(inventory);
-  model.info.weights_source = gguf ? "gguf" : "safetensors";
+  model.info.weights_source = gguf ? WeightsSource::kGguf : WeightsSource::kSafetensors;
   return {};
 }
 

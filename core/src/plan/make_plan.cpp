@@ -38,7 +38,7 @@ void fill_devices(const Settled& s, const Ledger& ledger, const std::vector<std:
 void fill_head(const Settled& s, Plan& plan) {
   const PlanRequest& r = s.request();
   plan.model = s.model().info;
-  if (r.weights_bytes) plan.model.weights_source = "given";
+  if (r.weights_bytes) plan.model.weights_source = WeightsSource::kGiven;
   plan.engine = {s.profile().name, s.profile().version};
   EffectiveRequest& e = plan.request;
   e.tp = s.layout.tp;

@@ -46,7 +46,7 @@ Result<GgufArchitecture> gguf_meaning(const Registry& registry, const std::strin
   PLIMSOLL_ASSIGN(const GgufWords common, read_common(common_path));
   std::optional<Error> broken;
   for (const auto& plugin : registry.plugins()) {
-    if (plugin->status != "available") continue;
+    if (plugin->status != PluginStatus::kAvailable) continue;
     for (const FamilyManifest& family : plugin->manifest.families) {
       if (family.gguf_file.empty()) continue;
       auto found = meaning_of(words_path(plugin->manifest, family), common, name, metadata);

@@ -94,16 +94,16 @@ void Registry::discover(const std::string& place, bool trusted) {
     if (auto manifest = read_manifest(directory)) {
       plugin->manifest = std::move(*manifest);
       for (const auto& other : plugins_)
-        if (other->manifest.id == plugin->manifest.id && other->status == "available") {
-          plugin->status = "shadowed";
+        if (other->manifest.id == plugin->manifest.id && other->status == PluginStatus::kAvailable) {
+          plugin->status = PluginStatus::kShadowed;
           plugin->reason = fmt::format("{} {} in {} comes first", other->manifest.id, other->manifest.version, other->manifest.directory);
         }
     } else {
       plugin->manifest.directory = directory;
-      plugin->status = "refused";
+      plugin->status = PluginStatus::kRefused;
       plugin->reason = fmt::format("{} ({})", manifest.error().message, manifest.error().where);
     }
-    if (plugin->status == "available") index(*plugin);
+    if (plugin->status == PluginStatus::kAvailable) index(*plugin);
     plugins_.push_back(std::move(plugin));
   }
 }

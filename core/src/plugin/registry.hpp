@@ -18,7 +18,7 @@ namespace plimsoll {
 
 struct Plugin {
   Manifest manifest;
-  std::string status = "available"; // available, shadowed, refused
+  PluginStatus status = PluginStatus::kAvailable; // never kLoaded
   std::string reason;
   bool trusted_place = false; // beside the core library: whoever may write there may replace the core itself
   std::once_flag once;        // of `descriptor`

@@ -145,7 +145,7 @@ TEST(Document, VerifyHasAPartForEachCacheWithItsDifference) {
   report.backend = "CUDA runtime 13.0";
   report.plan = sample();
   report.granularity_bytes = 2097152;
-  report.devices = {{1, "H100", 1000, 1000, {{"kv_cache", 300, 320}, {"signal_buffer", 50, 40}}}};
+  report.devices = {{1, "H100", 1000, 1000, {{Category::kKvCache, 300, 320}, {Category::kSignalBuffer, 50, 40}}, {}}};
   const Json document = Json::parse(verify_to_json(report));
   EXPECT_THAT(keys(document), ElementsAre("schema", "holds", "backend", "granularity_bytes", "devices", "plan", "error"));
   EXPECT_EQ(document["devices"][0]["parts"][0]["difference_bytes"], 20);
@@ -157,7 +157,7 @@ TEST(Document, VerifyHasAPartForEachCacheWithItsDifference) {
 
 TEST(Document, WeightsPluginsModelsAndDevices) {
   WeightsReport report;
-  report.source = "config";
+  report.source = WeightsSource::kConfig;
   report.classes = {{"mlp", "mlp.{layer}", "bfloat16", "tp", "model", "dense", 2, {4, 8}, 128, 64, std::nullopt}};
   report.rank_bytes = {64, 64};
   const Json weights = Json::parse(weights_to_json(report));

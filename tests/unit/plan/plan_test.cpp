@@ -166,7 +166,7 @@ TEST(Requests, WeightsMayBeAFigure) {
   PlanRequest r = on("2x80GiB");
   r.weights_bytes = 1'000'001;
   const Plan plan = planned(kLlama, r);
-  EXPECT_EQ(plan.model.weights_source, "given");
+  EXPECT_EQ(plan.model.weights_source, WeightsSource::kGiven);
   for (const DevicePlan& d : plan.devices) EXPECT_EQ(d.weights_bytes, 500'001U);
 }
 

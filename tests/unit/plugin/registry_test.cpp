@@ -35,7 +35,7 @@ TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   EXPECT_TRUE(registry.for_family("beta"));
   const Plugin* shadowed = find_plugin(registry, folder.path("second/alpha"));
   ASSERT_NE(shadowed, nullptr);
-  EXPECT_EQ(shadowed->status, "shadowed");
+  EXPECT_EQ(shadowed->status, PluginStatus::kShadowed);
   EXPECT_THAT(shadowed->reason, HasSubstr(folder.path("first/alpha")));
   const Registry reversed({folder.path("second"), folder.path("first")}, Trust::kOpen, {});
   EXPECT_EQ(reversed.for_architecture("alphaForCausalLM").plugin->manifest.version, "3.0.0");
@@ -82,7 +82,7 @@ TEST(Registry, ABrokenManifestIsListedAndDisturbsNobody) {
   EXPECT_TRUE(registry.for_family("alpha"));
   const Plugin* broken = find_plugin(registry, folder.path("aaa"));
   ASSERT_NE(broken, nullptr);
-  EXPECT_EQ(broken->status, "refused");
+  EXPECT_EQ(broken->status, PluginStatus::kRefused);
   EXPECT_THAT(broken->reason, HasSubstr(folder.path("aaa") + "/plugin.yaml"));
   EXPECT_EQ(find_plugin(registry, folder.path("no_manifest")), nullptr);
 }
@@ -115,7 +115,7 @@ TEST(Registry, OpensLibrariesWhenTheyAreNeeded) {
   folder.write("alpha/plugin.yaml", good_manifest("alpha"));
   const Registry registry({folder.path()}, Trust::kOpen, {});
   const FamilyRef alpha = registry.for_family("alpha");
-  EXPECT_EQ(alpha.plugin->status, "available");
+  EXPECT_EQ(alpha.plugin->status, PluginStatus::kAvailable);
   const auto loaded = registry.load(alpha);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, ErrorCode::kPluginFailed);

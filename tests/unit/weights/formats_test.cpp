@@ -197,7 +197,7 @@ TEST(Gguf, MixedTypesCountAsStoredAndRotaryTablesAreNoStrangers) {
   const std::string path = directory / "small.gguf";
   file.write(path);
   const WeightsReport report = report_of(path);
-  EXPECT_EQ(report.source, "gguf");
+  EXPECT_EQ(report.source, WeightsSource::kGguf);
   EXPECT_EQ(report.stored_bytes, stored);
   EXPECT_EQ(report.parameters * 2, bytes_of(llama()));
   EXPECT_THAT(report.rank_bytes, ElementsAre(stored));

@@ -15,7 +15,7 @@ using ::testing::SizeIs;
 TEST(Stored, EqualsDeclaredWhereTheCheckpointIsWhatItsConfigurationSays) {
   const WeightsReport report = report_of(llama_config(), llama());
   expect_clean(report, llama());
-  EXPECT_EQ(report.source, "safetensors");
+  EXPECT_EQ(report.source, WeightsSource::kSafetensors);
   EXPECT_EQ(report.parameters * 2, report.declared_bytes);
   EXPECT_THAT(report.rank_bytes, ElementsAre(bytes_of(llama())));
   EXPECT_THAT(report.notes, IsEmpty());
@@ -23,7 +23,7 @@ TEST(Stored, EqualsDeclaredWhereTheCheckpointIsWhatItsConfigurationSays) {
 
 TEST(Stored, ConfigurationAloneDeclaresTheSame) {
   const WeightsReport report = report_of(llama_config(), {});
-  EXPECT_EQ(report.source, "config");
+  EXPECT_EQ(report.source, WeightsSource::kConfig);
   EXPECT_FALSE(report.stored_bytes);
   EXPECT_EQ(report.declared_bytes, bytes_of(llama()));
   EXPECT_THAT(report.rank_bytes, ElementsAre(bytes_of(llama())));
