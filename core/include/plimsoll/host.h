@@ -121,7 +121,7 @@ enum {
 /* BAD_REQUEST for a rank or a category that does not exist; *bytes is then untouched. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_rank_bytes(const plimsoll_plan* plan, uint32_t rank, int category, int64_t* bytes);
 
-/* Figures of the whole plan. */
+/* Figures of the whole plan. What belongs to nothing in this plan is 0. */
 enum {
   PLIMSOLL_HOST_MAX_LENGTH = 0, /* tokens */
   PLIMSOLL_HOST_MAX_BATCH_SIZE = 1,
@@ -131,20 +131,101 @@ enum {
   PLIMSOLL_HOST_KV_PAGES = 5,
   PLIMSOLL_HOST_KV_PAGE_TOKENS = 6,
   PLIMSOLL_HOST_KV_CAPACITY_TOKENS = 7, /* per replica */
-  PLIMSOLL_HOST_KV_GROUPS = 8,
+  PLIMSOLL_HOST_KV_GROUPS = 8,          /* groups of plimsoll_plan_kv_group */
   PLIMSOLL_HOST_VISION_ENTRY_BYTES = 9,
-  PLIMSOLL_HOST_VISION_ENTRIES = 10
+  PLIMSOLL_HOST_VISION_ENTRIES = 10,
+  PLIMSOLL_HOST_STATE_SLOTS = 11,               /* rows of recurrent state as the engine counts them, or requests whose state fits */
+  PLIMSOLL_HOST_KV_ENGINE_REPORTED_TOKENS = 12, /* the capacity that the engine prints at its start */
+  PLIMSOLL_HOST_KV_TOKEN_BYTES = 13,            /* what one more token takes on a device */
+  PLIMSOLL_HOST_KV_RANK_GROUPS = 14,            /* groups of plimsoll_plan_kv_rank_group */
+  PLIMSOLL_HOST_KV_SHARED_BLOCKS = 15,          /* 1: all groups draw blocks of one size from one pool */
+  PLIMSOLL_HOST_KV_BLOCK_BYTES = 16             /* of such a block */
 };
+/* BAD_REQUEST for NULL and for a figure that does not exist; *value is then untouched. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_limit(const plimsoll_plan* plan, int which, uint64_t* value);
 
-/* Figures of one KV group, for the host that lays out the cache. */
+/* Figures with fractions. */
+enum {
+  PLIMSOLL_HOST_KV_CAPACITY_REQUESTS = 0,     /* requests of max_length that the KV cache holds at once */
+  PLIMSOLL_HOST_DEVICE_MEMORY_UTILIZATION = 1 /* 0 to 1, as planned with */
+};
+/* BAD_REQUEST as above. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_fraction(const plimsoll_plan* plan, int which, double* value);
+
+/* Words of the whole plan. */
+enum {
+  PLIMSOLL_HOST_BINDING = 0, /* what binds: "KV pages on rank 0 (H100)" */
+  PLIMSOLL_HOST_KV_DTYPE = 1 /* "bfloat16" */
+};
+/* *out_text is the caller's, and NULL on failure: BAD_REQUEST as above, INTERNAL where there is no memory for it. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_text(const plimsoll_plan* plan, int which, char** out_text);
+
+/* Figures of one KV group, whole plan: the most over its ranks. */
 enum {
   PLIMSOLL_HOST_GROUP_LAYERS = 0,
   PLIMSOLL_HOST_GROUP_PAGE_BYTES = 1,    /* per device */
   PLIMSOLL_HOST_GROUP_WINDOW_TOKENS = 2, /* 0: no window */
   PLIMSOLL_HOST_GROUP_STATE_BYTES = 3    /* per sequence and device */
 };
+/* BAD_REQUEST as above, and for a group that does not exist. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_group(const plimsoll_plan* plan, uint32_t group, int which, uint64_t* value);
+
+/* GEOMETRY  how the KV memory of a rank is cut, for the host that lays out the cache. A rank has PLIMSOLL_HOST_KV_RANK_GROUPS groups,
+ *           the same in the same order on every rank; there are none where the plan does not fit, under pooled accounting, and
+ *           where nothing is cached. A group is layers that store alike, counted as far as the rank's pipeline stage holds them:
+ *           a host allocates RANK_BYTES for it. Where PLIMSOLL_HOST_KV_SHARED_BLOCKS is 1 the groups have one pool instead:
+ *           RANK_BYTES of the first group is all of it, RANK_PAGES of every group counts its blocks. */
+
+/* What a group keeps for a sequence. */
+enum {
+  PLIMSOLL_HOST_CACHE_FULL = 0,   /* keys and values of every token */
+  PLIMSOLL_HOST_CACHE_WINDOW = 1, /* of the last tokens, sliding */
+  PLIMSOLL_HOST_CACHE_CHUNK = 2,  /* of the tokens since the last multiple of the window */
+  PLIMSOLL_HOST_CACHE_LATENT = 3, /* one compressed vector of every token */
+  PLIMSOLL_HOST_CACHE_STATE = 4,  /* recurrent state: rows of fixed size */
+  PLIMSOLL_HOST_CACHE_CROSS = 5   /* keys and values of a fixed number of encoder tokens */
+};
+
+/* Figures of one group on one rank. What a group of that kind has none of is 0. */
+enum {
+  PLIMSOLL_HOST_RANK_KIND = 0,  /* a PLIMSOLL_HOST_CACHE_... */
+  PLIMSOLL_HOST_RANK_DRAFT = 1, /* 1: of a draft model or a drafting head */
+  PLIMSOLL_HOST_RANK_LAYERS = 2,
+  PLIMSOLL_HOST_RANK_PAGE_TOKENS = 3, /* of one page */
+  PLIMSOLL_HOST_RANK_PAGE_BYTES = 4,  /* of one page, all the layers together */
+  PLIMSOLL_HOST_RANK_PAGES = 5,       /* null pages included */
+  PLIMSOLL_HOST_RANK_NULL_PAGES = 6,  /* that no request gets */
+  PLIMSOLL_HOST_RANK_STATE_ROWS = 7,
+  PLIMSOLL_HOST_RANK_STATE_ROW_BYTES = 8, /* of one row, all the layers together */
+  PLIMSOLL_HOST_RANK_ROWS_PER_SEQUENCE = 9,
+  PLIMSOLL_HOST_RANK_KV_HEADS = 10,   /* on this rank; 1 for a latent that is kept whole */
+  PLIMSOLL_HOST_RANK_K_ELEMENTS = 11, /* of one head as it is stored; a latent counts as K */
+  PLIMSOLL_HOST_RANK_V_ELEMENTS = 12,
+  PLIMSOLL_HOST_RANK_LATENT_ELEMENTS = 13, /* part of K_ELEMENTS, as the next */
+  PLIMSOLL_HOST_RANK_ROPE_ELEMENTS = 14,
+  PLIMSOLL_HOST_RANK_WINDOW_TOKENS = 15,
+  PLIMSOLL_HOST_RANK_FIXED_TOKENS = 16, /* encoder tokens of a sequence */
+  PLIMSOLL_HOST_RANK_BYTES = 17         /* all of the group on this rank */
+};
+/* BAD_REQUEST for NULL and for a rank, group or figure that does not exist; *value is then untouched. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_rank_group(const plimsoll_plan* plan, uint32_t rank, uint32_t group, int which, uint64_t* value);
+
+/* Words of one group on one rank. */
+enum {
+  PLIMSOLL_HOST_RANK_LABEL = 0,     /* "attn" */
+  PLIMSOLL_HOST_RANK_KIND_NAME = 1, /* as documents spell it: "full", "window" (chunks too), "latent", "state", "cross" */
+  PLIMSOLL_HOST_RANK_K_DTYPE = 2,   /* "bfloat16"; "" for states */
+  PLIMSOLL_HOST_RANK_V_DTYPE = 3
+};
+/* *out_text is the caller's, and NULL on failure: BAD_REQUEST as above, INTERNAL where there is no memory for it. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_rank_group_text(const plimsoll_plan* plan, uint32_t rank, uint32_t group, int which,
+                                                          char** out_text);
+
+/* The numbers of the group's layers on that rank, counted over the whole model, ascending: at most `room` of them are copied
+ * to `layers`, which may be NULL where `room` is 0. *count receives how many there are; 0 where they have no numbers.
+ * BAD_REQUEST as above; both are then untouched. */
+PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_rank_group_layers(const plimsoll_plan* plan, uint32_t rank, uint32_t group, uint32_t* layers,
+                                                            size_t room, size_t* count);
 
 #ifdef __cplusplus
 }

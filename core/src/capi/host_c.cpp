@@ -1,5 +1,6 @@
 // The exception wall of plimsoll/host.h: every function catches whatever could escape and answers with a code.
-// Called by hosts in C and other languages. Never lets an exception out and never prints. Threads: as the header says.
+// The figures of a finished plan, where nothing is thrown, are in plan_getters.cpp. Never lets an exception out and never prints.
+// Threads: as the header says.
 #include "plimsoll/host.h"
 
 #include <algorithm>
@@ -14,18 +15,15 @@
 
 #include "base/json.hpp"
 #include "capi/handed_out.hpp"
+#include "capi/plan_getters.hpp"
 #include "document/plan_json.hpp"
 #include "plimsoll/compare.hpp"
-#include "plimsoll/device_figures.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/options.hpp"
 
 struct plimsoll_context {
   plimsoll::Context context;
-};
-struct plimsoll_plan {
-  plimsoll::Plan plan;
 };
 
 namespace plimsoll::capi {
@@ -307,66 +305,10 @@ int plimsoll_plan_create(const plimsoll_context* context, const char* request_js
       failed);
 }
 
-int plimsoll_plan_verdict(const plimsoll_plan* plan) {
-  if (!plan) return -1;
-  switch (plan->plan.verdict) {
-  case Verdict::kFits: return PLIMSOLL_HOST_FITS;
-  case Verdict::kTight: return PLIMSOLL_HOST_TIGHT;
-  case Verdict::kDoesNotFit:
-  case Verdict::kError: return PLIMSOLL_HOST_DOES_NOT_FIT;
-  }
-  return PLIMSOLL_HOST_DOES_NOT_FIT;
-}
-
-uint32_t plimsoll_plan_rank_count(const plimsoll_plan* plan) { return plan ? static_cast<std::uint32_t>(plan->plan.devices.size()) : 0; }
-
 int plimsoll_plan_document(const plimsoll_plan* plan, int indent, char** out_json) {
   if (!plan || !out_json) return refuse();
   *out_json = nullptr;
   return walled(
       [&] { return hand_out_document(plan_to_json(plan->plan, indent < 0 ? -1 : std::min(indent, 8)), PLIMSOLL_HOST_OK, out_json); },
       [&](const Error& problem) { return code_number(problem.code); });
-}
-
-int plimsoll_plan_rank_bytes(const plimsoll_plan* plan, uint32_t rank, int category, int64_t* bytes) {
-  if (!plan || !bytes || rank >= plan->plan.devices.size()) return refuse();
-  for (const DeviceFigure& figure : kDeviceFigures)
-    if (figure.number == category) {
-      *bytes = bytes_of(plan->plan.devices[rank], figure);
-      return PLIMSOLL_HOST_OK;
-    }
-  return refuse();
-}
-
-int plimsoll_plan_limit(const plimsoll_plan* plan, int which, uint64_t* value) {
-  if (!plan || !value) return refuse();
-  const Plan& p = plan->plan;
-  switch (which) {
-  case PLIMSOLL_HOST_MAX_LENGTH: *value = p.limits.max_length; break;
-  case PLIMSOLL_HOST_MAX_BATCH_SIZE: *value = p.limits.max_batch_size; break;
-  case PLIMSOLL_HOST_MAX_SUPPORTED_SEQUENCE_LENGTH: *value = p.limits.max_supported_sequence_length; break;
-  case PLIMSOLL_HOST_MAX_BATCH_AT_MAX_LENGTH: *value = p.limits.max_batch_at_max_length; break;
-  case PLIMSOLL_HOST_MAX_BATCH_INPUT_TOKENS: *value = p.request.max_batch_input_tokens; break;
-  case PLIMSOLL_HOST_KV_PAGES: *value = p.kv_cache.pages; break;
-  case PLIMSOLL_HOST_KV_PAGE_TOKENS: *value = p.kv_cache.page_tokens; break;
-  case PLIMSOLL_HOST_KV_CAPACITY_TOKENS: *value = p.kv_cache.capacity_tokens; break;
-  case PLIMSOLL_HOST_KV_GROUPS: *value = p.kv_cache.groups.size(); break;
-  case PLIMSOLL_HOST_VISION_ENTRY_BYTES: *value = p.vision_entry_bytes; break;
-  case PLIMSOLL_HOST_VISION_ENTRIES: *value = p.vision_entries; break;
-  default: return refuse();
-  }
-  return PLIMSOLL_HOST_OK;
-}
-
-int plimsoll_plan_kv_group(const plimsoll_plan* plan, uint32_t group, int which, uint64_t* value) {
-  if (!plan || !value || group >= plan->plan.kv_cache.groups.size()) return refuse();
-  const KvGroupPlan& g = plan->plan.kv_cache.groups[group];
-  switch (which) {
-  case PLIMSOLL_HOST_GROUP_LAYERS: *value = g.layers; break;
-  case PLIMSOLL_HOST_GROUP_PAGE_BYTES: *value = g.page_bytes_per_device; break;
-  case PLIMSOLL_HOST_GROUP_WINDOW_TOKENS: *value = g.window_tokens.value_or(0); break;
-  case PLIMSOLL_HOST_GROUP_STATE_BYTES: *value = g.state_bytes_per_sequence; break;
-  default: return refuse();
-  }
-  return PLIMSOLL_HOST_OK;
 }
