@@ -138,8 +138,7 @@ enum {
   PLIMSOLL_HOST_KV_ENGINE_REPORTED_TOKENS = 12, /* the capacity that the engine prints at its start */
   PLIMSOLL_HOST_KV_TOKEN_BYTES = 13,            /* what one more token takes on a device */
   PLIMSOLL_HOST_KV_RANK_GROUPS = 14,            /* groups of plimsoll_plan_kv_rank_group */
-  PLIMSOLL_HOST_KV_SHARED_BLOCKS = 15,          /* 1: all groups draw blocks of one size from one pool */
-  PLIMSOLL_HOST_KV_BLOCK_BYTES = 16             /* of such a block */
+  PLIMSOLL_HOST_KV_SHARED_BLOCKS = 15           /* 1: all groups of a rank draw blocks of one size from one pool */
 };
 /* BAD_REQUEST for NULL and for a figure that does not exist; *value is then untouched. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_limit(const plimsoll_plan* plan, int which, uint64_t* value);
@@ -174,7 +173,7 @@ PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_group(const plimsoll_plan* plan, uint3
  *           the same in the same order on every rank; there are none where the plan does not fit, under pooled accounting, and
  *           where nothing is cached. A group is layers that store alike, counted as far as the rank's pipeline stage holds them:
  *           a host allocates RANK_BYTES for it. Where PLIMSOLL_HOST_KV_SHARED_BLOCKS is 1 the groups have one pool instead:
- *           RANK_BYTES of the first group is all of it, RANK_PAGES of every group counts its blocks. */
+ *           RANK_BYTES of the first group is all of it, RANK_PAGES of every group counts its blocks, each of RANK_BLOCK_BYTES. */
 
 /* What a group keeps for a sequence. */
 enum {
@@ -191,11 +190,11 @@ enum {
   PLIMSOLL_HOST_RANK_KIND = 0,  /* a PLIMSOLL_HOST_CACHE_... */
   PLIMSOLL_HOST_RANK_DRAFT = 1, /* 1: of a draft model or a drafting head */
   PLIMSOLL_HOST_RANK_LAYERS = 2,
-  PLIMSOLL_HOST_RANK_PAGE_TOKENS = 3, /* of one page */
-  PLIMSOLL_HOST_RANK_PAGE_BYTES = 4,  /* of one page, all the layers together */
-  PLIMSOLL_HOST_RANK_PAGES = 5,       /* null pages included */
-  PLIMSOLL_HOST_RANK_NULL_PAGES = 6,  /* that no request gets */
-  PLIMSOLL_HOST_RANK_STATE_ROWS = 7,
+  PLIMSOLL_HOST_RANK_PAGE_TOKENS = 3,     /* of one page */
+  PLIMSOLL_HOST_RANK_PAGE_BYTES = 4,      /* of one page, all the layers together */
+  PLIMSOLL_HOST_RANK_PAGES = 5,           /* null pages included */
+  PLIMSOLL_HOST_RANK_NULL_PAGES = 6,      /* that no request gets */
+  PLIMSOLL_HOST_RANK_STATE_ROWS = 7,      /* 0 for rings in the engine's own pages; RANK_BYTES says what they take */
   PLIMSOLL_HOST_RANK_STATE_ROW_BYTES = 8, /* of one row, all the layers together */
   PLIMSOLL_HOST_RANK_ROWS_PER_SEQUENCE = 9,
   PLIMSOLL_HOST_RANK_KV_HEADS = 10,   /* on this rank; 1 for a latent that is kept whole */
@@ -205,7 +204,8 @@ enum {
   PLIMSOLL_HOST_RANK_ROPE_ELEMENTS = 14,
   PLIMSOLL_HOST_RANK_WINDOW_TOKENS = 15,
   PLIMSOLL_HOST_RANK_FIXED_TOKENS = 16, /* encoder tokens of a sequence */
-  PLIMSOLL_HOST_RANK_BYTES = 17         /* all of the group on this rank */
+  PLIMSOLL_HOST_RANK_BYTES = 17,        /* all of the group on this rank */
+  PLIMSOLL_HOST_RANK_BLOCK_BYTES = 18   /* of one block, where groups share them */
 };
 /* BAD_REQUEST for NULL and for a rank, group or figure that does not exist; *value is then untouched. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_kv_rank_group(const plimsoll_plan* plan, uint32_t rank, uint32_t group, int which, uint64_t* value);

@@ -34,19 +34,19 @@ struct KvGroupGeometry {
 
 struct KvStageGeometry {
   std::vector<KvGroupGeometry> groups; // the same groups in the same order on every stage
+  std::uint64_t block_bytes = 0;       // where groups share blocks: of one block, all layers of the stage
 };
 
 // What one rank holds of one group.
 struct KvGroupPool {
   std::uint64_t pages = 0;      // null pages included; where groups share blocks, the blocks of them all
   std::uint64_t null_pages = 0; // that no request gets
-  std::uint64_t state_rows = 0;
-  std::uint64_t bytes = 0; // where groups share blocks, of them all, stated with the first group
+  std::uint64_t state_rows = 0; // 0 for rings that lie in the engine's own pages; their bytes say all
+  std::uint64_t bytes = 0;      // where groups share blocks, of them all, stated with the first group
 };
 
 struct KvGeometry {
-  bool shared_blocks = false;    // all groups draw blocks of one size from one pool
-  std::uint64_t block_bytes = 0; // of such a block
+  bool shared_blocks = false; // all groups of a rank draw blocks of one size from one pool
   std::vector<KvStageGeometry> stages;
   std::vector<std::uint32_t> stage_of_rank;
   std::vector<KvGroupPool> pools; // rank-major: pools[rank * n_groups + group]
@@ -55,6 +55,7 @@ struct KvGeometry {
   std::size_t n_groups() const { return stages.empty() ? 0 : stages.front().groups.size(); }
   const KvGroupGeometry& group(std::uint32_t rank, std::size_t index) const { return stages[stage_of_rank[rank]].groups[index]; }
   const KvGroupPool& pool(std::uint32_t rank, std::size_t index) const { return pools[rank * n_groups() + index]; }
+  std::uint64_t block_bytes(std::uint32_t rank) const { return stages[stage_of_rank[rank]].block_bytes; }
   // All KV memory of a rank.
   std::uint64_t bytes(std::uint32_t rank) const {
     std::uint64_t sum = 0;

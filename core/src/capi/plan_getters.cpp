@@ -55,7 +55,6 @@ constexpr Getter<Plan, std::uint64_t> kLimits[]{
     {PLIMSOLL_HOST_KV_TOKEN_BYTES, [](const Plan& p) { return p.kv_cache.bytes_per_token_per_device; }},
     {PLIMSOLL_HOST_KV_RANK_GROUPS, [](const Plan& p) { return std::uint64_t{p.kv_geometry.n_groups()}; }},
     {PLIMSOLL_HOST_KV_SHARED_BLOCKS, [](const Plan& p) { return std::uint64_t{p.kv_geometry.shared_blocks}; }},
-    {PLIMSOLL_HOST_KV_BLOCK_BYTES, [](const Plan& p) { return p.kv_geometry.block_bytes; }},
 };
 
 constexpr Getter<Plan, double> kFractions[]{
@@ -91,6 +90,7 @@ std::uint64_t kind_number(CacheKind kind) {
 struct RankGroup {
   const KvGroupGeometry& group;
   const KvGroupPool& pool;
+  std::uint64_t block_bytes;
 };
 
 constexpr Getter<RankGroup, std::uint64_t> kRankGroupFigures[]{
@@ -112,6 +112,7 @@ constexpr Getter<RankGroup, std::uint64_t> kRankGroupFigures[]{
     {PLIMSOLL_HOST_RANK_WINDOW_TOKENS, [](const RankGroup& g) { return g.group.window_tokens; }},
     {PLIMSOLL_HOST_RANK_FIXED_TOKENS, [](const RankGroup& g) { return g.group.fixed_tokens; }},
     {PLIMSOLL_HOST_RANK_BYTES, [](const RankGroup& g) { return g.pool.bytes; }},
+    {PLIMSOLL_HOST_RANK_BLOCK_BYTES, [](const RankGroup& g) { return g.block_bytes; }},
 };
 
 constexpr Getter<RankGroup, std::string_view> kRankGroupTexts[]{
@@ -125,7 +126,7 @@ std::optional<RankGroup> rank_group(const plimsoll_plan* plan, std::uint32_t ran
   if (!plan) return std::nullopt;
   const KvGeometry& geometry = plan->plan.kv_geometry;
   if (rank >= geometry.n_ranks() || group >= geometry.n_groups()) return std::nullopt;
-  return RankGroup{geometry.group(rank, group), geometry.pool(rank, group)};
+  return RankGroup{geometry.group(rank, group), geometry.pool(rank, group), geometry.block_bytes(rank)};
 }
 
 } // namespace

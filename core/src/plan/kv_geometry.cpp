@@ -48,9 +48,9 @@ KvGeometry kv_geometry(const Settled& s, const KvStages& stages, const std::vect
     out.stages[stage].groups.reserve(page_bytes.size());
     for (std::size_t i = 0; i < page_bytes.size(); ++i)
       out.stages[stage].groups.push_back(group_geometry(s, stages.prices(stage)[i], layout.group_page_tokens(i), page_bytes[i]));
+    out.stages[stage].block_bytes = layout.block_bytes();
+    out.shared_blocks = out.shared_blocks || layout.block_bytes() > 0;
   }
-  out.block_bytes = stages.layout(0).block_bytes();
-  out.shared_blocks = out.block_bytes > 0;
   out.stage_of_rank.reserve(shares.size());
   out.pools.reserve(shares.size() * out.n_groups());
   for (std::uint32_t rank = 0; rank < shares.size(); ++rank) {
