@@ -120,8 +120,9 @@ TEST(Allocations, FollowTheWayTheEngineCutsTheCache) {
     std::vector<std::string> labels;
   };
   for (const Case& c :
-       {Case{"tensorrt-llm", "google/gemma-3-12b-it", {"attention.window", "attention"}}, Case{"vllm", "google/gemma-3-12b-it", {"blocks", "vision_cache"}},
-        Case{"vllm", "meta-llama/Llama-3.1-8B", {"attention"}}, Case{"sglang", "Qwen/Qwen3-Next-80B-A3B-Instruct", {"attention", "state"}},
+       {Case{"tensorrt-llm", "google/gemma-3-12b-it", {"attention.window", "attention"}},
+        Case{"vllm", "google/gemma-3-12b-it", {"blocks", "vision_cache"}}, Case{"vllm", "meta-llama/Llama-3.1-8B", {"attention"}},
+        Case{"sglang", "Qwen/Qwen3-Next-80B-A3B-Instruct", {"attention", "state"}},
         Case{"max", "meta-llama/Llama-3.1-8B", {"attention", "signal_buffer"}}}) {
     request.engine = c.engine;
     EXPECT_EQ(labels(planned(c.model, request)), c.labels) << c.engine << " " << c.model;
