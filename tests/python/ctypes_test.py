@@ -8,6 +8,7 @@ import sys
 import threading
 
 OK, BAD_REQUEST = 0, 3
+KV_RANK_GROUPS, RANK_PAGE_BYTES, RANK_PAGES, RANK_LABEL = 14, 4, 5, 0
 LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 
 
@@ -25,6 +26,14 @@ def load(path):
     lib.plimsoll_plan_rank_count.argtypes = [ctypes.c_void_p]
     lib.plimsoll_plan_rank_count.restype = ctypes.c_uint32
     lib.plimsoll_plan_rank_bytes.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.POINTER(ctypes.c_int64)]
+    number = ctypes.POINTER(ctypes.c_uint64)
+    lib.plimsoll_plan_limit.argtypes = [ctypes.c_void_p, ctypes.c_int, number]
+    lib.plimsoll_plan_fraction.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_double)]
+    lib.plimsoll_plan_kv_rank_group.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_int, number]
+    lib.plimsoll_plan_kv_rank_group_text.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_int, out]
+    lib.plimsoll_plan_kv_rank_group_layers.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32,
+                                                       ctypes.POINTER(ctypes.c_uint32), ctypes.c_size_t,
+                                                       ctypes.POINTER(ctypes.c_size_t)]
     return lib
 
 
@@ -39,6 +48,32 @@ def call(lib, function, *arguments):
     code = function(*arguments, ctypes.byref(document))
     assert document.value, "a document always comes back"
     return code, text_of(lib, document)
+
+
+def check_geometry(lib, handle, plan):
+    """The KV memory of rank 1, group by group, is what the document says of it."""
+    value, fraction = ctypes.c_uint64(), ctypes.c_double()
+
+    def figure(group, which):
+        assert lib.plimsoll_plan_kv_rank_group(handle, 1, group, which, ctypes.byref(value)) == OK
+        return value.value
+
+    assert lib.plimsoll_plan_limit(handle, KV_RANK_GROUPS, ctypes.byref(value)) == OK
+    groups = plan["kv_cache"]["groups"]
+    assert value.value == len(groups) == 1
+    assert figure(0, RANK_PAGE_BYTES) == groups[0]["page_bytes_per_device"]
+    assert figure(0, RANK_PAGES) * figure(0, RANK_PAGE_BYTES) == plan["devices"][1]["kv_cache_bytes"]
+    label = ctypes.c_void_p()
+    assert lib.plimsoll_plan_kv_rank_group_text(handle, 1, 0, RANK_LABEL, ctypes.byref(label)) == OK
+    assert ctypes.cast(label, ctypes.c_char_p).value.decode() == groups[0]["label"]
+    lib.plimsoll_free(label)
+    count = ctypes.c_size_t()
+    layers = (ctypes.c_uint32 * groups[0]["layers"])()
+    assert lib.plimsoll_plan_kv_rank_group_layers(handle, 1, 0, layers, len(layers), ctypes.byref(count)) == OK
+    assert count.value == len(layers) and list(layers) == list(range(len(layers)))
+    assert lib.plimsoll_plan_kv_rank_group(handle, 1, 1, RANK_PAGES, ctypes.byref(value)) == BAD_REQUEST
+    assert lib.plimsoll_plan_fraction(handle, 0, ctypes.byref(fraction)) == OK
+    assert fraction.value == plan["kv_cache"]["capacity_requests"]
 
 
 def main():
@@ -66,6 +101,7 @@ def main():
     assert lib.plimsoll_plan_rank_bytes(handle, 1, 3, ctypes.byref(figure)) == OK
     assert figure.value == plan["devices"][1]["weights_bytes"]
     assert lib.plimsoll_plan_rank_bytes(handle, 2, 3, ctypes.byref(figure)) == BAD_REQUEST
+    check_geometry(lib, handle, plan)
     lib.plimsoll_free(handle)
 
     code, weights = call(lib, lib.plimsoll_weights_json, context, request)
