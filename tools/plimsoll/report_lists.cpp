@@ -179,8 +179,8 @@ std::string verify_report(const VerifyReport& report, const Style& style) {
   for (const VerifiedDevice& device : report.devices)
     for (const VerifiedPart& part : device.parts)
       if (part.planned_bytes > 0)
-        table.row({fmt::to_string(device.rank), printable(device.name), std::string(category_name(part.category)), human_count(part.planned_bytes),
-                   human_count(part.taken_bytes),
+        table.row({fmt::to_string(device.rank), printable(device.name), std::string(category_name(part.category)),
+                   human_count(part.planned_bytes), human_count(part.taken_bytes),
                    human_signed_bytes(static_cast<std::int64_t>(part.taken_bytes) - static_cast<std::int64_t>(part.planned_bytes))});
   return out + "\n" + heading("Bytes on the devices", style) + table.render(style);
 }

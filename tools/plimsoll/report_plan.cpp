@@ -108,7 +108,8 @@ std::string title_lines(const Plan& plan, const Style& style) {
   const EffectiveRequest& request = plan.request;
   std::string out = style.paint(Paint::kBold, printable(plan.model.path.empty() ? plan.model.architecture : plan.model.path)) + "\n";
   out += paragraph(fmt::format("{}, family {}, {} parameters, weights from {}", printable(plan.model.architecture),
-                               printable(plan.model.family), human_count(plan.model.parameters), weights_source_name(plan.model.weights_source)),
+                               printable(plan.model.family), human_count(plan.model.parameters),
+                               weights_source_name(plan.model.weights_source)),
                    style, 2);
   std::string layout =
       fmt::format("{} device{}, tp {}, pp {}, dp {}, ep {}; engine {}", plan.devices.size(), plan.devices.size() == 1 ? "" : "s",

@@ -28,7 +28,7 @@ PluginInfo plugin_info(const Plugin& plugin) {
   return info;
 }
 
-// "org__name.json" is the entry of org/name.
+// The entry of org/name is a file org__name.
 std::string model_name(const std::filesystem::path& file) {
   std::string name = file.stem().string();
   if (const std::size_t at = name.find("__"); at != std::string::npos) name.replace(at, 2, 1, '/');
