@@ -56,7 +56,7 @@ public:
   }
   std::optional<std::uint64_t> longest_request_tokens(Wide budget, std::uint64_t) const override {
     const Pools p = pools(budget, {});
-    if (state_bytes_ > 0 && p.rows < rows_) return std::nullopt;
+    if (p.overdrawn || (state_bytes_ > 0 && p.rows < rows_)) return std::nullopt;
     if (page_bytes_of_all() == 0) return UINT64_MAX;
     const Wide tokens = p.pages * static_cast<Wide>(input_.page_tokens);
     if (tokens < 1) return std::nullopt;
@@ -79,7 +79,7 @@ public:
     Pools p = pools(budget, demand);
     p.pages = std::min(p.pages, most_pages);
     KvCut cut;
-    cut.fits = (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
+    cut.fits = !p.overdrawn && (state_bytes_ == 0 || p.rows >= rows_) && (page_bytes_of_all() == 0 || p.pages > 0);
     cut.pages = bounded_count(p.pages);
     if (page_bytes_of_all() > 0) cut.capacity_tokens = bounded_count(p.pages * static_cast<Wide>(input_.page_tokens));
     if (state_bytes_ > 0) {
@@ -90,7 +90,10 @@ public:
     return cut;
   }
   std::vector<KvGroupShare> shares(const KvCut& cut, const KvDemand& demand) const override {
-    return shares_of({static_cast<Wide>(cut.state_rows.value_or(0)), static_cast<Wide>(cut.pages)}, demand);
+    Pools p;
+    p.rows = static_cast<Wide>(cut.state_rows.value_or(0));
+    p.pages = static_cast<Wide>(cut.pages);
+    return shares_of(p, demand);
   }
   KvRequestCount requests_held(const KvCut& cut, const KvDemand&, std::uint64_t length) const override {
     KvRequestCount held;
@@ -105,6 +108,7 @@ public:
 private:
   struct Pools {
     Wide rows = 0, pages = 0;
+    bool overdrawn = false; // what comes before any page is more than there is
   };
 
   std::vector<KvGroupShare> shares_of(const Pools& p, const KvDemand& demand) const {
@@ -185,6 +189,7 @@ private:
       p.rows = std::max<Wide>(0, p.rows);
       room -= (p.rows + spare_rows()) * state_bytes_;
     }
+    p.overdrawn = room < 0;
     if (room <= 0 || page_bytes_of_all() == 0) return p;
     // One cell is a token of the full layers and its part of a window token; tokens are whole, then whole pages.
     const auto page = static_cast<Wide>(input_.page_tokens);
