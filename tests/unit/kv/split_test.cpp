@@ -74,6 +74,19 @@ TEST(SplitLayout, AGivenBatchWithoutPrefixCachingGetsJustItsRows) {
   EXPECT_EQ(layout->cut(95'000'000, chosen, kWideMax).state_rows, 44U);
 }
 
+// Where nothing grows with the length, the rows alone decide: five of 1,000,000 B and the spare one.
+TEST(SplitLayout, RowsOfAGivenBatchMayBeTooMany) {
+  Split made(1);
+  made.state(10, 100'000);
+  made.rules.split.state_ratio = 0.9;
+  made.rules.split.spare_state_rows = 1;
+  const auto layout = made.layout();
+  EXPECT_TRUE(layout->cut(6'000'000, demand_of(5, 100), kWideMax).fits);
+  const KvCut cut = layout->cut(5'999'999, demand_of(5, 100), kWideMax);
+  EXPECT_FALSE(cut.fits);
+  EXPECT_EQ(cut.used_bytes, 6'000'000); // what is needed
+}
+
 TEST(SplitLayout, TooLittleForTheRowsOfOneRequest) {
   Split made(1);
   made.full(4, 2048).state(10, 100'000);
