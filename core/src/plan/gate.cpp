@@ -94,18 +94,20 @@ std::vector<std::uint64_t> check_devices(const Settled& s, const Ledger& ledger,
   if (shortfall == 0) return budgets;
   const Device& d = s.devices()[worst];
   const std::uint64_t used = ledger.used(worst), start = free_to_start(s, worst);
-  if (start > d.free_bytes)
+  if (start > d.free_bytes) {
+    if (!findings.error) findings.binding.clear(); // whatever the KV cache found
     findings.does_not_fit(ErrorCode::kOutOfMemory,
                           fmt::format("{} starts only where {} of a device's memory is free: {} of {}; rank {} has {} free: {} short",
                                       s.profile().name, s.utilization, human_bytes(start), human_bytes(d.total_bytes), worst,
                                       human_bytes(d.free_bytes), human_bytes(start - d.free_bytes)),
                           s.device_name(worst), fmt::format("free memory on rank {} ({})", worst, d.name));
-  else
+  } else {
     findings.does_not_fit(ErrorCode::kOutOfMemory,
                           fmt::format("rank {} needs {} ({}), its device has {}{}: {} short", worst, human_bytes(used),
                                       parts_of(ledger, worst), human_bytes(std::min(budgets[worst], d.free_bytes)),
                                       used > d.free_bytes ? " free" : "", human_bytes(shortfall)),
                           s.device_name(worst), largest_part(s, ledger, worst));
+  }
   return budgets;
 }
 
