@@ -65,16 +65,20 @@ private:
   struct Between {
     std::uint64_t low = 0, high = 0; // batches: one that can be had, the largest that may
   };
+  struct Held {
+    std::uint64_t requests = 0; // of the plan's length at once
+    std::uint64_t most = 0;     // that a plan for a larger batch may hold
+  };
   Result<void> narrow(std::uint64_t length, std::uint64_t batch, Between& between) {
-    PLIMSOLL_ASSIGN(const std::uint64_t here, held(length, batch));
-    if (here >= batch) {
-      between = {batch, std::min(between.high, here)};
+    PLIMSOLL_ASSIGN(const Held here, held(length, batch));
+    if (here.requests >= batch) {
+      between = {batch, std::min(between.high, here.most)};
       return {};
     }
     between.high = batch - 1;
-    if (here <= between.low) return {};
-    PLIMSOLL_ASSIGN(const std::uint64_t again, held(length, here));
-    if (again >= here) between = {here, std::min(between.high, again)};
+    if (here.requests <= between.low) return {};
+    PLIMSOLL_ASSIGN(const Held again, held(length, here.requests));
+    if (again.requests >= here.requests) between = {here.requests, std::min(between.high, again.most)};
     return {};
   }
 
@@ -129,7 +133,7 @@ private:
   }
 
   // Requests of that length that the memory of a plan for `batch` of them holds; 0 where it does not fit.
-  Result<std::uint64_t> held(std::uint64_t length, std::uint64_t batch) {
+  Result<Held> held(std::uint64_t length, std::uint64_t batch) {
     Room priced;
     if (constant_) {
       settled_->max_length = length;
@@ -138,14 +142,23 @@ private:
       PLIMSOLL_ASSIGN(priced, room_of(length, batch));
     }
     const Room& room = constant_ ? *constant_ : priced;
-    if (!room.fits) return 0;
+    if (!room.fits) return Held{};
     PLIMSOLL_TRY(renew_stages());
     KvWish wish = kv_wish(*settled_, settled_->batch);
     wish.limited = false;
-    const KvSizing sizing = size_kv(stages_->memory(room.bytes), wish);
-    if (sizing.shortage != KvShortage::kNone || !stands(sizing)) return 0;
-    const std::uint64_t holds = sizing.held.unlimited ? UINT64_MAX : sizing.held.whole();
-    return *settled_->batch < batch ? std::min(holds, *settled_->batch) : holds; // a pass of fewer tokens has a smaller batch
+    const KvMemory memory = stages_->memory(room.bytes);
+    const KvSizing sizing = size_kv(memory, wish);
+    if (sizing.shortage != KvShortage::kNone || !stands(sizing)) return Held{};
+    const std::uint64_t holds = sizing.held.whole();
+    if (*settled_->batch < batch) return Held{std::min(holds, *settled_->batch), 0}; // a pass of fewer tokens has a smaller batch
+    return Held{holds, holds == batch && is_made_for_a_batch(memory, sizing) ? UINT64_MAX : holds};
+  }
+
+  // Whether states are there for the sequences of the batch and for no more: such a plan says nothing of a larger batch.
+  static bool is_made_for_a_batch(const KvMemory& memory, const KvSizing& sizing) {
+    return std::any_of(memory.layout_of_stage.begin(), memory.layout_of_stage.end(),
+                       [](const KvLayout* layout) { return layout->sets_sequences_aside(); }) ||
+           std::any_of(sizing.cuts.begin(), sizing.cuts.end(), [](const KvCut& cut) { return cut.most_sequences.has_value(); });
   }
 
   // Whether the KV memory together with the rest stays within every device.

@@ -1,0 +1,219 @@
+// Answers that were once wrong, each with the right one: a rule that stood in two places, points of a frontier that could not be
+// had, requests that the pages did not hold, lengths of nothing.
+#include <gmock/gmock.h>
+
+#include "plimsoll/estimator.hpp"
+#include "unit/plan/planned.hpp"
+
+namespace plimsoll {
+namespace {
+
+using testing::loaded;
+using testing::on;
+using testing::planned;
+using testing::warns;
+
+// DeepSeek-V3 with Llama-3.1-8B as its draft model, on 16 ranks: latents of 61 x 576 x 2 B, and of 32 layers one head of 8 each, copied
+// twice: 32 x 512 B. The checkpoint's own drafting head is not loaded.
+TEST(DraftModels, CountAlikeUnderBothAccountings) {
+  for (const Accounting accounting : {Accounting::kPerDevice, Accounting::kPooled}) {
+    PlanRequest request = on("16xH200");
+    request.ep = 16;
+    request.draft = loaded("meta-llama/Llama-3.1-8B");
+    request.accounting = accounting;
+    const Plan plan = planned("deepseek-ai/DeepSeek-V3", request);
+    EXPECT_EQ(plan.kv_cache.bytes_per_token_per_device, 61U * 1152 + 32 * 512) << accounting_name(accounting); // 86,656
+    std::vector<std::pair<std::string, std::uint64_t>> groups;
+    for (const KvGroupPlan& group : plan.kv_cache.groups) groups.emplace_back(group.label, group.layers);
+    EXPECT_EQ(groups, (std::vector<std::pair<std::string, std::uint64_t>>{{"latent", 61}, {"attention", 32}}))
+        << accounting_name(accounting);
+  }
+}
+
+TEST(RunTimeTypes, AreRefusedAlikeByPlansAndWeights) {
+  const Model model = loaded("meta-llama/Llama-3.1-8B");
+  for (const char* type : {"q8_0", "q4_K", "nonsense"}) {
+    PlanRequest request = on("1xH200");
+    request.dtype = type;
+    const auto plan = test::built_context().plan(model, request);
+    const auto weights = test::built_context().weights(model, request);
+    ASSERT_FALSE(plan) << type;
+    ASSERT_FALSE(weights) << type;
+    EXPECT_EQ(plan.error().code, ErrorCode::kBadRequest);
+    EXPECT_EQ(weights.error().code, plan.error().code);
+    EXPECT_EQ(weights.error().message, plan.error().message) << type;
+    EXPECT_EQ(weights.error().where, "--dtype");
+  }
+}
+
+// The largest image of Qwen2.5-VL-7B is 16,384 rows of 3,584 bfloat16, however small the share of the cache: in plans of both
+// accountings and in the estimate of the same sizes.
+TEST(VisionShares, HoldOneImageEverywhere) {
+  constexpr std::uint64_t kImage = 117'440'512;
+  PlanRequest request = on("1x80GiB");
+  request.vision_cache_utilization = 0.00001;
+  const Plan plan = planned("Qwen/Qwen2.5-VL-7B-Instruct", request);
+  EXPECT_FALSE(plan.error);
+  EXPECT_EQ(plan.devices.at(0).vision_cache_bytes, kImage);
+  EXPECT_TRUE(warns(plan, WarningCode::kVisionCacheRaised));
+  EXPECT_EQ(plan.vision_entries, 1U);
+
+  request.accounting = Accounting::kPooled;
+  const Plan pooled = planned("Qwen/Qwen2.5-VL-7B-Instruct", request);
+  EXPECT_FALSE(pooled.error);
+  EXPECT_EQ(pooled.devices.at(0).vision_cache_bytes, kImage);
+  EXPECT_TRUE(warns(pooled, WarningCode::kVisionCacheRaised));
+
+  const DevicePlan& d = plan.devices.at(0);
+  EstimateRequest e;
+  EstimateDevice device;
+  device.free_bytes = static_cast<std::int64_t>(d.free_bytes);
+  device.total_bytes = static_cast<std::int64_t>(d.total_bytes);
+  e.devices = {device};
+  e.weights.total_bytes = static_cast<std::int64_t>(d.weights_bytes);
+  e.activations.total_bytes = static_cast<std::int64_t>(d.activation_bytes);
+  e.signal_buffers.total_bytes = static_cast<std::int64_t>(d.signal_buffer_bytes);
+  EstimateCache cache;
+  cache.type = {"bfloat16", 1, 2};
+  cache.layers = 28;
+  cache.kv_heads = 4;
+  cache.query_heads = 28;
+  cache.head_dim = 128;
+  e.caches = {cache};
+  e.max_length = 128'000;
+  e.max_batch_input_tokens = 8192;
+  e.vision_cache = EstimateVisionCache{};
+  e.vision_cache->utilization = 0.00001;
+  e.vision_cache->row_elements = 3584;
+  e.vision_cache->row_type = {"bfloat16", 1, 2};
+  e.vision_cache->entry_bytes = static_cast<std::int64_t>(kImage);
+  const EstimateResult estimate = MemoryEstimator::estimate(e);
+  ASSERT_FALSE(estimate.error) << estimate.error->where << ": " << estimate.error->message;
+  ASSERT_TRUE(estimate.vision_cache);
+  EXPECT_EQ(static_cast<std::uint64_t>(estimate.vision_cache->bytes), kImage);
+  EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_length.value_or(0)), plan.limits.max_length);
+  EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_batch_size.value_or(0)), plan.limits.max_batch_size);
+  EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_supported_sequence_length.value_or(0)), plan.limits.max_supported_sequence_length);
+}
+
+// Every point of a frontier is a plan, and no plan has one request more.
+TEST(Frontiers, ArePlansThatCanBeHad) {
+  struct Row {
+    const char *model, *devices, *engine;
+  };
+  for (const Row& row : {Row{"Qwen/Qwen3-8B", "8xH200", "vllm"},
+                         {"Qwen/Qwen3-8B", "8xH200", "tensorrt-llm"},
+                         {"Qwen/Qwen3-8B", "8xH200", "max"},
+                         {"Qwen/Qwen3-8B", "1xL4", "vllm"},
+                         {"google/gemma-3-27b-it", "1xH100", "max"},
+                         {"google/recurrentgemma-2b", "24GiB", "max"},
+                         {"Qwen/Qwen3-Next-80B-A3B-Instruct", "4xH200", "max"},
+                         {"Qwen/Qwen3-Next-80B-A3B-Instruct", "4xH200", "sglang"},
+                         {"meta-llama/Llama-3.2-11B-Vision-Instruct", "1xH100", "max"},
+                         {"state-spaces/mamba-2.8b-hf", "24GiB", "max"},
+                         {"state-spaces/mamba-2.8b-hf", "24GiB", "sglang"}}) {
+    const Model model = loaded(row.model);
+    PlanRequest request = on(row.devices);
+    request.engine = row.engine;
+    request.frontier = true;
+    request.max_length_auto = true;
+    const Plan whole = planned(row.model, request);
+    const std::string title = std::string(row.model) + " under " + row.engine;
+    ASSERT_EQ(whole.frontier.size(), 1U) << title;
+    const std::vector<FrontierPoint>& points = whole.frontier[0].points;
+    ASSERT_GE(points.size(), 5U) << title;
+    EXPECT_EQ(points.front().max_length, 256U) << title;
+    for (const std::size_t at : {std::size_t{0}, std::size_t{4}, points.size() / 2, points.size() - 1}) {
+      const FrontierPoint point = points.at(at);
+      EXPECT_LE(point.max_batch_size, whole.request.max_batch_input_tokens) << title; // a request has a token in each pass
+      ASSERT_GE(point.max_batch_size, 1U) << title << " at " << point.max_length;
+      request.frontier = false;
+      request.max_length_auto = false;
+      request.max_length = point.max_length;
+      request.max_batch_size = point.max_batch_size;
+      const Plan had = planned(row.model, request);
+      EXPECT_FALSE(had.error) << title << " at " << point.max_length;
+      EXPECT_EQ(had.limits.max_length, point.max_length) << title;
+      EXPECT_EQ(had.limits.max_batch_at_max_length, point.max_batch_size) << title << " at " << point.max_length;
+      if (point.max_batch_size == whole.request.max_batch_input_tokens) continue;
+      request.max_batch_size = point.max_batch_size + 1;
+      const Plan more = planned(row.model, request);
+      EXPECT_TRUE(more.error || more.limits.max_batch_at_max_length <= point.max_batch_size) << title << " at " << point.max_length;
+    }
+  }
+}
+
+// Qwen3-8B on 8 H200 has memory for more requests than a pass of 8,192 tokens has.
+TEST(Frontiers, AreCappedByTheTokensOfAPass) {
+  for (const char* engine : {"vllm", "tensorrt-llm", "max"}) {
+    PlanRequest request = on("8xH200");
+    request.engine = engine;
+    request.frontier = true;
+    request.max_batch_input_tokens = 8192;
+    const Plan plan = planned("Qwen/Qwen3-8B", request);
+    ASSERT_EQ(plan.frontier.size(), 1U);
+    EXPECT_EQ(plan.frontier[0].points.at(0).max_batch_size, 8192U) << engine;
+    EXPECT_EQ(plan.frontier[0].points.at(4).max_length, 512U);
+    EXPECT_EQ(plan.frontier[0].points.at(4).max_batch_size, 8192U) << engine;
+  }
+}
+
+// Windows of 2,048 tokens: 16 pages, and one to slide into.
+TEST(CapacityRequests, FollowFromThePagesOfTheDocument) {
+  for (const auto& [length, pages] : {std::pair{2048U, 16U}, {2049U, 17U}}) {
+    PlanRequest request = on("1x200GiB");
+    request.max_length = length;
+    const Plan plan = planned("google/recurrentgemma-2b", request);
+    EXPECT_EQ(plan.limits.max_batch_size, 512U);
+    EXPECT_EQ(plan.kv_cache.pages, 512U * pages + 1) << length;
+    EXPECT_DOUBLE_EQ(plan.kv_cache.capacity_requests, static_cast<double>(plan.kv_cache.pages - 1) / pages) << length;
+    EXPECT_EQ(plan.limits.max_batch_at_max_length, 512U) << length;
+  }
+  // Nothing but states, whose rows are there for the sequences of the batch.
+  const Plan plan = planned("mistralai/Mamba-Codestral-7B-v0.1", on("2x1TiB"));
+  EXPECT_EQ(plan.kv_cache.pages, 0U);
+  EXPECT_DOUBLE_EQ(plan.kv_cache.capacity_requests, static_cast<double>(plan.limits.max_batch_size));
+  EXPECT_EQ(plan.kv_cache.state_slots, plan.limits.max_batch_size);
+}
+
+TEST(Batches, AtFullLengthAreNeverLargerThanTheBatch) {
+  for (const char* engine : {"max", "vllm", "sglang", "tensorrt-llm", "llama.cpp"})
+    for (const std::uint64_t batch : {1U, 3U, 64U}) {
+      PlanRequest request = on("1xH200");
+      request.engine = engine;
+      request.max_batch_size = batch;
+      request.max_length = 4096;
+      const Plan plan = planned("meta-llama/Llama-3.1-8B", request);
+      EXPECT_EQ(plan.limits.max_batch_size, batch) << engine;
+      EXPECT_LE(plan.limits.max_batch_at_max_length, batch) << engine;
+    }
+}
+
+TEST(Pooled, AModelOfStatesAloneHoldsItsLength) {
+  PlanRequest request = on("2x1TiB");
+  request.accounting = Accounting::kPooled;
+  const Plan plan = planned("mistralai/Mamba-Codestral-7B-v0.1", request);
+  EXPECT_EQ(plan.verdict, Verdict::kFits);
+  EXPECT_GT(plan.limits.max_length, 0U);
+  EXPECT_EQ(plan.limits.max_supported_sequence_length, plan.limits.max_length);
+}
+
+TEST(Zero, IsRefusedUnderBothAccountings) {
+  const Model model = loaded("meta-llama/Llama-3.1-8B");
+  for (const Accounting accounting : {Accounting::kPerDevice, Accounting::kPooled}) {
+    PlanRequest request = on("1xH100");
+    request.accounting = accounting;
+    request.max_batch_size = 0;
+    auto plan = test::built_context().plan(model, request);
+    ASSERT_FALSE(plan) << accounting_name(accounting);
+    EXPECT_EQ(plan.error().where, "--max-batch-size");
+    request.max_batch_size.reset();
+    request.max_batch_input_tokens = 0;
+    plan = test::built_context().plan(model, request);
+    ASSERT_FALSE(plan) << accounting_name(accounting);
+    EXPECT_EQ(plan.error().where, "--max-batch-input-tokens");
+  }
+}
+
+} // namespace
+} // namespace plimsoll
