@@ -73,7 +73,11 @@ TEST_F(ProfileFile, TheFirstChoiceThatAppliesCounts) {
 
 TEST_F(ProfileFile, ConditionsAskForRanksModelsTypesAndReleases) {
   ProfileFacts facts;
-  facts.tp = 2, facts.dp = 4, facts.architecture = "LlamaForCausalLM", facts.kv_dtype = "float8_e4m3fn", facts.has = {"latent", "experts"};
+  facts.tp = 2;
+  facts.dp = 4;
+  facts.architecture = "LlamaForCausalLM";
+  facts.kv_dtype = "float8_e4m3fn";
+  facts.has = {"latent", "experts"};
   facts.compute_capability = 75;
   struct Row {
     const char* when;
