@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "estimate/json_place.hpp"
+#include "plimsoll/limits.hpp"
 #include "unit/estimate/estimator_cases.hpp"
 
 namespace plimsoll {
@@ -65,9 +66,38 @@ TEST(EstimateJson, RefusesDeepAndHugeText) {
   EXPECT_EQ(parse_estimate_request(deep).error().code, ErrorCode::kBadRequest);
   EXPECT_EQ(parse_estimate_request(R"({"devices": )" + std::string(200, '[') + std::string(200, ']') + "}").error().code,
             ErrorCode::kBadRequest);
-  EXPECT_EQ(parse_estimate_request(std::string(2 << 20, ' ')).error().code, ErrorCode::kBadRequest);
+  const std::string document = R"({"devices": [{"free_bytes": 1}]})";
+  EXPECT_TRUE(parse_estimate_request(document + std::string(kMaxEstimateBytes - document.size(), ' ')).has_value());
+  EXPECT_EQ(parse_estimate_request(document + std::string(kMaxEstimateBytes - document.size() + 1, ' ')).error().code,
+            ErrorCode::kBadRequest);
   // A refused text leaves the parser usable.
   EXPECT_TRUE(parse_estimate_request(R"({"devices": [{"free_bytes": 1}]})").has_value());
+}
+
+// The same limits as anywhere else: plimsoll/limits.hpp.
+TEST(EstimateJson, LimitsAreThoseOfRequests) {
+  struct Limit {
+    const char* before;
+    std::uint64_t most;
+    const char* after;
+    const char* where;
+  };
+  const std::string head = R"({"devices": [{"free_bytes": 1}], )";
+  for (const Limit& c : {Limit{R"("max_length": )", kMaxTokens, "}", "/max_length"},
+                         {R"("max_batch_size": )", kMaxSequences, "}", "/max_batch_size"},
+                         {R"("max_batch_input_tokens": )", kMaxTokens, "}", "/max_batch_input_tokens"},
+                         {R"("kv_cache": {"page_tokens": )", kMaxPageTokens, "}}", "/kv_cache/page_tokens"},
+                         {R"("draft": {"max_length": )", kMaxTokens, "}}", "/draft/max_length"},
+                         {R"("draft": {"num_draft_tokens": )", kMaxDraftTokens, "}}", "/draft/num_draft_tokens"}}) {
+    EXPECT_TRUE(parse_estimate_request(head + c.before + std::to_string(c.most) + c.after)) << c.where;
+    const auto beyond = parse_estimate_request(head + c.before + std::to_string(c.most + 1) + c.after);
+    ASSERT_FALSE(beyond) << c.where;
+    EXPECT_EQ(beyond.error().where, c.where);
+  }
+  std::string many = R"({"devices": [)";
+  for (std::uint64_t i = 0; i < kMaxRanks; ++i) many += R"({"free_bytes":1},)";
+  EXPECT_TRUE(parse_estimate_request(many.substr(0, many.size() - 1) + "]}"));
+  EXPECT_FALSE(parse_estimate_request(many + R"({"free_bytes":1}]})"));
 }
 
 TEST(EstimateJson, NullAndAbsentAreTheDefault) {

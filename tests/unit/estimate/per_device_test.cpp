@@ -102,6 +102,11 @@ constexpr Row kRows[] = {
     {"OnePageIsNotEnoughForTheNullPageToo", R"({"sizes": {"weights_bytes": 77275856897}})", "code", R"("no_page_fits")"},
     {"TwoPagesAre", R"({"sizes": {"weights_bytes": 77275856896}})", "max_length", "128"},
     {"AllocationCap", R"({"devices": [{"free_bytes": 85899345920, "max_allocation_bytes": 33554432}]})", "max_length", "128"},
+    // An image of Qwen2.5-VL-7B is 128 blocks of 128 rows x 3,584 bfloat16, whatever the share.
+    {"AShareOfNothingHoldsOneImage", R"({"vision_cache": {"utilization": 0.00001, "row_elements": 3584, "entry_bytes": 117440512}})",
+     "vision_cache", R"({"bytes": 117440512, "blocks": 128})"},
+    {"OneImageIsRaisedAloud", R"({"vision_cache": {"utilization": 0.00001, "row_elements": 3584, "entry_bytes": 117440512}})", "warnings",
+     R"(["vision_cache_raised"])"},
     {"TotalStandsInForFree", R"({"devices": [{"free_bytes": 0, "total_bytes": 85899345920}]})", "fits", "true"},
 };
 INSTANTIATE_TEST_SUITE_P(EstimatePerDevice, PerDeviceRow, testing::ValuesIn(kRows), [](const auto& info) { return info.param.name; });

@@ -11,15 +11,21 @@ namespace {
 
 constexpr int kRounds = 1500;
 
-class EveryLayout : public ::testing::TestWithParam<KvLayoutKind> {
+struct Kind {
+  const char* name;
+  KvLayoutKind kind;
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+class EveryLayout : public ::testing::TestWithParam<Kind> {
 protected:
-  std::unique_ptr<HandMade> next() { return random_memory(GetParam(), random_); }
+  static KvLayoutKind kind() { return GetParam().kind; }
+  std::unique_ptr<HandMade> next() { return random_memory(kind(), random_); }
   std::uint64_t below(std::uint64_t n) { return random_() % n; }
   Wide budget() { return static_cast<Wide>(below(30'000'000)) - 1000; }
   KvDemand demand(const HandMade& made) {
     // A context of cells is one for the slots it was made for; the split layout's rows are for a batch that was given.
-    KvDemand out = demand_of(GetParam() == KvLayoutKind::kCells ? made.input.sequences : below(6) + 1, below(3000) + 1, below(2) == 0);
-    return out;
+    return demand_of(kind() == KvLayoutKind::kCells ? made.input.sequences : below(6) + 1, below(3000) + 1, below(2) == 0);
   }
 
   std::mt19937_64 random_{17};
@@ -41,7 +47,7 @@ TEST_P(EveryLayout, TheLongestRequestFitsAndOneTokenMoreDoesNot) {
     const auto layout = made->layout();
     const Wide room = budget();
     const auto longest = layout->longest_request_tokens(room, 1);
-    if (GetParam() == KvLayoutKind::kSplit) { // the memory is divided once: what the pool of tokens holds
+    if (kind() == KvLayoutKind::kSplit) { // the memory is divided once: what the pool of tokens holds
       const KvCut cut = layout->cut(room, {}, kWideMax);
       ASSERT_EQ(longest.has_value(), cut.fits) << round;
       if (longest) {
@@ -130,7 +136,7 @@ TEST_P(EveryLayout, MoreMemoryNeverHoldsLess) {
 }
 
 TEST_P(EveryLayout, OtherRanksCapThePages) {
-  if (GetParam() == KvLayoutKind::kCells) GTEST_SKIP() << "a context is as large as it was asked for";
+  if (kind() == KvLayoutKind::kCells) GTEST_SKIP() << "a context is as large as it was asked for";
   for (int round = 0; round < kRounds; ++round) {
     const auto made = next();
     const auto layout = made->layout();
@@ -155,14 +161,14 @@ TEST_P(EveryLayout, WhatIsHeldFits) {
     const Wide room = budget();
     KvDemand wanted = demand(*made);
     wanted.limited = false;
-    if (GetParam() == KvLayoutKind::kSplit) wanted = {};
-    const std::uint64_t length = GetParam() == KvLayoutKind::kCells ? wanted.length_tokens : below(3000) + 1;
+    if (kind() == KvLayoutKind::kSplit) wanted = {};
+    const std::uint64_t length = kind() == KvLayoutKind::kCells ? wanted.length_tokens : below(3000) + 1;
     const KvCut cut = layout->cut(room, wanted, kWideMax);
     const KvRequestCount held = layout->requests_held(cut, wanted, length), fit = layout->requests_that_fit(room, length);
     if (!cut.fits) continue;
-    if (GetParam() == KvLayoutKind::kCells) {
+    if (kind() == KvLayoutKind::kCells) {
       ASSERT_TRUE(held.unlimited || held.whole() == 1) << round << ": a context holds what it was made for";
-    } else if (GetParam() == KvLayoutKind::kGrouped) { // windows and states are there for the batch
+    } else if (kind() == KvLayoutKind::kGrouped) { // windows and states are there for the batch
       ASSERT_LE(std::min(held.whole(), wanted.sequences), fit.whole()) << round;
     } else {
       ASSERT_EQ(held.whole(), fit.whole()) << round;
@@ -170,19 +176,10 @@ TEST_P(EveryLayout, WhatIsHeldFits) {
   }
 }
 
-std::string title(const ::testing::TestParamInfo<KvLayoutKind>& info) {
-  switch (info.param) {
-  case KvLayoutKind::kGrouped: return "Grouped";
-  case KvLayoutKind::kUnified: return "Unified";
-  case KvLayoutKind::kSplit: return "Split";
-  case KvLayoutKind::kCells: return "Cells";
-  }
-  return "";
-}
-
 INSTANTIATE_TEST_SUITE_P(Layouts, EveryLayout,
-                         ::testing::Values(KvLayoutKind::kGrouped, KvLayoutKind::kUnified, KvLayoutKind::kSplit, KvLayoutKind::kCells),
-                         title);
+                         ::testing::Values(Kind{"Grouped", KvLayoutKind::kGrouped}, Kind{"Unified", KvLayoutKind::kUnified},
+                                           Kind{"Split", KvLayoutKind::kSplit}, Kind{"Cells", KvLayoutKind::kCells}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(CellsOfSlots, ThatFitAreAContextThatFits) {
   std::mt19937_64 random(31);

@@ -96,6 +96,62 @@ TEST(VisionShares, HoldOneImageEverywhere) {
   EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_supported_sequence_length.value_or(0)), plan.limits.max_supported_sequence_length);
 }
 
+// One computation behind plans and per-device estimates of the same sizes.
+TEST(Estimates, OfPlannedSizesAreThePlans) {
+  struct Row {
+    const char *model, *devices;
+    std::uint32_t ep;
+    EstimateCache cache;
+    std::int64_t length;
+  };
+  EstimateCache llama, latent;
+  llama.type = {"bfloat16", 1, 2};
+  llama.layers = 32;
+  llama.kv_heads = 8;
+  llama.query_heads = 32;
+  llama.head_dim = 128;
+  latent.kind = CacheKind::kLatent;
+  latent.type = {"bfloat16", 1, 2};
+  latent.layers = 61;
+  latent.kv_heads = 1;
+  latent.query_heads = 128;
+  latent.head_dim = 576;
+  for (const Row& row : {Row{"meta-llama/Llama-3.1-8B", "1xH100", 1, llama, 131'072},
+                         {"meta-llama/Llama-3.1-8B", "2x24GiB", 1, llama, 131'072},
+                         {"meta-llama/Llama-3.1-8B", "1x20GiB", 1, llama, 131'072}, // shortened
+                         {"deepseek-ai/DeepSeek-V3", "8xH200", 8, latent, 163'840}}) {
+    PlanRequest request = on(row.devices);
+    request.ep = row.ep;
+    const Plan plan = planned(row.model, request);
+    EstimateRequest e;
+    e.caches = {row.cache};
+    e.max_length = row.length;
+    e.max_batch_input_tokens = 8192;
+    for (const DevicePlan& d : plan.devices) {
+      EstimateDevice device;
+      device.free_bytes = static_cast<std::int64_t>(d.free_bytes);
+      device.total_bytes = static_cast<std::int64_t>(d.total_bytes);
+      e.devices.push_back(device);
+      e.weights.per_device_bytes.push_back(static_cast<std::int64_t>(d.weights_bytes));
+      e.activations.per_device_bytes.push_back(static_cast<std::int64_t>(d.activation_bytes));
+      e.signal_buffers.per_device_bytes.push_back(static_cast<std::int64_t>(d.signal_buffer_bytes));
+    }
+    const EstimateResult estimate = MemoryEstimator::estimate(e);
+    const std::string title = std::string(row.model) + " on " + row.devices;
+    ASSERT_FALSE(estimate.error) << title << ": " << estimate.error->message;
+    ASSERT_EQ(estimate.devices.size(), plan.devices.size());
+    for (std::size_t rank = 0; rank < plan.devices.size(); ++rank) {
+      EXPECT_EQ(static_cast<std::uint64_t>(estimate.devices[rank].kv_cache_bytes), plan.devices[rank].kv_cache_bytes) << title;
+      EXPECT_EQ(estimate.devices[rank].unused_bytes, plan.devices[rank].unused_bytes) << title;
+    }
+    EXPECT_EQ(static_cast<std::uint64_t>(estimate.pages_per_replica.value_or(0)), plan.kv_cache.pages) << title;
+    EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_length.value_or(0)), plan.limits.max_length) << title;
+    EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_batch_size.value_or(0)), plan.limits.max_batch_size) << title;
+    EXPECT_EQ(static_cast<std::uint64_t>(estimate.max_supported_sequence_length.value_or(0)), plan.limits.max_supported_sequence_length)
+        << title;
+  }
+}
+
 // Every point of a frontier is a plan, and no plan has one request more.
 TEST(Frontiers, ArePlansThatCanBeHad) {
   struct Row {
