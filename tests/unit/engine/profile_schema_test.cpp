@@ -143,7 +143,7 @@ TEST(ProfileKeys, HaveLastPartsOfTheirOwn) {
   for (const ProfileKey& key : profile_keys()) EXPECT_TRUE(names.insert(key.short_name()).second) << key.pointer;
 }
 
-// The first cells of the table "Keys": `a.b`, `c` stands for a.b and a.c.
+// The first cells of the table "Keys": `kv.dtype`, `state_dtype` stand for two keys of one section.
 std::set<std::string> documented() {
   std::ifstream file(kCatalogue + "/engines/README.md");
   std::set<std::string> out;
