@@ -66,6 +66,21 @@ TEST_P(EveryLayout, TheLongestRequestFitsAndOneTokenMoreDoesNot) {
   }
 }
 
+TEST_P(EveryLayout, TheLeastRoomSufficesAndOneByteLessDoesNot) {
+  for (int round = 0; round < kRounds / 3; ++round) {
+    const auto made = next();
+    const auto layout = made->layout();
+    const KvDemand wanted = demand(*made);
+    const std::uint64_t length = kind() == KvLayoutKind::kCells ? wanted.length_tokens : below(3000) + 1;
+    const Wide least = layout->least_room_bytes(length, wanted);
+    const auto suffices = [&](Wide room) {
+      return layout->longest_request_tokens(room, wanted.sequences).value_or(0) >= length && layout->cut(room, wanted, kWideMax).fits;
+    };
+    ASSERT_TRUE(suffices(least) || least >= kBeyondAnyMemory) << round; // a share of nothing never holds a state
+    ASSERT_FALSE(suffices(least - 1)) << round;
+  }
+}
+
 TEST_P(EveryLayout, TheSharesAreTheCut) {
   int fitting = 0;
   for (int round = 0; round < kRounds; ++round) {
