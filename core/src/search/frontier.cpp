@@ -108,7 +108,9 @@ private:
 
   // The stages as they are for these sizes; made anew where the layouts depend on what has changed.
   Result<void> renew_stages() {
-    const std::uint64_t sequences = settled_->profile().kv.layout == KvLayoutKind::kSplit ? settled_->batch.value_or(0) : 0;
+    const KvLayoutKind kind = settled_->profile().kv.layout;
+    const bool by_sequence = kind == KvLayoutKind::kSplit || kind == KvLayoutKind::kCells; // rings of requests, slots of a context
+    const std::uint64_t sequences = by_sequence ? settled_->batch.value_or(0) : 0;
     const std::pair key(settled_->max_batch_input_tokens, sequences);
     if (stages_ && key == stages_for_) return {};
     PLIMSOLL_ASSIGN(stages_, KvStages::create(*settled_, settled_->batch));

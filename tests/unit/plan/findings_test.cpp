@@ -160,6 +160,7 @@ TEST(Frontiers, ArePlansThatCanBeHad) {
   for (const Row& row : {Row{"Qwen/Qwen3-8B", "8xH200", "vllm"},
                          {"Qwen/Qwen3-8B", "8xH200", "tensorrt-llm"},
                          {"Qwen/Qwen3-8B", "8xH200", "max"},
+                         {"Qwen/Qwen3-8B", "4xH200", "llama.cpp"}, // one context, whatever the slots
                          {"Qwen/Qwen3-8B", "1xL4", "vllm"},
                          {"google/gemma-3-27b-it", "1xH100", "max"},
                          {"google/recurrentgemma-2b", "24GiB", "max"},
