@@ -102,6 +102,9 @@ std::string frontier_points_cannot_be_had(const Request& request, const Answer& 
       if (limit(found, "max_length") != length) return "a frontier point has another length as a plan: " + point;
       if (limit(found, "max_batch_size") != batch) return "a frontier point has another batch as a plan: " + point;
       if (limit(found, "max_batch_at_max_length") != batch) return "a frontier point does not hold its batch at full length: " + point;
+      if (batch >= count(found.document["request"], "max_batch_input_tokens")) continue;
+      const Answer more = plan(had.with("max_batch_size", std::to_string(batch + 1)).json());
+      if (more.holds() && limit(more, "max_batch_at_max_length") > batch) return "one more than a frontier point fits: " + point;
     }
   }
   return {};
