@@ -62,6 +62,9 @@ TEST(UnifiedLayout, WindowsAreAGroupOfTheirOwn) {
   EXPECT_EQ(layout->block_bytes(), 147'456U);
   EXPECT_EQ(layout->pages_of_request(16'384), 1024 + 137);
   EXPECT_EQ(layout->pages_of_request(100), 7 + 8); // the window holds what there is, and one block more
+  made.input.max_batch_input_tokens = 2049;
+  EXPECT_EQ(made.layout()->pages_of_request(16'384), 1024 + 137); // 2,176 tokens fill 136: the window counts the token it is for
+  made.input.max_batch_input_tokens = 2048;
   made.rules.unified.in_flight_batches = 2;
   EXPECT_EQ(made.layout()->pages_of_request(16'384), 1024 + 265); // ceil((127 + 4,096) / 16) + 1
   made.rules.unified.window_extra_pages = 0;
@@ -84,7 +87,7 @@ TEST(UnifiedLayout, PagesAreBroughtToOneSize) {
     std::uint64_t full_bytes, window_bytes, full_tokens, window_tokens, page_bytes;
   };
   for (const Row& row :
-       {Row{4096, 4096, 16, 16, 65'536}, {4096, 8192, 32, 16, 131'072}, {8192, 2048, 16, 64, 131'072}, {4096, 6144, 16, 16, 98'304}}) {
+       {Row{4096, 4096, 16, 16, 65'536}, {4096, 8192, 32, 16, 131'072}, {8192, 2048, 16, 64, 131'072}, {4096, 10'240, 16, 16, 163'840}}) {
     Unified made(16);
     made.full(5, row.full_bytes).window(5, row.window_bytes, 1024);
     const auto layout = made.layout();
