@@ -49,7 +49,7 @@ void expect_whole(const Plan& plan, const std::string& title) {
       const std::string where = title + " rank " + std::to_string(rank) + " " + group.label;
       EXPECT_EQ(group.label, plan.kv_cache.groups[i].label) << where;
       if (g.shared_blocks) {
-        EXPECT_EQ(pool.bytes, i == 0 ? pool.pages * g.block_bytes : 0) << where;
+        EXPECT_EQ(pool.bytes, i == 0 ? pool.pages * g.block_bytes(rank) : 0) << where;
       } else if (group.kind == CacheKind::kState) {
         EXPECT_EQ(pool.bytes, pool.state_rows * group.state_row_bytes) << where;
       } else {
@@ -183,7 +183,7 @@ TEST(Geometry, OfStates) {
   plan = planned("Qwen/Qwen3-Next-80B-A3B-Instruct", request);
   expect_whole(plan, "vllm");
   EXPECT_TRUE(plan.kv_geometry.shared_blocks);
-  EXPECT_EQ(plan.kv_geometry.block_bytes, 6'684'672U);
+  EXPECT_EQ(plan.kv_geometry.block_bytes(0), 6'684'672U);
   EXPECT_EQ(group_of(plan, "attention").page_tokens, 544U);
   EXPECT_EQ(group_of(plan, "state").rows_per_sequence, 1U);
 }
