@@ -140,7 +140,9 @@ Result<WeightsReport> Context::weights(const Model& model, const PlanRequest& re
 
 std::vector<PluginInfo> Context::plugins() const { return list_plugins(*data_->registry); }
 
-Result<PluginInfo> Context::inspect_plugin(const std::string& directory) const { return plimsoll::inspect_plugin(directory); }
+Result<PluginInfo> Context::inspect_plugin(const std::string& directory) const {
+  return plimsoll::inspect_plugin(directory, data_->gguf_words());
+}
 
 Result<std::vector<CatalogueModel>> Context::models(std::string_view pattern) const {
   return list_models(data_->registry, data_->models(), pattern);

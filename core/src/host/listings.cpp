@@ -7,6 +7,7 @@
 #include "host/config_files.hpp"
 #include "model/loaded_model.hpp"
 #include "plan/weights_report.hpp"
+#include "plugin/gguf_meaning.hpp"
 
 namespace plimsoll {
 namespace {
@@ -57,7 +58,7 @@ std::vector<PluginInfo> list_plugins(const Registry& registry) {
   return out;
 }
 
-Result<PluginInfo> inspect_plugin(const std::string& directory) {
+Result<PluginInfo> inspect_plugin(const std::string& directory, const std::string& gguf_words) {
   // A registry of its own, so that the plugin is judged as if it came first.
   const Registry registry({directory}, Trust::kChecked, {});
   for (const auto& plugin : registry.plugins()) {
@@ -65,6 +66,7 @@ Result<PluginInfo> inspect_plugin(const std::string& directory) {
     if (plugin->status == PluginStatus::kRefused) return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
     for (const FamilyManifest& family : plugin->manifest.families)
       PLIMSOLL_TRY(registry.load({plugin.get(), &family, family.signal_policy}));
+    PLIMSOLL_TRY(check_gguf_words(plugin->manifest, gguf_words));
     PluginInfo info = plugin_info(*plugin);
     info.status = PluginStatus::kLoaded;
     return info;
