@@ -76,6 +76,62 @@ bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
   return true;
 }
 
+// The ranks of one stage that share a class, and how it is cut among them.
+struct Share {
+  std::uint32_t members = 1;       // of the group that shares one copy
+  bool over_replicas = false;      // the group is all ranks of the stage, tp x dp; else tp ranks, once in every replica
+  std::uint32_t expert_groups = 1; // parts of the group that hold different experts
+  std::uint64_t experts = 1;       // of one layer, redundant ones too
+  std::uint32_t degree = 1;        // members that one tensor is cut among
+
+  std::uint64_t experts_of(std::uint32_t member) const { return local_experts(experts, member / (members / expert_groups), expert_groups); }
+};
+
+Share share_of(const WeightClass& c, const RankLayout& layout) {
+  Share share;
+  share.members = layout.tp;
+  if (c.placement == PLIMSOLL_PLACE_EXPERT) {
+    share.over_replicas = layout.ep > 1 || layout.experts_split_over_dp;
+    if (share.over_replicas) share.members = layout.tp * layout.dp;
+    share.expert_groups = layout.ep;
+    if (c.experts != 0) share.experts = c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
+  }
+  const bool whole = c.placement == PLIMSOLL_PLACE_REPLICATE || tower_is_copied(c, layout);
+  share.degree = whole ? 1 : share.members / share.expert_groups;
+  return share;
+}
+
+// Whether every member holds as many bytes as the first one.
+bool members_are_alike(const WeightClass& c, const Share& share) {
+  return splits_evenly(c, share.degree) && share.experts % share.expert_groups == 0;
+}
+
+// Ranks of a stage: some replicas, and in each of them some tensor-parallel ranks.
+struct RankBlock {
+  std::uint32_t dp_begin = 0, dp_end = 1, tp_begin = 0, tp_end = 1;
+};
+
+RankBlock every_rank(const RankLayout& layout) { return {0, layout.dp, 0, layout.tp}; }
+
+RankBlock ranks_of_member(const Share& share, const RankLayout& layout, std::uint32_t member) {
+  const std::uint32_t tp = member % layout.tp;
+  if (!share.over_replicas) return {0, layout.dp, tp, tp + 1};
+  const std::uint32_t dp = member / layout.tp;
+  return {dp, dp + 1, tp, tp + 1};
+}
+
+// False where a rank's sum does not fit 64 bits.
+bool add_to_ranks(const RankLayout& layout, std::uint32_t stage, const RankBlock& block, Checked sum, std::span<std::uint64_t> bytes) {
+  for (std::uint32_t dp = block.dp_begin; dp < block.dp_end; ++dp)
+    for (std::uint32_t tp = block.tp_begin; tp < block.tp_end; ++tp) {
+      std::uint64_t& entry = bytes[(static_cast<std::size_t>(dp) * layout.pp + stage) * layout.tp + tp];
+      const Checked total = sum + entry;
+      if (total.overflowed()) return false;
+      entry = total.value();
+    }
+  return true;
+}
+
 // How many layers of a variant a stage counts: all but those that nothing in the checkpoint can be.
 std::uint64_t present_on_stage(const WeightClass& c, const WeightVariant& v, const StoredClass* stored, const RankLayout& layout,
                                std::uint32_t stage) {
@@ -112,52 +168,74 @@ std::vector<Checked> stored_on_stages(const WeightClass& c, const WeightVariant&
   return sums;
 }
 
+// What a checkpoint holds of a variant beside what was declared, for the ratio of the two.
+struct StoredBytes {
+  Checked declared_layer;        // bytes of one layer as declared, with all its experts
+  std::vector<Checked> on_stage; // stored bytes; empty: the declared ones count
+
+  // `share` of `tensors` declared tensors, with the stored bytes spread as the declared ones are.
+  Checked rescaled(Checked share, std::uint64_t tensors, std::uint32_t stage) const {
+    if (on_stage.empty()) return share;
+    const std::uint64_t declared = (declared_layer * tensors).saturated();
+    const std::uint64_t found = on_stage[stage].saturated();
+    return found == declared || declared == 0 ? share : mul_div_up(share.saturated(), found, declared);
+  }
+};
+
+StoredBytes stored_bytes(const WeightClass& c, const WeightVariant& v, const StoredClass& stored, const RankLayout& layout) {
+  const Checked layer = c.bytes_of_one(*v.storage, c.dims, c.dtype) * c.whole_experts();
+  return {layer, stored_on_stages(c, v, stored, layout, layer)};
+}
+
+// One variant of a class, ready to be placed.
+struct Placing {
+  const WeightClass& c;
+  const WeightVariant& variant;
+  const RankLayout& layout;
+  const Share& share;
+  const Dtype& dtype;        // of what is not quantised
+  const StoredClass* stored; // layers that it calls absent do not count
+  StoredBytes stored_bytes;
+};
+
+Result<Checked> layer_bytes_of_member(const Placing& p, std::uint32_t member) {
+  PLIMSOLL_ASSIGN(const auto dims, local_dims(p.c, p.layout, member % p.share.degree, p.share.degree));
+  return p.c.bytes_of_one(*p.variant.storage, dims, p.dtype) * p.share.experts_of(member);
+}
+
+// Adds what `member` holds to the ranks of `block`, on every stage.
+Result<void> place_member(const Placing& p, std::uint32_t member, const RankBlock& block, std::span<std::uint64_t> bytes) {
+  PLIMSOLL_ASSIGN(const Checked of_layer, layer_bytes_of_member(p, member));
+  for (std::uint32_t stage = 0; stage < p.layout.pp; ++stage) {
+    const std::uint64_t tensors = present_on_stage(p.c, p.variant, p.stored, p.layout, stage);
+    if (tensors == 0) continue;
+    const Checked sum = p.stored_bytes.rescaled(of_layer * tensors, tensors, stage);
+    if (!add_to_ranks(p.layout, stage, block, sum, bytes))
+      return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits", p.c.label));
+  }
+  return {};
+}
+
+Result<void> place_variant(const Placing& p, std::span<std::uint64_t> bytes) {
+  if (members_are_alike(p.c, p.share)) return place_member(p, 0, every_rank(p.layout), bytes);
+  for (std::uint32_t member = 0; member < p.share.members; ++member)
+    PLIMSOLL_TRY(place_member(p, member, ranks_of_member(p.share, p.layout, member), bytes));
+  return {};
+}
+
 } // namespace
 
-Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored_class,
+Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored,
                           std::span<std::uint64_t> bytes) {
-  if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1) return {};            // a view of the embedding on the same rank
-  if (stored_class != nullptr && stored_class->packed_type) cast = nullptr; // a GGUF type stays what it is
-  const Dtype& base = cast != nullptr && !c.own_dtype ? *cast : c.dtype;
-  const bool experts = c.placement == PLIMSOLL_PLACE_EXPERT;
-  const bool spread = experts && (layout.ep > 1 || layout.experts_split_over_dp); // over the flattened tp x dp group
-  const std::uint32_t group = spread ? layout.tp * layout.dp : layout.tp;
-  const std::uint32_t degree =
-      c.placement == PLIMSOLL_PLACE_REPLICATE || tower_is_copied(c, layout) ? 1 : group / (experts ? layout.ep : 1);
-  const std::uint64_t copies = c.experts == 0 ? 1 : c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
-
+  const bool tied = c.role == PLIMSOLL_ROLE_TIED;
+  if (tied && layout.pp == 1) return {};                        // a view of the embedding on the same rank
+  if (stored != nullptr && stored->packed_type) cast = nullptr; // a GGUF type stays what it is
+  const Share share = share_of(c, layout);
   for (const WeightVariant& v : c.variants) {
-    const Dtype& stored = v.storage->is_plain() ? base : c.dtype;
-    const bool use_stored =
-        stored_class != nullptr && !(cast != nullptr && v.storage->is_plain() && !c.own_dtype) && c.role != PLIMSOLL_ROLE_TIED;
-    const Checked whole = use_stored ? c.bytes_of_one(*v.storage, c.dims, stored) * (c.experts == 0 ? 1 : c.experts) : Checked(0);
-    const std::vector<Checked> in_checkpoint = use_stored ? stored_on_stages(c, v, *stored_class, layout, whole) : std::vector<Checked>();
-    // Where everything divides evenly all members of the group hold the same: one of them is computed for all.
-    const bool alike = splits_evenly(c, degree) && (!experts || layout.ep == 1 || copies % layout.ep == 0);
-    for (std::uint32_t member = 0; member < (alike ? 1 : group); ++member) {
-      PLIMSOLL_ASSIGN(const auto dims, local_dims(c, layout, degree == 1 ? 0 : member % degree, degree));
-      const std::uint64_t held = !experts ? 1 : layout.ep > 1 ? local_experts(copies, member / (group / layout.ep), layout.ep) : copies;
-      const Checked of_one_layer = c.bytes_of_one(*v.storage, dims, stored) * held;
-      for (std::uint32_t stage = 0; stage < layout.pp; ++stage) {
-        const std::uint64_t tensors = present_on_stage(c, v, stored_class, layout, stage);
-        if (tensors == 0) continue;
-        Checked sum = of_one_layer * tensors;
-        if (use_stored) {
-          const std::uint64_t declared = (whole * tensors).saturated(), found = in_checkpoint[stage].saturated();
-          if (found != declared && declared != 0) sum = mul_div_up(sum.saturated(), found, declared);
-        }
-        // A member of a group over tp x dp is one rank of the stage; one of a tensor-parallel group stands in every replica.
-        const std::uint32_t first_dp = alike || !spread ? 0 : member / layout.tp, last_dp = alike || !spread ? layout.dp - 1 : first_dp;
-        const std::uint32_t first_tp = alike ? 0 : member % layout.tp, last_tp = alike ? layout.tp - 1 : first_tp;
-        for (std::uint32_t dp = first_dp; dp <= last_dp; ++dp)
-          for (std::uint32_t tp = first_tp; tp <= last_tp; ++tp) {
-            std::uint64_t& entry = bytes[(static_cast<std::size_t>(dp) * layout.pp + stage) * layout.tp + tp];
-            const Checked total = sum + entry;
-            if (total.overflowed()) return fail(ErrorCode::kBadConfig, fmt::format("the bytes of {} do not fit 64 bits", c.label));
-            entry = total.value();
-          }
-      }
-    }
+    const bool is_cast = cast != nullptr && !c.own_dtype && v.storage->is_plain();
+    Placing placing{c, v, layout, share, is_cast ? *cast : c.dtype, stored, {}};
+    if (stored != nullptr && !is_cast && !tied) placing.stored_bytes = stored_bytes(c, v, *stored, layout);
+    PLIMSOLL_TRY(place_variant(placing, bytes));
   }
   return {};
 }
