@@ -38,14 +38,31 @@ plimsoll_status report(plimsoll_error* err, plimsoll_status code, std::string_vi
 // A plugin's text, cut where it forgot the terminator.
 std::string text_of(const char* data, std::size_t capacity) { return std::string(data, ::strnlen(data, capacity)); }
 
-// The host's end of a sink. Delegation switches `node` while a child emits.
+// The planner that this thread is in. A parent may hand its child a sink of its own that relays to the host's: what arrives
+// there is the child's all the same.
+thread_local const PlannerNode* current_planner = nullptr;
+
+class Entered {
+public:
+  explicit Entered(const PlannerNode& node) : outer_(std::exchange(current_planner, &node)) {}
+  ~Entered() { current_planner = outer_; }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
+
+private:
+  const PlannerNode* outer_;
+};
+
+// The host's end of a sink, for one call of the root planner.
 struct HostSink {
   plimsoll_sink raw;
   Collector* collector;
-  const PlannerNode* node;
+  const PlannerNode* root;
   std::optional<Error> error;
 
   HostSink(Collector& c, const PlannerNode& n);
+  // The root for what comes from a thread that a plugin started.
+  const PlannerNode& emitter() const { return current_planner != nullptr ? *current_planner : *root; }
 
   template <class Emit>
   plimsoll_status take(Emit&& emit) noexcept {
@@ -64,38 +81,19 @@ struct HostSink {
 
 plimsoll_status sink_weight(void* ctx, const plimsoll_weight* weight) noexcept {
   HostSink& sink = *HostSink::of(ctx);
-  return sink.take([&] { return sink.collector->on_weight(*sink.node, *weight); });
+  return sink.take([&] { return sink.collector->on_weight(sink.emitter(), *weight); });
 }
 plimsoll_status sink_kv(void* ctx, const plimsoll_kv_group* group) noexcept {
   HostSink& sink = *HostSink::of(ctx);
-  return sink.take([&] { return sink.collector->on_kv(*sink.node, *group); });
+  return sink.take([&] { return sink.collector->on_kv(sink.emitter(), *group); });
 }
 plimsoll_status sink_item(void* ctx, const plimsoll_item* item) noexcept {
   HostSink& sink = *HostSink::of(ctx);
-  return sink.take([&] { return sink.collector->on_item(*sink.node, *item); });
+  return sink.take([&] { return sink.collector->on_item(sink.emitter(), *item); });
 }
 
 HostSink::HostSink(Collector& c, const PlannerNode& n)
-    : raw{PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item), 0, this, sink_weight, sink_kv, sink_item}, collector(&c), node(&n) {}
-
-// While a child emits into a sink of the host, its items carry its own name and tensor prefix.
-class Switch {
-public:
-  Switch(const plimsoll_sink* out, const PlannerNode& node) {
-    if (out->weight != sink_weight) return;
-    sink_ = HostSink::of(out->ctx);
-    previous_ = std::exchange(sink_->node, &node);
-  }
-  ~Switch() {
-    if (sink_ != nullptr) sink_->node = previous_;
-  }
-  Switch(const Switch&) = delete;
-  Switch& operator=(const Switch&) = delete;
-
-private:
-  HostSink* sink_ = nullptr;
-  const PlannerNode* previous_ = nullptr;
-};
+    : raw{PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item), 0, this, sink_weight, sink_kv, sink_item}, collector(&c), root(&n) {}
 
 const PlannerNode& node_of(const plimsoll_planner* child) { return *reinterpret_cast<const PlannerNode*>(child); }
 
@@ -132,12 +130,12 @@ plimsoll_facts usual_facts(const plimsoll_view& view) {
 }
 
 plimsoll_status call_weights(const PlannerNode& node, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
-  const Switch as(out, node);
+  const Entered entered(node);
   if (!PLIMSOLL_HAS(node.api, plimsoll_planner_api, weights) || node.api->weights == nullptr) return PLIMSOLL_OK;
   return node.api->weights(node.self, aspects, out, err);
 }
 plimsoll_status call_kv(const PlannerNode& node, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
-  const Switch as(out, node);
+  const Entered entered(node);
   if (!PLIMSOLL_HAS(node.api, plimsoll_planner_api, kv) || node.api->kv == nullptr) return PLIMSOLL_OK;
   return node.api->kv(node.self, aspects, out, err);
 }
@@ -158,12 +156,12 @@ plimsoll_status call_vision(const PlannerNode& node, plimsoll_vision_entry* out,
 }
 plimsoll_status call_activations(const PlannerNode& node, const plimsoll_request* req, const plimsoll_sink* out,
                                  plimsoll_error* err) noexcept {
-  const Switch as(out, node);
+  const Entered entered(node);
   if (!PLIMSOLL_HAS(node.api, plimsoll_planner_api, activations) || node.api->activations == nullptr) return PLIMSOLL_OK;
   return node.api->activations(node.self, req, out, err);
 }
 plimsoll_status call_signals(const PlannerNode& node, const plimsoll_request* req, const plimsoll_sink* out, plimsoll_error* err) noexcept {
-  const Switch as(out, node);
+  const Entered entered(node);
   if (!PLIMSOLL_HAS(node.api, plimsoll_planner_api, signal_buffers) || node.api->signal_buffers == nullptr) return PLIMSOLL_OK;
   return node.api->signal_buffers(node.self, req, out, err);
 }
@@ -403,21 +401,21 @@ plimsoll_status PlannerTree::make_child(const plimsoll_view* view, const char* f
   return PLIMSOLL_OK;
 }
 
-Result<void> PlannerTree::weights(Collector& collector) const {
+template <class Call>
+Result<void> PlannerTree::collect(Collector& collector, const Call& call) const {
   HostSink sink(collector, *root_);
   plimsoll_error err = blank_error();
-  const plimsoll_status status = call_weights(*root_, PLIMSOLL_ASPECT_ALL, &sink.raw, &err);
+  const plimsoll_status status = call(&sink.raw, &err);
   if (sink.error) return tl::unexpected(*sink.error);
   if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
   return {};
 }
+Result<void> PlannerTree::weights(Collector& collector) const {
+  return collect(collector,
+                 [&](const plimsoll_sink* out, plimsoll_error* err) { return call_weights(*root_, PLIMSOLL_ASPECT_ALL, out, err); });
+}
 Result<void> PlannerTree::kv(Collector& collector) const {
-  HostSink sink(collector, *root_);
-  plimsoll_error err = blank_error();
-  const plimsoll_status status = call_kv(*root_, PLIMSOLL_ASPECT_ALL, &sink.raw, &err);
-  if (sink.error) return tl::unexpected(*sink.error);
-  if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
-  return {};
+  return collect(collector, [&](const plimsoll_sink* out, plimsoll_error* err) { return call_kv(*root_, PLIMSOLL_ASPECT_ALL, out, err); });
 }
 Result<plimsoll_facts> PlannerTree::facts() const {
   plimsoll_facts out{};
@@ -436,23 +434,13 @@ Result<plimsoll_vision_entry> PlannerTree::vision_entry() const {
   return out;
 }
 Result<void> PlannerTree::activations(const plimsoll_request& request, Collector& collector) const {
-  HostSink sink(collector, *root_);
-  plimsoll_error err = blank_error();
-  const plimsoll_status status = call_activations(*root_, &request, &sink.raw, &err);
-  if (sink.error) return tl::unexpected(*sink.error);
-  if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
-  return {};
+  return collect(collector, [&](const plimsoll_sink* out, plimsoll_error* err) { return call_activations(*root_, &request, out, err); });
 }
 bool PlannerTree::has_signal_buffers() const {
   return PLIMSOLL_HAS(root_->api, plimsoll_planner_api, signal_buffers) && root_->api->signal_buffers != nullptr;
 }
 Result<void> PlannerTree::signal_buffers(const plimsoll_request& request, Collector& collector) const {
-  HostSink sink(collector, *root_);
-  plimsoll_error err = blank_error();
-  const plimsoll_status status = call_signals(*root_, &request, &sink.raw, &err);
-  if (sink.error) return tl::unexpected(*sink.error);
-  if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
-  return {};
+  return collect(collector, [&](const plimsoll_sink* out, plimsoll_error* err) { return call_signals(*root_, &request, out, err); });
 }
 Result<std::uint64_t> PlannerTree::max_batch(const plimsoll_request& request) const {
   std::uint64_t out = 0;

@@ -48,7 +48,7 @@ struct PlannerNode {
   const std::string& id() const { return family.family->id; }
 };
 
-// Receives what planners emit. `node` is the planner that emits, also under delegation.
+// Receives what planners emit. `node` is the planner that emits, also where its parents relay it.
 class Collector {
 public:
   virtual ~Collector() = default;
@@ -105,6 +105,9 @@ private:
   const Json* defaults_of(const Json& node) const;
   // The pointer of `view` as the planner that is being created sees it.
   std::string place_of(const plimsoll_view& view) const;
+  // Lets the root emit into `collector`; an error that the collector raised wins over the planner's own.
+  template <class Call>
+  Result<void> collect(Collector& collector, const Call& call) const;
   Error explain(plimsoll_status status, const plimsoll_error& err, const PlannerNode& node) const;
 
   const Registry& registry_;
