@@ -1,5 +1,5 @@
 // Where results and messages go: standard output or a file written at once, and standard error.
-// Called by every command. A full disk or a closed pipe is reported or respected, never ignored. Threads: one.
+// A full disk or a closed pipe is reported or respected, never ignored. Threads: one.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // Results as text for people: the plan, every byte of it, the weights, and the lists.
-// Called by the commands. Computes nothing beyond sums for display; never writes. Threads: pure functions.
+// Computes nothing beyond sums for display; never writes. Threads: pure functions.
 #pragma once
 
 #include <string>

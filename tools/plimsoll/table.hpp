@@ -1,4 +1,4 @@
-// Tables and bars of text. Called by the reports; knows nothing about plans.
+// Tables and bars of text. Knows nothing about plans.
 // Never writes: everything is returned as lines. Threads: plain values.
 #pragma once
 

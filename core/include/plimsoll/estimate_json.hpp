@@ -1,5 +1,5 @@
 // The estimator's documents: a request read from JSON or YAML, a result written as JSON in a fixed key order.
-// Called by `plimsoll estimate`, by the C interface and by hosts. Never accepts an unknown or repeated key, a wrong type or a
+// Never accepts an unknown or repeated key, a wrong type or a
 // number beyond 63 bits; never throws. Threads: each thread keeps its own parser, so any number of threads may call.
 #pragma once
 

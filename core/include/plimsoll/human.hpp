@@ -1,5 +1,5 @@
 // Byte counts and counts as people read them: what reports and messages of hosts share with the library's own.
-// Called by messages, the report and hosts. Never used for a value that is computed with. Threads: pure functions.
+// Never used for a value that is computed with. Threads: pure functions.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // plimsoll/options.hpp - the options of a plan by name: one table for the command line, pipeline files and JSON
 // requests, so that names, limits and messages are the same wherever an option comes from.
-// Called by the command line, the C API and hosts that read options of their own. Opens the file it is given, nothing
+// Hosts that read options of their own may use it too. Opens the file it is given, nothing
 // else; a model is named, never loaded, here. Threads: pure functions over values.
 #pragma once
 

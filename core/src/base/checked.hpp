@@ -1,5 +1,5 @@
 // Checked 64-bit arithmetic for bytes and counts. Overflow is sticky: compute freely, ask once at the end.
-// Called by every room that multiplies; never wraps, never throws. Threads: plain values.
+// Never wraps, never throws. Threads: plain values.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Byte counts as people read and write them. Called by messages, the report and the option readers.
+// Byte counts as people read and write them.
 // Never used for a value that is computed with. Threads: pure functions.
 #pragma once
 

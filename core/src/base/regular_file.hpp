@@ -1,5 +1,5 @@
 // A regular file opened for reading at offsets: the only way the readers of this room touch the disk.
-// Called by locate and by the header readers. Never blocks on a FIFO, never follows into a device or a
+// Never blocks on a FIFO, never follows into a device or a
 // directory, never reads more than asked. Threads: const functions may be called from any thread at once.
 #pragma once
 

@@ -1,4 +1,4 @@
-// 128-bit signed integers for sums and products of byte counts. Called by the estimators and the KV pool, where
+// 128-bit signed integers for sums and products of byte counts. For where
 // the documented arithmetic knows no overflow. Overflow is sticky: compute freely, ask once. Never wraps.
 // Threads: plain values.
 #pragma once

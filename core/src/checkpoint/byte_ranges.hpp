@@ -1,5 +1,5 @@
 // The byte ranges that tensors of one file claim: do any two overlap, and is anything left between them?
-// Called by the safetensors and GGUF readers for every tensor. Ranges that follow one another are one run, so a file
+// Takes every tensor. Ranges that follow one another are one run, so a file
 // written in order costs nothing; in the worst order 16 bytes per tensor. Threads: one at a time.
 #pragma once
 

@@ -1,5 +1,5 @@
 // A scanner for JSON written the usual way: no escapes, whole numbers, keys in the usual order.
-// Called by the safetensors and index readers as their fast path. It never decides that a text is wrong: whatever it does
+// A fast path: it never decides that a text is wrong: whatever it does
 // not know it answers with false, and the caller starts over with simdjson, which has the last word. Threads: plain values.
 #pragma once
 

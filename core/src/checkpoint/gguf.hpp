@@ -1,5 +1,5 @@
 // The header of a GGUF file: metadata, then one line per tensor; versions 2 and 3, little-endian.
-// Called by checkpoint.cpp for every split, and by the fuzz target. Token lists and the like are counted, not kept; no tensor
+// Each split has one. Token lists and the like are counted, not kept; no tensor
 // data is read. Format: the GGUF specification in the ggml repository. Threads: pure functions; a GgufHeader is a plain value.
 #pragma once
 

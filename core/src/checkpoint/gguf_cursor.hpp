@@ -1,5 +1,5 @@
 // Reads a file from front to back through a window, or bytes in memory: what the GGUF reader moves along.
-// Called by gguf.cpp only. Never reads beyond the file or beyond its limit; holds one window, whatever the file says.
+// Never reads beyond the file or beyond its limit; holds one window, whatever the file says.
 // Threads: one at a time.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Strings of a simdjson on-demand document without copying them: most names hold no escapes, and then the text itself will do.
-// Called by the safetensors and index readers only. Include after simdjson.h. Threads: pure functions.
+// Include after simdjson.h. Threads: pure functions.
 #pragma once
 
 #include <cstring>

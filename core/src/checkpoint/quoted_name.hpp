@@ -1,5 +1,5 @@
 // Foreign names made fit for a message: control characters and broken UTF-8 escaped, overlong names cut.
-// Called by every reader that names a tensor, a key or a file found in a file. Never throws. Threads: pure functions.
+// For every tensor, key or file that was found in a file. Never throws. Threads: pure functions.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // The header of a safetensors file, streamed: eight length bytes, one JSON object with a line per tensor.
-// Called by checkpoint.cpp for every shard, and by the fuzz target. Reads no tensor data, builds no tree, keeps no names.
+// Reads no tensor data, builds no tree, keeps no names.
 // Format: the safetensors README; limits as its reference reader has them, stricter only on nesting and on what no
 // writer does: names of pages, more tokens than half the bytes.
 // Threads: one SafetensorsReader per thread; it keeps its buffers from shard to shard.

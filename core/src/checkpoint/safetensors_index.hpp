@@ -1,5 +1,5 @@
 // The index beside a sharded safetensors checkpoint: which shard holds which tensor.
-// Called by locate (for the shards' names) and by checkpoint.cpp (to compare with the headers). Streams the file,
+// Tells the shards' names, and what to compare the headers with. Streams the file,
 // keeps no tensor names. Threads: pure functions.
 #pragma once
 

@@ -1,5 +1,5 @@
 // All shards of a safetensors checkpoint: on one thread or two, compared with the index and with one another.
-// Called by Checkpoint::scan only. Threads: starts its own and joins them before it returns.
+// Threads: starts its own and joins them before it returns.
 #pragma once
 
 #include "checkpoint/checkpoint.hpp"

@@ -1,5 +1,5 @@
 // File names of sharded checkpoints: model-00001-of-00163.safetensors, model-00001-of-000163, model_00001-of-00072, X-00001-of-00009.gguf.
-// Called by locate. Knows names only, no files. Threads: pure functions.
+// Knows names only, no files. Threads: pure functions.
 #pragma once
 
 #include <cstdint>

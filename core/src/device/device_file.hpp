@@ -1,4 +1,4 @@
-// A device list as a YAML file, for mixed machines and orchestrators. Called by parse_devices.
+// A device list as a YAML file, for mixed machines and orchestrators.
 //   devices:
 //     - 4xH100                                        as on the command line
 //     - {name: A100-40GB, count: 4, free_bytes: 38GiB}  a card, properties overridden

@@ -1,5 +1,5 @@
 // Inside the device room: one item of a device list, and the bounds of the whole list.
-// Called by parse_devices and by device files, so that both read items alike. Threads: pure functions.
+// The command line and device files read items alike. Threads: pure functions.
 #pragma once
 
 #include <string>

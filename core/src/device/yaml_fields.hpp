@@ -1,5 +1,5 @@
 // A strict reader of one YAML mapping: known keys only, each once, with messages that name file and place.
-// Called by the catalogue and by device files. The document must outlive it; nothing is kept. Threads: any.
+// The document must outlive it; nothing is kept. Threads: any.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Engine profiles: how an inference engine budgets, pages and reserves, as data. Read from the catalogue or from a
 // user's YAML file; every key is checked. No engine is known to the code by name. A ProfileSource is a file with --set
-// applied; settled for the facts of a plan it becomes an EngineProfile. Called by the plan room.
+// applied; settled for the facts of a plan it becomes an EngineProfile.
 // Threads: an EngineProfile is immutable, a ProfileSource may settle on any number of threads.
 #pragma once
 

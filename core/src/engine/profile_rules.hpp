@@ -1,6 +1,6 @@
 // The two things an engine profile can say beside plain values: a value that depends on circumstances (a list of
-// {when, value}), and bytes that follow from a formula (a sum of products of named quantities). Called by the profile
-// reader and, for formulas, by plan(). Never knows an engine by name. Threads: plain values, pure functions.
+// {when, value}), and bytes that follow from a formula (a sum of products of named quantities). Never knows an engine by name. Threads:
+// plain values, pure functions.
 #pragma once
 
 #include <array>

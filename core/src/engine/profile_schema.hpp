@@ -1,5 +1,5 @@
 // The keys of an engine profile: one row each, so that reading, limits, --set's short names and error messages come
-// from one place. Called by the profile reader. Threads: constants.
+// from one place. Threads: constants.
 #pragma once
 
 #include <span>

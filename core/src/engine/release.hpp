@@ -1,5 +1,5 @@
-// Release strings of engines and their order: "0.8.5.post1", "0.26.1rc1.dev608", "b6900", "3597 (127c6ee6)". Called by
-// engine profiles, whose rules say from which release they hold. Never knows an engine. Threads: plain values.
+// Release strings of engines and their order: "0.8.5.post1", "0.26.1rc1.dev608", "b6900", "3597 (127c6ee6)".
+// The rules of a profile say from which release they hold. Never knows an engine. Threads: plain values.
 #pragma once
 
 #include <compare>

@@ -1,5 +1,5 @@
 // The documented KV arithmetic behind kv_params.hpp: bytes of pages and rows, blocks of a replica, capacity.
-// Called by both estimators. Never corrects the documented rules (the null block counts in the demand only).
+// Never corrects the documented rules (the null block counts in the demand only).
 // Threads: pure functions.
 #include "estimate/kv_params.hpp"
 

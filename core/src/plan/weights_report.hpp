@@ -1,5 +1,5 @@
 // `plimsoll weights`: what a model's weight classes are, what a checkpoint stores, and the bytes of every rank.
-// Called by Context. Threads: pure.
+// Plans nothing. Threads: pure functions.
 #pragma once
 
 #include "device/device.hpp"

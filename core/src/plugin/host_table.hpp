@@ -1,4 +1,4 @@
-// The functions that a plugin may call: config lookups, subviews and delegation. Called by plugins only.
+// The functions that a plugin may call: config lookups, subviews and delegation.
 // Never throws, never allocates for the plugin. Threads: lookups any; subview and planner_for inside create.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Opens plugin libraries; the one file of the project that knows Boost.DLL. Called by the registry.
+// Opens plugin libraries; the one file of the project that knows Boost.DLL.
 // Never unmaps: code of a plugin may still be on some stack or behind some pointer. Threads: any.
 #pragma once
 

@@ -1,5 +1,5 @@
-// One model's planners: the root and everyone it delegates to, with the views they read. Called by the plan
-// room. Owns all of them and destroys children before parents. Never asks a planner twice for what it declares.
+// One model's planners: the root and everyone it delegates to, with the views they read.
+// Owns all of them and destroys children before parents. Never asks a planner twice for what it declares.
 // Threads: created on one thread; afterwards any.
 #pragma once
 

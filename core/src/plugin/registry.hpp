@@ -1,5 +1,5 @@
 // The plugins of one context: where they are searched, which manifest wins, which family plans what.
-// Called by Context and by delegation. Libraries are opened at the first planner of a family, not before.
+// Libraries are opened at the first planner of a family, not before.
 // Threads: find_* any; the list of plugins is fixed after discover.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Which tensor names occur twice? Eight bytes per name, one sort at the end.
-// Called by the safetensors readers with every name of every shard. Equal hashes are suspects only: the caller compares the
+// Takes every name of every shard. Equal hashes are suspects only: the caller compares the
 // names themselves before it reports one. No input makes it slower than a sort. Threads: one at a time.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Compiles a pattern to a Thompson automaton and steps it over a name. Bounded in depth, program size and time.
-// Called by name_set.cpp; never allocates in proportion to the name. Threads: see header.
+// Never allocates in proportion to the name. Threads: see header.
 #include "storage/name_regex.hpp"
 
 #include <array>

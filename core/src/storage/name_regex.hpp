@@ -1,5 +1,5 @@
 // A small regular expression that cannot run away: matched in steps proportional to pattern times name, no recursion on
-// input. Called by name_set.cpp for the "re:" patterns of compressed-tensors and for globs with [sets].
+// input. Serves the "re:" patterns of compressed-tensors and for globs with [sets].
 // Knows literals, . [] \d \w \s * + ? {m,n} | () (?:) ^ $ and look-aheads at the very start; anything else is an error,
 // never a guess. Threads: immutable after compile.
 #pragma once

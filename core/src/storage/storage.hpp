@@ -1,5 +1,5 @@
 // How a checkpoint stores one linear layer: which tensors, of which type and shape, for each quantisation format.
-// Called by the weights ledger (bytes of a layer, an expert, a shard) and by the matcher of stored names. What a
+// What a
 // configuration asks for is storage/quantization.hpp; this file never reads one. Threads: plain values, pure functions.
 //
 // Layouts: the file formats of the exporters (DeepSeek's block fp8, compressed-tensors, modelopt, AutoGPTQ, AutoAWQ,

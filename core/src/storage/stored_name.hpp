@@ -1,5 +1,5 @@
 // From a stored tensor's name back to the class tensor it belongs to: strips what quantisation formats append.
-// Called by the matcher for every tensor of a checkpoint (92,000 in DeepSeek-V3), so it only looks at the name's end.
+// Meant for every tensor of a checkpoint (92,000 in DeepSeek-V3), so it only looks at the name's end.
 // Knows no shapes and no configuration. Threads: pure functions.
 #pragma once
 
