@@ -76,12 +76,19 @@ static plimsoll_status create(const plimsoll_host* host, const plimsoll_view* vi
 }
 static void destroy(plimsoll_planner* self) { free(self); }
 
+/* A parent's own sink before the host's. */
+static plimsoll_status pass_weight(void* ctx, const plimsoll_weight* w) {
+  const plimsoll_sink* out = ctx;
+  return out->weight(out->ctx, w);
+}
+
 static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) {
   static uint32_t two[2] = {0, 1}, swapped[2] = {1, 0}, twice[2] = {1, 1};
   plimsoll_part parts[2] = {{48, 3, 0}, {16, 1, 1}};
   uint32_t* many = NULL;
   plimsoll_status status;
   plimsoll_weight w;
+  plimsoll_sink relay = {0};
   uint32_t i;
   memset(&w, 0, sizeof w);
   w.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_weight, n_parts);
@@ -141,7 +148,11 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
     status = out->weight(out->ctx, &w) * 0;
   }
   if (status != PLIMSOLL_OK) return fail(err, status, "", "the host refused");
-  return self->child == NULL ? PLIMSOLL_OK : self->api->weights(self->child, aspects, out, err);
+  if (self->child == NULL) return PLIMSOLL_OK;
+  relay.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item);
+  relay.ctx = (void*)out;
+  relay.weight = pass_weight;
+  return self->api->weights(self->child, aspects, is(self, "relays") ? &relay : out, err);
 }
 
 static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) {

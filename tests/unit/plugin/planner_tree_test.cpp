@@ -219,6 +219,19 @@ TEST(Delegation, NamesTensorsAsTheWholeModelDoes) {
   EXPECT_EQ(d->weights[2].pattern, "model.part.part.{layer}.weight");
 }
 
+// A parent that gives its child a sink of its own changes nothing about whose class it is.
+TEST(Delegation, NamesTheChildsTensorsAlsoWhereTheParentRelaysThem) {
+  Json config = nested(2, faulty(""));
+  config["fault"] = "relays";
+  config["part"]["fault"] = "relays";
+  const auto d = declared(config);
+  ASSERT_TRUE(d) << d.error().message;
+  ASSERT_EQ(d->weights.size(), 3U);
+  EXPECT_EQ(d->weights[0].pattern, "model.{layer}.weight");
+  EXPECT_EQ(d->weights[1].pattern, "model.part.{layer}.weight");
+  EXPECT_EQ(d->weights[2].pattern, "model.part.part.{layer}.weight");
+}
+
 TEST(Delegation, NeedsAnObject) {
   for (const char* part : {"7", "[1]", "\"text\""}) {
     const auto tree = tree_of(Json::parse(std::string(R"({"architectures": ["planner"], "part": )") + part + "}"));
