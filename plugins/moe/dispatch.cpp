@@ -45,6 +45,15 @@ Dispatch::Dispatch(const plimsoll::Config& config, const Shape& shape)
   fp4_reserve_ = model + "/fp4_reservation_bytes";
 }
 
+// Whether an expert group has ranks on several nodes. A group takes whole neighbours; where it is larger than a tensor-parallel
+// group it takes those of the next replicas too, and the pipeline's stages between them lie within its reach.
+static bool over_nodes(const Request& request) {
+  const std::uint64_t ranks_per_node = std::max(1U, request->n_ranks / std::max(1U, request->n_nodes));
+  const std::uint64_t stages = request->ep > request->tp ? std::max(1U, request->pp) : 1;
+  const std::uint64_t reach = request->ep * stages;
+  return reach > ranks_per_node || ranks_per_node % reach != 0;
+}
+
 void Dispatch::price(const Request& request, const Sink& out) const {
   if (buffer_sets_.empty() || request->engine == nullptr) return;
   if (request->weight_is_fp4 != 0) fp4_reserve(request, out);
@@ -58,7 +67,6 @@ void Dispatch::price(const Request& request, const Sink& out) const {
 
 Dispatch::Terms Dispatch::terms(const Request& request) const {
   const std::uint64_t group = std::max<std::uint64_t>(1, request->ep / std::max(1U, request->dp));
-  const std::uint64_t ranks_per_node = std::max(1U, request->n_ranks / std::max(1U, request->n_nodes));
   const bool allreduce = request.engine_bool("/expert_parallel/allreduce_dispatch").value_or(false);
   const bool all_tokens = allreduce || request.engine_bool(all_tokens_).value_or(false);
   const std::uint64_t batch_tokens = request->max_batch_input_tokens;
@@ -66,7 +74,7 @@ Dispatch::Terms Dispatch::terms(const Request& request) const {
   Terms t;
   t.tokens = all_tokens ? Bytes(batch_tokens) : plimsoll::ceil_div(batch_tokens, group);
   t.ranks = request->ep;
-  t.over_nodes = request->ep > ranks_per_node;
+  t.over_nodes = over_nodes(request);
   t.combine_bytes = Bytes(hidden_) * request.engine("/expert_parallel/combine_bytes_per_element").value_or(2);
   // A draft from the same checkpoint dispatches bf16 rows over an FP4 target.
   if (request->weight_is_fp4 != 0 && request->num_draft_tokens > 0 && has_drafts_) t.row_bytes = Bytes(hidden_) * 2;

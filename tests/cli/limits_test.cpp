@@ -39,6 +39,7 @@ std::vector<Limit> limits() {
       {"pp", kMaxRanks, many(nullptr), [](PlanRequest& r) { r.pp = kMaxRanks + 1; }, {}, "more than the model's 32 layers"},
       {"dp", kMaxRanks, many(nullptr), [](PlanRequest& r) { r.dp = kMaxRanks + 1; }, {}},
       {"ep", kMaxRanks, many("dp"), [](PlanRequest& r) { r.ep = kMaxRanks + 1; }, {}, "has no experts"},
+      {"nodes", kMaxRanks, many("dp"), [](PlanRequest& r) { r.nodes = kMaxRanks + 1; }, {}},
       {"redundant_experts", kMaxRanks, kOne, nullptr, {}},
       {"max_length", kMaxTokens, kOne, [](PlanRequest& r) { r.max_length = kMaxTokens + 1; }, {"/max_length", "/draft/max_length"}},
       {"max_batch_size", kMaxSequences, kOne, [](PlanRequest& r) { r.max_batch_size = kMaxSequences + 1; }, {"/max_batch_size"}},

@@ -30,6 +30,7 @@ const std::array kNumbers{"--tp",
                           "--ubatch",
                           "--sequences",
                           "--redundant-experts",
+                          "--nodes",
                           "--stage-layers"};
 
 TEST(CliOptions, WhatIsNoNumberIsRefusedByName) {

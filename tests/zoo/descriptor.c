@@ -28,15 +28,33 @@ static plimsoll_status init(const plimsoll_host* host, plimsoll_error* err) {
 #endif
 #ifndef ZOO_null_family
 static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_family, api),
-                                       .aspects = PLIMSOLL_ASPECT_ATTENTION,
+#ifdef ZOO_wrong_aspects
+                                       .aspects = PLIMSOLL_ASPECT_ATTENTION | 1024u,
+#else
+                                       .aspects = PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN,
+#endif
+#ifdef ZOO_wrong_policy
+                                       .signal_policy = PLIMSOLL_SIGNAL_ALWAYS,
+#elif defined(ZOO_odd_policy)
+                                       .signal_policy = 7,
+#else
+                                       .signal_policy = PLIMSOLL_SIGNAL_MULTI_RANK,
+#endif
+#ifdef ZOO_many_sites
+                                       .signal_sites = 1000000,
+#else
                                        .signal_sites = 1,
+#endif
+#ifdef ZOO_large_site
+                                       .signal_bytes = UINT64_MAX,
+#endif
 #ifdef ZOO_other_family
                                        .id = "somebody_else",
 #else
                                        .id = ZOO_ID,
 #endif
                                        .api = &api};
-static const plimsoll_family* const families[] = {&family};
+static const plimsoll_family* const families[] = {&family, &family};
 #else
 static const plimsoll_planner_api* const unused_api = &api;
 static const plimsoll_family* const families[] = {0};
@@ -48,7 +66,11 @@ const plimsoll_plugin plimsoll_plugin_v1 = {
 #else
     .struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_plugin, fini),
 #endif
+#ifdef ZOO_wrong_minor
+    .abi_minor = PLIMSOLL_ABI_MINOR + 3,
+#else
     .abi_minor = PLIMSOLL_ABI_MINOR,
+#endif
 #ifdef ZOO_needs_newer_host
     .abi_minor_min = 42,
 #endif
@@ -64,6 +86,8 @@ const plimsoll_plugin plimsoll_plugin_v1 = {
 #endif
 #ifdef ZOO_no_families
     .n_families = 0,
+#elif defined(ZOO_extra_family)
+    .n_families = 2,
 #else
     .n_families = 1,
 #endif

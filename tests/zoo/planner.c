@@ -2,16 +2,23 @@
  * fault it declares one class and one KV group. Loaded by the tests of the planner tree and of the ledger. */
 #include <plimsoll/abi.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MANY 1000000u
+#define BOMB 65536u
 
 struct plimsoll_planner {
   char fault[32];
   const plimsoll_planner_api* api; /* of the child, where there is one */
   const plimsoll_planner* child;
+  const plimsoll_host* host;
+  const plimsoll_view* view;
 };
+
+/* A sink of an earlier call, which nobody may use again. */
+static plimsoll_sink kept_sink;
 
 static plimsoll_str str(const char* text) {
   plimsoll_str s;
@@ -61,6 +68,8 @@ static plimsoll_status create(const plimsoll_host* host, const plimsoll_view* vi
   if (self == NULL) return PLIMSOLL_E_MEMORY;
   if (host->get_str(view, str("/fault"), &fault) == PLIMSOLL_OK && fault.size < sizeof self->fault)
     memcpy(self->fault, fault.data, fault.size);
+  self->host = host;
+  self->view = view;
   if (is(self, "creates_nothing")) return free(self), PLIMSOLL_OK;
   if (is(self, "create_fails")) return free(self), fail(err, PLIMSOLL_E_CONFIG, "/depth", "is too small");
   if (is(self, "silent")) return free(self), PLIMSOLL_E_CONFIG;
@@ -85,6 +94,11 @@ static plimsoll_status pass_weight(void* ctx, const plimsoll_weight* w) {
 static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) {
   static uint32_t two[2] = {0, 1}, swapped[2] = {1, 0}, twice[2] = {1, 1};
   plimsoll_part parts[2] = {{48, 3, 0}, {16, 1, 1}};
+  static uint32_t bomb[BOMB];
+  char long_label[129];
+  const plimsoll_view* late = NULL;
+  const plimsoll_planner_api* late_api = NULL;
+  const plimsoll_planner* late_child = NULL;
   uint32_t* many = NULL;
   plimsoll_status status;
   plimsoll_weight w;
@@ -117,6 +131,46 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
   if (is(self, "part_units")) parts[0].units = 5;
   if (is(self, "many_parts")) w.n_parts = 65;
   if (is(self, "shard_dim")) w.shard_dim = 2;
+  if (is(self, "negative_dim")) w.dims[1] = (uint64_t)0 - 5;
+  if (is(self, "huge_dim")) w.dims[1] = (uint64_t)1 << 41;
+  if (is(self, "negative_part")) parts[0].extent = (uint64_t)0 - 1;
+  if (is(self, "null_layers")) w.layers = NULL;
+  if (is(self, "null_parts")) w.parts = NULL;
+  if (is(self, "two_aspects")) w.aspect = PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN;
+  if (is(self, "label_size")) w.label.size = (uint64_t)1 << 62;
+  if (is(self, "label_null")) w.label.data = NULL;
+  if (is(self, "label_empty")) w.label.size = 0;
+  if (is(self, "label_utf8")) w.label = str("zoo.\xff\xfe");
+  if (is(self, "label_control")) w.label = str("zoo.\033[2J");
+  if (is(self, "label_long")) {
+    memset(long_label, 'l', sizeof long_label);
+    w.label.data = long_label;
+    w.label.size = sizeof long_label;
+  }
+  if (is(self, "pattern_size")) w.pattern.size = (uint64_t)1 << 62;
+  if (is(self, "no_layer_mark")) w.pattern = str("model.weight");
+  if (is(self, "unnamed_twice")) w.pattern.size = 0;
+  if (is(self, "subview_late") && self->host->subview(self->view, str(""), NULL, 0, &late) == PLIMSOLL_OK) return PLIMSOLL_OK;
+  if (is(self, "planner_late")) self->host->planner_for(self->view, NULL, &late_api, &late_child, err);
+  if (is(self, "keeps_sink") || is(self, "keeps_for_facts")) kept_sink = *out;
+  if (is(self, "null_weight")) out->weight(out->ctx, NULL);
+  if (is(self, "bomb")) {
+    for (i = 0; i < BOMB; ++i) bomb[i] = i;
+    w.layers = bomb;
+    w.n_layers = BOMB;
+    for (i = 0; i < BOMB; ++i) {
+      snprintf(long_label, sizeof long_label, "zoo.class.%u.{layer}", i);
+      w.label = w.pattern = str(long_label);
+      if ((status = out->weight(out->ctx, &w)) != PLIMSOLL_OK) return status;
+    }
+  }
+  if (is(self, "many_classes")) {
+    for (i = 0; i < MANY; ++i) {
+      snprintf(long_label, sizeof long_label, "zoo.class.%u.{layer}", i);
+      w.label = w.pattern = str(long_label);
+      if ((status = out->weight(out->ctx, &w)) != PLIMSOLL_OK) return status;
+    }
+  }
   if (is(self, "type")) w.dtype = str("float17");
   if (is(self, "format")) w.format = str("crumpled");
   if (is(self, "aspect")) w.aspect = PLIMSOLL_ASPECT_VISION;
@@ -141,6 +195,7 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
   }
   status = (aspects & PLIMSOLL_ASPECT_ATTENTION) == 0 ? PLIMSOLL_OK : out->weight(out->ctx, &w);
   free(many);
+  if (is(self, "twice") || is(self, "unnamed_twice")) status = out->weight(out->ctx, &w);
   if (is(self, "stubborn")) {
     w.dims[1] = 0;
     out->weight(out->ctx, &w);
@@ -160,6 +215,8 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
   plimsoll_state_region row;
   const plimsoll_state_region* rows[1];
   plimsoll_kv_group g;
+  char many_label[32];
+  uint32_t i;
   rows[0] = &row;
   memset(&g, 0, sizeof g);
   g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, bound);
@@ -195,13 +252,54 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
     g.k_elements = (uint64_t)1 << 62;
     g.kv_heads = 1u << 20;
   }
+  if (is(self, "kv_negative")) g.kv_heads = (uint64_t)0 - 8;
+  if (is(self, "kv_wide")) g.kv_heads = (uint64_t)1 << 38;
+  if (is(self, "kv_latent_heads")) {
+    g.kind = PLIMSOLL_KV_LATENT;
+    g.kv_heads = 2;
+    g.v_elements = 0;
+  }
+  if (is(self, "kv_latent_values")) g.kind = PLIMSOLL_KV_LATENT;
+  if (is(self, "kv_null_layers")) g.layers = NULL;
+  if (is(self, "kv_label_size")) g.label.size = (uint64_t)1 << 62;
+  if (is(self, "kv_role")) g.role = PLIMSOLL_ROLE_TIED;
+  if (is(self, "kv_twice")) out->kv(out->ctx, &g);
+  if (is(self, "keeps_sink")) kept_sink.kv(kept_sink.ctx, &g);
+  if (is(self, "kv_null")) out->kv(out->ctx, NULL);
+  if (is(self, "kv_many_groups")) {
+    for (i = 0; i < MANY; ++i) {
+      snprintf(many_label, sizeof many_label, "zoo.cache.%u", i);
+      g.label = str(many_label);
+      if (out->kv(out->ctx, &g) != PLIMSOLL_OK) return PLIMSOLL_OK;
+    }
+  }
   if ((aspects & PLIMSOLL_ASPECT_ATTENTION) == 0) return PLIMSOLL_OK;
   return out->kv(out->ctx, &g) == PLIMSOLL_OK ? PLIMSOLL_OK : fail(err, PLIMSOLL_E_CONFIG, "", "the host refused");
+}
+
+static plimsoll_status facts(const plimsoll_planner* self, plimsoll_facts* out, plimsoll_error* err) {
+  uint32_t size = PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers);
+  plimsoll_item item;
+  (void)err;
+  if (out->struct_size < size) size = out->struct_size;
+  memset(out, 0, size);
+  out->struct_size = size;
+  if (is(self, "facts_layers")) out->n_layers = UINT32_MAX;
+  if (is(self, "facts_length")) out->max_length = UINT64_MAX;
+  if (is(self, "facts_experts")) out->experts = 1u << 30;
+  if (is(self, "keeps_for_facts")) {
+    memset(&item, 0, sizeof item);
+    item.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
+    kept_sink.item(kept_sink.ctx, &item);
+  }
+  return PLIMSOLL_OK;
 }
 
 static plimsoll_status activations(const plimsoll_planner* self, const plimsoll_request* req, const plimsoll_sink* out,
                                    plimsoll_error* err) {
   plimsoll_item item;
+  char phase[32];
+  uint32_t i;
   (void)req;
   memset(&item, 0, sizeof item);
   item.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
@@ -214,6 +312,22 @@ static plimsoll_status activations(const plimsoll_planner* self, const plimsoll_
   if (is(self, "item_basis")) item.basis = 9;
   if (is(self, "item_small_struct")) item.struct_size = 12;
   if (is(self, "item_overflow")) item.bytes = UINT64_MAX;
+  if (is(self, "item_large")) item.bytes = (uint64_t)1 << 51;
+  if (is(self, "item_label")) item.label.size = (uint64_t)1 << 62;
+  if (is(self, "item_phase")) {
+    item.lifetime = PLIMSOLL_TRANSIENT;
+    item.phase = str("\xc3");
+  }
+  if (is(self, "item_null")) out->item(out->ctx, NULL);
+  if (is(self, "items_of_nothing")) item.bytes = 0;
+  if (is(self, "many_items") || is(self, "items_of_nothing") || is(self, "many_phases")) {
+    item.lifetime = PLIMSOLL_TRANSIENT;
+    for (i = 0; i < MANY; ++i) {
+      snprintf(phase, sizeof phase, "phase %u", i);
+      if (is(self, "many_phases")) item.phase = str(phase);
+      if (out->item(out->ctx, &item) != PLIMSOLL_OK) return PLIMSOLL_OK;
+    }
+  }
   if (is(self, "weight_in_activations")) return weights(self, PLIMSOLL_ASPECT_ALL, out, err);
   return out->item(out->ctx, &item) == PLIMSOLL_OK ? PLIMSOLL_OK : fail(err, PLIMSOLL_E_CONFIG, "", "the host refused");
 }
@@ -223,6 +337,7 @@ static const plimsoll_planner_api api = {.struct_size = PLIMSOLL_SIZE_THROUGH(pl
                                          .destroy = destroy,
                                          .weights = weights,
                                          .kv = kv,
+                                         .facts = facts,
                                          .activations = activations};
 static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_family, api),
                                        .aspects = PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN,

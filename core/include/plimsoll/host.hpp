@@ -87,6 +87,7 @@ struct PlanRequest {
   std::string engine = "max";                          // NAME[@VERSION] or a YAML file
   std::map<std::string, std::string> engine_overrides; // "kv.page_tokens" -> "64"
   std::optional<std::uint32_t> tp, pp, dp, ep;         // default: tp = devices, others 1
+  std::optional<std::uint32_t> nodes;                  // machines that hold the ranks, the same number each; default: 1
   std::vector<std::uint32_t> stage_layers;             // layers of each pipeline stage; empty: balanced
   std::uint32_t redundant_experts = 0;                 // extra copies, in whole experts per layer
   Accounting accounting = Accounting::kPerDevice;
@@ -204,7 +205,7 @@ struct Advice {
 };
 
 struct EffectiveRequest { // what was planned with, after all defaults
-  std::uint32_t tp = 1, pp = 1, dp = 1, ep = 1;
+  std::uint32_t tp = 1, pp = 1, dp = 1, ep = 1, nodes = 1;
   Accounting accounting = Accounting::kPerDevice;
   double device_memory_utilization = 0;
   std::uint64_t max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;

@@ -52,24 +52,23 @@ Json model_object(const ModelInfo& model) {
 Json request_object(const EffectiveRequest& request) {
   Json overrides = Json::object();
   for (const auto& [key, value] : request.engine_overrides) overrides[key] = value;
-  return Json{{"tp", request.tp},
-              {"pp", request.pp},
-              {"dp", request.dp},
-              {"ep", request.ep},
-              {"accounting", accounting_name(request.accounting)},
-              {"device_memory_utilization", request.device_memory_utilization},
-              {"max_length", request.max_length},
-              {"max_batch_size", request.max_batch_size},
-              {"max_batch_input_tokens", request.max_batch_input_tokens},
-              {"max_batch_total_tokens", nullable(request.max_batch_total_tokens)},
-              {"kv_dtype", request.kv_dtype},
-              {"dtype", request.dtype},
-              {"page_tokens", request.page_tokens},
-              {"vision_cache_utilization", request.vision_cache_utilization},
-              {"num_draft_tokens", request.num_draft_tokens},
-              {"redundant_experts", request.redundant_experts},
-              {"phase", phase_name(request.phase)},
-              {"engine_overrides", std::move(overrides)}};
+  Json out{{"tp", request.tp}, {"pp", request.pp}, {"dp", request.dp}, {"ep", request.ep}};
+  if (request.nodes > 1) out["nodes"] = request.nodes; // a key of deployments over several machines
+  out.update(Json{{"accounting", accounting_name(request.accounting)},
+                  {"device_memory_utilization", request.device_memory_utilization},
+                  {"max_length", request.max_length},
+                  {"max_batch_size", request.max_batch_size},
+                  {"max_batch_input_tokens", request.max_batch_input_tokens},
+                  {"max_batch_total_tokens", nullable(request.max_batch_total_tokens)},
+                  {"kv_dtype", request.kv_dtype},
+                  {"dtype", request.dtype},
+                  {"page_tokens", request.page_tokens},
+                  {"vision_cache_utilization", request.vision_cache_utilization},
+                  {"num_draft_tokens", request.num_draft_tokens},
+                  {"redundant_experts", request.redundant_experts},
+                  {"phase", phase_name(request.phase)},
+                  {"engine_overrides", std::move(overrides)}});
+  return out;
 }
 
 void append_figures(Json& out, const DevicePlan& device) {

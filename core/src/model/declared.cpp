@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <span>
 
+#include "model/declaration_gate.hpp"
 #include "storage/named_storage.hpp"
 
 namespace plimsoll {
@@ -21,9 +22,6 @@ std::optional<CacheKind> cache_kind(std::uint32_t kind) {
   }
 }
 
-constexpr std::uint64_t kMaxLayers = 65536;
-constexpr std::size_t kMaxClasses = 65536;
-constexpr std::uint64_t kMaxExperts = 1 << 20;
 constexpr std::size_t kMaxNamedFormats = 256;
 
 std::string text(plimsoll_str s) {
@@ -31,17 +29,16 @@ std::string text(plimsoll_str s) {
 }
 
 tl::unexpected<Error> broken(const PlannerNode& node, const std::string& what, const std::string& message) {
-  return fail(ErrorCode::kPluginFailed, fmt::format("planner '{}' declared {}: {}", node.id(), what, message));
+  return broken_declaration(node, what, message);
 }
 
-// Layer lists must be ascending, bounded and free of doubles.
+// Layer lists must be ascending and free of doubles; the gate has bounded them.
 Result<std::vector<std::uint32_t>> layer_list(const PlannerNode& node, const std::string& what, const std::uint32_t* layers,
                                               std::uint64_t n) {
   if (layers == nullptr) return std::vector<std::uint32_t>{};
-  if (n > kMaxLayers) return broken(node, what, fmt::format("{} layers; at most {} are possible", n, kMaxLayers));
   std::vector<std::uint32_t> list(layers, layers + n);
   for (std::size_t i = 0; i < list.size(); ++i)
-    if (list[i] >= kMaxLayers || (i > 0 && list[i] <= list[i - 1]))
+    if (list[i] >= PLIMSOLL_MAX_LAYERS || (i > 0 && list[i] <= list[i - 1]))
       return broken(node, what, fmt::format("layer {} out of order", list[i]));
   return list;
 }
@@ -52,7 +49,7 @@ public:
 
   Result<void> on_weight(const PlannerNode& node, const plimsoll_weight& raw) override {
     if (!PLIMSOLL_HAS(&raw, plimsoll_weight, n_parts)) return broken(node, "a weight class", "its struct is smaller than version 1.0");
-    if (out_.weights.size() >= kMaxClasses) return broken(node, "a weight class", "too many of them");
+    PLIMSOLL_TRY(gate_.check(node, raw));
     WeightClass c;
     c.label = text(raw.label);
     const std::string what = "weight class '" + c.label + "'";
@@ -69,7 +66,7 @@ public:
     c.quantizable = raw.quantizable != 0;
     c.experts = raw.experts;
     if (c.n_dims > 4 || c.stage > PLIMSOLL_STAGE_EVERY || c.placement > PLIMSOLL_PLACE_EXPERT || c.role > PLIMSOLL_ROLE_TIED ||
-        c.expert_storage > PLIMSOLL_EXPERTS_CONCATENATED || c.experts > kMaxExperts)
+        c.expert_storage > PLIMSOLL_EXPERTS_CONCATENATED || c.experts > PLIMSOLL_MAX_EXPERTS)
       return broken(node, what, "a value outside the contract");
     if ((raw.aspect & node.family.family->aspects) != raw.aspect || raw.aspect == 0)
       return broken(node, what, "an aspect that its family does not count");
@@ -87,6 +84,7 @@ public:
     }
     PLIMSOLL_ASSIGN(c.layers, layer_list(node, what, raw.layers, raw.n_layers));
     if (raw.layers != nullptr && c.layers.empty()) return {};
+    PLIMSOLL_TRY(gate_.take_tensors(node, c.label, c.pattern, c.layers));
     PLIMSOLL_TRY(read_parts(node, what, raw, c));
     PLIMSOLL_TRY(choose_storage(node, what, raw, c));
     if (c.declared_bytes().overflowed() || c.parameters().overflowed())
@@ -98,6 +96,7 @@ public:
 
   Result<void> on_kv(const PlannerNode& node, const plimsoll_kv_group& raw) override {
     if (!PLIMSOLL_HAS(&raw, plimsoll_kv_group, bound)) return broken(node, "a KV group", "its struct is smaller than version 1.0");
+    PLIMSOLL_TRY(gate_.check(node, raw));
     KvGroup g;
     g.label = text(raw.label);
     const std::string what = "KV group '" + g.label + "'";
@@ -125,7 +124,7 @@ public:
     if (g.rope_elements > g.k_elements) return broken(node, what, "a rotary part wider than the whole");
     PLIMSOLL_ASSIGN(g.layers, layer_list(node, what, raw.layers, raw.n_layers));
     if (g.layers.empty()) return {};
-    if (raw.n_regions > 64) return broken(node, what, "more than 64 state regions");
+    PLIMSOLL_TRY(gate_.take_layers(node, g.label, g.layers));
     for (std::uint64_t i = 0; i < raw.n_regions; ++i) {
       if (raw.regions == nullptr || raw.regions[i] == nullptr) return broken(node, what, "a state region that is not there");
       if (!PLIMSOLL_HAS(raw.regions[i], plimsoll_state_region, elements_per_draft_token))
@@ -160,7 +159,6 @@ private:
       c.parts.push_back({c.dims[c.shard_dim], 0, false});
       return {};
     }
-    if (raw.n_parts > 64) return broken(node, what, "more than 64 parts");
     Checked sum = 0;
     for (std::uint64_t i = 0; i < raw.n_parts; ++i) {
       const plimsoll_part& part = raw.parts[i];
@@ -217,6 +215,7 @@ private:
     return out_.named_formats.emplace_back(std::make_shared<const Storage>(std::move(*found))).get();
   }
 
+  DeclarationGate gate_;
   Declared& out_;
   const Quantization& quantization_;
   Dtype dtype_;
@@ -271,7 +270,9 @@ Result<Declared> declare(const PlannerTree& tree, const Quantization& quantizati
   PLIMSOLL_TRY(tree.weights(declarer));
   PLIMSOLL_TRY(tree.kv(declarer));
   PLIMSOLL_ASSIGN(out.facts, tree.facts());
+  PLIMSOLL_TRY(check_facts(tree.root(), out.facts));
   PLIMSOLL_ASSIGN(const plimsoll_vision_entry vision, tree.vision_entry());
+  PLIMSOLL_TRY(check_vision(tree.root(), vision));
   out.vision = {vision.rows, vision.row_elements, vision.tower_tokens, vision.tower_elements, text(vision.dtype)};
   return out;
 }

@@ -30,8 +30,11 @@ Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_
   const auto degree = [](const std::optional<std::uint32_t>& given, std::uint32_t fallback) { return given.value_or(fallback); };
   layout.pp = degree(request.pp, 1);
   layout.dp = degree(request.dp, 1);
-  for (const auto& [value, option] :
-       {std::pair{layout.pp, "--pp"}, {layout.dp, "--dp"}, {degree(request.tp, 1), "--tp"}, {degree(request.ep, 1), "--ep"}})
+  for (const auto& [value, option] : {std::pair{layout.pp, "--pp"},
+                                      {layout.dp, "--dp"},
+                                      {degree(request.tp, 1), "--tp"},
+                                      {degree(request.ep, 1), "--ep"},
+                                      {degree(request.nodes, 1), "--nodes"}})
     if (value == 0 || value > kMaxRanks)
       return fail(ErrorCode::kBadRequest, fmt::format("is {}; a number from 1 to {} was expected", value, kMaxRanks), option);
   const std::uint64_t others = static_cast<std::uint64_t>(layout.pp) * layout.dp;
@@ -58,6 +61,10 @@ Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_
     return fail(ErrorCode::kBadRequest,
                 fmt::format("ep {} does not divide the {} ranks of a stage (tp {} x dp {})", layout.ep, group, layout.tp, layout.dp),
                 "--ep");
+  layout.nodes = degree(request.nodes, 1);
+  if (ranks % layout.nodes != 0)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} nodes do not divide {} ranks; every node holds the same number of them", layout.nodes, ranks), "--nodes");
   layout.redundant_experts = request.redundant_experts;
   if (layout.pp > 1 && layout.pp > n_layers)
     return fail(ErrorCode::kBadRequest, fmt::format("pp {} is more than the model's {} layers", layout.pp, n_layers), "--pp");

@@ -12,6 +12,7 @@ namespace plimsoll {
 // rank = (dp_i * pp + pp_i) * tp + tp_i, as engines number them.
 struct RankLayout {
   std::uint32_t tp = 1, pp = 1, dp = 1, ep = 1;
+  std::uint32_t nodes = 1; // machines; ranks fill one after the other
   std::uint32_t redundant_experts = 0;
   std::uint64_t vocab_padding_rows = 1;   // vocabularies are padded to a multiple of this, then of tp
   bool vision_split = false;              // towers are cut over tp instead of copied

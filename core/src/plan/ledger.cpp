@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "model/declaration_gate.hpp"
 
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxItems = 65536;
 constexpr std::uint64_t kMaxSum = 0x7fffffffffffffffULL;
 
 Basis basis_of(std::uint32_t basis) {
@@ -52,18 +52,30 @@ std::uint64_t Ledger::used(std::uint32_t rank) const {
 }
 
 Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item& raw) {
-  const auto broken = [&](const char* message) {
-    return fail(ErrorCode::kPluginFailed, fmt::format("planner '{}' emitted '{}': {}", node.id(), text(raw.label), message));
+  const bool clean = is_clean_text(raw.label, PLIMSOLL_MAX_LABEL_BYTES);
+  const auto broken = [&](const std::string& message) {
+    return fail(ErrorCode::kPluginFailed,
+                fmt::format("planner '{}' emitted '{}': {}", node.id(), clean ? text(raw.label) : "an item", message));
   };
   if (!PLIMSOLL_HAS(&raw, plimsoll_item, phase)) return broken("its struct is smaller than version 1.0");
+  if (++asked_ > static_cast<std::uint64_t>(PLIMSOLL_MAX_ITEMS) + n_ranks_)
+    return broken(fmt::format("more than {} items", PLIMSOLL_MAX_ITEMS + n_ranks_));
+  if (!clean)
+    return broken(
+        fmt::format("its label is {}; 1 to {} bytes of printable UTF-8 were expected", shown_text(raw.label), PLIMSOLL_MAX_LABEL_BYTES));
   if (raw.category != PLIMSOLL_BYTES_ACTIVATION && raw.category != PLIMSOLL_BYTES_SIGNAL)
     return broken("a category that this host does not know");
   if (raw.basis > PLIMSOLL_BASIS_HEURISTIC || raw.lifetime > PLIMSOLL_TRANSIENT) return broken("a value outside the contract");
   if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks_) return broken("a rank that does not exist");
-  if (taken_.size() >= kMaxItems) return broken("too many items");
+  if (raw.bytes > PLIMSOLL_MAX_ITEM_BYTES)
+    return broken(fmt::format("{} bytes on a rank{}; at most {} are possible", raw.bytes,
+                              raw.bytes > kMaxSum ? ", a negative number or one that wrapped" : "", PLIMSOLL_MAX_ITEM_BYTES));
   if (raw.bytes == 0) return {};
-  std::string phase;
-  if (raw.lifetime == PLIMSOLL_TRANSIENT) phase = raw.phase.size == 0 ? fmt::format("#{}", taken_.size()) : text(raw.phase);
+  const bool transient = raw.lifetime == PLIMSOLL_TRANSIENT;
+  const bool named = transient && raw.phase.size != 0;
+  if (named && !is_clean_text(raw.phase, PLIMSOLL_MAX_LABEL_BYTES))
+    return broken(
+        fmt::format("its phase is {}; up to {} bytes of printable UTF-8 were expected", shown_text(raw.phase), PLIMSOLL_MAX_LABEL_BYTES));
   Item item;
   item.label = text(raw.label);
   item.basis = basis_of(raw.basis);
@@ -71,29 +83,35 @@ Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item
   item.formula = text(raw.formula);
   item.bytes.assign(n_ranks_, raw.rank == PLIMSOLL_ALL_RANKS ? raw.bytes : 0);
   if (raw.rank != PLIMSOLL_ALL_RANKS) item.bytes[raw.rank] = raw.bytes;
-  add(raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer, phase, std::move(item));
+  const Category category = raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer;
+  const std::optional<std::size_t> phase = !transient ? std::nullopt : std::optional(named ? named_phase(text(raw.phase)) : n_phases_++);
+  if (phases_.size() > PLIMSOLL_MAX_PHASES) return broken(fmt::format("more than {} phases with names", PLIMSOLL_MAX_PHASES));
+  taken_.push_back({category, phase.has_value(), phase.value_or(0), std::move(item)});
   return {};
+}
+
+std::size_t ItemCollector::named_phase(std::string_view name) {
+  for (const auto& [known, index] : phases_)
+    if (known == name) return index;
+  phases_.emplace_back(name, n_phases_);
+  return n_phases_++;
 }
 
 void ItemCollector::add(Category category, std::string_view phase, Item item) {
   if (std::all_of(item.bytes.begin(), item.bytes.end(), [](std::uint64_t bytes) { return bytes == 0; })) return;
-  Taken taken{category, !phase.empty(), 0, std::move(item)};
-  if (taken.transient) {
-    taken.phase = static_cast<std::size_t>(std::find(phases_.begin(), phases_.end(), phase) - phases_.begin());
-    if (taken.phase == phases_.size()) phases_.emplace_back(phase);
-  }
-  taken_.push_back(std::move(taken));
+  const bool transient = !phase.empty();
+  taken_.push_back({category, transient, transient ? named_phase(phase) : 0, std::move(item)});
 }
 
 Result<void> ItemCollector::settle(Ledger& ledger) {
   // winner[rank]: the phase with the most bytes there; ties go to the one that was named first.
   std::vector<std::size_t> winner(n_ranks_, 0);
-  if (phases_.size() > 1)
+  if (n_phases_ > 1)
     for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
-      std::vector<Checked> sums(phases_.size());
+      std::vector<Checked> sums(n_phases_);
       for (const Taken& t : taken_)
         if (t.transient) sums[t.phase] += t.item.bytes[rank];
-      for (std::size_t p = 1; p < sums.size(); ++p)
+      for (std::size_t p = 1; p < n_phases_; ++p)
         if (sums[p].saturated() > sums[winner[rank]].saturated()) winner[rank] = p;
     }
   for (Taken& t : taken_) {

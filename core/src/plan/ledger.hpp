@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plimsoll/host.hpp"
@@ -58,12 +59,15 @@ private:
   struct Taken {
     Category category;
     bool transient;
-    std::size_t phase; // index into phases_
+    std::size_t phase; // of n_phases_
     Item item;
   };
   std::uint32_t n_ranks_;
   std::vector<Taken> taken_;
-  std::vector<std::string> phases_;
+  std::size_t named_phase(std::string_view name);
+  std::uint64_t asked_ = 0;                                 // calls of on_item
+  std::size_t n_phases_ = 0;                                // those without a name too
+  std::vector<std::pair<std::string, std::size_t>> phases_; // with names; few, so that a search is short
 };
 
 } // namespace plimsoll

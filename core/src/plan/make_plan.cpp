@@ -45,6 +45,7 @@ void fill_head(const Settled& s, Plan& plan) {
   e.pp = s.layout.pp;
   e.dp = s.layout.dp;
   e.ep = s.layout.ep;
+  e.nodes = s.layout.nodes;
   e.accounting = r.accounting;
   e.device_memory_utilization = s.utilization;
   e.max_length = plan.limits.max_length;

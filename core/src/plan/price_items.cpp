@@ -40,7 +40,7 @@ private:
     raw.pp = s.layout.pp;
     raw.dp = s.layout.dp;
     raw.ep = s.layout.ep;
-    raw.n_nodes = 1;
+    raw.n_nodes = s.layout.nodes;
     switch (s.request().phase) {
     case Phase::kPrefill: raw.phase = PLIMSOLL_PHASE_PREFILL; break;
     case Phase::kDecode: raw.phase = PLIMSOLL_PHASE_DECODE; break;
@@ -65,15 +65,23 @@ private:
   }
 };
 
-// One buffer for each device where the family's policy asks for it and its planner does not price them itself.
+// The buffers of the family's sites on each device where its policy asks for them and its planner does not price them itself. An
+// engine without signal buffers has none, whatever the family says.
 Result<void> add_signal_buffers(const Settled& s, Ledger& ledger) {
   const PlannerTree& tree = *s.model().tree;
-  const std::uint64_t bytes = s.profile().signal_buffers.signal_buffer_bytes;
+  const std::uint64_t usual = s.profile().signal_buffers.signal_buffer_bytes;
   const std::uint32_t policy = tree.root().family.signal_policy;
   const bool due = policy == PLIMSOLL_SIGNAL_ALWAYS || (policy == PLIMSOLL_SIGNAL_MULTI_RANK && s.layout.ranks() > 1);
-  if (tree.has_signal_buffers() || !due || bytes == 0) return {};
-  return ledger.add_all(Category::kSignalBuffer, "signal_buffers", Basis::kExact, tree.root().id(),
-                        s.explains() ? fmt::format("one of {} B per device, policy {}", bytes, signal_policy_name(policy)) : "", bytes);
+  if (tree.has_signal_buffers() || !due || usual == 0) return {};
+  const plimsoll_family& family = *tree.root().table;
+  const std::uint64_t sites = std::max<std::uint32_t>(family.signal_sites, 1);
+  const std::uint64_t bytes = family.signal_bytes == 0 ? usual : family.signal_bytes;
+  const auto formula = [&] {
+    const std::string count = sites == 1 ? "one" : std::to_string(sites);
+    return fmt::format("{} of {} B per device, policy {}", count, bytes, signal_policy_name(policy));
+  };
+  return ledger.add_all(Category::kSignalBuffer, "signal_buffers", Basis::kExact, tree.root().id(), s.explains() ? formula() : "",
+                        (Checked(bytes) * sites).saturated());
 }
 
 } // namespace

@@ -53,11 +53,6 @@ public:
     const Json* value = member(object, key);
     return name(value == nullptr ? kNothing : *value, pointer + "/" + key);
   }
-  bool truth(const Json& object, const std::string& pointer, const char* key) {
-    const Json* value = member(object, key);
-    if (value != nullptr && !value->is_boolean()) wrong(pointer + "/" + key, "true or false was expected");
-    return value != nullptr && value->is_boolean() && value->get<bool>();
-  }
   std::uint32_t number(const Json& object, const std::string& pointer, const char* key) {
     const Json* value = member(object, key);
     const auto number = value == nullptr ? std::nullopt : as_u64(*value);
@@ -195,7 +190,6 @@ FamilyManifest read_family(Json& node, const std::string& pointer, Reader& read)
     family.aspects |= read.one_of(aspects[i], fmt::format("{}/aspects/{}", pointer, i), kAspects);
   if (family.aspects == 0) read.wrong(pointer + "/aspects", "a list of what the family counts was expected");
   family.signal_policy = read.one_of(node, pointer, "signal_buffers", kPolicies);
-  family.vision_cache = read.truth(node, pointer, "vision_cache");
   read_names(node, pointer, read, family);
   if (const Json* models = Reader::member(node, "models")) read_models(*models, pointer + "/models", read, family);
   if (const Json* gguf = Reader::member(node, "gguf")) {

@@ -18,9 +18,8 @@ using Fusions = std::map<std::string, std::vector<std::string>>;
 
 struct FamilyManifest {
   std::string id;
-  std::uint32_t aspects = 0;       // PLIMSOLL_ASPECT_*
-  std::uint32_t signal_policy = 0; // PLIMSOLL_SIGNAL_*
-  bool vision_cache = false;
+  std::uint32_t aspects = 0;                          // PLIMSOLL_ASPECT_*
+  std::uint32_t signal_policy = 0;                    // PLIMSOLL_SIGNAL_*
   std::map<std::string, std::uint32_t> architectures; // name -> signal policy
   std::vector<std::string> model_types;
   std::map<std::string, Json, std::less<>> class_defaults; // model_type -> object

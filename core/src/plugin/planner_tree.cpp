@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/nearest.hpp"
+#include "plugin/call_scope.hpp"
 #include "plugin/host_table.hpp"
 
 namespace plimsoll {
@@ -59,6 +60,7 @@ struct HostSink {
   Collector* collector;
   const PlannerNode* root;
   std::optional<Error> error;
+  CallScope scope{this, error, root};
 
   HostSink(Collector& c, const PlannerNode& n);
   // The root for what comes from a thread that a plugin started.
@@ -76,24 +78,35 @@ struct HostSink {
     }
     return PLIMSOLL_E_CONFIG;
   }
-  static HostSink* of(void* ctx) { return static_cast<HostSink*>(ctx); }
+  // nullptr where the call of that sink is over.
+  static HostSink* of(void* ctx) { return static_cast<HostSink*>(CallScope::sink_of(ctx)); }
 };
 
+plimsoll_status nothing_there(const HostSink* sink) noexcept {
+  if (sink != nullptr) CallScope::misused("declared a struct that is not there");
+  return PLIMSOLL_E_ABI;
+}
+
 plimsoll_status sink_weight(void* ctx, const plimsoll_weight* weight) noexcept {
-  HostSink& sink = *HostSink::of(ctx);
-  return sink.take([&] { return sink.collector->on_weight(sink.emitter(), *weight); });
+  HostSink* const sink = HostSink::of(ctx);
+  if (sink == nullptr || weight == nullptr) return nothing_there(sink);
+  return sink->take([&] { return sink->collector->on_weight(sink->emitter(), *weight); });
 }
 plimsoll_status sink_kv(void* ctx, const plimsoll_kv_group* group) noexcept {
-  HostSink& sink = *HostSink::of(ctx);
-  return sink.take([&] { return sink.collector->on_kv(sink.emitter(), *group); });
+  HostSink* const sink = HostSink::of(ctx);
+  if (sink == nullptr || group == nullptr) return nothing_there(sink);
+  return sink->take([&] { return sink->collector->on_kv(sink->emitter(), *group); });
 }
 plimsoll_status sink_item(void* ctx, const plimsoll_item* item) noexcept {
-  HostSink& sink = *HostSink::of(ctx);
-  return sink.take([&] { return sink.collector->on_item(sink.emitter(), *item); });
+  HostSink* const sink = HostSink::of(ctx);
+  if (sink == nullptr || item == nullptr) return nothing_there(sink);
+  return sink->take([&] { return sink->collector->on_item(sink->emitter(), *item); });
 }
 
 HostSink::HostSink(Collector& c, const PlannerNode& n)
-    : raw{PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item), 0, this, sink_weight, sink_kv, sink_item}, collector(&c), root(&n) {}
+    : raw{PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item), 0, nullptr, sink_weight, sink_kv, sink_item}, collector(&c), root(&n) {
+  raw.ctx = scope.ticket();
+}
 
 const PlannerNode& node_of(const plimsoll_planner* child) { return *reinterpret_cast<const PlannerNode*>(child); }
 
@@ -296,6 +309,7 @@ Result<PlannerNode*> PlannerTree::create_node(const plimsoll_view& view, const F
   PLIMSOLL_ASSIGN(const plimsoll_family* table, registry_.load(family));
   auto node = std::make_unique<PlannerNode>();
   node->family = family;
+  node->table = table;
   node->api = table->api;
   node->view = &view;
   node->place = place_of(view);
@@ -348,6 +362,10 @@ PlannerTree::~PlannerTree() {
 
 plimsoll_status PlannerTree::make_subview(const plimsoll_view* view, std::string_view pointer, const plimsoll_rename* renames,
                                           std::uint64_t n_renames, const plimsoll_view** out) {
+  if (creating_.empty()) {
+    CallScope::misused("called subview outside create");
+    return PLIMSOLL_E_ABI;
+  }
   if (views_.size() >= kMaxViews || n_renames > 64) return PLIMSOLL_E_CYCLE;
   const Json* node = view->find(pointer);
   if (node == nullptr || node->is_null()) return PLIMSOLL_E_NOT_FOUND;
@@ -366,7 +384,10 @@ plimsoll_status PlannerTree::make_subview(const plimsoll_view* view, std::string
 
 plimsoll_status PlannerTree::make_child(const plimsoll_view* view, const char* family_id, const plimsoll_planner_api** api,
                                         const plimsoll_planner** child, plimsoll_error* err) {
-  if (creating_.empty()) return report(err, PLIMSOLL_E_ABI, "", "planner_for is for create only");
+  if (creating_.empty()) {
+    CallScope::misused("called planner_for outside create");
+    return report(err, PLIMSOLL_E_ABI, "", "planner_for is for create only");
+  }
   FamilyRef family;
   if (family_id != nullptr) {
     family = registry_.for_family(family_id);
@@ -421,16 +442,22 @@ Result<plimsoll_facts> PlannerTree::facts() const {
   plimsoll_facts out{};
   out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_facts, draft_layers);
   plimsoll_error err = blank_error();
-  if (const plimsoll_status status = call_facts(*root_, &out, &err); status != PLIMSOLL_OK)
-    return tl::unexpected(explain(status, err, *root_));
+  std::optional<Error> fault;
+  const CallScope scope(nullptr, fault, root_);
+  const plimsoll_status status = call_facts(*root_, &out, &err);
+  if (fault) return tl::unexpected(*fault);
+  if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
   return out;
 }
 Result<plimsoll_vision_entry> PlannerTree::vision_entry() const {
   plimsoll_vision_entry out{};
   out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_vision_entry, tower_elements);
   plimsoll_error err = blank_error();
-  if (const plimsoll_status status = call_vision(*root_, &out, &err); status != PLIMSOLL_OK)
-    return tl::unexpected(explain(status, err, *root_));
+  std::optional<Error> fault;
+  const CallScope scope(nullptr, fault, root_);
+  const plimsoll_status status = call_vision(*root_, &out, &err);
+  if (fault) return tl::unexpected(*fault);
+  if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
   return out;
 }
 Result<void> PlannerTree::activations(const plimsoll_request& request, Collector& collector) const {
@@ -445,8 +472,11 @@ Result<void> PlannerTree::signal_buffers(const plimsoll_request& request, Collec
 Result<std::uint64_t> PlannerTree::max_batch(const plimsoll_request& request) const {
   std::uint64_t out = 0;
   plimsoll_error err = blank_error();
-  if (const plimsoll_status status = call_max_batch(*root_, &request, &out, &err); status != PLIMSOLL_OK)
-    return tl::unexpected(explain(status, err, *root_));
+  std::optional<Error> fault;
+  const CallScope scope(nullptr, fault, root_);
+  const plimsoll_status status = call_max_batch(*root_, &request, &out, &err);
+  if (fault) return tl::unexpected(*fault);
+  if (status != PLIMSOLL_OK) return tl::unexpected(explain(status, err, *root_));
   return out;
 }
 

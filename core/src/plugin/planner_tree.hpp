@@ -40,6 +40,7 @@ namespace plimsoll {
 // A planner in the tree. Plugins receive it as an opaque plimsoll_planner of the host's own table.
 struct PlannerNode {
   FamilyRef family;
+  const plimsoll_family* table = nullptr; // the library's own words about the family
   const plimsoll_planner_api* api = nullptr;
   plimsoll_planner* self = nullptr;
   const plimsoll_view* view = nullptr;

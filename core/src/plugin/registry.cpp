@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "base/nearest.hpp"
+#include "plugin/agreement.hpp"
 #include "plugin/host_table.hpp"
 #include "plugin/library.hpp"
 #include "plugin/trust.hpp"
@@ -176,9 +177,7 @@ Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
       if (log_) log_(LogLevel::kWarning, fmt::format("{}: {}", checked.error().where, checked.error().message));
     }
   PLIMSOLL_ASSIGN(const plimsoll_plugin* descriptor, open_plugin_library(path));
-  if (m.id != descriptor->id || m.version != descriptor->version)
-    return fail(ErrorCode::kPluginFailed,
-                fmt::format("is {} {}, its manifest says {} {}", descriptor->id, descriptor->version, m.id, m.version), path);
+  PLIMSOLL_TRY(check_agreement(m, *descriptor, path));
   const std::lock_guard lock(uses().mutex);
   if (uses().count[descriptor]++ == 0 && descriptor->init != nullptr) {
     plimsoll_error err{};

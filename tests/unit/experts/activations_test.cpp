@@ -90,6 +90,27 @@ TEST(Activations, AreNothingInAnEngineWithoutTheRule) {
   EXPECT_EQ(activations(*tree, {8, 8, 8, 4096, 128}, Json::object()).per_rank(), 0U);
 }
 
+// The documented buffers of FP8 on one node and of FP4 on two, where each rank also stages combine rows for the other node.
+TEST(Activations, StageRowsForOtherNodes) {
+  const auto tree = tree_of(deepseek_v3());
+  ASSERT_NE(tree, nullptr);
+  const auto buffers = [&](const ActivationRequest& ask) {
+    const ItemSum sum = activations(*tree, ask, max_engine());
+    return sum.bytes.at("experts.dispatch_buffers") + sum.bytes.at("experts.combine_buffers");
+  };
+  ActivationRequest one{8, 8, 8, 4096, 128, true};
+  EXPECT_EQ(buffers(one), 250478592U);
+  ActivationRequest two{16, 16, 16, 4096, 128, true, true};
+  two.nodes = 2;
+  EXPECT_EQ(buffers(two), 382197760U);
+  two.nodes = 1;
+  EXPECT_EQ(buffers(two), 382197760U - 128U * 14336 * 128); // the same ranks in one machine
+  two.ep = 8;
+  two.dp = 8;
+  two.nodes = 2;
+  EXPECT_EQ(buffers(two), buffers(one) - 257U * 128 * (7168 - 4032)); // groups of eight stay inside a node
+}
+
 // V3.2 does not divide tokens over a replica's ranks: tau is 128, not 128 / 8.
 TEST(Activations, DispatchAllTokensWhereTheProfileSaysSo) {
   Json v32 = deepseek_v3();

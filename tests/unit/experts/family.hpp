@@ -79,7 +79,7 @@ struct ActivationRequest {
   std::uint32_t ranks = 1, dp = 1, ep = 1;
   std::uint64_t max_length = 4096, max_batch_input_tokens = 8192;
   bool decode_only = false, fp4 = false;
-  std::uint32_t num_draft_tokens = 0, weight_bits = 8;
+  std::uint32_t num_draft_tokens = 0, weight_bits = 8, nodes = 1;
 };
 
 class ItemSum : public Collector {
@@ -109,7 +109,7 @@ inline ItemSum activations(const PlannerTree& tree, const ActivationRequest& ask
   raw.tp = ask.ranks / ask.dp;
   raw.pp = 1;
   raw.ep = ask.ep;
-  raw.n_nodes = 1;
+  raw.n_nodes = ask.nodes;
   raw.phase = ask.decode_only ? PLIMSOLL_PHASE_DECODE : PLIMSOLL_PHASE_BOTH;
   raw.compute_bits = 16;
   raw.kv_bits = 16;

@@ -93,6 +93,24 @@ TEST(RankLayout, StagesMayBeGiven) {
   EXPECT_THAT(two.error().message, HasSubstr("2 stages with 32 layers in all; pp is 3"));
 }
 
+TEST(RankLayout, NodesHoldTheSameNumberOfRanks) {
+  PlanRequest r = degrees(2, 2, 3);
+  EXPECT_EQ(make_rank_layout(r, 12, 30)->nodes, 1U);
+  for (const std::uint32_t nodes : {1U, 2U, 3U, 4U, 6U, 12U}) {
+    r.nodes = nodes;
+    const auto layout = make_rank_layout(r, 12, 30);
+    ASSERT_TRUE(layout) << nodes;
+    EXPECT_EQ(layout->nodes, nodes);
+  }
+  for (const std::uint32_t nodes : {0U, 5U, 24U}) {
+    r.nodes = nodes;
+    const auto layout = make_rank_layout(r, 12, 30);
+    ASSERT_FALSE(layout) << nodes;
+    EXPECT_EQ(layout.error().code, ErrorCode::kBadRequest);
+    EXPECT_EQ(layout.error().where, "--nodes");
+  }
+}
+
 TEST(RankLayout, RefusesWhatCannotBe) {
   struct Case {
     PlanRequest request;

@@ -21,7 +21,6 @@ families:
   - id: good.family
     aspects: [attention, head]
     signal_buffers: always
-    vision_cache: true
     architectures:
       - OneForCausalLM
       - {name: TwoForCausalLM, signal_buffers: never}
@@ -50,7 +49,6 @@ TEST(Manifest, IsReadWhole) {
   ASSERT_EQ(m->families.size(), 1U);
   const FamilyManifest& f = m->families.front();
   EXPECT_EQ(f.aspects, static_cast<std::uint32_t>(PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_HEAD));
-  EXPECT_TRUE(f.vision_cache);
   EXPECT_EQ(f.architectures.at("OneForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_ALWAYS)); // the family's
   EXPECT_EQ(f.architectures.at("TwoForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_NEVER));  // its own
   EXPECT_THAT(f.model_types, ElementsAre("one", "two"));
@@ -97,7 +95,6 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       {"aspects: [attention, head]", "aspects: attention", "a list was expected", "/families/0/aspects"},
       {"signal_buffers: always", "signal_buffers: sometimes", "one of never, multi_rank, always was expected",
        "/families/0/signal_buffers"},
-      {"vision_cache: true", "vision_cache: perhaps", "true or false was expected", "/families/0/vision_cache"},
       {"- OneForCausalLM", "- [OneForCausalLM]", "a non-empty text was expected", "/families/0/architectures/0"},
       {"{name: TwoForCausalLM, signal_buffers: never}", "{signal_buffers: never}", "a non-empty text was expected",
        "/families/0/architectures/1/name"},
@@ -179,7 +176,7 @@ TEST(Manifest, MayBeWrittenAsJson) {
   folder.write("plugin.yaml", R"({
   "schema": "plimsoll.plugin/1", "id": "good", "version": "1.2", "vendor": "Acme", "library": "libgood.so",
   "abi": {"major": 1, "minor": 4, "min_host_minor": 2},
-  "families": [{"id": "good.family", "aspects": ["vision"], "signal_buffers": "never", "vision_cache": true, "architectures": ["One"]}]
+  "families": [{"id": "good.family", "aspects": ["vision"], "signal_buffers": "never", "architectures": ["One"]}]
 })");
   const auto m = read_manifest(folder.path());
   ASSERT_TRUE(m) << m.error().where << ": " << m.error().message;

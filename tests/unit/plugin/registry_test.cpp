@@ -140,6 +140,13 @@ TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
       {"null_family", {"its family 0 lacks an id, create or destroy"}},
       {"no_families", {"lacks an id, a version or families"}},
       {"other_family", {"has no family 'other_family', which its manifest declares"}},
+      {"wrong_aspects", {"of family 'wrong_aspects' the aspects are", "[attention] and unknown bits 0x400", "[attention, ffn]"}},
+      {"wrong_policy", {"of family 'wrong_policy' the signal policy is in the library always, in its manifest multi_rank"}},
+      {"odd_policy", {"in the library 7, which is none, in its manifest multi_rank"}},
+      {"wrong_minor", {"the ABI's minor is in the library 3, in its manifest 0"}},
+      {"many_sites", {"there are 1000000 signal sites of 0 B; at most 4096"}},
+      {"large_site", {"there are 1 signal sites of 18446744073709551615 B"}},
+      {"extra_family", {"the number of families is in the library 2, in its manifest 1"}},
       {"init_fails", {"its init failed: no licence was found"}},
   };
   const Registry registry({kZoo}, Trust::kOpen, {});

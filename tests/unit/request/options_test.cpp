@@ -22,6 +22,7 @@ TEST(Options, EveryOptionRefusesWhatIsNoNumberAndNamesItself) {
                            "pp",
                            "dp",
                            "ep",
+                           "nodes",
                            "redundant-experts",
                            "max-length",
                            "max-batch-size",
@@ -50,7 +51,7 @@ TEST(Options, EveryOptionRefusesWhatIsNoNumberAndNamesItself) {
 }
 
 TEST(Options, ZeroIsRefusedWhereItMeansNothing) {
-  for (const std::string name : {"tp", "pp", "dp", "ep", "max-length", "max-batch-size", "max-batch-input-tokens",
+  for (const std::string name : {"tp", "pp", "dp", "ep", "nodes", "max-length", "max-batch-size", "max-batch-input-tokens",
                                  "device-memory-utilization", "page-tokens", "kv-cache-bytes", "weights-bytes"}) {
     PlanRequest request;
     EXPECT_FALSE(set(request, name, "0").has_value()) << name;

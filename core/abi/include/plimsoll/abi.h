@@ -44,6 +44,25 @@ extern "C" {
 #define PLIMSOLL_HAS(ptr, type, field)     ((ptr)->struct_size >= PLIMSOLL_SIZE_THROUGH(type, field))
 #define PLIMSOLL_ALL_RANKS                 UINT32_MAX
 
+/* What the host takes. Whoever goes beyond is refused as a faulty plugin, with the planner's and the label's name;
+ * a planner answers E_CONFIG where a configuration asks for more. */
+#define PLIMSOLL_MAX_LABEL_BYTES    128u  /* of a label or a phase; a label has at least one, printable UTF-8 */
+#define PLIMSOLL_MAX_NAME_BYTES     64u   /* of a type or a storage format */
+#define PLIMSOLL_MAX_PATTERN_BYTES  512u  /* of the name of a tensor */
+#define PLIMSOLL_MAX_FORMULA_BYTES  1024u /* the rest is not kept */
+#define PLIMSOLL_MAX_LAYERS         65536u
+#define PLIMSOLL_MAX_LISTED_LAYERS  1048576u /* entries of all layer lists of a model's classes; as many of its KV groups */
+#define PLIMSOLL_MAX_WEIGHT_CLASSES 16384u
+#define PLIMSOLL_MAX_KV_GROUPS      1024u
+#define PLIMSOLL_MAX_PARTS          64u
+#define PLIMSOLL_MAX_REGIONS        64u
+#define PLIMSOLL_MAX_EXPERTS        1048576u
+#define PLIMSOLL_MAX_EXTENT         1099511627776u    /* a dimension, a head's width times the heads, tokens: 2^40 */
+#define PLIMSOLL_MAX_ITEMS          4096u             /* of one plan, and one more for each rank; 0 bytes count */
+#define PLIMSOLL_MAX_PHASES         64u               /* with names of their own */
+#define PLIMSOLL_MAX_ITEM_BYTES     1125899906842624u /* on a rank: 2^50 */
+#define PLIMSOLL_MAX_SIGNAL_SITES   4096u
+
 typedef int32_t plimsoll_status;
 enum {
   PLIMSOLL_OK = 0,
@@ -139,13 +158,14 @@ typedef struct plimsoll_part {
  * and adds. With a checkpoint at hand the host compares with the stored tensors that the pattern names. */
 typedef struct plimsoll_weight {
   uint32_t struct_size;
-  uint32_t aspect;        /* exactly one PLIMSOLL_ASPECT_* */
-  plimsoll_str label;     /* "attention.q_proj" */
-  plimsoll_str pattern;   /* "model.layers.{layer}.mlp.experts.{expert}.up_proj.weight" */
-  plimsoll_str dtype;     /* stored type where it is not the checkpoint's: "float32"; else empty */
-  plimsoll_str format;    /* storage format by name, overriding quantization_config; else empty */
-  const uint32_t* layers; /* ascending; NULL: the class belongs to no layer and exists once */
-  uint64_t n_layers;
+  uint32_t aspect;            /* exactly one PLIMSOLL_ASPECT_* */
+  plimsoll_str label;         /* "attention.q_proj"; several tensors of one thing may share it */
+  plimsoll_str pattern;       /* "model.layers.{layer}.mlp.experts.{expert}.up_proj.weight"; no tensor in two classes.
+                               * Empty: the label alone tells it apart, and is given once */
+  plimsoll_str dtype;         /* stored type where it is not the checkpoint's: "float32"; else empty */
+  plimsoll_str format;        /* storage format by name, overriding quantization_config; else empty */
+  const uint32_t* layers;     /* ascending; NULL: the class belongs to no layer and exists once */
+  uint64_t n_layers;          /* 0 where layers is NULL */
   uint32_t stage;             /* PLIMSOLL_STAGE_* */
   uint32_t placement;         /* PLIMSOLL_PLACE_* */
   uint32_t role;              /* PLIMSOLL_ROLE_* */
@@ -192,7 +212,7 @@ typedef struct plimsoll_kv_group {
   plimsoll_str label;
   plimsoll_str dtype;       /* empty: the request's KV type */
   plimsoll_str scale_dtype; /* empty: no scales */
-  const uint32_t* layers;   /* ascending model layer indices */
+  const uint32_t* layers;   /* ascending model layer indices; a layer once under one label */
   uint64_t n_layers;
   uint64_t kv_heads;                           /* heads that are cached; 1 for LATENT */
   uint64_t query_heads;                        /* must divide over the tensor-parallel group; 0: not checked */
@@ -246,7 +266,7 @@ typedef struct plimsoll_request {
   uint32_t aspects; /* what this planner is asked to count */
   uint32_t n_ranks; /* tp * pp * dp; rank = (dp_i * pp + pp_i) * tp + tp_i */
   uint32_t tp, pp, dp, ep;
-  uint32_t n_nodes;
+  uint32_t n_nodes;                /* machines; each holds n_ranks / n_nodes ranks, one after the other */
   uint32_t phase;                  /* PLIMSOLL_PHASE_* */
   uint32_t explain;                /* 1: fill formulas; they cost time */
   uint32_t chunked_prefill;        /* 0 or 1 */
@@ -286,7 +306,8 @@ typedef struct plimsoll_item {
   plimsoll_str phase;   /* TRANSIENT only; empty: a phase of its own */
 } plimsoll_item;
 
-/* Where results go; the host adds with overflow checks and remembers the first error. [in-call] */
+/* Where results go; the host adds with overflow checks and remembers the first error. [in-call], on the thread of the call. A sink
+ * that is used later answers E_ABI, and the call in which that happens fails. */
 typedef struct plimsoll_sink {
   uint32_t struct_size;
   uint32_t reserved;
@@ -363,10 +384,10 @@ struct plimsoll_host {
 
 typedef struct plimsoll_family {
   uint32_t struct_size;
-  uint32_t aspects;       /* what it can count */
-  uint32_t signal_policy; /* PLIMSOLL_SIGNAL_*; the manifest may set it per architecture */
+  uint32_t aspects;       /* what it can count; equals the manifest */
+  uint32_t signal_policy; /* PLIMSOLL_SIGNAL_*; equals the manifest, which may set another for an architecture */
   uint32_t signal_sites;  /* independent allocation sites per rank; 0 counts as 1 */
-  uint64_t signal_bytes;  /* per rank and site; 0: the engine profile's constant */
+  uint64_t signal_bytes;  /* per rank and site; 0: the engine profile's constant. An engine without signal buffers has none */
   const char* id;         /* "mla"; vendors: reverse domain, "com.acme.vlm" */
   const plimsoll_planner_api* api;
 } plimsoll_family;
@@ -375,11 +396,11 @@ typedef struct plimsoll_family {
  * are data in the manifest. A plugin may export plimsoll_plugin_v1 and plimsoll_plugin_v2 side by side. */
 typedef struct plimsoll_plugin {
   uint32_t struct_size;
-  uint16_t abi_minor;     /* header the plugin was built with */
-  uint16_t abi_minor_min; /* oldest host minor it can live with */
+  uint16_t abi_minor;     /* header the plugin was built with; equals the manifest */
+  uint16_t abi_minor_min; /* oldest host minor it can live with; equals the manifest */
   const char* id;         /* equals the manifest */
   const char* version;    /* semver, equals the manifest */
-  uint64_t n_families;
+  uint64_t n_families;    /* those of the manifest */
   const plimsoll_family* const* families;
   plimsoll_status (*init)(const plimsoll_host* host, plimsoll_error* err) PLIMSOLL_NOEXCEPT; /* [serial]; may be NULL */
   void (*fini)(void) PLIMSOLL_NOEXCEPT; /* [serial]; all planners destroyed, join your threads; may be NULL */

@@ -172,8 +172,8 @@ struct Table {
 } // namespace plimsoll
 
 // Defines the plugin's one exported symbol: one family whose planner is `Planner`. `id` and `version` equal the
-// manifest's; `policy` is PLIMSOLL_SIGNAL_*. always_signal_buffers of the documented factory is
-// PLIMSOLL_SIGNAL_ALWAYS.
+// manifest's, as do `aspects` and `policy`, which is PLIMSOLL_SIGNAL_*: the host refuses a plugin whose two halves differ.
+// always_signal_buffers of the documented factory is PLIMSOLL_SIGNAL_ALWAYS.
 #define PLIMSOLL_PLUGIN(Planner, id, version, aspects, policy)                                                                             \
   namespace {                                                                                                                              \
   constexpr plimsoll_family kPlimsollFamily{PLIMSOLL_SIZE_THROUGH(plimsoll_family, api), aspects, policy, 1, 0, id,                        \

@@ -78,7 +78,7 @@ class Config {
 public:
   Config(const plimsoll_host* host, const plimsoll_view* view) : host_(host), view_(view) {}
 
-  // A required number from 0 to 2^63-1; E_CONFIG names the pointer where it is absent or of another type.
+  // A required number from 0 to 2^40, the most that a host takes; E_CONFIG names the pointer where it is absent or of another type.
   std::uint64_t u64(std::string_view pointer) const {
     if (const auto value = find_u64(pointer)) return *value;
     throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "key is missing; a number is needed to size this model");
@@ -103,8 +103,11 @@ public:
   }
   std::optional<std::uint64_t> find_u64(std::string_view pointer) const {
     std::uint64_t value = 0;
-    return found(host_->get_u64(view_, to_str(pointer), &value), pointer, "a number from 0 to 2^63-1") ? std::optional(value)
-                                                                                                       : std::nullopt;
+    if (!found(host_->get_u64(view_, to_str(pointer), &value), pointer, "a number from 0 to 2^40")) return std::nullopt;
+    if (value > PLIMSOLL_MAX_EXTENT)
+      throw Error(PLIMSOLL_E_CONFIG, std::string(pointer),
+                  "is " + std::to_string(value) + "; a number from 0 to 2^40 was expected, check the configuration");
+    return value;
   }
   std::optional<double> find_f64(std::string_view pointer) const {
     double value = 0;

@@ -1,0 +1,44 @@
+#include "plugin/call_scope.hpp"
+
+#include <atomic>
+#include <fmt/format.h>
+
+#include "plugin/planner_tree.hpp"
+
+namespace plimsoll {
+namespace {
+
+thread_local CallScope* innermost = nullptr;
+
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
+} // namespace
+
+CallScope::CallScope(void* sink, std::optional<Error>& fault, const PlannerNode* const& node)
+    : number_(next_number()), sink_(sink), fault_(fault), node_(node), outer_(innermost) {
+  innermost = this;
+}
+CallScope::~CallScope() { innermost = outer_; }
+
+void* CallScope::ticket() const { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(number_)); }
+
+void* CallScope::sink_of(void* ticket) noexcept {
+  for (const CallScope* scope = innermost; scope != nullptr; scope = scope->outer_)
+    if (scope->sink_ != nullptr && scope->ticket() == ticket) return scope->sink_;
+  misused("used a sink outside the call that it was for");
+  return nullptr;
+}
+
+void CallScope::misused(std::string_view what) noexcept {
+  if (innermost == nullptr || innermost->fault_) return;
+  try {
+    innermost->fault_ = Error{ErrorCode::kPluginFailed, fmt::format("planner '{}' {}", innermost->node_->id(), what), {}};
+  } catch (const std::exception&) { // out of memory: the status says enough
+    return;
+  }
+}
+
+} // namespace plimsoll
