@@ -17,11 +17,12 @@ using ::testing::IsEmpty;
 
 const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
 
-// A vendor's folder in front of the examples and the built-in families.
+// A vendor's folder, where there is anything in it, in front of the examples and the built-in families.
 Context context_with(const TemporaryFolder& folder) {
   ContextOptions options;
   options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-  options.plugin_paths = {folder.path(), kBuilt + "examples", kBuilt + "plugins"};
+  options.plugin_paths = {kBuilt + "examples", kBuilt + "plugins"};
+  if (!std::filesystem::is_empty(folder.path())) options.plugin_paths.insert(options.plugin_paths.begin(), folder.path());
   options.trust = Trust::kOpen;
   return Context::create(options).value();
 }
