@@ -60,7 +60,8 @@ TEST(GgufMeaning, ABrokenFileDisturbsNobodyElse) {
   Plugins plugins;
   plugins.add("a", R"({"architectures": {"one": {"class": "Broken"}}})");
   plugins.add("b", teaches("one", "Whole"));
-  plugins.add("c", ""); // the file is not there: refused as a whole
+  plugins.add("c", R"({"architectures": {"three": {"class": "Broken"}}})");
+  plugins.add("d", ""); // the file is not there: refused as a whole
   const auto one = plugins.meaning("one");
   ASSERT_TRUE(one) << one.error().message;
   EXPECT_EQ(one->class_name, "Whole");
@@ -69,7 +70,7 @@ TEST(GgufMeaning, ABrokenFileDisturbsNobodyElse) {
   const auto nobody = plugins.meaning("three");
   ASSERT_FALSE(nobody);
   EXPECT_EQ(nobody.error().code, ErrorCode::kPluginFailed);
-  EXPECT_THAT(nobody.error().where, HasSubstr("/a/gguf.json"));
+  EXPECT_THAT(nobody.error().where, HasSubstr("/c/gguf.json"));
 }
 
 TEST(GgufMeaning, IsNotAskedOfPluginsThatAreShadowed) {
