@@ -9,15 +9,16 @@ namespace plimsoll::cli {
 namespace {
 
 // What a pipeline file may say beside the plan's own options.
-constexpr std::array<OptionInfo, 9> kGeneral{{{.name = "model"},
-                                              {.name = "draft"},
-                                              {.name = "plugin_path", .repeats = true},
-                                              {.name = "trust"},
-                                              {.name = "format"},
-                                              {.name = "output"},
-                                              {.name = "color"},
-                                              {.name = "quiet", .kind = OptionKind::kSwitch},
-                                              {.name = "verbose", .kind = OptionKind::kSwitch}}};
+constexpr std::array<OptionInfo, 10> kGeneral{{{.name = "model"},
+                                               {.name = "draft"},
+                                               {.name = "plugin_path", .repeats = true},
+                                               {.name = "prefer", .repeats = true},
+                                               {.name = "trust"},
+                                               {.name = "format"},
+                                               {.name = "output"},
+                                               {.name = "color"},
+                                               {.name = "quiet", .kind = OptionKind::kSwitch},
+                                               {.name = "verbose", .kind = OptionKind::kSwitch}}};
 
 std::string flag_of(std::string_view name) {
   std::string out = "--" + std::string(name);
@@ -59,6 +60,10 @@ CommandLine::CommandLine(std::string_view name, std::string_view description, st
 void CommandLine::add_context_options() {
   app_.add_option("--plugin-path", plugin_paths_, "search this folder for plugins first; may repeat")
       ->type_name("DIR")
+      ->allow_extra_args(false)
+      ->group("Plugins");
+  app_.add_option("--prefer", prefer_, "let this plugin replace what is built in, as its manifest says; may repeat")
+      ->type_name("ID")
       ->allow_extra_args(false)
       ->group("Plugins");
   app_.add_option("--trust", trust_, "checked: load only plugins that nobody else can write; open: any")
@@ -126,6 +131,8 @@ Result<void> CommandLine::apply_general(const OptionValue& option) {
     if (!given("--draft")) draft_ = option.value;
   } else if (option.name == "plugin_path") {
     plugin_paths_.push_back(option.value);
+  } else if (option.name == "prefer") {
+    prefer_.push_back(option.value);
   } else if (option.name == "trust") {
     if (!given("--trust")) trust_ = option.value;
   } else if (option.name == "format") {
@@ -157,9 +164,11 @@ Result<void> CommandLine::set_output() {
   return {};
 }
 
-Result<Context> CommandLine::context() const {
+Result<Context> CommandLine::context(bool list_refused) const {
   ContextOptions options;
   options.plugin_paths = plugin_paths_;
+  options.prefer = prefer_;
+  options.list_refused = list_refused;
   options.trust = trust_ == "open" ? Trust::kOpen : Trust::kChecked;
   options.log = [output = output_](LogLevel level, std::string_view text) { output.message(level, text); };
   return Context::create(std::move(options));

@@ -43,7 +43,7 @@ public:
   CommandLine(std::string_view name, std::string_view description, std::string_view schema, std::string_view examples);
 
   CLI::App& app() { return app_; }
-  void add_context_options(); // --plugin-path, --trust
+  void add_context_options(); // --plugin-path, --prefer, --trust
   void allow_jsonl() { jsonl_allowed_ = true; }
   void allow_markdown() { markdown_allowed_ = true; }
   void add_plan_options();    // MODEL, --draft and the request's options
@@ -58,7 +58,8 @@ public:
   std::vector<OptionValue> given_options() const;
   const Output& output() const { return output_; }
   int fail(const Error& error) const { return output_.fail(error, schema_); }
-  Result<Context> context() const;
+  // `list_refused`: refused plugins of --plugin-path are no error.
+  Result<Context> context(bool list_refused = false) const;
   // The context, the request of the pipeline file and the command line, and the model, loaded; the draft model too where there
   // is one.
   Result<Task> task() const;
@@ -78,7 +79,7 @@ private:
   bool jsonl_allowed_ = false, markdown_allowed_ = false;
   Output output_;
   std::string format_ = "table", colour_ = "auto", trust_ = "checked";
-  std::vector<std::string> plugin_paths_;
+  std::vector<std::string> plugin_paths_, prefer_;
   std::string model_, draft_, pipeline_;
   std::deque<PlanOption> plan_options_; // addresses are kept by the parser
   std::vector<OptionValue> from_pipeline_;

@@ -20,7 +20,7 @@ int run_plugins(const Arguments& arguments) {
     return line.fail({ErrorCode::kBadRequest, fmt::format("'{}' is no action; give list or inspect DIR", action), "ACTION"});
   if ((action == "inspect") != !directory.empty())
     return line.fail({ErrorCode::kBadRequest, action == "inspect" ? "no folder to inspect; give one" : "list takes no folder", "DIR"});
-  const auto context = line.context();
+  const auto context = line.context(true);
   if (!context) return line.fail(context.error());
   const Output& output = line.output();
   if (action == "inspect") {

@@ -113,6 +113,13 @@ std::string weights_report(const WeightsReport& report, const Style& style) {
   return out + listed("Notes", report.notes, style, [](const std::string& note) { return printable(note); });
 }
 
+// What others keep of a plugin's names, a line each; empty where it has all.
+static std::string shadowed_claims(const PluginInfo& plugin, const Style& style) {
+  return listed(fmt::format("{} offers, others keep", printable(plugin.id)), plugin.shadowed, style, [](const ShadowedClaim& claim) {
+    return fmt::format("{}  {}: {}", printable(claim.name), printable(claim.by), printable(claim.reason));
+  });
+}
+
 std::string plugins_report(const std::vector<PluginInfo>& plugins, const Style& style) {
   if (plugins.empty()) return "no plugins found; give a folder with --plugin-path\n";
   Table table({{"id"},
@@ -124,7 +131,9 @@ std::string plugins_report(const std::vector<PluginInfo>& plugins, const Style& 
   for (const PluginInfo& plugin : plugins)
     table.row({printable(plugin.id), printable(plugin.version), printable(plugin.vendor), plugin_state(plugin),
                fmt::to_string(plugin.architectures.size()), printable(plugin.directory)});
-  return table.render(style, 0);
+  std::string out = table.render(style, 0);
+  for (const PluginInfo& plugin : plugins) out += shadowed_claims(plugin, style);
+  return out;
 }
 
 std::string plugin_report(const PluginInfo& plugin, const Style& style) {
@@ -138,7 +147,7 @@ std::string plugin_report(const PluginInfo& plugin, const Style& style) {
   line("families", joined(plugin.families));
   line("architectures", joined(plugin.architectures));
   line("model types", joined(plugin.model_types));
-  return out;
+  return out + shadowed_claims(plugin, style);
 }
 
 std::string devices_report(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real, const Style& style) {

@@ -60,9 +60,11 @@ PLIMSOLL_HOST_EXPORT const char* plimsoll_version(void);
 PLIMSOLL_HOST_EXPORT void plimsoll_free(void* handed_out);
 
 /* A context. `options_json`: NULL, or an object of
- *   "plugin_paths": ["DIR", ...]      searched first
+ *   "plugin_paths": ["DIR", ...]      searched first; BAD_REQUEST where one holds no plugin, PLUGIN_FAILED where all in it are refused
+ *   "prefer": ["ID", ...]             plugins that may replace built-in ones, as `replaces` in their manifests says
  *   "catalogue_path": "DIR"           instead of the one that ships with the library; BAD_REQUEST where it is no folder
- *   "trust": "checked" or "open"      whether plugins that others may write are refused (default) or loaded
+ *   "trust": "checked" or "open"      whether plugins that others may write are refused (default) or loaded;
+ *                                     "open" is PLUGIN_FAILED in a process that has more rights than who started it
  * `log` may be NULL. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plimsoll_host_log log, void* user, plimsoll_context** out,
                                                  char** error);

@@ -32,15 +32,18 @@ namespace plimsoll {
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 using LogCallback = std::function<void(LogLevel, std::string_view)>;
 
-// How much a plugin file must prove before it is loaded. kChecked: the file and every parent folder belong to
-// root or to this user and nobody else may write them. kOpen: anything, for developers.
+// How much a plugin must prove before it counts. kChecked: all its files and every folder above them belong to
+// root or to this user and nobody else may write them. kOpen: anything, for developers; refused in a process that has more rights than
+// who started it.
 enum class Trust { kOpen, kChecked };
 
 struct ContextOptions {
-  std::vector<std::string> plugin_paths; // searched before every other place
+  std::vector<std::string> plugin_paths; // searched before every other place; an error where one yields no plugin that can be used
+  std::vector<std::string> prefer;       // ids of plugins that may replace built-in ones, as their manifests say
   std::string catalogue_path;            // empty: the one that ships with the library
   Trust trust = Trust::kChecked;
-  LogCallback log; // may be empty; called on the thread that loads or plans
+  bool list_refused = false; // refused plugins of plugin_paths are no error: for who asks why they are
+  LogCallback log;           // may be empty; called on the thread that loads or plans
 };
 
 enum class Verdict { kFits, kTight, kDoesNotFit, kError };
@@ -111,6 +114,7 @@ struct PlanRequest {
 struct PlannerInfo {
   std::string id, version;
   std::vector<std::string> aspects; // what it counted in this model: "embedding", "attention", ...
+  std::string replaces;             // the built-in plugin in whose place it plans; empty: none
 };
 
 // What memory is for. Sums of items by category are the parts of a device.
@@ -312,11 +316,17 @@ constexpr std::string_view plugin_status_name(PluginStatus status) noexcept {
   return "available";
 }
 
+// A name that a plugin offers and another keeps.
+struct ShadowedClaim {
+  std::string name, by, reason; // by: the plugin that keeps it
+};
+
 struct PluginInfo {
   std::string id, version, vendor, directory;
   PluginStatus status = PluginStatus::kAvailable;
-  std::string reason; // why it is shadowed or refused
-  std::vector<std::string> families, architectures, model_types;
+  std::string reason;                                            // why it is shadowed or refused
+  std::vector<std::string> families, architectures, model_types; // as its manifest offers them; none where it is refused
+  std::vector<ShadowedClaim> shadowed;                           // those of them that others keep
 };
 
 struct CatalogueModel {

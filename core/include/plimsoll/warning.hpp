@@ -20,6 +20,7 @@ enum class WarningCode : std::uint8_t {
   kMismatchedTensors,    // stored tensors are not as the configuration says
   kMissingTensors,       // the checkpoint lacks tensors
   kNearLimit,            // less than 5 % of the memory stays outside the plan
+  kPluginReplaces,       // a plugin that was preferred plans in place of a built-in one
   kUnclaimedTensors,     // stored tensors that no planner knows
   kVisionCacheRaised     // more is set aside for the vision cache than was asked for: one maximal image
 };
@@ -40,6 +41,7 @@ constexpr std::string_view warning_name(WarningCode code) noexcept {
   case WarningCode::kMismatchedTensors: return "mismatched_tensors";
   case WarningCode::kMissingTensors: return "missing_tensors";
   case WarningCode::kNearLimit: return "near_limit";
+  case WarningCode::kPluginReplaces: return "plugin_replaces";
   case WarningCode::kUnclaimedTensors: return "unclaimed_tensors";
   case WarningCode::kVisionCacheRaised: return "vision_cache_raised";
   }

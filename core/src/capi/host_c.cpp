@@ -94,11 +94,13 @@ Result<ContextOptions> read_context_options(const char* json) {
     return fail(ErrorCode::kBadRequest, key + " takes " + expected, "/" + key);
   };
   for (const auto& [key, value] : document.items()) {
-    if (key == "plugin_paths") {
-      if (!value.is_array()) return bad(key, "a list of folders");
-      for (const Json& path : value) {
-        if (!path.is_string()) return bad(key, "a list of folders");
-        options.plugin_paths.push_back(path.get<std::string>());
+    if (key == "plugin_paths" || key == "prefer") {
+      const bool paths = key == "plugin_paths";
+      const char* expected = paths ? "a list of folders" : "a list of ids of plugins";
+      if (!value.is_array()) return bad(key, expected);
+      for (const Json& text : value) {
+        if (!text.is_string()) return bad(key, expected);
+        (paths ? options.plugin_paths : options.prefer).push_back(text.get<std::string>());
       }
     } else if (key == "catalogue_path") {
       if (!value.is_string()) return bad(key, "a folder");
@@ -107,8 +109,8 @@ Result<ContextOptions> read_context_options(const char* json) {
       if (value == "open") options.trust = Trust::kOpen;
       else if (value != "checked") return bad(key, "\"checked\" or \"open\"");
     } else {
-      return fail(ErrorCode::kBadRequest, "unknown key '" + key.substr(0, 60) + "'; plugin_paths, catalogue_path and trust are known",
-                  "/" + key);
+      return fail(ErrorCode::kBadRequest,
+                  "unknown key '" + key.substr(0, 60) + "'; plugin_paths, prefer, catalogue_path and trust are known", "/" + key);
     }
   }
   return options;

@@ -90,7 +90,10 @@ nlohmann::ordered_json verify_document(const VerifyReport& report) {
 
 nlohmann::ordered_json plugins_document(const std::vector<PluginInfo>& plugins) {
   Json list = Json::array();
-  for (const PluginInfo& plugin : plugins)
+  for (const PluginInfo& plugin : plugins) {
+    Json shadowed = Json::array();
+    for (const ShadowedClaim& claim : plugin.shadowed)
+      shadowed.push_back(Json{{"name", claim.name}, {"by", claim.by}, {"reason", claim.reason}});
     list.push_back(Json{{"id", plugin.id},
                         {"version", plugin.version},
                         {"vendor", plugin.vendor},
@@ -99,7 +102,9 @@ nlohmann::ordered_json plugins_document(const std::vector<PluginInfo>& plugins) 
                         {"reason", plugin.reason},
                         {"families", plugin.families},
                         {"architectures", plugin.architectures},
-                        {"model_types", plugin.model_types}});
+                        {"model_types", plugin.model_types},
+                        {"shadowed", std::move(shadowed)}});
+  }
   return Json{{"schema", "plimsoll.plugins/1"}, {"plugins", std::move(list)}, {"error", nullptr}};
 }
 

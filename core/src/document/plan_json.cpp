@@ -38,8 +38,10 @@ Json typed_value(const std::string& text) {
 
 Json model_object(const ModelInfo& model) {
   Json planners = Json::array();
-  for (const PlannerInfo& planner : model.planners)
+  for (const PlannerInfo& planner : model.planners) {
     planners.push_back(Json{{"id", planner.id}, {"version", planner.version}, {"aspects", planner.aspects}});
+    if (!planner.replaces.empty()) planners.back()["replaces"] = planner.replaces;
+  }
   return Json{{"path", model.path},
               {"architecture", model.architecture},
               {"model_type", model.model_type},

@@ -19,17 +19,20 @@
 #include "plan/weights_report.hpp"
 #include "plimsoll/limits.hpp"
 #include "plugin/gguf_meaning.hpp"
+#include "plugin/trust.hpp"
 #include "search/advice.hpp"
 #include "search/frontier.hpp"
 
 namespace plimsoll {
 struct Context::Data {
   explicit Data(const ContextOptions& options, std::string catalogue_path)
-      : catalogue(std::move(catalogue_path)), registry(std::make_shared<Registry>(options.plugin_paths, options.trust, options.log)),
+      : catalogue(std::move(catalogue_path)),
+        registry(std::make_shared<Registry>(options.plugin_paths, options.trust, options.log, options.prefer)), trust(options.trust),
         cards(std::filesystem::path(catalogue) / "devices.yaml") {}
 
   std::string catalogue;
   std::shared_ptr<const Registry> registry;
+  Trust trust;
   DeviceCatalogue cards;
   FileCache<ProfileSource> engines;
   FileCache<std::vector<Device>> device_lists;
@@ -53,6 +56,7 @@ struct Context::Data {
 const ModelInfo& Model::info() const { return data_->info; }
 
 Result<Context> Context::create(ContextOptions options) {
+  PLIMSOLL_TRY(check_trust(options.trust, process_is_elevated()));
   const bool shipped = options.catalogue_path.empty();
   std::string catalogue = shipped ? installation_prefix() + "/share/plimsoll" : options.catalogue_path;
   std::error_code failed;
@@ -62,7 +66,10 @@ Result<Context> Context::create(ContextOptions options) {
                   fmt::format("the catalogue that ships with the library, {}, is not there; give catalogue_path", catalogue), catalogue);
     return fail(ErrorCode::kBadRequest, fmt::format("catalogue_path: {} is no folder; give one, or leave it out", catalogue), catalogue);
   }
-  return Context(std::make_shared<Data>(options, std::move(catalogue)));
+  auto data = std::make_shared<Data>(options, std::move(catalogue));
+  PLIMSOLL_TRY(data->registry->arguments());
+  if (!options.list_refused) PLIMSOLL_TRY(data->registry->usable());
+  return Context(std::move(data));
 }
 
 Result<Model> Context::load(const std::string& path) const {
@@ -141,7 +148,7 @@ Result<WeightsReport> Context::weights(const Model& model, const PlanRequest& re
 std::vector<PluginInfo> Context::plugins() const { return list_plugins(*data_->registry); }
 
 Result<PluginInfo> Context::inspect_plugin(const std::string& directory) const {
-  return plimsoll::inspect_plugin(directory, data_->gguf_words());
+  return plimsoll::inspect_plugin(directory, data_->trust, data_->gguf_words());
 }
 
 Result<std::vector<CatalogueModel>> Context::models(std::string_view pattern) const {

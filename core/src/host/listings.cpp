@@ -20,7 +20,8 @@ std::string lower(std::string_view text) {
 
 PluginInfo plugin_info(const Plugin& plugin) {
   const Manifest& m = plugin.manifest;
-  PluginInfo info{m.id, m.version, m.vendor, m.directory, plugin.status, plugin.reason, {}, {}, {}};
+  PluginInfo info{m.id, m.version, m.vendor, m.directory, plugin.status, plugin.reason, {}, {}, {}, plugin.shadowed};
+  if (plugin.status == PluginStatus::kRefused) return info;
   for (const FamilyManifest& family : m.families) {
     info.families.push_back(family.id);
     for (const auto& [name, policy] : family.architectures) info.architectures.push_back(name);
@@ -58,11 +59,14 @@ std::vector<PluginInfo> list_plugins(const Registry& registry) {
   return out;
 }
 
-Result<PluginInfo> inspect_plugin(const std::string& directory, const std::string& gguf_words) {
-  // A registry of its own, so that the plugin is judged as if it came first.
-  const Registry registry({directory}, Trust::kChecked, {});
+Result<PluginInfo> inspect_plugin(const std::string& directory, Trust trust, const std::string& gguf_words) {
+  // A registry of its own, so that no other vendor's plugin comes first.
+  const Registry registry({directory}, trust, {});
+  PLIMSOLL_TRY(registry.arguments());
+  std::error_code failed;
+  const std::filesystem::path folder = std::filesystem::canonical(directory, failed);
   for (const auto& plugin : registry.plugins()) {
-    if (std::filesystem::path(plugin->manifest.directory) != std::filesystem::path(directory)) continue;
+    if (std::filesystem::path(plugin->manifest.directory) != folder) continue;
     if (plugin->status == PluginStatus::kRefused) return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
     for (const FamilyManifest& family : plugin->manifest.families)
       PLIMSOLL_TRY(registry.load({plugin.get(), &family, family.signal_policy}));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <fmt/format.h>
+#include <set>
 #include <vector>
 
 #include "model/matcher.hpp"
@@ -33,8 +34,15 @@ Result<std::optional<Dtype>> common_dtype(const PlannerTree& tree, const std::st
   return std::nullopt;
 }
 
+// The family of this id that plans here.
+FamilyRef node_of(const PlannerTree& tree, std::string_view id) {
+  for (const auto& node : tree.nodes())
+    if (node->id() == id) return node->family;
+  return {};
+}
+
 // Which planner counted which aspects, in the order in which they first spoke.
-std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& declared, const Registry& registry) {
+std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& declared) {
   std::vector<std::pair<std::string_view, std::uint32_t>> seen{{tree.root().id(), 0}};
   for (const WeightClass& c : declared.weights) {
     auto it = std::find_if(seen.begin(), seen.end(), [&](const auto& s) { return s.first == c.planner; });
@@ -43,8 +51,9 @@ std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& de
   }
   std::vector<PlannerInfo> out;
   for (const auto& [id, aspects] : seen) {
-    const FamilyRef family = registry.for_family(id);
-    out.push_back({std::string(id), family ? family.plugin->manifest.version : "", aspect_names(aspects)});
+    const FamilyRef family = node_of(tree, id);
+    const std::string version = family ? family.plugin->manifest.version : "";
+    out.push_back({std::string(id), version, aspect_names(aspects), family && family.replaced ? family.replaced->manifest.id : ""});
   }
   return out;
 }
@@ -61,6 +70,19 @@ Result<void> settle_assumed_classes(Model::Data& data) {
     PLIMSOLL_TRY(replace_head(head, *data.config, data.dtype, data.tree->root().id(), data.declared));
   }
   return {};
+}
+
+// Who plans in place of what is built in: asked for, and still never silent.
+void warn_of_replacements(Model::Data& data) {
+  std::set<std::string> said;
+  for (const auto& node : data.tree->nodes()) {
+    if (node->family.replaced == nullptr) continue;
+    const Manifest& plugin = node->family.plugin->manifest;
+    const Manifest& built_in = node->family.replaced->manifest;
+    std::string message = fmt::format("{} {} in {} plans in place of the built-in {} {}", plugin.id, plugin.version, plugin.directory,
+                                      built_in.id, built_in.version);
+    if (said.insert(message).second) data.load_warnings.push_back({WarningCode::kPluginReplaces, std::move(message)});
+  }
 }
 
 // Of all families that plan the model; what several say adds up, in whatever order they say it.
@@ -98,6 +120,7 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   data->dtype_assumed = !dtype;
   PLIMSOLL_ASSIGN(data->declared, declare(*data->tree, data->quantization, data->dtype));
   PLIMSOLL_TRY(settle_assumed_classes(*data));
+  warn_of_replacements(*data);
   Checked parameters = 0, bytes = 0;
   for (const WeightClass& c : data->declared.weights) {
     parameters += c.parameters();
@@ -112,7 +135,7 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   if (const Json* type = find_pointer(*data->config, "/model_type"); type != nullptr && type->is_string())
     info.model_type = type->get<std::string>();
   info.family = data->tree->root().id();
-  info.planners = planners_of(*data->tree, data->declared, *data->registry);
+  info.planners = planners_of(*data->tree, data->declared);
   info.parameters = data->parameters;
   info.weights_source = WeightsSource::kConfig;
   return data;

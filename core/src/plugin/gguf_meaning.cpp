@@ -39,25 +39,57 @@ Result<std::optional<GgufArchitecture>> meaning_of(const std::string& path, cons
   return gguf_architecture(name, known, common);
 }
 
+// One plugin's families asked in turn; the first broken file is kept.
+class Asked {
+public:
+  Asked(const Registry& registry, const GgufWords& common, const std::string& name, const GgufMetadata& metadata)
+      : registry_(registry), common_(common), name_(name), metadata_(metadata) {}
+
+  std::optional<GgufArchitecture> ask(const Plugin& plugin) {
+    for (const FamilyManifest& family : plugin.manifest.families) {
+      if (family.gguf_file.empty()) continue;
+      auto found = meaning_of(words_path(plugin.manifest, family), common_, name_, metadata_);
+      if (found && *found) return std::move(**found);
+      if (found) continue;
+      if (registry_.log())
+        registry_.log()(LogLevel::kWarning, fmt::format("{} ({}) is passed over", found.error().message, found.error().where));
+      if (!broken_) broken_ = std::move(found.error());
+    }
+    return std::nullopt;
+  }
+  // The first answer of those for whom `wanted` holds, and who gave it.
+  template <class Wanted>
+  std::optional<GgufArchitecture> first(Wanted&& wanted, const Plugin** who) {
+    for (const auto& plugin : registry_.plugins()) {
+      if (!plugin->available() || !wanted(*plugin)) continue;
+      *who = plugin.get();
+      if (auto found = ask(*plugin)) return found;
+    }
+    return std::nullopt;
+  }
+  const std::optional<Error>& broken() const { return broken_; }
+
+private:
+  const Registry& registry_;
+  const GgufWords& common_;
+  const std::string& name_;
+  const GgufMetadata& metadata_;
+  std::optional<Error> broken_;
+};
+
 } // namespace
 
 Result<GgufArchitecture> gguf_meaning(const Registry& registry, const std::string& common_path, const std::string& name,
                                       const GgufMetadata& metadata) {
   PLIMSOLL_ASSIGN(const GgufWords common, read_common(common_path));
-  std::optional<Error> broken;
-  for (const auto& plugin : registry.plugins()) {
-    if (plugin->status != PluginStatus::kAvailable) continue;
-    for (const FamilyManifest& family : plugin->manifest.families) {
-      if (family.gguf_file.empty()) continue;
-      auto found = meaning_of(words_path(plugin->manifest, family), common, name, metadata);
-      if (found && *found) return std::move(**found);
-      if (found) continue;
-      if (registry.log())
-        registry.log()(LogLevel::kWarning, fmt::format("{} ({}) is passed over", found.error().message, found.error().where));
-      if (!broken) broken = std::move(found.error());
-    }
-  }
-  if (broken) return tl::unexpected(std::move(*broken));
+  Asked asked(registry, common, name, metadata);
+  const Plugin* built_in = nullptr;
+  const Plugin* vendor = nullptr;
+  auto own = asked.first([](const Plugin& plugin) { return plugin.built_in; }, &built_in);
+  const auto may_speak = [&](const Plugin& plugin) { return !plugin.built_in && (!own || plugin.may_replace(*built_in, name, name)); };
+  if (auto other = asked.first(may_speak, &vendor)) return std::move(*other);
+  if (own) return std::move(*own);
+  if (asked.broken()) return tl::unexpected(*asked.broken());
   return gguf_architecture(name, nullptr, common);
 }
 

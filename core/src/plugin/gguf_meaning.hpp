@@ -10,9 +10,10 @@
 
 namespace plimsoll {
 
-// The first family, in the order in which plugins are searched, that knows `name` and whose conditions `metadata` fulfils; an architecture
-// that nobody knows means itself. A family's broken file is passed over with a warning, and is the error where nobody else knows the
-// architecture. `common_path`: the catalogue's gguf.json.
+// The first family, of the built-in plugins and then in the order in which the others are searched, that knows `name` and whose conditions
+// `metadata` fulfils; an architecture that nobody knows means itself. A plugin that is preferred and replaces the built-in one speaks
+// before it. A family's broken file is passed over with a warning, and is the error where nobody else knows the architecture.
+// `common_path`: the catalogue's gguf.json.
 Result<GgufArchitecture> gguf_meaning(const Registry& registry, const std::string& common_path, const std::string& name,
                                       const GgufMetadata& metadata);
 

@@ -2,7 +2,10 @@
 #include "plugin/library.hpp"
 
 #include <boost/dll/shared_library.hpp>
+#include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -43,26 +46,79 @@ Result<const plimsoll_plugin*> negotiate(const plimsoll_plugin* plugin, const st
   return plugin;
 }
 
-// Holds a library for the life of the process: reachable, so that leak checkers see intent, and never destroyed, so
-// that nothing is unmapped at exit while a thread still runs in it.
-void keep(std::unique_ptr<boost::dll::shared_library> library) {
-  static std::mutex guard;
-  static auto& kept = *new std::vector<std::unique_ptr<boost::dll::shared_library>>;
-  const std::lock_guard lock(guard);
-  kept.push_back(std::move(library));
+// A library stays for the life of the process: reachable, so that leak checkers see intent, and never destroyed, so that nothing is
+// unmapped at exit while a thread still runs in it.
+struct Opened {
+  FileIdentity identity;
+  std::unique_ptr<boost::dll::shared_library> library;
+};
+struct Libraries {
+  std::mutex mutex;
+  std::map<std::string, std::vector<Opened>> opened; // by path, the newest last
+};
+Libraries& libraries() {
+  static Libraries* const instance = new Libraries;
+  return *instance;
+}
+
+// What the loader itself says, without the file's name, which the error has already.
+std::string loaders_reason(const std::string& path, const std::string& otherwise) {
+  const char* said = ::dlerror(); // NOLINT(concurrency-mt-unsafe): it is the thread's own
+  std::string reason = said == nullptr ? otherwise : said;
+  if (reason.starts_with(path + ": ")) reason.erase(0, path.size() + 2);
+  return reason;
+}
+
+// The loader knows a library by its name and would answer with the one that lies there no more: every new file gets a name of its own.
+std::string fresh_name(const std::string& path, std::size_t opened_before) {
+  const std::size_t cut = path.rfind('/') + 1;
+  std::string name = path.substr(0, cut);
+  for (std::size_t i = 0; i < opened_before; ++i) name += "./";
+  return name + path.substr(cut);
+}
+
+Result<const boost::dll::shared_library*> open_checked(const std::string& path, const FileIdentity& checked) {
+  const auto replaced = [&] {
+    return fail(ErrorCode::kPluginFailed, "was replaced after it was checked; make a new context, which checks it again", path);
+  };
+  const std::lock_guard lock(libraries().mutex);
+  if (identify_file(path) != checked) return replaced();
+  std::vector<Opened>& opened = libraries().opened[path];
+  for (const Opened& known : opened) {
+    if (!known.identity.same_file(checked)) continue;
+    if (known.identity == checked) return known.library.get();
+    return fail(ErrorCode::kPluginFailed,
+                "was written over in place since this process opened it; start the process anew, and replace libraries by renaming", path);
+  }
+  auto library = std::make_unique<boost::dll::shared_library>();
+  const std::string name = fresh_name(path, opened.size());
+  boost::dll::fs::error_code failed;
+  library->load(name, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
+  if (failed) return fail(ErrorCode::kPluginFailed, fmt::format("cannot be loaded: {}", loaders_reason(name, failed.message())), path);
+  opened.push_back({checked, std::move(library)}); // also where it is refused below: it is mapped
+  if (identify_file(path) != checked) return replaced();
+  return opened.back().library.get();
+}
+
+// A function of that name would be read as if its code were the table.
+bool is_data(const void* symbol) {
+  Dl_info info{};
+  const ElfW(Sym)* entry = nullptr;
+  if (::dladdr1(symbol, &info, reinterpret_cast<void**>(const_cast<ElfW(Sym)**>(&entry)), RTLD_DL_SYMENT) == 0) return true;
+  return entry == nullptr || ELF64_ST_TYPE(entry->st_info) != STT_FUNC; // the type lies in the same bits in both classes
 }
 
 } // namespace
 
-Result<const plimsoll_plugin*> open_plugin_library(const std::string& path) {
+Result<const plimsoll_plugin*> open_plugin_library(const std::string& path, const FileIdentity& checked) {
   try {
-    // Kept for the life of the process on purpose: see the head of library.hpp.
-    auto library = std::make_unique<boost::dll::shared_library>(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    PLIMSOLL_ASSIGN(const boost::dll::shared_library* library, open_checked(path, checked));
     if (!library->has(kSymbol))
       return fail(ErrorCode::kPluginFailed,
                   fmt::format("does not export {}; it was not built for ABI major {}", kSymbol, PLIMSOLL_ABI_MAJOR), path);
     const plimsoll_plugin& plugin = library->get<const plimsoll_plugin>(kSymbol);
-    keep(std::move(library));
+    if (!is_data(&plugin))
+      return fail(ErrorCode::kPluginFailed, fmt::format("exports {} as a function; a constant was expected", kSymbol), path);
     return negotiate(&plugin, path);
   } catch (const std::exception& e) {
     return fail(ErrorCode::kPluginFailed, fmt::format("cannot be loaded: {}", e.what()), path);

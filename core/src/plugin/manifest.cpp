@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 #include <optional>
 
+#include "base/nearest.hpp"
 #include "base/regular_file.hpp"
 #include "base/yaml.hpp"
 #include "plimsoll/abi.h"
@@ -19,6 +20,13 @@ constexpr std::size_t kMaxModuleNames = 256;
 // What may lie in a file of its own.
 constexpr std::array<std::string_view, 7> kModelKeys{"architectures", "model_types", "class_defaults", "never_quantized",
                                                      "draft_modules", "draft_joins", "fusions"};
+
+constexpr std::array<std::string_view, 8> kManifestKeys{"schema", "id", "version", "vendor", "abi", "library", "replaces", "families"};
+constexpr std::array<std::string_view, 3> kAbiKeys{"major", "minor", "min_host_minor"};
+constexpr std::array<std::string_view, 13> kFamilyKeys{
+    "id",          "aspects",        "signal_buffers",  "vision_cache",  "models",      "gguf",   "architectures",
+    "model_types", "class_defaults", "never_quantized", "draft_modules", "draft_joins", "fusions"};
+constexpr std::array<std::string_view, 2> kArchitectureKeys{"name", "signal_buffers"};
 
 struct Named {
   std::string_view name;
@@ -52,6 +60,16 @@ public:
   std::string text(const Json& object, const std::string& pointer, const char* key) {
     const Json* value = member(object, key);
     return name(value == nullptr ? kNothing : *value, pointer + "/" + key);
+  }
+  // Every key of an object must be known: a misspelt one would be without effect, and nobody would notice.
+  template <std::size_t N>
+  void only(const Json& object, const std::string& pointer, const std::array<std::string_view, N>& known) {
+    for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) {
+      if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+      const std::string meant = either(nearest(key, {known.begin(), known.end()}, 1));
+      wrong(fmt::format("{}/{}", pointer, key), meant.empty() ? fmt::format("an unknown key; {} are known", fmt::join(known, ", "))
+                                                              : fmt::format("an unknown key; did you mean {}?", meant));
+    }
   }
   std::uint32_t number(const Json& object, const std::string& pointer, const char* key) {
     const Json* value = member(object, key);
@@ -96,6 +114,36 @@ private:
 
 bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != ".." && name != ".";
+}
+
+// As semver.org has it: three numbers without leading zeros, then perhaps "-" and "+" with identifiers between points.
+bool is_semantic_version(std::string_view text) {
+  const auto digits = [](std::string_view part) { return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos; };
+  const auto number = [&](std::string_view part) { return digits(part) && (part.size() == 1 || part[0] != '0'); };
+  const auto parts_of = [](std::string_view list) {
+    std::vector<std::string_view> parts;
+    for (std::size_t end = 0; end != std::string_view::npos; list.remove_prefix(end == std::string_view::npos ? 0 : end + 1)) {
+      end = list.find('.');
+      parts.push_back(list.substr(0, end));
+    }
+    return parts;
+  };
+  const auto identifiers = [&](std::string_view list, bool numbers_are_plain) {
+    for (const std::string_view part : parts_of(list)) {
+      constexpr std::string_view kLetters = "0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+      if (part.empty() || part.find_first_not_of(kLetters) != std::string_view::npos) return false;
+      if (numbers_are_plain && digits(part) && !number(part)) return false;
+    }
+    return true;
+  };
+  if (text.size() > 128) return false;
+  const std::size_t plus = text.find('+');
+  if (plus != std::string_view::npos && !identifiers(text.substr(plus + 1), false)) return false;
+  text = text.substr(0, plus);
+  const std::size_t dash = text.find('-');
+  if (dash != std::string_view::npos && !identifiers(text.substr(dash + 1), true)) return false;
+  const std::vector<std::string_view> core = parts_of(text.substr(0, dash));
+  return core.size() == 3 && std::all_of(core.begin(), core.end(), number);
 }
 
 // Takes the texts of a list. Places are put together only for errors: every start reads these.
@@ -143,6 +191,7 @@ void read_names(Json& node, const std::string& pointer, Reader& read, FamilyMani
     }
     const std::string here = fmt::format("{}/architectures/{}", pointer, i);
     if (!entry.is_object()) return read.wrong(here, "a non-empty text was expected");
+    read.only(entry, here, kArchitectureKeys);
     const bool own = entry.contains("signal_buffers");
     family.architectures[read.text(entry, here, "name")] =
         own ? read.one_of(entry, here, "signal_buffers", kPolicies) : family.signal_policy;
@@ -166,6 +215,7 @@ void read_names(Json& node, const std::string& pointer, Reader& read, FamilyMani
 void read_models(const Json& node, const std::string& pointer, Reader& read, FamilyManifest& family) {
   const std::string file = read.name(node, pointer);
   if (!plain_file_name(file)) return read.wrong(pointer, "a file name in the plugin's own folder was expected");
+  family.models_file = file;
   Reader models(read.path().substr(0, read.path().rfind('/') + 1) + file);
   const auto wrong = [&](const Error& error) { read.wrong(pointer, fmt::format("{} ({})", error.message, error.where)); };
   auto text = read_text_file(models.path(), kMaxManifestBytes, ErrorCode::kPluginFailed);
@@ -173,10 +223,7 @@ void read_models(const Json& node, const std::string& pointer, Reader& read, Fam
   auto root = parse_json(std::move(*text), models.path(), ErrorCode::kPluginFailed);
   if (!root) return wrong(root.error());
   if (!root->is_object()) models.wrong("", "an object was expected");
-  else
-    for (const auto& [key, unused] : root->items())
-      if (std::find(kModelKeys.begin(), kModelKeys.end(), key) == kModelKeys.end())
-        models.wrong("/" + key, fmt::format("an unknown key; {} are known", fmt::join(kModelKeys, ", ")));
+  else models.only(*root, "", kModelKeys);
   if (!models.error()) read_names(*root, "", models, family);
   if (models.error()) wrong(*models.error());
 }
@@ -184,6 +231,7 @@ void read_models(const Json& node, const std::string& pointer, Reader& read, Fam
 FamilyManifest read_family(Json& node, const std::string& pointer, Reader& read) {
   FamilyManifest family;
   if (!node.is_object()) return read.wrong(pointer, "keys and values were expected"), family;
+  read.only(node, pointer, kFamilyKeys);
   family.id = read.text(node, pointer, "id");
   const Json& aspects = read.list(node, pointer, "aspects");
   for (std::size_t i = 0; i < aspects.size(); ++i)
@@ -209,8 +257,10 @@ Result<Manifest> read_manifest(const std::string& directory) {
   Manifest m;
   m.directory = directory;
   if (read.text(root, "", "schema") != "plimsoll.plugin/1") read.wrong("/schema", "'plimsoll.plugin/1' was expected");
+  read.only(root, "", kManifestKeys);
   m.id = read.text(root, "", "id");
   m.version = read.text(root, "", "version");
+  if (!is_semantic_version(m.version)) read.wrong("/version", "a semantic version was expected, such as 1.0.0 or 2.1.0-rc.1");
   m.vendor = read.text(root, "", "vendor");
   m.library = read.text(root, "", "library");
   if (!plain_file_name(m.library)) read.wrong("/library", "a file name in the plugin's own folder was expected");
@@ -218,15 +268,26 @@ Result<Manifest> read_manifest(const std::string& directory) {
   if (abi == nullptr || !abi->is_object()) {
     read.wrong("/abi", "major, minor and min_host_minor were expected");
   } else {
+    read.only(*abi, "/abi", kAbiKeys);
     m.abi_major = read.number(*abi, "/abi", "major");
     m.abi_minor = read.number(*abi, "/abi", "minor");
     m.min_host_minor = read.number(*abi, "/abi", "min_host_minor");
   }
+  if (const auto replaces = root.find("replaces"); replaces != root.end() && !replaces->is_null())
+    take_names(*replaces, "", "replaces", read, m.replaces);
   if (const auto families = root.find("families"); families != root.end() && families->is_array())
     for (Json& family : *families) m.families.push_back(read_family(family, fmt::format("/families/{}", m.families.size()), read));
   if (m.families.empty()) read.wrong("/families", "at least one family was expected");
   if (read.error()) return tl::unexpected(*read.error());
   return m;
+}
+
+std::vector<std::string> files_of(const Manifest& manifest) {
+  std::vector<std::string> out{"plugin.yaml", manifest.library};
+  for (const FamilyManifest& family : manifest.families)
+    for (const std::string* file : {&family.models_file, &family.gguf_file})
+      if (!file->empty()) out.push_back(*file);
+  return out;
 }
 
 std::vector<std::string> aspect_names(std::uint32_t aspects) {

@@ -25,16 +25,22 @@ struct FamilyManifest {
   std::map<std::string, Json, std::less<>> class_defaults; // model_type -> object
   ModuleNames modules;                                     // of the linear layers that exporters treat apart
   Fusions fusions;
-  std::string gguf_file; // the file in the plugin's folder that says what GGUF files' words mean; empty: none
+  std::string models_file; // the file in the plugin's folder that the names were read of; empty: none
+  std::string gguf_file;   // the file in the plugin's folder that says what GGUF files' words mean; empty: none
 };
 
 struct Manifest {
   std::string directory, id, version, vendor, library;
   std::uint32_t abi_major = 0, abi_minor = 0, min_host_minor = 0;
+  std::vector<std::string>
+      replaces; // built-in plugins, families, architectures and model_types that it may take over where it is preferred
   std::vector<FamilyManifest> families;
 };
 
-// Reads and validates <directory>/plugin.yaml; errors are kPluginFailed and name the file and the key.
+// All files that the manifest speaks for: itself, its library and what lies beside them.
+std::vector<std::string> files_of(const Manifest& manifest);
+
+// Reads and validates <directory>/plugin.yaml and the models.json beside it; errors are kPluginFailed and name the file and the key.
 Result<Manifest> read_manifest(const std::string& directory);
 
 // "embedding", "attention", "ffn", "state", "vision", "head" for the bits set, in that order.

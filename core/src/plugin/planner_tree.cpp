@@ -244,12 +244,12 @@ Result<void> Collector::on_item(const PlannerNode&, const plimsoll_item&) {
   return fail(ErrorCode::kPluginFailed, "emitted bytes where none were asked for");
 }
 
-const Json* PlannerTree::defaults_of(const Json& node) const {
+const Json* PlannerTree::defaults_of(const Json& node, const Plugin& plugin) {
   if (!node.is_object()) return nullptr;
   if (const auto type = node.find("model_type"); type != node.end() && type->is_string())
-    if (const Json* defaults = registry_.class_defaults(type->get_ref<const std::string&>())) return defaults;
+    if (const Json* defaults = Registry::class_defaults(plugin, type->get_ref<const std::string&>())) return defaults;
   if (const auto list = node.find("architectures"); list != node.end() && list->is_array() && !list->empty() && list->front().is_string())
-    return registry_.class_defaults(list->front().get_ref<const std::string&>());
+    return Registry::class_defaults(plugin, list->front().get_ref<const std::string&>());
   return nullptr;
 }
 
@@ -313,7 +313,7 @@ Result<PlannerNode*> PlannerTree::create_node(const plimsoll_view& view, const F
   node->api = table->api;
   node->view = &view;
   node->place = place_of(view);
-  creating_.emplace_back(&view, family.family);
+  creating_.emplace_back(&view, family);
   plimsoll_error err = blank_error();
   const plimsoll_status status = table->api->create(registry_.host(), &view, &node->self, &err);
   creating_.pop_back();
@@ -329,8 +329,8 @@ Result<std::unique_ptr<PlannerTree>> PlannerTree::create(const Registry& registr
   plimsoll_view& view = tree->views_.emplace_back();
   view.tree = tree.get();
   view.node = tree->config_.get();
-  view.defaults = tree->defaults_of(*view.node);
   PLIMSOLL_ASSIGN(const FamilyRef family, tree->family_of(view, &tree->architecture_));
+  view.defaults = defaults_of(*view.node, *family.plugin);
   PLIMSOLL_ASSIGN(tree->root_, tree->create_node(view, family));
   return tree;
 }
@@ -375,7 +375,7 @@ plimsoll_status PlannerTree::make_subview(const plimsoll_view* view, std::string
   sub.node = node;
   sub.parent = view;
   sub.pointer = std::string(pointer);
-  sub.defaults = defaults_of(*node);
+  if (!creating_.empty()) sub.defaults = defaults_of(*node, *creating_.back().second.plugin); // a child gets a view of its own
   for (std::uint64_t i = 0; i < n_renames; ++i)
     sub.renames.emplace_back(std::string(renames[i].from.data, renames[i].from.size), std::string(renames[i].to.data, renames[i].to.size));
   *out = &sub;
@@ -401,9 +401,18 @@ plimsoll_status PlannerTree::make_child(const plimsoll_view* view, const char* f
   if (creating_.size() >= kMaxDepth)
     return report(err, PLIMSOLL_E_CYCLE, "", fmt::format("planners delegate more than {} levels deep", kMaxDepth));
   for (const auto& [other_view, other_family] : creating_)
-    if (other_family == family.family && other_view->node == view->node)
+    if (other_family.family == family.family && other_view->node == view->node)
       return report(err, PLIMSOLL_E_CYCLE, "", fmt::format("'{}' is asked for a part that it is planning already", family.family->id));
-  auto node = create_node(*view, family);
+  plimsoll_view& own = views_.emplace_back();
+  if (view == creating_.back().first) { // of the same part: what the asking planner's class fills in counts too
+    own.tree = this;
+    own.node = view->node;
+    own.parent = view;
+  } else {
+    own = *view;
+  }
+  own.defaults = defaults_of(*own.node, *family.plugin);
+  auto node = create_node(own, family);
   if (!node) {
     // The pointer is complete already; the parents must not put theirs in front again.
     std::string where = node.error().where;

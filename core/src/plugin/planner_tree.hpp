@@ -70,6 +70,7 @@ public:
   const PlannerNode& root() const { return *root_; }
   // The families that plan this model, the root's and those it delegates to, each once.
   std::vector<const FamilyManifest*> families() const;
+  const std::vector<std::unique_ptr<PlannerNode>>& nodes() const { return nodes_; }
   // Pointers of the parts of the config that the root delegates and of the objects around them, outer ones first: "/text_config".
   std::vector<std::string> delegated_parts() const;
   const plimsoll_view& view() const { return views_.front(); }
@@ -103,7 +104,8 @@ private:
   Result<FamilyRef> family_of(const plimsoll_view& view, std::string* architecture);
   void assume(const plimsoll_view& view, const std::string& architecture, const std::string& model_type, const FamilyRef& family);
   Result<PlannerNode*> create_node(const plimsoll_view& view, const FamilyRef& family);
-  const Json* defaults_of(const Json& node) const;
+  // What the plugin that plans a view fills in there; others' defaults do not count.
+  static const Json* defaults_of(const Json& node, const Plugin& plugin);
   // The pointer of `view` as the planner that is being created sees it.
   std::string place_of(const plimsoll_view& view) const;
   // Lets the root emit into `collector`; an error that the collector raised wins over the planner's own.
@@ -117,7 +119,7 @@ private:
   std::vector<AssumedClass> assumed_;
   std::deque<plimsoll_view> views_;
   std::vector<std::unique_ptr<PlannerNode>> nodes_; // in order of completion: children first
-  std::vector<std::pair<const plimsoll_view*, const FamilyManifest*>> creating_;
+  std::vector<std::pair<const plimsoll_view*, FamilyRef>> creating_;
   const PlannerNode* root_ = nullptr;
 };
 

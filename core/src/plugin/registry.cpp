@@ -6,13 +6,13 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unordered_map>
 
 #include "base/nearest.hpp"
 #include "plugin/agreement.hpp"
 #include "plugin/host_table.hpp"
 #include "plugin/library.hpp"
-#include "plugin/trust.hpp"
 
 namespace plimsoll {
 namespace {
@@ -31,38 +31,104 @@ void anchor() {}
 
 const char* environment(const char* name) { return ::secure_getenv(name); }
 
-void add_paths(std::vector<std::string>& places, const char* list) {
-  if (list == nullptr) return;
-  std::string_view rest = list;
-  while (!rest.empty()) {
-    const std::size_t end = rest.find(':');
-    if (end != 0) places.emplace_back(rest.substr(0, end));
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+// The file that this code is in, links followed; empty where the loader does not say.
+std::string core_library() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(&anchor), &info) == 0 || info.dli_fname == nullptr) return {};
+  std::error_code failed;
+  const std::filesystem::path file = std::filesystem::canonical(info.dli_fname, failed);
+  return failed ? std::string() : file.string();
+}
+
+std::string real_path(const std::string& path) {
+  std::error_code failed;
+  const std::filesystem::path real = std::filesystem::canonical(path, failed);
+  return failed ? std::string() : real.string();
+}
+
+// Something of that name lies there, whatever it is.
+bool is_there(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0;
+}
+
+// The folders of one place that have a manifest: itself, or those in it.
+std::vector<std::string> plugin_folders(const std::string& place) {
+  if (is_there(place + "/plugin.yaml")) return {place};
+  std::vector<std::string> out;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator it(place, failed), end; !failed && it != end; it.increment(failed)) {
+    std::string folder = it->path().string();
+    if (!is_there(folder + "/plugin.yaml")) continue;
+    std::error_code ignored;
+    out.push_back(it->is_symlink(ignored) ? real_path(folder) : std::move(folder));
   }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::string said(const Error& error) { return fmt::format("{} ({})", error.message, error.where); }
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 } // namespace
 
 std::string installation_prefix() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<void*>(&anchor), &info) == 0 || info.dli_fname == nullptr) return ".";
-  std::error_code failed;
-  const std::filesystem::path file = std::filesystem::canonical(info.dli_fname, failed);
-  return failed ? "." : file.parent_path().parent_path().string();
+  const std::string file = core_library();
+  return file.empty() ? "." : std::filesystem::path(file).parent_path().parent_path().string();
 }
 
-Registry::Registry(const std::vector<std::string>& paths, Trust trust, LogCallback log)
-    : trust_(trust), log_(std::move(log)), host_table_{make_host_table(), this} {
-  std::vector<std::string> places = paths;
-  add_paths(places, environment("PLIMSOLL_PLUGIN_PATH"));
+bool Plugin::may_replace(const Plugin& other, std::string_view name, std::string_view family) const {
+  const std::vector<std::string>& names = manifest.replaces;
+  return preferred && other.built_in && (contains(names, name) || contains(names, family) || contains(names, other.manifest.id));
+}
+
+Registry::Registry(const std::vector<std::string>& paths, Trust trust, LogCallback log, const std::vector<std::string>& preferred)
+    : trust_(trust), log_(std::move(log)), host_table_{make_host_table(), this}, built_in_check_(believed_like(core_library())) {
+  const std::string built_in = installation_prefix() + "/lib/plimsoll/plugins";
+  built_in_place_ = real_path(built_in);
+  for (const std::string& path : paths) discover(path, true);
+  std::string_view rest;
+  if (const char* list = environment("PLIMSOLL_PLUGIN_PATH")) rest = list;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find(':');
+    const std::string place(rest.substr(0, end));
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    if (place.starts_with('/')) discover(place, false);
+    else if (!place.empty())
+      say(LogLevel::kWarning, fmt::format("PLIMSOLL_PLUGIN_PATH: '{}' is passed over; write whole paths, which begin with /", place));
+  }
   if (const char* data = environment("XDG_DATA_HOME"); data != nullptr && *data == '/')
-    places.push_back(std::string(data) + "/plimsoll/plugins");
+    discover(std::string(data) + "/plimsoll/plugins", false);
   else if (const char* home = environment("HOME"); home != nullptr && *home == '/')
-    places.push_back(std::string(home) + "/.local/share/plimsoll/plugins");
-  for (const std::string& place : places) discover(place, false);
-  discover(installation_prefix() + "/lib/plimsoll/plugins", true);
+    discover(std::string(home) + "/.local/share/plimsoll/plugins", false);
+  discover(built_in, false);
   discover("/usr/local/lib/plimsoll/plugins", false);
   discover("/usr/lib/plimsoll/plugins", false);
+
+  for (const std::string& id : preferred) prefer(id);
+  shadow_equal_ids();
+  for (const auto& plugin : plugins_)
+    if (plugin->built_in && plugin->status != PluginStatus::kRefused) index(*plugin);
+  for (const auto& plugin : plugins_)
+    if (!plugin->built_in && plugin->available()) index(*plugin);
+  for (const auto& plugin : plugins_)
+    if (plugin->built_in && plugin->status == PluginStatus::kShadowed) drop_claims_of(*plugin);
+}
+
+Result<void> Registry::arguments() const {
+  if (bad_argument_) return tl::unexpected(*bad_argument_);
+  return {};
+}
+Result<void> Registry::usable() const {
+  if (unusable_) return tl::unexpected(*unusable_);
+  return {};
+}
+
+void Registry::say(LogLevel level, const std::string& line) const {
+  if (log_) log_(level, line);
 }
 
 void Registry::log_from_plugin(const plimsoll_host* host, std::uint32_t level, std::string_view message) {
@@ -79,57 +145,162 @@ Registry::~Registry() {
   }
 }
 
-void Registry::discover(const std::string& place, bool trusted) {
+void Registry::discover(const std::string& place, bool given) {
+  const std::string real = real_path(place);
+  std::vector<Plugin*> found;
+  if (!real.empty())
+    for (const std::string& folder : plugin_folders(real)) found.push_back(&add(folder));
+  if (given) find_given(place, real, found);
+}
+
+// A folder that somebody named must be good for something.
+void Registry::find_given(const std::string& place, const std::string& real, const std::vector<Plugin*>& found) {
   std::error_code failed;
-  std::vector<std::string> directories;
-  if (std::filesystem::is_regular_file(place + "/plugin.yaml", failed)) {
-    directories.push_back(place);
-  } else {
-    for (std::filesystem::directory_iterator it(place, failed), end; !failed && it != end; it.increment(failed))
-      if (std::filesystem::is_regular_file(it->path() / "plugin.yaml", failed)) directories.push_back(it->path().string());
-    std::sort(directories.begin(), directories.end());
+  const auto bad = [&](const char* what) {
+    if (!bad_argument_) bad_argument_ = Error{ErrorCode::kBadRequest, what, fmt::format("plugin path {}", place)};
+  };
+  if (real.empty()) return bad("there is no such folder; give a plugin's folder, or a folder of such folders");
+  if (!std::filesystem::is_directory(real, failed)) return bad("is no folder; give a plugin's folder, or a folder of such folders");
+  if (found.empty()) return bad("holds no plugin: there is no plugin.yaml in it, nor in a folder in it");
+  const bool good = std::any_of(found.begin(), found.end(), [](const Plugin* plugin) { return plugin->status != PluginStatus::kRefused; });
+  if (good)
+    for (const Plugin* plugin : found)
+      if (plugin->status == PluginStatus::kRefused)
+        say(LogLevel::kWarning, fmt::format("plugin in {} is refused: {}", plugin->manifest.directory, plugin->reason));
+  if (good || unusable_) return;
+  const std::string more = found.size() == 1 ? "" : fmt::format("; {} more are refused, `plimsoll plugins` lists why", found.size() - 1);
+  unusable_ = Error{ErrorCode::kPluginFailed, fmt::format("plugin refused: {}{}", found.front()->reason, more),
+                    fmt::format("plugin path {}", place)};
+}
+
+// The plugin of a folder; once, however often the folder is searched.
+Plugin& Registry::add(const std::string& directory) {
+  const auto [seen, fresh] = seen_.emplace(directory, nullptr);
+  if (!fresh) return *seen->second;
+  Plugin& plugin = *plugins_.emplace_back(std::make_unique<Plugin>());
+  seen->second = &plugin;
+  plugin.built_in = std::string_view(directory).substr(0, directory.rfind('/')) == built_in_place_;
+  plugin.manifest.directory = directory;
+  if (const std::optional<Error> error = refusal(plugin)) {
+    plugin.status = PluginStatus::kRefused;
+    plugin.reason = said(*error);
+    say(plugin.built_in ? LogLevel::kWarning : LogLevel::kInfo, fmt::format("plugin in {} is refused: {}", directory, plugin.reason));
   }
-  for (const std::string& directory : directories) {
-    auto plugin = std::make_unique<Plugin>();
-    plugin->trusted_place = trusted;
-    if (auto manifest = read_manifest(directory)) {
-      plugin->manifest = std::move(*manifest);
-      for (const auto& other : plugins_)
-        if (other->manifest.id == plugin->manifest.id && other->status == PluginStatus::kAvailable) {
-          plugin->status = PluginStatus::kShadowed;
-          plugin->reason = fmt::format("{} {} in {} comes first", other->manifest.id, other->manifest.version, other->manifest.directory);
-        }
+  return plugin;
+}
+
+// Why a plugin must not count, whatever it says: its manifest is read, its library is not opened.
+std::optional<Error> Registry::refusal(Plugin& plugin) {
+  auto manifest = read_manifest(plugin.manifest.directory);
+  if (!manifest) return manifest.error();
+  plugin.manifest = std::move(*manifest);
+  const Manifest& m = plugin.manifest;
+  const std::string library = m.directory + "/" + m.library;
+  if (m.abi_major != PLIMSOLL_ABI_MAJOR || m.min_host_minor > PLIMSOLL_ABI_MINOR)
+    return Error{ErrorCode::kPluginFailed,
+                 fmt::format("was made for ABI {}.{} and needs a host of {}.{} or newer; this host is {}.{}", m.abi_major, m.abi_minor,
+                             m.abi_major, m.min_host_minor, PLIMSOLL_ABI_MAJOR, PLIMSOLL_ABI_MINOR),
+                 library};
+  if (const auto fault = (plugin.built_in ? built_in_check_ : check_).fault(m.directory, files_of(m))) {
+    if (!fault->of_writers || trust_ == Trust::kChecked) return fault->error;
+    say(LogLevel::kWarning, fmt::format("{}: {}", fault->error.where, fault->error.message));
+  }
+  const auto identity = identify_file(library);
+  if (!identity) return Error{ErrorCode::kPluginFailed, "is not there", library};
+  plugin.library = *identity;
+  return std::nullopt;
+}
+
+void Registry::prefer(const std::string& id) {
+  const auto wrong = [&](ErrorCode code, std::string message) {
+    if (!bad_argument_) bad_argument_ = Error{code, std::move(message), fmt::format("prefer {}", id)};
+  };
+  const Plugin* refused = nullptr;
+  bool built_in = false;
+  for (const auto& plugin : plugins_) {
+    if (plugin->manifest.id != id) continue;
+    if (plugin->built_in) {
+      built_in = true;
+    } else if (plugin->status == PluginStatus::kRefused) {
+      refused = plugin.get();
+    } else if (plugin->manifest.replaces.empty()) {
+      return wrong(ErrorCode::kBadRequest,
+                   fmt::format("replaces nothing: its manifest in {} has no 'replaces'", plugin->manifest.directory));
     } else {
-      plugin->manifest.directory = directory;
-      plugin->status = PluginStatus::kRefused;
-      plugin->reason = fmt::format("{} ({})", manifest.error().message, manifest.error().where);
+      plugin->preferred = true;
+      return;
     }
-    if (plugin->status == PluginStatus::kAvailable) index(*plugin);
-    plugins_.push_back(std::move(plugin));
   }
+  if (refused != nullptr) return wrong(ErrorCode::kPluginFailed, fmt::format("plugin refused: {}", refused->reason));
+  if (built_in) return wrong(ErrorCode::kBadRequest, "is built in; give the id of the plugin that is to replace it");
+  wrong(ErrorCode::kBadRequest, "no plugin of this id is found; `plimsoll plugins` lists what is");
+}
+
+// Of one id the first counts; a built-in one before all, unless it is replaced.
+void Registry::shadow_equal_ids() {
+  std::map<std::string_view, Plugin*> winners;
+  for (const bool built_in : {true, false})
+    for (const auto& plugin : plugins_) {
+      if (plugin->built_in != built_in || !plugin->available()) continue;
+      Plugin*& winner = winners[plugin->manifest.id];
+      if (winner == nullptr) {
+        winner = plugin.get();
+        continue;
+      }
+      const bool replaces = plugin->may_replace(*winner, plugin->manifest.id, plugin->manifest.id);
+      Plugin& loser = replaces ? *winner : *plugin;
+      if (replaces) winner = plugin.get();
+      const Manifest& first = winner->manifest;
+      loser.status = PluginStatus::kShadowed;
+      if (replaces) loser.reason = fmt::format("{} {} in {} replaces it", first.id, first.version, first.directory);
+      else if (winner->built_in)
+        loser.reason =
+            fmt::format("'{}' is built in; to replace it, say `replaces: [{}]` in {}/plugin.yaml, and ask for it with --prefer {}",
+                        first.id, first.id, loser.manifest.directory, loser.manifest.id);
+      else loser.reason = fmt::format("{} {} in {} comes first", first.id, first.version, first.directory);
+    }
+}
+
+void Registry::claim(Claims& claims, const std::string& name, const FamilyRef& ref) {
+  const auto [it, fresh] = claims.emplace(name, ref);
+  if (fresh) return;
+  FamilyRef& other = it->second;
+  Plugin& plugin = *ref.plugin;
+  if (!plugin.built_in && plugin.may_replace(*other.plugin, name, other.family->id)) {
+    const Plugin* replaced = other.plugin;
+    other = ref;
+    other.replaced = replaced;
+    return;
+  }
+  std::string reason = "comes later";
+  if (other.plugin->built_in && !plugin.built_in)
+    reason = fmt::format("does not replace it; that takes `replaces: [{}]` in its manifest, and --prefer {}", name, plugin.manifest.id);
+  say(LogLevel::kWarning,
+      fmt::format("'{}' is planned by {}; {} offers it too and {}", name, other.plugin->manifest.id, plugin.manifest.id, reason));
+  plugin.shadowed.push_back({name, other.plugin->manifest.id, std::move(reason)});
+}
+
+void Registry::drop_claims_of(const Plugin& plugin) {
+  for (Claims* claims : {&families_, &architectures_, &model_types_})
+    std::erase_if(*claims, [&](const auto& entry) { return entry.second.plugin == &plugin; });
 }
 
 void Registry::index(Plugin& plugin) {
-  const auto claim = [&](auto& map, const std::string& name, const FamilyRef& ref) {
-    const auto [it, fresh] = map.emplace(name, ref);
-    if (!fresh && log_)
-      log_(LogLevel::kWarning, fmt::format("'{}' is planned by {}; {} offers it too and comes later", name, it->second.plugin->manifest.id,
-                                           plugin.manifest.id));
-  };
+  plugin.defaults = plugin.built_in ? built_in_defaults_ : std::make_shared<ClassDefaults>();
   for (FamilyManifest& family : plugin.manifest.families) {
     claim(families_, family.id, {&plugin, &family, family.signal_policy});
     for (const auto& [name, policy] : family.architectures) claim(architectures_, name, {&plugin, &family, policy});
     for (const std::string& type : family.model_types) claim(model_types_, type, {&plugin, &family, family.signal_policy});
     while (!family.class_defaults.empty()) {
-      auto inserted = defaults_.insert(family.class_defaults.extract(family.class_defaults.begin()));
+      auto inserted = plugin.defaults->insert(family.class_defaults.extract(family.class_defaults.begin()));
       if (inserted.inserted) continue;
       const std::string& type = inserted.node.key();
       Json& merged = inserted.position->second;
       for (const auto& [key, value] : inserted.node.mapped().items())
         if (!merged.contains(key)) merged[key] = value;
-        else if (merged[key] != value && log_)
-          log_(LogLevel::kWarning,
-               fmt::format("class default {}.{} of {} is set by an earlier plugin already", type, key, plugin.manifest.id));
+        else if (merged[key] != value)
+          say(LogLevel::kWarning,
+              fmt::format("class default {}.{} of {} is set by an earlier family already", type, key, plugin.manifest.id));
     }
   }
 }
@@ -146,9 +317,10 @@ FamilyRef Registry::for_family(std::string_view id) const {
   const auto it = families_.find(id);
   return it == families_.end() ? FamilyRef{} : it->second;
 }
-const Json* Registry::class_defaults(std::string_view model_type) const {
-  const auto it = defaults_.find(model_type);
-  return it == defaults_.end() ? nullptr : &it->second;
+const Json* Registry::class_defaults(const Plugin& plugin, std::string_view model_type) {
+  if (plugin.defaults == nullptr) return nullptr;
+  const auto it = plugin.defaults->find(model_type);
+  return it == plugin.defaults->end() ? nullptr : &it->second;
 }
 
 std::vector<std::string> Registry::nearest_architectures(std::string_view name) const {
@@ -166,17 +338,8 @@ std::vector<std::string> Registry::nearest_architectures(std::string_view name) 
 Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
   const Manifest& m = plugin.manifest;
   const std::string path = m.directory + "/" + m.library;
-  if (m.abi_major != PLIMSOLL_ABI_MAJOR || m.min_host_minor > PLIMSOLL_ABI_MINOR)
-    return fail(ErrorCode::kPluginFailed,
-                fmt::format("was made for ABI {}.{} and needs a host of {}.{} or newer; this host is {}.{}", m.abi_major, m.abi_minor,
-                            m.abi_major, m.min_host_minor, PLIMSOLL_ABI_MAJOR, PLIMSOLL_ABI_MINOR),
-                path);
-  if (!plugin.trusted_place)
-    if (auto checked = check_plugin_files(m.directory, m.library); !checked) {
-      if (trust_ == Trust::kChecked) return tl::unexpected(checked.error());
-      if (log_) log_(LogLevel::kWarning, fmt::format("{}: {}", checked.error().where, checked.error().message));
-    }
-  PLIMSOLL_ASSIGN(const plimsoll_plugin* descriptor, open_plugin_library(path));
+  if (plugin.status == PluginStatus::kRefused) return fail(ErrorCode::kPluginFailed, plugin.reason, path);
+  PLIMSOLL_ASSIGN(const plimsoll_plugin* descriptor, open_plugin_library(path, plugin.library));
   PLIMSOLL_TRY(check_agreement(m, *descriptor, path));
   const std::lock_guard lock(uses().mutex);
   if (uses().count[descriptor]++ == 0 && descriptor->init != nullptr) {
@@ -192,11 +355,15 @@ Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
 
 Result<const plimsoll_family*> Registry::load(const FamilyRef& ref) const {
   Plugin& plugin = *ref.plugin;
-  std::call_once(plugin.once, [&] { plugin.descriptor = open(plugin); });
+  std::call_once(plugin.once, [&] {
+    plugin.descriptor = open(plugin);
+    if (!plugin.descriptor) plugin.descriptor.error().message.insert(0, fmt::format("plugin {}: ", plugin.manifest.id));
+  });
   if (!plugin.descriptor) return tl::unexpected(plugin.descriptor.error());
   for (std::uint64_t i = 0; i < (*plugin.descriptor)->n_families; ++i)
     if (ref.family->id == (*plugin.descriptor)->families[i]->id) return (*plugin.descriptor)->families[i];
-  return fail(ErrorCode::kPluginFailed, fmt::format("has no family '{}', which its manifest declares", ref.family->id),
+  return fail(ErrorCode::kPluginFailed,
+              fmt::format("plugin {}: has no family '{}', which its manifest declares", plugin.manifest.id, ref.family->id),
               plugin.manifest.directory + "/" + plugin.manifest.library);
 }
 

@@ -1,11 +1,13 @@
-// The plugins of one context: where they are searched, which manifest wins, which family plans what.
-// Libraries are opened at the first planner of a family, not before.
-// Threads: find_* any; the list of plugins is fixed after discover.
+// The plugins of one context: where they are searched, which are refused, which manifest wins, which family plans what. What is refused
+// counts nowhere. Libraries are opened at the first planner of a family, not before. Threads: find_* any; the list of plugins is fixed
+// after the constructor.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,16 +15,27 @@
 #include "plimsoll/abi.h"
 #include "plimsoll/host.hpp"
 #include "plugin/manifest.hpp"
+#include "plugin/trust.hpp"
 
 namespace plimsoll {
 
+using ClassDefaults = std::map<std::string, Json, std::less<>>; // by model_type
+
 struct Plugin {
-  Manifest manifest;
+  Manifest manifest;                              // its directory is a path without links
   PluginStatus status = PluginStatus::kAvailable; // never kLoaded
   std::string reason;
-  bool trusted_place = false; // beside the core library: whoever may write there may replace the core itself
-  std::once_flag once;        // of `descriptor`
+  bool built_in = false;  // in the installation's own folder
+  bool preferred = false; // the host asked for it by its id: it may replace what its manifest says
+  std::vector<ShadowedClaim> shadowed;
+  std::shared_ptr<ClassDefaults> defaults; // the built-in plugins share one set
+  FileIdentity library;                    // as it was when it was checked
+  std::once_flag once;                     // of `descriptor`
   Result<const plimsoll_plugin*> descriptor = nullptr;
+
+  bool available() const { return status == PluginStatus::kAvailable; }
+  // Whether it may take over what `other`, a built-in plugin, calls `name` and plans with the family `family`.
+  bool may_replace(const Plugin& other, std::string_view name, std::string_view family) const;
 };
 
 // A family of one plugin, found by architecture, model_type or id.
@@ -30,24 +43,31 @@ struct FamilyRef {
   Plugin* plugin = nullptr;
   const FamilyManifest* family = nullptr;
   std::uint32_t signal_policy = 0;
+  const Plugin* replaced = nullptr; // the built-in plugin whose place it takes under this name
   explicit operator bool() const { return plugin != nullptr; }
 };
 
 class Registry {
 public:
   // Reads the manifests of every search place: `paths`, PLIMSOLL_PLUGIN_PATH, the user's data folder, beside
-  // the core library, the system's. One level deep, names sorted, the first of an id wins. A broken manifest
-  // is listed as refused and does not disturb the others.
-  Registry(const std::vector<std::string>& paths, Trust trust, LogCallback log);
+  // the core library, the system's. One level deep, names sorted, the first of an id wins, and what is built in wins
+  // over all that are not `prefer`red. A plugin that is broken, of another ABI, or not to be trusted is listed as refused and
+  // does not disturb the others.
+  Registry(const std::vector<std::string>& paths, Trust trust, LogCallback log, const std::vector<std::string>& prefer = {});
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
+  // What is wrong with `paths` (a folder that is not there, or yields no plugin: kBadRequest) and `prefer`.
+  Result<void> arguments() const;
+  // What is wrong with the plugins of `paths`: none in a folder can be used. kPluginFailed.
+  Result<void> usable() const;
+
   FamilyRef for_architecture(std::string_view name) const;
   FamilyRef for_model_type(std::string_view name) const;
   FamilyRef for_family(std::string_view id) const;
-  // The class defaults of a model_type over all manifests; nullptr where there are none.
-  const Json* class_defaults(std::string_view model_type) const;
+  // What `plugin` fills in for a model_type, and for no view that others plan; nullptr where there is nothing.
+  static const Json* class_defaults(const Plugin& plugin, std::string_view model_type);
   // Known architectures closest to `name`, best first, at most three.
   std::vector<std::string> nearest_architectures(std::string_view name) const;
 
@@ -66,16 +86,29 @@ private:
     plimsoll_host table;
     const Registry* registry;
   };
-  void discover(const std::string& place, bool trusted);
+  using Claims = std::map<std::string_view, FamilyRef>; // keys lie in the manifests
+  void say(LogLevel level, const std::string& line) const;
+  void discover(const std::string& place, bool given);
+  void find_given(const std::string& place, const std::string& real, const std::vector<Plugin*>& found);
+  Plugin& add(const std::string& directory);
+  std::optional<Error> refusal(Plugin& plugin);
+  void prefer(const std::string& id);
+  void shadow_equal_ids();
   void index(Plugin& plugin); // takes the class defaults out of its manifest
+  void claim(Claims& claims, const std::string& name, const FamilyRef& ref);
+  void drop_claims_of(const Plugin& plugin);
   Result<const plimsoll_plugin*> open(Plugin& plugin) const;
 
   Trust trust_;
   LogCallback log_;
   HostTable host_table_;
+  std::string built_in_place_;
+  TrustCheck built_in_check_, check_;
+  std::map<std::string, Plugin*> seen_; // by folder
+  std::optional<Error> bad_argument_, unusable_;
   std::vector<std::unique_ptr<Plugin>> plugins_;
-  std::map<std::string_view, FamilyRef> architectures_, model_types_, families_; // keys lie in the manifests
-  std::map<std::string, Json, std::less<>> defaults_;
+  std::shared_ptr<ClassDefaults> built_in_defaults_ = std::make_shared<ClassDefaults>();
+  Claims architectures_, model_types_, families_;
 };
 
 // The folder that holds lib/plimsoll/plugins and share/plimsoll of the library this code is in.

@@ -17,11 +17,12 @@ using ::testing::IsEmpty;
 
 const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
 
-// A vendor's folder in front of the examples and the built-in families.
+// A vendor's folder, where there is anything in it, in front of the examples and the built-in families.
 Context context_with(const TemporaryFolder& folder) {
   ContextOptions options;
   options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-  options.plugin_paths = {folder.path(), kBuilt + "examples", kBuilt + "plugins"};
+  options.plugin_paths = {kBuilt + "examples", kBuilt + "plugins"};
+  if (!std::filesystem::is_empty(folder.path())) options.plugin_paths.insert(options.plugin_paths.begin(), folder.path());
   options.trust = Trust::kOpen;
   return Context::create(options).value();
 }
@@ -48,7 +49,7 @@ void expect_whole(const WeightsReport& report, std::uint64_t stored_bytes) {
 // An invented architecture with keys and names of its own is a Llama to the built-in family.
 TEST(VendorGguf, PlansWithABuiltInFamily) {
   const TemporaryFolder folder;
-  folder.write("com.twist/plugin.yaml", good_manifest("com.twist") + "    gguf: gguf.json\n");
+  write_plugin(folder, "com.twist", good_manifest("com.twist") + "    gguf: gguf.json\n");
   folder.write("com.twist/gguf.json", R"({"architectures": {"twist": {"class": "LlamaForCausalLM", "model_type": "llama",
     "keys": {"intermediate_size": "ffn.width", "num_key_value_heads": {"ratio": ["attention.head_count", "attention.sharing"]}},
     "names": {"words": "model.embed_tokens", "blk.twist_gate": "mlp.gate_proj", "blk.twist_up": "mlp.up_proj",
@@ -91,7 +92,7 @@ TEST(VendorGguf, PlansWithABuiltInFamily) {
 // The same for a planner of the vendor's own; nobody else knows the names.
 TEST(VendorGguf, PlansWithAPlannerOfItsOwn) {
   const TemporaryFolder folder;
-  folder.write("com.small/plugin.yaml", good_manifest("com.small") + "    gguf: words.json\n");
+  write_plugin(folder, "com.small", good_manifest("com.small") + "    gguf: words.json\n");
   folder.write("com.small/words.json", R"({"architectures": {"small": {"class": "MinimalForCausalLM", "model_type": "minimal",
     "names": {"blk.qkv": "qkv"}}}})");
   Gguf file;

@@ -11,12 +11,12 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
-// A folder of plugins without libraries: none is needed to know what a name means.
+// A folder of plugins with empty libraries: none is opened to know what a name means.
 class Plugins {
 public:
   Plugins() { common_ = folder_.write("catalogue/gguf.json", R"({"keys": {"usual": {}, "shared": {"c": "d"}}})"); }
   void add(const std::string& place, const std::string& id, const std::string& gguf) {
-    folder_.write(place + "/" + id + "/plugin.yaml", good_manifest(id) + "    gguf: gguf.json\n");
+    write_plugin(folder_, place + "/" + id, good_manifest(id) + "    gguf: gguf.json\n");
     if (!gguf.empty()) folder_.write(place + "/" + id + "/gguf.json", gguf);
   }
   void add(const std::string& id, const std::string& gguf) { add("plugins", id, gguf); }
@@ -60,7 +60,8 @@ TEST(GgufMeaning, ABrokenFileDisturbsNobodyElse) {
   Plugins plugins;
   plugins.add("a", R"({"architectures": {"one": {"class": "Broken"}}})");
   plugins.add("b", teaches("one", "Whole"));
-  plugins.add("c", ""); // the file is not there
+  plugins.add("c", R"({"architectures": {"three": {"class": "Broken"}}})");
+  plugins.add("d", ""); // the file is not there: refused as a whole
   const auto one = plugins.meaning("one");
   ASSERT_TRUE(one) << one.error().message;
   EXPECT_EQ(one->class_name, "Whole");

@@ -88,7 +88,7 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       {"library: libgood.so", "library: ../libgood.so", "a file name in the plugin's own folder was expected", "/library"},
       {"library: libgood.so", "library: /lib/libgood.so", "a file name in the plugin's own folder was expected", "/library"},
       {"library: libgood.so", "library: ..", "a file name in the plugin's own folder was expected", "/library"},
-      {"  - id: good.family", "  - name: good.family", "a non-empty text was expected", "/families/0/id"},
+      {"  - id: good.family", "  - name: good.family", "an unknown key; ", "/families/0/name"},
       {"  - id: good.family", "  - words\n  - id: good.family", "keys and values were expected", "/families/0"},
       {"aspects: [attention, head]", "aspects: [attention, teeth]", "one of embedding, attention", "/families/0/aspects/1"},
       {"aspects: [attention, head]", "aspects: []", "a list of what the family counts was expected", "/families/0/aspects"},
@@ -113,6 +113,14 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       {"{qkv_proj: [q_proj, k_proj, v_proj]}", "{qkv_proj: []}", "the names of the parts were expected", "/families/0/fusions/qkv_proj"},
       {"gguf: gguf.json", "gguf: {architectures: {}}", "a non-empty text was expected", "/families/0/gguf"},
       {"gguf: gguf.json", "gguf: ../gguf.json", "a file name in the plugin's own folder was expected", "/families/0/gguf"},
+      {"library: libgood.so", "librari: libgood.so", "an unknown key; did you mean library?", "/librari"},
+      {"vendor: Acme", "vendor: Acme\nhomepage: x", "an unknown key; schema, id, version", "/homepage"},
+      {"min_host_minor: 2", "min_host_miner: 2", "an unknown key; did you mean min_host_minor?", "/abi/min_host_miner"},
+      {"vision_cache: true", "vision_cach: true", "an unknown key; did you mean vision_cache?", "/families/0/vision_cach"},
+      {"name: TwoForCausalLM, signal_buffers", "name: TwoForCausalLM, signal_bufers", "an unknown key; did you mean signal_buffers?",
+       "/families/0/architectures/1/signal_bufers"},
+      {"vendor: Acme", "vendor: Acme\nreplaces: dense", "a list was expected", "/replaces"},
+      {"vendor: Acme", "vendor: Acme\nreplaces: [dense, 3]", "a text was expected; put it in quotes", "/replaces/1"},
       {"abi: {major", "abi: {{{major", "", nullptr},
       {"id: good\n", "id: \tgood: [\n", "not a YAML document", nullptr},
   };
@@ -132,6 +140,35 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       EXPECT_EQ(m.error().where, file + ": " + c.pointer) << c.instead << ": " << m.error().message;
     }
   }
+}
+
+TEST(Manifest, VersionsAreSemantic) {
+  const auto read = [](const std::string& version) {
+    const TemporaryFolder folder;
+    folder.write("plugin.yaml", good_manifest("good", '"' + version + '"'));
+    return read_manifest(folder.path());
+  };
+  for (const char* right : {"0.0.0", "1.2.3", "10.20.30", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-0.3.7", "1.0.0-x-y.7z", "1.0.0+20261128",
+                            "1.0.0-rc.1+build.007"})
+    EXPECT_TRUE(read(right)) << right;
+  for (const char* wrong : {"banana", "1", "1.0", "1.0.0.0", "v1.0.0", "01.0.0", "1.0.00", "1.0.0-", "1.0.0-01", "1.0.0-a..b", "1.0.0+",
+                            "1.0.0+a+b", "1.0.x", "1..0", "1.0.", " 1.0.0", "1.0.0-\u00e9"}) {
+    const auto refused = read(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_THAT(refused.error().message, HasSubstr("a semantic version was expected")) << wrong;
+    EXPECT_THAT(refused.error().where, HasSubstr("plugin.yaml: /version")) << wrong;
+  }
+}
+
+TEST(Manifest, SaysWhatItMayReplaceAndWhichFilesItSpeaksFor) {
+  const TemporaryFolder folder;
+  std::string text = kGood;
+  text.replace(text.find("vendor:"), 0, "replaces: [dense, LlamaForCausalLM]\n");
+  folder.write("plugin.yaml", text);
+  const auto m = read_manifest(folder.path());
+  ASSERT_TRUE(m) << m.error().message;
+  EXPECT_THAT(m->replaces, ElementsAre("dense", "LlamaForCausalLM"));
+  EXPECT_THAT(files_of(*m), ElementsAre("plugin.yaml", "libgood.so", "gguf.json"));
 }
 
 TEST(Manifest, ListsOfModulesEnd) {
@@ -174,13 +211,13 @@ TEST(Manifest, NeedsAMapAndAFamily) {
 TEST(Manifest, MayBeWrittenAsJson) {
   const TemporaryFolder folder;
   folder.write("plugin.yaml", R"({
-  "schema": "plimsoll.plugin/1", "id": "good", "version": "1.2", "vendor": "Acme", "library": "libgood.so",
+  "schema": "plimsoll.plugin/1", "id": "good", "version": "1.2.0", "vendor": "Acme", "library": "libgood.so",
   "abi": {"major": 1, "minor": 4, "min_host_minor": 2},
   "families": [{"id": "good.family", "aspects": ["vision"], "signal_buffers": "never", "architectures": ["One"]}]
 })");
   const auto m = read_manifest(folder.path());
   ASSERT_TRUE(m) << m.error().where << ": " << m.error().message;
-  EXPECT_EQ(m->version, "1.2");
+  EXPECT_EQ(m->version, "1.2.0");
   EXPECT_EQ(m->families.at(0).architectures.count("One"), 1U);
 }
 

@@ -1,6 +1,8 @@
 // Which plugin wins, what is listed, and what is refused when a library is opened.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -24,9 +26,9 @@ const Plugin* find_plugin(const Registry& registry, const std::string& directory
 
 TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   const TemporaryFolder folder;
-  folder.write("first/alpha/plugin.yaml", good_manifest("alpha", "2.0.0"));
-  folder.write("second/alpha/plugin.yaml", good_manifest("alpha", "3.0.0"));
-  folder.write("second/beta/plugin.yaml", good_manifest("beta"));
+  write_plugin(folder, "first/alpha", good_manifest("alpha", "2.0.0"));
+  write_plugin(folder, "second/alpha", good_manifest("alpha", "3.0.0"));
+  write_plugin(folder, "second/beta", good_manifest("beta"));
   const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
   const FamilyRef alpha = registry.for_architecture("alphaForCausalLM");
   ASSERT_TRUE(alpha);
@@ -43,11 +45,11 @@ TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
 
 TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
   const TemporaryFolder folder;
-  folder.write("given/alpha/plugin.yaml", good_manifest("alpha", "1.0.0"));
-  folder.write("environment/alpha/plugin.yaml", good_manifest("alpha", "2.0.0"));
-  folder.write("environment/beta/plugin.yaml", good_manifest("beta", "2.0.0"));
-  folder.write("data/plimsoll/plugins/beta/plugin.yaml", good_manifest("beta", "3.0.0"));
-  folder.write("data/plimsoll/plugins/gamma/plugin.yaml", good_manifest("gamma", "3.0.0"));
+  write_plugin(folder, "given/alpha", good_manifest("alpha", "1.0.0"));
+  write_plugin(folder, "environment/alpha", good_manifest("alpha", "2.0.0"));
+  write_plugin(folder, "environment/beta", good_manifest("beta", "2.0.0"));
+  write_plugin(folder, "data/plimsoll/plugins/beta", good_manifest("beta", "3.0.0"));
+  write_plugin(folder, "data/plimsoll/plugins/gamma", good_manifest("gamma", "3.0.0"));
   ::setenv("PLIMSOLL_PLUGIN_PATH", (":" + folder.path("environment") + "::/nonexistent:").c_str(), 1);
   ::setenv("XDG_DATA_HOME", folder.path("data").c_str(), 1);
   const Registry registry({folder.path("given")}, Trust::kOpen, {});
@@ -60,23 +62,22 @@ TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
 
 TEST(Registry, AFolderMayBeAPluginItself) {
   const TemporaryFolder folder;
-  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  write_plugin(folder, "alpha", good_manifest("alpha"));
   const Registry registry({folder.path("alpha")}, Trust::kOpen, {});
   EXPECT_TRUE(registry.for_family("alpha"));
 }
 
 TEST(Registry, SortsTheNamesOfOnePlace) {
   const TemporaryFolder folder;
-  for (const char* name : {"c", "a", "b"})
-    folder.write(std::string(name) + "/plugin.yaml", good_manifest("same", std::string("1.0.") + name));
+  for (const char* name : {"c", "a", "b"}) write_plugin(folder, name, good_manifest("same", std::string("1.0.0-") + name));
   const Registry registry({folder.path()}, Trust::kOpen, {});
-  EXPECT_EQ(registry.for_family("same").plugin->manifest.version, "1.0.a");
+  EXPECT_EQ(registry.for_family("same").plugin->manifest.version, "1.0.0-a");
 }
 
 TEST(Registry, ABrokenManifestIsListedAndDisturbsNobody) {
   const TemporaryFolder folder;
   folder.write("aaa/plugin.yaml", "id: [broken\n");
-  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  write_plugin(folder, "alpha", good_manifest("alpha"));
   folder.write("no_manifest/readme", "nothing");
   const Registry registry({folder.path(), "/nonexistent"}, Trust::kOpen, {});
   EXPECT_TRUE(registry.for_family("alpha"));
@@ -91,8 +92,8 @@ TEST(Registry, TwoPluginsMayNotClaimOneArchitectureUnnoticed) {
   const TemporaryFolder folder;
   std::string second = good_manifest("beta");
   second.replace(second.find("betaForCausalLM"), 15, "alphaForCausalLM");
-  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
-  folder.write("beta/plugin.yaml", second);
+  write_plugin(folder, "alpha", good_manifest("alpha"));
+  write_plugin(folder, "beta", second);
   std::vector<std::string> lines;
   const Registry registry({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
   EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.id, "alpha");
@@ -101,18 +102,18 @@ TEST(Registry, TwoPluginsMayNotClaimOneArchitectureUnnoticed) {
 
 TEST(Registry, KnowsWhatIsNear) {
   const TemporaryFolder folder;
-  folder.write("llama/plugin.yaml", good_manifest("Llama"));
-  folder.write("gemma/plugin.yaml", good_manifest("Gemma"));
+  write_plugin(folder, "llama", good_manifest("Llama"));
+  write_plugin(folder, "gemma", good_manifest("Gemma"));
   const Registry registry({folder.path()}, Trust::kOpen, {});
   EXPECT_THAT(registry.nearest_architectures("LlamaaForCausalLM"), Contains("LlamaForCausalLM"));
   EXPECT_FALSE(registry.for_architecture(""));
   EXPECT_FALSE(registry.for_architecture("llamaforcausallm")); // names are exact
 }
 
-// A library is opened when its family is first asked for: until then even an absent one is no error.
+// A library is opened when its family is first asked for: until then even one that is none is no error.
 TEST(Registry, OpensLibrariesWhenTheyAreNeeded) {
   const TemporaryFolder folder;
-  folder.write("alpha/plugin.yaml", good_manifest("alpha"));
+  write_plugin(folder, "alpha", good_manifest("alpha"));
   const Registry registry({folder.path()}, Trust::kOpen, {});
   const FamilyRef alpha = registry.for_family("alpha");
   EXPECT_EQ(alpha.plugin->status, PluginStatus::kAvailable);
@@ -134,7 +135,6 @@ TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
       {"wrong_version", {"is wrong_version 9.9.9", "its manifest says wrong_version 1.0.0"}},
       {"no_symbol", {"does not export plimsoll_plugin_v1"}},
       {"needs_newer_host", {"1.42", "this host is 1.0"}},
-      {"manifest_too_new", {"1.7", "this host is 1.0"}},
       {"short_struct", {"its descriptor has 16 bytes", "rebuild it"}},
       {"null_create", {"its family 0 lacks an id, create or destroy"}},
       {"null_family", {"its family 0 lacks an id, create or destroy"}},
@@ -160,6 +160,8 @@ TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
     for (const char* part : fault.message) EXPECT_THAT(loaded.error().message, HasSubstr(part)) << fault.id;
   }
   EXPECT_TRUE(registry.load(registry.for_family("bare"))); // the healthy one beside them
+  EXPECT_FALSE(registry.for_family("manifest_too_new"));   // found out without opening it
+  EXPECT_THAT(find_plugin(registry, kZoo + "/manifest_too_new")->reason, HasSubstr("needs a host of 1.7 or newer; this host is 1.0"));
 }
 
 TEST(Registry, RefusesWhatIsNoLibrary) {
@@ -169,7 +171,7 @@ TEST(Registry, RefusesWhatIsNoLibrary) {
   const Registry registry({folder.path()}, Trust::kOpen, {});
   const auto loaded = registry.load(registry.for_family("alpha"));
   ASSERT_FALSE(loaded);
-  EXPECT_THAT(loaded.error().message, HasSubstr("cannot be loaded"));
+  EXPECT_EQ(loaded.error().message, "plugin alpha: cannot be loaded: file too short"); // the loader's own words
 }
 
 TEST(Registry, ChecksPermissionsUnlessItIsOpen) {
@@ -179,12 +181,68 @@ TEST(Registry, ChecksPermissionsUnlessItIsOpen) {
   std::filesystem::permissions(library, std::filesystem::perms(0666));
   std::vector<std::string> lines;
   const Registry checked({folder.path()}, Trust::kChecked, {});
-  const auto refused = checked.load(checked.for_family("bare"));
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("may be written by others"));
+  EXPECT_FALSE(checked.for_family("bare"));
+  EXPECT_THAT(find_plugin(checked, folder.path("bare"))->reason, HasSubstr("may be written by others"));
   const Registry open({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
   EXPECT_TRUE(open.load(open.for_family("bare")));
   EXPECT_THAT(lines, Contains(HasSubstr("may be written by others")));
+}
+
+// A folder with one library of the zoo under a manifest for it.
+void put_zoo(const TemporaryFolder& folder, const std::string& id) {
+  std::string manifest = good_manifest(id);
+  manifest.replace(manifest.find("lib" + id + ".so"), id.size() + 6, "libx.so");
+  folder.write("x/plugin.yaml", manifest);
+  std::filesystem::copy_file(kZoo + "/" + id + "/libplimsoll_" + id + ".so", folder.path("x/libx.so.new"));
+  std::filesystem::rename(folder.path("x/libx.so.new"), folder.path("x/libx.so"));
+}
+
+// The loader would answer with the library that lay under the name first.
+TEST(Registry, NoticesALibraryThatIsReplacedUnderTheSamePath) {
+  const TemporaryFolder folder;
+  put_zoo(folder, "bare");
+  const Registry first({folder.path()}, Trust::kChecked, {});
+  const auto bare = first.load(first.for_family("bare"));
+  ASSERT_TRUE(bare) << bare.error().message;
+  put_zoo(folder, "planner");
+  const Registry second({folder.path()}, Trust::kChecked, {});
+  const auto planner = second.load(second.for_family("planner"));
+  ASSERT_TRUE(planner) << planner.error().message; // new code: the old would have another id
+  EXPECT_NE((*bare)->api, (*planner)->api);
+  EXPECT_STREQ((*bare)->id, "bare"); // who had it keeps it
+  const Registry third({folder.path()}, Trust::kChecked, {});
+  EXPECT_EQ(third.load(third.for_family("planner")).value_or(nullptr), *planner); // one file, mapped once
+  std::ofstream(folder.path("x/libx.so"), std::ios::app) << "more";
+  const Registry fourth({folder.path()}, Trust::kChecked, {});
+  const auto overwritten = fourth.load(fourth.for_family("planner"));
+  ASSERT_FALSE(overwritten);
+  EXPECT_THAT(overwritten.error().message, HasSubstr("was written over in place"));
+}
+
+TEST(Registry, OpensOnlyTheLibraryThatWasChecked) {
+  const TemporaryFolder folder;
+  put_zoo(folder, "bare");
+  const Registry registry({folder.path()}, Trust::kChecked, {});
+  put_zoo(folder, "bare"); // the same text, but not the file that was looked at
+  const auto other = registry.load(registry.for_family("bare"));
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().message, HasSubstr("plugin bare: was replaced after it was checked"));
+  EXPECT_THAT(other.error().where, HasSubstr("libx.so"));
+}
+
+TEST(Registry, PassesOverRelativePlacesOfTheEnvironment) {
+  const TemporaryFolder folder;
+  write_plugin(folder, "alpha", good_manifest("alpha"));
+  const std::filesystem::path here = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  ::setenv("PLIMSOLL_PLUGIN_PATH", "alpha:.:./", 1);
+  std::vector<std::string> lines;
+  const Registry registry({}, Trust::kChecked, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  ::unsetenv("PLIMSOLL_PLUGIN_PATH");
+  std::filesystem::current_path(here);
+  EXPECT_FALSE(registry.for_family("alpha"));
+  EXPECT_EQ(lines.size(), 3U);
+  EXPECT_THAT(lines, Contains(HasSubstr("PLIMSOLL_PLUGIN_PATH: 'alpha' is passed over")));
 }
 
 TEST(Registry, SeveralLiveInOneProcess) {

@@ -41,4 +41,11 @@ inline std::string good_manifest(const std::string& id, const std::string& versi
          "]\n";
 }
 
+// A plugin's whole folder: `manifest`, and a file in the place of the library that it names.
+inline void write_plugin(const TemporaryFolder& folder, const std::string& place, const std::string& manifest) {
+  const std::size_t from = manifest.find("library: ") + 9;
+  folder.write(place + "/plugin.yaml", manifest);
+  folder.write(place + "/" + manifest.substr(from, manifest.find('\n', from) - from), "");
+}
+
 } // namespace plimsoll::testing

@@ -20,7 +20,11 @@ protected:
     for (const char* name : {"outer", "outer/plugin"}) ASSERT_EQ(::chmod(folder_.path(name).c_str(), 0755), 0);
     for (const char* name : {"outer/plugin/plugin.yaml", "outer/plugin/libx.so"}) ASSERT_EQ(::chmod(folder_.path(name).c_str(), 0644), 0);
   }
-  Result<void> check(const std::string& library = "libx.so") const { return check_plugin_files(folder_.path("outer/plugin"), library); }
+  Result<void> check(const std::string& library = "libx.so") const {
+    const auto fault = TrustCheck().fault(folder_.path("outer/plugin"), {"plugin.yaml", library});
+    if (fault) return tl::unexpected(fault->error);
+    return {};
+  }
 
   TemporaryFolder folder_;
 };
@@ -81,9 +85,44 @@ TEST_F(Trusting, WhatIsNoFileIsRefused) {
   const auto missing = check("libmissing.so");
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().where, HasSubstr("libmissing.so"));
-  EXPECT_FALSE(check_plugin_files("/nonexistent", "libx.so"));
+  EXPECT_TRUE(TrustCheck().fault("/nonexistent", {"libx.so"}));
   ASSERT_EQ(::mkfifo(folder_.path("outer/plugin/libpipe.so").c_str(), 0600), 0);
   EXPECT_FALSE(check("libpipe.so")); // and it must not block
+}
+
+// What open mode forgives is known apart from what it does not.
+TEST_F(Trusting, AWriterIsAnotherFaultThanAWrongPlace) {
+  ASSERT_EQ(::chmod(folder_.path("outer/plugin/plugin.yaml").c_str(), 0666), 0);
+  const auto writer = TrustCheck().fault(folder_.path("outer/plugin"), {"plugin.yaml", "libx.so"});
+  ASSERT_TRUE(writer);
+  EXPECT_TRUE(writer->of_writers);
+  const auto both = TrustCheck().fault(folder_.path("outer/plugin"), {"plugin.yaml", "libmissing.so"});
+  ASSERT_TRUE(both);
+  EXPECT_FALSE(both->of_writers);
+}
+
+// The installation's files are believed as the library itself is, and no further.
+TEST_F(Trusting, TheInstallationBelievesWhoMayWriteTheCore) {
+  const std::string core = folder_.write("outer/libcore.so", "");
+  const auto allowed = [&] { return !TrustCheck(believed_like(core)).fault(folder_.path("outer/plugin"), {"plugin.yaml", "libx.so"}); };
+  EXPECT_TRUE(allowed());
+  ASSERT_EQ(::chmod(folder_.path("outer/plugin/libx.so").c_str(), 0664), 0);
+  ASSERT_EQ(::chmod(core.c_str(), 0755), 0);
+  EXPECT_FALSE(allowed());
+  ASSERT_EQ(::chmod(core.c_str(), 0775), 0); // that group may replace the core itself
+  EXPECT_TRUE(allowed());
+  ASSERT_EQ(::chmod(core.c_str(), 0777), 0);
+  ASSERT_EQ(::chmod(folder_.path("outer").c_str(), 0777), 0); // an installation where everybody writes
+  EXPECT_FALSE(allowed());
+}
+
+TEST(Elevated, OpenTrustIsRefused) {
+  EXPECT_TRUE(check_trust(Trust::kOpen, false));
+  EXPECT_TRUE(check_trust(Trust::kChecked, true));
+  const auto refused = check_trust(Trust::kOpen, true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kPluginFailed);
+  EXPECT_FALSE(process_is_elevated());
 }
 
 } // namespace
