@@ -23,8 +23,8 @@ constexpr std::array<std::string_view, 7> kModelKeys{"architectures", "model_typ
 
 constexpr std::array<std::string_view, 8> kManifestKeys{"schema", "id", "version", "vendor", "abi", "library", "replaces", "families"};
 constexpr std::array<std::string_view, 3> kAbiKeys{"major", "minor", "min_host_minor"};
-constexpr std::array<std::string_view, 13> kFamilyKeys{
-    "id",          "aspects",        "signal_buffers",  "vision_cache",  "models",      "gguf",   "architectures",
+constexpr std::array<std::string_view, 12> kFamilyKeys{
+    "id",          "aspects",        "signal_buffers",  "models",        "gguf",        "architectures",
     "model_types", "class_defaults", "never_quantized", "draft_modules", "draft_joins", "fusions"};
 constexpr std::array<std::string_view, 2> kArchitectureKeys{"name", "signal_buffers"};
 

@@ -28,7 +28,7 @@ DevicePlan device(std::uint32_t rank, std::int64_t unused) {
 
 Plan sample() {
   Plan plan;
-  plan.model = {"/m", "LlamaForCausalLM", "llama", "dense", {{"dense", "1.0.0", {"embedding", "head"}}}, 8, WeightsSource::kConfig};
+  plan.model = {"/m", "LlamaForCausalLM", "llama", "dense", {{"dense", "1.0.0", {"embedding", "head"}, {}}}, 8, WeightsSource::kConfig};
   plan.engine = {"max", "25.1"};
   plan.request.tp = 2;
   plan.request.device_memory_utilization = 0.9;
