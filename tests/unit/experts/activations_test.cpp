@@ -143,6 +143,10 @@ TEST(Activations, KeepResultsWhereTheCombineIsNotFused) {
   EXPECT_EQ(activations(*tree, ask, max_engine()).bytes.at("experts.workspace"), 8192U * 2048 + 8192U * 14336 + (256U << 20));
   ask.decode_only = false;
   EXPECT_EQ(activations(*tree, ask, max_engine()).bytes.at("experts.workspace"), 8192U * 2048 + (256U << 20));
+  v32["shared_expert_intermediate_size"] = 0; // no shared expert whose result could be added, whatever their number says
+  const auto unshared = tree_of(v32);
+  ASSERT_NE(unshared, nullptr);
+  EXPECT_EQ(activations(*unshared, ask, max_engine()).bytes.at("experts.workspace"), 8192U * 2048 + 8192U * 14336 + (256U << 20));
 }
 
 // A draft from the same checkpoint makes an FP4 target dispatch bf16 rows.
