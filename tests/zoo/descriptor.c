@@ -26,6 +26,16 @@ static plimsoll_status init(const plimsoll_host* host, plimsoll_error* err) {
   return PLIMSOLL_E_INTERNAL;
 }
 #endif
+#ifdef ZOO_init_once
+static plimsoll_status init(const plimsoll_host* host, plimsoll_error* err) {
+  static unsigned calls;
+  const char text[] = "it was called before";
+  unsigned i;
+  (void)host;
+  for (i = 0; i < sizeof text; ++i) err->message[i] = text[i];
+  return calls++ == 0 ? PLIMSOLL_OK : PLIMSOLL_E_INTERNAL;
+}
+#endif
 #ifndef ZOO_null_family
 static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_family, api),
 #ifdef ZOO_wrong_aspects
@@ -92,7 +102,7 @@ const plimsoll_plugin plimsoll_plugin_v1 = {
     .n_families = 1,
 #endif
     .families = families,
-#ifdef ZOO_init_fails
+#if defined(ZOO_init_fails) || defined(ZOO_init_once)
     .init = init
 #endif
 };

@@ -118,6 +118,7 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
   w.in_dim = 1;
   w.parts = parts;
   w.n_parts = 2;
+  if (is(self, "part_first") && (status = self->api->weights(self->child, aspects, out, err)) != PLIMSOLL_OK) return status;
   if (is(self, "weights_fail")) return fail(err, PLIMSOLL_E_CONFIG, "/width", "is odd");
   if (is(self, "small_struct")) w.struct_size = 64;
   if (is(self, "zero_dim")) w.dims[1] = 0;
@@ -203,7 +204,7 @@ static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, c
     status = out->weight(out->ctx, &w) * 0;
   }
   if (status != PLIMSOLL_OK) return fail(err, status, "", "the host refused");
-  if (self->child == NULL) return PLIMSOLL_OK;
+  if (self->child == NULL || is(self, "part_first")) return PLIMSOLL_OK;
   relay.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item);
   relay.ctx = (void*)out;
   relay.weight = pass_weight;

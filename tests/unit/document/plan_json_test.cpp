@@ -87,10 +87,15 @@ TEST(Document, ItemsAreOneEntryPerRankThatHoldsThem) {
 }
 
 TEST(Document, AdviceIsTypedAsTheOptionTakesIt) {
-  const Json advice = Json::parse(plan_to_json(sample()))["advice"];
+  Plan plan = sample();
+  plan.advice.push_back({"--kv-dtype", "007", "m"}); // a number has no leading zeros
+  plan.advice.push_back({"--batch", "0", "m"});
+  const Json advice = Json::parse(plan_to_json(plan))["advice"];
   EXPECT_EQ(advice[0]["value"], 65536);
   EXPECT_EQ(advice[1]["value"], "float8_e4m3fn");
   EXPECT_EQ(advice[2]["value"], 0.95);
+  EXPECT_EQ(advice[3]["value"], "007");
+  EXPECT_EQ(advice[4]["value"], 0);
 }
 
 TEST(Document, EqualPlansGiveIdenticalBytes) {

@@ -123,6 +123,32 @@ TEST(Activations, DispatchAllTokensWhereTheProfileSaysSo) {
   EXPECT_EQ(sum.bytes.at("experts.dispatch_buffers") + sum.bytes.at("experts.combine_buffers"), 250478592U);
 }
 
+// 64 ranks ask for 512 experts of a token, the model has 256: 128 x 256 rows, not 128 x 512.
+TEST(Activations, RouteATokenToNoMoreExpertsThanThereAre) {
+  const auto tree = tree_of(deepseek_v3());
+  ASSERT_NE(tree, nullptr);
+  const ItemSum sum = activations(*tree, {64, 64, 64, 4096, 128, true}, max_engine());
+  EXPECT_EQ(sum.bytes.at("experts.workspace"), 32768U * 2048 + 32768U * 14336 + (256U << 20));
+}
+
+// V3.2 in FP4 adds results up inside the kernel where it prefills; a node that only decodes keeps them.
+TEST(Activations, KeepResultsWhereTheCombineIsNotFused) {
+  Json v32 = deepseek_v3();
+  v32["model_type"] = "deepseek_v32";
+  v32["index_n_heads"] = 64;
+  v32["index_head_dim"] = 128;
+  const auto tree = tree_of(v32);
+  ASSERT_NE(tree, nullptr);
+  ActivationRequest ask{8, 8, 8, 4096, 128, true, true};
+  EXPECT_EQ(activations(*tree, ask, max_engine()).bytes.at("experts.workspace"), 8192U * 2048 + 8192U * 14336 + (256U << 20));
+  ask.decode_only = false;
+  EXPECT_EQ(activations(*tree, ask, max_engine()).bytes.at("experts.workspace"), 8192U * 2048 + (256U << 20));
+  v32["shared_expert_intermediate_size"] = 0; // no shared expert whose result could be added, whatever their number says
+  const auto unshared = tree_of(v32);
+  ASSERT_NE(unshared, nullptr);
+  EXPECT_EQ(activations(*unshared, ask, max_engine()).bytes.at("experts.workspace"), 8192U * 2048 + 8192U * 14336 + (256U << 20));
+}
+
 // A draft from the same checkpoint makes an FP4 target dispatch bf16 rows.
 TEST(Activations, WidenTheRowsOfAnFp4TargetThatDrafts) {
   const auto tree = tree_of(deepseek_v3());

@@ -80,6 +80,7 @@ struct ActivationRequest {
   std::uint64_t max_length = 4096, max_batch_input_tokens = 8192;
   bool decode_only = false, fp4 = false;
   std::uint32_t num_draft_tokens = 0, weight_bits = 8, nodes = 1;
+  bool chunked_prefill = false;
 };
 
 class ItemSum : public Collector {
@@ -116,6 +117,7 @@ inline ItemSum activations(const PlannerTree& tree, const ActivationRequest& ask
   raw.weight_bits = ask.weight_bits;
   raw.weight_is_fp4 = ask.fp4 ? 1 : 0;
   raw.num_draft_tokens = ask.num_draft_tokens;
+  raw.chunked_prefill = ask.chunked_prefill ? 1 : 0;
   raw.max_length = ask.max_length;
   raw.max_batch_input_tokens = ask.max_batch_input_tokens;
   raw.engine = &view;

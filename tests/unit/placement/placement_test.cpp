@@ -160,6 +160,18 @@ TEST(Placement, CastsWhatIsStoredInTheCommonType) {
   EXPECT_EQ(bytes[0], 8U * 16 * 2);
 }
 
+// What a file holds counts, be it less or more than what is declared, and every rank has its part of it.
+TEST(Placement, CountsWhatIsStored) {
+  const WeightClass c = weight(PLIMSOLL_PLACE_TP, 8, 16, 2);
+  StoredClass stored;
+  for (const std::uint64_t of_a_layer : {8U * 16, 8U * 16 * 2, 8U * 16 * 4}) {
+    stored.layer_bytes = {of_a_layer, of_a_layer};
+    Bytes bytes(2, 0);
+    ASSERT_TRUE(place_weight(c, layout_of(2, 1, 1, 1, 2), nullptr, &stored, bytes));
+    EXPECT_EQ(bytes, Bytes(2, of_a_layer));
+  }
+}
+
 TEST(Placement, OverflowIsAnError) {
   WeightClass c = weight(PLIMSOLL_PLACE_REPLICATE, std::uint64_t{1} << 40, std::uint64_t{1} << 22, 4);
   Bytes bytes(1, 0);

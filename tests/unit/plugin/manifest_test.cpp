@@ -82,6 +82,7 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       {"major: 1", "major: one", "a number from 0 to 65535 was expected", "/abi/major"},
       {"major: 1", "major: -1", "a number from 0 to 65535 was expected", "/abi/major"},
       {"major: 1", "major: 1.5", "a number from 0 to 65535 was expected", "/abi/major"},
+      {"minor: 4", "minor: 65536", "a number from 0 to 65535 was expected", "/abi/minor"},
       {"minor: 4", "minor: 99999", "a number from 0 to 65535 was expected", "/abi/minor"},
       {", min_host_minor: 2", "", "a number from 0 to 65535 was expected", "/abi/min_host_minor"},
       {"abi: {major: 1, minor: 4, min_host_minor: 2}", "abi: 1.0", "major, minor and min_host_minor were expected", "/abi"},

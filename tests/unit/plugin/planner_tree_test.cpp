@@ -269,6 +269,16 @@ TEST(Delegation, NamesTheChildsTensorsAlsoWhereTheParentRelaysThem) {
   EXPECT_EQ(d->weights[2].pattern, "model.part.part.{layer}.weight");
 }
 
+TEST(Delegation, NamesWhatFollowsAPartAsTheWholeDoes) {
+  Json whole = nested(1, faulty(""));
+  whole["fault"] = "part_first";
+  const auto d = declared(whole);
+  ASSERT_TRUE(d) << d.error().message;
+  ASSERT_EQ(d->weights.size(), 2U);
+  EXPECT_EQ(d->weights[0].pattern, "model.part.{layer}.weight");
+  EXPECT_EQ(d->weights[1].pattern, "model.{layer}.weight");
+}
+
 TEST(Delegation, NeedsAnObject) {
   for (const char* part : {"7", "[1]", "\"text\""}) {
     const auto tree = tree_of(Json::parse(std::string(R"({"architectures": ["planner"], "part": )") + part + "}"));

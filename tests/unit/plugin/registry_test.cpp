@@ -43,6 +43,29 @@ TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   EXPECT_EQ(reversed.for_architecture("alphaForCausalLM").plugin->manifest.version, "3.0.0");
 }
 
+TEST(Registry, WhatIsShadowedPlansNothing) {
+  const TemporaryFolder folder;
+  std::string newer = good_manifest("alpha", "3.0.0");
+  newer.replace(newer.find("alphaForCausalLM"), 16, "NewerForCausalLM");
+  folder.write("first/alpha/plugin.yaml", good_manifest("alpha", "2.0.0"));
+  folder.write("second/alpha/plugin.yaml", newer);
+  const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
+  EXPECT_TRUE(registry.for_architecture("alphaForCausalLM"));
+  EXPECT_FALSE(registry.for_architecture("NewerForCausalLM"));
+}
+
+TEST(Registry, AnEarlierPluginsClassDefaultsStay) {
+  const TemporaryFolder folder;
+  folder.write("alpha/plugin.yaml", good_manifest("alpha") + "    class_defaults:\n      shared: {width: 64}\n");
+  folder.write("beta/plugin.yaml", good_manifest("beta") + "    class_defaults:\n      shared: {width: 128, depth: 3}\n");
+  std::vector<std::string> lines;
+  const Registry registry({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const Json* shared = registry.class_defaults("shared");
+  ASSERT_NE(shared, nullptr);
+  EXPECT_EQ(*shared, (Json{{"width", 64}, {"depth", 3}}));
+  EXPECT_THAT(lines, Contains(HasSubstr("class default shared.width of beta is set by an earlier plugin already")));
+}
+
 TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
   const TemporaryFolder folder;
   write_plugin(folder, "given/alpha", good_manifest("alpha", "1.0.0"));
@@ -256,6 +279,13 @@ TEST(Registry, SeveralLiveInOneProcess) {
   first.reset();
   EXPECT_TRUE(second->load(second->for_family("bare")));
   EXPECT_STREQ((*two)->id, "bare"); // still mapped
+}
+
+TEST(Registry, InitsALibraryOnceForAll) {
+  const Registry first({kZoo + "/init_once"}, Trust::kOpen, {}), second({kZoo + "/init_once"}, Trust::kOpen, {});
+  EXPECT_TRUE(first.load(first.for_family("init_once")));
+  const auto again = second.load(second.for_family("init_once"));
+  EXPECT_TRUE(again) << again.error().message;
 }
 
 TEST(Registry, OpensOnceHoweverManyAsk) {

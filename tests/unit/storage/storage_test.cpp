@@ -97,6 +97,15 @@ TEST(Storage, PackedIntegers) {
   EXPECT_THAT(listing(format("int4_g128_zp"), "q.weight", LinearShape::matrix(1024, 256, kBf16)),
               ElementsAre("q.weight_packed I32 [1024,32]", "q.weight_scale BF16 [1024,2]", "q.weight_shape I32 [2]",
                           "q.weight_zero_point I32 [128,2]"));
+  // A group size beside another strategy says nothing: one scale and one zero point per row.
+  formats::Scheme rows;
+  rows.strategy = formats::Strategy::kChannel;
+  rows.bits = 4;
+  rows.group = 128;
+  rows.symmetric = false;
+  EXPECT_THAT(listing(formats::ct_packed_int(rows), "q.weight", LinearShape::matrix(1024, 256, kBf16)),
+              ElementsAre("q.weight_packed I32 [1024,32]", "q.weight_scale BF16 [1024,1]", "q.weight_shape I32 [2]",
+                          "q.weight_zero_point I32 [128,1]"));
   EXPECT_THAT(listing(format("gptq_int4_g128"), "q.weight", LinearShape::matrix(4096, 4096, kF16)),
               ElementsAre("q.qweight I32 [512,4096]", "q.qzeros I32 [32,512]", "q.scales F16 [32,4096]", "q.g_idx I32 [4096]"));
   EXPECT_THAT(listing(format("gptq_int3_channel"), "q.weight", LinearShape::matrix(64, 64, kF16)),

@@ -98,6 +98,9 @@ TEST(EncoderPeak, OfInternVlCountsTilesAndTokens) {
   // Fewer tokens than a tile: one tile, and the 13.
   EXPECT_EQ(encoder_bytes("OpenGVLab__InternVL3-8B-Instruct", max_engine(), {.max_batch_input_tokens = 100}),
             14U * 134217728 + 100 * 102400);
+  // The 13 are for prompts that are not cut.
+  EXPECT_EQ(encoder_bytes("OpenGVLab__InternVL3-8B-Instruct", max_engine(), {.max_batch_input_tokens = 100, .chunked_prefill = true}),
+            134217728U + 100 * 102400);
 }
 
 // 65,536 positions x 1280 x 20 B; 20,000 tokens hold one image of 16,384 rows, 40,000 hold two.
