@@ -117,7 +117,7 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
       {"library: libgood.so", "librari: libgood.so", "an unknown key; did you mean library?", "/librari"},
       {"vendor: Acme", "vendor: Acme\nhomepage: x", "an unknown key; schema, id, version", "/homepage"},
       {"min_host_minor: 2", "min_host_miner: 2", "an unknown key; did you mean min_host_minor?", "/abi/min_host_miner"},
-      {"vision_cache: true", "vision_cach: true", "an unknown key; did you mean vision_cache?", "/families/0/vision_cach"},
+      {"aspects: [attention, head]", "aspect: [attention, head]", "an unknown key; did you mean aspects?", "/families/0/aspect"},
       {"name: TwoForCausalLM, signal_buffers", "name: TwoForCausalLM, signal_bufers", "an unknown key; did you mean signal_buffers?",
        "/families/0/architectures/1/signal_bufers"},
       {"vendor: Acme", "vendor: Acme\nreplaces: dense", "a list was expected", "/replaces"},

@@ -1,5 +1,6 @@
 // Which plugin wins, what is listed, and what is refused when a library is opened.
 #include <gmock/gmock.h>
+#include <sstream>
 
 #include <filesystem>
 #include <fstream>
@@ -47,23 +48,11 @@ TEST(Registry, WhatIsShadowedPlansNothing) {
   const TemporaryFolder folder;
   std::string newer = good_manifest("alpha", "3.0.0");
   newer.replace(newer.find("alphaForCausalLM"), 16, "NewerForCausalLM");
-  folder.write("first/alpha/plugin.yaml", good_manifest("alpha", "2.0.0"));
-  folder.write("second/alpha/plugin.yaml", newer);
+  write_plugin(folder, "first/alpha", good_manifest("alpha", "2.0.0"));
+  write_plugin(folder, "second/alpha", newer);
   const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
   EXPECT_TRUE(registry.for_architecture("alphaForCausalLM"));
   EXPECT_FALSE(registry.for_architecture("NewerForCausalLM"));
-}
-
-TEST(Registry, AnEarlierPluginsClassDefaultsStay) {
-  const TemporaryFolder folder;
-  folder.write("alpha/plugin.yaml", good_manifest("alpha") + "    class_defaults:\n      shared: {width: 64}\n");
-  folder.write("beta/plugin.yaml", good_manifest("beta") + "    class_defaults:\n      shared: {width: 128, depth: 3}\n");
-  std::vector<std::string> lines;
-  const Registry registry({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
-  const Json* shared = registry.class_defaults("shared");
-  ASSERT_NE(shared, nullptr);
-  EXPECT_EQ(*shared, (Json{{"width", 64}, {"depth", 3}}));
-  EXPECT_THAT(lines, Contains(HasSubstr("class default shared.width of beta is set by an earlier plugin already")));
 }
 
 TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
@@ -213,8 +202,11 @@ TEST(Registry, ChecksPermissionsUnlessItIsOpen) {
 
 // A folder with one library of the zoo under a manifest for it.
 void put_zoo(const TemporaryFolder& folder, const std::string& id) {
-  std::string manifest = good_manifest(id);
-  manifest.replace(manifest.find("lib" + id + ".so"), id.size() + 6, "libx.so");
+  std::ostringstream text;
+  text << std::ifstream(kZoo + "/" + id + "/plugin.yaml").rdbuf();
+  std::string manifest = text.str();
+  const std::string library = "libplimsoll_" + id + ".so";
+  manifest.replace(manifest.find(library), library.size(), "libx.so");
   folder.write("x/plugin.yaml", manifest);
   std::filesystem::copy_file(kZoo + "/" + id + "/libplimsoll_" + id + ".so", folder.path("x/libx.so.new"));
   std::filesystem::rename(folder.path("x/libx.so.new"), folder.path("x/libx.so"));
