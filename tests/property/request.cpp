@@ -232,7 +232,7 @@ void Generator::add_rare(Request& request) {
   if (once_in(12)) request.options.emplace_back("num_draft_tokens", std::to_string(1 + below(4)));
   if (once_in(30)) request.options.emplace_back("draft", one_of(models_));
   if (once_in(15)) request.options.emplace_back("images_per_request", std::to_string(1 + below(20)));
-  if (once_in(12)) request.options.emplace_back("nodes", std::to_string(1 + below(4)));
+  if (once_in(30)) request.options.emplace_back("nodes", std::to_string(1 + below(2)));
   if (once_in(30)) request.options.emplace_back("redundant_experts", std::to_string(1 + below(32)));
 }
 

@@ -260,7 +260,6 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
     g.kv_heads = 2;
     g.v_elements = 0;
   }
-  if (is(self, "kv_latent_values")) g.kind = PLIMSOLL_KV_LATENT;
   if (is(self, "kv_null_layers")) g.layers = NULL;
   if (is(self, "kv_label_size")) g.label.size = (uint64_t)1 << 62;
   if (is(self, "kv_role")) g.role = PLIMSOLL_ROLE_TIED;
