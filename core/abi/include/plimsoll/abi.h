@@ -217,7 +217,7 @@ typedef struct plimsoll_kv_group {
   uint64_t kv_heads;                           /* heads that are cached; 1 for LATENT */
   uint64_t query_heads;                        /* must divide over the tensor-parallel group; 0: not checked */
   uint64_t k_elements;                         /* per head and token */
-  uint64_t v_elements;                         /* per head and token; 0 for LATENT */
+  uint64_t v_elements;                         /* per head and token; of LATENT what is kept beside the vector, usually 0 */
   uint64_t scale_elements;                     /* elements that share a scale; 0: no scales */
   uint64_t window_tokens;                      /* WINDOW, CHUNK. STATE: the state is a row of the last so many tokens
                                                 * each, elements_per_draft_token of every region; 0: it is not */
