@@ -26,7 +26,7 @@ void* hand_out_room(std::size_t size_bytes, void (*destroy)(void*) noexcept) noe
 char* hand_out_text(std::string_view text) noexcept {
   char* out = static_cast<char*>(hand_out_room(text.size() + 1, nullptr));
   if (!out) return nullptr;
-  std::memcpy(out, text.data(), text.size());
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());
   out[text.size()] = '\0';
   return out;
 }

@@ -153,7 +153,9 @@ private:
     Limits& limits = plan_.limits;
     limits.max_length = sizing_.max_length;
     limits.max_batch_size = sizing_.batch;
-    limits.max_supported_sequence_length = sizing_.longest_tokens == UINT64_MAX ? sizing_.max_length : sizing_.longest_tokens;
+    // Where length costs nothing more, what is promised, or what the windows' pages would hold of one.
+    limits.max_supported_sequence_length =
+        sizing_.longest_tokens == UINT64_MAX ? std::max(sizing_.max_length, kv_.capacity_tokens) : sizing_.longest_tokens;
     limits.max_batch_at_max_length = sizing_.batch_at_max_length();
     // Slots of one context share its length by design.
     if (limits.max_batch_at_max_length < sizing_.batch && s_.batch && !findings_.error && rules().layout != KvLayoutKind::kCells)
