@@ -8,6 +8,7 @@
 #include "base/human.hpp"
 #include "device/device_file.hpp"
 #include "device/device_items.hpp"
+#include "device/nodes.hpp"
 #include "device/query.hpp"
 #include "plimsoll/limits.hpp"
 
@@ -19,6 +20,7 @@ constexpr std::size_t kMaxNameBytes = 128;
 // 128 TiB: kMaxRanks of them still add up within 63 bits.
 constexpr std::uint64_t kMaxDeviceBytes = 1ULL << 47;
 const std::string kOption = "--devices";
+constexpr const char* kThisMachine = "this machine"; // the node of real devices
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -30,12 +32,12 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool all_digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_digit); }
 
-// Cuts `COUNTx` off the front of `item`; 1 where there is none.
-Result<std::uint64_t> take_count(std::string_view& item, const std::string& where) {
+// Cuts `COUNTx` off the front of `item`, where it is there.
+Result<std::optional<std::uint64_t>> take_count(std::string_view& item, const std::string& where) {
   std::size_t digits = 0;
   while (digits < item.size() && is_digit(item[digits])) ++digits;
   std::string_view rest = trim(item.substr(digits));
-  if (digits == 0 || rest.empty() || (rest.front() != 'x' && rest.front() != 'X')) return 1;
+  if (digits == 0 || rest.empty() || (rest.front() != 'x' && rest.front() != 'X')) return std::nullopt;
   std::uint64_t count = 0;
   const auto [end, problem] = std::from_chars(item.data(), item.data() + digits, count);
   if (problem != std::errc() || count == 0 || count > kMaxRanks)
@@ -90,14 +92,11 @@ Result<void> append_copies(Device device, std::uint64_t count, const std::string
   return {};
 }
 
-Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where, std::vector<Device>& out) {
-  item = trim(item);
-  if (item.empty())
-    return fail(ErrorCode::kBadRequest, "an item of the device list is empty; items such as 8xH200 or 80GiB are joined by single commas",
-                where);
-  PLIMSOLL_ASSIGN(const std::uint64_t count, take_count(item, where));
-  Device device;
+namespace {
 
+// An item without its counts.
+Result<Device> read_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where) {
+  Device device;
   if (const std::size_t equals = item.find('='); equals != std::string_view::npos) {
     const std::string_view name = trim(item.substr(0, equals));
     if (name.empty()) return fail(ErrorCode::kBadRequest, fmt::format("'{}' has no name before '='", item.substr(0, 64)), where);
@@ -107,7 +106,7 @@ Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue
     device.wired_limit_bytes.reset();
     if (!card) device.name = std::string(name);
     PLIMSOLL_TRY(read_sizes(item.substr(equals + 1), where, device));
-    return append_copies(std::move(device), count, where, out);
+    return device;
   }
 
   const std::size_t colon = item.find(':');
@@ -129,7 +128,7 @@ Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue
                     fmt::format("'{}' means {} bytes; give a unit ({}GiB), or the name of a card", head, head, head), where);
       device.name = std::string(head);
       PLIMSOLL_TRY(read_sizes(item, where, device));
-      return append_copies(std::move(device), count, where, out);
+      return device;
     }
   }
 
@@ -139,7 +138,38 @@ Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue
   if (colon != std::string_view::npos) {
     PLIMSOLL_ASSIGN(device.free_bytes, parse_bytes(trim(item.substr(colon + 1)), where));
   }
-  return append_copies(std::move(device), count, where, out);
+  return device;
+}
+
+// Nodes that are counted have numbers for names, through the whole list.
+std::uint64_t next_node(const std::vector<Device>& out) {
+  std::uint64_t last = 0;
+  if (out.empty() || out.back().node.empty()) return last;
+  const std::string& name = out.back().node;
+  std::from_chars(name.data(), name.data() + name.size(), last);
+  return last + 1;
+}
+
+} // namespace
+
+Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where, std::vector<Device>& out) {
+  item = trim(item);
+  if (item.empty())
+    return fail(ErrorCode::kBadRequest, "an item of the device list is empty; items such as 8xH200 or 80GiB are joined by single commas",
+                where);
+  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> first, take_count(item, where));
+  std::optional<std::uint64_t> second;
+  if (first) {
+    PLIMSOLL_ASSIGN(second, take_count(item, where));
+  }
+  PLIMSOLL_ASSIGN(Device device, read_item(item, catalogue, where));
+  if (!second) return append_copies(std::move(device), first.value_or(1), where, out);
+  const std::uint64_t node = next_node(out);
+  for (std::uint64_t i = 0; i < *first; ++i) {
+    device.node = fmt::to_string(node + i);
+    PLIMSOLL_TRY(append_copies(device, *second, where, out));
+  }
+  return {};
 }
 
 namespace {
@@ -164,18 +194,24 @@ Result<std::vector<Device>> parse_devices(std::string_view spec, const DeviceCat
     return fail(ErrorCode::kBadRequest, fmt::format("the device list has more than {} bytes", kMaxSpecBytes), kOption);
   if (spec == "auto") {
     PLIMSOLL_ASSIGN(std::vector<Device> real, query_devices());
-    for (Device& device : real) PLIMSOLL_TRY(match_card(device, catalogue));
+    for (Device& device : real) {
+      device.node = kThisMachine;
+      PLIMSOLL_TRY(match_card(device, catalogue));
+    }
     return real;
   }
   if (spec.find('=') == std::string_view::npos &&
       (spec.ends_with(".yaml") || spec.ends_with(".yml") || spec.find('/') != std::string_view::npos))
     return read_device_file(std::filesystem::path(spec), catalogue);
   std::vector<Device> out;
+  NodeList nodes;
   for (std::size_t at = 0; at <= spec.size();) {
-    const std::size_t comma = std::min(spec.find(',', at), spec.size());
+    const std::size_t comma = std::min(spec.find(',', at), spec.size()), first = out.size();
     PLIMSOLL_TRY(append_item(spec.substr(at, comma - at), catalogue, kOption, out));
+    PLIMSOLL_TRY(nodes.take(std::span(out).subspan(first), out[first].node.empty() ? NodesBy::kNothing : NodesBy::kCount, kOption));
     at = comma + 1;
   }
+  PLIMSOLL_TRY(nodes.close(kOption));
   return out;
 }
 

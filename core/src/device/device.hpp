@@ -34,6 +34,7 @@ struct Device {
   std::string arch;                                  // "hopper", "gfx942"; empty: unknown
   std::string card;                                  // the catalogue's name, where it is one of its cards
   std::vector<std::uint32_t> peers;                  // real devices: indices it reaches without the host
+  std::string node;                                  // the machine that holds it; empty: unsaid
   // What others hold of it.
   std::uint64_t in_use_bytes() const {
     const std::uint64_t not_free = total_bytes - free_bytes;
@@ -42,13 +43,18 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-// Reads a list of devices: items joined by commas, each `[COUNTx]` followed by
+// Reads a list of devices: items joined by commas, each `[COUNTx]` or `NODESxCOUNTx` followed by
 //   H200  H200:120GiB        a card of the catalogue, with other free bytes
 //   80GiB  79.19GiB:78.5GiB  a size, with free bytes
 //   NAME=80GiB[:70GiB]       a size under a name; the other properties are kept where NAME is a card
-// or `auto` (the devices of this machine), or the path of a YAML file (see device_file.hpp).
-// Names ignore case, spaces, - and _. Free bytes default to the card's own, for sizes to the total.
+// or `auto` (the devices of this machine, one node), or the path of a YAML file (see device_file.hpp).
+// Names ignore case, spaces, - and _. Free bytes default to the card's own, for sizes to the total. Two counts make nodes:
+// 2x8xH200 are two machines of eight cards each, numbered through the list. Either all devices have a node or none; those of a
+// node stand one after the other, and every node holds the same number.
 // kBadRequest, `where` naming the option or the file and pointer.
 Result<std::vector<Device>> parse_devices(std::string_view spec, const DeviceCatalogue& catalogue);
+
+// Nodes that such a list names; 0 where it names none.
+std::uint32_t listed_nodes(const std::vector<Device>& devices);
 
 } // namespace plimsoll

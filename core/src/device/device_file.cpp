@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "device/device_items.hpp"
+#include "device/nodes.hpp"
 #include "device/yaml_fields.hpp"
 
 namespace plimsoll {
@@ -18,7 +19,8 @@ Result<std::string> read_text(const std::filesystem::path& file) {
   const std::string where = file.string();
   std::error_code problem;
   if (!std::filesystem::is_regular_file(file, problem))
-    return fail(ErrorCode::kBadRequest, "no such file; --devices takes a YAML file, or a list such as 8xH200", where);
+    return fail(ErrorCode::kBadRequest, "no such file; --devices takes a YAML file, or a list such as 8xH200 or, for two nodes, 2x8xH200",
+                where);
   const std::uintmax_t size = std::filesystem::file_size(file, problem);
   if (problem || size > kMaxFileBytes)
     return fail(ErrorCode::kBadRequest, fmt::format("a device file has at most {} bytes", kMaxFileBytes), where);
@@ -42,10 +44,22 @@ Result<std::uint32_t> read_capability(const std::string& text, const std::string
   return value;
 }
 
-Result<void> append_mapping(const Json& node, const std::string& where, const DeviceCatalogue& catalogue, std::vector<Device>& out) {
-  PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(node, where,
+// Empty where the key is absent. 1.10 and 1.1 would be one number, so fractions have to be texts.
+Result<std::string> read_node(const YamlFields& fields) {
+  PLIMSOLL_ASSIGN(const std::optional<std::string> name, fields.text("node"));
+  if (!name) return std::string();
+  const Json& value = *fields.node("node");
+  if (!value.is_string() && !value.is_number_integer())
+    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is neither a text nor a whole number; quote it", name->substr(0, 64)),
+                fields.at("node"));
+  PLIMSOLL_TRY(check_node_name(*name, fields.at("node")));
+  return *name;
+}
+
+Result<void> append_mapping(const Json& entry, const std::string& where, const DeviceCatalogue& catalogue, std::vector<Device>& out) {
+  PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(entry, where,
                                                             {"name", "count", "total_bytes", "free_bytes", "kind", "wired_limit_bytes",
-                                                             "max_allocation_bytes", "compute_capability", "vendor", "arch"}));
+                                                             "max_allocation_bytes", "compute_capability", "vendor", "arch", "node"}));
   PLIMSOLL_ASSIGN(const std::optional<std::string> name, fields.text("name"));
   PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> total_bytes, fields.bytes("total_bytes"));
   PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> free_bytes, fields.bytes("free_bytes"));
@@ -56,6 +70,7 @@ Result<void> append_mapping(const Json& node, const std::string& where, const De
   PLIMSOLL_ASSIGN(const std::optional<std::string> capability, fields.text("compute_capability"));
   PLIMSOLL_ASSIGN(const std::optional<std::string> vendor, fields.text("vendor"));
   PLIMSOLL_ASSIGN(const std::optional<std::string> arch, fields.text("arch"));
+  PLIMSOLL_ASSIGN(const std::string node, read_node(fields));
 
   Device device;
   if (name) {
@@ -90,6 +105,7 @@ Result<void> append_mapping(const Json& node, const std::string& where, const De
   }
   if (vendor) device.vendor = *vendor;
   if (arch) device.arch = *arch;
+  device.node = node;
   return append_copies(std::move(device), count.value_or(1), where, out);
 }
 
@@ -112,12 +128,18 @@ Result<std::vector<Device>> read_device_text(const std::string& text, const std:
   }
   if (!list->is_array() || list->empty()) return fail(ErrorCode::kBadRequest, "expected a list with at least one device", where);
   std::vector<Device> out;
+  NodeList nodes;
   std::size_t index = 0;
   for (const Json& entry : *list) {
     const std::string here = fmt::format("{}/{}", where, index++);
-    if (const auto item = single_value(entry)) PLIMSOLL_TRY(append_item(*item, catalogue, here, out));
+    const std::size_t first = out.size();
+    const auto item = single_value(entry);
+    if (item) PLIMSOLL_TRY(append_item(*item, catalogue, here, out));
     else PLIMSOLL_TRY(append_mapping(entry, here, catalogue, out));
+    const NodesBy by = out[first].node.empty() ? NodesBy::kNothing : item ? NodesBy::kCount : NodesBy::kKey;
+    PLIMSOLL_TRY(nodes.take(std::span(out).subspan(first), by, here));
   }
+  PLIMSOLL_TRY(nodes.close(where));
   return out;
 }
 

@@ -10,7 +10,7 @@
 
 namespace plimsoll {
 
-// Reads one item such as `4xH100` and appends its devices.
+// Reads one item such as `4xH100` or `2x8xH200` and appends its devices.
 Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where, std::vector<Device>& out);
 // Appends `count` copies after checking the device and the list's bounds.
 Result<void> append_copies(Device device, std::uint64_t count, const std::string& where, std::vector<Device>& out);

@@ -25,7 +25,8 @@ std::uint64_t RankLayout::layers_on_stage(const std::vector<std::uint32_t>& laye
   return layers_before_stage(layers, stage + 1) - layers_before_stage(layers, stage);
 }
 
-Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_devices, std::uint32_t n_layers) {
+Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_devices, std::uint32_t n_layers,
+                                    std::uint32_t listed_nodes) {
   RankLayout layout;
   const auto degree = [](const std::optional<std::uint32_t>& given, std::uint32_t fallback) { return given.value_or(fallback); };
   layout.pp = degree(request.pp, 1);
@@ -61,7 +62,12 @@ Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_
     return fail(ErrorCode::kBadRequest,
                 fmt::format("ep {} does not divide the {} ranks of a stage (tp {} x dp {})", layout.ep, group, layout.tp, layout.dp),
                 "--ep");
-  layout.nodes = degree(request.nodes, 1);
+  layout.nodes = degree(request.nodes, std::max(listed_nodes, 1U));
+  if (listed_nodes != 0 && layout.nodes != listed_nodes)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("is {}, but the devices stand on {} node{}; leave it out, or give the same number", layout.nodes, listed_nodes,
+                            listed_nodes == 1 ? "" : "s"),
+                "--nodes");
   if (ranks % layout.nodes != 0)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} nodes do not divide {} ranks; every node holds the same number of them", layout.nodes, ranks), "--nodes");

@@ -21,15 +21,15 @@ struct RankLayout {
 
   std::uint32_t ranks() const { return tp * pp * dp; }
   std::uint32_t stage_of_rank(std::uint32_t rank) const { return rank / tp % pp; }
-  std::uint32_t tp_of_rank(std::uint32_t rank) const { return rank % tp; }
-  std::uint32_t dp_of_rank(std::uint32_t rank) const { return rank / (tp * pp); }
   // Layers of an ascending list that stage `s` holds; indices beyond the model belong to the last stage.
   std::uint32_t stage_of_layer(std::uint32_t layer) const;
   std::uint64_t layers_before_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const;
   std::uint64_t layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage) const;
 };
 
-// Checks the degrees against each other, the devices (one for each rank) and the model.
-Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_devices, std::uint32_t n_layers);
+// Checks the degrees against each other, the devices (one for each rank) and the model. `listed_nodes`: nodes that the device
+// list names, 0 where it names none; then the request says how many.
+Result<RankLayout> make_rank_layout(const PlanRequest& request, std::uint64_t n_devices, std::uint32_t n_layers,
+                                    std::uint32_t listed_nodes = 0);
 
 } // namespace plimsoll

@@ -198,13 +198,14 @@ struct Row {
 
 using K = OptionKind;
 constexpr std::array<Row, 29> kRows{{
-    {{"devices", K::kTexts, "SPEC", "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], a YAML file, or auto (this machine)"},
+    {{"devices", K::kTexts, "SPEC",
+      "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], 2x8xH200 (two nodes of eight), a YAML file, or auto (this machine)"},
      set_word<&PlanRequest::devices>},
     {{"tp", K::kNumber, "N", "tensor-parallel degree; default: the number of devices"}, set_degree<&PlanRequest::tp>},
     {{"pp", K::kNumber, "N", "pipeline stages; default 1"}, set_degree<&PlanRequest::pp>},
     {{"dp", K::kNumber, "N", "data-parallel replicas; default 1"}, set_degree<&PlanRequest::dp>},
     {{"ep", K::kNumber, "N", "expert-parallel degree; default 1"}, set_degree<&PlanRequest::ep>},
-    {{"nodes", K::kNumber, "N", "machines that the ranks spread over, the same number on each; default 1"},
+    {{"nodes", K::kNumber, "N", "machines that the ranks spread over, the same number on each; default: what --devices says, or 1"},
      set_degree<&PlanRequest::nodes>},
     {{"stage_layers", K::kNumbers, "N,N,...", "layers of each pipeline stage; default: balanced"}, set_stage_layers},
     {{"redundant_experts", K::kNumber, "N", "extra copies of experts per layer; default 0"},

@@ -10,6 +10,16 @@
 namespace plimsoll {
 namespace {
 
+// A device item without its counts: H200 of 2x8xH200.
+std::string_view without_counts(std::string_view item) {
+  for (int counts = 0; counts < 2; ++counts) {
+    const std::size_t x = item.find_first_not_of("0123456789 \t");
+    const bool digits = x != std::string_view::npos && item.substr(0, x).find_first_of("0123456789") != std::string_view::npos;
+    if (digits && (item[x] == 'x' || item[x] == 'X')) item.remove_prefix(x + 1);
+  }
+  return item.substr(std::min(item.find_first_not_of(" \t"), item.size()));
+}
+
 class Advisor {
 public:
   Advisor(const PlanInput& input, const Plan& plan) : input_(input), plan_(plan) {}
@@ -77,21 +87,24 @@ private:
       return;
     }
   }
+  bool real() const { return input_.request->devices == "auto"; }
+  // Nodes of the list that multiply with its devices: those of this machine do not.
+  std::uint32_t nodes() const { return real() ? 0 : listed_nodes(*input_.devices); }
   // The devices as they were given, `factor` times over.
   std::string times(std::size_t factor) const {
     const std::string& given = input_.request->devices;
     const std::size_t n = input_.devices->size() * factor;
     const bool file = given.find('=') == std::string::npos &&
                       (given.ends_with(".yaml") || given.ends_with(".yml") || given.find('/') != std::string::npos);
-    if (given == "auto" || file) return fmt::format("{}x{}", n, input_.devices->front().name);
-    if (given.find(',') != std::string::npos) {
+    const bool named = real() || file;
+    if (!named && given.find(',') != std::string::npos) {
       std::string list = given;
       for (std::size_t i = 1; i < factor; ++i) list += "," + given;
       return list;
     }
-    const std::size_t at = given.find_first_not_of("0123456789");
-    const bool counted = at != 0 && at != std::string::npos && given[at] == 'x';
-    return fmt::format("{}x{}", n, counted ? given.substr(at + 1) : given);
+    const std::string_view item = named ? input_.devices->front().name : without_counts(given);
+    if (nodes() == 0) return fmt::format("{}x{}", n, item);
+    return fmt::format("{}x{}x{}", nodes() * factor, input_.devices->size() / nodes(), item);
   }
   // Twice as many devices of the same mix, and again, up to 64; tensor parallelism grows, or data parallelism where
   // the layout was given that way.
@@ -99,17 +112,23 @@ private:
     const std::vector<Device>& now = *input_.devices;
     for (std::size_t factor = 2; now.size() * factor <= 64; factor *= 2) {
       std::vector<Device> more;
-      for (std::size_t i = 0; i < factor; ++i) more.insert(more.end(), now.begin(), now.end());
+      for (std::size_t i = 0; i < factor; ++i) {
+        more.insert(more.end(), now.begin(), now.end());
+        // Other machines than those before.
+        for (std::size_t at = more.size() - now.size(); nodes() > 0 && at < more.size(); ++at) more[at].node += fmt::format(" {}", i);
+      }
       PlanRequest r = copy();
       const auto grown = [&](std::uint32_t degree) { return static_cast<std::uint32_t>(degree * factor); };
       const bool by_dp = plan_.request.dp > 1 && plan_.request.tp == 1;
       r.tp = by_dp ? plan_.request.tp : grown(plan_.request.tp);
       r.dp = by_dp ? grown(plan_.request.dp) : plan_.request.dp;
       if (plan_.request.ep > 1) r.ep = grown(plan_.request.ep);
+      if (r.nodes && nodes() > 0) r.nodes = grown(*r.nodes);
       if (!attempt(r, &more)) continue;
-      found_.push_back({"--devices", times(factor),
-                        by_dp ? fmt::format("with --dp {}{}", *r.dp, r.ep ? fmt::format(" --ep {}", *r.ep) : "")
-                              : fmt::format("with --tp {}{}", *r.tp, r.ep && *r.ep > 1 ? fmt::format(" --ep {}", *r.ep) : "")});
+      std::string with = by_dp ? fmt::format("with --dp {}{}", *r.dp, r.ep ? fmt::format(" --ep {}", *r.ep) : "")
+                               : fmt::format("with --tp {}{}", *r.tp, r.ep && *r.ep > 1 ? fmt::format(" --ep {}", *r.ep) : "");
+      if (r.nodes && nodes() > 0) with += fmt::format(" --nodes {}", *r.nodes);
+      found_.push_back({"--devices", times(factor), std::move(with)});
       return;
     }
   }

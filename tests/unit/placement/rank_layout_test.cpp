@@ -1,8 +1,12 @@
 // Degrees, stages and ranks: how layers are split, and which layouts are refused.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <numeric>
+#include <tuple>
 
+#include "device/catalogue.hpp"
+#include "device/device_file.hpp"
 #include "placement/rank_layout.hpp"
 
 namespace plimsoll::testing {
@@ -31,16 +35,16 @@ TEST(RankLayout, TensorParallelismIsWhatTheDevicesLeave) {
   EXPECT_EQ(odd.error().where, "--devices");
 }
 
-// rank = (dp x pp + stage) x tp + tp, as engines number them: rank 13 of tp 2, pp 3, dp 3 is replica 2, stage 0, half 1.
+// rank = (dp x pp + stage) x tp + tp, as engines number them: rank 13 of tp 2, pp 3, dp 3 is half 1 of stage 0 of replica 2.
 TEST(RankLayout, NumbersRanksAsEnginesDo) {
   const auto layout = make_rank_layout(degrees(2, 3, 3), 18, 30);
   ASSERT_TRUE(layout);
   EXPECT_EQ(layout->ranks(), 18U);
-  EXPECT_EQ(layout->tp_of_rank(13), 1U);
   EXPECT_EQ(layout->stage_of_rank(13), 0U);
-  EXPECT_EQ(layout->dp_of_rank(13), 2U);
-  for (std::uint32_t rank = 0; rank < 18; ++rank)
-    EXPECT_EQ((layout->dp_of_rank(rank) * 3 + layout->stage_of_rank(rank)) * 2 + layout->tp_of_rank(rank), rank);
+  std::uint32_t rank = 0;
+  for (int replica = 0; replica < 3; ++replica)
+    for (std::uint32_t stage = 0; stage < 3; ++stage)
+      for (int half = 0; half < 2; ++half) EXPECT_EQ(layout->stage_of_rank(rank++), stage);
 }
 
 // 61 layers over 4: 15 each, and one more for the stage before the last, which holds neither embedding nor head.
@@ -108,6 +112,59 @@ TEST(RankLayout, NodesHoldTheSameNumberOfRanks) {
     ASSERT_FALSE(layout) << nodes;
     EXPECT_EQ(layout.error().code, ErrorCode::kBadRequest);
     EXPECT_EQ(layout.error().where, "--nodes");
+  }
+}
+
+using Fields = std::tuple<std::array<std::uint32_t, 5>, std::vector<std::uint32_t>>;
+Fields fields(const RankLayout& l) { return {{l.tp, l.pp, l.dp, l.ep, l.nodes}, l.stage_begin}; }
+
+TEST(RankLayout, NodesOfTheDeviceListAreThoseOfTheOption) {
+  for (const std::uint32_t nodes : {1U, 2U, 3U, 4U, 6U, 12U}) {
+    PlanRequest r = degrees(2, 2, 3);
+    const auto listed = make_rank_layout(r, 12, 30, nodes);
+    r.nodes = nodes;
+    const auto given = make_rank_layout(r, 12, 30), both = make_rank_layout(r, 12, 30, nodes);
+    ASSERT_TRUE(listed && given && both) << nodes;
+    EXPECT_EQ(listed->nodes, nodes);
+    EXPECT_EQ(fields(*listed), fields(*given));
+    EXPECT_EQ(fields(*both), fields(*given));
+  }
+}
+
+// From the text of a list to the layout.
+TEST(RankLayout, ListsOfNodesMeanTheSameAsTheOption) {
+  const DeviceCatalogue catalogue(PLIMSOLL_SOURCE_DIR "/core/catalogue/devices.yaml");
+  const auto layout = [&](const Result<std::vector<Device>>& devices, std::optional<std::uint32_t> nodes) {
+    PlanRequest r;
+    r.dp = 2;
+    r.ep = 16;
+    r.nodes = nodes;
+    return make_rank_layout(r, devices.value().size(), 61, listed_nodes(*devices)).value();
+  };
+  const auto plain = parse_devices("16xH200", catalogue);
+  const Fields two = fields(layout(plain, 2));
+  EXPECT_EQ(fields(layout(parse_devices("2x8xH200", catalogue), {})), two);
+  EXPECT_EQ(fields(layout(read_device_text("[{name: H200, count: 8, node: a}, {name: H200, count: 8, node: 7}]", "f", catalogue), {})),
+            two);
+  EXPECT_EQ(fields(layout(parse_devices("8xH200,8xH200", catalogue), {})), fields(layout(plain, {})));
+  EXPECT_EQ(layout(plain, {}).nodes, 1U);
+}
+
+TEST(RankLayout, TheOptionMustNotContradictTheList) {
+  struct Row {
+    std::uint32_t option, listed;
+    const char* message;
+  };
+  for (const Row& row : {Row{1, 2, "is 1, but the devices stand on 2 nodes"}, Row{2, 1, "is 2, but the devices stand on 1 node;"},
+                         Row{2, 4, "is 2, but the devices stand on 4 nodes"}, Row{5, 4, "is 5, but the devices stand on 4 nodes"},
+                         Row{0, 4, "is 0; a number from 1 to 65536"}}) {
+    PlanRequest r;
+    r.nodes = row.option;
+    const auto layout = make_rank_layout(r, 8, 32, row.listed);
+    ASSERT_FALSE(layout) << row.message;
+    EXPECT_EQ(layout.error().code, ErrorCode::kBadRequest);
+    EXPECT_EQ(layout.error().where, "--nodes");
+    EXPECT_THAT(layout.error().message, HasSubstr(row.message));
   }
 }
 
