@@ -12,14 +12,17 @@
 
 namespace dense {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Error;
+using plimsoll::KvKind;
+using plimsoll::Stage;
 using plimsoll::Weight;
 
 namespace {
 
-void in_every_layer(Model& model, std::uint32_t aspect, const char* label, const char* name, std::initializer_list<Bytes> dims,
+void in_every_layer(Model& model, Aspect aspect, const char* label, const char* name, std::initializer_list<Bytes> dims,
                     bool linear = false) {
   Weight weight(aspect, label, std::string("model.layers.{layer}.") + name, dims);
   weight.layers(model.all_layers);
@@ -39,16 +42,14 @@ std::uint64_t borrowing_layers(const Config& config, const Model& model) {
 void add_layer_embeddings(const Config& config, Model& model, std::uint64_t width) {
   const Bytes all = Bytes(width) * model.layers.size(), h = model.hidden, w = width;
   const Bytes rows = config.positive("/vocab_size_per_layer_input");
-  model.extras.push_back(Weight(PLIMSOLL_ASPECT_EMBED, "embedding.per_layer", "model.embed_tokens_per_layer.weight", {rows, all}).vocab());
+  model.extras.push_back(Weight(Aspect::kEmbed, "embedding.per_layer", "model.embed_tokens_per_layer.weight", {rows, all}).vocab());
   model.extras.push_back(
-      Weight(PLIMSOLL_ASPECT_EMBED, "embedding.per_layer_projection", "model.per_layer_model_projection.weight", {all, h})
-          .linear()
-          .split(0));
-  model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, "embedding.per_layer_norm", "model.per_layer_projection_norm.weight",
+      Weight(Aspect::kEmbed, "embedding.per_layer_projection", "model.per_layer_model_projection.weight", {all, h}).linear().split(0));
+  model.extras.emplace_back(Aspect::kEmbed, "embedding.per_layer_norm", "model.per_layer_projection_norm.weight",
                             std::initializer_list<Bytes>{w});
-  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "per_layer_input_gate", "per_layer_input_gate.weight", {w, h}, true);
-  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "per_layer_projection", "per_layer_projection.weight", {h, w}, true);
-  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "post_per_layer_input_norm", "post_per_layer_input_norm.weight", {h});
+  in_every_layer(model, Aspect::kAttention, "per_layer_input_gate", "per_layer_input_gate.weight", {w, h}, true);
+  in_every_layer(model, Aspect::kAttention, "per_layer_projection", "per_layer_projection.weight", {h, w}, true);
+  in_every_layer(model, Aspect::kAttention, "post_per_layer_input_norm", "post_per_layer_input_norm.weight", {h});
 }
 
 } // namespace
@@ -60,7 +61,7 @@ void gemma3n(const Config& config, Model& model) {
   if (Bytes(64) < streams) throw Error(PLIMSOLL_E_CONFIG, "/altup_num_inputs", "is above 64; check the value");
   const std::uint64_t borrowers = borrowing_layers(config, model);
   for (std::size_t i = model.layers.size() - borrowers; i < model.layers.size(); ++i) model.layers[i].attention.borrows = true;
-  const std::uint32_t attention = PLIMSOLL_ASPECT_ATTENTION;
+  const Aspect attention = Aspect::kAttention;
   in_every_layer(model, attention, "altup.correct_output_scale", "altup.correct_output_scale", {h});
   in_every_layer(model, attention, "altup.correction_coefs", "altup.correction_coefs.weight", {streams, streams});
   in_every_layer(model, attention, "altup.prediction_coefs", "altup.prediction_coefs.weight", {streams * streams, streams});
@@ -71,12 +72,11 @@ void gemma3n(const Config& config, Model& model) {
   in_every_layer(model, attention, "laurel.post_laurel_norm", "laurel.post_laurel_norm.weight", {h});
   for (std::uint64_t i = 0; Bytes(i) + 1 < streams; ++i) {
     const std::string number = std::to_string(i);
+    model.extras.push_back(Weight(Aspect::kEmbed, "altup_projections", "model.altup_projections." + number + ".weight", {h, h}).linear());
     model.extras.push_back(
-        Weight(PLIMSOLL_ASPECT_EMBED, "altup_projections", "model.altup_projections." + number + ".weight", {h, h}).linear());
-    model.extras.push_back(
-        Weight(PLIMSOLL_ASPECT_HEAD, "altup_unembed_projections", "model.altup_unembed_projections." + number + ".weight", {h, h})
+        Weight(Aspect::kHead, "altup_unembed_projections", "model.altup_unembed_projections." + number + ".weight", {h, h})
             .linear()
-            .stage(PLIMSOLL_STAGE_LAST));
+            .stage(Stage::kLast));
   }
   add_layer_embeddings(config, model, config.positive("/hidden_size_per_layer_input"));
 }
@@ -91,7 +91,7 @@ void gemma4(const Config& config, Model& model) {
   model.layers.back().span = {}; // the class makes the last layer a full one
   for (std::size_t i = 0; i < n; ++i) {
     Layer& layer = model.layers[i];
-    if (layer.span.kind == PLIMSOLL_KV_FULL) {
+    if (layer.span.kind == KvKind::kFull) {
       layer.attention.kv_heads = full_kv_heads;
       layer.attention.k_elements = layer.attention.v_elements = wide;
       layer.attention.value_is_key = value_is_key;
@@ -101,10 +101,10 @@ void gemma4(const Config& config, Model& model) {
     if (double_wide) layer.ffn.width = (Bytes(layer.ffn.width) * 2).value();
   }
 
-  in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, "layer_scalar", "layer_scalar", {1});
+  in_every_layer(model, Aspect::kAttention, "layer_scalar", "layer_scalar", {1});
   if (config.boolean("/enable_moe_block", false))
     for (const char* norm : {"post_feedforward_layernorm_1", "post_feedforward_layernorm_2", "pre_feedforward_layernorm_2"})
-      in_every_layer(model, PLIMSOLL_ASPECT_ATTENTION, norm, (std::string(norm) + ".weight").c_str(), {model.hidden});
+      in_every_layer(model, Aspect::kAttention, norm, (std::string(norm) + ".weight").c_str(), {model.hidden});
   if (const std::uint64_t width = config.u64("/hidden_size_per_layer_input", 0); width > 0) add_layer_embeddings(config, model, width);
 }
 

@@ -23,9 +23,9 @@ struct Attention {
   bool exists() const { return heads != 0 || linear; }
 };
 
-// How far back the attention of one layer looks, in tokens; kind is PLIMSOLL_KV_*.
+// How far back the attention of one layer looks, in tokens.
 struct Span {
-  std::uint32_t kind = PLIMSOLL_KV_FULL;
+  plimsoll::KvKind kind = plimsoll::KvKind::kFull;
   std::uint64_t tokens = 0;
   bool operator==(const Span&) const = default;
 };

@@ -8,15 +8,18 @@
 namespace dense {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Config;
 using plimsoll::KvGroup;
+using plimsoll::KvKind;
+using plimsoll::Role;
 using plimsoll::Sink;
 
-const char* label_of(std::uint32_t kind) {
+const char* label_of(KvKind kind) {
   switch (kind) {
-  case PLIMSOLL_KV_WINDOW: return "attention.window";
-  case PLIMSOLL_KV_CHUNK: return "attention.chunk";
-  case PLIMSOLL_KV_CROSS: return "attention.cross";
+  case KvKind::kWindow: return "attention.window";
+  case KvKind::kChunk: return "attention.chunk";
+  case KvKind::kCross: return "attention.cross";
   default: return "attention";
   }
 }
@@ -25,8 +28,8 @@ KvGroup cache(const char* label, const Cached& what, const std::vector<std::uint
   const Attention& a = what.attention;
   KvGroup group(what.span.kind, label, layers);
   group.heads(a.kv_heads, a.heads, a.k_elements, a.v_elements);
-  if (what.span.kind == PLIMSOLL_KV_CROSS) group.fixed(what.span.tokens);
-  else if (what.span.kind != PLIMSOLL_KV_FULL) group.window(what.span.tokens);
+  if (what.span.kind == KvKind::kCross) group.fixed(what.span.tokens);
+  else if (what.span.kind != KvKind::kFull) group.window(what.span.tokens);
   return group;
 }
 
@@ -36,7 +39,7 @@ public:
 
   void weights(const Sink& out) const override {
     // A model of experts need not say how wide a dense FFN is; whoever asks for one needs the key.
-    if (out.asks(PLIMSOLL_ASPECT_FFN) && !model_.ffn_known) config().positive("/intermediate_size");
+    if (out.asks(Aspect::kFfn) && !model_.ffn_known) config().positive("/intermediate_size");
     declare_embedding(model_, out);
     declare_attention(model_, out);
     declare_ffn(model_, out);
@@ -44,14 +47,13 @@ public:
   }
 
   void kv(const Sink& out) const override {
-    if (!out.asks(PLIMSOLL_ASPECT_ATTENTION)) return;
     for (const auto& group : model_.caches) out.kv(cache(label_of(group.what.span.kind), group.what, group.layers));
     for (const Index& index : model_.indexes) {
-      KvGroup group(PLIMSOLL_KV_LATENT, "attention.index", index.layers);
+      KvGroup group(KvKind::kLatent, "attention.index", index.layers);
       out.kv(group.heads(1, 0, index.elements, index.value_elements).dtype("bfloat16"));
     }
     const Layer& draft = model_.draft;
-    out.kv(cache("draft.attention", {draft.attention, draft.span}, model_.draft_layers).role(PLIMSOLL_ROLE_DRAFT));
+    out.kv(cache("draft.attention", {draft.attention, draft.span}, model_.draft_layers).role(Role::kDraft));
   }
 
   plimsoll_facts facts() const override {
@@ -73,5 +75,4 @@ private:
 } // namespace
 } // namespace dense
 
-PLIMSOLL_PLUGIN(dense::Planner, "dense", "1.0.0",
-                PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN | PLIMSOLL_ASPECT_HEAD, PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(dense::Planner)

@@ -8,10 +8,14 @@
 
 namespace dense {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Error;
+using plimsoll::KvKind;
 using plimsoll::Part;
+using plimsoll::Role;
+using plimsoll::Stage;
 using plimsoll::Weight;
 
 namespace {
@@ -30,7 +34,7 @@ void set_ffn_width(Model& model, std::uint64_t width) {
 // A table with one row for each position.
 void add_positions(Model& model, const char* pattern, std::uint64_t rows) {
   if (model.max_length == 0) throw Error(PLIMSOLL_E_CONFIG, "/max_position_embeddings", "is missing; it sizes the table of positions");
-  model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, "embedding.positions", pattern, std::initializer_list<Bytes>{rows, model.hidden});
+  model.extras.emplace_back(Aspect::kEmbed, "embedding.positions", pattern, std::initializer_list<Bytes>{rows, model.hidden});
 }
 
 // nemotron-nas: the width of an FFN from its multiplier: two thirds of it times the hidden size, up to a multiple of 256.
@@ -69,10 +73,10 @@ void apertus(const Config& config, Model& model) {
   if (config.str("/hidden_act", "xielu") != "xielu") return;
   for (const char* name : {"alpha_n", "alpha_p", "beta", "eps"}) {
     const bool scalar = name[0] == 'b' || name[0] == 'e';
-    Weight weight(PLIMSOLL_ASPECT_FFN, std::string("mlp.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name,
+    Weight weight(Aspect::kFfn, std::string("mlp.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name,
                   std::initializer_list<Bytes>{1});
     if (scalar)
-      weight = Weight(PLIMSOLL_ASPECT_FFN, std::string("mlp.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name, {});
+      weight = Weight(Aspect::kFfn, std::string("mlp.act_fn.") + name, std::string("model.layers.{layer}.mlp.act_fn.") + name, {});
     model.extras.push_back(weight.layers(model.all_layers));
   }
 }
@@ -80,16 +84,16 @@ void apertus(const Config& config, Model& model) {
 // A norm behind the embedding.
 void bloom(const Config&, Model& model) {
   for (const char* part : {"weight", "bias"})
-    model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, std::string("embedding.norm.") + part,
-                              std::string("word_embeddings_layernorm.") + part, std::initializer_list<Bytes>{model.hidden});
+    model.extras.emplace_back(Aspect::kEmbed, std::string("embedding.norm.") + part, std::string("word_embeddings_layernorm.") + part,
+                              std::initializer_list<Bytes>{model.hidden});
 }
 
 // Key/value heads under a name of their own, and one stored vector of rotary frequencies for the whole model.
 void chatglm(const Config& config, Model& model) {
   set_kv_heads(model, config.boolean("/multi_query_attention", false) ? config.positive("/multi_query_group_num") : model.heads);
-  model.extras.emplace_back(PLIMSOLL_ASPECT_ATTENTION, "rotary.inv_freq", "transformer.rotary_pos_emb.inv_freq",
+  model.extras.emplace_back(Aspect::kAttention, "rotary.inv_freq", "transformer.rotary_pos_emb.inv_freq",
                             std::initializer_list<Bytes>{model.head_elements / 4});
-  model.extras.back().role(PLIMSOLL_ROLE_UNUSED);
+  model.extras.back().role(Role::kUnused);
   model.dialect.norm_bias = !config.boolean("/rmsnorm", true);
 }
 
@@ -113,8 +117,8 @@ void glm4_moe(const Config&, Model& model) {
 // A table of positions, and in every layer the causal mask: stored, never loaded.
 void gpt2(const Config&, Model& model) {
   add_positions(model, "wpe.weight", model.max_length);
-  Weight mask(PLIMSOLL_ASPECT_ATTENTION, "attention.mask", "h.{layer}.attn.bias", {1, 1, model.max_length, model.max_length});
-  model.extras.push_back(mask.layers(model.all_layers).role(PLIMSOLL_ROLE_UNUSED));
+  Weight mask(Aspect::kAttention, "attention.mask", "h.{layer}.attn.bias", {1, 1, model.max_length, model.max_length});
+  model.extras.push_back(mask.layers(model.all_layers).role(Role::kUnused));
 }
 
 void gpt_bigcode(const Config& config, Model& model) {
@@ -136,7 +140,7 @@ void mimo_v2(const Config& config, Model& model) {
   full.v_elements = config.u64("/v_head_dim", full.k_elements);
   const Layer windowed{{config.positive("/swa_num_attention_heads"), config.positive("/swa_num_key_value_heads"),
                         config.positive("/swa_head_dim"), config.positive("/swa_v_head_dim")},
-                       {PLIMSOLL_KV_WINDOW, config.positive("/sliding_window")},
+                       {KvKind::kWindow, config.positive("/sliding_window")},
                        model.layers.front().ffn};
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == 0) model.layers[i].attention = full;
@@ -163,7 +167,7 @@ void mllama(const Config& config, Model& model) {
       throw Error(PLIMSOLL_E_CONFIG, "/cross_attention_layers",
                   "names layer " + std::to_string(i) + "; the model has " + std::to_string(model.layers.size()) + " layers");
     model.layers[i].attention.cross = true;
-    model.layers[i].span = {PLIMSOLL_KV_CROSS, config.positive("/cross_attention_tokens")};
+    model.layers[i].span = {KvKind::kCross, config.positive("/cross_attention_tokens")};
   }
 }
 
@@ -198,11 +202,11 @@ void opt(const Config& config, Model& model) {
   if (!config.boolean("/do_layer_norm_before", true)) model.names.final_norm = "";
   if (model.embedding_width == model.hidden) return;
   const Bytes narrow = model.embedding_width, wide = model.hidden;
-  model.extras.emplace_back(PLIMSOLL_ASPECT_EMBED, "embedding.project_in", "model.decoder.project_in.weight",
+  model.extras.emplace_back(Aspect::kEmbed, "embedding.project_in", "model.decoder.project_in.weight",
                             std::initializer_list<Bytes>{wide, narrow});
-  model.extras.emplace_back(PLIMSOLL_ASPECT_HEAD, "head.project_out", "model.decoder.project_out.weight",
+  model.extras.emplace_back(Aspect::kHead, "head.project_out", "model.decoder.project_out.weight",
                             std::initializer_list<Bytes>{narrow, wide});
-  model.extras.back().stage(PLIMSOLL_STAGE_LAST);
+  model.extras.back().stage(Stage::kLast);
 }
 
 // Low-rank adapters for images and for speech beside every linear layer. Worked example: ranks 256 and 320 over the four layers
@@ -216,7 +220,7 @@ void phi4mm(const Config& config, Model& model) {
     const std::uint64_t rank = config.u64("/" + kind + "_lora/r", 0);
     if (rank == 0) continue;
     // The narrow way in and the way out; `parts` of what comes out, none where the layer is split by what goes in.
-    const auto adapt = [&](std::uint32_t aspect, const std::string& layer, Bytes out, Bytes in, std::initializer_list<Part> parts,
+    const auto adapt = [&](Aspect aspect, const std::string& layer, Bytes out, Bytes in, std::initializer_list<Part> parts,
                            std::uint64_t in_units) {
       const std::string name = "model.layers.{layer}." + layer, label = "lora." + kind + "." + layer;
       Weight a(aspect, label + ".a", name + ".lora_A." + kind + ".weight", {rank, in});
@@ -226,10 +230,10 @@ void phi4mm(const Config& config, Model& model) {
       model.extras.push_back(a.layers(model.all_layers));
       model.extras.push_back(b.layers(model.all_layers));
     };
-    adapt(PLIMSOLL_ASPECT_ATTENTION, "self_attn.qkv_proj", q + kv + kv, h, heads, 0);
-    adapt(PLIMSOLL_ASPECT_ATTENTION, "self_attn.o_proj", h, q, {}, model.heads);
-    adapt(PLIMSOLL_ASPECT_FFN, "mlp.gate_up_proj", f * 2, h, both, 0);
-    adapt(PLIMSOLL_ASPECT_FFN, "mlp.down_proj", h, f, {}, 0);
+    adapt(Aspect::kAttention, "self_attn.qkv_proj", q + kv + kv, h, heads, 0);
+    adapt(Aspect::kAttention, "self_attn.o_proj", h, q, {}, model.heads);
+    adapt(Aspect::kFfn, "mlp.gate_up_proj", f * 2, h, both, 0);
+    adapt(Aspect::kFfn, "mlp.down_proj", h, f, {}, 0);
   }
 }
 
@@ -254,7 +258,7 @@ void lfm2(const Config& config, Model& model) {
 // RecurrentGemma: attention looks at a window, and the key holds the width of gate and up together.
 void recurrent_gemma(const Config& config, Model& model) {
   set_ffn_width(model, config.positive("/intermediate_size") / 2);
-  for (Layer& layer : model.layers) layer.span = {PLIMSOLL_KV_WINDOW, config.positive("/attention_window_size")};
+  for (Layer& layer : model.layers) layer.span = {KvKind::kWindow, config.positive("/attention_window_size")};
 }
 
 // The key holds the width of gate and up together.

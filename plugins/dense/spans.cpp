@@ -9,6 +9,7 @@ namespace dense {
 
 using plimsoll::Config;
 using plimsoll::Error;
+using plimsoll::KvKind;
 
 namespace {
 
@@ -61,14 +62,14 @@ void read_rope_layers(const Config& config, Span chunk, std::vector<Layer>& laye
     if (has_rope[i] != 0) layers[i].span = chunk;
 }
 
-Span span_of(std::uint32_t kind, std::uint64_t tokens) { return tokens == 0 ? Span{} : Span{kind, tokens}; }
+Span span_of(KvKind kind, std::uint64_t tokens) { return tokens == 0 ? Span{} : Span{kind, tokens}; }
 
 } // namespace
 
 void read_spans(const Config& config, Window rule, std::vector<Layer>& layers) {
   const bool off = !config.boolean("/use_sliding_window", rule != Window::kUpper);
-  const Span window = span_of(PLIMSOLL_KV_WINDOW, off ? 0 : config.u64("/sliding_window", 0));
-  const Span chunk = span_of(PLIMSOLL_KV_CHUNK, rule == Window::kChunk ? config.u64("/attention_chunk_size", 0) : 0);
+  const Span window = span_of(KvKind::kWindow, off ? 0 : config.u64("/sliding_window", 0));
+  const Span chunk = span_of(KvKind::kChunk, rule == Window::kChunk ? config.u64("/attention_chunk_size", 0) : 0);
   if (rule == Window::kNone || read_layer_types(config, window, chunk, layers)) return;
   switch (rule) {
   case Window::kNone: break;

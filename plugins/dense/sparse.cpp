@@ -7,9 +7,11 @@
 
 namespace dense {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Error;
+using plimsoll::KvKind;
 using plimsoll::Weight;
 
 namespace {
@@ -27,7 +29,7 @@ std::vector<std::uint64_t> flags_of(const Config& config, const char* pointer, s
 void add_index(Model& model, const Index& index, std::uint64_t heads) {
   const Bytes h = model.hidden, dim = index.elements, all = Bytes(heads) * index.elements;
   const auto add = [&](const std::string& name, std::initializer_list<Bytes> dims) -> Weight& {
-    model.extras.emplace_back(PLIMSOLL_ASPECT_ATTENTION, "attention." + name, "model.layers.{layer}.self_attn." + name + ".weight", dims);
+    model.extras.emplace_back(Aspect::kAttention, "attention." + name, "model.layers.{layer}.self_attn." + name + ".weight", dims);
     return model.extras.back().layers(index.layers);
   };
   add("index_q_proj", {all, h}).linear().heads(0, heads, true);
@@ -68,7 +70,7 @@ void step(const Config& config, Model& model) {
   const std::string other = "/attention_other_setting";
   const auto heads = config.find_u64_of({other + "/num_attention_heads", "/num_sliding_attention_heads"});
   for (Layer& layer : model.layers) {
-    if (layer.span.kind != PLIMSOLL_KV_WINDOW) continue;
+    if (layer.span.kind != KvKind::kWindow) continue;
     Attention& a = layer.attention;
     a.heads = heads.value_or(a.heads);
     a.kv_heads = config.u64(other + "/num_attention_groups", a.kv_heads);

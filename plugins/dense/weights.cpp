@@ -8,15 +8,17 @@
 
 namespace dense {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
 using plimsoll::Part;
+using plimsoll::Role;
 using plimsoll::Sink;
+using plimsoll::Stage;
 using plimsoll::Weight;
 
 namespace {
 
-constexpr std::uint32_t kEmbed = PLIMSOLL_ASPECT_EMBED, kAttention = PLIMSOLL_ASPECT_ATTENTION, kFfn = PLIMSOLL_ASPECT_FFN,
-                        kHead = PLIMSOLL_ASPECT_HEAD;
+constexpr Aspect kEmbed = Aspect::kEmbed, kAttention = Aspect::kAttention, kFfn = Aspect::kFfn, kHead = Aspect::kHead;
 
 // Layers of one kind and how their tensors are called.
 class Site {
@@ -25,16 +27,16 @@ public:
       : model_(model), site_{std::string(prefix), draft ? "draft." : "", &layers, draft} {}
 
   // A tensor of these layers; `name` follows the prefix, ".weight" included.
-  Weight tensor(std::uint32_t aspect, std::string_view label, const std::string& name, std::initializer_list<Bytes> dims) const {
+  Weight tensor(Aspect aspect, std::string_view label, const std::string& name, std::initializer_list<Bytes> dims) const {
     return site_.weight(aspect, label, name, dims);
   }
   // A linear layer, as the dialect lays it out.
-  Weight matrix(std::uint32_t aspect, std::string_view label, const std::string& name, Bytes out, Bytes in) const {
+  Weight matrix(Aspect aspect, std::string_view label, const std::string& name, Bytes out, Bytes in) const {
     if (model_.names.transposed) return tensor(aspect, label, name + ".weight", {in, out}).linear(0);
     return tensor(aspect, label, name + ".weight", {out, in}).linear(1);
   }
   // A norm, with its bias where the model has layer norms.
-  void norm(const Sink& out, std::uint32_t aspect, std::string_view label, std::string_view name, Bytes width) const {
+  void norm(const Sink& out, Aspect aspect, std::string_view label, std::string_view name, Bytes width) const {
     if (name.empty()) return;
     out.weight(tensor(aspect, label, std::string(name) + ".weight", {width}));
     if (model_.dialect.norm_bias) out.weight(tensor(aspect, std::string(label) + ".bias", std::string(name) + ".bias", {width}));
@@ -133,7 +135,7 @@ void ffn_of(const Site& site, const Ffn& f, const Sink& out) {
 
 Site draft_site(const Model& m) { return {m, m.dialect.draft->layer, m.draft_names, true}; }
 
-void extras(const Model& model, const Sink& out, std::uint32_t aspect) {
+void extras(const Model& model, const Sink& out, Aspect aspect) {
   for (const Weight& weight : model.extras)
     if (weight.aspect() == aspect) out.weight(weight);
 }
@@ -173,12 +175,12 @@ void declare_head(const Model& model, const Sink& out) {
     for (const char* part : {"weight", "bias"}) {
       if (part[0] == 'b' && !model.dialect.norm_bias) break;
       const std::string name = join(model.names.final_norm, ".") + part;
-      out.weight(Weight(kHead, "final_norm", name, {model.hidden}).stage(PLIMSOLL_STAGE_LAST));
+      out.weight(Weight(kHead, "final_norm", name, {model.hidden}).stage(Stage::kLast));
     }
   }
   Weight head(kHead, "head", join(model.names.head, ".weight"), {model.vocab, model.embedding_width});
-  head.vocab().linear().stage(PLIMSOLL_STAGE_LAST);
-  if (model.tied) head.role(PLIMSOLL_ROLE_TIED);
+  head.vocab().linear().stage(Stage::kLast);
+  if (model.tied) head.role(Role::kTied);
   out.weight(head, model.head_bias);
   extras(model, out, kHead);
   if (model.draft_layers.empty()) return;

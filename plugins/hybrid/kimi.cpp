@@ -34,7 +34,7 @@ void add_residual_mixes(Model& model) {
     layer.add(layer.norm(name + "_norm", model.hidden));
     layer.add(layer.weight(name + "_proj.weight", {1, model.hidden}));
   }
-  const auto last = [](Weight w) { return w.stage(PLIMSOLL_STAGE_LAST); };
+  const auto last = [](Weight w) { return w.stage(Stage::kLast); };
   model.weights.push_back(last(Weight(kHead, "head.res_norm", "model.output_attn_res_norm.weight", {model.hidden})));
   model.weights.push_back(last(Weight(kHead, "head.res_proj", "model.output_attn_res_proj.weight", {1, model.hidden})));
 }

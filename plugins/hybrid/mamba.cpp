@@ -104,7 +104,7 @@ void fill_granite(const Config& config, Model& model) {
   const auto kinds = words(config, "/layer_types", model.layers, {"mamba", "attention"});
   const Layers mamba = where(kinds, {"mamba"});
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
-  model.ask_dense(where(kinds, {"attention"}), experts ? 0 : kFfn);
+  model.ask_dense(where(kinds, {"attention"}), experts ? kNothing : kFfn);
   if (experts) model.ask("moe", kFfn);
   if (!mamba.empty()) add_mamba2(Place(model, kMixer, "mamba.", kState, mamba), read_mamba2(config, model.hidden));
 }
@@ -151,9 +151,9 @@ void add_shared_attention(Model& model, const Zamba2& z) {
   block.add(block.linear("self_attn.o_proj", h, q).heads(1, z.heads));
   const Place bridge(model, "model.layers.{layer}.", "", kAttention, z.hybrid);
   bridge.add(bridge.linear("linear", h, h));
-  KvGroup cache(PLIMSOLL_KV_FULL, "attention", bridge.layers());
+  KvGroup cache(KvKind::kFull, "attention", bridge.layers());
   cache.heads(z.kv_heads, z.heads, z.head_elements, z.head_elements);
-  model.caches.push_back({kAttention, std::move(cache)});
+  model.caches.push_back(std::move(cache));
 }
 
 void add_shared_ffn(Model& model, const Zamba2& z) {

@@ -24,9 +24,9 @@ constexpr const char* kEngine = "state"; // the engine's type for recurrent stat
 constexpr const char* kFloat32 = "float32";
 
 void add_state(const Place& p, const std::vector<Region>& regions) {
-  KvGroup group(PLIMSOLL_KV_STATE, "state", p.layers());
+  KvGroup group(KvKind::kState, "state", p.layers());
   for (const Region& r : regions) group.state(r.label, r.elements, r.units, r.dtype, r.per_draft_token);
-  p.model.caches.push_back({kState, std::move(group)});
+  p.model.caches.push_back(std::move(group));
 }
 
 Bytes kept(std::uint64_t kernel) { return Bytes(kernel) - Bytes(1); }

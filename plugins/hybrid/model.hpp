@@ -13,34 +13,33 @@
 
 namespace hybrid {
 
+using plimsoll::Aspect;
+using plimsoll::Aspects;
 using plimsoll::Bytes;
 using plimsoll::check_divides;
 using plimsoll::Config;
 using plimsoll::DraftMap;
 using plimsoll::Error;
 using plimsoll::KvGroup;
+using plimsoll::KvKind;
 using plimsoll::LayerMap;
 using plimsoll::Part;
 using plimsoll::Sink;
+using plimsoll::Stage;
 using plimsoll::Weight;
 
 using Layers = std::vector<std::uint32_t>;
 
-inline constexpr std::uint32_t kEmbed = PLIMSOLL_ASPECT_EMBED, kAttention = PLIMSOLL_ASPECT_ATTENTION, kFfn = PLIMSOLL_ASPECT_FFN,
-                               kState = PLIMSOLL_ASPECT_STATE, kHead = PLIMSOLL_ASPECT_HEAD;
+inline constexpr Aspect kEmbed = Aspect::kEmbed, kAttention = Aspect::kAttention, kFfn = Aspect::kFfn, kState = Aspect::kState,
+                        kHead = Aspect::kHead;
+inline constexpr Aspects kNothing{0};
 
 // Another family's planner of the same configuration, which counts as if every layer had its parts; the maps say which have.
 struct Delegate {
   plimsoll::Child child;
-  std::uint32_t aspects;
+  Aspects aspects;
   LayerMap map;
   std::optional<DraftMap> draft;
-};
-
-// A cache that this family declares itself.
-struct Cache {
-  std::uint32_t aspect;
-  KvGroup group;
 };
 
 struct Model {
@@ -49,12 +48,12 @@ struct Model {
       : config(config), hidden(config.positive_of({"/hidden_size", "/d_model"})), layers(plimsoll::layer_count(config)) {}
 
   // Asks `family` for `aspects`; what it declares is where `map` says.
-  Delegate& ask(const char* family, std::uint32_t aspects, LayerMap map = {}) {
-    delegates.push_back({plimsoll::Child(config, "", {}, family), aspects, std::move(map), std::nullopt});
+  Delegate& ask(const char* family, Aspects aspects, LayerMap map = {}) {
+    delegates.push_back({plimsoll::Child(config, "", plimsoll::of_family(family)), aspects, std::move(map), std::nullopt});
     return delegates.back();
   }
   // Embedding, head and attention, the latter in these layers; FFN too where `aspects` has it, in all layers.
-  Delegate& ask_dense(const Layers& attention, std::uint32_t more = 0, const char* block = "self_attn.") {
+  Delegate& ask_dense(const Layers& attention, Aspects more = kNothing, const char* block = "self_attn.") {
     return ask("dense", kEmbed | kAttention | kHead | more, {{{kAttention, block, attention}}, attention});
   }
   Layers all() const { return plimsoll::layers_from(0, layers); }
@@ -66,13 +65,13 @@ struct Model {
   std::deque<Delegate> delegates;
   std::deque<Layers> lists; // that weights and caches point to
   std::vector<Weight> weights;
-  std::vector<Cache> caches;
+  std::vector<KvGroup> caches; // that this family declares itself
 };
 
 // Layers that have a part of this family's own: how its tensors' names begin, and whose they are.
 class Place {
 public:
-  Place(Model& model, std::string prefix, std::string label, std::uint32_t aspect, Layers layers, bool draft = false)
+  Place(Model& model, std::string prefix, std::string label, Aspect aspect, Layers layers, bool draft = false)
       : model(model), aspect_(aspect) {
     model.lists.push_back(std::move(layers));
     site_ = {std::move(prefix), (draft ? "draft." : "") + label, &model.lists.back(), draft};
@@ -100,7 +99,7 @@ private:
   }
 
   plimsoll::Site site_;
-  std::uint32_t aspect_;
+  Aspect aspect_;
 };
 
 } // namespace hybrid

@@ -50,7 +50,7 @@ Fill find_names(std::string_view names) {
 void fill_lfm2(const Config& config, Model& model) {
   const Layers attention = lfm2_attention(config, model.layers);
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
-  model.ask_dense(attention, experts ? 0 : kFfn);
+  model.ask_dense(attention, experts ? kNothing : kFfn);
   if (experts) model.ask("moe", kFfn);
   add_short_conv(Place(model, "model.layers.{layer}.conv.", "conv.", kState, without(model.layers, attention)),
                  {model.hidden, config.positive("/conv_L_cache"), config.boolean("/conv_bias", false)});

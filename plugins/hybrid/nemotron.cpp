@@ -58,7 +58,7 @@ void fill_nemotron(const Config& config, Model& model) {
     throw Error(PLIMSOLL_E_CONFIG, "/num_hidden_layers",
                 "is " + std::to_string(model.layers) + "; the pattern of blocks has " + std::to_string(blocks.size()));
   const Layers attention = where(blocks, {"attention"});
-  Delegate& dense = model.ask_dense(attention, any(blocks, "mlp") ? kFfn : 0, "mixer.");
+  Delegate& dense = model.ask_dense(attention, any(blocks, "mlp") ? kFfn : kNothing, "mixer.");
   dense.map.parts.push_back({kFfn, "mixer.", where(blocks, {"mlp"})});
   Delegate* experts = nullptr;
   if (any(blocks, "moe")) experts = &model.ask("moe", kFfn, {{{kFfn, "mixer.", where(blocks, {"moe"})}}, std::nullopt});

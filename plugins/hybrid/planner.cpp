@@ -6,11 +6,12 @@
 namespace hybrid {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Relay;
 using plimsoll::Request;
 
 // What a draft repeats of a delegate's parts.
-constexpr std::uint32_t kDraftAspects = kAttention | kFfn;
+constexpr Aspects kDraftAspects = kAttention | kFfn;
 
 class Planner : public plimsoll::MemoryPlanner {
 public:
@@ -30,8 +31,7 @@ public:
       d.child.kv(Relay(out, d.map).sink(), d.aspects);
       if (d.draft) d.child.kv(Relay(out, *d.draft).sink(), d.aspects);
     }
-    for (const Cache& cache : model_.caches)
-      if (out.asks(cache.aspect)) out.kv(cache.group);
+    for (const KvGroup& cache : model_.caches) out.kv(cache);
   }
   // The expert buffers of whoever counts the experts, and the like.
   void activations(const Request& request, const Sink& out) const override {
@@ -57,6 +57,4 @@ private:
 } // namespace
 } // namespace hybrid
 
-PLIMSOLL_PLUGIN(hybrid::Planner, "hybrid", "1.0.0",
-                PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN | PLIMSOLL_ASPECT_STATE | PLIMSOLL_ASPECT_HEAD,
-                PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(hybrid::Planner)

@@ -44,7 +44,7 @@ void fill_qwen(const Config& config, Model& model) {
   model.draft_layers = plimsoll::bounded(config.u64("/mtp_num_hidden_layers", 0), plimsoll::kMaxDraftLayers, "/mtp_num_hidden_layers");
   const Layers attention = attention_layers(config, model.layers);
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
-  model.ask_dense(attention, experts ? 0 : kFfn);
+  model.ask_dense(attention, experts ? kNothing : kFfn);
   if (experts) model.ask("moe", kFfn);
   add_delta_net(Place(model, "model.layers.{layer}.linear_attn.", "delta_net.", kState, without(model.layers, attention)),
                 read_delta_net(config, model.hidden));

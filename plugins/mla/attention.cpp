@@ -10,11 +10,12 @@
 namespace mla {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
 using plimsoll::Sink;
 using plimsoll::Site;
 
-constexpr std::uint32_t kAttention = PLIMSOLL_ASPECT_ATTENTION;
+constexpr Aspect kAttention = Aspect::kAttention;
 
 void declare_norms(const Shape& s, const Site& at, const std::string& number, const Sink& out) {
   const std::string tail = number.empty() ? ".weight" : "." + number + ".weight";

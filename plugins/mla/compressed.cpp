@@ -10,9 +10,12 @@
 namespace mla {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Config;
 using plimsoll::KvGroup;
+using plimsoll::KvKind;
 using plimsoll::Request;
+using plimsoll::Role;
 using plimsoll::Sink;
 
 constexpr std::uint64_t kIndexScaleElements = 128;
@@ -24,12 +27,12 @@ public:
   void weights(const Sink& out) const override { declare_compressed(shape_, out); }
 
   void kv(const Sink& out) const override {
-    out.kv(rows(PLIMSOLL_KV_WINDOW, "window", shape_.layers).window(shape_.window));
-    out.kv(rows(PLIMSOLL_KV_WINDOW, "draft.window", shape_.draft_layers).window(shape_.window).role(PLIMSOLL_ROLE_DRAFT));
+    out.kv(rows(KvKind::kWindow, "window", shape_.layers).window(shape_.window));
+    out.kv(rows(KvKind::kWindow, "draft.window", shape_.draft_layers).window(shape_.window).role(Role::kDraft));
     for (const RatioLayers& r : shape_.ratios) {
       if (r.ratio == 0) continue;
-      pooled(r.ratio, "", r.layers, PLIMSOLL_ROLE_MODEL, out);
-      pooled(r.ratio, "draft.", r.draft_layers, PLIMSOLL_ROLE_DRAFT, out);
+      pooled(r.ratio, "", r.layers, Role::kModel, out);
+      pooled(r.ratio, "draft.", r.draft_layers, Role::kDraft, out);
     }
   }
 
@@ -39,21 +42,20 @@ public:
 
 private:
   // The packed row has a type of its own, whatever the request's is: no engine stores another.
-  KvGroup rows(std::uint32_t kind, std::string label, const std::vector<std::uint32_t>& layers) const {
+  KvGroup rows(KvKind kind, std::string label, const std::vector<std::uint32_t>& layers) const {
     KvGroup group(kind, std::move(label), layers);
     return group.heads(1, shape_.heads, shape_.row_bytes(), 0).dtype("uint8");
   }
-  void pooled(std::uint64_t ratio, const std::string& label, const std::vector<std::uint32_t>& layers, std::uint32_t role,
-              const Sink& out) const {
+  void pooled(std::uint64_t ratio, const std::string& label, const std::vector<std::uint32_t>& layers, Role role, const Sink& out) const {
     const std::string number = std::to_string(ratio);
     const auto per_slot = static_cast<std::uint32_t>(ratio);
-    out.kv(rows(PLIMSOLL_KV_LATENT, label + "compressed." + number, layers).compressed(per_slot).role(role));
-    KvGroup waiting(PLIMSOLL_KV_STATE, label + "compressor." + number, layers);
-    waiting.role(role);
+    out.kv(rows(KvKind::kLatent, label + "compressed." + number, layers).compressed(per_slot).role(role));
+    KvGroup waiting(KvKind::kState, label + "compressor." + number, layers);
+    waiting.aspect(Aspect::kAttention).role(role);
     waiting.window(Compressor{ratio, shape_.head}.waiting_tokens()); // a row each: engines page them like a window
     add_waiting(waiting, "tokens", {ratio, shape_.head});
     if (CompressedShape::has_indexer(ratio)) {
-      KvGroup keys(PLIMSOLL_KV_LATENT, label + "indexer." + number, layers);
+      KvGroup keys(KvKind::kLatent, label + "indexer." + number, layers);
       out.kv(keys.heads(1, shape_.heads, shape_.index_head, 0)
                  .dtype("float8_e4m3fn")
                  .scales("float32", kIndexScaleElements)

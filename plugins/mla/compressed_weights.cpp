@@ -12,8 +12,10 @@
 namespace mla {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
 using plimsoll::Sink;
+using plimsoll::Stage;
 using plimsoll::Weight;
 
 // Layers that share the beginning of their names.
@@ -22,7 +24,7 @@ struct Layers {
   plimsoll::Site site;
 
   Weight weight(const std::string& name, const std::string& pattern, std::initializer_list<Bytes> dims,
-                std::uint32_t aspect = PLIMSOLL_ASPECT_ATTENTION) const {
+                Aspect aspect = Aspect::kAttention) const {
     return site.weight(aspect, name, pattern, dims);
   }
   Weight linear(const std::string& name, const std::string& pattern, Bytes rows, Bytes columns) const {
@@ -32,7 +34,7 @@ struct Layers {
   Weight plain(const std::string& name, const std::string& pattern, Bytes rows, Bytes columns) const {
     return weight(name, pattern + ".weight", {rows, columns});
   }
-  Weight norm(const std::string& name, const std::string& pattern, Bytes width, std::uint32_t aspect = PLIMSOLL_ASPECT_ATTENTION) const {
+  Weight norm(const std::string& name, const std::string& pattern, Bytes width, Aspect aspect = Aspect::kAttention) const {
     return weight(name, pattern + ".weight", {width}, aspect);
   }
 };
@@ -84,20 +86,20 @@ void declare_pooling(const Layers& at, std::uint64_t ratio, const Sink& out) {
 // What gathers the streams before a head: M rows over all of them.
 void declare_gathering(const Layers& at, const Sink& out) {
   const Bytes streams = at.shape.streams;
-  out.weight(at.weight("head.hc_fn", "hc_head_fn", {streams, streams * at.shape.hidden}, PLIMSOLL_ASPECT_HEAD).dtype("float32"));
-  out.weight(at.weight("head.hc_base", "hc_head_base", {streams}, PLIMSOLL_ASPECT_HEAD).dtype("float32"));
-  out.weight(at.weight("head.hc_scale", "hc_head_scale", {1}, PLIMSOLL_ASPECT_HEAD).dtype("float32"));
+  out.weight(at.weight("head.hc_fn", "hc_head_fn", {streams, streams * at.shape.hidden}, Aspect::kHead).dtype("float32"));
+  out.weight(at.weight("head.hc_base", "hc_head_base", {streams}, Aspect::kHead).dtype("float32"));
+  out.weight(at.weight("head.hc_scale", "hc_head_scale", {1}, Aspect::kHead).dtype("float32"));
 }
 
 void declare_ends(const CompressedShape& s, const Sink& out) {
   const Bytes streams = s.streams;
-  const auto last = [](Weight w) { return w.stage(PLIMSOLL_STAGE_LAST); };
-  out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "embedding", "embed.weight", {s.vocab, s.hidden}).vocab());
-  out.weight(last(Weight(PLIMSOLL_ASPECT_HEAD, "final_norm", "norm.weight", {s.hidden})));
-  out.weight(last(Weight(PLIMSOLL_ASPECT_HEAD, "head.hc_fn", "hc_head_fn", {streams, streams * s.hidden}).dtype("float32")));
-  out.weight(last(Weight(PLIMSOLL_ASPECT_HEAD, "head.hc_base", "hc_head_base", {streams}).dtype("float32")));
-  out.weight(last(Weight(PLIMSOLL_ASPECT_HEAD, "head.hc_scale", "hc_head_scale", {1}).dtype("float32")));
-  out.weight(last(Weight(PLIMSOLL_ASPECT_HEAD, "head", "head.weight", {s.vocab, s.hidden}).linear().vocab()));
+  const auto last = [](Weight w) { return w.stage(Stage::kLast); };
+  out.weight(Weight(Aspect::kEmbed, "embedding", "embed.weight", {s.vocab, s.hidden}).vocab());
+  out.weight(last(Weight(Aspect::kHead, "final_norm", "norm.weight", {s.hidden})));
+  out.weight(last(Weight(Aspect::kHead, "head.hc_fn", "hc_head_fn", {streams, streams * s.hidden}).dtype("float32")));
+  out.weight(last(Weight(Aspect::kHead, "head.hc_base", "hc_head_base", {streams}).dtype("float32")));
+  out.weight(last(Weight(Aspect::kHead, "head.hc_scale", "hc_head_scale", {1}).dtype("float32")));
+  out.weight(last(Weight(Aspect::kHead, "head", "head.weight", {s.vocab, s.hidden}).linear().vocab()));
 }
 
 } // namespace
@@ -110,7 +112,7 @@ void declare_compressed(const CompressedShape& s, const Sink& out) {
   out.weight(draft.linear("embedding_proj", "e_proj", s.hidden, s.hidden));
   out.weight(draft.linear("hidden_proj", "h_proj", s.hidden, s.hidden));
   for (const char* name : {"enorm", "hnorm"}) out.weight(draft.norm(name, name, s.hidden));
-  out.weight(draft.norm("final_norm", "norm", s.hidden, PLIMSOLL_ASPECT_HEAD));
+  out.weight(draft.norm("final_norm", "norm", s.hidden, Aspect::kHead));
   declare_gathering(draft, out);
   for (const RatioLayers& r : s.ratios) {
     declare_pooling(Layers{s, {"layers.{layer}.", "", &r.layers}}, r.ratio, out);

@@ -8,42 +8,43 @@
 namespace mla {
 namespace {
 
+using plimsoll::Aspect;
+using plimsoll::Role;
 using plimsoll::Sink;
+using plimsoll::Stage;
 using plimsoll::Weight;
 
 void declare_draft_ends(const Shape& s, const Sink& out) {
   if (s.draft_layers.empty()) return;
   if (s.draft_naming == DraftNaming::kModule) {
-    out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "draft.embedding", "model.mtp.embed_tokens.weight", {s.vocab, s.hidden})
+    out.weight(Weight(Aspect::kEmbed, "draft.embedding", "model.mtp.embed_tokens.weight", {s.vocab, s.hidden})
                    .vocab()
-                   .role(PLIMSOLL_ROLE_DRAFT)
-                   .stage(PLIMSOLL_STAGE_LAST));
-    out.weight(Weight(PLIMSOLL_ASPECT_HEAD, "draft.final_norm", "model.mtp.norm.weight", {s.hidden})
-                   .role(PLIMSOLL_ROLE_DRAFT)
-                   .stage(PLIMSOLL_STAGE_LAST));
+                   .role(Role::kDraft)
+                   .stage(Stage::kLast));
+    out.weight(Weight(Aspect::kHead, "draft.final_norm", "model.mtp.norm.weight", {s.hidden}).role(Role::kDraft).stage(Stage::kLast));
     return;
   }
-  const auto draft = [&](std::uint32_t aspect, const char* label, const char* name, std::initializer_list<plimsoll::Bytes> dims) {
+  const auto draft = [&](Aspect aspect, const char* label, const char* name, std::initializer_list<plimsoll::Bytes> dims) {
     Weight w(aspect, label, std::string("model.layers.{layer}.") + name, dims);
-    w.layers(s.draft_layers).role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
+    w.layers(s.draft_layers).role(Role::kDraft).stage(Stage::kLast);
     return w;
   };
-  out.weight(draft(PLIMSOLL_ASPECT_HEAD, "draft.final_norm", "shared_head.norm.weight", {s.hidden}));
+  out.weight(draft(Aspect::kHead, "draft.final_norm", "shared_head.norm.weight", {s.hidden}));
   if (!s.draft_stores_embedding) return;
-  out.weight(draft(PLIMSOLL_ASPECT_EMBED, "draft.embedding", "embed_tokens.weight", {s.vocab, s.hidden}).vocab());
-  out.weight(draft(PLIMSOLL_ASPECT_HEAD, "draft.head", "shared_head.head.weight", {s.vocab, s.hidden}).linear().vocab());
+  out.weight(draft(Aspect::kEmbed, "draft.embedding", "embed_tokens.weight", {s.vocab, s.hidden}).vocab());
+  out.weight(draft(Aspect::kHead, "draft.head", "shared_head.head.weight", {s.vocab, s.hidden}).linear().vocab());
 }
 
 } // namespace
 
 void declare_ends(const Shape& s, const Sink& out) {
-  out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "embedding", "model.embed_tokens.weight", {s.vocab, s.hidden}).vocab());
-  out.weight(Weight(PLIMSOLL_ASPECT_HEAD, "final_norm", "model.norm.weight", {s.hidden}).stage(PLIMSOLL_STAGE_LAST));
-  out.weight(Weight(PLIMSOLL_ASPECT_HEAD, "head", "lm_head.weight", {s.vocab, s.hidden})
+  out.weight(Weight(Aspect::kEmbed, "embedding", "model.embed_tokens.weight", {s.vocab, s.hidden}).vocab());
+  out.weight(Weight(Aspect::kHead, "final_norm", "model.norm.weight", {s.hidden}).stage(Stage::kLast));
+  out.weight(Weight(Aspect::kHead, "head", "lm_head.weight", {s.vocab, s.hidden})
                  .linear()
                  .vocab()
-                 .stage(PLIMSOLL_STAGE_LAST)
-                 .role(s.tied ? PLIMSOLL_ROLE_TIED : PLIMSOLL_ROLE_MODEL));
+                 .stage(Stage::kLast)
+                 .role(s.tied ? Role::kTied : Role::kModel));
   declare_draft_ends(s, out);
 }
 

@@ -7,9 +7,12 @@
 namespace mla {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Config;
 using plimsoll::KvGroup;
+using plimsoll::KvKind;
 using plimsoll::Request;
+using plimsoll::Role;
 using plimsoll::Sink;
 
 class Latent : public Model {
@@ -18,7 +21,7 @@ public:
 
   void weights(const Sink& out) const override {
     declare_ends(shape_, out);
-    if (!out.asks(PLIMSOLL_ASPECT_ATTENTION)) return;
+    if (!out.asks(Aspect::kAttention)) return;
     declare_attention(shape_, out);
     declare_draft_attention(shape_, out);
   }
@@ -28,10 +31,10 @@ public:
   void kv(const Sink& out) const override {
     for (std::uint64_t i = 0; i < shape_.attentions_per_layer; ++i)
       out.kv(latent(shape_.attentions_per_layer == 1 ? "latent" : "latent." + std::to_string(i), shape_.layers));
-    out.kv(latent("draft.latent", shape_.draft_layers).role(PLIMSOLL_ROLE_DRAFT));
+    out.kv(latent("draft.latent", shape_.draft_layers).role(Role::kDraft));
     if (shape_.indexer.heads == 0) return;
     out.kv(scores("indexer", shape_.indexer.layers));
-    out.kv(scores("draft.indexer", shape_.indexer.draft_layers).role(PLIMSOLL_ROLE_DRAFT));
+    out.kv(scores("draft.indexer", shape_.indexer.draft_layers).role(Role::kDraft));
   }
 
   plimsoll_facts facts() const override { return facts_of(shape_); }
@@ -40,13 +43,13 @@ public:
 
 private:
   KvGroup latent(std::string label, const std::vector<std::uint32_t>& layers) const {
-    KvGroup group(PLIMSOLL_KV_LATENT, std::move(label), layers);
+    KvGroup group(KvKind::kLatent, std::move(label), layers);
     return group.heads(1, shape_.heads, shape_.latent_elements(), 0)
         .latent(shape_.rope_elements, shape_.nope_elements + shape_.rope_elements, shape_.v_elements);
   }
   // The indexer caches one fp8 key per token and a float32 scale per 128 of its elements: 132 B a layer.
   KvGroup scores(std::string label, const std::vector<std::uint32_t>& layers) const {
-    KvGroup group(PLIMSOLL_KV_LATENT, std::move(label), layers);
+    KvGroup group(KvKind::kLatent, std::move(label), layers);
     return group.heads(1, shape_.heads, shape_.indexer.head_elements, 0)
         .dtype("float8_e4m3fn")
         .scales("float32", shape_.indexer.scale_elements);

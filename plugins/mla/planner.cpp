@@ -7,6 +7,7 @@
 namespace mla {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Child;
 using plimsoll::Config;
 using plimsoll::Request;
@@ -16,15 +17,13 @@ class Planner : public plimsoll::MemoryPlanner {
 public:
   explicit Planner(const Config& config)
       : MemoryPlanner(config), model_(config.has("/compress_ratios") ? make_compressed(config) : make_latent(config)),
-        ffn_(config, "", {}, plimsoll::find_experts(config).value_or(0) > 0 ? "moe" : "dense") {}
+        ffn_(config, "", plimsoll::of_family(plimsoll::find_experts(config).value_or(0) > 0 ? "moe" : "dense")) {}
 
   void weights(const Sink& out) const override {
     model_->weights(out);
-    ffn_.weights(out, PLIMSOLL_ASPECT_FFN);
+    ffn_.weights(out, Aspect::kFfn);
   }
-  void kv(const Sink& out) const override {
-    if (out.asks(PLIMSOLL_ASPECT_ATTENTION)) model_->kv(out);
-  }
+  void kv(const Sink& out) const override { model_->kv(out); }
   plimsoll_facts facts() const override {
     const plimsoll_facts ffn = ffn_.facts();
     plimsoll_facts out = model_->facts();
@@ -33,8 +32,8 @@ public:
     return out;
   }
   void activations(const Request& request, const Sink& out) const override {
-    if (request.asks(PLIMSOLL_ASPECT_ATTENTION)) model_->activations(request, out);
-    ffn_.activations(request, out, PLIMSOLL_ASPECT_FFN);
+    if (request.asks(Aspect::kAttention)) model_->activations(request, out);
+    ffn_.activations(request, out, Aspect::kFfn);
   }
 
 private:
@@ -45,5 +44,4 @@ private:
 } // namespace
 } // namespace mla
 
-PLIMSOLL_PLUGIN(mla::Planner, "mla", "1.0.0",
-                PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN | PLIMSOLL_ASPECT_HEAD, PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(mla::Planner)

@@ -9,8 +9,10 @@
 
 namespace mla {
 
+using plimsoll::Aspect;
 using plimsoll::Basis;
 using plimsoll::Bytes;
+using plimsoll::Item;
 
 UpProjection::UpProjection(const plimsoll::Config& config, const Shape& shape) : heads_(shape.heads), nope_elements_(shape.nope_elements) {
   const std::string_view type = config.model_type();
@@ -25,10 +27,10 @@ void UpProjection::price(const plimsoll::Request& request, const plimsoll::Sink&
   const std::uint64_t tokens = request->max_batch_total_tokens != 0 ? request->max_batch_total_tokens : request->max_length;
   const Bytes heads = plimsoll::ceil_div(heads_, request->tp == 0 ? 1 : request->tp);
   const Bytes bytes = request.kv_bytes(Bytes(tensors) * tokens * heads * nope_elements_);
-  out.transient("attention.up_projection", bytes, Basis::kBound,
-                request.formula(tensors, " tensors x ", tokens, " tokens x ", heads, " heads x ", nope_elements_, " elements x ",
-                                std::uint64_t{request->kv_bits}, " bits"),
-                "attention");
+  out.item(Item(Aspect::kAttention, "attention.up_projection", bytes, Basis::kBound)
+               .transient("attention")
+               .formula(request.formula(tensors, " tensors x ", tokens, " tokens x ", heads, " heads x ", nope_elements_, " elements x ",
+                                        std::uint64_t{request->kv_bits}, " bits")));
 }
 
 } // namespace mla

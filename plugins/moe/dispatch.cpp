@@ -16,10 +16,14 @@
 
 namespace moe {
 
+using plimsoll::Aspect;
 using plimsoll::Basis;
 using plimsoll::Bytes;
+using plimsoll::Item;
 using plimsoll::Request;
 using plimsoll::Sink;
+
+static Item ffn_item(const char* label, Bytes bytes, Basis basis) { return {Aspect::kFfn, label, bytes, basis}; }
 
 struct Dispatch::Terms {
   Bytes tokens;        // tau
@@ -94,21 +98,22 @@ void Dispatch::buffers(const Request& request, const Terms& t, std::uint64_t set
   const Bytes receive = t.sources * t.tokens * t.row_bytes;
   const Bytes stage = t.over_nodes ? t.tokens * t.combine_bytes * std::min(experts_, (Bytes(t.ranks) * per_token_).value()) : Bytes(0);
   const Bytes combine = Bytes(per_token_) * t.tokens * t.combine_bytes;
-  out.resident("experts.dispatch_buffers", Bytes(sets) * (send + receive + stage), Basis::kExact,
-               request.formula(sets, " x ", t.tokens, " tokens x (", t.row_bytes, " B x (1 + ", t.sources, ") + ",
-                               t.over_nodes ? "combine rows of other nodes)" : "0 B to other nodes)"));
-  out.resident("experts.combine_buffers", Bytes(sets) * combine, Basis::kExact,
-               request.formula(sets, " x ", per_token_, " experts x ", t.tokens, " tokens x ", t.combine_bytes, " B"));
+  out.item(ffn_item("experts.dispatch_buffers", Bytes(sets) * (send + receive + stage), Basis::kExact)
+               .formula(request.formula(sets, " x ", t.tokens, " tokens x (", t.row_bytes, " B x (1 + ", t.sources, ") + ",
+                                        t.over_nodes ? "combine rows of other nodes)" : "0 B to other nodes)")));
+  out.item(ffn_item("experts.combine_buffers", Bytes(sets) * combine, Basis::kExact)
+               .formula(request.formula(sets, " x ", per_token_, " experts x ", t.tokens, " tokens x ", t.combine_bytes, " B")));
 }
 
 void Dispatch::workspace(const Request& request, const Terms& t, const Sink& out) const {
   const std::uint64_t scratch = request.engine("/expert_parallel/scratch_bytes").value_or(0);
   const Bytes width = t.routed_rows * (request->weight_is_fp4 != 0 ? Bytes(expert_width_) : request.weight_bytes(expert_width_));
   const Bytes results = t.fused ? Bytes(0) : t.routed_rows * t.combine_bytes;
-  out.transient("experts.workspace", width + results + scratch, Basis::kBound,
-                request.formula(t.routed_rows, " rows x ", expert_width_, " elements as stored + ",
-                                t.fused ? std::uint64_t{0} : t.routed_rows.value(), " rows x ", t.combine_bytes, " B + ", scratch, " B"),
-                "experts");
+  out.item(ffn_item("experts.workspace", width + results + scratch, Basis::kBound)
+               .transient("experts")
+               .formula(request.formula(t.routed_rows, " rows x ", expert_width_, " elements as stored + ",
+                                        t.fused ? std::uint64_t{0} : t.routed_rows.value(), " rows x ", t.combine_bytes, " B + ", scratch,
+                                        " B")));
 }
 
 // gpt-oss in FP4: one layer's experts in bf16 and a fixed reserve, both documented as totals over all ranks.
@@ -117,12 +122,13 @@ void Dispatch::fp4_reserve(const Request& request, const Sink& out) const {
   const std::uint64_t ranks = std::max(1U, request->n_ranks);
   if (const std::uint64_t copies = request.engine(fp4_copies_).value_or(0); copies > 0) {
     const Bytes total = Bytes(copies) * experts_ * 3 * hidden_ * expert_width_ * 2;
-    out.resident("experts.unpacked_layer", plimsoll::ceil_div(total, ranks), Basis::kHeuristic,
-                 request.formula(copies, " x ", experts_, " experts x 3 x ", hidden_, " x ", expert_width_, " x 2 B / ", ranks, " ranks"));
+    out.item(ffn_item("experts.unpacked_layer", plimsoll::ceil_div(total, ranks), Basis::kHeuristic)
+                 .formula(request.formula(copies, " x ", experts_, " experts x 3 x ", hidden_, " x ", expert_width_, " x 2 B / ", ranks,
+                                          " ranks")));
   }
   if (const std::uint64_t total = request.engine(fp4_reserve_).value_or(0); total > 0)
-    out.resident("experts.fp4_reservation", plimsoll::ceil_div(total, ranks), Basis::kHeuristic,
-                 request.formula(total, " B / ", ranks, " ranks"));
+    out.item(ffn_item("experts.fp4_reservation", plimsoll::ceil_div(total, ranks), Basis::kHeuristic)
+                 .formula(request.formula(total, " B / ", ranks, " ranks")));
 }
 
 } // namespace moe

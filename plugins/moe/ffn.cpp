@@ -9,13 +9,15 @@
 namespace moe {
 namespace {
 
+using plimsoll::Aspect;
 using plimsoll::Bytes;
+using plimsoll::ExpertStorage;
 using plimsoll::Part;
 using plimsoll::Sink;
 using plimsoll::Site;
 using plimsoll::Weight;
 
-constexpr std::uint32_t kFfn = PLIMSOLL_ASPECT_FFN;
+constexpr Aspect kFfn = Aspect::kFfn;
 
 std::string join(std::string_view a, std::string_view b, std::string_view c = {}) {
   std::string out;
@@ -31,7 +33,7 @@ struct Gated {
   std::uint64_t hidden;
   std::uint64_t width;
   std::uint64_t experts = 0;
-  std::uint32_t storage = PLIMSOLL_EXPERTS_SEPARATE;
+  ExpertStorage storage = ExpertStorage::kSeparate;
   bool in_out = false;
   bool down_in_out = false;
   std::string_view bias = {};
@@ -143,7 +145,7 @@ void declare_dense(const Shape& s, const Site& at, const Sink& out) {
 } // namespace
 
 void declare_ffn(const Shape& s, const Sink& out) {
-  if (!out.asks(PLIMSOLL_ASPECT_FFN)) return;
+  if (!out.asks(Aspect::kFfn)) return;
   const std::string layer(s.names->layer);
   declare_experts(s, Site{layer, "", &s.sparse_layers}, out);
   declare_hash_routers(s, Site{layer, "", &s.hash_layers}, out);

@@ -69,11 +69,10 @@ Flags flags(std::uint64_t n, Rule&& rule) {
 
 // The last expert layer; -1 and absence mean the last layer of all.
 std::uint64_t last_expert_layer(const Config& config, std::uint64_t n) {
-  if (!config.has("/moe_layer_end_index")) return n - 1;
-  if (config.is_u64("/moe_layer_end_index")) return config.u64("/moe_layer_end_index");
-  const double value = config.find_f64("/moe_layer_end_index").value_or(-1.0);
-  if (value == -1.0) return n - 1;
-  throw Error(PLIMSOLL_E_CONFIG, "/moe_layer_end_index", "is negative; a layer number, or -1 for the last layer, was expected");
+  const std::int64_t last = config.find_i64("/moe_layer_end_index").value_or(-1);
+  if (last < -1)
+    throw Error(PLIMSOLL_E_CONFIG, "/moe_layer_end_index", "is negative; a layer number, or -1 for the last layer, was expected");
+  return last == -1 ? n - 1 : static_cast<std::uint64_t>(last);
 }
 
 Flags by_arithmetic(const Config& config, std::uint64_t n) {

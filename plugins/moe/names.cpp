@@ -7,6 +7,8 @@
 namespace moe {
 namespace {
 
+using plimsoll::ExpertStorage;
+
 constexpr Projections mlp(std::string_view prefix) { return {prefix, "gate_proj", "up_proj", "down_proj"}; }
 
 constexpr Projections ungated(std::string_view prefix) { return {prefix, "", "up_proj", "down_proj"}; }
@@ -31,23 +33,23 @@ constexpr Names kTable[] = {
   // DeepSeek-V4: names of its own; the first layers look a token's experts up.
   {.name = "deepseek_v4", .layer = "layers.{layer}.", .router = "ffn.gate.weight", .correction = "ffn.gate.bias", .hash_table = "ffn.gate.tid2eid", .experts = {"ffn.experts.{expert}.", "w1", "w3", "w2"}, .shared = {"ffn.shared_experts.", "w1", "w3", "w2"}, .draft_layer = "mtp.{layer}."},
   // Qwen3-VL-MoE: experts stacked and transposed, no ".weight"; Qwen3.5 the same tensors, [out, in].
-  {.name = "stacked_in_out", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
-  {.name = "stacked", .correction = kCorrection, .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
-  {.name = "gpt_oss", .router = "mlp.router.weight", .router_bias = ".bias", .experts = kStacked, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .expert_bias = "_bias", .dense = mlp("mlp.")},
+  {.name = "stacked_in_out", .correction = kCorrection, .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  {.name = "stacked", .correction = kCorrection, .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
+  {.name = "gpt_oss", .router = "mlp.router.weight", .router_bias = ".bias", .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .expert_bias = "_bias", .dense = mlp("mlp.")},
   // Ling (bailing), Hunyuan, Trinity (afmoe): the common case but for the router and its bias.
   {.name = "bailing", .correction = "mlp.gate.expert_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   {.name = "hunyuan", .router = "mlp.gate.wg.weight", .experts = kPerExpert, .shared = mlp("mlp.shared_mlp."), .dense = mlp("mlp.")},
   {.name = "afmoe", .router = "mlp.router.gate.weight", .correction = "mlp.expert_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   // Gemma 4: every layer a dense FFN beside the experts; a router with scales.
-  {.name = "gemma4", .router = "router.proj.weight", .router_scales = {"router.scale", "router.per_expert_scale"}, .experts = {"experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .dense = mlp("mlp."), .dense_per_layer = 1},
+  {.name = "gemma4", .router = "router.proj.weight", .router_scales = {"router.scale", "router.per_expert_scale"}, .experts = {"experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = ExpertStorage::kStacked, .dense = mlp("mlp."), .dense_per_layer = 1},
   // Step-3.5 and 3.7: gate and up stacked apart; draft layers follow the model's own and have a dense FFN.
-  {.name = "step", .router = "moe.gate.weight", .correction = "moe.router_bias", .experts = mlp("moe."), .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = mlp("share_expert."), .dense = mlp("mlp."), .draft_layer = "model.layers.{layer}.", .draft_dense = mlp("mlp.")},
+  {.name = "step", .router = "moe.gate.weight", .correction = "moe.router_bias", .experts = mlp("moe."), .expert_storage = ExpertStorage::kStacked, .shared = mlp("share_expert."), .dense = mlp("mlp."), .draft_layer = "model.layers.{layer}.", .draft_dense = mlp("mlp.")},
   // Mixtral, MiniMax-M2 and M3, Phi-3.5-MoE; only M3 has shared experts and dense layers.
   {.name = "mixtral", .router = kMixtralRouter, .correction = kMixtralCorrection, .experts = kMixtralExperts, .shared = mlp("block_sparse_moe.shared_experts."), .dense = mlp("mlp.")},
-  {.name = "granite", .router = "block_sparse_moe.router.layer.weight", .experts = {"block_sparse_moe.", "input_linear", "", "output_linear"}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .shared = {"shared_mlp.", "input_linear", "", "output_linear"}, .dense = mlp("mlp.")},
-  {.name = "llama4", .router = "feed_forward.router.weight", .experts = {"feed_forward.experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = PLIMSOLL_EXPERTS_STACKED, .experts_in_out = true, .down_in_out = true, .shared = mlp("feed_forward.shared_expert."), .dense = mlp("feed_forward.")},
+  {.name = "granite", .router = "block_sparse_moe.router.layer.weight", .experts = {"block_sparse_moe.", "input_linear", "", "output_linear"}, .expert_storage = ExpertStorage::kStacked, .shared = {"shared_mlp.", "input_linear", "", "output_linear"}, .dense = mlp("mlp.")},
+  {.name = "llama4", .router = "feed_forward.router.weight", .experts = {"feed_forward.experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = ExpertStorage::kStacked, .experts_in_out = true, .down_in_out = true, .shared = mlp("feed_forward.shared_expert."), .dense = mlp("feed_forward.")},
   // DBRX: all experts of a layer concatenated along the rows; w2 is stored [in, out].
-  {.name = "dbrx", .layer = "transformer.blocks.{layer}.", .router = "ffn.router.layer.weight", .experts = {"ffn.experts.mlp.", "w1", "v1", "w2", ""}, .expert_storage = PLIMSOLL_EXPERTS_CONCATENATED, .down_in_out = true},
+  {.name = "dbrx", .layer = "transformer.blocks.{layer}.", .router = "ffn.router.layer.weight", .experts = {"ffn.experts.mlp.", "w1", "v1", "w2", ""}, .expert_storage = ExpertStorage::kConcatenated, .down_in_out = true},
   // The experts of hybrids: LFM2, Jamba, Nemotron-3 (two matrices, a latent width in some), Kimi-Linear and K3 (latent in K3, whose
   // projections no export packs, though its list of exceptions may not name them).
   {.name = "lfm2", .router = "feed_forward.gate.weight", .correction = "feed_forward.expert_bias", .experts = {"feed_forward.experts.{expert}.", "w1", "w3", "w2"}, .dense = {"feed_forward.", "w1", "w3", "w2"}},

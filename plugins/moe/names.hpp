@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <plimsoll/abi.h>
+#include <plimsoll/plugin.hpp>
 
 namespace moe {
 
@@ -37,7 +37,7 @@ struct Names {
   std::string_view correction = "";                // per-expert selection bias; empty: such checkpoints have none
   std::string_view hash_table = "";                // experts by token, in place of the correction, in the first layers
   Projections experts{};
-  std::uint32_t expert_storage = PLIMSOLL_EXPERTS_SEPARATE;
+  plimsoll::ExpertStorage expert_storage = plimsoll::ExpertStorage::kSeparate;
   bool experts_in_out = false;       // stored [in, out] instead of [out, in]
   bool down_in_out = false;          // the same for the down projection alone
   std::string_view expert_bias = ""; // suffix of per-expert biases; empty: none

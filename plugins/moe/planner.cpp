@@ -8,13 +8,15 @@
 namespace moe {
 namespace {
 
+using plimsoll::Aspect;
+using plimsoll::Aspects;
 using plimsoll::Child;
 using plimsoll::Config;
 using plimsoll::Error;
 using plimsoll::Request;
 using plimsoll::Sink;
 
-constexpr std::uint32_t kRest = PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_HEAD;
+constexpr Aspects kRest = Aspect::kEmbed | Aspect::kAttention | Aspect::kHead;
 
 // The experts of a model, where it has some: Gemma 4 and others come with and without.
 struct Experts {
@@ -30,7 +32,7 @@ public:
     if (config.has("/kv_lora_rank") || config.has("/compress_ratios")) return; // latent attention asked for its FFN
     // Another family's attention may be nothing `dense` knows; that only matters once it is asked for.
     try {
-      rest_ = Child(config, "", {}, "dense");
+      rest_ = Child(config, "", plimsoll::of_family("dense"));
     } catch (const Error& e) {
       rest_error_ = e;
     }
@@ -38,10 +40,10 @@ public:
 
   void weights(const Sink& out) const override {
     if (experts_) declare_ffn(experts_->shape, out);
-    if ((out.aspects() & aspects_of_rest()) != 0) rest().weights(out, aspects_of_rest());
+    if (out.asks(aspects_of_rest())) rest().weights(out, aspects_of_rest());
   }
   void kv(const Sink& out) const override {
-    if ((out.aspects() & kRest) != 0) rest().kv(out, kRest);
+    if (out.asks(kRest)) rest().kv(out, kRest);
   }
   plimsoll_facts facts() const override {
     plimsoll_facts out = rest_ ? rest_.facts() : plimsoll_facts{};
@@ -54,8 +56,8 @@ public:
     return out;
   }
   void activations(const Request& request, const Sink& out) const override {
-    if (experts_ && request.asks(PLIMSOLL_ASPECT_FFN)) experts_->dispatch.price(request, out);
-    if ((request->aspects & aspects_of_rest()) != 0) rest().activations(request, out, aspects_of_rest());
+    if (experts_ && request.asks(Aspect::kFfn)) experts_->dispatch.price(request, out);
+    if (request.asks(aspects_of_rest())) rest().activations(request, out, aspects_of_rest());
   }
 
 private:
@@ -66,7 +68,7 @@ private:
   }
 
   // Without experts the FFN is a dense one in every layer.
-  std::uint32_t aspects_of_rest() const { return experts_ ? kRest : kRest | PLIMSOLL_ASPECT_FFN; }
+  Aspects aspects_of_rest() const { return experts_ ? kRest : kRest | Aspect::kFfn; }
 
   std::optional<Experts> experts_;
   Child rest_;
@@ -76,5 +78,4 @@ private:
 } // namespace
 } // namespace moe
 
-PLIMSOLL_PLUGIN(moe::Planner, "moe", "1.0.0",
-                PLIMSOLL_ASPECT_EMBED | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN | PLIMSOLL_ASPECT_HEAD, PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(moe::Planner)

@@ -11,8 +11,8 @@ namespace vlm {
 struct Packaging {
   std::string_view model_type;
   MakeTower make_tower;
-  std::string_view text;             // JSON pointer of the language model's configuration; "" where the keys lie flat
-  const char* text_family = nullptr; // who plans a flat one; otherwise the host finds out
+  std::string_view text;        // JSON pointer of the language model's configuration; "" where the keys lie flat
+  std::string_view text_family; // who plans a flat one; otherwise the host finds out
   // The first prefix of the language model's own names becomes the second.
   std::string_view own_names, stored_names;
 };

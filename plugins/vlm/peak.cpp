@@ -2,27 +2,27 @@
 #include "peak.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vlm {
 
+using plimsoll::Aspect;
 using plimsoll::Basis;
 using plimsoll::Bytes;
+using plimsoll::Item;
 using plimsoll::Request;
 using plimsoll::Sink;
 
 namespace {
 
-constexpr std::string_view kLabel = "vision.encoder", kPhase = "vision";
-
 // The encoder runs where the embeddings are: on the first stage.
-void emit(const Request& request, const Sink& out, Bytes bytes, std::string_view formula) {
-  if (request->pp <= 1) {
-    out.transient(kLabel, bytes, Basis::kHeuristic, formula, kPhase);
-    return;
-  }
+void emit(const Request& request, const Sink& out, Bytes bytes, std::string formula) {
+  Item item(Aspect::kVision, "vision.encoder", bytes, Basis::kHeuristic);
+  item.transient("vision").formula(std::move(formula));
+  if (request->pp <= 1) return out.item(item);
   const std::uint32_t group = request->tp * request->pp;
   for (std::uint32_t rank = 0; rank < request->n_ranks; ++rank)
-    if (rank % group < request->tp) out.transient(kLabel, bytes, Basis::kHeuristic, formula, kPhase, rank);
+    if (rank % group < request->tp) out.item(item.on_rank(rank));
 }
 
 } // namespace

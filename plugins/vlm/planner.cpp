@@ -6,48 +6,44 @@
 namespace vlm {
 namespace {
 
-using plimsoll::Child;
+using plimsoll::Ask;
+using plimsoll::Aspect;
 using plimsoll::Config;
+using plimsoll::Entry;
 using plimsoll::Error;
+using plimsoll::Modality;
 using plimsoll::Request;
 using plimsoll::Sink;
 
-Child make_text(const Config& config, const Packaging& row) {
+Ask ask_for(const Config& config, const Packaging& row) {
   // DeepSeek-VL2's smallest has the language model's class but not its latent attention.
   const bool plain_attention = !config.boolean(std::string(row.text) + "/use_mla", true);
-  const char* family = plain_attention ? "moe" : row.text_family;
-  if (row.own_names.empty() && row.stored_names.empty()) return Child(config, row.text, {}, family);
-  return Child(config, row.text, {{row.own_names, row.stored_names}}, family);
+  return plimsoll::renamed(row.own_names, row.stored_names).of_family(plain_attention ? "moe" : row.text_family);
 }
 
-class Planner : public plimsoll::MemoryPlanner {
+class Planner : public plimsoll::DelegatingPlanner {
 public:
-  explicit Planner(const Config& config)
-      : MemoryPlanner(config), row_(packaging_of(config)), text_(make_text(config, row_)), facts_(text_.facts()),
-        tower_(row_.make_tower(VisionKeys(config), text_width(facts_, row_))), peak_(row_.model_type, tower_->largest_image()) {}
+  explicit Planner(const Config& config) : Planner(config, packaging_of(config)) {}
 
   void weights(const Sink& out) const override {
-    if (out.asks(PLIMSOLL_ASPECT_VISION)) tower_->weights(out);
-    text_.weights(out);
+    if (out.asks(Aspect::kVision)) tower_->weights(out);
+    DelegatingPlanner::weights(out);
   }
-  void kv(const Sink& out) const override { text_.kv(out); }
-  plimsoll_facts facts() const override { return facts_; }
-  plimsoll_vision_entry vision_entry() const override {
+  void entries(const Sink& out) const override {
     const Image image = tower_->largest_image();
-    plimsoll_vision_entry entry{};
-    entry.rows = image.rows;
-    entry.row_elements = facts_.hidden_elements;
-    entry.tower_tokens = image.tower_tokens;
-    entry.tower_elements = image.tower_elements;
-    return entry;
+    out.entry(Entry(Modality::kImage, image.rows, width_).encoder(image.tower_tokens, image.tower_elements));
+    DelegatingPlanner::entries(out);
   }
   void activations(const Request& request, const Sink& out) const override {
-    if (request.asks(PLIMSOLL_ASPECT_VISION)) peak_.price(request, out);
-    text_.activations(request, out);
+    if (request.asks(Aspect::kVision)) peak_.price(request, out);
+    DelegatingPlanner::activations(request, out);
   }
-  std::uint64_t max_batch(const Request& request) const override { return text_.max_batch(request); }
 
 private:
+  Planner(const Config& config, const Packaging& row)
+      : DelegatingPlanner(config, row.text, ask_for(config, row)), width_(text_width(child().facts(), row)),
+        tower_(row.make_tower(VisionKeys(config), width_)), peak_(row.model_type, tower_->largest_image()) {}
+
   static std::uint64_t text_width(const plimsoll_facts& facts, const Packaging& row) {
     if (facts.hidden_elements == 0)
       throw Error(PLIMSOLL_E_CONFIG, std::string(row.text) + "/hidden_size",
@@ -55,9 +51,7 @@ private:
     return facts.hidden_elements;
   }
 
-  const Packaging& row_;
-  Child text_;
-  plimsoll_facts facts_;
+  std::uint64_t width_; // of the language model
   std::unique_ptr<Tower> tower_;
   Peak peak_;
 };
@@ -65,4 +59,4 @@ private:
 } // namespace
 } // namespace vlm
 
-PLIMSOLL_PLUGIN(vlm::Planner, "vlm", "1.0.0", PLIMSOLL_ASPECT_VISION, PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(vlm::Planner)

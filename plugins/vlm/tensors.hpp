@@ -42,12 +42,11 @@ public:
     sink_.weight(make(name + "_bias", "", {width * 3}).parts(0, {part, part, part}));
   }
   void norm(std::string_view name, plimsoll::Bytes n, bool bias) const { sink_.weight(make(name, ".weight", {n}), bias); }
-  // A convolution over patches. With a temporal kernel the tensor has five dimensions, [out, channels, frames, side,
-  // side]; a class has four at most, so the last two are declared as one.
+  // A convolution over patches, with a temporal kernel [out, channels, frames, side, side].
   void convolution(std::string_view name, plimsoll::Bytes out, plimsoll::Bytes channels, plimsoll::Bytes side, bool bias,
                    plimsoll::Bytes frames = 0) const {
     if (frames == plimsoll::Bytes(0)) sink_.weight(make(name, ".weight", {out, channels, side, side}), false);
-    else sink_.weight(make(name, ".weight", {out, channels, frames, side * side}), false);
+    else sink_.weight(make(name, ".weight", {out, channels, frames, side, side}), false);
     if (bias) sink_.weight(make(name, ".bias", {out}));
   }
   // Whatever else: `name` is complete.
@@ -55,7 +54,7 @@ public:
 
 private:
   plimsoll::Weight make(std::string_view name, const char* suffix, std::initializer_list<plimsoll::Bytes> dims) const {
-    return site_.weight(PLIMSOLL_ASPECT_VISION, name, std::string(name) + suffix, dims).stage(PLIMSOLL_STAGE_FIRST);
+    return site_.weight(plimsoll::Aspect::kVision, name, std::string(name) + suffix, dims).stage(plimsoll::Stage::kFirst);
   }
   const plimsoll::Sink& sink_;
   plimsoll::Site site_;

@@ -2,19 +2,74 @@
 # For the families under plugins/, the SDK's examples and vendors. It links the header-only SDK and nothing else
 # of ours; the library shows the world one symbol, the plugin table.
 #
-#   plimsoll_add_plugin(NAME <id> SOURCES <file>... [MANIFEST plugin.yaml] [TARGET <target>] [OUTPUT_DIR <folder>])
+#   plimsoll_add_plugin(NAME <id> [SOURCES <file>...] [MANIFEST plugin.yaml] [TARGET <target>] [OUTPUT_DIR <folder>])
 #
 #   NAME        the plugin's id and the name of its folder; anything but letters, digits, - . and _ is refused
-#   SOURCES     C or C++ files, relative to the caller
-#   MANIFEST    default plugin.yaml; copied beside the library whenever it changes
+#   SOURCES     C or C++ files, relative to the caller; none for a plugin without code, whose manifest names no library: it is copied
+#   MANIFEST    default plugin.yaml; copied beside the library whenever it changes, as are the models and gguf files that it names,
+#               which lie beside it
 #   TARGET      default plimsoll_<id>, - and . replaced by _
 #   OUTPUT_DIR  folder of folders, default <build>/lib/plimsoll/plugins
+#
+# The sources see plimsoll_identity.h, made from the manifest by `plimsoll plugins identity`: what the library says of itself
+# is written once. In the tree the command is the target plimsoll_cli; elsewhere PLIMSOLL_PROGRAM, looked for on the PATH. A manifest
+# that no host would take stops the build of a library with the host's own words.
 #
 # Why each flag: hidden visibility keeps two plugins' inline functions and template statics apart, the version
 # script and --exclude-libs also cover static archives built without it; -z defs turns a forgotten symbol into a
 # link error (dropped under sanitizers, whose runtime lives in the program); --disable-new-dtags keeps
 # LD_LIBRARY_PATH from replacing what a plugin ships beside itself.
 include_guard(GLOBAL)
+
+# What makes identities, and what they must be made anew for. plimsoll_cli may be defined later: names are looked up at generation.
+function(plimsoll_identity_program program depends)
+  if(TARGET plimsoll_objects)
+    set(${program} plimsoll_cli PARENT_SCOPE)
+    set(${depends} plimsoll_cli PARENT_SCOPE)
+    return()
+  endif()
+  find_program(PLIMSOLL_PROGRAM plimsoll DOC "The command plimsoll, which makes a plugin's identity from its manifest")
+  if(NOT PLIMSOLL_PROGRAM)
+    message(FATAL_ERROR "plimsoll_add_plugin: the command plimsoll, which reads manifests, is not on the PATH; "
+      "give -DPLIMSOLL_PROGRAM=<plimsoll's build or installation>/bin/plimsoll")
+  endif()
+  set(${program} "${PLIMSOLL_PROGRAM}" PARENT_SCOPE)
+  set(${depends} "${PLIMSOLL_PROGRAM}" PARENT_SCOPE)
+endfunction()
+
+# The files beside a manifest that it names as its families' `models` and `gguf`. One that is not there yet is looked for again.
+function(plimsoll_named_files manifest files)
+  get_filename_component(folder "${manifest}" DIRECTORY)
+  file(READ "${manifest}" text)
+  string(REGEX MATCHALL "[\"']?(models|gguf)[\"']?[ \t]*:[ \t]*[\"']?[A-Za-z0-9_.-]+" named "${text}")
+  set(found)
+  foreach(entry IN LISTS named)
+    string(REGEX REPLACE "^.*[: \t\"']" "" name "${entry}")
+    if(EXISTS "${folder}/${name}" AND NOT IS_DIRECTORY "${folder}/${name}")
+      list(APPEND found "${folder}/${name}")
+    elseif(name MATCHES "\\.json$")
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/${name}")
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES found)
+  set(${files} "${found}" PARENT_SCOPE)
+endfunction()
+
+# A target that copies a manifest and what it names. Rules of their own, so that an edited manifest is copied without relinking.
+function(plimsoll_copy_beside target folder manifest named)
+  set(copies)
+  foreach(file "${manifest}" ${named})
+    get_filename_component(name "${file}" NAME)
+    if(file STREQUAL manifest)
+      set(name plugin.yaml)
+    endif()
+    add_custom_command(OUTPUT "${folder}/${name}"
+      COMMAND ${CMAKE_COMMAND} -E copy "${file}" "${folder}/${name}"
+      DEPENDS "${file}" VERBATIM)
+    list(APPEND copies "${folder}/${name}")
+  endforeach()
+  add_custom_target(${target} ALL DEPENDS ${copies})
+endfunction()
 
 function(plimsoll_add_plugin)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;MANIFEST;TARGET;OUTPUT_DIR" "SOURCES")
@@ -23,9 +78,6 @@ function(plimsoll_add_plugin)
   endif()
   if(NOT arg_NAME MATCHES "^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     message(FATAL_ERROR "plimsoll_add_plugin: NAME \"${arg_NAME}\" is not an id: letters, digits, - . and _ make one")
-  endif()
-  if(NOT arg_SOURCES)
-    message(FATAL_ERROR "plimsoll_add_plugin(NAME ${arg_NAME}): SOURCES is missing")
   endif()
   if(NOT arg_MANIFEST)
     set(arg_MANIFEST plugin.yaml)
@@ -43,6 +95,17 @@ function(plimsoll_add_plugin)
   endif()
   set(exports "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.version")
   set(folder "${arg_OUTPUT_DIR}/${arg_NAME}")
+
+  # Which files it names is known anew where it changes.
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${manifest}")
+  if(NOT arg_SOURCES)
+    file(STRINGS "${manifest}" library REGEX "^[^#]*[\"']?library[\"']?[ \t]*:")
+    if(library)
+      message(FATAL_ERROR "plimsoll_add_plugin(NAME ${arg_NAME}): SOURCES is missing, but ${manifest} names a library")
+    endif()
+    plimsoll_copy_beside(${arg_TARGET} "${folder}" "${manifest}" "")
+    return()
+  endif()
 
   add_library(${arg_TARGET} MODULE ${arg_SOURCES})
   target_link_libraries(${arg_TARGET} PRIVATE plimsoll_sdk)
@@ -65,21 +128,20 @@ function(plimsoll_add_plugin)
     target_link_options(${arg_TARGET} PRIVATE LINKER:-z,defs)
   endif()
 
-  # Rules of their own, so that an edited manifest is copied without relinking; models.json and gguf.json go with it.
-  get_filename_component(manifest_folder "${manifest}" DIRECTORY)
-  set(copies)
-  foreach(file "${manifest}" "${manifest_folder}/models.json" "${manifest_folder}/gguf.json")
-    if(EXISTS "${file}")
-      get_filename_component(name "${file}" NAME)
-      if(file STREQUAL manifest)
-        set(name plugin.yaml)
-      endif()
-      add_custom_command(OUTPUT "${folder}/${name}"
-        COMMAND ${CMAKE_COMMAND} -E copy "${file}" "${folder}/${name}"
-        DEPENDS "${file}" VERBATIM)
-      list(APPEND copies "${folder}/${name}")
-    endif()
-  endforeach()
-  add_custom_target(${arg_TARGET}_manifest ALL DEPENDS ${copies})
+  plimsoll_named_files("${manifest}" named)
+  plimsoll_identity_program(program program_depends)
+  # The header is written only where it changes, so that nothing is compiled again for nothing; the stamp says when it was looked at.
+  set(generated "${CMAKE_CURRENT_BINARY_DIR}/${arg_TARGET}_generated")
+  file(MAKE_DIRECTORY "${generated}")
+  add_custom_command(OUTPUT "${generated}/identity.stamp"
+    BYPRODUCTS "${generated}/plimsoll_identity.h"
+    COMMAND ${program} plugins identity "${manifest}" -o "${generated}/plimsoll_identity.h"
+    COMMAND ${CMAKE_COMMAND} -E touch "${generated}/identity.stamp"
+    DEPENDS "${manifest}" ${named} ${program_depends}
+    COMMENT "Identity of plugin ${arg_NAME}" VERBATIM)
+  target_sources(${arg_TARGET} PRIVATE "${generated}/identity.stamp")
+  target_include_directories(${arg_TARGET} PRIVATE "${generated}")
+
+  plimsoll_copy_beside(${arg_TARGET}_manifest "${folder}" "${manifest}" "${named}")
   add_dependencies(${arg_TARGET} ${arg_TARGET}_manifest)
 endfunction()

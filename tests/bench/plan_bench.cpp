@@ -1,8 +1,11 @@
 // How long a plan of a loaded model takes, through the plugins as they are installed, and how it grows with the ranks.
-// Goals: DeepSeek-V3 on 8 ranks in 20 us, Llama-3.1-70B in 8 us, linear cost from 8 to 1,024 ranks, and a
-// frontier of 60 lengths and four KV types in 2 ms.
+// Goals: DeepSeek-V3 on 8 ranks in 20 us, Llama-3.1-70B in 8 us, linear cost from 8 to 1,024 ranks, a
+// frontier of 60 lengths and four KV types in 2 ms, and 100 vendors' manifests found and checked in 25 ms.
 #include <benchmark/benchmark.h>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <unistd.h>
 
 #include "plimsoll/host.hpp"
 
@@ -63,6 +66,47 @@ void load(benchmark::State& state, const std::string& model_name) {
   for (auto _ : state) benchmark::DoNotOptimize(context().load(model_name));
 }
 
+// 100 folders of plugins as vendors write them, in YAML, with all that a manifest may say; none of their libraries is opened.
+struct VendorsFolder {
+  std::string root = written();
+  ~VendorsFolder() { std::filesystem::remove_all(root); }
+  static std::string written();
+};
+std::string VendorsFolder::written() {
+  const std::string root = (std::filesystem::temp_directory_path() / ("plimsoll_bench_" + std::to_string(::getpid()))).string();
+  for (int i = 0; i < 100; ++i) {
+    const std::string id = "com.vendor" + std::to_string(i), folder = root + "/" + id;
+    std::filesystem::create_directories(folder);
+    std::filesystem::permissions(root, std::filesystem::perms::owner_all);
+    std::ofstream(folder + "/lib.so") << "not opened";
+    std::ofstream(folder + "/plugin.yaml") << "schema: plimsoll.plugin/1\nid: " << id
+                                           << "\nversion: 1.0.0\nvendor: Vendor\nabi: {major: 1, minor: 0, min_host_minor: 0}\n"
+                                              "library: lib.so\naliases: {text_"
+                                           << i << ": qwen3}\ntypes: {lat5: {block: 64, bytes: 42}}\n"
+                                           << "formats: {q3: {bits_per_element: 3, block: 128, scales: [{type: float16, inputs: 128}]}}\n"
+                                           << "families:\n  - id: " << id << "\n    aspects: [attention, ffn, vision]\n"
+                                           << "    signal_buffers: always\n    signal_sites: 3\n    architectures: [Vendor" << i
+                                           << "ForCausalLM, Vendor" << i << "VL]\n    model_types: [vendor" << i
+                                           << "]\n    class_defaults:\n      vendor" << i
+                                           << ": {hidden_size: 4096, vision_config: {patch_size: 14}}\n    never_quantized: [router]\n";
+  }
+  return root;
+}
+
+// Against a context without them, which finds the built-in plugins alone.
+void discover(benchmark::State& state, bool vendors) {
+  static const VendorsFolder folder;
+  ContextOptions options;
+  if (vendors) options.plugin_paths = {folder.root};
+  for (auto _ : state) {
+    const auto made = Context::create(options);
+    if (!made || (vendors && made->plugins().size() < 100)) return state.SkipWithError("the vendors' plugins are not found");
+    benchmark::DoNotOptimize(made);
+  }
+}
+
+BENCHMARK_CAPTURE(discover, vendors, true)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(discover, built_in, false)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(plan, deepseek_v3, std::string("deepseek-ai/DeepSeek-V3"), std::string("H200"))->RangeMultiplier(2)->Range(8, 1024);
 BENCHMARK_CAPTURE(plan, llama_70b, std::string("meta-llama/Llama-3.1-70B"), std::string("H100"))->RangeMultiplier(2)->Range(8, 1024);
 BENCHMARK_CAPTURE(frontier, grouped, std::string("max"));

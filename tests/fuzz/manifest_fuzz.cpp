@@ -5,6 +5,9 @@
 #include "fuzz/plan_rules.hpp"
 #include "fuzz/seed_files.hpp"
 
+#include <algorithm>
+#include <sstream>
+
 #include "plimsoll/host.hpp"
 #include "support/built_context.hpp"
 #include "support/sparse_checkpoint.hpp"
@@ -45,6 +48,22 @@ void plan_with(const Context& context) {
   must_plan_or_speak(context.plan(*model, request));
 }
 
+// A header of one comment, then directives and what continues them, whatever the manifest says; or a refusal.
+void identity_must_be_clean(const std::string& folder) {
+  const auto header = plugin_identity(folder);
+  if (!header) return must_speak(header.error());
+  std::istringstream lines(*header);
+  std::string line;
+  std::getline(lines, line);
+  if (!line.starts_with("/* ") || line.find("*/") != line.size() - 2) std::abort();
+  bool continued = false;
+  while (std::getline(lines, line)) {
+    const bool in_pairs = std::count(line.begin(), line.end(), '"') % 2 == 0;
+    if (!in_pairs || (!continued && !line.empty() && line.front() != '#')) std::abort();
+    continued = line.ends_with('\\');
+  }
+}
+
 } // namespace
 
 std::vector<std::string> seeds() {
@@ -54,6 +73,13 @@ std::vector<std::string> seeds() {
                 "library: libplimsoll_dense.so\nfamilies:\n  - id: dense\n    aspects: [embedding, attention, ffn, head]\n"
                 "    signal_buffers: never\n    architectures: [{name: LlamaForCausalLM, signal_buffers: always}, AcmeForCausalLM]\n"
                 "    model_types: [llama, acme]\n    class_defaults: {llama: {head_dim: 16, rope_theta: 1.5}, acme: {}}\n");
+  out.push_back(out.back() +
+                "    signal_sites: 3\n    signal_bytes: 65536\n"
+                "aliases: {acme_text: llama, AcmeTextForCausalLM: qwen3}\ntypes: {acme_lat5: {block: 64, bytes: 42}, acme_b3: {bytes: 3}}\n"
+                "formats:\n  acme_q3:\n    bits_per_element: 3\n    block: 128\n    along: input\n    packed: uint8\n    scales:\n"
+                "      - {type: float16, inputs: 128}\n      - {type: acme_lat5, outputs: all, inputs: all, name: acme_zeros}\n");
+  out.push_back("schema: plimsoll.plugin/1\nid: com.acme.names\nversion: 1.0.0\nvendor: Acme\nreplaces: [dense]\n"
+                "aliases: {LlamaForCausalLM: qwen3, llama: qwen3, NimbusForCausalLM: llama}\n");
   for (const char* family : {"mla", "moe", "hybrid", "vlm"}) out.push_back(read_seed(dense + "../" + family + "/plugin.yaml"));
   return out;
 }
@@ -63,6 +89,7 @@ void fuzz_one(std::string_view input) {
   const std::string plugins = place.fill(input);
   if (const auto info = test::built_context().inspect_plugin(plugins + "/one"); !info) must_speak(info.error());
   else if (info->status == PluginStatus::kRefused && info->reason.empty()) std::abort();
+  identity_must_be_clean(plugins + "/one");
   ContextOptions options;
   options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
   options.plugin_paths = {plugins, PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"};

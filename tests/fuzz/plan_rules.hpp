@@ -17,8 +17,8 @@ inline void must_speak(const Error& error) {
 __extension__ using Sum = __int128; // of parts that may each be close to 64 bits
 
 inline Sum parts_of(const DevicePlan& d) {
-  return static_cast<Sum>(d.weights_bytes) + d.activation_bytes + d.signal_buffer_bytes + d.vision_cache_bytes + d.overhead_bytes +
-         d.kv_cache_bytes;
+  return static_cast<Sum>(d.weights_bytes) + d.activation_bytes + d.signal_buffer_bytes + d.workspace_bytes + d.vision_cache_bytes +
+         d.overhead_bytes + d.kv_cache_bytes;
 }
 
 inline void must_add_up(const Plan& plan) {

@@ -95,8 +95,8 @@ TEST_P(Entry, LoadsByNameAndPlans) {
   EXPECT_GT(plan->kv_cache.capacity_requests, 0.9); // the default length is cut to what one request can have
   ASSERT_FALSE(plan->devices.empty());
   for (const DevicePlan& d : plan->devices) {
-    const std::uint64_t parts =
-        d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.vision_cache_bytes + d.overhead_bytes + d.kv_cache_bytes;
+    const std::uint64_t parts = d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.workspace_bytes + d.vision_cache_bytes +
+                                d.overhead_bytes + d.kv_cache_bytes;
     EXPECT_GT(d.weights_bytes, 0U);
     EXPECT_EQ(static_cast<std::int64_t>(parts) + d.unused_bytes, static_cast<std::int64_t>(d.budget_bytes)) << "rank " << d.rank;
   }

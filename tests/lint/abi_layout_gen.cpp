@@ -1,6 +1,7 @@
 // abi_layout_gen HEADER OUTPUT: reads abi.h and writes a C program that prints its layout, a line per struct field,
 // enumerator and numeric macro. Run by the build for abi_lock_test. It understands the plain C of that one header
 // and stops at anything else, so that no declaration can slip past the lock.
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <fstream>
@@ -174,6 +175,9 @@ struct Generator {
       if (peek() == "enum") {
         take();
         enumeration();
+      } else if (peek() == "_Static_assert") { // of the compiler's, no declaration
+        while (take() != ";") {
+        }
       } else if (peek() == "typedef" && peek(1) == "struct" && peek(3) == "{") {
         take(), take();
         const std::string name = take();
@@ -204,6 +208,21 @@ struct Generator {
   }
 };
 
+// What the preprocessor is in: parts for C++, which are left out, parts for C, or others, which are read whichever they are.
+enum class Branch { kCpp, kC, kOther };
+
+void follow(const std::string& line, std::vector<Branch>& branches) {
+  if (line.starts_with("#ifdef __cplusplus")) {
+    branches.push_back(Branch::kCpp);
+  } else if (line.starts_with("#if")) {
+    branches.push_back(Branch::kOther);
+  } else if (line.starts_with("#else") || line.starts_with("#endif")) {
+    if (branches.empty()) stop("'" + line + "' ends nothing");
+    if (line.starts_with("#endif")) branches.pop_back();
+    else if (branches.back() == Branch::kCpp) branches.back() = Branch::kC;
+  }
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -216,7 +235,7 @@ int main(int argc, char** argv) {
   Generator generator;
   std::istringstream lines(without_comments(read.str()));
   std::string line, declarations;
-  bool for_cpp = false;
+  std::vector<Branch> branches;
   while (std::getline(lines, line)) {
     while (!line.empty() && line.back() == '\\') {
       std::string next;
@@ -225,8 +244,7 @@ int main(int argc, char** argv) {
       line += next;
     }
     if (line.starts_with("#")) {
-      if (line.starts_with("#ifdef __cplusplus")) for_cpp = true;
-      if (line.starts_with("#else") || line.starts_with("#endif")) for_cpp = false;
+      follow(line, branches);
       // #define NAME VALUE, where VALUE is a number or UINT32_MAX; macros with parameters are code.
       std::istringstream words(line);
       std::string define, name, value;
@@ -234,7 +252,7 @@ int main(int argc, char** argv) {
       if (define == "#define" && !value.empty() && name.find('(') == std::string::npos &&
           (std::isdigit(static_cast<unsigned char>(value.front())) != 0 || value.starts_with("UINT") || value.starts_with("(")))
         generator.line("define " + name, " %lld", ", (long long)" + name);
-    } else if (!for_cpp) {
+    } else if (std::find(branches.begin(), branches.end(), Branch::kCpp) == branches.end()) {
       declarations += line + "\n";
     }
   }

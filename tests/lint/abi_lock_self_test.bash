@@ -32,7 +32,9 @@ try "a field is removed" "BROKEN field plimsoll_facts.draft_layers" '/uint64_t d
 try "an enumerator is renumbered" "BROKEN enum PLIMSOLL_E_MEMORY" 's/PLIMSOLL_E_MEMORY = 8/PLIMSOLL_E_MEMORY = 18/'
 try "an enumerator is removed" "BROKEN enum PLIMSOLL_E_REQUEST" '/PLIMSOLL_E_REQUEST/d'
 try "a function takes more" "BROKEN field plimsoll_planner_api.destroy" 's/(\*destroy)(plimsoll_planner\* self)/(*destroy)(plimsoll_planner* self, int how)/'
-try "a fixed struct grows" "BROKEN fixed plimsoll_part" '/typedef struct plimsoll_part {/ a uint64_t more;'
+try "a fixed struct grows" "BROKEN fixed plimsoll_str" '/typedef struct plimsoll_str {/ a uint64_t more;'
+try "a struct loses its size" "NEW    fixed plimsoll_part" '/typedef struct plimsoll_part {/,/}/ s/uint32_t struct_size/uint32_t size/'
+try "a limit falls" "BROKEN define PLIMSOLL_MAX_DIMS" 's/\(PLIMSOLL_MAX_DIMS *\)8u/\14u/'
 try "a field is appended" "NEW    field plimsoll_error.more" 's/^} plimsoll_error;/  uint64_t more;\n&/'
 try "an unknown construct" "does not know" 's/^extern PLIMSOLL_EXPORT/typedef union plimsoll_any { int i; } plimsoll_any;\n&/'
 exit $failed

@@ -131,6 +131,12 @@ bool is_one_of(std::string_view word, std::string_view words) {
   return false;
 }
 
+// What a plugin's build makes of its manifest; no file of the project, and no other part of it has one.
+constexpr std::string_view kIdentity = "plimsoll_identity.h";
+bool may_have_identity(std::string_view file) {
+  return file == "sdk/include/plimsoll/plugin/glue.hpp" || starts_with_any(file, "sdk/examples/ plugins/ tests/");
+}
+
 // Empty where `file` may include the project's own `target`; else the rule.
 std::string own_rule(const std::string& file, const std::string& target) {
   const auto from = [&](std::string_view folder) { return file.starts_with(folder); };
@@ -185,6 +191,10 @@ void check_includes(Tree& tree, const std::string& file, const std::string& text
     const std::size_t close = open == std::string::npos ? open : line.find_first_of(">\"", open + 1);
     if (close == std::string::npos) continue;
     const std::string header = line.substr(open + 1, close - open - 1);
+    if (header == kIdentity) {
+      if (!may_have_identity(file)) tree.report(file, number, "includes " + header + ", which is made for plugins only");
+      continue;
+    }
     const std::string own = is_standard(header) && line[open] == '<' ? "" : own_header(tree, file, header);
     if (own.empty() && (line[open] == '"' || header.starts_with("plimsoll/")) && !file.starts_with("tests/")) {
       tree.report(file, number, "includes " + header + ", which is no file of the project");

@@ -34,6 +34,9 @@ protected:
              {"plugins/mla/planner.cpp", "#include \"parts.hpp\"\n#include <plimsoll/plugin.hpp>\n#include <string>\n"},
              {"plugins/mla/parts.hpp", ""},
              {"plugins/moe/experts.hpp", ""},
+             {"sdk/include/plimsoll/plugin/glue.hpp", "#include \"plimsoll_identity.h\"\n"},
+             {"plugins/moe/plain.c", "#include \"plimsoll_identity.h\"\n"},
+             {"sdk/examples/one/one.c", "#include <plimsoll/abi.h>\n#include \"plimsoll_identity.h\"\n"},
              {"tools/plimsoll/table.hpp", ""},
          }) {
       fs::create_directories((root_ / name).parent_path());
@@ -77,6 +80,10 @@ TEST_F(BadTree, EveryFaultIsSeenWhereItIs) {
            Row{"plugins/mla/more.cpp", "#include <unistd.h>\n", "standard library only"},
            Row{"plugins/mla/more.cpp", "#include \"../moe/experts.hpp\"\n", "a plugin includes only the SDK"},
            Row{"plugins/mla/more.cpp", "#include \"plimsoll/host.hpp\"\n", "a plugin includes only the SDK"},
+           Row{"plugins/mla/more.cpp", "#include \"plimsoll_identity_of_mine.h\"\n", "no file of the project"},
+           Row{"sdk/include/plimsoll/plugin/reading.hpp", "#include \"plimsoll_identity.h\"\n", "which is made for plugins only"},
+           Row{"core/src/plugin/identity.cpp", "#include \"plimsoll_identity.h\"\n", "which is made for plugins only"},
+           Row{"tools/plimsoll/main.cpp", "\n#include \"plimsoll_identity.h\"\n", ":2: includes plimsoll_identity.h"},
            Row{"plugins/mla/CMakeLists.txt", "target_link_libraries(x y)\n", "through plimsoll_add_plugin"},
            Row{"tools/plimsoll/main.cpp", "#include \"plan/plan.hpp\"\n", "tools include only core/include"},
            Row{"notes.txt", "", "does not belong to the top level"},

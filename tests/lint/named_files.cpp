@@ -11,7 +11,8 @@
 namespace plimsoll::lint {
 namespace {
 
-// What looks like a file of ours and is the world's: a program's name, what models and systems bring, what an example writes.
+// What looks like a file of ours and is the world's: a program's name, what models and systems bring, what a build or an example
+// writes.
 const std::set<std::string_view> kWorld{"llama.cpp",
                                         "ik_llama.cpp",
                                         "config.json",
@@ -22,6 +23,8 @@ const std::set<std::string_view> kWorld{"llama.cpp",
                                         "engine.yaml",
                                         "request.json",
                                         "stdint.h",
+                                        "plimsoll_identity.h",
+                                        "acme.cpp",
                                         "simdjson.h",
                                         "sys/mman.h",
                                         "dlfcn.h",

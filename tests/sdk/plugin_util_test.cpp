@@ -38,7 +38,7 @@ plimsoll_status look_up(const View& view, const Map& map, plimsoll_str pointer, 
 const plimsoll_host& host() {
   static const plimsoll_host built = [] {
     plimsoll_host h{};
-    h.struct_size = sizeof h;
+    h.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_host, planner_for);
     h.get_u64 = [](const plimsoll_view* v, plimsoll_str p, std::uint64_t* out) noexcept -> plimsoll_status {
       return look_up(of(v), of(v).numbers, p, [&](std::uint64_t n) { *out = n; });
     };
@@ -135,6 +135,7 @@ struct Seen {
     std::uint32_t role, stage;
   };
   std::vector<Class> weights, caches;
+  std::vector<std::string> entries;
   plimsoll_status answer = PLIMSOLL_OK;
 
   Seen() {
@@ -151,11 +152,16 @@ struct Seen {
       seen.caches.push_back({std::string(to_view(g->label)), "", Layers(g->layers, g->layers + g->n_layers), g->role, 0});
       return seen.answer;
     };
+    raw.entry = [](void* ctx, const plimsoll_entry* e) noexcept {
+      auto& seen = *static_cast<Seen*>(ctx);
+      seen.entries.emplace_back(to_view(e->label));
+      return seen.answer;
+    };
     raw.item = [](void* ctx, const plimsoll_item*) noexcept -> plimsoll_status { return static_cast<Seen*>(ctx)->answer; };
   }
   Seen(const Seen&) = delete;
   Seen& operator=(const Seen&) = delete;
-  Sink sink(std::uint32_t aspects = PLIMSOLL_ASPECT_ALL) const { return {&raw, aspects}; }
+  Sink sink(Aspects aspects = Aspects::all()) const { return {&raw, aspects}; }
 
   plimsoll_sink raw{};
 };
@@ -165,7 +171,7 @@ TEST(Site, NamesLabelsAndPlaces) {
   const Site own{"model.layers.{layer}.", "", &layers};
   const Site draft{"mtp.layers.{layer}.", "draft.", &layers, true};
   const Seen seen;
-  for (const Site* site : {&own, &draft}) seen.sink().weight(site->weight(PLIMSOLL_ASPECT_FFN, "mlp.up", "mlp.up.weight", {4, 4}));
+  for (const Site* site : {&own, &draft}) seen.sink().weight(site->weight(Aspect::kFfn, "mlp.up", "mlp.up.weight", {4, 4}));
   ASSERT_EQ(seen.weights.size(), 2U);
   EXPECT_EQ(seen.weights[0].label, "mlp.up");
   EXPECT_EQ(seen.weights[0].pattern, "model.layers.{layer}.mlp.up.weight");
@@ -181,14 +187,14 @@ TEST(Site, NamesLabelsAndPlaces) {
 void declare_child(const Sink& out) {
   static const Layers all{0, 1, 2, 3}, later{4};
   const Site layer{"model.layers.{layer}.", "", &all};
-  out.weight(Weight(PLIMSOLL_ASPECT_EMBED, "embedding", "model.embed_tokens.weight", {8, 4}));
-  out.weight(layer.weight(PLIMSOLL_ASPECT_ATTENTION, "norm", "input_layernorm.weight", {4}));
-  out.weight(layer.weight(PLIMSOLL_ASPECT_ATTENTION, "q", "self_attn.q_proj.weight", {4, 4}));
-  out.weight(layer.weight(PLIMSOLL_ASPECT_FFN, "up", "mlp.up_proj.weight", {4, 4}));
-  out.weight(
-      Site{"model.layers.{layer}.", "draft.", &later, true}.weight(PLIMSOLL_ASPECT_ATTENTION, "q", "self_attn.q_proj.weight", {4, 4}));
-  out.kv(KvGroup(PLIMSOLL_KV_FULL, "attention", all).heads(1, 1, 4, 4));
-  out.kv(KvGroup(PLIMSOLL_KV_FULL, "draft.attention", later).heads(1, 1, 4, 4).role(PLIMSOLL_ROLE_DRAFT));
+  out.weight(Weight(Aspect::kEmbed, "embedding", "model.embed_tokens.weight", {8, 4}));
+  out.weight(layer.weight(Aspect::kAttention, "norm", "input_layernorm.weight", {4}));
+  out.weight(layer.weight(Aspect::kAttention, "q", "self_attn.q_proj.weight", {4, 4}));
+  out.weight(layer.weight(Aspect::kFfn, "up", "mlp.up_proj.weight", {4, 4}));
+  out.weight(Site{"model.layers.{layer}.", "draft.", &later, true}.weight(Aspect::kAttention, "q", "self_attn.q_proj.weight", {4, 4}));
+  out.kv(KvGroup(KvKind::kFull, "attention", all).heads(1, 1, 4, 4));
+  out.kv(KvGroup(KvKind::kFull, "draft.attention", later).heads(1, 1, 4, 4).role(Role::kDraft));
+  out.entry(Entry(Modality::kImage, 16, 4));
 }
 
 Layers layers_of(const std::vector<Seen::Class>& classes, const std::string& label) {
@@ -199,7 +205,7 @@ Layers layers_of(const std::vector<Seen::Class>& classes, const std::string& lab
 
 TEST(Relay, NarrowsPartsAndCachesAndLeavesTheRest) {
   const Seen seen;
-  const LayerMap map{{{PLIMSOLL_ASPECT_ATTENTION, "self_attn.", {1, 3, 9}}, {PLIMSOLL_ASPECT_FFN, "", {}}}, Layers{1, 3}};
+  const LayerMap map{{{Aspect::kAttention, "self_attn.", {1, 3, 9}}, {Aspect::kFfn, "", {}}}, Layers{1, 3}};
   const Sink out = seen.sink();
   declare_child(Relay(out, map).sink());
   EXPECT_THAT(layers_of(seen.weights, "embedding"), IsEmpty());
@@ -220,14 +226,13 @@ TEST(Relay, WithoutAMapChangesNothing) {
   ASSERT_EQ(relayed.weights.size(), plain.weights.size());
   for (std::size_t i = 0; i < plain.weights.size(); ++i) EXPECT_EQ(relayed.weights[i].layers, plain.weights[i].layers);
   EXPECT_EQ(relayed.caches.size(), 2U);
+  EXPECT_THAT(relayed.entries, ElementsAre("image"));
 }
 
 TEST(Relay, RepeatsTheLayersAsADraft) {
   const Seen seen;
-  const DraftMap map{{{{PLIMSOLL_ASPECT_ATTENTION, "self_attn.", {0}}, {PLIMSOLL_ASPECT_FFN, "mlp.", {1}}}, Layers{4}},
-                     "model.layers.",
-                     "mtp.layers.",
-                     {0, 1}};
+  const DraftMap map{
+      {{{Aspect::kAttention, "self_attn.", {0}}, {Aspect::kFfn, "mlp.", {1}}}, Layers{4}}, "model.layers.", "mtp.layers.", {0, 1}};
   const Sink out = seen.sink();
   declare_child(Relay(out, map).sink());
   ASSERT_EQ(seen.weights.size(), 3U); // neither the embedding nor the child's own draft
@@ -256,9 +261,10 @@ TEST(Relay, HandsTheHostsRefusalToTheChild) {
 TEST(Relay, AsksForTheSameAspects) {
   const Seen seen;
   const LayerMap map;
-  const Sink out = seen.sink(PLIMSOLL_ASPECT_FFN);
+  const Sink out = seen.sink(Aspect::kFfn);
   declare_child(Relay(out, map).sink());
   EXPECT_EQ(seen.weights.size(), 1U);
+  EXPECT_THAT(seen.caches, IsEmpty());
 }
 
 } // namespace

@@ -23,20 +23,19 @@ static plimsoll_status create(const plimsoll_host* host, const plimsoll_view* vi
   return PLIMSOLL_OK;
 }
 static void destroy(plimsoll_planner* self) { (void)self; }
-/* Ends after destroy, as a table of an older minor would end somewhere. */
 static const plimsoll_planner_api api = {
-    .struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_planner_api, destroy), .create = create, .destroy = destroy};
+    .struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_planner_api, query), .create = create, .destroy = destroy};
 static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_family, api),
                                        .aspects = PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN,
                                        .signal_policy = POLICY,
                                        .signal_sites = SITES,
                                        .signal_bytes = SITE_BYTES,
-                                       .id = ZOO_ID,
+                                       .id = PLIMSOLL_STR(ZOO_ID),
                                        .api = &api};
 static const plimsoll_family* const families[] = {&family};
 const plimsoll_plugin plimsoll_plugin_v1 = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_plugin, fini),
                                             .abi_minor = PLIMSOLL_ABI_MINOR,
-                                            .id = ZOO_ID,
-                                            .version = "1.0.0",
+                                            .id = PLIMSOLL_STR(ZOO_ID),
+                                            .version = PLIMSOLL_STR("1.0.0"),
                                             .n_families = 1,
                                             .families = families};

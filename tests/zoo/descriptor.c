@@ -59,9 +59,9 @@ static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plim
                                        .signal_bytes = UINT64_MAX,
 #endif
 #ifdef ZOO_other_family
-                                       .id = "somebody_else",
+                                       .id = PLIMSOLL_STR("somebody_else"),
 #else
-                                       .id = ZOO_ID,
+                                       .id = PLIMSOLL_STR(ZOO_ID),
 #endif
                                        .api = &api};
 static const plimsoll_family* const families[] = {&family, &family};
@@ -85,14 +85,14 @@ const plimsoll_plugin plimsoll_plugin_v1 = {
     .abi_minor_min = 42,
 #endif
 #ifdef ZOO_wrong_id
-    .id = "an_impostor",
+    .id = PLIMSOLL_STR("an_impostor"),
 #else
-    .id = ZOO_ID,
+    .id = PLIMSOLL_STR(ZOO_ID),
 #endif
 #ifdef ZOO_wrong_version
-    .version = "9.9.9",
+    .version = PLIMSOLL_STR("9.9.9"),
 #else
-    .version = "1.0.0",
+    .version = PLIMSOLL_STR("1.0.0"),
 #endif
 #ifdef ZOO_no_families
     .n_families = 0,

@@ -11,8 +11,7 @@ public:
   using MemoryPlanner::MemoryPlanner;
   void weights(const plimsoll::Sink&) const override {
     std::uint64_t kind = 0;
-    const std::string_view pointer = "/kind";
-    static_cast<void>(config().host()->get_u64(config().view(), {pointer.data(), pointer.size()}, &kind));
+    static_cast<void>(config().host()->get_u64(config().view(), plimsoll::to_str("/kind"), &kind));
     if (kind == 1) throw std::runtime_error("a bug in the planner");
     if (kind == 2) throw std::bad_alloc();
     if (kind == 3) throw 42;
@@ -22,4 +21,4 @@ public:
 
 } // namespace
 
-PLIMSOLL_PLUGIN(Thrower, ZOO_ID, "1.0.0", PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_FFN, PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(Thrower)

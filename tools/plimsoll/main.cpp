@@ -22,7 +22,7 @@ constexpr std::array<Command, 9> kCommands{{
     {"estimate", "[FILE|-]: the estimator alone, from explicit sizes (JSON or YAML)", run_estimate},
     {"explain", "MODEL: every byte with its formula, values and basis", run_explain},
     {"weights", "MODEL: tensor classes, stored against declared, bytes per rank", run_weights},
-    {"plugins", "[list | inspect DIR]: the plugins that are found", run_plugins},
+    {"plugins", "[list | inspect DIR | identity DIR]: the plugins that are found, and what a build needs of one", run_plugins},
     {"verify", "MODEL: what the plan's caches really take on this machine's GPUs", run_verify},
     {"devices", "the devices of this machine, and the catalogue", run_devices},
     {"compare", "LOG...: what a plan predicts against what an engine printed at its start", run_compare},

@@ -59,8 +59,11 @@ std::string rank_section(const Plan& plan, const std::vector<std::size_t>& posit
   };
   for (const DeviceFigure& figure : kDeviceFigures)
     if (figure.category)
-      category_section(figure.title, [&](const Item& item) { return item.counted && item.category == *figure.category; });
+      category_section(figure.title, [&](const Item& item) {
+        return item.counted && item.memory == MemoryKind::kDevice && item.category == *figure.category;
+      });
   category_section("covered by a larger phase, not added", [](const Item& item) { return !item.counted; });
+  category_section("in host memory, on no device", [](const Item& item) { return item.memory == MemoryKind::kHost; });
   return out;
 }
 

@@ -72,6 +72,58 @@ std::string plugin_state(const PluginInfo& plugin) {
   return plugin.reason.empty() ? std::string(status) : fmt::format("{}: {}", status, printable(plugin.reason));
 }
 
+// What others keep of a plugin's names, a line each; empty where it has all.
+std::string shadowed_claims(const PluginInfo& plugin, const Style& style) {
+  return listed(fmt::format("{} offers, others keep", printable(plugin.id)), plugin.shadowed, style, [](const ShadowedClaim& claim) {
+    return fmt::format("{}  {}: {}", printable(claim.name), printable(claim.by), printable(claim.reason));
+  });
+}
+
+// A count, or nothing where there is nothing to count.
+std::string count_text(std::size_t count) { return count == 0 ? std::string() : fmt::to_string(count); }
+
+std::string abi_text(const PluginAbi& abi) { return abi.major == 0 ? std::string() : fmt::format("{}.{}", abi.major, abi.minor); }
+
+// Lines of a title and a text; none where the text is empty.
+class Lines {
+public:
+  explicit Lines(const Style& style) : style_(style) {}
+  void add(std::string_view title, const std::string& text) {
+    if (!text.empty()) out_ += paragraph(fmt::format("{:<16}{}", title, text), style_, 2);
+  }
+  const std::string& text() const { return out_; }
+
+private:
+  const Style& style_;
+  std::string out_;
+};
+
+std::string signal_text(const PluginFamily& family) {
+  if (family.signal_policy == "never") return family.signal_policy;
+  const std::string bytes = family.signal_bytes == 0 ? "the engine's bytes" : human_count(family.signal_bytes) + " bytes";
+  return fmt::format("{}, {} site{} of {}", family.signal_policy, family.signal_sites, family.signal_sites == 1 ? "" : "s", bytes);
+}
+
+std::string class_defaults_text(std::uint64_t types) {
+  return types == 0 ? "" : fmt::format("of {} model type{}", types, types == 1 ? "" : "s");
+}
+
+std::string family_section(const PluginFamily& family, const Style& style) {
+  Lines lines(style);
+  lines.add("aspects", joined(family.aspects));
+  lines.add("signal buffers", signal_text(family));
+  lines.add("architectures", joined(family.architectures));
+  lines.add("model types", joined(family.model_types));
+  lines.add("class defaults", class_defaults_text(family.class_defaults));
+  lines.add("never quantized", joined(family.never_quantized));
+  lines.add("draft modules", joined(family.draft_modules));
+  lines.add("draft joins", joined(family.draft_joins));
+  lines.add("fusions", joined(family.fusions));
+  lines.add("models", printable(family.models_file));
+  lines.add("gguf", printable(family.gguf_file));
+  return "\n" + heading(fmt::format("Family {}", printable(family.id)), style) + lines.text();
+}
+
 } // namespace
 
 std::string weights_report(const WeightsReport& report, const Style& style) {
@@ -113,40 +165,46 @@ std::string weights_report(const WeightsReport& report, const Style& style) {
   return out + listed("Notes", report.notes, style, [](const std::string& note) { return printable(note); });
 }
 
-// What others keep of a plugin's names, a line each; empty where it has all.
-static std::string shadowed_claims(const PluginInfo& plugin, const Style& style) {
-  return listed(fmt::format("{} offers, others keep", printable(plugin.id)), plugin.shadowed, style, [](const ShadowedClaim& claim) {
-    return fmt::format("{}  {}: {}", printable(claim.name), printable(claim.by), printable(claim.reason));
-  });
-}
-
 std::string plugins_report(const std::vector<PluginInfo>& plugins, const Style& style) {
   if (plugins.empty()) return "no plugins found; give a folder with --plugin-path\n";
   Table table({{"id"},
                {"version"},
+               {"abi"},
                {"vendor", Align::kLeft, true},
                {"state", Align::kLeft, true},
                {"architectures", Align::kRight},
+               {"aliases", Align::kRight},
                {"folder", Align::kLeft, true}});
   for (const PluginInfo& plugin : plugins)
-    table.row({printable(plugin.id), printable(plugin.version), printable(plugin.vendor), plugin_state(plugin),
-               fmt::to_string(plugin.architectures.size()), printable(plugin.directory)});
+    table.row({printable(plugin.id), printable(plugin.version), abi_text(plugin.abi), printable(plugin.vendor), plugin_state(plugin),
+               fmt::to_string(plugin.architectures.size()), count_text(plugin.aliases.size()), printable(plugin.directory)});
   std::string out = table.render(style, 0);
   for (const PluginInfo& plugin : plugins) out += shadowed_claims(plugin, style);
   return out;
 }
 
 std::string plugin_report(const PluginInfo& plugin, const Style& style) {
-  std::string out = heading(fmt::format("{} {}", printable(plugin.id), printable(plugin.version)), style);
-  const auto line = [&](std::string_view title, const std::string& text) {
-    if (!text.empty()) out += paragraph(fmt::format("{:<16}{}", title, text), style, 2);
-  };
-  line("vendor", printable(plugin.vendor));
-  line("folder", printable(plugin.directory));
-  line("state", plugin_state(plugin));
-  line("families", joined(plugin.families));
-  line("architectures", joined(plugin.architectures));
-  line("model types", joined(plugin.model_types));
+  Lines lines(style);
+  lines.add("vendor", printable(plugin.vendor));
+  lines.add("folder", printable(plugin.directory));
+  lines.add("state", plugin_state(plugin));
+  if (plugin.abi.major != 0)
+    lines.add("abi", fmt::format("{}, hosts of {}.{} and newer", abi_text(plugin.abi), plugin.abi.major, plugin.abi.min_host_minor));
+  if (plugin.status != PluginStatus::kRefused)
+    lines.add("library", plugin.library.empty() ? "none: a plugin without code" : printable(plugin.library));
+  lines.add("replaces", joined(plugin.replaces));
+  lines.add("families", joined(plugin.families));
+  std::vector<std::string> aliases, types, formats;
+  for (const auto& [name, type] : plugin.aliases) aliases.push_back(fmt::format("{} as {}", name, type));
+  for (const PluginType& type : plugin.types)
+    types.push_back(fmt::format("{} ({} in {} bytes)", type.name, human_count(type.block_elements), human_count(type.block_bytes)));
+  for (const PluginFormat& format : plugin.formats)
+    formats.push_back(fmt::format("{} ({} bits: {})", format.name, format.bits_per_element, joined(format.tensors)));
+  lines.add("aliases", joined(aliases));
+  lines.add("types", joined(types));
+  lines.add("formats", joined(formats));
+  std::string out = heading(fmt::format("{} {}", printable(plugin.id), printable(plugin.version)), style) + lines.text();
+  for (const PluginFamily& family : plugin.family_details) out += family_section(family, style);
   return out + shadowed_claims(plugin, style);
 }
 

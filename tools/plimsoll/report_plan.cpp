@@ -21,6 +21,7 @@ Look look_of(Category category) {
   case Category::kWeights: return {"\u2588", "W", Paint::kBlue};
   case Category::kActivation: return {"\u2593", "A", Paint::kMagenta};
   case Category::kSignalBuffer: return {"\u259e", "S", Paint::kYellow};
+  case Category::kWorkspace: return {"\u259c", "B", Paint::kMagenta};
   case Category::kVisionCache: return {"\u259a", "V", Paint::kCyan};
   case Category::kOverhead: return {"\u2592", "O", Paint::kDim};
   case Category::kKvCache: return {"\u2591", "K", Paint::kGreen};
@@ -225,8 +226,12 @@ std::string limits_section(const Plan& plan, const Style& style) {
   if (kv.engine_reported_tokens != 0 && kv.engine_reported_tokens != kv.capacity_tokens)
     line("engine reports", fmt::format("{} tokens", human_count(kv.engine_reported_tokens)));
   if (kv.state_slots) line("state slots", fmt::format("{} of recurrent state", human_count(*kv.state_slots)));
-  if (plan.vision_entry_bytes != 0)
-    line("vision cache", fmt::format("{} images of at most {}", human_count(plan.vision_entries), human_bytes(plan.vision_entry_bytes)));
+  for (const EntryPlan& entry : plan.entries) {
+    const bool image = entry.modality == Modality::kImage;
+    line(image ? "vision cache" : fmt::format("{} cache", modality_name(entry.modality)),
+         fmt::format("{} {} of at most {}", human_count(entry.entries), image ? "images" : "entries", human_bytes(entry.entry_bytes)));
+  }
+  if (plan.host_memory_bytes != 0) line("host memory", fmt::format("{} on no device", human_bytes(plan.host_memory_bytes)));
   if (!limits.binding.empty()) line("bound by", printable(limits.binding));
   return out;
 }

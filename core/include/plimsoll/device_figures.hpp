@@ -23,7 +23,7 @@ struct DeviceFigure {
   std::optional<Category> category{}; // of the items that it sums; none for what is not a part
 };
 
-inline constexpr std::array<DeviceFigure, 10> kDeviceFigures{{
+inline constexpr std::array<DeviceFigure, 11> kDeviceFigures{{
     {"total_bytes", "total", "total", PLIMSOLL_HOST_TOTAL_BYTES, &DevicePlan::total_bytes},
     {"free_bytes", "free", "free", PLIMSOLL_HOST_FREE_BYTES, &DevicePlan::free_bytes},
     {"budget_bytes", "budget", "budget", PLIMSOLL_HOST_BUDGET_BYTES, &DevicePlan::budget_bytes},
@@ -31,6 +31,7 @@ inline constexpr std::array<DeviceFigure, 10> kDeviceFigures{{
     {"activation_bytes", "activation", "activation", PLIMSOLL_HOST_ACTIVATION_BYTES, &DevicePlan::activation_bytes, Category::kActivation},
     {"signal_buffer_bytes", "signal buffers", "signal", PLIMSOLL_HOST_SIGNAL_BUFFER_BYTES, &DevicePlan::signal_buffer_bytes,
      Category::kSignalBuffer},
+    {"workspace_bytes", "workspace", "work", PLIMSOLL_HOST_WORKSPACE_BYTES, &DevicePlan::workspace_bytes, Category::kWorkspace},
     {"vision_cache_bytes", "vision cache", "vision", PLIMSOLL_HOST_VISION_CACHE_BYTES, &DevicePlan::vision_cache_bytes,
      Category::kVisionCache},
     {"overhead_bytes", "overhead", "overhead", PLIMSOLL_HOST_OVERHEAD_BYTES, &DevicePlan::overhead_bytes, Category::kOverhead},

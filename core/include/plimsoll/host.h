@@ -118,7 +118,8 @@ enum {
   PLIMSOLL_HOST_VISION_CACHE_BYTES = 6,
   PLIMSOLL_HOST_OVERHEAD_BYTES = 7,
   PLIMSOLL_HOST_KV_CACHE_BYTES = 8,
-  PLIMSOLL_HOST_UNUSED_BYTES = 9 /* negative: what the rank is short by */
+  PLIMSOLL_HOST_UNUSED_BYTES = 9, /* negative: what the rank is short by */
+  PLIMSOLL_HOST_WORKSPACE_BYTES = 10
 };
 /* BAD_REQUEST for a rank or a category that does not exist; *bytes is then untouched. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_rank_bytes(const plimsoll_plan* plan, uint32_t rank, int category, int64_t* bytes);
@@ -140,7 +141,8 @@ enum {
   PLIMSOLL_HOST_KV_ENGINE_REPORTED_TOKENS = 12, /* the capacity that the engine prints at its start */
   PLIMSOLL_HOST_KV_TOKEN_BYTES = 13,            /* what one more token takes on a device */
   PLIMSOLL_HOST_KV_RANK_GROUPS = 14,            /* groups of plimsoll_plan_kv_rank_group */
-  PLIMSOLL_HOST_KV_SHARED_BLOCKS = 15           /* 1: all groups of a rank draw blocks of one size from one pool */
+  PLIMSOLL_HOST_KV_SHARED_BLOCKS = 15,          /* 1: all groups of a rank draw blocks of one size from one pool */
+  PLIMSOLL_HOST_HOST_MEMORY_BYTES = 16          /* what stays in host memory, of all ranks; no part of any device */
 };
 /* BAD_REQUEST for NULL and for a figure that does not exist; *value is then untouched. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_limit(const plimsoll_plan* plan, int which, uint64_t* value);

@@ -24,6 +24,8 @@
 #include "plimsoll/cache_kind.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/kv_geometry.hpp"
+#include "plimsoll/memory_kind.hpp"
+#include "plimsoll/modality.hpp"
 #include "plimsoll/result.hpp"
 #include "plimsoll/warning.hpp"
 
@@ -86,11 +88,11 @@ constexpr std::string_view phase_name(Phase phase) noexcept {
 // How the model will be served. Numbers are at most what plimsoll/limits.hpp says. An absent value is the engine profile's, the planner's
 // or the model's own.
 struct PlanRequest {
-  std::string devices = "auto";                        // as --devices: "8xH200", "80GiB,24GiB", a YAML file, "auto"
+  std::string devices = "auto";                        // as --devices: "8xH200", "2x8xH200", "80GiB,24GiB", a YAML file, "auto"
   std::string engine = "max";                          // NAME[@VERSION] or a YAML file
   std::map<std::string, std::string> engine_overrides; // "kv.page_tokens" -> "64"
   std::optional<std::uint32_t> tp, pp, dp, ep;         // default: tp = devices, others 1
-  std::optional<std::uint32_t> nodes;                  // machines that hold the ranks, the same number each; default: 1
+  std::optional<std::uint32_t> nodes;                  // machines that hold the ranks, the same number each; default: the list's, or 1
   std::vector<std::uint32_t> stage_layers;             // layers of each pipeline stage; empty: balanced
   std::uint32_t redundant_experts = 0;                 // extra copies, in whole experts per layer
   Accounting accounting = Accounting::kPerDevice;
@@ -115,16 +117,19 @@ struct PlannerInfo {
   std::string id, version;
   std::vector<std::string> aspects; // what it counted in this model: "embedding", "attention", ...
   std::string replaces;             // the built-in plugin in whose place it plans; empty: none
+  std::string as;                   // the model_type in whose dialect it plans, where that is not the configuration's own
+  std::string aliased_by;           // the plugin whose manifest says so; empty: a planner does
 };
 
 // What memory is for. Sums of items by category are the parts of a device.
-enum class Category : std::uint8_t { kWeights, kActivation, kSignalBuffer, kVisionCache, kOverhead, kKvCache };
-inline constexpr std::size_t kCategories = 6;
+enum class Category : std::uint8_t { kWeights, kActivation, kSignalBuffer, kWorkspace, kVisionCache, kOverhead, kKvCache };
+inline constexpr std::size_t kCategories = 7;
 constexpr std::string_view category_name(Category category) noexcept {
   switch (category) {
   case Category::kWeights: return "weights";
   case Category::kActivation: return "activation";
   case Category::kSignalBuffer: return "signal_buffer";
+  case Category::kWorkspace: return "workspace";
   case Category::kVisionCache: return "vision_cache";
   case Category::kOverhead: return "overhead";
   case Category::kKvCache: return "kv_cache";
@@ -149,16 +154,17 @@ struct Item {
   std::string label;
   Basis basis = Basis::kExact;
   std::string planner;
-  std::string formula;              // with values put in; only with PlanRequest::explain
-  bool counted = true;              // false: a transient that a larger phase covers
-  std::vector<std::uint64_t> bytes; // per rank
+  std::string formula; // with values put in; only with PlanRequest::explain
+  bool counted = true; // false: a transient that a larger phase covers
+  MemoryKind memory = MemoryKind::kDevice;
+  std::vector<std::uint64_t> bytes; // per rank; in host memory: of the process of that rank
 };
 
 struct DevicePlan {
   std::uint32_t rank = 0;
   std::string name;
   std::uint64_t total_bytes = 0, free_bytes = 0, budget_bytes = 0;
-  std::uint64_t weights_bytes = 0, activation_bytes = 0, signal_buffer_bytes = 0, vision_cache_bytes = 0;
+  std::uint64_t weights_bytes = 0, activation_bytes = 0, signal_buffer_bytes = 0, workspace_bytes = 0, vision_cache_bytes = 0;
   std::uint64_t overhead_bytes = 0, kv_cache_bytes = 0;
   std::int64_t unused_bytes = 0; // negative: the shortfall
 };
@@ -180,6 +186,14 @@ struct KvPlan {
   // Where there is recurrent state: its rows as the engine counts them, or the requests whose state the memory holds.
   std::optional<std::uint64_t> state_slots;
   std::vector<KvGroupPlan> groups;
+};
+
+// One modality in the caches of encoded media: its largest entry, and how many of these the cache holds.
+struct EntryPlan {
+  std::string label;
+  Modality modality = Modality::kImage;
+  std::uint64_t rows = 0, entry_bytes = 0, entries = 0;
+  std::uint32_t most_per_request = 0; // 0: no limit of the model's own
 };
 
 struct Limits {
@@ -254,8 +268,10 @@ struct Plan {
   KvPlan kv_cache;
   KvGeometry kv_geometry; // the same for whoever enacts it; empty under pooled accounting
   Limits limits;
-  std::vector<FrontierCurve> frontier; // where it was asked for
-  std::uint64_t vision_entry_bytes = 0, vision_entries = 0;
+  std::vector<FrontierCurve> frontier;                      // where it was asked for
+  std::uint64_t vision_entry_bytes = 0, vision_entries = 0; // of the largest entry
+  std::vector<EntryPlan> entries;                           // of every modality that the model takes
+  std::uint64_t host_memory_bytes = 0;                      // what stays in host memory, of all ranks; held against no device
   std::vector<Item> items;
   std::vector<Warning> warnings;
   std::vector<Advice> advice;
@@ -321,12 +337,48 @@ struct ShadowedClaim {
   std::string name, by, reason; // by: the plugin that keeps it
 };
 
+// The planner ABI that a plugin was made for, and the oldest minor of a host that it can live with.
+struct PluginAbi {
+  std::uint32_t major = 0, minor = 0, min_host_minor = 0;
+};
+// An element type of a plugin's own: so many elements in so many bytes.
+struct PluginType {
+  std::string name;
+  std::uint64_t block_elements = 1, block_bytes = 0;
+};
+// A storage format of a plugin's own. `tensors`: what it stores in place of x.weight, each with its type, "weight_scale float16".
+struct PluginFormat {
+  std::string name;
+  std::uint32_t bits_per_element = 0;
+  std::vector<std::string> tensors;
+};
+// One family as the manifest describes it.
+struct PluginFamily {
+  std::string id;
+  std::vector<std::string> aspects; // "embedding", "attention", ...
+  std::string signal_policy;        // "never", "multi_rank", "always"
+  std::uint32_t signal_sites = 1;
+  std::uint64_t signal_bytes = 0; // per site; 0: the engine profile's
+  std::vector<std::string> architectures, model_types;
+  std::uint64_t class_defaults = 0; // model types that it has defaults for
+  std::vector<std::string> never_quantized, draft_modules, draft_joins, fusions;
+  std::string models_file, gguf_file; // beside the manifest; empty: none
+};
+
 struct PluginInfo {
   std::string id, version, vendor, directory;
   PluginStatus status = PluginStatus::kAvailable;
   std::string reason;                                            // why it is shadowed or refused
   std::vector<std::string> families, architectures, model_types; // as its manifest offers them; none where it is refused
   std::vector<ShadowedClaim> shadowed;                           // those of them that others keep
+  PluginAbi abi;                                                 // zeros where the manifest cannot be read
+  // Nothing of what follows where it is refused.
+  std::string library;                        // empty: a plugin without code
+  std::map<std::string, std::string> aliases; // a model_type or a class -> the model_type in whose dialect it is planned
+  std::vector<std::string> replaces;
+  std::vector<PluginType> types;
+  std::vector<PluginFormat> formats;
+  std::vector<PluginFamily> family_details; // of `families`, in that order
 };
 
 struct CatalogueModel {
@@ -388,6 +440,11 @@ std::string PLIMSOLL_API verify_to_json(const VerifyReport& report, int indent =
 std::string PLIMSOLL_API failure_to_json(std::string_view schema, const Error& error, int indent = 2);
 // Any JSON document of this library as YAML, in the same order; bad_request where `json` is no JSON.
 Result<std::string> PLIMSOLL_API document_to_yaml(std::string_view json);
+
+// The C header plimsoll_identity.h of a plugin, made from its manifest: `path` is the plugin's folder or the manifest itself. Builds
+// include it, so that id, version, aspects and signal buffers are written once. kBadRequest where there is none, kPluginFailed with file
+// and key where the manifest is wrong. Reads no other plugin and no catalogue.
+Result<std::string> PLIMSOLL_API plugin_identity(const std::string& path);
 
 class PLIMSOLL_API Context {
 public:

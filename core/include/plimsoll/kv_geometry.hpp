@@ -6,12 +6,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "plimsoll/cache_kind.hpp"
 
 namespace plimsoll {
+
+// A field of a mixed record.
+struct KvFieldGeometry {
+  std::string dtype;
+  std::uint64_t elements = 0;
+};
 
 // Layers that store alike, as one pipeline stage holds them. Figures are of one rank.
 struct KvGroupGeometry {
@@ -25,7 +30,8 @@ struct KvGroupGeometry {
   std::uint64_t kv_heads = 0;                               // on one rank; 1 for a latent that is kept whole
   std::uint64_t k_elements = 0, v_elements = 0;             // of one head as it is stored; a latent counts as k
   std::uint64_t latent_elements = 0, rope_elements = 0;     // of a latent; both are part of k_elements
-  std::string_view k_dtype, v_dtype;                        // static names; empty for state
+  std::string k_dtype, v_dtype;                             // empty for state and for a mixed record
+  std::vector<KvFieldGeometry> record;                      // of a head and token, one after another; empty: keys, then values
   std::uint64_t window_tokens = 0;                          // windows and chunks
   std::uint64_t fixed_tokens = 0;                           // cross attention: encoder tokens of a sequence
   std::uint64_t state_row_bytes = 0;                        // state: one row, all layers of the stage

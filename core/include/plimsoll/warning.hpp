@@ -13,6 +13,8 @@ enum class WarningCode : std::uint8_t {
   kBatchExceedsPages,    // not even one page for every request of the batch
   kCapacityClamped,      // the length is what the KV memory holds
   kDtypeAssumed,         // the configuration names no type
+  kEntryRuleIsABound,    // how the engine caches this modality is not known
+  kHostMemoryNeeded,     // some of it stays in host memory, which the plan does not check
   kKvRuleIsABound,       // how the cache is laid out is not known to the byte
   kMaxLengthBeyondModel, // longer than the model was made for
   kMaxLengthTruncated,   // the default length was searched down
@@ -34,6 +36,8 @@ constexpr std::string_view warning_name(WarningCode code) noexcept {
   case WarningCode::kBatchExceedsPages: return "batch_exceeds_pages";
   case WarningCode::kCapacityClamped: return "capacity_clamped";
   case WarningCode::kDtypeAssumed: return "dtype_assumed";
+  case WarningCode::kEntryRuleIsABound: return "entry_rule_is_a_bound";
+  case WarningCode::kHostMemoryNeeded: return "host_memory_needed";
   case WarningCode::kKvRuleIsABound: return "kv_rule_is_a_bound";
   case WarningCode::kMaxLengthBeyondModel: return "max_length_beyond_model";
   case WarningCode::kMaxLengthTruncated: return "max_length_truncated";

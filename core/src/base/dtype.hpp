@@ -24,7 +24,10 @@ struct Dtype {
     Checked r = Checked(ceil_div(elements.value(), block_elements)) * block_bytes;
     return elements.overflowed() ? elements : r;
   }
-  friend bool operator==(const Dtype& a, const Dtype& b) { return a.name.data() == b.name.data() || a.name == b.name; }
+  // Plugins may give one name to types of different sizes.
+  friend bool operator==(const Dtype& a, const Dtype& b) {
+    return a.block_bytes == b.block_bytes && a.block_elements == b.block_elements && (a.name.data() == b.name.data() || a.name == b.name);
+  }
 };
 
 // Case-insensitive, with or without "torch." in front; knows the common aliases ("half", "fp8", "F8_E4M3").

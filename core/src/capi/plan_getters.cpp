@@ -55,6 +55,7 @@ constexpr Getter<Plan, std::uint64_t> kLimits[]{
     {PLIMSOLL_HOST_KV_TOKEN_BYTES, [](const Plan& p) { return p.kv_cache.bytes_per_token_per_device; }},
     {PLIMSOLL_HOST_KV_RANK_GROUPS, [](const Plan& p) { return std::uint64_t{p.kv_geometry.n_groups()}; }},
     {PLIMSOLL_HOST_KV_SHARED_BLOCKS, [](const Plan& p) { return std::uint64_t{p.kv_geometry.shared_blocks}; }},
+    {PLIMSOLL_HOST_HOST_MEMORY_BYTES, [](const Plan& p) { return p.host_memory_bytes; }},
 };
 
 constexpr Getter<Plan, double> kFractions[]{
@@ -118,8 +119,8 @@ constexpr Getter<RankGroup, std::uint64_t> kRankGroupFigures[]{
 constexpr Getter<RankGroup, std::string_view> kRankGroupTexts[]{
     {PLIMSOLL_HOST_RANK_LABEL, [](const RankGroup& g) { return std::string_view(g.group.label); }},
     {PLIMSOLL_HOST_RANK_KIND_NAME, [](const RankGroup& g) { return cache_kind_name(g.group.kind); }},
-    {PLIMSOLL_HOST_RANK_K_DTYPE, [](const RankGroup& g) { return g.group.k_dtype; }},
-    {PLIMSOLL_HOST_RANK_V_DTYPE, [](const RankGroup& g) { return g.group.v_dtype; }},
+    {PLIMSOLL_HOST_RANK_K_DTYPE, [](const RankGroup& g) { return std::string_view(g.group.k_dtype); }},
+    {PLIMSOLL_HOST_RANK_V_DTYPE, [](const RankGroup& g) { return std::string_view(g.group.v_dtype); }},
 };
 
 std::optional<RankGroup> rank_group(const plimsoll_plan* plan, std::uint32_t rank, std::uint32_t group) {

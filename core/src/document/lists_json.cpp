@@ -35,6 +35,55 @@ Json real_device(const RealDevice& device) {
               {"peers", device.peers}};
 }
 
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json plugin_family(const PluginFamily& family) {
+  return Json{{"id", family.id},
+              {"aspects", family.aspects},
+              {"signal_buffers", family.signal_policy},
+              {"signal_sites", family.signal_sites},
+              {"signal_bytes", family.signal_bytes},
+              {"architectures", family.architectures},
+              {"model_types", family.model_types},
+              {"class_defaults", family.class_defaults},
+              {"never_quantized", family.never_quantized},
+              {"draft_modules", family.draft_modules},
+              {"draft_joins", family.draft_joins},
+              {"fusions", family.fusions},
+              {"models", text_or_null(family.models_file)},
+              {"gguf", text_or_null(family.gguf_file)}};
+}
+
+Json plugin_entry(const PluginInfo& plugin) {
+  Json shadowed = Json::array(), aliases = Json::object(), types = Json::array(), formats = Json::array(), details = Json::array();
+  for (const ShadowedClaim& claim : plugin.shadowed)
+    shadowed.push_back(Json{{"name", claim.name}, {"by", claim.by}, {"reason", claim.reason}});
+  for (const auto& [name, type] : plugin.aliases) aliases[name] = type;
+  for (const PluginType& type : plugin.types)
+    types.push_back(Json{{"name", type.name}, {"block", type.block_elements}, {"bytes", type.block_bytes}});
+  for (const PluginFormat& format : plugin.formats)
+    formats.push_back(Json{{"name", format.name}, {"bits_per_element", format.bits_per_element}, {"tensors", format.tensors}});
+  for (const PluginFamily& family : plugin.family_details) details.push_back(plugin_family(family));
+  const Json abi = {{"major", plugin.abi.major}, {"minor", plugin.abi.minor}, {"min_host_minor", plugin.abi.min_host_minor}};
+  return Json{{"id", plugin.id},
+              {"version", plugin.version},
+              {"vendor", plugin.vendor},
+              {"directory", plugin.directory},
+              {"status", plugin_status_name(plugin.status)},
+              {"reason", plugin.reason},
+              {"families", plugin.families},
+              {"architectures", plugin.architectures},
+              {"model_types", plugin.model_types},
+              {"shadowed", std::move(shadowed)},
+              {"abi", plugin.abi.major == 0 ? Json(nullptr) : abi},
+              {"library", text_or_null(plugin.library)},
+              {"aliases", std::move(aliases)},
+              {"replaces", plugin.replaces},
+              {"types", std::move(types)},
+              {"formats", std::move(formats)},
+              {"family_details", std::move(details)}};
+}
+
 } // namespace
 
 nlohmann::ordered_json weights_document(const WeightsReport& report) {
@@ -90,21 +139,7 @@ nlohmann::ordered_json verify_document(const VerifyReport& report) {
 
 nlohmann::ordered_json plugins_document(const std::vector<PluginInfo>& plugins) {
   Json list = Json::array();
-  for (const PluginInfo& plugin : plugins) {
-    Json shadowed = Json::array();
-    for (const ShadowedClaim& claim : plugin.shadowed)
-      shadowed.push_back(Json{{"name", claim.name}, {"by", claim.by}, {"reason", claim.reason}});
-    list.push_back(Json{{"id", plugin.id},
-                        {"version", plugin.version},
-                        {"vendor", plugin.vendor},
-                        {"directory", plugin.directory},
-                        {"status", plugin_status_name(plugin.status)},
-                        {"reason", plugin.reason},
-                        {"families", plugin.families},
-                        {"architectures", plugin.architectures},
-                        {"model_types", plugin.model_types},
-                        {"shadowed", std::move(shadowed)}});
-  }
+  for (const PluginInfo& plugin : plugins) list.push_back(plugin_entry(plugin));
   return Json{{"schema", "plimsoll.plugins/1"}, {"plugins", std::move(list)}, {"error", nullptr}};
 }
 

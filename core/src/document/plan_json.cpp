@@ -41,6 +41,8 @@ Json model_object(const ModelInfo& model) {
   for (const PlannerInfo& planner : model.planners) {
     planners.push_back(Json{{"id", planner.id}, {"version", planner.version}, {"aspects", planner.aspects}});
     if (!planner.replaces.empty()) planners.back()["replaces"] = planner.replaces;
+    if (!planner.as.empty()) planners.back()["as"] = planner.as;
+    if (!planner.aliased_by.empty()) planners.back()["aliased_by"] = planner.aliased_by;
   }
   return Json{{"path", model.path},
               {"architecture", model.architecture},
@@ -73,16 +75,18 @@ Json request_object(const EffectiveRequest& request) {
   return out;
 }
 
-void append_figures(Json& out, const DevicePlan& device) {
+// `workspace`: the plan has some; a key of the plans of plugins that take it.
+void append_figures(Json& out, const DevicePlan& device, bool workspace) {
   for (const DeviceFigure& figure : kDeviceFigures) {
+    if (figure.category == Category::kWorkspace && !workspace) continue;
     if (figure.bytes == nullptr) out[figure.key] = device.unused_bytes;
     else out[figure.key] = device.*figure.bytes;
   }
 }
 
-Json device_object(const DevicePlan& device) {
+Json device_object(const DevicePlan& device, bool workspace) {
   Json out{{"rank", device.rank}, {"name", device.name}};
-  append_figures(out, device);
+  append_figures(out, device, workspace);
   return out;
 }
 
@@ -97,7 +101,7 @@ Json totals_object(const std::vector<DevicePlan>& devices) {
       sum.unused_bytes = device.unused_bytes < 0 ? INT64_MIN : INT64_MAX;
   }
   Json out = Json::object();
-  append_figures(out, sum);
+  append_figures(out, sum, sum.workspace_bytes > 0);
   return out;
 }
 
@@ -130,14 +134,14 @@ Json limits_object(const Limits& limits) {
               {"binding", limits.binding}};
 }
 
-// One entry per rank that holds bytes of the item, rank by rank; `counted` picks which items.
-Json items_array(const Plan& plan, bool counted) {
+// One entry per rank that holds bytes of the item, rank by rank; `memory` and `counted` pick which items.
+Json items_array(const Plan& plan, MemoryKind memory, bool counted) {
   std::size_t ranks = 0;
   for (const Item& item : plan.items) ranks = std::max(ranks, item.bytes.size());
   Json out = Json::array();
   for (std::size_t rank = 0; rank < ranks; ++rank)
     for (const Item& item : plan.items) {
-      if (item.counted != counted || rank >= item.bytes.size() || item.bytes[rank] == 0) continue;
+      if (item.memory != memory || item.counted != counted || rank >= item.bytes.size() || item.bytes[rank] == 0) continue;
       Json entry{{"rank", rank},
                  {"category", category_name(item.category)},
                  {"label", item.label},
@@ -147,6 +151,22 @@ Json items_array(const Plan& plan, bool counted) {
       if (!item.formula.empty()) entry["formula"] = item.formula;
       out.push_back(std::move(entry));
     }
+  return out;
+}
+
+// The largest entry, and every modality that the model takes.
+Json vision_object(const Plan& plan) {
+  Json out{{"entry_bytes", plan.vision_entry_bytes}, {"entries", plan.vision_entries}};
+  if (plan.entries.empty()) return out;
+  Json modalities = Json::array();
+  for (const EntryPlan& entry : plan.entries)
+    modalities.push_back(Json{{"modality", modality_name(entry.modality)},
+                              {"label", entry.label},
+                              {"rows", entry.rows},
+                              {"entry_bytes", entry.entry_bytes},
+                              {"entries", entry.entries},
+                              {"most_per_request", entry.most_per_request == 0 ? Json(nullptr) : Json(entry.most_per_request)}});
+  out["modalities"] = std::move(modalities);
   return out;
 }
 
@@ -182,7 +202,9 @@ nlohmann::ordered_json error_object(const Error& error) {
 
 nlohmann::ordered_json plan_document(const Plan& plan) {
   Json devices = Json::array();
-  for (const DevicePlan& device : plan.devices) devices.push_back(device_object(device));
+  const bool workspace =
+      std::any_of(plan.devices.begin(), plan.devices.end(), [](const DevicePlan& device) { return device.workspace_bytes > 0; });
+  for (const DevicePlan& device : plan.devices) devices.push_back(device_object(device, workspace));
   Json out = Json::object();
   out["schema"] = "plimsoll.plan/1";
   out["verdict"] = verdict_name(plan.verdict);
@@ -194,9 +216,11 @@ nlohmann::ordered_json plan_document(const Plan& plan) {
   out["kv_cache"] = kv_object(plan.kv_cache);
   out["limits"] = limits_object(plan.limits);
   if (!plan.frontier.empty()) out["frontier"] = frontier_array(plan.frontier);
-  out["vision_cache"] = Json{{"entry_bytes", plan.vision_entry_bytes}, {"entries", plan.vision_entries}};
-  out["items"] = items_array(plan, true);
-  out["covered_items"] = items_array(plan, false);
+  out["vision_cache"] = vision_object(plan);
+  out["items"] = items_array(plan, MemoryKind::kDevice, true);
+  out["covered_items"] = items_array(plan, MemoryKind::kDevice, false);
+  if (plan.host_memory_bytes > 0)
+    out["host_memory"] = Json{{"bytes", plan.host_memory_bytes}, {"items", items_array(plan, MemoryKind::kHost, true)}};
   out["warnings"] = warnings_array(plan.warnings);
   out["advice"] = advice_array(plan.advice);
   out["error"] = plan.error ? error_object(*plan.error) : Json(nullptr);

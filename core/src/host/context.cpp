@@ -91,8 +91,8 @@ Result<Model> Context::load(const std::string& path) const {
   } else {
     return fail(ErrorCode::kBadConfig, "there is no config.json", path);
   }
-  PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data,
-                  load_model(data_->registry, std::move(config.config), config.quant(), path, files.config_path.value_or(path)));
+  PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data, load_model(data_->registry, std::move(config.config), config.quant(), path,
+                                                                files.config_path.value_or(path), checkpoint ? &*checkpoint : nullptr));
   if (checkpoint) PLIMSOLL_TRY(take_inventory(*data, *checkpoint));
   return Model(std::move(data));
 }

@@ -18,14 +18,58 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+PluginFamily plugin_family(const FamilyManifest& family) {
+  PluginFamily out;
+  out.id = family.id;
+  out.aspects = aspect_names(family.aspects);
+  out.signal_policy = signal_policy_name(family.signal_policy);
+  out.signal_sites = family.signal_sites;
+  out.signal_bytes = family.signal_bytes;
+  for (const auto& [name, policy] : family.architectures) out.architectures.push_back(name);
+  out.model_types = family.model_types;
+  out.class_defaults = family.class_default_count;
+  out.never_quantized = family.modules.never_quantized;
+  out.draft_modules = family.modules.draft_modules;
+  out.draft_joins = family.modules.draft_joins;
+  for (const auto& [fused, parts] : family.fusions) out.fusions.push_back(fused);
+  out.models_file = family.models_file;
+  out.gguf_file = family.gguf_file;
+  return out;
+}
+
+// The tensors that stand in place of x.weight, with their types.
+PluginFormat plugin_format(const Storage& format) {
+  PluginFormat out{format.name(), format.weight_bits(), {}};
+  constexpr std::string_view kName = "x.weight";
+  const Dtype base = find_dtype("bfloat16").value_or(Dtype{}); // every part has a type of its own
+  format.tensors(kName, LinearShape::matrix(1, 1, base), [&](std::string_view name, const Dtype& type, std::span<const std::uint64_t>) {
+    out.tensors.push_back(std::string(name.substr(2)) + " " + std::string(type.name));
+  });
+  return out;
+}
+
 PluginInfo plugin_info(const Plugin& plugin) {
   const Manifest& m = plugin.manifest;
-  PluginInfo info{m.id, m.version, m.vendor, m.directory, plugin.status, plugin.reason, {}, {}, {}, plugin.shadowed};
+  PluginInfo info;
+  info.id = m.id;
+  info.version = m.version;
+  info.vendor = m.vendor;
+  info.directory = m.directory;
+  info.status = plugin.status;
+  info.reason = plugin.reason;
+  info.shadowed = plugin.shadowed;
+  info.abi = {m.abi_major, m.abi_minor, m.min_host_minor};
   if (plugin.status == PluginStatus::kRefused) return info;
+  info.library = m.library;
+  info.aliases = m.aliases;
+  info.replaces = m.replaces;
+  for (const Dtype& type : m.formats->types) info.types.push_back({std::string(type.name), type.block_elements, type.block_bytes});
+  for (const Storage& format : m.formats->formats) info.formats.push_back(plugin_format(format));
   for (const FamilyManifest& family : m.families) {
     info.families.push_back(family.id);
     for (const auto& [name, policy] : family.architectures) info.architectures.push_back(name);
     info.model_types.insert(info.model_types.end(), family.model_types.begin(), family.model_types.end());
+    info.family_details.push_back(plugin_family(family));
   }
   return info;
 }
@@ -68,11 +112,16 @@ Result<PluginInfo> inspect_plugin(const std::string& directory, Trust trust, con
   for (const auto& plugin : registry.plugins()) {
     if (std::filesystem::path(plugin->manifest.directory) != folder) continue;
     if (plugin->status == PluginStatus::kRefused) return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
-    for (const FamilyManifest& family : plugin->manifest.families)
-      PLIMSOLL_TRY(registry.load({plugin.get(), &family, family.signal_policy}));
+    for (const FamilyManifest& family : plugin->manifest.families) {
+      FamilyRef ref;
+      ref.plugin = plugin.get();
+      ref.family = &family;
+      ref.signal_policy = family.signal_policy;
+      PLIMSOLL_TRY(registry.load(ref));
+    }
     PLIMSOLL_TRY(check_gguf_words(plugin->manifest, gguf_words));
     PluginInfo info = plugin_info(*plugin);
-    info.status = PluginStatus::kLoaded;
+    if (!plugin->manifest.library.empty()) info.status = PluginStatus::kLoaded;
     return info;
   }
   return fail(ErrorCode::kPluginFailed, "holds no plugin.yaml", directory);

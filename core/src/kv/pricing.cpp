@@ -18,11 +18,9 @@ Result<std::uint64_t> local_heads(const KvGroup& g, const RankLayout& layout) {
   return local_extent({g.kv_heads, g.kv_heads, true}, 0, layout.tp, g.label);
 }
 
-// "" is the model's own type, "state" what the engine keeps recurrent state in, else what the checkpoint asks for.
+// What the engine keeps it in, else what the checkpoint asks for, else the model's own type.
 Dtype state_type(const StateRegion& region, const KvTypes& types) {
-  const bool recurrent = !region.dtype.empty();
-  const Dtype wish = !recurrent || region.dtype == "state" ? types.model : find_dtype(region.dtype).value_or(types.model);
-  return (recurrent ? types.state : types.conv).value_or(wish);
+  return (region.recurrent ? types.state : types.conv).value_or(region.type.value_or(types.model));
 }
 
 Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const RankLayout& layout, const KvTypes& types, std::uint32_t num_draft_tokens) {
@@ -54,18 +52,35 @@ std::optional<Dtype> cache_type(std::string_view text, std::uint64_t& head_bytes
   return type;
 }
 
+// A scale for so many elements, of keys and of values.
+Checked scale_bytes(const KvGroup& g, std::uint64_t heads) {
+  if (g.scale_elements == 0 || !g.scale_type) return 0;
+  return g.scale_type->bytes(Checked(heads) * (ceil_div(g.k_elements, g.scale_elements) + ceil_div(g.v_elements, g.scale_elements)));
+}
+
+// A mixed record: its fields as they are, whatever KV type was asked for, and its scales.
+Checked record_bytes(const KvGroup& g, std::uint64_t heads, KvSlot& slot) {
+  slot.kv_heads = heads;
+  slot.k_elements = g.k_elements;
+  slot.v_elements = g.v_elements;
+  Checked one = 0;
+  for (const KvField& field : g.record) one += field.type.bytes(field.elements);
+  return one * heads + scale_bytes(g, heads);
+}
+
 // Bytes of one slot of one layer on one rank, and what they are.
 Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvTypes& types, KvSlot& slot) {
   PLIMSOLL_ASSIGN(const std::uint64_t heads, local_heads(g, layout));
+  if (!g.record.empty()) return record_bytes(g, heads, slot);
   const bool window = is_windowed(g.kind);
-  const Dtype k = !g.dtype.empty() ? *find_dtype(g.dtype) : window ? types.window.value_or(types.k) : types.k;
-  const Dtype v = !g.dtype.empty() ? *find_dtype(g.dtype) : window ? types.window.value_or(types.v) : types.v;
+  const Dtype k = g.k_type.value_or(window ? types.window.value_or(types.k) : types.k);
+  const Dtype v = g.v_type.value_or(window ? types.window.value_or(types.v) : types.v);
   std::uint64_t k_elements = g.k_elements, v_elements = g.v_elements;
   Checked copies = heads;
   slot.k_dtype = k.name;
   slot.v_dtype = v.name;
   const std::uint64_t latent = g.k_elements - std::min(g.k_elements, g.rope_elements);
-  if (g.kind == CacheKind::kLatent && g.dtype.empty() && g.rope_elements > 0) {
+  if (g.kind == CacheKind::kLatent && !g.own_type() && g.rope_elements > 0) {
     if (types.latent == LatentCache::kHeads && g.expanded_k_elements > 0) {
       PLIMSOLL_ASSIGN(copies, local_extent({g.query_heads, g.query_heads, true}, 0, layout.tp, g.label));
       k_elements = g.expanded_k_elements;
@@ -82,11 +97,8 @@ Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvT
   slot.k_elements = k_elements;
   slot.v_elements = v_elements;
   Checked bytes = k.bytes(copies * k_elements) + v.bytes(copies * v_elements);
-  if (g.dtype.empty() && g.kind != CacheKind::kLatent) bytes += copies * (types.k_head_bytes + types.v_head_bytes);
-  if (g.scale_elements != 0 && !g.scale_dtype.empty())
-    bytes += find_dtype(g.scale_dtype)
-                 ->bytes(Checked(heads) * (ceil_div(g.k_elements, g.scale_elements) + ceil_div(g.v_elements, g.scale_elements)));
-  return bytes;
+  if (!g.own_type() && g.kind != CacheKind::kLatent) bytes += copies * (types.k_head_bytes + types.v_head_bytes);
+  return bytes + scale_bytes(g, heads);
 }
 
 } // namespace

@@ -48,17 +48,33 @@ std::string wrong_layers(const std::uint32_t* layers, std::uint64_t n, std::uint
   return {};
 }
 
-std::string wrong_sizes(const plimsoll_weight& w) {
-  if (w.n_dims > 4) return "a value outside the contract: more than 4 dimensions";
-  for (std::uint32_t i = 0; i < w.n_dims; ++i)
-    if (std::string wrong = beyond({{"a dimension", w.dims[i], PLIMSOLL_MAX_EXTENT}}); !wrong.empty()) return wrong;
+// The entry `i` of an array of pointers, where it is there and has what version 1.0 has; else nullptr.
+template <class Raw>
+const Raw* entry_at(const Raw* const* array, std::uint64_t i, std::uint32_t whole) {
+  return array[i] != nullptr && array[i]->struct_size >= whole ? array[i] : nullptr;
+}
+
+std::string wrong_parts(const plimsoll_weight& w) {
   if (w.parts == nullptr) return w.n_parts == 0 ? "" : fmt::format("{} parts, but no list of them", w.n_parts);
   if (w.n_parts > PLIMSOLL_MAX_PARTS) return fmt::format("more than {} parts", PLIMSOLL_MAX_PARTS);
-  for (std::uint64_t i = 0; i < w.n_parts; ++i)
-    if (std::string wrong = beyond(
-            {{"a part's extent", w.parts[i].extent, PLIMSOLL_MAX_EXTENT}, {"the units of a part", w.parts[i].units, PLIMSOLL_MAX_EXTENT}});
+  for (std::uint64_t i = 0; i < w.n_parts; ++i) {
+    const plimsoll_part* part = entry_at(w.parts, i, PLIMSOLL_SIZE_THROUGH(plimsoll_part, units));
+    if (part == nullptr) return fmt::format("part {} is not there, or smaller than version 1.0", i);
+    if (std::string wrong =
+            beyond({{"a part's extent", part->extent, PLIMSOLL_MAX_EXTENT}, {"the units of a part", part->units, PLIMSOLL_MAX_EXTENT}});
         !wrong.empty())
       return wrong;
+  }
+  return {};
+}
+
+std::string wrong_values(const plimsoll_weight& w) {
+  if (w.stage > PLIMSOLL_STAGE_EVERY || w.placement > PLIMSOLL_PLACE_ONE || w.role > PLIMSOLL_ROLE_TIED ||
+      w.expert_storage > PLIMSOLL_EXPERTS_CONCATENATED || w.memory > PLIMSOLL_MEMORY_HOST || w.experts > PLIMSOLL_MAX_EXPERTS)
+    return "a value outside the contract";
+  if (w.n_dims > PLIMSOLL_MAX_DIMS) return fmt::format("a value outside the contract: more than {} dimensions", PLIMSOLL_MAX_DIMS);
+  for (std::uint32_t i = 0; i < w.n_dims; ++i)
+    if (std::string wrong = beyond({{"a dimension", w.dims[i], PLIMSOLL_MAX_EXTENT}}); !wrong.empty()) return wrong;
   return {};
 }
 
@@ -72,7 +88,7 @@ std::string wrong_widths(const plimsoll_kv_group& g) {
                               {"the elements of a scale", g.scale_elements, PLIMSOLL_MAX_EXTENT},
                               {"the window", g.window_tokens, PLIMSOLL_MAX_EXTENT},
                               {"the tokens of a sequence", g.fixed_tokens, PLIMSOLL_MAX_EXTENT}});
-  if (wrong.empty() && PLIMSOLL_HAS(&g, plimsoll_kv_group, expanded_v_elements))
+  if (wrong.empty())
     wrong = beyond({{"the width of an expanded key", g.expanded_k_elements, PLIMSOLL_MAX_EXTENT},
                     {"the width of an expanded value", g.expanded_v_elements, PLIMSOLL_MAX_EXTENT}});
   if (wrong.empty() && g.kind == PLIMSOLL_KV_LATENT && g.kv_heads > 1)
@@ -80,12 +96,12 @@ std::string wrong_widths(const plimsoll_kv_group& g) {
   return wrong;
 }
 
-// The first fault of the regions that are there; those that are not are found where they are copied.
 std::string wrong_regions(const plimsoll_kv_group& g) {
+  if (g.regions == nullptr) return g.n_regions == 0 ? "" : "a state region that is not there";
   if (g.n_regions > PLIMSOLL_MAX_REGIONS) return fmt::format("more than {} state regions", PLIMSOLL_MAX_REGIONS);
-  for (std::uint64_t i = 0; g.regions != nullptr && i < g.n_regions; ++i) {
-    const plimsoll_state_region* region = g.regions[i];
-    if (region == nullptr || !PLIMSOLL_HAS(region, plimsoll_state_region, elements_per_draft_token)) continue;
+  for (std::uint64_t i = 0; i < g.n_regions; ++i) {
+    const auto* region = entry_at(g.regions, i, PLIMSOLL_SIZE_THROUGH(plimsoll_state_region, elements_per_draft_token));
+    if (region == nullptr) return "a state region that is not there, or smaller than version 1.0";
     if (!is_clean_text(region->label, PLIMSOLL_MAX_LABEL_BYTES))
       return fmt::format("the label of a state is {}; 1 to {} bytes of printable UTF-8 were expected", shown_text(region->label),
                          PLIMSOLL_MAX_LABEL_BYTES);
@@ -99,10 +115,37 @@ std::string wrong_regions(const plimsoll_kv_group& g) {
   return {};
 }
 
+std::string wrong_record(const plimsoll_kv_group& g) {
+  if (g.record == nullptr) return g.n_fields == 0 ? "" : "a record that is not there";
+  if (g.n_fields > PLIMSOLL_MAX_FIELDS) return fmt::format("a record of more than {} fields", PLIMSOLL_MAX_FIELDS);
+  if (g.kind == PLIMSOLL_KV_STATE && g.n_fields != 0) return "a record, but its states have types of their own";
+  for (std::uint64_t i = 0; i < g.n_fields; ++i) {
+    const plimsoll_kv_field* field = entry_at(g.record, i, PLIMSOLL_SIZE_THROUGH(plimsoll_kv_field, elements));
+    if (field == nullptr) return fmt::format("field {} of its record is not there, or smaller than version 1.0", i);
+    if (!is_clean_text(field->dtype, PLIMSOLL_MAX_NAME_BYTES))
+      return fmt::format("the type of a field is {}; up to {} bytes of printable UTF-8 were expected", shown_text(field->dtype),
+                         PLIMSOLL_MAX_NAME_BYTES);
+    if (std::string wrong = beyond({{"the elements of a field", field->elements, PLIMSOLL_MAX_EXTENT}}); !wrong.empty()) return wrong;
+  }
+  return {};
+}
+
+// Too small for version 1.0.
+tl::unexpected<Error> small(const PlannerNode& node, std::string_view what) {
+  return broken_declaration(node, what, "its struct is smaller than version 1.0");
+}
+
 } // namespace
 
 tl::unexpected<Error> broken_declaration(const PlannerNode& node, std::string_view what, std::string_view message) {
   return fail(ErrorCode::kPluginFailed, fmt::format("planner '{}' declared {}: {}", node.id(), what, message));
+}
+
+std::string wrong_aspect(const PlannerNode& node, std::uint32_t aspect) {
+  if (aspect == 0) return "no aspect; it has exactly one";
+  if (std::popcount(aspect) > 1) return fmt::format("{} aspects; it has exactly one", std::popcount(aspect));
+  if ((aspect & node.family.family->aspects) == 0) return "an aspect that its family does not count";
+  return {};
 }
 
 bool is_clean_text(plimsoll_str text, std::uint64_t most) {
@@ -122,30 +165,53 @@ std::string shown_text(plimsoll_str text) {
 }
 
 Result<void> DeclarationGate::check(const PlannerNode& node, const plimsoll_weight& w) {
+  if (!PLIMSOLL_HAS(&w, plimsoll_weight, rank)) return small(node, "a weight class");
   PLIMSOLL_TRY(check_label(node, "weight class", w.label));
   std::string wrong;
   if (++classes_ > PLIMSOLL_MAX_WEIGHT_CLASSES) wrong = fmt::format("it is one of more than {}", PLIMSOLL_MAX_WEIGHT_CLASSES);
   if (wrong.empty()) wrong = wrong_name("its tensors' name is", w.pattern, PLIMSOLL_MAX_PATTERN_BYTES);
   if (wrong.empty()) wrong = wrong_name("its type is", w.dtype, PLIMSOLL_MAX_NAME_BYTES);
   if (wrong.empty()) wrong = wrong_name("its storage format is", w.format, PLIMSOLL_MAX_NAME_BYTES);
-  if (wrong.empty() && std::popcount(w.aspect) > 1) wrong = fmt::format("{} aspects; a class has one", std::popcount(w.aspect));
+  if (wrong.empty()) wrong = wrong_aspect(node, w.aspect);
   if (wrong.empty()) wrong = wrong_layers(w.layers, w.n_layers, class_layers_);
-  if (wrong.empty()) wrong = wrong_sizes(w);
+  if (wrong.empty()) wrong = wrong_values(w);
+  if (wrong.empty()) wrong = wrong_parts(w);
   if (!wrong.empty()) return broken_declaration(node, subject("weight class", view_of(w.label)), wrong);
   return {};
 }
 
 Result<void> DeclarationGate::check(const PlannerNode& node, const plimsoll_kv_group& g) {
+  if (!PLIMSOLL_HAS(&g, plimsoll_kv_group, expanded_v_elements)) return small(node, "a KV group");
   PLIMSOLL_TRY(check_label(node, "KV group", g.label));
   std::string wrong;
   if (++groups_ > PLIMSOLL_MAX_KV_GROUPS) wrong = fmt::format("it is one of more than {}", PLIMSOLL_MAX_KV_GROUPS);
-  if (wrong.empty()) wrong = wrong_name("its type is", g.dtype, PLIMSOLL_MAX_NAME_BYTES);
+  if (wrong.empty()) wrong = wrong_name("the type of its keys is", g.k_dtype, PLIMSOLL_MAX_NAME_BYTES);
+  if (wrong.empty()) wrong = wrong_name("the type of its values is", g.v_dtype, PLIMSOLL_MAX_NAME_BYTES);
   if (wrong.empty()) wrong = wrong_name("the type of its scales is", g.scale_dtype, PLIMSOLL_MAX_NAME_BYTES);
   if (wrong.empty() && g.role > PLIMSOLL_ROLE_DRAFT) wrong = "a role that caches do not have";
+  if (wrong.empty()) wrong = wrong_aspect(node, g.aspect);
   if (wrong.empty()) wrong = wrong_layers(g.layers, g.n_layers, group_layers_);
   if (wrong.empty()) wrong = wrong_widths(g);
   if (wrong.empty()) wrong = wrong_regions(g);
+  if (wrong.empty()) wrong = wrong_record(g);
   if (!wrong.empty()) return broken_declaration(node, subject("KV group", view_of(g.label)), wrong);
+  return {};
+}
+
+Result<void> DeclarationGate::check(const PlannerNode& node, const plimsoll_entry& e) {
+  if (!PLIMSOLL_HAS(&e, plimsoll_entry, encoder_elements)) return small(node, "an entry");
+  PLIMSOLL_TRY(check_label(node, "entry", e.label));
+  std::string wrong;
+  if (++entries_ > PLIMSOLL_MAX_ENTRIES) wrong = fmt::format("it is one of more than {}", PLIMSOLL_MAX_ENTRIES);
+  if (wrong.empty()) wrong = wrong_name("its type is", e.dtype, PLIMSOLL_MAX_NAME_BYTES);
+  if (wrong.empty()) wrong = wrong_aspect(node, e.aspect);
+  if (wrong.empty())
+    wrong = beyond({{"rows", e.rows, PLIMSOLL_MAX_EXTENT},
+                    {"row_elements", e.row_elements, PLIMSOLL_MAX_EXTENT},
+                    {"the elements of an entry", (Checked(e.rows) * e.row_elements).saturated(), PLIMSOLL_MAX_EXTENT},
+                    {"encoder_tokens", e.encoder_tokens, PLIMSOLL_MAX_EXTENT},
+                    {"encoder_elements", e.encoder_elements, PLIMSOLL_MAX_EXTENT}});
+  if (!wrong.empty()) return broken_declaration(node, subject("entry", view_of(e.label)), wrong);
   return {};
 }
 
@@ -201,17 +267,6 @@ Result<void> check_facts(const PlannerNode& root, const plimsoll_facts& f) {
   const bool own = PLIMSOLL_HAS(root.api, plimsoll_planner_api, facts) && root.api->facts != nullptr;
   if (own) return broken_declaration(root, "facts", wrong);
   return fail(ErrorCode::kBadConfig, fmt::format("as the configuration says it, {} (planner '{}')", wrong, root.id()));
-}
-
-Result<void> check_vision(const PlannerNode& root, const plimsoll_vision_entry& v) {
-  std::string wrong = beyond({{"rows", v.rows, PLIMSOLL_MAX_EXTENT},
-                              {"row_elements", v.row_elements, PLIMSOLL_MAX_EXTENT},
-                              {"the elements of an entry", (Checked(v.rows) * v.row_elements).saturated(), PLIMSOLL_MAX_EXTENT},
-                              {"tower_tokens", v.tower_tokens, PLIMSOLL_MAX_EXTENT},
-                              {"tower_elements", v.tower_elements, PLIMSOLL_MAX_EXTENT}});
-  if (wrong.empty()) wrong = wrong_name("its type is", v.dtype, PLIMSOLL_MAX_NAME_BYTES);
-  if (!wrong.empty()) return broken_declaration(root, "a vision entry", wrong);
-  return {};
 }
 
 } // namespace plimsoll

@@ -18,6 +18,9 @@ namespace plimsoll {
 // kPluginFailed: "planner 'x' declared weight class 'y': what is wrong".
 tl::unexpected<Error> broken_declaration(const PlannerNode& node, std::string_view what, std::string_view message);
 
+// Empty, or what is wrong with the aspect of something that this planner hands over.
+std::string wrong_aspect(const PlannerNode& node, std::uint32_t aspect);
+
 // A name of 1 to `most` bytes of printable UTF-8; its text is cut for messages where it is none.
 bool is_clean_text(plimsoll_str text, std::uint64_t most);
 std::string shown_text(plimsoll_str text);
@@ -27,6 +30,7 @@ public:
   // Checks the raw struct, before anything of it is copied.
   Result<void> check(const PlannerNode& node, const plimsoll_weight& weight);
   Result<void> check(const PlannerNode& node, const plimsoll_kv_group& group);
+  Result<void> check(const PlannerNode& node, const plimsoll_entry& entry);
   // No tensor and no layer twice: names and layers as they are in the whole model.
   Result<void> take_tensors(const PlannerNode& node, const std::string& label, const std::string& pattern,
                             const std::vector<std::uint32_t>& layers);
@@ -42,11 +46,10 @@ private:
   // The layer that was there before; nothing where all are new.
   static std::optional<std::uint32_t> add(Taken& taken, bool fresh, const std::vector<std::uint32_t>& layers);
 
-  std::uint64_t classes_ = 0, groups_ = 0, class_layers_ = 0, group_layers_ = 0;
+  std::uint64_t classes_ = 0, groups_ = 0, entries_ = 0, class_layers_ = 0, group_layers_ = 0;
   std::unordered_map<std::string, Taken> tensors_, caches_;
 };
 
 Result<void> check_facts(const PlannerNode& root, const plimsoll_facts& facts);
-Result<void> check_vision(const PlannerNode& root, const plimsoll_vision_entry& vision);
 
 } // namespace plimsoll

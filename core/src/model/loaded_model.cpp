@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "model/declare.hpp"
 #include "model/matcher.hpp"
 #include "model/text_head.hpp"
 #include "plugin/manifest.hpp"
@@ -41,6 +42,13 @@ FamilyRef node_of(const PlannerTree& tree, std::string_view id) {
   return {};
 }
 
+// The dialect in which that family plans, where it is not the configuration's own.
+std::string planned_as(const PlannerTree& tree, std::string_view id) {
+  for (const auto& node : tree.nodes())
+    if (node->id() == id && node->view->as) return node->view->as->get<std::string>();
+  return {};
+}
+
 // Which planner counted which aspects, in the order in which they first spoke.
 std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& declared) {
   std::vector<std::pair<std::string_view, std::uint32_t>> seen{{tree.root().id(), 0}};
@@ -52,8 +60,14 @@ std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& de
   std::vector<PlannerInfo> out;
   for (const auto& [id, aspects] : seen) {
     const FamilyRef family = node_of(tree, id);
-    const std::string version = family ? family.plugin->manifest.version : "";
-    out.push_back({std::string(id), version, aspect_names(aspects), family && family.replaced ? family.replaced->manifest.id : ""});
+    PlannerInfo info;
+    info.id = id;
+    info.aspects = aspect_names(aspects);
+    if (family) info.version = family.plugin->manifest.version;
+    if (family.replaced != nullptr) info.replaces = family.replaced->manifest.id;
+    info.as = planned_as(tree, id);
+    if (family.aliased_by != nullptr) info.aliased_by = family.aliased_by->manifest.id;
+    out.push_back(std::move(info));
   }
   return out;
 }
@@ -77,7 +91,8 @@ void warn_of_replacements(Model::Data& data) {
   std::set<std::string> said;
   for (const auto& node : data.tree->nodes()) {
     if (node->family.replaced == nullptr) continue;
-    const Manifest& plugin = node->family.plugin->manifest;
+    const Plugin& speaker = node->family.aliased_by != nullptr ? *node->family.aliased_by : *node->family.plugin;
+    const Manifest& plugin = speaker.manifest;
     const Manifest& built_in = node->family.replaced->manifest;
     std::string message = fmt::format("{} {} in {} plans in place of the built-in {} {}", plugin.id, plugin.version, plugin.directory,
                                       built_in.id, built_in.version);
@@ -103,17 +118,18 @@ Fusions fusions_of(const PlannerTree& tree) {
 Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where) {
   QuantizationHints hints;
   for (const FamilyManifest* family : tree.families()) hints.names.add(family->modules);
+  hints.formats = tree.vendor_formats();
   hints.text_parts = tree.delegated_parts();
   return Quantization::parse(config, hf_quant_config, where, hints);
 }
 
 Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
-                                                const std::string& path, const std::string& where) {
+                                                const std::string& path, const std::string& where, const Checkpoint* checkpoint) {
   auto data = std::make_shared<Model::Data>();
   data->where = where;
   data->registry = std::move(registry);
   data->config = std::make_shared<const Json>(std::move(config));
-  PLIMSOLL_ASSIGN(data->tree, PlannerTree::create(*data->registry, data->config, where));
+  PLIMSOLL_ASSIGN(data->tree, PlannerTree::create(*data->registry, data->config, where, checkpoint));
   PLIMSOLL_ASSIGN(data->quantization, quantization_of(*data->tree, *data->config, hf_quant_config, where));
   PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(*data->tree, where));
   data->dtype = dtype ? *dtype : *find_dtype("bfloat16");

@@ -13,6 +13,7 @@
 #include "model/inventory.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/registry.hpp"
+#include "storage/quantization.hpp"
 
 namespace plimsoll {
 
@@ -39,8 +40,9 @@ Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint);
 // How the model's settings say that its weights are stored, read with what its planners' manifests know. `hf_quant_config` may be null.
 Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where);
 
-// Finds the planners, lets them declare and adds up. `hf_quant_config` may be null. Errors name file and pointer.
+// Finds the planners, lets them declare and adds up. `hf_quant_config` may be null, and so may `checkpoint`, which planners may look at.
+// Errors name file and pointer.
 Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> registry, Json config, const Json* hf_quant_config,
-                                                const std::string& path, const std::string& where);
+                                                const std::string& path, const std::string& where, const Checkpoint* checkpoint = nullptr);
 
 } // namespace plimsoll

@@ -20,7 +20,7 @@ std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type) {
 
 // The shape of one tensor of the class as it is stored: experts stacked or side by side where the class says so.
 LinearShape stored_shape(const WeightClass& c, bool packed) {
-  std::array<std::uint64_t, 5> dims{};
+  std::array<std::uint64_t, PLIMSOLL_MAX_DIMS + 1> dims{};
   std::size_t n = 0;
   if (packed && c.experts != 0 && c.expert_storage != PLIMSOLL_EXPERTS_CONCATENATED) dims[n++] = c.experts;
   const std::size_t lead = n;
@@ -244,7 +244,7 @@ void Matcher::take(const TensorEntry& entry, NameKeys& keys, Inventory& into) co
   bool main = true;
   // A name that ends in ".weight" is a class's own; others may be what a format appended to one.
   if (!entry.name.ends_with(".weight"))
-    if (const auto stored = parse_stored_name(entry.name)) {
+    if (const auto stored = parse_stored_name(entry.name, declared_.scale_names)) {
       if (stored->role == StoredRole::kKvScale) {
         into.kv_scale_bytes += entry.stored_bytes;
         return;

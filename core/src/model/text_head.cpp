@@ -41,7 +41,7 @@ public:
   }
 
 private:
-  void add(const std::string& pattern, std::array<std::uint64_t, 4> dims, std::uint32_t n_dims) {
+  void add(const std::string& pattern, WeightDims dims, std::uint32_t n_dims) {
     static const Storage kPlain;
     WeightClass c;
     c.label = pattern;

@@ -17,8 +17,8 @@ std::uint64_t tensors_on_stage(const WeightClass& c, const WeightVariant& v, con
 }
 
 // The shape of one tensor on one rank.
-Result<std::array<std::uint64_t, 4>> local_dims(const WeightClass& c, const RankLayout& layout, std::uint32_t index, std::uint32_t degree) {
-  std::array<std::uint64_t, 4> dims = c.dims;
+Result<WeightDims> local_dims(const WeightClass& c, const RankLayout& layout, std::uint32_t index, std::uint32_t degree) {
+  WeightDims dims = c.dims;
   if (c.parts.empty()) return dims;
   if (c.placement == PLIMSOLL_PLACE_VOCAB) {
     const std::uint64_t padded = ceil_div(dims[c.shard_dim], layout.vocab_padding_rows) * layout.vocab_padding_rows;
@@ -96,7 +96,7 @@ Share share_of(const WeightClass& c, const RankLayout& layout) {
     share.expert_groups = layout.ep;
     if (c.experts != 0) share.experts = c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
   }
-  const bool whole = c.placement == PLIMSOLL_PLACE_REPLICATE || tower_is_copied(c, layout);
+  const bool whole = c.placement == PLIMSOLL_PLACE_REPLICATE || c.placement == PLIMSOLL_PLACE_ONE || tower_is_copied(c, layout);
   share.degree = whole ? 1 : share.members / share.expert_groups;
   return share;
 }
@@ -217,6 +217,10 @@ Result<void> place_member(const Placing& p, std::uint32_t member, const RankBloc
 }
 
 Result<void> place_variant(const Placing& p, std::span<std::uint64_t> bytes) {
+  if (p.c.placement == PLIMSOLL_PLACE_ONE) {
+    const std::uint32_t member = p.c.rank % p.layout.tp;
+    return place_member(p, member, ranks_of_member(p.share, p.layout, member), bytes);
+  }
   if (members_are_alike(p.c, p.share)) return place_member(p, 0, every_rank(p.layout), bytes);
   for (std::uint32_t member = 0; member < p.share.members; ++member)
     PLIMSOLL_TRY(place_member(p, member, ranks_of_member(p.share, p.layout, member), bytes));

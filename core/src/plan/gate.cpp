@@ -43,15 +43,16 @@ std::uint64_t free_to_start(const Settled& s, std::uint32_t rank) {
 
 } // namespace
 
-void check_static(const Settled& s, const Ledger& ledger, Findings& findings) {
-  std::uint32_t worst = 0;
-  std::int64_t margin = INT64_MAX;
+RankRoom poorest_rank(const Settled& s, const Ledger& ledger) {
+  RankRoom poorest;
   for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank)
-    if (const std::int64_t here = static_cast<std::int64_t>(s.budget_bytes[rank]) - static_cast<std::int64_t>(ledger.used(rank));
-        here < margin) {
-      margin = here;
-      worst = rank;
-    }
+    if (const Wide room = static_cast<Wide>(s.budget_bytes[rank]) - static_cast<Wide>(ledger.used(rank)); room < poorest.room)
+      poorest = {rank, room};
+  return poorest;
+}
+
+void check_static(const Settled& s, const Ledger& ledger, Findings& findings) {
+  const auto [worst, margin] = poorest_rank(s, ledger);
   if (margin >= 0) return;
   const Device& d = s.devices()[worst];
   const std::uint64_t used = ledger.used(worst);
@@ -64,7 +65,7 @@ void check_static(const Settled& s, const Ledger& ledger, Findings& findings) {
   findings.does_not_fit(ErrorCode::kNoRoomForKv,
                         fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short before any KV cache", worst,
                                     human_bytes(used), needs, human_bytes(s.budget_bytes[worst]), s.utilization,
-                                    human_bytes(s.memory_bytes[worst]), memory_words(s), human_bytes(static_cast<std::uint64_t>(-margin))),
+                                    human_bytes(s.memory_bytes[worst]), memory_words(s), human_bytes(bounded_count(-margin))),
                         s.device_name(worst), largest_part(s, ledger, worst));
 }
 

@@ -8,6 +8,13 @@
 
 namespace plimsoll {
 
+// The rank that has least room left of its budget, and how much: negative where too much stands on it. Of equal ones the first.
+struct RankRoom {
+  std::uint32_t rank = 0;
+  Wide room = kWideMax;
+};
+RankRoom poorest_rank(const Settled& settled, const Ledger& ledger);
+
 // Whether weights, activations, buffers and overheads alone exceed a budget.
 void check_static(const Settled& settled, const Ledger& ledger, Findings& findings);
 

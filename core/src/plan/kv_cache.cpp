@@ -19,9 +19,11 @@ public:
       : s_(settled), stages_(stages), rooms_(rooms), memory_(stages.memory(rooms)), ledger_(ledger), findings_(findings), plan_(plan),
         kv_(plan.kv_cache), room_before_(!findings.error) {}
 
-  Result<void> run(std::optional<std::uint64_t> batch) {
+  Result<void> run(std::optional<std::uint64_t> batch, std::uint64_t requests) {
     describe_groups();
-    sizing_ = size_kv(memory_, kv_wish(s_, batch));
+    KvWish wish = kv_wish(s_, batch);
+    wish.most_requests = std::min(wish.most_requests, requests);
+    sizing_ = size_kv(memory_, wish);
     if (room_before_) report_sizing();
     fill_capacity();
     fill_limits();
@@ -319,10 +321,10 @@ KvWish kv_wish(const Settled& s, std::optional<std::uint64_t> batch) {
   return wish;
 }
 
-Result<void> plan_kv_cache(const Settled& s, std::optional<std::uint64_t> batch, const std::vector<Wide>& rooms, Ledger& ledger,
-                           Findings& findings, Plan& plan) {
+Result<void> plan_kv_cache(const Settled& s, std::optional<std::uint64_t> batch, std::uint64_t requests, const std::vector<Wide>& rooms,
+                           Ledger& ledger, Findings& findings, Plan& plan) {
   PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, batch));
-  return KvStep(s, stages, rooms, ledger, findings, plan).run(batch);
+  return KvStep(s, stages, rooms, ledger, findings, plan).run(batch, requests);
 }
 
 } // namespace plimsoll

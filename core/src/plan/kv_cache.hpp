@@ -43,8 +43,8 @@ private:
 KvWish kv_wish(const Settled& settled, std::optional<std::uint64_t> batch);
 
 // Sizes the pools of every rank, adds their items, and fills the plan's kv_cache, kv_geometry and limits,
-// within these rooms.
-Result<void> plan_kv_cache(const Settled& settled, std::optional<std::uint64_t> batch, const std::vector<Wide>& rooms, Ledger& ledger,
-                           Findings& findings, Plan& plan);
+// within these rooms. `requests`: what other items are priced for; a batch that the sizing chooses is no larger.
+Result<void> plan_kv_cache(const Settled& settled, std::optional<std::uint64_t> batch, std::uint64_t requests,
+                           const std::vector<Wide>& rooms, Ledger& ledger, Findings& findings, Plan& plan);
 
 } // namespace plimsoll

@@ -30,6 +30,7 @@ KvGroupGeometry group_geometry(const Settled& s, const KvGroupPrice& price, std:
   out.v_elements = price.slot.v_elements;
   out.k_dtype = price.slot.k_dtype;
   out.v_dtype = price.slot.v_dtype;
+  for (const KvField& field : group.record) out.record.push_back({std::string(field.type.name), field.elements});
   if (group.kind == CacheKind::kLatent) {
     out.rope_elements = group.rope_elements;
     out.latent_elements = group.k_elements - std::min(group.k_elements, group.rope_elements);

@@ -23,13 +23,18 @@ std::string text(plimsoll_str s) {
 
 Result<void> Ledger::add(Category category, Item item) {
   item.category = category;
-  if (item.counted)
+  if (item.memory == MemoryKind::kHost) {
+    for (const std::uint64_t bytes : item.bytes)
+      if (__builtin_add_overflow(host_bytes_, bytes, &host_bytes_) || host_bytes_ > kMaxSum)
+        return fail(ErrorCode::kBadConfig, "the bytes in host memory do not fit 63 bits; check the sizes in the configuration");
+  } else if (item.counted) {
     for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
       std::uint64_t& sum = sums_[static_cast<std::size_t>(category) * n_ranks_ + rank];
       if (__builtin_add_overflow(sum, item.bytes[rank], &sum) || sum > kMaxSum)
         return fail(ErrorCode::kBadConfig, fmt::format("the {} bytes on rank {} do not fit 63 bits; check the sizes in the configuration",
                                                        category_name(category), rank));
     }
+  }
   items_.push_back(std::move(item));
   return {};
 }
@@ -51,26 +56,51 @@ std::uint64_t Ledger::used(std::uint32_t rank) const {
   return std::min(total.saturated(), kMaxSum);
 }
 
+namespace {
+
+std::optional<Category> category_of(std::uint32_t category) {
+  switch (category) {
+  case PLIMSOLL_BYTES_ACTIVATION: return Category::kActivation;
+  case PLIMSOLL_BYTES_SIGNAL: return Category::kSignalBuffer;
+  case PLIMSOLL_BYTES_WORKSPACE: return Category::kWorkspace;
+  default: return std::nullopt;
+  }
+}
+
+// Empty, or what is wrong with an item's values.
+std::string wrong_item(const PlannerNode& node, const plimsoll_item& raw, std::uint32_t n_ranks) {
+  if (std::string wrong = wrong_aspect(node, raw.aspect); !wrong.empty()) return wrong;
+  if (!category_of(raw.category)) return "a category that this host does not know";
+  if (raw.basis > PLIMSOLL_BASIS_HEURISTIC || raw.lifetime > PLIMSOLL_PER_REQUEST || raw.memory > PLIMSOLL_MEMORY_HOST)
+    return "a value outside the contract";
+  if (raw.lifetime == PLIMSOLL_TRANSIENT && raw.memory == PLIMSOLL_MEMORY_HOST) return "in host memory nothing is transient";
+  if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks) return "a rank that does not exist";
+  return {};
+}
+
+} // namespace
+
 Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item& raw) {
-  const bool clean = is_clean_text(raw.label, PLIMSOLL_MAX_LABEL_BYTES);
+  const bool small = !PLIMSOLL_HAS(&raw, plimsoll_item, phase);
+  const bool clean = !small && is_clean_text(raw.label, PLIMSOLL_MAX_LABEL_BYTES);
   const auto broken = [&](const std::string& message) {
     return fail(ErrorCode::kPluginFailed,
                 fmt::format("planner '{}' emitted '{}': {}", node.id(), clean ? text(raw.label) : "an item", message));
   };
-  if (!PLIMSOLL_HAS(&raw, plimsoll_item, phase)) return broken("its struct is smaller than version 1.0");
+  if (small) return broken("its struct is smaller than version 1.0");
   if (++asked_ > static_cast<std::uint64_t>(PLIMSOLL_MAX_ITEMS) + n_ranks_)
     return broken(fmt::format("more than {} items", PLIMSOLL_MAX_ITEMS + n_ranks_));
   if (!clean)
     return broken(
         fmt::format("its label is {}; 1 to {} bytes of printable UTF-8 were expected", shown_text(raw.label), PLIMSOLL_MAX_LABEL_BYTES));
-  if (raw.category != PLIMSOLL_BYTES_ACTIVATION && raw.category != PLIMSOLL_BYTES_SIGNAL)
-    return broken("a category that this host does not know");
-  if (raw.basis > PLIMSOLL_BASIS_HEURISTIC || raw.lifetime > PLIMSOLL_TRANSIENT) return broken("a value outside the contract");
-  if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks_) return broken("a rank that does not exist");
-  if (raw.bytes > PLIMSOLL_MAX_ITEM_BYTES)
-    return broken(fmt::format("{} bytes on a rank{}; at most {} are possible", raw.bytes,
+  if (const std::string wrong = wrong_item(node, raw, n_ranks_); !wrong.empty()) return broken(wrong);
+  const bool per_request = raw.lifetime == PLIMSOLL_PER_REQUEST;
+  const std::uint64_t bytes = per_request ? (Checked(raw.bytes) * batch_).saturated() : raw.bytes;
+  if (bytes > PLIMSOLL_MAX_ITEM_BYTES)
+    return broken(fmt::format("{} bytes on a rank{}{}; at most {} are possible", raw.bytes,
+                              per_request ? fmt::format(" for each of {} requests", batch_) : "",
                               raw.bytes > kMaxSum ? ", a negative number or one that wrapped" : "", PLIMSOLL_MAX_ITEM_BYTES));
-  if (raw.bytes == 0) return {};
+  if (bytes == 0) return {};
   const bool transient = raw.lifetime == PLIMSOLL_TRANSIENT;
   const bool named = transient && raw.phase.size != 0;
   if (named && !is_clean_text(raw.phase, PLIMSOLL_MAX_LABEL_BYTES))
@@ -80,13 +110,14 @@ Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item
   item.label = text(raw.label);
   item.basis = basis_of(raw.basis);
   item.planner = node.id();
+  item.memory = raw.memory == PLIMSOLL_MEMORY_HOST ? MemoryKind::kHost : MemoryKind::kDevice;
   item.formula = text(raw.formula);
-  item.bytes.assign(n_ranks_, raw.rank == PLIMSOLL_ALL_RANKS ? raw.bytes : 0);
-  if (raw.rank != PLIMSOLL_ALL_RANKS) item.bytes[raw.rank] = raw.bytes;
-  const Category category = raw.category == PLIMSOLL_BYTES_ACTIVATION ? Category::kActivation : Category::kSignalBuffer;
+  if (per_request && !item.formula.empty()) item.formula = fmt::format("{} requests x ({})", batch_, item.formula);
+  item.bytes.assign(n_ranks_, raw.rank == PLIMSOLL_ALL_RANKS ? bytes : 0);
+  if (raw.rank != PLIMSOLL_ALL_RANKS) item.bytes[raw.rank] = bytes;
   const std::optional<std::size_t> phase = !transient ? std::nullopt : std::optional(named ? named_phase(text(raw.phase)) : n_phases_++);
   if (phases_.size() > PLIMSOLL_MAX_PHASES) return broken(fmt::format("more than {} phases with names", PLIMSOLL_MAX_PHASES));
-  taken_.push_back({category, phase.has_value(), phase.value_or(0), std::move(item)});
+  taken_.push_back({*category_of(raw.category), phase.has_value(), phase.value_or(0), std::move(item)});
   return {};
 }
 

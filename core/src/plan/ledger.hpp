@@ -1,5 +1,6 @@
 // The ledger of one plan: every item on every rank, and their sums by category; a total cannot
-// disagree with its parts. Never drops an item: transients that a larger phase covers stay, marked as not counted.
+// disagree with its parts. Never drops an item: transients that a larger phase covers stay, marked as not counted. What is in host
+// memory is summed by itself and is no part of a device.
 // Threads: one plan, one thread.
 #pragma once
 
@@ -26,6 +27,7 @@ public:
   Ledger sums() const {
     Ledger out(n_ranks_);
     out.sums_ = sums_;
+    out.host_bytes_ = host_bytes_;
     return out;
   }
   // Adds the item to its category's sums; an error where a sum does not fit 63 bits.
@@ -35,6 +37,8 @@ public:
                        std::uint64_t bytes);
 
   std::uint64_t sum(Category category, std::uint32_t rank) const { return sums_[static_cast<std::size_t>(category) * n_ranks_ + rank]; }
+  // What stays in host memory, of all ranks.
+  std::uint64_t host_bytes() const { return host_bytes_; }
   // Sum over all categories on a rank.
   std::uint64_t used(std::uint32_t rank) const;
   std::vector<Item>& items() { return items_; }
@@ -42,13 +46,15 @@ public:
 private:
   std::uint32_t n_ranks_;
   std::vector<std::uint64_t> sums_; // category-major
+  std::uint64_t host_bytes_ = 0;
   std::vector<Item> items_;
 };
 
 // Takes what planners emit for a request and settles which phase of a forward pass counts on each rank.
 class ItemCollector : public Collector {
 public:
-  explicit ItemCollector(std::uint32_t n_ranks) : n_ranks_(n_ranks) {}
+  // `batch`: requests that what is of each request counts for.
+  ItemCollector(std::uint32_t n_ranks, std::uint64_t batch) : n_ranks_(n_ranks), batch_(batch) {}
   Result<void> on_item(const PlannerNode& node, const plimsoll_item& item) override;
   // Bytes on every rank; those of a phase are transient. Items without bytes are dropped.
   void add(Category category, std::string_view phase, Item item);
@@ -63,6 +69,7 @@ private:
     Item item;
   };
   std::uint32_t n_ranks_;
+  std::uint64_t batch_;
   std::vector<Taken> taken_;
   std::size_t named_phase(std::string_view name);
   std::uint64_t asked_ = 0;                                 // calls of on_item

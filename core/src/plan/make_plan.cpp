@@ -1,13 +1,16 @@
 #include "plan/make_plan.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 
+#include "base/human.hpp"
+#include "plan/entry_caches.hpp"
 #include "plan/gate.hpp"
+#include "plan/items_batch.hpp"
 #include "plan/kv_cache.hpp"
 #include "plan/place_weights.hpp"
 #include "plan/pooled.hpp"
 #include "plan/price_items.hpp"
-#include "plan/vision_cache.hpp"
 #include "plimsoll/device_figures.hpp"
 
 namespace plimsoll {
@@ -62,16 +65,29 @@ void fill_head(const Settled& s, Plan& plan) {
   e.engine_overrides = r.engine_overrides;
 }
 
-// What the per-device steps leave for each rank.
-Result<std::vector<std::uint64_t>> plan_per_device(const Settled& s, std::optional<std::uint64_t> batch, Ledger& ledger, Findings& findings,
-                                                   Plan& plan) {
+// What the per-device steps leave for each rank. `requests`: those that the items in the ledger are priced for.
+Result<std::vector<std::uint64_t>> plan_per_device(const Settled& s, std::optional<std::uint64_t> batch, std::uint64_t requests,
+                                                   Ledger& ledger, Findings& findings, Plan& plan) {
   check_static(s, ledger, findings);
-  PLIMSOLL_ASSIGN(const VisionCachePlan vision, plan_vision_cache(s, ledger, findings));
-  plan.vision_entry_bytes = vision.entry_bytes;
-  plan.vision_entries = vision.entries;
+  PLIMSOLL_TRY(plan_entry_caches(s, ledger, findings, plan));
   const std::vector<Wide> rooms = kv_rooms(s, ledger);
-  PLIMSOLL_TRY(plan_kv_cache(s, batch, rooms, ledger, findings, plan));
+  PLIMSOLL_TRY(plan_kv_cache(s, batch, requests, rooms, ledger, findings, plan));
   return check_devices(s, ledger, rooms, findings);
+}
+
+// Items for so many requests, then all that depends on what they leave.
+Result<std::vector<std::uint64_t>> plan_with_items(const Settled& s, std::optional<std::uint64_t> batch, std::uint64_t requests,
+                                                   Ledger& ledger, Findings& findings, Plan& plan) {
+  PLIMSOLL_TRY(price_items(s, batch, requests, ledger));
+  return s.request().accounting == Accounting::kPooled ? plan_pooled(s, batch, requests, ledger, findings, plan)
+                                                       : plan_per_device(s, batch, requests, ledger, findings, plan);
+}
+
+void warn_of_host_memory(const Ledger& ledger, Findings& findings) {
+  if (ledger.host_bytes() > 0)
+    findings.warn(
+        WarningCode::kHostMemoryNeeded,
+        fmt::format("{} stay in host memory, on no device; whether the host has them is not checked", human_bytes(ledger.host_bytes())));
 }
 
 } // namespace
@@ -84,10 +100,17 @@ Result<Plan> make_plan(const PlanInput& input) {
   Ledger ledger(s.layout.ranks());
   PLIMSOLL_TRY(place_weights(s, ledger, findings));
   PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> batch, planned_batch(s, ledger));
-  PLIMSOLL_TRY(price_items(s, batch, ledger));
-  PLIMSOLL_ASSIGN(const std::vector<std::uint64_t> budgets, input.request->accounting == Accounting::kPooled
-                                                                ? plan_pooled(s, batch, ledger, findings, plan)
-                                                                : plan_per_device(s, batch, ledger, findings, plan));
+  const auto attempt = [&](std::uint64_t requests) -> Result<TriedBatch> {
+    Ledger scratch = ledger.sums();
+    Findings found;
+    Plan tried;
+    PLIMSOLL_TRY(plan_with_items(s, batch, requests, scratch, found, tried));
+    return TriedBatch{!found.error, tried.limits.max_batch_size, tried.limits.max_length};
+  };
+  PLIMSOLL_ASSIGN(const std::uint64_t requests, batch_of_items(s, batch, ledger, attempt));
+  PLIMSOLL_ASSIGN(const std::vector<std::uint64_t> budgets, plan_with_items(s, batch, requests, ledger, findings, plan));
+  warn_of_host_memory(ledger, findings);
+  plan.host_memory_bytes = ledger.host_bytes();
   fill_devices(s, ledger, budgets, findings, plan);
   fill_head(s, plan);
   plan.limits.binding = std::move(findings.binding);

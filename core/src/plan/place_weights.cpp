@@ -13,6 +13,7 @@ std::string_view placement_text(const WeightClass& c) {
   case PLIMSOLL_PLACE_TP: return "split over tp";
   case PLIMSOLL_PLACE_VOCAB: return "vocabulary split over tp";
   case PLIMSOLL_PLACE_EXPERT: return "experts over ep";
+  case PLIMSOLL_PLACE_ONE: return "on one rank of each tp group";
   default: return "replicated";
   }
 }
@@ -27,7 +28,7 @@ std::string weight_formula(const WeightClass& c) {
   }
   std::string out = fmt::format("{} [{}] {}", c.layers.empty() ? 1 : c.layers.size(), shape, storage);
   if (c.experts != 0) out += fmt::format(" x {} experts", c.experts);
-  return out + fmt::format(", {}", placement_text(c));
+  return out + fmt::format(", {}{}", placement_text(c), c.memory == MemoryKind::kHost ? ", in host memory" : "");
 }
 
 // One model: the planned one, or a draft model under a prefix.
@@ -48,6 +49,7 @@ Result<void> place_classes(const Settled& s, const Placing& p, Ledger& ledger) {
     PLIMSOLL_TRY(place_weight(c, p.layout, s.cast ? &*s.cast : nullptr, m.stored_class(i), item.bytes));
     item.label = std::string(p.prefix) + c.label;
     item.planner = c.planner;
+    item.memory = c.memory;
     if (s.explains()) item.formula = weight_formula(c);
     PLIMSOLL_TRY(ledger.add(Category::kWeights, std::move(item)));
   }

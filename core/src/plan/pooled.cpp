@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "plan/entry_caches.hpp"
 #include "plan/kv_cache.hpp"
-#include "plan/vision_cache.hpp"
 #include "plimsoll/estimator.hpp"
 
 namespace plimsoll {
@@ -45,13 +45,16 @@ Result<EstimateCache> cache_of(const Settled& s, const KvGroupPrice& price) {
   EstimateCache cache;
   cache.label = g.label;
   cache.layers = static_cast<std::int64_t>(g.layers.size());
-  cache.type = element(g.dtype.empty() ? s.kv_types.k : *find_dtype(g.dtype));
+  cache.type = element(g.k_type.value_or(s.kv_types.k));
   if (g.kind == CacheKind::kState) {
     cache.kind = CacheKind::kState;
     // One row as this rank keeps it, as bytes.
     cache.regions.push_back({g.label, 1, {signed_count(price.state_bytes)}, element(*find_dtype("uint8"))});
     return cache;
   }
+  if (!g.record.empty() || !(g.k_type == g.v_type))
+    return fail(ErrorCode::kBadRequest, fmt::format("the pooled accounting has no caches of several types ('{}')", g.label),
+                "--accounting");
   const bool latent = g.kind == CacheKind::kLatent;
   cache.kind = latent ? CacheKind::kLatent : CacheKind::kFull;
   cache.kv_heads = signed_count(g.kv_heads);
@@ -62,8 +65,7 @@ Result<EstimateCache> cache_of(const Settled& s, const KvGroupPrice& price) {
                 "--accounting");
   cache.head_dim = signed_count(latent ? g.k_elements : (g.k_elements + g.v_elements) / 2);
   if (g.window_tokens > 1) cache.window_tokens = signed_count(g.window_tokens);
-  if (g.scale_elements != 0 && !g.scale_dtype.empty())
-    cache.scales = EstimateScales{element(*find_dtype(g.scale_dtype)), signed_count(g.scale_elements)};
+  if (g.scale_elements != 0 && g.scale_type) cache.scales = EstimateScales{element(*g.scale_type), signed_count(g.scale_elements)};
   return cache;
 }
 
@@ -89,6 +91,8 @@ Result<EstimateRequest> request_of(const Settled& s, std::optional<std::uint64_t
   PLIMSOLL_ASSIGN(e.weights.total_bytes, total(s, ledger, Category::kWeights));
   PLIMSOLL_ASSIGN(e.activations.total_bytes, total(s, ledger, Category::kActivation));
   PLIMSOLL_ASSIGN(e.signal_buffers.total_bytes, total(s, ledger, Category::kSignalBuffer));
+  PLIMSOLL_ASSIGN(const std::int64_t workspace, total(s, ledger, Category::kWorkspace));
+  e.activations.total_bytes += workspace; // the documented accounting knows no other place for it
   e.page_tokens = signed_count(s.page_tokens);
   PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, 0));
   kv.dtype = s.kv_types.name;
@@ -113,14 +117,14 @@ Result<EstimateRequest> request_of(const Settled& s, std::optional<std::uint64_t
 // The estimate's vision cache. Where the documented rule would refuse a share below one block for each device, the share is
 // raised to one image, as everywhere else.
 Result<void> add_vision(const Settled& s, EstimateRequest& e, Findings& findings, Plan& plan) {
-  const VisionEntry& v = s.model().declared.vision;
-  if (v.rows == 0 || v.row_elements == 0) return {};
+  PLIMSOLL_TRY(describe_entries(s, plan));
+  if (s.model().declared.entries.empty()) return {};
+  const MediaEntry& v = *s.model().declared.largest_entry();
   EstimateVisionCache vision;
   vision.utilization = s.vision_utilization;
   vision.row_elements = signed_count(v.row_elements);
-  vision.row_type = element(v.dtype.empty() ? s.kv_types.model : find_dtype(v.dtype).value_or(s.kv_types.model));
-  PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, vision_row_bytes(s));
-  plan.vision_entry_bytes = (Checked(row_bytes) * v.rows).saturated();
+  vision.row_type = element(v.type.value_or(s.kv_types.model));
+  PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, row_bytes_of(s, v));
   vision.entry_bytes = signed_count(plan.vision_entry_bytes);
   e.vision_cache = vision;
   if (s.vision_utilization == 0) return {};
@@ -159,13 +163,15 @@ void fill_answer(const Settled& s, const EstimateResult& r, Plan& plan) {
 
 } // namespace
 
-Result<std::vector<std::uint64_t>> plan_pooled(const Settled& s, std::optional<std::uint64_t> batch, Ledger& ledger, Findings& findings,
-                                               Plan& plan) {
+Result<std::vector<std::uint64_t>> plan_pooled(const Settled& s, std::optional<std::uint64_t> batch, std::uint64_t requests, Ledger& ledger,
+                                               Findings& findings, Plan& plan) {
   if (s.layout.pp > 1)
     return fail(ErrorCode::kBadRequest, "the pooled accounting knows no pipeline stages; use --accounting per-device", "--pp");
   PLIMSOLL_ASSIGN(EstimateRequest e, request_of(s, batch, ledger, plan.kv_cache));
   PLIMSOLL_TRY(add_vision(s, e, findings, plan));
   EstimateResult r = MemoryEstimator::estimate(e);
+  if (!batch && r.max_batch_size && requests < kv_wish(s, batch).most_requests) // more is not paid for
+    r.max_batch_size = std::min(*r.max_batch_size, signed_count(requests));
 
   const std::uint32_t n = s.layout.ranks();
   const auto share = [n](std::int64_t bytes) { return static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0)) / n; };
@@ -174,8 +180,9 @@ Result<std::vector<std::uint64_t>> plan_pooled(const Settled& s, std::optional<s
         ledger.add_all(Category::kVisionCache, "vision_cache", Basis::kExact, s.model().tree->root().id(),
                        s.explains() ? fmt::format("{} B in {} blocks / {} devices", r.vision_cache->bytes, r.vision_cache->blocks, n) : "",
                        share(r.vision_cache->bytes)));
-    plan.vision_entries =
-        natural(r.vision_cache->blocks) / ceil_div(s.model().declared.vision.rows, s.profile().vision_cache.vision_block_tokens);
+    const std::uint64_t block_tokens = s.profile().vision_cache.vision_block_tokens;
+    for (EntryPlan& entry : plan.entries) entry.entries = natural(r.vision_cache->blocks) / ceil_div(entry.rows, block_tokens);
+    plan.vision_entries = natural(r.vision_cache->blocks) / ceil_div(s.model().declared.largest_entry()->rows, block_tokens);
   }
   if (r.kv_cache_bytes && *r.kv_cache_bytes > 0)
     PLIMSOLL_TRY(ledger.add_all(Category::kKvCache, "kv_cache", Basis::kExact, s.model().tree->root().id(),

@@ -10,7 +10,7 @@
 namespace plimsoll {
 
 // Fills the plan's kv_cache and limits; returns each rank's part of the one budget.
-Result<std::vector<std::uint64_t>> plan_pooled(const Settled& settled, std::optional<std::uint64_t> batch, Ledger& ledger,
-                                               Findings& findings, Plan& plan);
+Result<std::vector<std::uint64_t>> plan_pooled(const Settled& settled, std::optional<std::uint64_t> batch, std::uint64_t requests,
+                                               Ledger& ledger, Findings& findings, Plan& plan);
 
 } // namespace plimsoll

@@ -13,21 +13,27 @@ namespace {
 // A request as planners see it, with what it points at.
 struct AbiRequest {
   std::vector<std::uint64_t> free_bytes, used_bytes; // per rank
+  std::vector<std::uint32_t> stage_of_layer;
   plimsoll_view engine;
   plimsoll_request raw{};
 
-  AbiRequest(const Settled& s, std::optional<std::uint64_t> batch, const Ledger& ledger) {
+  // `batch` 0: not known yet.
+  AbiRequest(const Settled& s, std::uint64_t batch, const Ledger& ledger) {
     for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
       free_bytes.push_back(s.devices()[rank].free_bytes);
       used_bytes.push_back(ledger.used(rank));
     }
     engine.node = &s.profile().planner;
+    for (std::uint32_t layer = 0; layer < s.model().declared.facts.n_layers; ++layer)
+      stage_of_layer.push_back(s.layout.stage_of_layer(layer));
     raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
     raw.aspects = PLIMSOLL_ASPECT_ALL;
     fill_layout(s);
     fill_sizes(s, batch);
     raw.free_bytes = free_bytes.data();
     raw.used_bytes = used_bytes.data();
+    raw.stage_of_layer = stage_of_layer.data();
+    raw.n_layers = stage_of_layer.size();
     raw.engine = &engine;
   }
   AbiRequest(const AbiRequest&) = delete;
@@ -49,7 +55,7 @@ private:
     raw.explain = s.explains() ? 1 : 0;
     raw.chunked_prefill = s.profile().batch.chunked_prefill ? 1 : 0;
   }
-  void fill_sizes(const Settled& s, std::optional<std::uint64_t> batch) {
+  void fill_sizes(const Settled& s, std::uint64_t batch) {
     const auto bits = [](const Dtype& t) { return t.block_bytes * 8 / t.block_elements; };
     const Model::Data& m = s.model();
     raw.num_draft_tokens = s.request().num_draft_tokens;
@@ -58,7 +64,7 @@ private:
     raw.weight_bits = m.quantization.weight_type_bytes(m.dtype) * 8;
     raw.weight_is_fp4 = m.quantization.is_fp4() ? 1 : 0;
     raw.max_length = s.max_length;
-    raw.max_batch_size = batch.value_or(0);
+    raw.max_batch_size = batch;
     raw.max_batch_input_tokens = s.max_batch_input_tokens;
     raw.max_batch_total_tokens = s.request().max_batch_total_tokens.value_or(0);
     raw.images_per_request = s.request().images_per_request.value_or(0);
@@ -88,19 +94,24 @@ Result<void> add_signal_buffers(const Settled& s, Ledger& ledger) {
 
 Result<std::optional<std::uint64_t>> planned_batch(const Settled& s, const Ledger& ledger) {
   if (s.batch) return s.batch;
-  const AbiRequest request(s, std::nullopt, ledger);
+  const AbiRequest request(s, 0, ledger);
   PLIMSOLL_ASSIGN(const std::uint64_t batch, s.model().tree->max_batch(request.raw));
   if (batch == 0) return std::optional<std::uint64_t>();
   return std::optional(std::min(batch, s.max_batch_input_tokens));
 }
 
-Result<void> price_items(const Settled& s, std::optional<std::uint64_t> batch, Ledger& ledger) {
-  const AbiRequest request(s, batch, ledger);
+Result<void> emit_items(const Settled& s, std::uint64_t requests, const Ledger& ledger, Collector& collector) {
+  const AbiRequest request(s, requests, ledger);
   const PlannerTree& tree = *s.model().tree;
-  ItemCollector collector(s.layout.ranks());
   PLIMSOLL_TRY(tree.activations(request.raw, collector));
   if (tree.has_signal_buffers()) PLIMSOLL_TRY(tree.signal_buffers(request.raw, collector));
-  PLIMSOLL_TRY(price_profile_items(s, batch, collector));
+  return {};
+}
+
+Result<void> price_items(const Settled& s, std::optional<std::uint64_t> planned, std::uint64_t requests, Ledger& ledger) {
+  ItemCollector collector(s.layout.ranks(), requests);
+  PLIMSOLL_TRY(emit_items(s, requests, ledger, collector));
+  PLIMSOLL_TRY(price_profile_items(s, planned, collector));
   PLIMSOLL_TRY(collector.settle(ledger));
   return add_signal_buffers(s, ledger);
 }

@@ -11,8 +11,9 @@ namespace {
 
 // Images whose rows one forward pass encodes.
 std::uint64_t images_of_a_pass(const Settled& s, std::uint64_t sequences) {
-  const std::uint64_t rows = s.model().declared.vision.rows;
-  if (rows == 0) return 0;
+  const MediaEntry* const entry = s.model().declared.largest_entry();
+  if (entry == nullptr) return 0;
+  const std::uint64_t rows = entry->rows;
   std::uint64_t images = s.profile().batch.images;
   if (s.profile().vision_cache.rule == VisionRule::kTokens) images = std::max<std::uint64_t>(1, s.max_batch_input_tokens / rows);
   if (const auto given = s.request().images_per_request) images = std::min(images, (Checked(*given) * sequences).saturated());
@@ -21,7 +22,8 @@ std::uint64_t images_of_a_pass(const Settled& s, std::uint64_t sequences) {
 
 Quantities quantities_of(const Settled& s, const Device& device, std::uint64_t sequences) {
   const plimsoll_facts& facts = s.model().declared.facts;
-  const VisionEntry& vision = s.model().declared.vision;
+  const MediaEntry* const largest = s.model().declared.largest_entry();
+  const MediaEntry entry = largest == nullptr ? MediaEntry{} : *largest;
   Quantities q{};
   const auto set = [&](Quantity which, std::uint64_t value) { q[static_cast<std::size_t>(which)] = value; };
   set(Quantity::kInputTokens, s.max_batch_input_tokens);
@@ -41,9 +43,9 @@ Quantities quantities_of(const Settled& s, const Device& device, std::uint64_t s
   set(Quantity::kDp, s.layout.dp);
   set(Quantity::kEp, s.layout.ep);
   set(Quantity::kRanks, s.layout.ranks());
-  set(Quantity::kVisionRows, vision.rows);
-  set(Quantity::kTowerTokens, vision.tower_tokens);
-  set(Quantity::kTowerElements, vision.tower_elements);
+  set(Quantity::kVisionRows, entry.rows);
+  set(Quantity::kTowerTokens, entry.encoder_tokens);
+  set(Quantity::kTowerElements, entry.encoder_elements);
   set(Quantity::kImages, images_of_a_pass(s, sequences));
   set(Quantity::kCardBytes, device.total_bytes);
   return q;
@@ -71,20 +73,24 @@ ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request,
     const auto type = find_dtype(*request.kv_dtype);
     facts.kv_dtype = type ? std::string(type->name) : *request.kv_dtype;
   }
-  bool state = false, window = false, latent = false;
+  bool state = false, window = false, latent = false, indexer = false;
+  const bool attends_otherwise = std::any_of(model.declared.kv.begin(), model.declared.kv.end(), [](const KvGroup& g) {
+    return g.kind != CacheKind::kState && !(g.kind == CacheKind::kLatent && g.own_type());
+  });
   for (const KvGroup& g : model.declared.kv) {
     state = state || g.kind == CacheKind::kState;
     window = window || is_windowed(g.kind);
-    latent = latent || (g.kind == CacheKind::kLatent && g.dtype.empty());
-    // A latent cache of a type of its own scores tokens for sparse attention.
-    if (g.kind == CacheKind::kLatent && !g.dtype.empty() && (facts.has.empty() || facts.has.back() != "indexer"))
-      facts.has.push_back("indexer");
+    // A latent cache of a type of its own beside other attention scores tokens for it.
+    if (g.kind != CacheKind::kLatent) continue;
+    if (!g.own_type() || !attends_otherwise) latent = true;
+    else indexer = true;
   }
+  if (indexer) facts.has.push_back("indexer");
   if (state) facts.has.push_back("state");
   if (window) facts.has.push_back("window");
   if (latent) facts.has.push_back("latent");
   if (model.declared.facts.experts > 0) facts.has.push_back("experts");
-  if (model.declared.vision.rows > 0) facts.has.push_back("vision");
+  if (!model.declared.entries.empty()) facts.has.push_back("vision");
   if (request.num_draft_tokens > 0 || request.draft) facts.has.push_back("draft");
   return facts;
 }

@@ -29,6 +29,15 @@ Result<void> check_ranges(const PlanRequest& r) {
   return positive(r.kv_cache_bytes, kMaxBytes, "--kv-cache-bytes");
 }
 
+// A request brings no more images than the model takes.
+Result<void> check_images(const Settled& s) {
+  const MediaEntry* const image = s.model().declared.entry_of(Modality::kImage);
+  const std::optional<std::uint64_t>& asked = s.request().images_per_request;
+  if (!asked || image == nullptr || image->most_per_request == 0 || *asked <= image->most_per_request) return {};
+  return fail(ErrorCode::kBadRequest, fmt::format("is {}; the model takes at most {} images in a request", *asked, image->most_per_request),
+              "--images-per-request");
+}
+
 void warn(Settled& s, WarningCode code, std::string message) { s.warnings.push_back({code, std::move(message)}); }
 
 void settle_length(Settled& s) {
@@ -102,6 +111,7 @@ public:
 
   Result<Settled> run() {
     PLIMSOLL_TRY(check_ranges(request()));
+    PLIMSOLL_TRY(check_images(s_));
     PLIMSOLL_TRY(settle_degrees());
     PLIMSOLL_TRY(settle_draft());
     PLIMSOLL_ASSIGN(s_.cast, settle_cast(request()));
@@ -183,7 +193,7 @@ std::string Settled::device_name(std::uint32_t rank) const { return fmt::format(
 Result<SettledLayout> settle_layout(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
                                     const std::vector<Device>& devices) {
   SettledLayout out;
-  PLIMSOLL_ASSIGN(out.layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers));
+  PLIMSOLL_ASSIGN(out.layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers, listed_nodes(devices)));
   PLIMSOLL_ASSIGN(out.engine, engine.settle(profile_facts(model, request, out.layout, devices.front())));
   out.layout.vocab_padding_rows = out.engine->weights.vocab_padding_rows;
   out.layout.experts_split_over_dp = out.engine->weights.experts_split_over_dp;

@@ -16,6 +16,7 @@ std::string_view placement_name(std::uint32_t placement) {
   case PLIMSOLL_PLACE_TP: return "tp";
   case PLIMSOLL_PLACE_VOCAB: return "vocab";
   case PLIMSOLL_PLACE_EXPERT: return "expert";
+  case PLIMSOLL_PLACE_ONE: return "one";
   default: return "replicate";
   }
 }
@@ -102,6 +103,10 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
         report.not_loaded.push_back(
             {c.label, bytes,
              c.role == PLIMSOLL_ROLE_UNUSED ? "stored, but no engine loads it" : "multi-token prediction; loaded with --num-draft-tokens"});
+      continue;
+    }
+    if (c.memory == MemoryKind::kHost) {
+      report.notes.push_back(fmt::format("{} stays in host memory, on no device", c.label));
       continue;
     }
     PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, stored, report.rank_bytes));

@@ -1,7 +1,11 @@
 #include "plugin/agreement.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <string_view>
+
+#include "plugin/abi_text.hpp"
 
 namespace plimsoll {
 namespace {
@@ -10,6 +14,9 @@ tl::unexpected<Error> differs(const std::string& path, const std::string& what, 
   return fail(ErrorCode::kPluginFailed,
               fmt::format("{} in the library {}, in its manifest {}; make them the same", what, library, manifest), path);
 }
+
+// A text of the library, whatever it says of itself.
+std::string_view shown(std::string_view text) { return text.substr(0, PLIMSOLL_MAX_LABEL_BYTES); }
 
 std::string aspects_text(std::uint32_t aspects) {
   const std::string names = fmt::format("[{}]", fmt::join(aspect_names(aspects), ", "));
@@ -32,21 +39,29 @@ Result<void> check_family(const FamilyManifest& manifest, const plimsoll_family&
                 fmt::format("{}there are {} signal sites of {} B; at most {} of {} B are possible", who, family.signal_sites,
                             family.signal_bytes, PLIMSOLL_MAX_SIGNAL_SITES, PLIMSOLL_MAX_ITEM_BYTES),
                 path);
+  const std::uint32_t sites = std::max(family.signal_sites, 1U); // 0 counts as 1
+  const std::uint32_t said_sites = std::max(manifest.signal_sites, 1U);
+  if (said_sites != sites) return differs(path, who + "the signal sites are", std::to_string(sites), std::to_string(said_sites));
+  if (manifest.signal_bytes != family.signal_bytes)
+    return differs(path, who + "the bytes of a signal site are", std::to_string(family.signal_bytes),
+                   std::to_string(manifest.signal_bytes));
   return {};
 }
 
-const plimsoll_family* find_family(const plimsoll_plugin& descriptor, const std::string& id) {
-  for (std::uint64_t i = 0; i < descriptor.n_families; ++i)
-    if (id == descriptor.families[i]->id) return descriptor.families[i];
+const plimsoll_family* find_family(const plimsoll_plugin& descriptor, std::string_view id) {
+  for (std::uint64_t i = 0; descriptor.families != nullptr && i < descriptor.n_families; ++i)
+    if (const plimsoll_family* family = descriptor.families[i]; family != nullptr && id == text_of(family->id)) return family;
   return nullptr;
 }
 
 } // namespace
 
 Result<void> check_agreement(const Manifest& m, const plimsoll_plugin& descriptor, const std::string& path) {
-  if (m.id != descriptor.id || m.version != descriptor.version)
-    return fail(ErrorCode::kPluginFailed,
-                fmt::format("is {} {}, its manifest says {} {}", descriptor.id, descriptor.version, m.id, m.version), path);
+  const std::string_view id = text_of(descriptor.id);
+  const std::string_view version = text_of(descriptor.version);
+  if (m.id != id || m.version != version)
+    return fail(ErrorCode::kPluginFailed, fmt::format("is {} {}, its manifest says {} {}", shown(id), shown(version), m.id, m.version),
+                path);
   if (m.abi_minor != descriptor.abi_minor)
     return differs(path, "the ABI's minor is", std::to_string(descriptor.abi_minor), std::to_string(m.abi_minor));
   if (m.min_host_minor != descriptor.abi_minor_min)

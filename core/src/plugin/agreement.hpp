@@ -10,8 +10,8 @@
 
 namespace plimsoll {
 
-// kPluginFailed where they differ in id, version, ABI minors, families, or a family's aspects or signal policy, with both values, or
-// where the library's words are outside the contract. `path` names the library in errors.
+// kPluginFailed where they differ in id, version, ABI minors, families, or a family's aspects or signal buffers (policy, sites, bytes),
+// with both values, or where the library's words are outside the contract. `path` names the library in errors.
 Result<void> check_agreement(const Manifest& manifest, const plimsoll_plugin& descriptor, const std::string& path);
 
 } // namespace plimsoll

@@ -2,13 +2,15 @@
 
 #include <atomic>
 #include <fmt/format.h>
+#include <utility>
 
-#include "plugin/planner_tree.hpp"
+#include "plugin/planner_node.hpp"
 
 namespace plimsoll {
 namespace {
 
 thread_local CallScope* innermost = nullptr;
+thread_local Plugin* speaking = nullptr;
 
 std::uint64_t next_number() {
   static std::atomic<std::uint64_t> last{0};
@@ -17,8 +19,9 @@ std::uint64_t next_number() {
 
 } // namespace
 
-CallScope::CallScope(void* sink, std::optional<Error>& fault, const PlannerNode* const& node)
-    : number_(next_number()), sink_(sink), fault_(fault), node_(node), outer_(innermost) {
+CallScope::CallScope(void* sink, const PlannerNode& node, std::optional<Error>* fault)
+    : number_(next_number()), sink_(sink), node_(node), fault_(fault), outer_(innermost) {
+  if (fault_ == nullptr) fault_ = outer_ == nullptr ? &own_fault_ : outer_->fault_;
   innermost = this;
 }
 CallScope::~CallScope() { innermost = outer_; }
@@ -33,12 +36,18 @@ void* CallScope::sink_of(void* ticket) noexcept {
 }
 
 void CallScope::misused(std::string_view what) noexcept {
-  if (innermost == nullptr || innermost->fault_) return;
+  if (innermost == nullptr || *innermost->fault_) return;
   try {
-    innermost->fault_ = Error{ErrorCode::kPluginFailed, fmt::format("planner '{}' {}", innermost->node_->id(), what), {}};
+    *innermost->fault_ = Error{ErrorCode::kPluginFailed, fmt::format("planner '{}' {}", innermost->node_.id(), what), {}};
   } catch (const std::exception&) { // out of memory: the status says enough
     return;
   }
 }
+
+const PlannerNode* CallScope::speaker() noexcept { return innermost == nullptr ? nullptr : &innermost->node_; }
+
+Speaking::Speaking(Plugin& plugin) : outer_(std::exchange(speaking, &plugin)) {}
+Speaking::~Speaking() { speaking = outer_; }
+Plugin* Speaking::now() noexcept { return speaking; }
 
 } // namespace plimsoll

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "plugin/abi_text.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -33,12 +35,12 @@ Result<const plimsoll_plugin*> negotiate(const plimsoll_plugin* plugin, const st
                 fmt::format("was built for ABI {}.{}; this host takes {}.{} and newer", PLIMSOLL_ABI_MAJOR, plugin->abi_minor,
                             PLIMSOLL_ABI_MAJOR, kOldestPluginMinor),
                 path);
-  if (plugin->id == nullptr || plugin->version == nullptr || plugin->n_families == 0 || plugin->n_families > 256 ||
+  if (text_of(plugin->id).empty() || text_of(plugin->version).empty() || plugin->n_families == 0 || plugin->n_families > 256 ||
       plugin->families == nullptr)
     return fail(ErrorCode::kPluginFailed, "its descriptor lacks an id, a version or families", path);
   for (std::uint64_t i = 0; i < plugin->n_families; ++i) {
     const plimsoll_family* family = plugin->families[i];
-    if (family == nullptr || family->struct_size < PLIMSOLL_SIZE_THROUGH(plimsoll_family, api) || family->id == nullptr ||
+    if (family == nullptr || family->struct_size < PLIMSOLL_SIZE_THROUGH(plimsoll_family, api) || text_of(family->id).empty() ||
         family->api == nullptr || !PLIMSOLL_HAS(family->api, plimsoll_planner_api, destroy) || family->api->create == nullptr ||
         family->api->destroy == nullptr)
       return fail(ErrorCode::kPluginFailed, fmt::format("its family {} lacks an id, create or destroy", i), path);

@@ -4,65 +4,28 @@
 #pragma once
 
 #include <deque>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/json.hpp"
-#include "plimsoll/abi.h"
-#include "plugin/registry.hpp"
+#include "plugin/planner_node.hpp"
+#include "plugin/sinks.hpp"
+#include "plugin/stored_tensors.hpp"
 
 namespace plimsoll {
-class PlannerTree;
-}
-
-// What a plugin sees as an opaque handle: a config subtree and how its tensors are called.
-struct plimsoll_view {
-  plimsoll::PlannerTree* tree = nullptr; // nullptr: a plain document, no delegation
-  const plimsoll::Json* node = nullptr;
-  const plimsoll_view* parent = nullptr;
-  std::string pointer; // relative to the parent
-  const plimsoll::Json* defaults = nullptr;
-  std::vector<std::pair<std::string, std::string>> renames;
-
-  // The value at `pointer`: the config's own, for a few keys the outer config's, else the class default, of this part's
-  // model_type or of the outer one's for this part.
-  const plimsoll::Json* find(std::string_view pointer) const;
-  std::string rename(std::string_view tensor) const;
-  std::string full_pointer() const { return (parent == nullptr ? std::string() : parent->full_pointer()) + pointer; }
-};
-
-namespace plimsoll {
-
-// A planner in the tree. Plugins receive it as an opaque plimsoll_planner of the host's own table.
-struct PlannerNode {
-  FamilyRef family;
-  const plimsoll_family* table = nullptr; // the library's own words about the family
-  const plimsoll_planner_api* api = nullptr;
-  plimsoll_planner* self = nullptr;
-  const plimsoll_view* view = nullptr;
-  std::string place; // of the view, below that of the planner that asked for this one
-
-  const std::string& id() const { return family.family->id; }
-};
-
-// Receives what planners emit. `node` is the planner that emits, also where its parents relay it.
-class Collector {
-public:
-  virtual ~Collector() = default;
-  virtual Result<void> on_weight(const PlannerNode& node, const plimsoll_weight& weight);
-  virtual Result<void> on_kv(const PlannerNode& node, const plimsoll_kv_group& group);
-  virtual Result<void> on_item(const PlannerNode& node, const plimsoll_item& item);
-};
 
 class PlannerTree {
 public:
-  // Finds the family of the config by its architectures, then its model_type, and creates its planner.
-  // `where` names the config in errors. The registry must outlive the tree.
-  static Result<std::unique_ptr<PlannerTree>> create(const Registry& registry, std::shared_ptr<const Json> config, std::string where);
+  // Finds the family of the config by its architectures, then its model_type, and creates its planner; where that one does not want it
+  // the next that claims it. `where` names the config in errors; `checkpoint`, which may be null, is what its planners may look
+  // at meanwhile. The registry must outlive the tree.
+  static Result<std::unique_ptr<PlannerTree>> create(const Registry& registry, std::shared_ptr<const Json> config, std::string where,
+                                                     const Checkpoint* checkpoint = nullptr);
   ~PlannerTree();
   PlannerTree(const PlannerTree&) = delete;
   PlannerTree& operator=(const PlannerTree&) = delete;
@@ -71,6 +34,8 @@ public:
   // The families that plan this model, the root's and those it delegates to, each once.
   std::vector<const FamilyManifest*> families() const;
   const std::vector<std::unique_ptr<PlannerNode>>& nodes() const { return nodes_; }
+  // Types and storage formats of the plugins that plan this model, or whose aliases it goes by; each plugin's once.
+  std::vector<const VendorFormats*> vendor_formats() const;
   // Pointers of the parts of the config that the root delegates and of the objects around them, outer ones first: "/text_config".
   std::vector<std::string> delegated_parts() const;
   const plimsoll_view& view() const { return views_.front(); }
@@ -85,32 +50,60 @@ public:
   Result<void> weights(Collector& collector) const;
   Result<void> kv(Collector& collector) const;
   Result<plimsoll_facts> facts() const;
-  Result<plimsoll_vision_entry> vision_entry() const;
+  Result<void> entries(Collector& collector) const;
   Result<void> activations(const plimsoll_request& request, Collector& collector) const;
   // False where the planner leaves it to the family's policy.
   bool has_signal_buffers() const;
   Result<void> signal_buffers(const plimsoll_request& request, Collector& collector) const;
   Result<std::uint64_t> max_batch(const plimsoll_request& request) const;
+  // The root's interface of that id; nullptr where it has none.
+  const void* query(std::string_view id, const void** object) const;
 
-  // For the host table.
-  plimsoll_status make_subview(const plimsoll_view* view, std::string_view pointer, const plimsoll_rename* renames, std::uint64_t n_renames,
-                               const plimsoll_view** out);
-  plimsoll_status make_child(const plimsoll_view* view, const char* family, const plimsoll_planner_api** api,
+  // For the host table: R-13 holds for all of them.
+  plimsoll_status make_subview(const plimsoll_view* view, std::string_view pointer, const plimsoll_rename* const* renames,
+                               std::uint64_t n_renames, const plimsoll_view** out);
+  plimsoll_status make_child(const plimsoll_view* view, plimsoll_str family, plimsoll_str as, const plimsoll_planner_api** api,
                              const plimsoll_planner** child, plimsoll_error* err);
+  StoredTensors* stored_tensors(); // nullptr outside create
 
 private:
-  PlannerTree(const Registry& registry, std::shared_ptr<const Json> config, std::string where)
-      : registry_(registry), config_(std::move(config)), where_(std::move(where)) {}
-  Result<FamilyRef> family_of(const plimsoll_view& view, std::string* architecture);
-  void assume(const plimsoll_view& view, const std::string& architecture, const std::string& model_type, const FamilyRef& family);
+  // Who may plan a view, and under which name it was found.
+  struct Claim {
+    FamilyRef family;
+    std::string name;
+    bool assumed = false; // by the model_type of a class that nobody knows
+  };
+  // A planner that is being made.
+  struct Making {
+    const plimsoll_view* view;
+    FamilyRef family;
+  };
+
+  PlannerTree(const Registry& registry, std::shared_ptr<const Json> config, std::string where, const Checkpoint* checkpoint)
+      : registry_(registry), config_(std::move(config)), where_(std::move(where)), stored_(std::in_place, checkpoint),
+        creator_(std::this_thread::get_id()) {}
+  bool in_create(std::string_view what) const;
+  // By what the view says of itself, best first, never none.
+  Result<std::vector<Claim>> claims_of(const plimsoll_view& view) const;
+  // By a model_type that a planner names.
+  Result<std::vector<Claim>> claims_of_type(const plimsoll_view& view, const std::string& type) const;
+  // The first of them that takes the view on.
+  Result<PlannerNode*> first_of(const std::vector<Claim>& claims, plimsoll_view& view, std::string* name);
   Result<PlannerNode*> create_node(const plimsoll_view& view, const FamilyRef& family);
+  // Says before the classes from `at` on that the view's is one.
+  void assume(const plimsoll_view& view, const Claim& claim, std::size_t at);
+  // Forgets the planners that were made since there were `n_nodes`.
+  void drop_planners_from(std::size_t n_nodes);
   // What the plugin that plans a view fills in there; others' defaults do not count.
-  static const Json* defaults_of(const Json& node, const Plugin& plugin);
+  static const Json* defaults_of(const plimsoll_view& view, const Plugin& plugin);
   // The pointer of `view` as the planner that is being created sees it.
   std::string place_of(const plimsoll_view& view) const;
   // Lets the root emit into `collector`; an error that the collector raised wins over the planner's own.
   template <class Call>
   Result<void> collect(Collector& collector, const Call& call) const;
+  // The same of a call that emits nothing.
+  template <class Call>
+  Result<void> ask(const Call& call) const;
   Error explain(plimsoll_status status, const plimsoll_error& err, const PlannerNode& node) const;
 
   const Registry& registry_;
@@ -119,7 +112,9 @@ private:
   std::vector<AssumedClass> assumed_;
   std::deque<plimsoll_view> views_;
   std::vector<std::unique_ptr<PlannerNode>> nodes_; // in order of completion: children first
-  std::vector<std::pair<const plimsoll_view*, FamilyRef>> creating_;
+  std::vector<Making> creating_;
+  std::optional<StoredTensors> stored_; // while the tree is made
+  std::thread::id creator_;
   const PlannerNode* root_ = nullptr;
 };
 

@@ -6,11 +6,15 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <simdjson.h>
 #include <sys/stat.h>
 #include <unordered_map>
 
 #include "base/nearest.hpp"
+#include "plugin/abi_text.hpp"
 #include "plugin/agreement.hpp"
+#include "plugin/call_scope.hpp"
+#include "plugin/calls.hpp"
 #include "plugin/host_table.hpp"
 #include "plugin/library.hpp"
 
@@ -68,6 +72,15 @@ std::vector<std::string> plugin_folders(const std::string& place) {
 }
 
 std::string said(const Error& error) { return fmt::format("{} ({})", error.message, error.where); }
+
+// A plugin's line: not too long, and nothing in it but printable text.
+std::string shown(std::string_view message) {
+  std::string out(message.substr(0, 1024));
+  const bool text = simdjson::validate_utf8(out.data(), out.size());
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || (!text && static_cast<unsigned char>(c) >= 0x80)) c = '?';
+  return out;
+}
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -134,7 +147,13 @@ void Registry::say(LogLevel level, const std::string& line) const {
 void Registry::log_from_plugin(const plimsoll_host* host, std::uint32_t level, std::string_view message) {
   static_assert(offsetof(HostTable, table) == 0);
   const Registry& registry = *reinterpret_cast<const HostTable*>(host)->registry;
-  if (registry.log_) registry.log_(static_cast<LogLevel>(std::min<std::uint32_t>(level, 3)), message.substr(0, 1024));
+  Plugin* const plugin = Speaking::now();
+  const std::uint32_t line = plugin == nullptr ? 0 : plugin->log_lines++;
+  if (!registry.log_ || line > PLIMSOLL_MAX_LOG_LINES) return;
+  const std::string who = plugin == nullptr ? "a plugin" : "plugin " + plugin->manifest.id;
+  if (line == PLIMSOLL_MAX_LOG_LINES)
+    return registry.log_(LogLevel::kWarning, fmt::format("{}: says more than {} lines; the rest is not shown", who, line));
+  registry.log_(static_cast<LogLevel>(std::min<std::uint32_t>(level, PLIMSOLL_LOG_ERROR)), fmt::format("{}: {}", who, shown(message)));
 }
 
 Registry::~Registry() {
@@ -195,7 +214,7 @@ std::optional<Error> Registry::refusal(Plugin& plugin) {
   if (!manifest) return manifest.error();
   plugin.manifest = std::move(*manifest);
   const Manifest& m = plugin.manifest;
-  const std::string library = m.directory + "/" + m.library;
+  const std::string library = m.directory + "/" + (m.library.empty() ? "plugin.yaml" : m.library);
   if (m.abi_major != PLIMSOLL_ABI_MAJOR || m.min_host_minor > PLIMSOLL_ABI_MINOR)
     return Error{ErrorCode::kPluginFailed,
                  fmt::format("was made for ABI {}.{} and needs a host of {}.{} or newer; this host is {}.{}", m.abi_major, m.abi_minor,
@@ -205,6 +224,7 @@ std::optional<Error> Registry::refusal(Plugin& plugin) {
     if (!fault->of_writers || trust_ == Trust::kChecked) return fault->error;
     say(LogLevel::kWarning, fmt::format("{}: {}", fault->error.where, fault->error.message));
   }
+  if (m.library.empty()) return std::nullopt; // data without code
   const auto identity = identify_file(library);
   if (!identity) return Error{ErrorCode::kPluginFailed, "is not there", library};
   plugin.library = *identity;
@@ -262,16 +282,18 @@ void Registry::shadow_equal_ids() {
 }
 
 void Registry::claim(Claims& claims, const std::string& name, const FamilyRef& ref) {
-  const auto [it, fresh] = claims.emplace(name, ref);
+  const auto [it, fresh] = claims.first.emplace(name, ref);
   if (fresh) return;
   FamilyRef& other = it->second;
   Plugin& plugin = *ref.plugin;
-  if (!plugin.built_in && plugin.may_replace(*other.plugin, name, other.family->id)) {
+  if (!plugin.built_in && plugin.may_replace(*other.plugin, name, other.family == nullptr ? "" : other.family->id)) {
+    claims.others.emplace(name, other);
     const Plugin* replaced = other.plugin;
     other = ref;
     other.replaced = replaced;
     return;
   }
+  claims.others.emplace(name, ref);
   std::string reason = "comes later";
   if (other.plugin->built_in && !plugin.built_in)
     reason = fmt::format("does not replace it; that takes `replaces: [{}]` in its manifest, and --prefer {}", name, plugin.manifest.id);
@@ -281,11 +303,21 @@ void Registry::claim(Claims& claims, const std::string& name, const FamilyRef& r
 }
 
 void Registry::drop_claims_of(const Plugin& plugin) {
-  for (Claims* claims : {&families_, &architectures_, &model_types_})
-    std::erase_if(*claims, [&](const auto& entry) { return entry.second.plugin == &plugin; });
+  const auto its = [&](const auto& entry) { return entry.second.plugin == &plugin; };
+  for (Claims* claims : {&families_, &architectures_, &model_types_}) {
+    std::erase_if(claims->first, its);
+    std::erase_if(claims->others, its);
+  }
 }
 
 void Registry::index(Plugin& plugin) {
+  for (const auto& [name, as] : plugin.manifest.aliases) {
+    FamilyRef alias;
+    alias.plugin = &plugin;
+    alias.as = as;
+    claim(architectures_, name, alias);
+    claim(model_types_, name, alias);
+  }
   plugin.defaults = plugin.built_in ? built_in_defaults_ : std::make_shared<ClassDefaults>();
   for (FamilyManifest& family : plugin.manifest.families) {
     claim(families_, family.id, {&plugin, &family, family.signal_policy});
@@ -305,17 +337,39 @@ void Registry::index(Plugin& plugin) {
   }
 }
 
-FamilyRef Registry::for_architecture(std::string_view name) const {
-  const auto it = architectures_.find(name);
-  return it == architectures_.end() ? FamilyRef{} : it->second;
+// An alias is planned by whoever plans what it stands for; one that stands for another alias is nobody's.
+FamilyRef Registry::settled(const FamilyRef& claim) const {
+  if (claim.family != nullptr || claim.plugin == nullptr) return claim;
+  const auto it = model_types_.first.find(claim.as);
+  if (it == model_types_.first.end() || it->second.family == nullptr) return {};
+  FamilyRef out = it->second;
+  out.as = claim.as;
+  out.aliased_by = claim.plugin;
+  if (claim.replaced != nullptr) out.replaced = claim.replaced;
+  return out;
 }
-FamilyRef Registry::for_model_type(std::string_view name) const {
-  const auto it = model_types_.find(name);
-  return it == model_types_.end() ? FamilyRef{} : it->second;
+FamilyRef Registry::first_of(const Claims& claims, std::string_view name) const {
+  const auto it = claims.first.find(name);
+  return it == claims.first.end() ? FamilyRef{} : settled(it->second);
 }
-FamilyRef Registry::for_family(std::string_view id) const {
-  const auto it = families_.find(id);
-  return it == families_.end() ? FamilyRef{} : it->second;
+std::vector<FamilyRef> Registry::all_of(const Claims& claims, std::string_view name) const {
+  std::vector<FamilyRef> out;
+  if (const FamilyRef first = first_of(claims, name)) out.push_back(first);
+  const auto [begin, end] = claims.others.equal_range(name);
+  for (auto it = begin; it != end; ++it)
+    if (const FamilyRef other = settled(it->second)) out.push_back(other);
+  return out;
+}
+
+FamilyRef Registry::for_architecture(std::string_view name) const { return first_of(architectures_, name); }
+FamilyRef Registry::for_model_type(std::string_view name) const { return first_of(model_types_, name); }
+FamilyRef Registry::for_family(std::string_view id) const { return first_of(families_, id); }
+std::vector<FamilyRef> Registry::claims_of_architecture(std::string_view name) const { return all_of(architectures_, name); }
+std::vector<FamilyRef> Registry::claims_of_model_type(std::string_view name) const { return all_of(model_types_, name); }
+
+std::string Registry::alias_target(std::string_view name) const {
+  const auto it = architectures_.first.find(name);
+  return it == architectures_.first.end() ? std::string() : std::string(it->second.as);
 }
 const Json* Registry::class_defaults(const Plugin& plugin, std::string_view model_type) {
   if (plugin.defaults == nullptr) return nullptr;
@@ -327,12 +381,18 @@ std::vector<std::string> Registry::nearest_architectures(std::string_view name) 
   // "ForCausalLM" and the like say nothing about likeness.
   const auto stem = [](std::string_view full) { return full.substr(0, std::min(full.find("For"), full.find("LMHead"))); };
   std::vector<std::string_view> stems;
-  for (const auto& [known, family] : architectures_) stems.push_back(stem(known));
+  for (const auto& [known, family] : architectures_.first) stems.push_back(stem(known));
   std::vector<std::string> out;
   for (const std::string& best : nearest(stem(name), stems, 3))
-    for (const auto& [known, family] : architectures_)
+    for (const auto& [known, family] : architectures_.first)
       if (stem(known) == best && out.size() < 3 && std::find(out.begin(), out.end(), known) == out.end()) out.emplace_back(known);
   return out;
+}
+
+std::vector<std::string> Registry::nearest_model_types(std::string_view name) const {
+  std::vector<std::string_view> known;
+  for (const auto& [type, family] : model_types_.first) known.push_back(type);
+  return nearest(name, known, 3);
 }
 
 Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
@@ -343,11 +403,11 @@ Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
   PLIMSOLL_TRY(check_agreement(m, *descriptor, path));
   const std::lock_guard lock(uses().mutex);
   if (uses().count[descriptor]++ == 0 && descriptor->init != nullptr) {
-    plimsoll_error err{};
-    err.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_error, message);
+    plimsoll_error err = blank_error();
+    const Speaking speaking(plugin);
     if (descriptor->init(host(), &err) != PLIMSOLL_OK) {
       --uses().count[descriptor];
-      return fail(ErrorCode::kPluginFailed, fmt::format("its init failed: {}", err.message), path);
+      return fail(ErrorCode::kPluginFailed, fmt::format("its init failed: {}", message_of(err)), path);
     }
   }
   return descriptor;
@@ -361,7 +421,7 @@ Result<const plimsoll_family*> Registry::load(const FamilyRef& ref) const {
   });
   if (!plugin.descriptor) return tl::unexpected(plugin.descriptor.error());
   for (std::uint64_t i = 0; i < (*plugin.descriptor)->n_families; ++i)
-    if (ref.family->id == (*plugin.descriptor)->families[i]->id) return (*plugin.descriptor)->families[i];
+    if (ref.family->id == text_of((*plugin.descriptor)->families[i]->id)) return (*plugin.descriptor)->families[i];
   return fail(ErrorCode::kPluginFailed,
               fmt::format("plugin {}: has no family '{}', which its manifest declares", plugin.manifest.id, ref.family->id),
               plugin.manifest.directory + "/" + plugin.manifest.library);

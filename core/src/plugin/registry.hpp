@@ -3,6 +3,7 @@
 // after the constructor.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,7 @@ struct Plugin {
   std::shared_ptr<ClassDefaults> defaults; // the built-in plugins share one set
   FileIdentity library;                    // as it was when it was checked
   std::once_flag once;                     // of `descriptor`
+  std::atomic<std::uint32_t> log_lines{0};
   Result<const plimsoll_plugin*> descriptor = nullptr;
 
   bool available() const { return status == PluginStatus::kAvailable; }
@@ -43,7 +45,10 @@ struct FamilyRef {
   Plugin* plugin = nullptr;
   const FamilyManifest* family = nullptr;
   std::uint32_t signal_policy = 0;
-  const Plugin* replaced = nullptr; // the built-in plugin whose place it takes under this name
+  const Plugin* replaced = nullptr; // the built-in plugin whose place is taken under this name
+  // Where the name is an alias: the model_type that it stands for, and whose manifest says so.
+  std::string_view as = {};
+  const Plugin* aliased_by = nullptr;
   explicit operator bool() const { return plugin != nullptr; }
 };
 
@@ -63,13 +68,20 @@ public:
   // What is wrong with the plugins of `paths`: none in a folder can be used. kPluginFailed.
   Result<void> usable() const;
 
+  // The first that claims a name; empty where nobody does. An alias answers with the family that plans what it stands for.
   FamilyRef for_architecture(std::string_view name) const;
   FamilyRef for_model_type(std::string_view name) const;
   FamilyRef for_family(std::string_view id) const;
+  // All that claim it, the first first: whom to ask where that one does not want it.
+  std::vector<FamilyRef> claims_of_architecture(std::string_view name) const;
+  std::vector<FamilyRef> claims_of_model_type(std::string_view name) const;
   // What `plugin` fills in for a model_type, and for no view that others plan; nullptr where there is nothing.
   static const Json* class_defaults(const Plugin& plugin, std::string_view model_type);
-  // Known architectures closest to `name`, best first, at most three.
+  // What an alias stands for, whoever plans that or nobody; empty where the name is none.
+  std::string alias_target(std::string_view name) const;
+  // Known names closest to `name`, best first, at most three.
   std::vector<std::string> nearest_architectures(std::string_view name) const;
+  std::vector<std::string> nearest_model_types(std::string_view name) const;
 
   // The family's table, its library opened and initialised at the first call. kPluginFailed otherwise.
   Result<const plimsoll_family*> load(const FamilyRef& family) const;
@@ -86,7 +98,14 @@ private:
     plimsoll_host table;
     const Registry* registry;
   };
-  using Claims = std::map<std::string_view, FamilyRef>; // keys lie in the manifests
+  // Who has a name, and who would. Keys lie in the manifests. A ref without a family is an alias.
+  struct Claims {
+    std::map<std::string_view, FamilyRef> first;
+    std::multimap<std::string_view, FamilyRef> others;
+  };
+  FamilyRef settled(const FamilyRef& claim) const;
+  FamilyRef first_of(const Claims& claims, std::string_view name) const;
+  std::vector<FamilyRef> all_of(const Claims& claims, std::string_view name) const;
   void say(LogLevel level, const std::string& line) const;
   void discover(const std::string& place, bool given);
   void find_given(const std::string& place, const std::string& real, const std::vector<Plugin*>& found);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "plan/entry_caches.hpp"
 #include "plan/gate.hpp"
 #include "plan/kv_cache.hpp"
 #include "plan/place_weights.hpp"
 #include "plan/price_items.hpp"
-#include "plan/vision_cache.hpp"
 #include "plimsoll/limits.hpp"
 
 namespace plimsoll {
@@ -123,9 +123,10 @@ private:
     PLIMSOLL_TRY(settle_for(length, batch));
     Findings findings;
     Ledger ledger = weights_.sums();
-    PLIMSOLL_TRY(price_items(*settled_, settled_->batch, ledger));
+    PLIMSOLL_TRY(price_items(*settled_, settled_->batch, *settled_->batch, ledger));
     check_static(*settled_, ledger, findings);
-    PLIMSOLL_TRY(plan_vision_cache(*settled_, ledger, findings));
+    Plan unused;
+    PLIMSOLL_TRY(plan_entry_caches(*settled_, ledger, findings, unused));
     Room room;
     room.fits = !findings.error;
     room.bytes = kv_rooms(*settled_, ledger);

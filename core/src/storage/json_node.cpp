@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/nearest.hpp"
 #include "storage/storage.hpp"
 
 namespace plimsoll {
@@ -39,6 +40,20 @@ tl::unexpected<Error> bad(const Node& node, std::string_view expected) {
                                        : node.json->dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
   }
   return fail(ErrorCode::kBadConfig, fmt::format("{} instead of {}", found, expected), node.pointer);
+}
+
+std::string unknown_key(std::string_view key, const std::vector<std::string_view>& known) {
+  const std::string meant = either(nearest(key, known, 1));
+  return meant.empty() ? fmt::format("an unknown key; {} are known", fmt::join(known, ", "))
+                       : fmt::format("an unknown key; did you mean {}?", meant);
+}
+
+Result<void> only(const Node& node, const std::vector<std::string_view>& known) {
+  if (!node.present() || !node.json->is_object()) return bad(node, "keys and values");
+  for (const auto& [key, value] : node.json->get_ref<const Json::object_t&>())
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      return fail(ErrorCode::kBadConfig, unknown_key(key, known), node.at(key));
+  return {};
 }
 
 Result<std::int64_t> integer(const Node& node, std::int64_t fallback, std::int64_t least, std::int64_t most) {

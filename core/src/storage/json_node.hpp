@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.hpp"
 #include "plimsoll/result.hpp"
@@ -27,6 +28,11 @@ struct Node {
 
 // The error that `node` is not what was expected; kBadConfig.
 tl::unexpected<Error> bad(const Node& node, std::string_view expected);
+
+// What is wrong with a key that nobody reads: the name that was probably meant, or all that are known.
+std::string unknown_key(std::string_view key, const std::vector<std::string_view>& known);
+// An object whose every key is known: a misspelt one would be without effect, and nobody would notice.
+Result<void> only(const Node& node, const std::vector<std::string_view>& known);
 
 // Absent is the fallback.
 Result<std::int64_t> integer(const Node& node, std::int64_t fallback, std::int64_t least, std::int64_t most);

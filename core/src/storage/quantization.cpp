@@ -57,8 +57,15 @@ Result<std::string> method_of(const Node& settings) {
   return bad(method, "one of " + known_methods());
 }
 
+// A method that is a plugin's own format: all linear layers have it but those that the settings except.
+Result<void> read_vendors(const Storage& format, const Node& settings, QuantizationBuilder& out) {
+  PLIMSOLL_TRY(out.exclude(settings.any({"ignore", "exclude_modules", "modules_to_not_convert"})));
+  return out.set_default(format, settings);
+}
+
 // Reads `settings`; `hf` is hf_quant_config's inner object or not present. The name of the method is the answer.
-Result<std::string> read_settings(const Node& settings, const Node& hf, QuantizationBuilder& out) {
+Result<std::string> read_settings(const Node& settings, const Node& hf, const std::vector<const VendorFormats*>& vendors,
+                                  QuantizationBuilder& out) {
   PLIMSOLL_ASSIGN(const std::string name, method_of(settings));
   if (same_text(name, "gguf")) return std::string("gguf"); // every tensor of a GGUF file names its own type; there is no rule to read
   for (const Method& known : kMethods) {
@@ -70,6 +77,12 @@ Result<std::string> read_settings(const Node& settings, const Node& hf, Quantiza
     out.read_kv_cache(settings, hf);
     return std::string(known.name);
   }
+  for (const VendorFormats* vendor : vendors)
+    if (const Storage* format = vendor->find_format(name)) {
+      PLIMSOLL_TRY(read_vendors(*format, settings, out));
+      out.read_kv_cache(settings, hf);
+      return name;
+    }
   return bad(settings["quant_method"], "one of " + known_methods());
 }
 
@@ -110,12 +123,12 @@ Result<Quantization> Quantization::parse(const Json& config, const Json* hf_quan
       if (!settings.present()) continue;
       if (!settings.json->is_object()) return bad(settings, "an object");
       if (settings.json->empty()) continue;
-      PLIMSOLL_ASSIGN(result.method_, read_settings(settings, hf, builder));
+      PLIMSOLL_ASSIGN(result.method_, read_settings(settings, hf, hints.formats, builder));
       return result;
     }
   }
   if (hf.present() && !hf.json->empty()) {
-    PLIMSOLL_ASSIGN(result.method_, read_settings(hf, hf, builder));
+    PLIMSOLL_ASSIGN(result.method_, read_settings(hf, hf, hints.formats, builder));
   }
   return result;
 }

@@ -16,13 +16,15 @@
 #include "storage/module_names.hpp"
 #include "storage/name_set.hpp"
 #include "storage/storage.hpp"
+#include "storage/vendor_formats.hpp"
 
 namespace plimsoll {
 
 // What is known about a model besides its settings.
 struct QuantizationHints {
-  ModuleNames names;                   // of the families that plan it
-  std::vector<std::string> text_parts; // pointers to the parts of the config that configure a language model: "/text_config"
+  std::vector<const VendorFormats*> formats; // of the plugins that plan it: a quant_method may be one of theirs
+  ModuleNames names;                         // of the families that plan it
+  std::vector<std::string> text_parts;       // pointers to the parts of the config that configure a language model: "/text_config"
 };
 
 class Quantization {

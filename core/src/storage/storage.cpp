@@ -25,12 +25,13 @@ Axes axes_of(const LinearShape& shape) {
   return axes;
 }
 
-// ceil(axis * times / divide), overflow kept.
+// See Extent; overflow kept.
 Checked extent_of(const Extent& extent, const Axes& axes) {
   Checked value = 1;
   if (extent.axis == Extent::Axis::kOut) value = axes.out;
   if (extent.axis == Extent::Axis::kIn) value = axes.in;
   if (extent.axis == Extent::Axis::kMatrix) value = axes.out * axes.in;
+  if (extent.whole_blocks) return value.overflowed() ? value : Checked(ceil_div(value.value(), extent.divide)) * extent.times;
   value *= extent.times;
   return value.overflowed() || extent.divide <= 1 ? value : Checked(ceil_div(value.value(), extent.divide));
 }
@@ -92,6 +93,15 @@ Storage::Storage(std::string name, std::vector<StoragePart> parts, std::uint32_t
       fp4_(name_.starts_with("mxfp4") || name_.starts_with("nvfp4")),
       exact_(!name_.starts_with("bnb_nf4") && !name_.starts_with("bnb_fp4")) {}
 
+Storage Storage::own(std::string name, std::vector<StoragePart> parts, std::uint32_t weight_bits) {
+  Storage storage;
+  storage.name_ = std::move(name);
+  storage.parts_ = std::move(parts);
+  storage.weight_bits_ = weight_bits;
+  storage.plain_ = false;
+  return storage;
+}
+
 const std::vector<StoragePart>& Storage::parts_for(const LinearShape& shape) const { return shape.rank < 2 ? plain_parts() : parts_; }
 
 std::uint32_t Storage::element_bytes(const Dtype& base) const {
@@ -118,9 +128,11 @@ Checked Storage::scalar_bytes(const Dtype& base) const {
 }
 
 Storage Storage::with_scalar(std::string_view suffix) const {
-  std::vector<StoragePart> parts = parts_;
-  parts.push_back({suffix, suffix, find_dtype("float32"), false, {}, {}, {}, 0});
-  return {name_ + "_" + std::string(suffix), std::move(parts), weight_bits_};
+  Storage storage = *this;
+  storage.name_ += "_" + std::string(suffix);
+  storage.parts_.push_back({suffix, suffix, find_dtype("float32"), false, {}, {}, {}, 0});
+  storage.plain_ = false;
+  return storage;
 }
 
 std::size_t Storage::part_count(const LinearShape& shape) const { return parts_for(shape).size(); }

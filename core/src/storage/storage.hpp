@@ -45,12 +45,14 @@ struct LinearShape {
   Checked elements() const;
 };
 
-// One dimension of a stored tensor: ceil(axis * times / divide).
+// One dimension of a stored tensor: ceil(axis * times / divide). In whole blocks: ceil(axis / divide) * times, `times` elements for each
+// block of `divide`, the last one filled up.
 struct Extent {
   enum class Axis : std::uint8_t { kOne, kOut, kIn, kMatrix }; // kMatrix = out * in of one matrix
   Axis axis = Axis::kOne;
   std::uint32_t times = 1;
   std::uint32_t divide = 1;
+  bool whole_blocks = false;
 };
 
 // One stored tensor of a format.
@@ -74,7 +76,10 @@ public:
 
   // The plain format: one tensor of the base type.
   Storage();
+  // Of a built-in name, which says whether the elements are 4-bit floats.
   Storage(std::string name, std::vector<StoragePart> parts, std::uint32_t weight_bits);
+  // Of a plugin's own, whose name says nothing.
+  static Storage own(std::string name, std::vector<StoragePart> parts, std::uint32_t weight_bits);
 
   // "plain", "fp8_block_128x128", "gptq_int4_g128".
   const std::string& name() const { return name_; }

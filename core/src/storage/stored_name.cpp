@@ -98,9 +98,7 @@ constexpr std::array<std::string_view, 7> kStates{".weight.absmax",
                                                   ".weight.quant_state.bitsandbytes__nf4",
                                                   ".weight.quant_state.bitsandbytes__fp4"};
 
-} // namespace
-
-std::optional<StoredName> parse_stored_name(std::string_view name) {
+std::optional<StoredName> exporters_name(std::string_view name) {
   const std::size_t dot = name.rfind('.');
   const std::string_view last = dot == std::string_view::npos ? name : name.substr(dot + 1);
   if (last == "weight" || last == "bias" || last.size() < 3) return std::nullopt;
@@ -121,6 +119,23 @@ std::optional<StoredName> parse_stored_name(std::string_view name) {
         return StoredName{name.substr(0, name.size() - state.size()), true, StoredRole::kState};
   }
   return std::nullopt;
+}
+
+} // namespace
+
+std::optional<StoredName> parse_stored_name(std::string_view name, std::span<const std::string_view> scales) {
+  std::optional<StoredName> found = exporters_name(name);
+  std::size_t shortest = found ? found->stem.size() : name.size();
+  for (const std::string_view scale : scales) {
+    if (name.size() < scale.size() + 2 || !name.ends_with(scale)) continue;
+    const std::string_view stem = name.substr(0, name.size() - scale.size() - 1);
+    const char before = name[stem.size()];
+    // Of two suffixes the longer one counts: "x.acme_scale" is of "x", not of "x.acme".
+    if ((before != '.' && before != '_') || stem.size() >= shortest) continue;
+    shortest = stem.size();
+    found = StoredName{stem, before == '.', StoredRole::kScale};
+  }
+  return found;
 }
 
 } // namespace plimsoll

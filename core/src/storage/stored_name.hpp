@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,7 @@ struct StoredName {
 
 // Empty for names without such a suffix ("x.weight", "x.bias", "A_log"): these are class names already. `name` must
 // outlive the result. "m.experts.up_proj_blocks" gives stem "m.experts.up_proj"; "m.q_proj.qweight" stem "m.q_proj" and .weight.
-std::optional<StoredName> parse_stored_name(std::string_view name);
+// `scales`: what plugins call scales of their own formats (VendorFormats::scale_names), which then mean the same as "weight_scale".
+std::optional<StoredName> parse_stored_name(std::string_view name, std::span<const std::string_view> scales = {});
 
 } // namespace plimsoll

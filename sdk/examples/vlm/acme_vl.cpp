@@ -1,47 +1,39 @@
-// A vendor's vision model: its tower is counted here, its language model by whoever plans text_config.
-#include "plimsoll/plugin.hpp"
+// Acme's vision model: its tower is counted here; its language model is like Qwen3, whatever the type of that part is called.
+#include <plimsoll/plugin_util.hpp>
 using namespace plimsoll;
 
-class AcmeVl : public MemoryPlanner {
+class AcmeVl : public DelegatingPlanner {
 public:
   explicit AcmeVl(const Config& c)
-      : MemoryPlanner(c), text_(c, "/text_config", {{"model.", "model.language_model."}}), width_(c.positive("/vision_config/hidden_size")),
-        patches_(c.positive("/vision_config/image_size") / c.positive("/vision_config/patch_size")) {
-    const std::uint64_t layers = c.positive("/vision_config/num_hidden_layers");
-    if (layers > 1024) throw Error(PLIMSOLL_E_CONFIG, "/vision_config/num_hidden_layers", "more than 1024 layers; check the number");
-    for (std::uint32_t i = 0; i < layers; ++i) layers_.push_back(i);
+      : DelegatingPlanner(c, "/text_config", as("qwen3").renamed("model.", "model.language_model.")),
+        width_(c.positive("/vision_config/hidden_size")), heads_(c.positive("/vision_config/num_heads")),
+        patch_(c.positive("/vision_config/patch_size")), side_(c.positive("/vision_config/image_size") / patch_),
+        frames_(c.positive("/vision_config/max_frames")),
+        layers_(layers_from(0, checked_layers(c.u64("/vision_config/depth"), "/vision_config/depth"))) {
+    check_divides(patch_, c.u64("/vision_config/image_size"), "/vision_config/patch_size");
+    check_divides(heads_, width_, "/vision_config/num_heads");
   }
   void weights(const Sink& out) const override {
-    const auto block = [&](const char* name, Bytes rows, Bytes columns) {
-      Weight w(PLIMSOLL_ASPECT_VISION, std::string("vision.") + name, std::string("model.visual.{layer}.") + name + ".weight",
-               {rows, columns});
-      out.weight(w.layers(layers_).stage(PLIMSOLL_STAGE_FIRST).linear(), true); // with a bias
+    const Bytes wide = Bytes(width_) * 4, text = child().facts().hidden_elements;
+    const Site block{"model.visual.blocks.{layer}.", "vision.", &layers_}; // before the decoder, so on the first stage
+    const auto linear = [&](const std::string& name, Bytes outputs, Bytes inputs) {
+      return block.weight(Aspect::kVision, name, name + ".weight", {outputs, inputs}).stage(Stage::kFirst).linear();
     };
-    block("qkv", Bytes(width_) * 3, width_);
-    block("proj", width_, width_);
-    block("up", Bytes(width_) * 4, width_);
-    block("down", width_, Bytes(width_) * 4);
-    text_.weights(out);
+    out.weight(Weight(Aspect::kVision, "vision.patches", "model.visual.patch_embed.weight", {width_, 3, 2, patch_, patch_}), true);
+    out.weight(block.weight(Aspect::kVision, "norm", "norm.weight", {width_}).stage(Stage::kFirst), true); // with a bias
+    out.weight(linear("qkv", Bytes(width_) * 3, width_).parts(0, {{width_, heads_}, {width_, heads_}, {width_, heads_}}), true);
+    out.weight(linear("proj", width_, width_).heads(1, heads_), true);
+    out.weight(linear("up", wide, width_).split(0), true);
+    out.weight(linear("down", width_, wide).split(1), true);
+    out.weight(Weight(Aspect::kVision, "vision.projector", "model.visual.projector.weight", {text, width_}).linear(), true);
+    DelegatingPlanner::weights(out);
   }
-  void kv(const Sink& out) const override { text_.kv(out); }
-  plimsoll_facts facts() const override { return text_.facts(); }
-  plimsoll_vision_entry vision_entry() const override { // what one cached image takes: rows x row_elements
-    plimsoll_vision_entry entry{};
-    entry.rows = tokens();
-    entry.tower_tokens = tokens();
-    entry.row_elements = text_.facts().hidden_elements;
-    entry.tower_elements = width_;
-    return entry;
+  void entries(const Sink& out) const override { // rows of the language model's width; two frames of a film make one picture
+    const Bytes text = child().facts().hidden_elements, picture = Bytes(side_) * side_, film = picture * frames_ / 2;
+    out.entry(Entry(Modality::kImage, picture, text).encoder(picture, width_).most_per_request(8));
+    out.entry(Entry(Modality::kVideo, film, text).encoder(film, width_).most_per_request(1));
   }
-  void activations(const Request& r, const Sink& out) const override {
-    if (r.asks(PLIMSOLL_ASPECT_VISION)) // ten copies of the residual stream while the tower runs
-      out.transient("vision.encoder", r.compute_bytes(Bytes(10) * tokens() * width_), Basis::kBound,
-                    r.formula("10 x ", tokens(), " x ", width_));
-    text_.activations(r, out);
-  }
-  std::uint64_t tokens() const { return (Bytes(patches_) * patches_).value(); }
-  Child text_;
-  std::uint64_t width_, patches_;
+  std::uint64_t width_, heads_, patch_, side_, frames_;
   std::vector<std::uint32_t> layers_;
 };
-PLIMSOLL_PLUGIN(AcmeVl, "com.acme.vlm", "1.0.0", PLIMSOLL_ASPECT_VISION, PLIMSOLL_SIGNAL_MULTI_RANK)
+PLIMSOLL_PLUGIN(AcmeVl)

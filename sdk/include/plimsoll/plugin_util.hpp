@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <initializer_list>
 #include <iterator>
 #include <new>
@@ -81,10 +80,10 @@ struct Site {
   bool draft = false;                                 // of a multi-token-prediction draft: kept on the last stage
 
   // A class of these layers, named prefix + pattern, labelled label + name.
-  Weight weight(std::uint32_t aspect, std::string_view name, std::string_view pattern, std::initializer_list<Bytes> dims) const {
+  Weight weight(Aspect aspect, std::string_view name, std::string_view pattern, std::initializer_list<Bytes> dims) const {
     Weight w(aspect, joined(label, name), joined(prefix, pattern), dims);
     if (layers != nullptr) w.layers(*layers);
-    if (draft) w.role(PLIMSOLL_ROLE_DRAFT).stage(PLIMSOLL_STAGE_LAST);
+    if (draft) w.role(Role::kDraft).stage(Stage::kLast);
     return w;
   }
 
@@ -101,7 +100,7 @@ private:
 // The layers that have a part of a model. A class belongs to the part when it counts for its aspect and its name goes on with
 // `name` behind "{layer}.".
 struct PartLayers {
-  std::uint32_t aspect;
+  Aspect aspect;
   std::string name; // "self_attn."; empty: whatever it is called
   std::vector<std::uint32_t> layers;
 };
@@ -121,8 +120,8 @@ struct DraftMap : LayerMap {
 
 // A sink in front of another: a family that asks a child for a part of a model gives it this one. The child declares as if every
 // layer had that part; the relay passes on what the map says is there.
-//   const LayerMap map{{{PLIMSOLL_ASPECT_ATTENTION, "self_attn.", {3, 7}}}, {{3, 7}}};
-//   child.weights(Relay(out, map).sink(), PLIMSOLL_ASPECT_ATTENTION);
+//   const LayerMap map{{{Aspect::kAttention, "self_attn.", {3, 7}}}, {{3, 7}}};
+//   child.weights(Relay(out, map).sink(), Aspect::kAttention);
 // With a DraftMap it passes on the same classes and caches as a draft's, and drops what has no layers or is a draft's already.
 // Lives for the call and holds references to its arguments.
 class Relay {
@@ -142,6 +141,10 @@ private:
     raw_.ctx = this;
     raw_.weight = [](void* ctx, const plimsoll_weight* w) PLIMSOLL_NOEXCEPT { return of(ctx).guarded(&Relay::weight, *w); };
     raw_.kv = [](void* ctx, const plimsoll_kv_group* g) PLIMSOLL_NOEXCEPT { return of(ctx).guarded(&Relay::kv, *g); };
+    raw_.entry = [](void* ctx, const plimsoll_entry* e) PLIMSOLL_NOEXCEPT {
+      const plimsoll_sink* to = of(ctx).out_.raw();
+      return to->entry(to->ctx, e);
+    };
     raw_.item = [](void* ctx, const plimsoll_item* i) PLIMSOLL_NOEXCEPT {
       const plimsoll_sink* to = of(ctx).out_.raw();
       return to->item(to->ctx, i);
@@ -153,10 +156,7 @@ private:
   template <class What>
   plimsoll_status guarded(plimsoll_status (Relay::*handle)(What&) const, const What& declared) const noexcept {
     try {
-      What copy{};
-      const std::uint32_t known = std::min<std::uint32_t>(declared.struct_size, sizeof copy);
-      std::memcpy(&copy, &declared, known);
-      copy.struct_size = known;
+      What copy = detail::copy_of(declared);
       return (this->*handle)(copy);
     } catch (const std::bad_alloc&) {
       return PLIMSOLL_E_MEMORY;
@@ -208,7 +208,7 @@ private:
     const std::size_t at = pattern.find(kLayer);
     const std::string_view rest = at == std::string_view::npos ? pattern : pattern.substr(at + kLayer.size());
     for (const PartLayers& part : map_.parts)
-      if (part.aspect == w.aspect && rest.substr(0, part.name.size()) == part.name) return &part;
+      if (static_cast<std::uint32_t>(part.aspect) == w.aspect && rest.substr(0, part.name.size()) == part.name) return &part;
     return nullptr;
   }
   std::string renamed(std::string_view pattern) const {

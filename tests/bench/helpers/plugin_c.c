@@ -22,14 +22,14 @@ static const plimsoll_planner_api api = {
 static const plimsoll_family family = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_family, api),
                                        .aspects = PLIMSOLL_ASPECT_FFN,
                                        .signal_sites = 1,
-                                       .id = "bench_c",
+                                       .id = PLIMSOLL_STR("bench_c"),
                                        .api = &api};
 static const plimsoll_family* const families[] = {&family};
 
 __attribute__((visibility("default")))
 const plimsoll_plugin plimsoll_plugin_v1 = {.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_plugin, fini),
                                             .abi_minor = PLIMSOLL_ABI_MINOR,
-                                            .id = "bench_c",
-                                            .version = "1.0.0",
+                                            .id = PLIMSOLL_STR("bench_c"),
+                                            .version = PLIMSOLL_STR("1.0.0"),
                                             .n_families = 1,
                                             .families = families};

@@ -28,7 +28,8 @@ DevicePlan device(std::uint32_t rank, std::int64_t unused) {
 
 Plan sample() {
   Plan plan;
-  plan.model = {"/m", "LlamaForCausalLM", "llama", "dense", {{"dense", "1.0.0", {"embedding", "head"}, {}}}, 8, WeightsSource::kConfig};
+  plan.model = {"/m", "LlamaForCausalLM",    "llama", "dense", {{"dense", "1.0.0", {"embedding", "head"}, {}, {}, {}}},
+                8,    WeightsSource::kConfig};
   plan.engine = {"max", "25.1"};
   plan.request.tp = 2;
   plan.request.device_memory_utilization = 0.9;
@@ -36,9 +37,9 @@ Plan sample() {
   plan.devices = {device(0, 40), device(1, -7)};
   plan.kv_cache.groups = {{"main", CacheKind::kFull, 32, 128, std::nullopt, 0, Basis::kExact},
                           {"swa", CacheKind::kWindow, 4, 64, 4096, 0, Basis::kExact}};
-  plan.items = {{Category::kWeights, "mlp", Basis::kExact, "dense", "", true, {500, 500}},
-                {Category::kActivation, "attention", Basis::kBound, "dense", "2 x 30", true, {60, 0}},
-                {Category::kActivation, "covered", Basis::kBound, "dense", "", false, {10, 10}}};
+  plan.items = {{Category::kWeights, "mlp", Basis::kExact, "dense", "", true, MemoryKind::kDevice, {500, 500}},
+                {Category::kActivation, "attention", Basis::kBound, "dense", "2 x 30", true, MemoryKind::kDevice, {60, 0}},
+                {Category::kActivation, "covered", Basis::kBound, "dense", "", false, MemoryKind::kDevice, {10, 10}}};
   plan.advice = {{"--max-length", "65536", "m"}, {"--kv-dtype", "float8_e4m3fn", "m"}, {"--device-memory-utilization", "0.95", "m"}};
   return plan;
 }
@@ -47,6 +48,30 @@ std::vector<std::string> keys(const Json& object) {
   std::vector<std::string> out;
   for (const auto& entry : object.items()) out.push_back(entry.key());
   return out;
+}
+
+// Keys of what only some plugins' plans have.
+TEST(Document, ShowsWorkspacesHostMemoryAndDialectsWhereTheyAre) {
+  Plan plan = sample();
+  for (const char* key : {"workspace_bytes", "host_memory", "modalities", "\"as\"", "aliased_by"})
+    EXPECT_EQ(plan_to_json(plan).find(key), std::string::npos) << key;
+  plan.devices[1].workspace_bytes = 7;
+  plan.host_memory_bytes = 12;
+  plan.items.push_back({Category::kWeights, "tables", Basis::kExact, "dense", "", true, MemoryKind::kHost, {12, 0}});
+  plan.entries = {{"sound", Modality::kAudio, 10, 640, 3, 0}, {"picture", Modality::kImage, 20, 1280, 1, 8}};
+  plan.model.planners[0].as = "qwen3";
+  plan.model.planners[0].aliased_by = "com.acme";
+  const Json d = Json::parse(plan_to_json(plan));
+  EXPECT_EQ(d["devices"][0]["workspace_bytes"], 0);
+  EXPECT_EQ(d["totals"]["workspace_bytes"], 7);
+  EXPECT_EQ(d["host_memory"]["bytes"], 12);
+  EXPECT_EQ(d["host_memory"]["items"][0]["label"], "tables");
+  EXPECT_EQ(d["items"].size(), 3U); // none of the host's
+  EXPECT_EQ(d["vision_cache"]["modalities"][0]["modality"], "audio");
+  EXPECT_EQ(d["vision_cache"]["modalities"][0]["most_per_request"], nullptr);
+  EXPECT_EQ(d["vision_cache"]["modalities"][1]["most_per_request"], 8);
+  EXPECT_EQ(d["model"]["planners"][0]["as"], "qwen3");
+  EXPECT_EQ(d["model"]["planners"][0]["aliased_by"], "com.acme");
 }
 
 TEST(Document, KeysStandInTheOrderOfTheContract) {

@@ -20,7 +20,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
-const std::string kMinimal = kBuilt + "examples/com.acme.minimal/libplimsoll_com.acme.minimal.so";
+const std::string kLatent = kBuilt + "examples/com.acme.latent/libplimsoll_com.acme.latent.so";
 
 ContextOptions options_with(const std::vector<std::string>& paths) {
   ContextOptions options;
@@ -30,15 +30,17 @@ ContextOptions options_with(const std::vector<std::string>& paths) {
 }
 
 // The example in C under a manifest of ours: `head` after the vendor, `family` at the end.
-std::string manifest_of_minimal(const std::string& family, const std::string& head = "") {
-  return "schema: plimsoll.plugin/1\nid: com.acme.minimal\nversion: 1.0.0\nvendor: Acme\n" + head +
-         "abi: {major: 1, minor: 0, min_host_minor: 0}\nlibrary: libminimal.so\nfamilies:\n  - id: com.acme.minimal\n"
-         "    aspects: [embedding, attention]\n    signal_buffers: never\n" +
+std::string manifest_of_latent(const std::string& family, const std::string& head = "") {
+  return "schema: plimsoll.plugin/1\nid: com.acme.latent\nversion: 1.0.0\nvendor: Acme\n" + head +
+         "abi: {major: 1, minor: 0, min_host_minor: 0}\nlibrary: liblatent.so\ntypes: {acme_lat5: {block: 64, bytes: 42}}\n"
+         "formats: {acme_q3: {bits_per_element: 3, block: 128, scales: [{type: float16, inputs: 128}]}}\nfamilies:\n  - id: "
+         "com.acme.latent\n"
+         "    aspects: [embedding, attention, head]\n    signal_buffers: never\n" +
          family;
 }
-void write_minimal(const TemporaryFolder& folder, const std::string& place, const std::string& manifest) {
+void write_latent(const TemporaryFolder& folder, const std::string& place, const std::string& manifest) {
   folder.write(place + "/plugin.yaml", manifest);
-  fs::copy_file(kMinimal, folder.path(place + "/libminimal.so"));
+  fs::copy_file(kLatent, folder.path(place + "/liblatent.so"));
 }
 
 const PluginInfo* find(const std::vector<PluginInfo>& plugins, const std::string& id, const std::string& vendor) {
@@ -64,73 +66,73 @@ std::string changed(std::string text, const std::string& from, const std::string
 void grant(const TemporaryFolder& folder, const std::string& name, mode_t mode) { ::chmod(folder.path(name).c_str(), mode); }
 
 std::vector<Refused> refused_folders() {
-  const std::string greedy = manifest_of_minimal(kGreed);
+  const std::string greedy = manifest_of_latent(kGreed);
   const auto with = [](const std::string& manifest) {
-    return [manifest](const TemporaryFolder& folder) { write_minimal(folder, "bad/one", manifest); };
+    return [manifest](const TemporaryFolder& folder) { write_latent(folder, "bad/one", manifest); };
   };
   const auto then = [greedy](std::function<void(const TemporaryFolder&)> more) {
     return [=](const TemporaryFolder& folder) {
-      write_minimal(folder, "bad/one", greedy);
+      write_latent(folder, "bad/one", greedy);
       more(folder);
     };
   };
-  const std::string models = manifest_of_minimal("    models: models.json\n");
+  const std::string models = manifest_of_latent("    models: models.json\n");
   return {
       {"another ABI", "was made for ABI 9.0", with(changed(greedy, "major: 1", "major: 9"))},
       {"a newer host", "needs a host of 1.7", with(changed(greedy, "min_host_minor: 0", "min_host_minor: 7"))},
-      {"no library", "libminimal.so", [=](const TemporaryFolder& f) { f.write("bad/one/plugin.yaml", greedy); }},
+      {"no library", "liblatent.so", [=](const TemporaryFolder& f) { f.write("bad/one/plugin.yaml", greedy); }},
       {"a library elsewhere", "leads out of the plugin's folder",
        [=](const TemporaryFolder& f) {
          f.write("bad/one/plugin.yaml", greedy);
-         fs::create_symlink(kMinimal, f.path("bad/one/libminimal.so"));
+         fs::create_symlink(kLatent, f.path("bad/one/liblatent.so"));
        }},
-      {"a path for a library", "/library", with(changed(greedy, "libminimal.so", "../libminimal.so"))},
+      {"a path for a library", "/library", with(changed(greedy, "liblatent.so", "../liblatent.so"))},
       {"a library that all may write", "may be written by others",
-       then([](const TemporaryFolder& f) { grant(f, "bad/one/libminimal.so", 0666); })},
+       then([](const TemporaryFolder& f) { grant(f, "bad/one/liblatent.so", 0666); })},
       {"a manifest that all may write", "may be written by others",
        then([](const TemporaryFolder& f) { grant(f, "bad/one/plugin.yaml", 0666); })},
       {"a folder that all may write", "may be written by others", then([](const TemporaryFolder& f) { grant(f, "bad/one", 0777); })},
       {"a folder above that all may write", "may be written by others", then([](const TemporaryFolder& f) { grant(f, "bad", 0777); })},
       {"a manifest elsewhere", "leads out of the plugin's folder",
        [=](const TemporaryFolder& f) {
-         write_minimal(f, "bad/one", greedy);
+         write_latent(f, "bad/one", greedy);
          f.write("open/plugin.yaml", greedy);
          fs::remove(f.path("bad/one/plugin.yaml"));
          fs::create_symlink(f.path("open/plugin.yaml"), f.path("bad/one/plugin.yaml"));
        }},
       {"a folder elsewhere", "may be written by others",
        [=](const TemporaryFolder& f) {
-         write_minimal(f, "open/one", greedy);
+         write_latent(f, "open/one", greedy);
          grant(f, "open", 0777);
          fs::create_directory(f.path("bad"));
          fs::create_directory_symlink(f.path("open/one"), f.path("bad/one"));
        }},
       {"names that all may write", "models.json",
        [=](const TemporaryFolder& f) {
-         write_minimal(f, "bad/one", models);
+         write_latent(f, "bad/one", models);
          f.write("bad/one/models.json", R"({"architectures": ["LlamaForCausalLM"]})");
          grant(f, "bad/one/models.json", 0666);
        }},
       {"names elsewhere", "leads out of the plugin's folder",
        [=](const TemporaryFolder& f) {
-         write_minimal(f, "bad/one", models);
+         write_latent(f, "bad/one", models);
          f.write("open/models.json", R"({"architectures": ["LlamaForCausalLM"]})");
          fs::create_symlink(f.path("open/models.json"), f.path("bad/one/models.json"));
        }},
       {"GGUF words that all may write", "gguf.json",
        [=](const TemporaryFolder& f) {
-         write_minimal(f, "bad/one", manifest_of_minimal(kGreed + "    gguf: gguf.json\n"));
+         write_latent(f, "bad/one", manifest_of_latent(kGreed + "    gguf: gguf.json\n"));
          f.write("bad/one/gguf.json", "{}");
          grant(f, "bad/one/gguf.json", 0622);
        }},
-      {"GGUF words that are not there", "is not there", with(manifest_of_minimal(kGreed + "    gguf: gguf.json\n"))},
+      {"GGUF words that are not there", "is not there", with(manifest_of_latent(kGreed + "    gguf: gguf.json\n"))},
       {"a misspelt key", "did you mean library?", with(changed(greedy, "library:", "librari:"))},
       {"a version that is none", "a semantic version was expected", with(changed(greedy, "1.0.0", "banana"))},
       {"a key twice", "appears twice", with(greedy + "id: other\n")},
       {"a manifest of 2 MB", "plugin.yaml", with(greedy + "#" + std::string(2 << 20, ' ') + "\n")},
       {"a pipe for a manifest", "plugin.yaml",
        [=](const TemporaryFolder& f) {
-         write_minimal(f, "bad/one", greedy);
+         write_latent(f, "bad/one", greedy);
          fs::remove(f.path("bad/one/plugin.yaml"));
          ::mkfifo(f.path("bad/one/plugin.yaml").c_str(), 0600);
        }},
@@ -203,7 +205,7 @@ TEST(Door, WhatIsRefusedChangesNoAnswer) {
   }
   const std::string plain = "    architectures: [StrangerForCausalLM]\n    class_defaults: {llama: {head_dim: 1}, qwen3: {head_dim: 1}}\n"
                             "    never_quantized: [q_proj]\n";
-  write_minimal(all, "given/good", manifest_of_minimal(plain));
+  write_latent(all, "given/good", manifest_of_latent(plain));
   ::setenv("PLIMSOLL_PLUGIN_PATH", all.path("environment").c_str(), 1);
   ::setenv("XDG_DATA_HOME", all.path("data").c_str(), 1);
   const auto context = Context::create(options_with({all.path("given")}));
@@ -223,7 +225,7 @@ TEST(Door, APathMustLeadToAPlugin) {
   folder.write("file", "");
   const std::pair<std::string, const char*> cases[] = {{folder.path("missing"), "there is no such folder"},
                                                        {folder.path("file"), "is no folder"},
-                                                       {kMinimal, "is no folder"},
+                                                       {kLatent, "is no folder"},
                                                        {folder.path("empty"), "holds no plugin"}};
   for (const auto& [path, says] : cases) {
     ContextOptions options = options_with({path});
@@ -251,13 +253,16 @@ TEST(Door, ReplacingTakesTheManifestAndTheHost) {
   const Case cases[] = {
       {"", {}, "dense"},
       {"replaces: [LlamaForCausalLM]\n", {}, "dense"},
-      {"replaces: [LlamaForCausalLM]\n", {"com.acme.minimal"}, "com.acme.minimal"},
-      {"replaces: [dense]\n", {"com.acme.minimal"}, "com.acme.minimal"},
-      {"replaces: [moe, Qwen3ForCausalLM]\n", {"com.acme.minimal"}, "dense"},
+      {"replaces: [LlamaForCausalLM]\n", {"com.acme.latent"}, "com.acme.latent"},
+      {"replaces: [dense]\n", {"com.acme.latent"}, "com.acme.latent"},
+      {"replaces: [moe, Qwen3ForCausalLM]\n", {"com.acme.latent"}, "dense"},
   };
   for (const Case& c : cases) {
     const TemporaryFolder folder;
-    write_minimal(folder, "one", manifest_of_minimal("    architectures: [MinimalForCausalLM, LlamaForCausalLM]\n", c.head));
+    write_latent(
+        folder, "one",
+        manifest_of_latent(
+            "    architectures: [AcmeLatentForCausalLM, LlamaForCausalLM]\n    class_defaults: {llama: {kv_lora_rank: 64}}\n", c.head));
     ContextOptions options = options_with({folder.path()});
     options.prefer = c.prefer;
     const auto context = Context::create(options);
@@ -276,18 +281,18 @@ TEST(Door, ReplacingTakesTheManifestAndTheHost) {
     EXPECT_EQ(said.size(), replaced ? 1U : 0U) << c.head;
     EXPECT_EQ(plan->model.planners.at(0).replaces, replaced ? "dense" : "");
     const std::vector<PluginInfo> plugins = context->plugins();
-    const PluginInfo& listed = *find(plugins, "com.acme.minimal", "Acme");
+    const PluginInfo& listed = *find(plugins, "com.acme.latent", "Acme");
     EXPECT_EQ(listed.status, PluginStatus::kAvailable);
     ASSERT_EQ(listed.shadowed.size(), replaced ? 0U : 1U) << c.head;
     if (replaced) {
-      EXPECT_THAT(said.front(), HasSubstr("com.acme.minimal 1.0.0"));
+      EXPECT_THAT(said.front(), HasSubstr("com.acme.latent 1.0.0"));
       EXPECT_THAT(said.front(), HasSubstr("built-in dense"));
       EXPECT_THAT(plan_to_json(*plan), HasSubstr("\"code\": \"plugin_replaces\""));
       EXPECT_THAT(plan_to_json(*plan), HasSubstr("\"replaces\": \"dense\""));
     } else {
       EXPECT_EQ(listed.shadowed.front().name, "LlamaForCausalLM");
       EXPECT_EQ(listed.shadowed.front().by, "dense");
-      EXPECT_THAT(listed.shadowed.front().reason, HasSubstr("--prefer com.acme.minimal"));
+      EXPECT_THAT(listed.shadowed.front().reason, HasSubstr("--prefer com.acme.latent"));
     }
     // What it does not replace is as ever.
     EXPECT_EQ(context->load("Qwen/Qwen3-8B")->info().family, "dense");
@@ -321,12 +326,12 @@ TEST(Door, AnIdThatIsBuiltInStaysUnlessItIsReplaced) {
 
 TEST(Door, PreferringNamesAPluginThatReplaces) {
   const TemporaryFolder folder;
-  write_minimal(folder, "one", manifest_of_minimal("    architectures: [MinimalForCausalLM]\n"));
+  write_latent(folder, "one", manifest_of_latent("    architectures: [AcmeLatentForCausalLM]\n"));
   write_plugin(folder, "two", changed(good_manifest("com.broken", "1.0.0"), "major: 1", "major: 3"));
   const std::tuple<const char*, ErrorCode, const char*> cases[] = {
       {"com.nobody", ErrorCode::kBadRequest, "no plugin of this id is found"},
       {"dense", ErrorCode::kBadRequest, "is built in"},
-      {"com.acme.minimal", ErrorCode::kBadRequest, "replaces nothing"},
+      {"com.acme.latent", ErrorCode::kBadRequest, "replaces nothing"},
       {"com.broken", ErrorCode::kPluginFailed, "was made for ABI 3.0"},
   };
   for (const auto& [id, code, says] : cases) {
@@ -342,18 +347,19 @@ TEST(Door, PreferringNamesAPluginThatReplaces) {
 
 // Class defaults of a stranger answer for what it plans, and for nothing else.
 TEST(Door, ClassDefaultsStayWithTheirPlanner) {
-  const std::string family = "    architectures: [MinimalForCausalLM]\n    class_defaults:\n"
-                             "      llama: {num_key_value_heads: 1}\n      own: {vocab_size: 1000, num_hidden_layers: 2}\n";
+  const std::string family =
+      "    architectures: [AcmeLatentForCausalLM]\n    class_defaults:\n"
+      "      llama: {num_key_value_heads: 1}\n      own: {vocab_size: 1000, num_hidden_layers: 2, kv_lora_rank: 64}\n";
   const TemporaryFolder folder;
-  write_minimal(folder, "one", manifest_of_minimal(family));
+  write_latent(folder, "one", manifest_of_latent(family));
   const auto with = Context::create(options_with({folder.path()})), without = Context::create(options_with({}));
   ASSERT_TRUE(with && without);
   EXPECT_EQ(with->load_config(kLlama, "llama")->info().parameters, without->load_config(kLlama, "llama")->info().parameters);
-  const auto own = with->load_config(R"({"architectures": ["MinimalForCausalLM"], "model_type": "own", "hidden_size": 64,
+  const auto own = with->load_config(R"({"architectures": ["AcmeLatentForCausalLM"], "model_type": "own", "hidden_size": 64,
     "num_attention_heads": 4, "max_position_embeddings": 512})",
                                      "own");
   ASSERT_TRUE(own) << own.error().where << own.error().message;
-  EXPECT_EQ(own->info().parameters, 1000U * 64 + 2U * 3 * 64 * 64);
+  EXPECT_EQ(own->info().parameters, 2U * 1000 * 64 + 2U * (4 * 64 + 64 + 4 * 64) * 64);
 }
 
 } // namespace

@@ -1,5 +1,5 @@
 // What a vendor teaches without code: GGUF architectures with their keys and tensor names, and linear layers that exporters leave alone.
-// The folders are made here; their planners are the built-in dense family and the SDK's example in C.
+// The folders are made here; their planners are the built-in dense family and the SDK's examples.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -93,19 +93,30 @@ TEST(VendorGguf, PlansWithABuiltInFamily) {
 TEST(VendorGguf, PlansWithAPlannerOfItsOwn) {
   const TemporaryFolder folder;
   write_plugin(folder, "com.small", good_manifest("com.small") + "    gguf: words.json\n");
-  folder.write("com.small/words.json", R"({"architectures": {"small": {"class": "MinimalForCausalLM", "model_type": "minimal",
-    "names": {"blk.qkv": "qkv"}}}})");
+  folder.write("com.small/words.json", R"({"architectures": {"small": {"class": "AcmeHybridForCausalLM", "model_type": "acme_hybrid",
+    "names": {"blk.norm": "norm", "blk.qkv": "self_attn.qkv_proj", "blk.out": "self_attn.o_proj", "blk.mix_in": "mixer.in_proj",
+              "blk.mix_out": "mixer.out_proj"}}}})");
   Gguf file;
-  file.writer.text("general.architecture", "small").u32("small.block_count", 2).u32("small.embedding_length", 64);
-  file.writer.u32("small.attention.head_count", 4).u32("small.context_length", 512);
+  file.writer.text("general.architecture", "small").u32("small.block_count", 4).u32("small.embedding_length", 64);
+  file.writer.u32("small.attention.head_count", 4).u32("small.context_length", 512).u32("small.feed_forward_length", 128);
   file.tensor("token_embd.weight", {64, 1000});
-  file.tensor("blk.0.qkv.weight", {64, 192});
-  file.tensor("blk.1.qkv.weight", {64, 192});
+  file.tensor("output.weight", {64, 1000});
+  file.tensor("output_norm.weight", {64});
+  for (const std::string number : {"0", "1", "2", "3"}) {
+    const std::string at = "blk." + number + ".";
+    const bool attends = number == "3";
+    file.tensor(at + "norm.weight", {64});
+    file.tensor(at + (attends ? "qkv.weight" : "mix_in.weight"), {64, attends ? 192U : 128U});
+    file.tensor(at + (attends ? "out.weight" : "mix_out.weight"), {64, 64});
+    file.tensor(at + "ffn_gate.weight", {64, 128});
+    file.tensor(at + "ffn_up.weight", {64, 128});
+    file.tensor(at + "ffn_down.weight", {128, 64});
+  }
   file.writer.write(folder.path("small.gguf"));
   const Context context = context_with(folder);
   const auto model = context.load(folder.path("small.gguf"));
   ASSERT_TRUE(model) << model.error().where << ": " << model.error().message;
-  EXPECT_EQ(model->info().family, "com.acme.minimal");
+  EXPECT_EQ(model->info().family, "com.acme.hybrid");
   const auto report = context.weights(*model, {});
   ASSERT_TRUE(report) << report.error().message;
   expect_whole(*report, file.stored_bytes);
@@ -113,12 +124,12 @@ TEST(VendorGguf, PlansWithAPlannerOfItsOwn) {
 
 TEST(VendorGguf, ABrokenFileIsNamedWhenThePluginIsInspected) {
   const TemporaryFolder folder;
-  for (const char* name : {"plugin.yaml", "libplimsoll_com.acme.minimal.so"})
-    std::filesystem::copy_file(kBuilt + "examples/com.acme.minimal/" + name, folder.path(name));
+  for (const char* name : {"plugin.yaml", "libplimsoll_com.acme.latent.so"})
+    std::filesystem::copy_file(kBuilt + "examples/com.acme.latent/" + name, folder.path(name));
   const Context context = context_with(folder);
   EXPECT_TRUE(context.inspect_plugin(folder.path()));
   std::ofstream(folder.path("plugin.yaml"), std::ios::app) << "    gguf: gguf.json\n";
-  folder.write("gguf.json", R"({"architectures": {"small": {"class": "MinimalForCausalLM"}}})");
+  folder.write("gguf.json", R"({"architectures": {"small": {"class": "AcmeLatentForCausalLM"}}})");
   const auto inspected = context.inspect_plugin(folder.path());
   ASSERT_FALSE(inspected);
   EXPECT_EQ(inspected.error().where, folder.path("gguf.json") + ": /architectures/small/model_type");
@@ -128,24 +139,12 @@ TEST(VendorGguf, ABrokenFileIsNamedWhenThePluginIsInspected) {
 // A vendor's exclusions hold for what its planner plans and for nothing else.
 TEST(VendorExclusions, HoldForItsOwnModelsOnly) {
   const TemporaryFolder folder;
-  folder.write("com.acme.minimal/plugin.yaml", R"(schema: plimsoll.plugin/1
-id: com.acme.minimal
-version: 1.0.0
-vendor: Acme
-abi: {major: 1, minor: 0, min_host_minor: 0}
-library: libplimsoll_com.acme.minimal.so
-families:
-  - id: com.acme.minimal
-    aspects: [embedding, attention]
-    signal_buffers: never
-    architectures: [MinimalForCausalLM]
-    never_quantized: [qkv, q_proj]
-)");
-  std::filesystem::copy_file(kBuilt + "examples/com.acme.minimal/libplimsoll_com.acme.minimal.so",
-                             folder.path("com.acme.minimal/libplimsoll_com.acme.minimal.so"));
+  std::filesystem::copy(kBuilt + "examples/com.acme.hybrid", folder.path("com.acme.hybrid"));
+  std::ofstream(folder.path("com.acme.hybrid/plugin.yaml"), std::ios::app) << "    never_quantized: [qkv_proj, q_proj]\n";
   const TemporaryFolder nothing;
-  constexpr const char* kMinimal = R"({"architectures": ["MinimalForCausalLM"], "hidden_size": 64, "num_attention_heads": 4,
-    "vocab_size": 1000, "num_hidden_layers": 2, "max_position_embeddings": 512, "quantization_config": {"quant_method": "fp8"}})";
+  constexpr const char* kHybrid = R"({"architectures": ["AcmeHybridForCausalLM"], "model_type": "acme_hybrid", "hidden_size": 64,
+    "intermediate_size": 128, "num_attention_heads": 4, "vocab_size": 1000, "num_hidden_layers": 8, "max_position_embeddings": 512,
+    "quantization_config": {"quant_method": "fp8"}})";
   constexpr const char* kLlama = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,
     "intermediate_size": 128, "num_attention_heads": 4, "vocab_size": 1000, "num_hidden_layers": 2, "max_position_embeddings": 512,
     "quantization_config": {"quant_method": "fp8"}})";
@@ -157,8 +156,8 @@ families:
   };
   const Context with = context_with(folder);
   const Context without = context_with(nothing);
-  EXPECT_EQ(weights_bytes(without, kMinimal), 2U * 1000 * 64 + 2U * (3 * 64 * 64 + 4));
-  EXPECT_EQ(weights_bytes(with, kMinimal), 2U * 1000 * 64 + 2U * 3 * 64 * 64 * 2);
+  // Two layers of it: two bytes for an element, instead of one and a scale of four for all.
+  EXPECT_EQ(weights_bytes(with, kHybrid) - weights_bytes(without, kHybrid), 2U * (3 * 64 * 64 - 4));
   EXPECT_EQ(weights_bytes(with, kLlama), weights_bytes(without, kLlama));
 }
 
@@ -172,7 +171,7 @@ TEST(VendorParts, ThatArePlannedMaySayTheTypeAndTheSettings) {
     return model ? context.weights(*model, {})->declared_bytes : 0;
   };
   const std::string planned = R"({"architectures": ["AcmeVLForConditionalGeneration"], "model_type": "acme_vl",
-    "vision_config": {"hidden_size": 32, "image_size": 56, "num_hidden_layers": 3},
+    "vision_config": {"hidden_size": 32, "num_heads": 4, "image_size": 56, "depth": 3},
     "text_config": {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
                     "vocab_size": 1000, "max_position_embeddings": 512}})";
   const std::string alone = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 128,

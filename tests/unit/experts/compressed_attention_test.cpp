@@ -30,7 +30,8 @@ TEST(CompressedAttention, CachesAWindowInEveryLayerAndARowPerRatio) {
   EXPECT_EQ(window->layers, (Layers{0, 1, 2, 3}));
   EXPECT_EQ(window->window_tokens, 32U);
   EXPECT_EQ(window->k_elements, 64U + 64 * 2 + 2); // a byte each, two, a scale for 64 and one of padding
-  EXPECT_EQ(window->dtype, "uint8");
+  ASSERT_TRUE(window->k_type);
+  EXPECT_EQ(window->k_type->name, "uint8");
   for (const std::uint32_t ratio : {4U, 128U}) {
     const KvGroup* rows = find_group(d, "compressed." + std::to_string(ratio));
     ASSERT_NE(rows, nullptr);
@@ -55,7 +56,7 @@ TEST(CompressedAttention, HoldsTheTokensThatWaitForARow) {
   ASSERT_EQ(four->regions.size(), 2U);
   EXPECT_EQ(four->regions[0].elements, 8U * 2 * 2 * 128); // two overlapping runs of 4, keys and scores, twice the head
   EXPECT_EQ(four->regions[1].elements, 8U * 2 * 2 * 128);
-  EXPECT_EQ(four->regions[0].dtype, "float32");
+  EXPECT_EQ(four->regions[0].type->name, "float32");
   EXPECT_EQ(four->regions[0].units, 0U) << "the same on every rank";
   EXPECT_EQ(four->window_tokens, 8U) << "a row each";
   EXPECT_EQ(find_group(d, "compressor.128")->window_tokens, 128U);

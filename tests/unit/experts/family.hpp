@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/json.hpp"
-#include "model/declared.hpp"
+#include "model/declare.hpp"
 #include "model/loaded_model.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/registry.hpp"

@@ -76,8 +76,10 @@ TEST(Indexer, CachesFp8KeysWithScales) {
   const DeclaredConfig d = declared(with_indexer());
   const KvGroup* group = find_group(d, "indexer");
   ASSERT_NE(group, nullptr);
-  EXPECT_EQ(group->dtype, "float8_e4m3fn");
-  EXPECT_EQ(group->scale_dtype, "float32");
+  ASSERT_TRUE(group->k_type);
+  EXPECT_EQ(group->k_type->name, "float8_e4m3fn");
+  ASSERT_TRUE(group->scale_type);
+  EXPECT_EQ(group->scale_type->name, "float32");
   EXPECT_EQ(group->k_elements, 128U);
   EXPECT_EQ(group->scale_elements, 128U);
   EXPECT_EQ(group->layers.size(), 4U);

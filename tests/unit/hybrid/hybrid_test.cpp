@@ -68,7 +68,7 @@ TEST(State, IsWhatTheLayersKeepForASequence) {
 std::string dtype_of(const Declared& d, const std::string& region) {
   for (const KvGroup& group : d.kv)
     for (const StateRegion& r : group.regions)
-      if (r.label == region) return r.dtype;
+      if (r.label == region) return !r.recurrent ? "" : r.type ? std::string(r.type->name) : "state";
   return "none";
 }
 

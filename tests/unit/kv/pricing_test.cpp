@@ -158,17 +158,51 @@ TEST(PriceKv, WindowsMayHaveATypeOfTheirOwn) {
 
 TEST(PriceKv, AGroupMayNameItsTypeAndScales) {
   KvGroup index = llama(); // an indexer: one key of 128 bytes and a float32 scale
-  index.dtype = "float8_e4m3fn";
+  index.k_type = index.v_type = find_dtype("float8_e4m3fn");
   index.kv_heads = 1;
   index.query_heads = 0;
   index.v_elements = 0;
   index.scale_elements = 128;
-  index.scale_dtype = "float32";
+  index.scale_type = find_dtype("float32");
   EXPECT_EQ(price(index, 1, types("bfloat16")).layer_slot_bytes, 132U);
   EXPECT_EQ(price(index, 1, types("fp8_per_token_head")).layer_slot_bytes, 132U);
 }
 
 // One slot keeps four tokens: 100 tokens take 25 slots.
+// A latent of 512 fp8 values, 16 float32 scales and a rotary part of 64 bfloat16 values: 704 B, whatever KV type was asked for.
+TEST(PriceKv, AMixedRecordIsItsFields) {
+  KvGroup g = llama();
+  g.kind = CacheKind::kLatent;
+  g.kv_heads = 1;
+  g.query_heads = 128;
+  g.k_elements = 592;
+  g.v_elements = 0;
+  g.rope_elements = 64;
+  g.record = {{*find_dtype("float8_e4m3fn"), 512}, {*find_dtype("float32"), 16}, {*find_dtype("bfloat16"), 64}};
+  for (const char* type : {"bfloat16", "float8_e4m3fn", "q8_0", "fp8_per_token_head"}) {
+    EXPECT_EQ(price(g, 1, types(type)).layer_slot_bytes, 704U) << type;
+    EXPECT_EQ(price(g, 8, types(type)).layer_slot_bytes, 704U) << type; // every rank has it
+  }
+  g.kind = CacheKind::kFull;
+  g.kv_heads = 8;
+  EXPECT_EQ(price(g, 4, types("bfloat16")).layer_slot_bytes, 2U * 704); // heads are split
+  g.scale_type = find_dtype("float16");
+  g.scale_elements = 37; // 16 of them
+  EXPECT_EQ(price(g, 4, types("bfloat16")).layer_slot_bytes, 2U * (704 + 16 * 2));
+  g.scale_type.reset();
+  const Dtype five{"acme_lat5", "", 64, 42}; // 64 elements in 42 bytes
+  g.record = {{five, 592}};
+  EXPECT_EQ(price(g, 8, types("bfloat16")).layer_slot_bytes, 10U * 42);
+}
+
+TEST(PriceKv, KeysAndValuesMayHaveTypesOfTheirOwn) {
+  KvGroup g = llama();
+  g.k_type = find_dtype("float16");
+  g.v_type = find_dtype("q4_0");
+  EXPECT_EQ(price(g, 1, types("float32")).layer_slot_bytes, 8U * (128 * 2 + 128 / 32 * 18));
+  EXPECT_EQ(price(g, 1, types("float32")).slot.v_dtype, "q4_0");
+}
+
 TEST(PriceKv, CompressedSlots) {
   KvGroup g = llama();
   g.tokens_per_slot = 4;
@@ -183,7 +217,10 @@ KvGroup recurrent(const std::string& state_type, const std::string& conv_type) {
   g.label = "state";
   g.kind = CacheKind::kState;
   g.layers = layers(36);
-  g.regions = {{"recurrent", state_type, 32 * 128 * 128, 32, 0}, {"conv", conv_type, 3 * 8192, 8192, 8192}};
+  const auto region = [](const char* label, const std::string& type, std::uint64_t elements, std::uint64_t units, std::uint64_t drafted) {
+    return StateRegion{label, !type.empty(), type == "state" ? std::nullopt : find_dtype(type), elements, units, drafted};
+  };
+  g.regions = {region("recurrent", state_type, 32 * 128 * 128, 32, 0), region("conv", conv_type, 3 * 8192, 8192, 8192)};
   return g;
 }
 
@@ -233,7 +270,8 @@ TEST(PriceKv, StatesThatAreRowsOfAWindow) {
   g.kind = CacheKind::kState;
   g.layers = layers(21);
   g.window_tokens = 8;
-  g.regions = {{"compressor", "float32", 8 * 2048, 0, 2048}, {"indexer", "float32", 8 * 512, 0, 512}};
+  const auto type = find_dtype("float32");
+  g.regions = {{"compressor", true, type, 8 * 2048, 0, 2048}, {"indexer", true, type, 8 * 512, 0, 512}};
   const KvGroupPrice p = price(g, 8);
   EXPECT_EQ(p.row_bytes, (std::vector<std::uint64_t>{8192, 2048}));
   EXPECT_EQ(p.layer_state_bytes, 8U * 10'240);

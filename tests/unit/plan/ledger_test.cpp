@@ -12,12 +12,14 @@ class Settling : public ::testing::Test {
 protected:
   Settling() {
     family_.id = "tested";
+    family_.aspects = PLIMSOLL_ASPECT_FFN;
     node_.family.family = &family_;
   }
   void emit(std::string_view label, std::uint64_t bytes, std::string_view phase, std::uint32_t rank = PLIMSOLL_ALL_RANKS,
             std::uint32_t lifetime = PLIMSOLL_TRANSIENT, std::uint32_t category = PLIMSOLL_BYTES_ACTIVATION) {
     plimsoll_item item{};
     item.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_item, phase);
+    item.aspect = PLIMSOLL_ASPECT_FFN;
     item.rank = rank;
     item.category = category;
     item.lifetime = lifetime;
@@ -41,7 +43,7 @@ protected:
 
   FamilyManifest family_;
   PlannerNode node_;
-  ItemCollector collector_{2};
+  ItemCollector collector_{2, 3};
   Ledger ledger_{2};
 };
 
@@ -54,6 +56,14 @@ TEST_F(Settling, ResidentsAddUp) {
   EXPECT_EQ(ledger_.used(1), 35U);
   EXPECT_EQ(item("a").planner, "tested");
   EXPECT_EQ(item("a").category, Category::kActivation);
+}
+
+TEST_F(Settling, WhatIsOfEachRequestCountsForTheBatch) {
+  emit("slots", 7, "", PLIMSOLL_ALL_RANKS, PLIMSOLL_PER_REQUEST, PLIMSOLL_BYTES_WORKSPACE);
+  emit("masks", 5, "", 1, PLIMSOLL_PER_REQUEST);
+  EXPECT_THAT(settled(), ElementsAre(0U, 15U));
+  EXPECT_EQ(ledger_.sum(Category::kWorkspace, 0), 21U);
+  EXPECT_EQ(ledger_.used(1), 36U);
 }
 
 TEST_F(Settling, TheLargestPhaseCountsAndItsItemsAddUpFirst) {
@@ -121,6 +131,18 @@ TEST(Ledger, SumsStayWithin63Bits) {
   for (const Category c : {Category::kWeights, Category::kActivation, Category::kKvCache})
     EXPECT_TRUE(several.add_all(c, "x", Basis::kExact, "p", "", kMax));
   EXPECT_EQ(several.used(0), kMax); // and not a small number
+}
+
+TEST(Ledger, HostMemoryIsNoPartOfADevice) {
+  Ledger ledger(2);
+  Item item;
+  item.memory = MemoryKind::kHost, item.bytes = {5, 6};
+  EXPECT_TRUE(ledger.add(Category::kWeights, item));
+  EXPECT_EQ(ledger.used(0), 0U);
+  EXPECT_EQ(ledger.host_bytes(), 11U);
+  EXPECT_EQ(ledger.sums().host_bytes(), 11U);
+  item.bytes = {0x7fffffffffffffffULL, 0};
+  EXPECT_FALSE(ledger.add(Category::kWeights, item));
 }
 
 TEST(Ledger, WhatIsNotCountedIsNotSummed) {

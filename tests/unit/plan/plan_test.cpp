@@ -257,14 +257,16 @@ PlanRequest applied(PlanRequest r, const Advice& advice) {
       if (const std::size_t at = advice.message.find(option); at != std::string::npos)
         out = static_cast<std::uint32_t>(std::stoul(advice.message.substr(at + std::string(option).size())));
     };
-    number_after("--tp ", r.tp), number_after("--dp ", r.dp), number_after("--ep ", r.ep);
+    number_after("--tp ", r.tp), number_after("--dp ", r.dp), number_after("--ep ", r.ep), number_after("--nodes ", r.nodes);
   } else ADD_FAILURE() << "unknown option " << advice.option;
   return r;
 }
 
 TEST(Advised, ChangesReallyMakeItFit) {
   std::vector<std::pair<std::string, PlanRequest>> cases;
-  for (const char* devices : {"12GiB", "16GiB", "2x7GiB", "7GiB,8GiB", "card=12GiB:11GiB", "1xT4"}) cases.emplace_back(kLlama, on(devices));
+  for (const char* devices :
+       {"12GiB", "16GiB", "2x7GiB", " 2 x 7GiB", "2x1x7GiB", "1x1x7GiB,1x1x8GiB", "7GiB,8GiB", "card=12GiB:11GiB", "1xT4"})
+    cases.emplace_back(kLlama, on(devices));
   for (const char* devices : {"20GiB", "1xL4", "2x10GiB:9.5GiB"}) {
     cases.emplace_back(kLlama, on(devices));
     cases.back().second.max_length = 131072;
@@ -273,6 +275,9 @@ TEST(Advised, ChangesReallyMakeItFit) {
   cases.back().second.max_length = 300 * 128;
   cases.emplace_back("deepseek-ai/DeepSeek-V3", on("8xH100"));
   cases.back().second.ep = 8;
+  cases.emplace_back("deepseek-ai/DeepSeek-V3", on("2x4xH100"));
+  cases.back().second.ep = 8;
+  cases.back().second.nodes = 2;
   cases.emplace_back("mistralai/Mixtral-8x7B-v0.1", on("1xA100-80GB"));
   cases.emplace_back("Qwen/Qwen2.5-VL-7B-Instruct", on("22GiB"));
   std::set<std::string> options;

@@ -31,7 +31,8 @@ inline Plan planned(const std::string& name, const PlanRequest& request) {
 }
 
 inline std::uint64_t parts_of(const DevicePlan& d) {
-  return d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.vision_cache_bytes + d.overhead_bytes + d.kv_cache_bytes;
+  return d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.workspace_bytes + d.vision_cache_bytes + d.overhead_bytes +
+         d.kv_cache_bytes;
 }
 
 inline bool warns(const Plan& plan, WarningCode code) {

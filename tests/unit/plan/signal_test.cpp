@@ -63,6 +63,30 @@ TEST(Nodes, BuffersBetweenThemAreTheDocumentedOnes) {
   EXPECT_EQ(inside.devices[3].activation_bytes, planned("deepseek-ai/DeepSeek-V3", request).devices[3].activation_bytes);
 }
 
+// A list that says its nodes plans as the option does, and one that says none as before.
+TEST(Nodes, OfTheDeviceListAreThoseOfTheOption) {
+  const auto document = [](const std::string& devices, std::optional<std::uint32_t> nodes) {
+    PlanRequest request = on(devices);
+    request.dp = 2;
+    request.ep = 16;
+    request.nodes = nodes;
+    return plan_to_json(planned("deepseek-ai/DeepSeek-V3", request));
+  };
+  EXPECT_EQ(document("2x8xH200", {}), document("16xH200", 2));
+  EXPECT_EQ(document("2x8xH200", 2), document("16xH200", 2));
+  EXPECT_EQ(document("1x16xH200", {}), document("16xH200", {}));
+  EXPECT_NE(document("2x8xH200", {}), document("16xH200", {}));
+}
+
+TEST(Nodes, OfTheOptionMustBeThoseOfTheDeviceList) {
+  PlanRequest request = on("2x8xH200");
+  request.nodes = 4;
+  const auto plan = test::built_context().plan(loaded("deepseek-ai/DeepSeek-V3"), request);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().where, "--nodes");
+  EXPECT_EQ(plan.error().message, "is 4, but the devices stand on 2 nodes; leave it out, or give the same number");
+}
+
 TEST(Nodes, MustDivideTheRanks) {
   PlanRequest request = on("8xH200");
   request.nodes = 3;

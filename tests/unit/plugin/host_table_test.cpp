@@ -149,8 +149,34 @@ TEST_F(HostTable, APlainDocumentDelegatesNothing) {
   EXPECT_EQ(sub, nullptr);
   const plimsoll_planner_api* api = nullptr;
   const plimsoll_planner* child = nullptr;
-  EXPECT_EQ(host_.planner_for(&view_, "dense", &api, &child, nullptr), PLIMSOLL_E_ABI);
-  EXPECT_EQ(host_.query(&host_, "anything"), nullptr);
+  EXPECT_EQ(host_.planner_for(&view_, str("dense"), {nullptr, 0}, &api, &child, nullptr), PLIMSOLL_E_ABI);
+  const auto* tensors = static_cast<const plimsoll_tensors*>(host_.query(&host_, str(PLIMSOLL_TENSORS_ID)));
+  ASSERT_NE(tensors, nullptr);
+  EXPECT_EQ(tensors->count(&view_), 0U);
+  plimsoll_tensor tensor{};
+  tensor.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_tensor, stored_bytes);
+  EXPECT_EQ(tensors->find(&view_, str("x"), &tensor), PLIMSOLL_E_ABI);
+}
+
+// R-27.
+TEST_F(HostTable, UnknownInterfacesAreNone) {
+  for (const char* id : {"anything", "plimsoll.tensors/2", "plimsoll.tensors/draft.1", "plimsoll.tensors", "PLIMSOLL.TENSORS/1", ""})
+    EXPECT_EQ(host_.query(&host_, str(id)), nullptr) << id;
+  EXPECT_EQ(host_.query(&host_, {nullptr, 7}), nullptr);
+}
+
+TEST_F(HostTable, SubJsonIsCutToTheBuffer) {
+  char buffer[8] = "#######";
+  std::uint64_t size = 0;
+  EXPECT_EQ(host_.get_json(&view_, str("/part"), nullptr, 0, &size), PLIMSOLL_OK);
+  const std::string whole = view_.find("/part")->dump();
+  EXPECT_EQ(size, whole.size());
+  EXPECT_EQ(host_.get_json(&view_, str("/part"), buffer, 4, &size), PLIMSOLL_OK);
+  EXPECT_EQ(std::string(buffer), whole.substr(0, 4) + "###");
+  EXPECT_EQ(host_.get_json(&view_, str("/nobody"), buffer, 4, &size), PLIMSOLL_E_NOT_FOUND);
+  plimsoll_str key{nullptr, 0};
+  EXPECT_EQ(host_.get_key(&view_, str("/list"), 0, &key), PLIMSOLL_E_TYPE);
+  EXPECT_EQ(host_.get_key(&view_, str("/part"), UINT64_MAX, &key), PLIMSOLL_E_NOT_FOUND);
 }
 
 TEST_F(HostTable, RenamesChainFromTheInnermostOutward) {

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 constexpr const char* kGood = R"(schema: plimsoll.plugin/1
 id: good
@@ -32,6 +33,11 @@ families:
     draft_joins: [eh_proj]
     fusions: {qkv_proj: [q_proj, k_proj, v_proj]}
     gguf: gguf.json
+    signal_sites: 3
+    signal_bytes: 65536
+aliases: {nimbus_text: qwen3, NimbusForCausalLM: qwen3}
+types: {acme_lat5: {block: 64, bytes: 42}}
+formats: {acme_q3: {bits_per_element: 3, block: 128, scales: [{type: acme_lat5, inputs: 128}]}}
 )";
 
 TEST(Manifest, IsReadWhole) {
@@ -58,6 +64,14 @@ TEST(Manifest, IsReadWhole) {
   EXPECT_THAT(f.modules.draft_joins, ElementsAre("eh_proj"));
   EXPECT_THAT(f.fusions.at("qkv_proj"), ElementsAre("q_proj", "k_proj", "v_proj"));
   EXPECT_EQ(f.gguf_file, "gguf.json"); // not read before a GGUF file is opened
+  EXPECT_EQ(f.signal_sites, 3U);
+  EXPECT_EQ(f.signal_bytes, 65536U);
+  EXPECT_EQ(f.class_default_count, 1U);
+  EXPECT_THAT(m->aliases, ElementsAre(Pair("NimbusForCausalLM", "qwen3"), Pair("nimbus_text", "qwen3")));
+  ASSERT_NE(m->formats->find_type("acme_lat5"), nullptr);
+  EXPECT_EQ(m->formats->find_type("acme_lat5")->block_bytes, 42U);
+  ASSERT_NE(m->formats->find_format("acme_q3"), nullptr);
+  EXPECT_EQ(m->formats->find_format("acme_q3")->weight_bits(), 3U);
 }
 
 // One line of the good manifest replaced; the error must name the file and the key.
@@ -122,6 +136,43 @@ TEST(Manifest, IsRefusedWithTheKeyAtFault) {
        "/families/0/architectures/1/signal_bufers"},
       {"vendor: Acme", "vendor: Acme\nreplaces: dense", "a list was expected", "/replaces"},
       {"vendor: Acme", "vendor: Acme\nreplaces: [dense, 3]", "a text was expected; put it in quotes", "/replaces/1"},
+      {"id: good\n", "id: go od\n", "up to 64 letters, digits, - . and _ were expected", "/id"},
+      {"id: good\n", "id: '\"); system(\"'\n", "up to 64 letters, digits, - . and _ were expected", "/id"},
+      {"id: good\n", "id: a*/b\n", "up to 64 letters, digits, - . and _ were expected", "/id"},
+      {"id: good\n", "id: .good\n", "a letter or digit first", "/id"},
+      {"id: good\n", "id: ../good\n", "up to 64 letters, digits, - . and _ were expected", "/id"},
+      {"id: good\n", "id: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", "up to 64 letters", "/id"},
+      {"- id: good.family", "- id: good family", "up to 64 letters, digits, - . and _ were expected", "/families/0/id"},
+      {"signal_sites: 3", "signal_sites: 4097", "a number from 0 to 4096 was expected", "/families/0/signal_sites"},
+      {"signal_sites: 3", "signal_sites: -1", "a number from 0 to 4096 was expected", "/families/0/signal_sites"},
+      {"signal_sites: 3", "signal_sites: many", "a number from 0 to 4096 was expected", "/families/0/signal_sites"},
+      {"signal_sites: 3", "signal_site: 3", "an unknown key; did you mean signal_sites?", "/families/0/signal_site"},
+      {"signal_bytes: 65536", "signal_bytes: 1125899906842625", "a number from 0 to 1125899906842624 was expected",
+       "/families/0/signal_bytes"},
+      {"signal_bytes: 65536", "signal_bytes: 64KiB", "a number from 0 to 1125899906842624 was expected", "/families/0/signal_bytes"},
+      {"aliases: {nimbus_text: qwen3, ", "aliases: [{nimbus_text: qwen3}, {", "not a YAML document", nullptr},
+      {"{nimbus_text: qwen3, NimbusForCausalLM: qwen3}", "[nimbus_text]", "keys and values were expected", "/aliases"},
+      {"nimbus_text: qwen3", "nimbus_text: [qwen3]", "a non-empty text was expected", "/aliases/nimbus_text"},
+      {"nimbus_text: qwen3", "nimbus_text: 3", "a text was expected; put it in quotes", "/aliases/nimbus_text"},
+      {"nimbus_text: qwen3", "nimbus_text: ''", "a non-empty text was expected", "/aliases/nimbus_text"},
+      {"nimbus_text: qwen3", "nimbus_text: \"a\\tb\"", "1 to 64 printable bytes were expected", "/aliases/nimbus_text"},
+      {"nimbus_text: qwen3", "nimbus_text: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+       "1 to 64 printable bytes were expected", "/aliases/nimbus_text"},
+      {"nimbus_text: qwen3", "'': qwen3", "as a name 1 to 64 printable bytes were expected", "/aliases"},
+      {"nimbus_text: qwen3", "\"a\\x7f\": qwen3", "as a name 1 to 64 printable bytes were expected", "/aliases"},
+      {"nimbus_text: qwen3", "nimbus_text: nimbus_text", "is an alias of itself", "/aliases/nimbus_text"},
+      {"NimbusForCausalLM: qwen3", "NimbusForCausalLM: nimbus_text", "'nimbus_text' is an alias too; name what it stands for, 'qwen3'",
+       "/aliases/NimbusForCausalLM"},
+      {"nimbus_text: qwen3", "two: qwen3", "family 'good.family' of this manifest plans it; keep one of both", "/aliases/two"},
+      {"nimbus_text: qwen3", "OneForCausalLM: qwen3", "family 'good.family' of this manifest plans it", "/aliases/OneForCausalLM"},
+      {"aliases: {nimbus", "alias: {nimbus", "an unknown key; did you mean aliases?", "/alias"},
+      {"library: libgood.so\n", "", "a non-empty text was expected: the file of the plugin's code", "/library"},
+      {"types: {acme_lat5: {block: 64, bytes: 42}}", "types: [acme_lat5]", "instead of keys and values", "/types"},
+      {"block: 64, bytes: 42", "block: 64, byte: 42", "an unknown key; did you mean bytes?", "/types/acme_lat5/byte"},
+      {"bits_per_element: 3", "bits_per_element: 0", "0 instead of an integer from 1 to 64", "/formats/acme_q3/bits_per_element"},
+      {"type: acme_lat5", "type: acme_lat6", "\"acme_lat6\" instead of a type that the host or this manifest has",
+       "/formats/acme_q3/scales/0/type"},
+      {"formats: {acme", "format: {acme", "an unknown key; did you mean formats?", "/format"},
       {"abi: {major", "abi: {{{major", "", nullptr},
       {"id: good\n", "id: \tgood: [\n", "not a YAML document", nullptr},
   };
@@ -199,7 +250,7 @@ TEST(Manifest, NeedsAMapAndAFamily) {
     EXPECT_THAT(m.error().message, HasSubstr(says));
   }
   std::string text = kGood;
-  text.resize(text.find("families:"));
+  text.erase(text.find("families:"));
   for (const char* families : {"", "families:\n", "families: []\n", "families: none\n"}) {
     const TemporaryFolder folder;
     folder.write("plugin.yaml", text + families);
@@ -254,45 +305,6 @@ TEST(Manifest, NamesAspectsInOneOrder) {
   EXPECT_THAT(aspect_names(PLIMSOLL_ASPECT_ALL), ElementsAre("embedding", "attention", "ffn", "state", "vision", "head"));
   EXPECT_THAT(aspect_names(PLIMSOLL_ASPECT_HEAD | PLIMSOLL_ASPECT_EMBED), ElementsAre("embedding", "head"));
   EXPECT_TRUE(aspect_names(0).empty());
-}
-
-TEST(Manifest, NamesMayLieBesideItAsJson) {
-  std::string text = kGood;
-  const std::size_t from = text.find("    architectures:");
-  text.replace(from, std::string::npos, "    models: models.json\n");
-  const TemporaryFolder folder;
-  folder.write("plugin.yaml", text);
-  folder.write("models.json", R"({"architectures": ["One", {"name": "Two", "signal_buffers": "never"}], "model_types": ["one"],
-                                  "class_defaults": {"one": {"hidden_size": 64}}})");
-  const auto m = read_manifest(folder.path());
-  ASSERT_TRUE(m) << m.error().message;
-  EXPECT_EQ(m->families.front().architectures.size(), 2U);
-  EXPECT_EQ(m->families.front().model_types, std::vector<std::string>{"one"});
-  EXPECT_EQ(m->families.front().class_defaults.at("one")["hidden_size"], 64);
-  struct Wrong {
-    const char* text;
-    const char* says; // with the place inside models.json
-  };
-  const Wrong cases[] = {
-      {"[]", "an object was expected"},
-      {"{\"architecture\": []}", "models.json: /architecture)"},
-      {"{\"architectures\": \"One\"}", "models.json: /architectures)"},
-      {"{\"architectures\": [1]}", "models.json: /architectures/0)"},
-      {"{\"architectures\": [{\"name\": \"Two\", \"signal_buffers\": 1}]}", "models.json: /architectures/0/signal_buffers)"},
-      {"{\"model_types\": [\"one\", 2]}", "models.json: /model_types/1)"},
-      {"{\"class_defaults\": {\"one\": 1}}", "models.json: /class_defaults/one)"},
-      {"{\"class_defaults\": {\"one\": {\"a\": 1, \"a\": 1}}}", "'a' appears twice"},
-      {"{", "is not valid JSON"},
-      {"{\"a\": 1, \"a\": 2}", "'a' appears twice"},
-  };
-  for (const Wrong& c : cases) {
-    folder.write("models.json", c.text);
-    const auto refused = read_manifest(folder.path());
-    ASSERT_FALSE(refused) << c.text;
-    EXPECT_THAT(refused.error().message, HasSubstr("models.json")) << c.text;
-    EXPECT_THAT(refused.error().message, HasSubstr(c.says)) << c.text;
-    EXPECT_THAT(refused.error().where, HasSubstr("plugin.yaml: /families/0/models")) << c.text;
-  }
 }
 
 } // namespace

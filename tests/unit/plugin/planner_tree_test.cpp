@@ -1,7 +1,7 @@
 // One model's planners: what is refused of what they declare or emit, how errors find their place, and how far delegation goes.
 #include <gmock/gmock.h>
 
-#include "model/declared.hpp"
+#include "model/declare.hpp"
 #include "plan/ledger.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/planner_tree.hpp"
@@ -49,7 +49,7 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
   const std::vector<Fault> faults{
       {"small_struct", plugin, "its struct is smaller than version 1.0"},
       {"zero_dim", config, "the configuration makes dimension 1 of weight class 'zoo.class' zero (planner 'planner')"},
-      {"five_dims", plugin, "a value outside the contract"},
+      {"nine_dims", plugin, "a value outside the contract: more than 8 dimensions"},
       {"parts_sum", config, "the parts of weight class 'zoo.class' add up to 49, its dimension is 64"},
       {"parts_wrap", plugin, "a part's extent is 18446744073709551601, a negative number or one that wrapped"},
       {"part_units", plugin, "a part whose extent is no multiple of its units"},
@@ -58,7 +58,7 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
       {"type", plugin, "unknown type 'float17'"},
       {"format", plugin, "unknown storage format 'crumpled'"},
       {"aspect", plugin, "an aspect that its family does not count"},
-      {"no_aspect", plugin, "an aspect that its family does not count"},
+      {"no_aspect", plugin, "weight class 'zoo.class': no aspect; it has exactly one"},
       {"stage", plugin, "a value outside the contract"},
       {"placement", plugin, "a value outside the contract"},
       {"role", plugin, "a value outside the contract"},
@@ -73,7 +73,7 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
       {"twice", plugin, "weight class 'zoo.class': the tensor 'model.{layer}.weight' of layer 0 is declared twice"},
       {"unnamed_twice", plugin, "weight class 'zoo.class': what has only this label of layer 0 is declared twice"},
       {"no_layer_mark", plugin, "weight class 'zoo.class': 2 layers with tensors of one name, 'model.weight'"},
-      {"two_aspects", plugin, "weight class 'zoo.class': 2 aspects; a class has one"},
+      {"two_aspects", plugin, "weight class 'zoo.class': 2 aspects; it has exactly one"},
       {"label_size", plugin, "a weight class: its label is 4611686018427387904 bytes long; 1 to 128 bytes"},
       {"label_null", plugin, "a weight class: its label is 9 bytes at no address"},
       {"label_empty", plugin, "a weight class: its label is empty"},
@@ -86,7 +86,7 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
       {"null_weight", plugin, "declared a struct that is not there"},
       {"subview_late", plugin, "called subview outside create"},
       {"planner_late", plugin, "called planner_for outside create"},
-      {"keeps_sink", plugin, "used a sink outside the call that it was for"},
+      {"keeps_sink", plugin, "used a sink outside the call that it was for"}, // R-12
       {"keeps_for_facts", plugin, "used a sink outside the call that it was for"},
       {"facts_layers", plugin, "facts: n_layers is 4294967295; at most 65536"},
       {"facts_length", plugin, "facts: max_length is 18446744073709551615, a negative number or one that wrapped"},
@@ -113,6 +113,24 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
       {"kv_state_rows", plugin, "a state 'ring' that is not a row for each token of its window"},
       {"kv_no_regions", config, "KV group 'zoo.cache' has no heads or no width"},
       {"kv_null_regions", plugin, "KV group 'zoo.cache': a state region that is not there"},
+      {"weight_memory", plugin, "weight class 'zoo.class': a value outside the contract"},
+      {"null_part", plugin, "weight class 'zoo.class': part 1 is not there, or smaller than version 1.0"},  // R-04
+      {"small_part", plugin, "weight class 'zoo.class': part 1 is not there, or smaller than version 1.0"}, // R-01
+      {"kv_no_aspect", plugin, "KV group 'zoo.cache': no aspect; it has exactly one"},                      // R-17
+      {"kv_two_aspects", plugin, "KV group 'zoo.cache': 2 aspects; it has exactly one"},
+      {"kv_other_aspect", plugin, "KV group 'zoo.cache': an aspect that its family does not count"},
+      {"record_sum", plugin, "KV group 'zoo.cache': a record of "},
+      {"record_null", plugin, "KV group 'zoo.cache': a record that is not there"},
+      {"record_null_field", plugin, "KV group 'zoo.cache': field "},
+      {"record_type", plugin, "KV group 'zoo.cache': unknown type 'float17'; its manifest may define it"}, // R-24
+      {"own_format", plugin, "unknown storage format 'zoo_q3'; its manifest may define it under `formats`"},
+      {"own_type", plugin, "unknown type 'zoo_t5'; its manifest may define it under `types`"},
+      {"entry_twice", plugin, "a second entry of the modality audio"},
+      {"entry_modality", plugin, "a modality outside the contract"},           // R-23
+      {"entry_bytes", plugin, "rows is 2199023255552; at most 1099511627776"}, // R-22
+      {"facts_size", plugin, "filled more facts than there was room for, which rule R-03 forbids"},
+      {"facts_small", plugin, "filled fewer facts than version 1.0 has, which rule R-03 forbids"},
+      {"tensor_late", plugin, "called plimsoll.tensors/1 outside create"}, // R-13
   };
   for (const Fault& fault : faults) {
     const auto d = declared(faulty(fault.name));
@@ -142,7 +160,8 @@ TEST(Creating, FailsWithTheReasonGivenOrWithOne) {
       {"unterminated", ErrorCode::kBadConfig, "mmmm", "config.json: wwww"},
       {"itself", ErrorCode::kPluginFailed, "'planner' is asked for a part that it is planning already", "config.json: "},
       {"itself_again", ErrorCode::kPluginFailed, "'planner' is asked for a part that it is planning already", "config.json: "},
-      {"no_such_family", ErrorCode::kBadConfig, "no plugin offers the family 'nobody'", "config.json: "},
+      {"no_such_family", ErrorCode::kUnsupportedArchitecture, "no plugin offers the family 'nobody'", "config.json: "},
+      {"not_mine", ErrorCode::kUnsupportedArchitecture, "is not one of mine (planner 'planner')", "config.json: "},
       {"many_views", ErrorCode::kPluginFailed, "the host gave no more views", "config.json: "},
   };
   for (const Fault& fault : faults) {
@@ -237,6 +256,7 @@ TEST(Delegation, CountsEveryStepToAPart) {
   EXPECT_EQ(create.error().where, "config.json: /part/inner/depth");
 }
 
+// R-25.
 TEST(Delegation, IsBounded) {
   EXPECT_TRUE(tree_of(nested(7, faulty(""))));
   const auto deep = tree_of(nested(8, faulty("")));
@@ -313,10 +333,13 @@ TEST(Emitting, IsRefusedWhereTheContractIsBroken) {
         {"many_items", ErrorCode::kPluginFailed, "'zoo.workspace': more than 4098 items"},
         {"items_of_nothing", ErrorCode::kPluginFailed, "'zoo.workspace': more than 4098 items"},
         {"many_phases", ErrorCode::kPluginFailed, "'zoo.workspace': more than 64 phases with names"},
+        {"item_no_aspect", ErrorCode::kPluginFailed, "'zoo.workspace': no aspect; it has exactly one"},
+        {"item_memory", ErrorCode::kPluginFailed, "'zoo.workspace': a value outside the contract"},
+        {"host_transient", ErrorCode::kPluginFailed, "in host memory nothing is transient"},
         {"weight_in_activations", ErrorCode::kPluginFailed, "declared weights where none were asked for"}}) {
     const auto tree = tree_of(faulty(fault.name));
     ASSERT_TRUE(tree) << fault.name;
-    ItemCollector collector(2);
+    ItemCollector collector(2, 4);
     const auto done = (*tree)->activations(request, collector);
     ASSERT_FALSE(done) << fault.name;
     EXPECT_EQ(done.error().code, fault.code) << fault.name;
@@ -340,14 +363,12 @@ TEST(Defaults, AnswerForWhatATableLeavesOut) {
   EXPECT_EQ(facts->experts, 4U);
   EXPECT_EQ(facts->experts_per_token, 2U);
   EXPECT_EQ(facts->draft_layers, 1U);
-  const auto vision = (*tree)->vision_entry();
-  ASSERT_TRUE(vision);
-  EXPECT_EQ(vision->rows, 0U);
   EXPECT_FALSE((*tree)->has_signal_buffers());
   const auto d = declare(**tree, Quantization(), *find_dtype("bfloat16"));
   ASSERT_TRUE(d);
   EXPECT_TRUE(d->weights.empty());
   EXPECT_TRUE(d->kv.empty());
+  EXPECT_TRUE(d->entries.empty());
   const auto gpt = tree_of(Json::parse(R"({"architectures": ["bare"], "n_layer": 3, "n_positions": 64, "n_embd": 5, "n_head": 2})"));
   ASSERT_TRUE(gpt);
   EXPECT_EQ((*gpt)->facts()->n_layers, 3U);

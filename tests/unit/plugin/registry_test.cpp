@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "plimsoll/host.hpp"
+#include "plugin/abi_text.hpp"
 #include "plugin/registry.hpp"
 #include "unit/plugin/temporary_folder.hpp"
 
@@ -42,6 +43,32 @@ TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   EXPECT_THAT(shadowed->reason, HasSubstr(folder.path("first/alpha")));
   const Registry reversed({folder.path("second"), folder.path("first")}, Trust::kOpen, {});
   EXPECT_EQ(reversed.for_architecture("alphaForCausalLM").plugin->manifest.version, "3.0.0");
+}
+
+TEST(Registry, AliasesComeAfterWhoPlansANameAndStandForWhatIsPlanned) {
+  const TemporaryFolder folder;
+  const auto names = [&](const std::string& place, const std::string& id, const std::string& aliases) {
+    folder.write(place + "/plugin.yaml",
+                 "schema: plimsoll.plugin/1\nid: " + id + "\nversion: 1.0.0\nvendor: t\naliases: " + aliases + "\n");
+  };
+  write_plugin(folder, "first/alpha", good_manifest("alpha"));
+  names("first/names", "names", "{alphaForCausalLM: beta, other: alpha, OtherForCausalLM: alpha, lost: nobody}");
+  write_plugin(folder, "second/beta", good_manifest("beta"));
+  const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
+  EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.id, "alpha"); // it has the name already
+  ASSERT_EQ(registry.claims_of_architecture("alphaForCausalLM").size(), 2U);
+  EXPECT_EQ(registry.claims_of_architecture("alphaForCausalLM")[1].as, "beta");
+  const FamilyRef other = registry.for_model_type("other");
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other.family->id, "alpha");
+  EXPECT_EQ(other.as, "alpha");
+  EXPECT_EQ(other.aliased_by->manifest.id, "names");
+  EXPECT_EQ(registry.for_architecture("OtherForCausalLM").family->id, "alpha");
+  EXPECT_FALSE(registry.for_model_type("lost"));
+  const Plugin* plugin = find_plugin(registry, folder.path("first/names"));
+  ASSERT_NE(plugin, nullptr);
+  ASSERT_EQ(plugin->shadowed.size(), 1U);
+  EXPECT_EQ(plugin->shadowed[0].by, "alpha");
 }
 
 TEST(Registry, WhatIsShadowedPlansNothing) {
@@ -147,8 +174,8 @@ TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
       {"wrong_version", {"is wrong_version 9.9.9", "its manifest says wrong_version 1.0.0"}},
       {"no_symbol", {"does not export plimsoll_plugin_v1"}},
       {"needs_newer_host", {"1.42", "this host is 1.0"}},
-      {"short_struct", {"its descriptor has 16 bytes", "rebuild it"}},
-      {"null_create", {"its family 0 lacks an id, create or destroy"}},
+      {"short_struct", {"its descriptor has 16 bytes", "rebuild it"}},
+      {"null_create", {"its family 0 lacks an id, create or destroy"}},
       {"null_family", {"its family 0 lacks an id, create or destroy"}},
       {"no_families", {"lacks an id, a version or families"}},
       {"other_family", {"has no family 'other_family', which its manifest declares"}},
@@ -224,7 +251,7 @@ TEST(Registry, NoticesALibraryThatIsReplacedUnderTheSamePath) {
   const auto planner = second.load(second.for_family("planner"));
   ASSERT_TRUE(planner) << planner.error().message; // new code: the old would have another id
   EXPECT_NE((*bare)->api, (*planner)->api);
-  EXPECT_STREQ((*bare)->id, "bare"); // who had it keeps it
+  EXPECT_EQ(text_of((*bare)->id), "bare"); // who had it keeps it
   const Registry third({folder.path()}, Trust::kChecked, {});
   EXPECT_EQ(third.load(third.for_family("planner")).value_or(nullptr), *planner); // one file, mapped once
   std::ofstream(folder.path("x/libx.so"), std::ios::app) << "more";
@@ -270,14 +297,24 @@ TEST(Registry, SeveralLiveInOneProcess) {
   EXPECT_EQ(*one, *two); // one library, mapped once
   first.reset();
   EXPECT_TRUE(second->load(second->for_family("bare")));
-  EXPECT_STREQ((*two)->id, "bare"); // still mapped
+  EXPECT_EQ(text_of((*two)->id), "bare"); // still mapped
 }
 
+// whoever asks, and from however many threads; its init counts its calls, and fails at a second one.
 TEST(Registry, InitsALibraryOnceForAll) {
-  const Registry first({kZoo + "/init_once"}, Trust::kOpen, {}), second({kZoo + "/init_once"}, Trust::kOpen, {});
-  EXPECT_TRUE(first.load(first.for_family("init_once")));
-  const auto again = second.load(second.for_family("init_once"));
-  EXPECT_TRUE(again) << again.error().message;
+  std::vector<std::unique_ptr<Registry>> registries;
+  for (int i = 0; i < 4; ++i)
+    registries.push_back(std::make_unique<Registry>(std::vector<std::string>{kZoo + "/init_once"}, Trust::kOpen, LogCallback()));
+  std::vector<std::string> said(2 * registries.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < said.size(); ++i)
+    threads.emplace_back([&, i] {
+      const Registry& registry = *registries[i / 2];
+      const auto loaded = registry.load(registry.for_family("init_once"));
+      if (!loaded) said[i] = loaded.error().message;
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& message : said) EXPECT_EQ(message, "");
 }
 
 TEST(Registry, OpensOnceHoweverManyAsk) {

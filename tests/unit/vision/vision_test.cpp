@@ -49,11 +49,14 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"openbmb__MiniCPM-V-4", 640, 2560, 10240, 1152},                       // 10 x 64
   };
   for (const EntryCase& c : cases) {
-    const VisionEntry entry = declared(real_config(c.model)).vision;
+    const DeclaredConfig d = declared(real_config(c.model));
+    ASSERT_EQ(d.entries.size(), 1U) << c.model;
+    const MediaEntry& entry = d.entries[0];
+    EXPECT_EQ(entry.modality, Modality::kImage) << c.model;
     EXPECT_EQ(entry.rows, c.rows) << c.model;
     EXPECT_EQ(entry.row_elements, c.row_elements) << c.model;
-    EXPECT_EQ(entry.tower_tokens, c.tower_tokens) << c.model;
-    EXPECT_EQ(entry.tower_elements, c.tower_elements) << c.model;
+    EXPECT_EQ(entry.encoder_tokens, c.tower_tokens) << c.model;
+    EXPECT_EQ(entry.encoder_elements, c.tower_elements) << c.model;
   }
 }
 

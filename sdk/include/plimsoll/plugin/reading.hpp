@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "plimsoll/abi.h"
+#include "plimsoll/plugin/types.hpp"
 
 namespace plimsoll {
 
@@ -69,8 +69,6 @@ private:
 };
 inline Bytes ceil_div(Bytes a, Bytes b) { return a / b + Bytes(a.value() % b.value() != 0 ? 1 : 0); }
 
-enum class Basis : std::uint32_t { kExact = PLIMSOLL_BASIS_EXACT, kBound = PLIMSOLL_BASIS_BOUND, kHeuristic = PLIMSOLL_BASIS_HEURISTIC };
-
 // ---- reading the configuration -----------------------------------------------------------------------------
 
 // Reads JSON pointers of one view. Absent keys answer with the manifest's class default, null counts as absent.
@@ -109,6 +107,11 @@ public:
                   "is " + std::to_string(value) + "; a number from 0 to 2^40 was expected, check the configuration");
     return value;
   }
+  // A number that may be negative, as sentinels are.
+  std::optional<std::int64_t> find_i64(std::string_view pointer) const {
+    std::int64_t value = 0;
+    return found(host_->get_i64(view_, to_str(pointer), &value), pointer, "a whole number") ? std::optional(value) : std::nullopt;
+  }
   std::optional<double> find_f64(std::string_view pointer) const {
     double value = 0;
     return found(host_->get_f64(view_, to_str(pointer), &value), pointer, "a finite number") ? std::optional(value) : std::nullopt;
@@ -127,6 +130,31 @@ public:
   std::optional<std::uint64_t> find_len(std::string_view pointer) const {
     std::uint64_t value = 0;
     return host_->get_len(view_, to_str(pointer), &value) == PLIMSOLL_OK ? std::optional(value) : std::nullopt;
+  }
+  // The keys of an object, in the configuration's order; none where it is absent.
+  std::vector<std::string_view> keys(std::string_view pointer) const {
+    std::vector<std::string_view> out;
+    plimsoll_str key{nullptr, 0};
+    while (out.size() < kMaxListLength && host_->get_key(view_, to_str(pointer), out.size(), &key) == PLIMSOLL_OK)
+      out.push_back(to_view(key));
+    return out;
+  }
+  // Whatever stands there, as JSON text; nothing where the key is absent.
+  std::optional<std::string> find_json(std::string_view pointer) const {
+    std::uint64_t size = 0;
+    if (host_->get_json(view_, to_str(pointer), nullptr, 0, &size) != PLIMSOLL_OK) return std::nullopt;
+    std::string out(static_cast<std::size_t>(size), ' ');
+    if (host_->get_json(view_, to_str(pointer), out.data(), out.size(), &size) != PLIMSOLL_OK) return std::nullopt;
+    return out;
+  }
+  // What the checkpoint stores under a name of this view's; nothing where there is none of that name, or no checkpoint. For the
+  // planner's constructor.
+  std::optional<plimsoll_tensor> find_tensor(std::string_view name) const {
+    const auto* tensors = static_cast<const plimsoll_tensors*>(host_->query(host_, PLIMSOLL_STR(PLIMSOLL_TENSORS_ID)));
+    plimsoll_tensor out{};
+    out.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_tensor, stored_bytes);
+    if (tensors == nullptr || tensors->find(view_, to_str(name), &out) != PLIMSOLL_OK) return std::nullopt;
+    return out;
   }
   // Present and not null, whatever its type.
   bool has(std::string_view pointer) const {
@@ -157,6 +185,8 @@ public:
     return out;
   }
   std::string_view model_type() const { return str("/model_type", ""); }
+  // A line for people; the host says whose it is.
+  void log(LogLevel level, std::string_view message) const { host_->log(host_, static_cast<std::uint32_t>(level), to_str(message)); }
 
   const plimsoll_host* host() const { return host_; }
   const plimsoll_view* view() const { return view_; }

@@ -1,0 +1,13 @@
+// Lets the planners of a model declare: copies what they hand over out of the ABI, checked by the gate, into a Declared.
+// Called once when a model is loaded. Threads: one load, one thread.
+#pragma once
+
+#include "model/declared.hpp"
+#include "storage/quantization.hpp"
+
+namespace plimsoll {
+
+// Asks every planner of the tree. `dtype` is the checkpoint's common type. Errors name planner and class.
+Result<Declared> declare(const PlannerTree& tree, const Quantization& quantization, const Dtype& dtype);
+
+} // namespace plimsoll

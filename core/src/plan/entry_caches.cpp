@@ -1,0 +1,130 @@
+#include "plan/entry_caches.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/checked.hpp"
+#include "base/human.hpp"
+#include "kv/vision_share.hpp"
+#include "plan/gate.hpp"
+
+namespace plimsoll {
+namespace {
+
+// Entries that share a cache, by their place in the model's list.
+struct EntryCache {
+  std::uint64_t row_bytes = 0, largest_rows = 0;
+  std::vector<std::size_t> entries;
+  std::string label = "vision_cache";
+  bool has_images = false;
+};
+
+Result<std::vector<EntryCache>> caches_of(const Settled& s) {
+  std::vector<EntryCache> out;
+  const std::vector<MediaEntry>& entries = s.model().declared.entries;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, row_bytes_of(s, entries[i]));
+    auto it = std::find_if(out.begin(), out.end(), [&](const EntryCache& cache) { return cache.row_bytes == row_bytes; });
+    if (it == out.end()) it = out.insert(out.end(), {row_bytes, 0, {}, fmt::format("{}_cache", modality_name(entries[i].modality)), false});
+    it->largest_rows = std::max(it->largest_rows, entries[i].rows);
+    it->entries.push_back(i);
+    if (entries[i].modality == Modality::kAudio) continue;
+    it->has_images = true;
+    it->label = "vision_cache";
+  }
+  return out;
+}
+
+// So many rows hold as many of each of its entries.
+void fill_entries(const EntryCache& cache, std::uint64_t rows, std::uint64_t block_rows, Plan& plan) {
+  for (const std::size_t i : cache.entries) {
+    EntryPlan& entry = plan.entries[i];
+    entry.entries = rows / (ceil_div(entry.rows, block_rows) * block_rows);
+  }
+}
+
+// A cache of as many rows as one forward pass has tokens, or one entry where that is more.
+Result<void> cache_of_tokens(const Settled& s, const EntryCache& cache, Ledger& ledger, Plan& plan) {
+  const std::uint64_t rows = std::max(s.max_batch_input_tokens, cache.largest_rows);
+  PLIMSOLL_ASSIGN(const std::uint64_t bytes, (Checked(rows) * cache.row_bytes).get("the cache of encoded media"));
+  fill_entries(cache, rows, 1, plan);
+  return ledger.add_all(Category::kVisionCache, cache.label, Basis::kExact, s.profile().name,
+                        s.explains() ? fmt::format("{} rows x {} B", rows, cache.row_bytes) : "", bytes);
+}
+
+// A cache of blocks, a share of what the poorest rank has: every rank keeps the rows of the same entries.
+Result<void> cache_of_share(const Settled& s, const EntryCache& cache, double utilization, const RankRoom& poorest, Ledger& ledger,
+                            Findings& findings, Plan& plan) {
+  const std::uint64_t block_rows = s.profile().vision_cache.vision_block_tokens;
+  PLIMSOLL_ASSIGN(const std::uint64_t block_bytes, (Checked(cache.row_bytes) * block_rows).get("a block of the cache of encoded media"));
+  const std::uint64_t largest = ceil_div(cache.largest_rows, block_rows);
+  const VisionShare share = share_for_vision(poorest.room, utilization, static_cast<Wide>(block_bytes), static_cast<Wide>(largest));
+  const char* const what = cache.has_images ? "image" : "entry";
+  const std::string entry_bytes = human_bytes((Checked(cache.largest_rows) * cache.row_bytes).saturated());
+  if (share.raised())
+    findings.warn(WarningCode::kVisionCacheRaised,
+                  fmt::format("{:.4g} of the cache memory holds {} blocks; the largest {} needs {} ({}), so that much is reserved",
+                              utilization, bounded_count(share.wanted_blocks), what, largest, entry_bytes));
+  if (!cache.has_images)
+    findings.warn(
+        WarningCode::kEntryRuleIsABound,
+        fmt::format("how {} caches what is no image is not known; '{}' is set aside as for images", s.profile().name, cache.label));
+  const std::uint64_t blocks = bounded_count(share.blocks);
+  PLIMSOLL_ASSIGN(const std::uint64_t bytes, (Checked(blocks) * block_bytes).get("the cache of encoded media"));
+  if (static_cast<Wide>(bytes) > poorest.room)
+    findings.does_not_fit(ErrorCode::kNoRoomForKv,
+                          fmt::format("the vision cache needs {} for one {} of the largest size and rank {} has {} left", entry_bytes, what,
+                                      poorest.rank, human_bytes(bounded_count(std::max<Wide>(0, poorest.room)))),
+                          s.device_name(poorest.rank),
+                          fmt::format("vision cache on rank {} ({})", poorest.rank, s.devices()[poorest.rank].name));
+  fill_entries(cache, blocks * block_rows, block_rows, plan);
+  return ledger.add_all(Category::kVisionCache, cache.label, cache.has_images ? Basis::kExact : Basis::kBound, s.model().tree->root().id(),
+                        s.explains() ? fmt::format("{} blocks x {} tokens x {} B", blocks, block_rows, cache.row_bytes) : "", bytes);
+}
+
+// The figures of the largest entry, which the plan shows by themselves.
+void show_largest(const Settled& s, Plan& plan) {
+  const MediaEntry* const largest = s.model().declared.largest_entry();
+  if (largest == nullptr) return;
+  const EntryPlan& shown = plan.entries[static_cast<std::size_t>(largest - s.model().declared.entries.data())];
+  plan.vision_entry_bytes = shown.entry_bytes;
+  plan.vision_entries = shown.entries;
+}
+
+} // namespace
+
+Result<std::uint64_t> row_bytes_of(const Settled& s, const MediaEntry& entry) {
+  return entry.type.value_or(s.kv_types.model).bytes(entry.row_elements).get("a row of encoded media");
+}
+
+Result<void> describe_entries(const Settled& s, Plan& plan) {
+  for (const MediaEntry& entry : s.model().declared.entries) {
+    EntryPlan out;
+    out.label = entry.label;
+    out.modality = entry.modality;
+    out.rows = entry.rows;
+    out.most_per_request = entry.most_per_request;
+    PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, row_bytes_of(s, entry));
+    PLIMSOLL_ASSIGN(out.entry_bytes, (Checked(row_bytes) * entry.rows).get("an entry of encoded media"));
+    plan.entries.push_back(std::move(out));
+  }
+  show_largest(s, plan);
+  return {};
+}
+
+Result<void> plan_entry_caches(const Settled& s, Ledger& ledger, Findings& findings, Plan& plan) {
+  PLIMSOLL_TRY(describe_entries(s, plan));
+  PLIMSOLL_ASSIGN(const std::vector<EntryCache> caches, caches_of(s));
+  const bool by_tokens = s.profile().vision_cache.rule == VisionRule::kTokens;
+  if (!by_tokens && (s.vision_utilization == 0 || findings.error)) return {};
+  const double share = s.vision_utilization / static_cast<double>(std::max<std::size_t>(1, caches.size()));
+  for (const EntryCache& cache : caches) {
+    if (findings.error && !by_tokens) break;
+    PLIMSOLL_TRY(by_tokens ? cache_of_tokens(s, cache, ledger, plan)
+                           : cache_of_share(s, cache, share, poorest_rank(s, ledger), ledger, findings, plan));
+  }
+  show_largest(s, plan);
+  return {};
+}
+
+} // namespace plimsoll
