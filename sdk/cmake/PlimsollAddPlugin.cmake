@@ -109,7 +109,6 @@ function(plimsoll_add_plugin)
 
   add_library(${arg_TARGET} MODULE ${arg_SOURCES})
   target_link_libraries(${arg_TARGET} PRIVATE plimsoll_sdk)
-  target_compile_definitions(${arg_TARGET} PRIVATE PLIMSOLL_BUILDING_PLUGIN=1)
   set_target_properties(${arg_TARGET} PROPERTIES
     PREFIX lib
     OUTPUT_NAME plimsoll_${arg_NAME}
