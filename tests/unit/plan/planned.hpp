@@ -18,6 +18,18 @@ inline Model loaded(const std::string& name) {
   return model.value();
 }
 
+// The core as a host has it where the planners of lib/plimsoll/zoo, which misbehave on request, are its only plugins.
+inline const Context& zoo() {
+  static const auto context = [] {
+    ContextOptions options;
+    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+    options.plugin_paths = {std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"};
+    options.trust = Trust::kOpen;
+    return Context::create(options);
+  }();
+  return *context;
+}
+
 inline PlanRequest on(const std::string& devices) {
   PlanRequest request;
   request.devices = devices;

@@ -6,17 +6,6 @@ namespace {
 
 constexpr std::uint64_t kGib = 1ULL << 30;
 
-const Context& zoo() {
-  static const auto context = [] {
-    ContextOptions options;
-    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-    options.plugin_paths = {std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"};
-    options.trust = Trust::kOpen;
-    return Context::create(options);
-  }();
-  return *context;
-}
-
 std::uint64_t signal_bytes(const std::string& architecture, const std::string& devices, const std::string& engine) {
   const auto model =
       zoo().load_config(R"({"architectures": [")" + architecture + R"("], "num_hidden_layers": 2, "max_position_embeddings": 64,

@@ -8,17 +8,6 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1ULL << 20;
 
-const Context& zoo() {
-  static const auto context = [] {
-    ContextOptions options;
-    options.catalogue_path = PLIMSOLL_SOURCE_DIR "/core/catalogue";
-    options.plugin_paths = {std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"};
-    options.trust = Trust::kOpen;
-    return Context::create(options);
-  }();
-  return *context;
-}
-
 Plan plan_of(const std::string& fault, const PlanRequest& request, const std::string& more = "") {
   const auto model = zoo().load_config(R"({"architectures": ["planner"], "fault": ")" + fault + "\"" + more + "}", "config.json");
   EXPECT_TRUE(model) << model.error().message;
