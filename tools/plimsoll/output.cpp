@@ -74,7 +74,9 @@ int exit_code(const Error& error) {
   case ErrorCode::kModelTooLarge:
   case ErrorCode::kNoRoomForKv:
   case ErrorCode::kNoPageFits:
-  case ErrorCode::kOutOfMemory: return kExitDoesNotFit;
+  case ErrorCode::kOutOfMemory:
+  case ErrorCode::kInsufficientBlocks:
+  case ErrorCode::kOverPlan: return kExitDoesNotFit;
   case ErrorCode::kPluginFailed: return kExitPluginFailed;
   case ErrorCode::kInternal: return kExitInternal;
   }

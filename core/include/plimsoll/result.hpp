@@ -22,6 +22,8 @@ enum class ErrorCode {
   kNoPageFits,              // something is left, but less than one page
   kOutOfMemory,             // the plan as a whole exceeds the memory
   kPluginFailed,            // a plugin could not be loaded or answered with an error of its own
+  kInsufficientBlocks,      // the KV pool has fewer free pages than a request needs now; nothing was changed
+  kOverPlan,                // an allocation beyond what the plan sets aside for it
   kInternal                 // a bug of ours
 };
 

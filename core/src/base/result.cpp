@@ -13,6 +13,8 @@ std::string_view error_code_name(ErrorCode code) noexcept {
   case ErrorCode::kNoPageFits: return "no_page_fits";
   case ErrorCode::kOutOfMemory: return "out_of_memory";
   case ErrorCode::kPluginFailed: return "plugin_failed";
+  case ErrorCode::kInsufficientBlocks: return "insufficient_blocks";
+  case ErrorCode::kOverPlan: return "over_plan";
   case ErrorCode::kInternal: return "internal";
   }
   return "internal";

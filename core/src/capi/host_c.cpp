@@ -40,7 +40,9 @@ int code_number(ErrorCode code) {
   case ErrorCode::kModelTooLarge: return PLIMSOLL_HOST_MODEL_TOO_LARGE;
   case ErrorCode::kNoRoomForKv: return PLIMSOLL_HOST_NO_ROOM_FOR_KV;
   case ErrorCode::kNoPageFits: return PLIMSOLL_HOST_NO_PAGE_FITS;
-  case ErrorCode::kOutOfMemory: return PLIMSOLL_HOST_OUT_OF_MEMORY;
+  case ErrorCode::kOutOfMemory:
+  case ErrorCode::kInsufficientBlocks: // of a running pipeline, which this interface does not offer
+  case ErrorCode::kOverPlan: return PLIMSOLL_HOST_OUT_OF_MEMORY;
   case ErrorCode::kPluginFailed: return PLIMSOLL_HOST_PLUGIN_FAILED;
   case ErrorCode::kInternal: return PLIMSOLL_HOST_INTERNAL;
   }
