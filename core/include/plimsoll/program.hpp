@@ -1,0 +1,74 @@
+// plimsoll/program.hpp - what a host executes for one forward pass of a model: the ops that its planners described
+// (plimsoll/pipeline.h), bound to weights and KV groups, with every buffer placed in one slab. The plan's activations are
+// this slab, so what is planned is what is taken. Made by Context::program; the runtime library executes it, others may.
+// Values; nothing in it refers to a model or a context. Threads: immutable once made.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plimsoll/weight_sources.hpp"
+
+namespace plimsoll {
+
+// Numbers and operands are those of PLIMSOLL_OP_* in plimsoll/pipeline.h.
+enum class OpKind : std::uint8_t {
+  kEmbed = 1,
+  kNorm,
+  kLinear,
+  kRope,
+  kAttend,
+  kAttendLatent,
+  kGate,
+  kRoute,
+  kExperts,
+  kLastRows,
+  kAdd,
+  kScaleRows
+};
+
+inline constexpr std::uint32_t kNone = UINT32_MAX;
+
+// A tensor [rows, width] of float32 elements, row after row, at an offset of the slab. The slab has room for the most rows of a pass.
+struct ProgramValue {
+  bool of_outputs = false; // a row for each that wants logits, not for each token
+  std::uint64_t width = 0;
+  std::uint64_t offset_bytes = 0;
+};
+
+struct ProgramOp {
+  OpKind kind = OpKind::kEmbed;
+  bool accumulate = false, reduce = false;
+  std::uint32_t layer = kNone;
+  std::uint32_t out = kNone;                                                      // value
+  std::array<std::uint32_t, 4> in{kNone, kNone, kNone, kNone};                    // values
+  std::array<std::uint32_t, 6> weights{kNone, kNone, kNone, kNone, kNone, kNone}; // of Program::weights.tensors
+  std::uint32_t kv_group = kNone;                                                 // of the plan's KvGeometry
+  std::uint32_t kv_layer = 0;                                                     // position among the group's layers
+  std::array<std::uint64_t, 8> i{};                                               // as described, heads and widths of this rank
+  std::array<double, 4> f{};
+  std::uint64_t scratch_offset_bytes = 0, scratch_bytes = 0; // in the slab, for this op alone
+};
+
+struct ProgramRope {
+  std::vector<double> inverse_frequencies;
+  double attention_factor = 1;
+};
+
+struct Program {
+  std::vector<ProgramValue> values;
+  std::vector<ProgramRope> ropes;
+  std::vector<ProgramOp> ops;
+  WeightSources weights;
+  std::uint32_t logits = kNone;   // the value of the logits
+  std::uint64_t vocab_tokens = 0; // its width
+  std::uint64_t hidden_elements = 0;
+  std::uint64_t most_tokens = 0; // of one pass, as planned
+  std::uint64_t most_sequences = 0;
+  std::uint64_t most_outputs = 0; // rows that want logits
+  std::uint64_t slab_bytes = 0;
+};
+
+} // namespace plimsoll
