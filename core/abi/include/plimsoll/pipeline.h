@@ -72,18 +72,18 @@ enum { PLIMSOLL_GROUP_BEST = 0, PLIMSOLL_GROUP_BEST_TWO = 1 };
 /* One row each: in[] ; weight[] (a label, "?" may be empty) ; i[] ; f[]. Integers and reals that are not listed are 0. Linear
  * layers are stored [out, in], or [in, out] where the class's in_dim says so. */
 enum {
-  PLIMSOLL_OP_EMBED = 1,         /* - ; table ; - ; scale. out = scale * table[token]; the tokens of the pass are implied */
-  PLIMSOLL_OP_NORM = 2,          /* x ; gain?, bias? ; heads, first column, columns, mean, plus_one ; epsilon. Over each head h the columns
-                                  * [first + h * stride, + columns) with stride = (width - first) / heads; columns 0: the stride. RMS norm,
-                                  * or with mean = 1 a layer norm; the gain is one of `columns`, or one of heads * columns; plus_one = 1: the
-                                  * gain is 1 + g. out may be x. Other columns are copied */
-  PLIMSOLL_OP_LINEAR = 3,        /* x ; w, bias? ; part ; scale. out = scale * (x w^T + bias). part: one of the class's parts along its
-                                  * output, PLIMSOLL_ALL_PARTS: all */
-  PLIMSOLL_OP_ROPE = 4,          /* x ; - ; heads, stride, first column, columns, interleaved, table ; -. In place: out = x. Pairs are
-                                  * (i, i + columns / 2), interleaved = 1: (2i, 2i + 1). Positions are implied */
-  PLIMSOLL_OP_ATTEND = 5,        /* q, k, v ; sinks? ; heads, kv heads, k width, v width, window, chunk ; scale, soft cap. Stores k and v in
-                                  * kv_group and attends causally; window w: to the last w tokens, chunk c: to those of the same c. With no
-                                  * k and v (n_in 1) it looks into what is stored. Sinks: a logit more for each head in the denominator */
+  PLIMSOLL_OP_EMBED = 1,  /* - ; table ; - ; scale. out = scale * table[token]; the tokens of the pass are implied */
+  PLIMSOLL_OP_NORM = 2,   /* x ; gain?, bias? ; heads, stride, first column, columns, mean, plus_one ; epsilon. Of each head h over the
+                           * columns [h * stride + first, + columns); heads 0: one head, the whole row. RMS norm, or with mean = 1 a
+                           * layer norm; the gain is one of `columns`, or one of heads * columns; plus_one = 1: the gain is 1 + g. out
+                           * may be x. Other columns are copied */
+  PLIMSOLL_OP_LINEAR = 3, /* x ; w, bias? ; part ; scale. out = scale * (x w^T + bias). part: one of the class's parts along its
+                           * output, PLIMSOLL_ALL_PARTS: all */
+  PLIMSOLL_OP_ROPE = 4,   /* x ; - ; heads, stride, first column, columns, interleaved, table ; -. In place: out = x. Pairs are
+                           * (i, i + columns / 2), interleaved = 1: (2i, 2i + 1). Positions are implied */
+  PLIMSOLL_OP_ATTEND = 5, /* q, k, v ; sinks? ; heads, kv heads, k width, v width, window, chunk ; scale, soft cap. Stores k and v in
+                           * kv_group and attends causally; window w: to the last w tokens, chunk c: to those of the same c. With no
+                           * k and v (n_in 1) it looks into what is stored. Sinks: a logit more for each head in the denominator */
   PLIMSOLL_OP_ATTEND_LATENT = 6, /* q, (c | k_rope) ; kv_b ; heads, rank, nope, rope, v ; scale. kv_b is [heads * (nope + v), rank]. The
                                   * host may absorb kv_b or not */
   PLIMSOLL_OP_GATE = 7,          /* a, b? ; - ; act ; limit or cap, alpha. out = act(a) * b, or act(a); out may be a or b */
