@@ -67,7 +67,8 @@ struct Program {
   std::uint64_t hidden_elements = 0;
   std::uint64_t most_tokens = 0; // of one pass, as planned
   std::uint64_t most_sequences = 0;
-  std::uint64_t most_outputs = 0; // rows that want logits
+  std::uint64_t most_outputs = 0;        // rows that want logits
+  std::uint64_t most_context_tokens = 0; // of a request
   std::uint64_t slab_bytes = 0;
 };
 

@@ -1,0 +1,251 @@
+#include "model/described.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <map>
+
+#include "checkpoint/quoted_name.hpp"
+#include "model/op_rules.hpp"
+#include "plugin/abi_text.hpp"
+#include "plugin/call_scope.hpp"
+#include "plugin/calls.hpp"
+
+namespace plimsoll {
+namespace {
+
+// The host's end of the sink that planners describe into, and the walk over the model's parts.
+class Describer {
+public:
+  Describer(const PlannerTree& tree, const Declared& declared, const plimsoll_pipeline& table, const void* object)
+      : root_(tree.root()), where_(tree.where()), declared_(declared), table_(table), object_(object) {
+    for (std::uint32_t i = 0; i < declared.weights.size(); ++i) classes_[declared.weights[i].label].push_back(i);
+  }
+
+  Result<Described> run() {
+    const plimsoll_facts& facts = declared_.facts;
+    const CallScope scope(this, root_, &error_);
+    raw_.ctx = scope.ticket();
+    const std::uint32_t residual = add(DescribedValue{false, facts.hidden_elements, 0});
+    ask(PLIMSOLL_ASPECT_EMBED, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, residual);
+    for (std::uint32_t layer = 0; layer < facts.n_layers && !error_; ++layer)
+      ask(PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_STATE, layer, residual, residual);
+    out_.logits = add(DescribedValue{true, facts.vocab_tokens, 0});
+    ask(PLIMSOLL_ASPECT_HEAD, PLIMSOLL_NO_LAYER, residual, out_.logits);
+    if (error_) return tl::unexpected(std::move(*error_));
+    return std::move(out_);
+  }
+
+private:
+  struct Asked {
+    std::uint32_t layer, first_value; // values of the call: those from first_value on, and what it was handed
+    std::uint32_t in, out;
+  };
+
+  // One part; what goes wrong is left in error_.
+  plimsoll_status ask(std::uint32_t aspects, std::uint32_t layer, std::uint32_t in, std::uint32_t out) {
+    if (error_) return PLIMSOLL_E_ABI;
+    if (asked_.size() >= PLIMSOLL_MAX_PARTS_DEEP) return broken("asks for parts inside parts, too deep");
+    asked_.push_back({layer, static_cast<std::uint32_t>(out_.values.size()), in, out});
+    plimsoll_error err = blank_error();
+    const plimsoll_status status = [&] {
+      const Speaking speaking(*root_.family.plugin);
+      return table_.describe(object_, aspects, layer, in, out, &raw_, &err);
+    }();
+    asked_.pop_back();
+    if (status != PLIMSOLL_OK && !error_) {
+      const bool unsupported = status == PLIMSOLL_E_UNSUPPORTED;
+      std::string message = message_of(err);
+      if (message.empty()) message = unsupported ? "this planner describes no pipeline" : fmt::format("it answered with status {}", status);
+      error_ = Error{unsupported                   ? ErrorCode::kUnsupportedArchitecture
+                     : status == PLIMSOLL_E_CONFIG ? ErrorCode::kBadConfig
+                                                   : ErrorCode::kPluginFailed,
+                     fmt::format("{} (planner '{}')", message, root_.id()), where_ + ": " + where_of(err)};
+    }
+    if (status == PLIMSOLL_OK && !error_ && (out_.values[out].width == 0 || !is_set(out))) return broken("left unset what a part gives");
+    return error_ ? PLIMSOLL_E_ABI : PLIMSOLL_OK;
+  }
+
+  plimsoll_status broken(std::string what) {
+    if (!error_)
+      error_ = Error{ErrorCode::kPluginFailed,
+                     fmt::format("planner '{}' described a pipeline that breaks the rules of pipeline.h: {}", root_.id(), what), where_};
+    return PLIMSOLL_E_ABI;
+  }
+
+  std::uint32_t add(DescribedValue value) {
+    out_.values.push_back(value);
+    set_.push_back(false);
+    return static_cast<std::uint32_t>(out_.values.size() - 1);
+  }
+  bool is_set(std::uint32_t value) const { return set_[value]; }
+  // P-03: of this call, or handed to it.
+  bool may_use(std::uint32_t value) const {
+    if (value >= out_.values.size() || asked_.empty()) return false;
+    const Asked& now = asked_.back();
+    return value >= now.first_value || value == now.in || value == now.out;
+  }
+
+  template <class Body>
+  static plimsoll_status take(void* ctx, const Body& body) noexcept {
+    auto* const self = static_cast<Describer*>(CallScope::sink_of(ctx));
+    if (self == nullptr || self->error_ || self->asked_.empty()) return PLIMSOLL_E_ABI;
+    try {
+      return body(*self);
+    } catch (const std::exception& e) {
+      self->error_ = Error{ErrorCode::kInternal, e.what(), {}};
+      return PLIMSOLL_E_INTERNAL;
+    }
+  }
+
+  static plimsoll_status on_value(void* ctx, const plimsoll_value* value, std::uint32_t* index) noexcept {
+    return take(ctx, [&](Describer& self) {
+      if (value == nullptr || index == nullptr || !PLIMSOLL_HAS(value, plimsoll_value, units)) return self.broken("a value is not there");
+      if (value->rows > PLIMSOLL_ROWS_OUTPUTS) return self.broken("rows of a kind that is none");
+      if (value->width == 0 || value->width > PLIMSOLL_MAX_EXTENT) return self.broken(fmt::format("a value of width {}", value->width));
+      if (value->units != 0 && value->width % value->units != 0)
+        return self.broken(fmt::format("a width of {} in {} units", value->width, value->units));
+      if (self.out_.values.size() >= PLIMSOLL_MAX_PIPELINE_VALUES) return self.broken("more values than a model may have");
+      *index = self.add({value->rows == PLIMSOLL_ROWS_OUTPUTS, value->width, value->units});
+      return static_cast<plimsoll_status>(PLIMSOLL_OK);
+    });
+  }
+
+  static bool is_usable(const double* frequencies, std::uint32_t n, double factor) {
+    return std::isfinite(factor) && factor > 0 && std::all_of(frequencies, frequencies + n, [](double x) { return std::isfinite(x); });
+  }
+
+  static plimsoll_status on_rope(void* ctx, const plimsoll_rope_table* table, std::uint32_t* index) noexcept {
+    return take(ctx, [&](Describer& self) {
+      if (table == nullptr || index == nullptr || !PLIMSOLL_HAS(table, plimsoll_rope_table, long_beyond_tokens) || table->n == 0 ||
+          table->n > PLIMSOLL_MAX_FREQUENCIES || table->inverse_frequencies == nullptr)
+        return self.broken("a table of frequencies is not there, or too long");
+      if (self.out_.ropes.size() >= PLIMSOLL_MAX_ROPE_TABLES) return self.broken("more tables of frequencies than a model may have");
+      DescribedRope rope;
+      const auto copy = [&](const double* from, double factor) { return ProgramRope{std::vector<double>(from, from + table->n), factor}; };
+      if (!is_usable(table->inverse_frequencies, table->n, table->attention_factor)) return self.broken("a frequency that is no number");
+      rope.usual = copy(table->inverse_frequencies, table->attention_factor);
+      if (table->long_inverse_frequencies != nullptr) {
+        if (!is_usable(table->long_inverse_frequencies, table->n, table->long_attention_factor))
+          return self.broken("a frequency that is no number");
+        rope.long_one = copy(table->long_inverse_frequencies, table->long_attention_factor);
+        rope.long_beyond_tokens = table->long_beyond_tokens;
+      }
+      self.out_.ropes.push_back(std::move(rope));
+      *index = static_cast<std::uint32_t>(self.out_.ropes.size() - 1);
+      return static_cast<plimsoll_status>(PLIMSOLL_OK);
+    });
+  }
+
+  static plimsoll_status on_part(void* ctx, std::uint32_t aspects, std::uint32_t layer, std::uint32_t in, std::uint32_t out) noexcept {
+    return take(ctx, [&](Describer& self) {
+      if (aspects != PLIMSOLL_ASPECT_FFN || layer != self.asked_.back().layer)
+        return self.broken("a part that is not the FFN of the layer");
+      if (!self.may_use(in) || !self.may_use(out) || !self.is_set(in)) return self.broken("hands a part a value that it does not have");
+      return self.ask(aspects, layer, in, out);
+    });
+  }
+
+  static plimsoll_status on_op(void* ctx, const plimsoll_op* op) noexcept {
+    return take(ctx, [&](Describer& self) {
+      if (op == nullptr || !PLIMSOLL_HAS(op, plimsoll_op, f)) return self.broken("an op is not there");
+      DescribedOp bound;
+      if (const plimsoll_status status = self.bind(*op, bound); status != PLIMSOLL_OK) return status;
+      if (std::string wrong = wrong_op(bound, self.out_, self.declared_); !wrong.empty())
+        return self.broken(fmt::format("op {} {}{}", self.out_.ops.size(), op_name(bound.kind), ": " + wrong));
+      self.set_[bound.out] = true;
+      self.out_.ops.push_back(bound);
+      return static_cast<plimsoll_status>(PLIMSOLL_OK);
+    });
+  }
+
+  // Labels and indices of an op become those of the model.
+  plimsoll_status bind(const plimsoll_op& op, DescribedOp& bound) {
+    const std::optional<OpKind> kind = op_kind(op.kind);
+    if (!kind) return broken(fmt::format("an op of kind {}, which is none", op.kind));
+    if (out_.ops.size() >= PLIMSOLL_MAX_PIPELINE_VALUES) return broken("more ops than a model may have");
+    if (op.flags > (PLIMSOLL_OP_ACCUMULATE | PLIMSOLL_OP_REDUCE)) return broken(fmt::format("flags {:#x}", op.flags));
+    if (op.layer != asked_.back().layer) return broken(fmt::format("an op of layer {} in a part of another", op.layer));
+    if (op.n_in > PLIMSOLL_OP_MAX_INPUTS || op.n_weights > PLIMSOLL_OP_MAX_WEIGHTS) return broken("more operands than an op may have");
+    bound.kind = *kind;
+    bound.accumulate = (op.flags & PLIMSOLL_OP_ACCUMULATE) != 0;
+    bound.reduce = (op.flags & PLIMSOLL_OP_REDUCE) != 0;
+    bound.layer = op.layer;
+    bound.out = op.out;
+    if (!may_use(op.out)) return broken("an op gives a value that its part does not have");
+    if (bound.accumulate && !is_set(op.out)) return broken(fmt::format("{} adds to a value that was not set", op_name(*kind)));
+    for (std::uint32_t n = 0; n < op.n_in; ++n) {
+      bound.in[n] = op.in[n];
+      if (!may_use(op.in[n]) || !is_set(op.in[n])) return broken(fmt::format("{} reads a value that was not set", op_name(*kind)));
+    }
+    for (std::uint32_t n = 0; n < op.n_weights; ++n) {
+      const std::string_view label = text_of(op.weight[n], PLIMSOLL_MAX_LABEL_BYTES);
+      if (op.weight[n].size == 0) continue;
+      bound.weights[n] = class_of(label, op.layer);
+      if (bound.weights[n] == kNone)
+        return broken(fmt::format("{} names the weight {}, which {}", op_name(*kind), quoted_name(label), unknown(op.layer)));
+    }
+    if (op.kv_group.size != 0) {
+      const std::string_view label = text_of(op.kv_group, PLIMSOLL_MAX_LABEL_BYTES);
+      bound.kv_group = group_of(label, op.layer);
+      if (bound.kv_group == kNone)
+        return broken(fmt::format("{} names the KV group {}, which {}", op_name(*kind), quoted_name(label), unknown(op.layer)));
+    }
+    std::copy(std::begin(op.i), std::end(op.i), bound.i.begin());
+    std::copy(std::begin(op.f), std::end(op.f), bound.f.begin());
+    return PLIMSOLL_OK;
+  }
+
+  static std::string unknown(std::uint32_t layer) {
+    return layer == PLIMSOLL_NO_LAYER ? "is none, or more than one, outside the layers"
+                                      : fmt::format("layer {} does not have, or more than once", layer);
+  }
+  std::uint32_t class_of(std::string_view label, std::uint32_t layer) const {
+    const auto found = classes_.find(label);
+    if (found == classes_.end()) return kNone;
+    std::uint32_t one = kNone;
+    for (const std::uint32_t index : found->second) {
+      const std::vector<std::uint32_t>& layers = declared_.weights[index].layers;
+      const bool listed = layer == PLIMSOLL_NO_LAYER ? layers.empty() : std::binary_search(layers.begin(), layers.end(), layer);
+      if (!listed) continue;
+      if (one != kNone) return kNone; // a label of several tensors names none of them
+      one = index;
+    }
+    return one;
+  }
+  std::uint32_t group_of(std::string_view label, std::uint32_t layer) const {
+    for (std::uint32_t i = 0; i < declared_.kv.size(); ++i) {
+      const KvGroup& group = declared_.kv[i];
+      if (group.label == label && std::binary_search(group.layers.begin(), group.layers.end(), layer)) return i;
+    }
+    return kNone;
+  }
+
+  const PlannerNode& root_;
+  const std::string& where_;
+  const Declared& declared_;
+  const plimsoll_pipeline& table_;
+  const void* object_;
+  std::map<std::string_view, std::vector<std::uint32_t>> classes_;
+  Described out_;
+  std::vector<bool> set_;
+  std::vector<Asked> asked_;
+  std::optional<Error> error_;
+  plimsoll_pipeline_sink raw_{PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, part), 0, nullptr, on_value, on_rope, on_op, on_part};
+};
+
+} // namespace
+
+Result<Described> describe_pipeline(const PlannerTree& tree, const Declared& declared) {
+  const void* object = nullptr;
+  const auto* const table = static_cast<const plimsoll_pipeline*>(tree.query(PLIMSOLL_PIPELINE_ID, &object));
+  if (table == nullptr || !PLIMSOLL_HAS(table, plimsoll_pipeline, describe) || table->describe == nullptr)
+    return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("this planner describes no pipeline (planner '{}')", tree.root().id()),
+                tree.where());
+  if (declared.facts.hidden_elements == 0 || declared.facts.vocab_tokens == 0)
+    return fail(ErrorCode::kUnsupportedArchitecture,
+                "a pipeline needs the width and the vocabulary of the model, which its planner does not say", tree.where());
+  return Describer(tree, declared, *table, object).run();
+}
+
+} // namespace plimsoll

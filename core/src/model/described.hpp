@@ -1,0 +1,49 @@
+// The forward pass of a model as its planners describe it (plimsoll/pipeline.h), copied, checked and bound: labels have become classes
+// of weights and KV groups. Asked for once, when somebody wants it. Nothing here depends on devices or on a request. Threads: immutable.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "model/declared.hpp"
+#include "plimsoll/pipeline.h"
+#include "plimsoll/program.hpp"
+
+namespace plimsoll {
+
+// A virtual tensor; a row for each token, or for each output that wants logits.
+struct DescribedValue {
+  bool of_outputs = false;
+  std::uint64_t width = 0, units = 0;
+};
+
+// Frequencies for requests up to a length, and those for longer ones; none where there is no difference.
+struct DescribedRope {
+  ProgramRope usual, long_one;
+  std::uint64_t long_beyond_tokens = UINT64_MAX;
+};
+
+struct DescribedOp {
+  OpKind kind = OpKind::kEmbed;
+  bool accumulate = false, reduce = false;
+  std::uint32_t layer = kNone, out = kNone;
+  std::array<std::uint32_t, PLIMSOLL_OP_MAX_INPUTS> in{kNone, kNone, kNone, kNone};                     // values
+  std::array<std::uint32_t, PLIMSOLL_OP_MAX_WEIGHTS> weights{kNone, kNone, kNone, kNone, kNone, kNone}; // of Declared::weights
+  std::uint32_t kv_group = kNone;                                                                       // of Declared::kv
+  std::array<std::uint64_t, PLIMSOLL_OP_MAX_INTEGERS> i{};
+  std::array<double, PLIMSOLL_OP_MAX_REALS> f{};
+};
+
+struct Described {
+  std::vector<DescribedValue> values;
+  std::vector<DescribedRope> ropes;
+  std::vector<DescribedOp> ops;
+  std::uint32_t logits = kNone; // the value that the head sets
+};
+
+// Asks the planners. kUnsupportedArchitecture where one of them describes no pipeline, kPluginFailed where a rule of pipeline.h is
+// broken; both name the planner.
+Result<Described> describe_pipeline(const PlannerTree& tree, const Declared& declared);
+
+} // namespace plimsoll

@@ -1,0 +1,282 @@
+#include "model/op_rules.hpp"
+
+#include <array>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace plimsoll {
+namespace {
+
+struct OpShape {
+  OpKind kind;
+  std::string_view name;
+  std::uint32_t least_in, most_in;
+  std::uint32_t needed; // weights that it cannot do without, as bits
+  std::uint32_t most_weights;
+  bool accumulates;
+};
+constexpr std::array<OpShape, 12> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+                                           {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
+                                           {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
+                                           {OpKind::kRope, "rope", 1, 1, 0, 0, false},
+                                           {OpKind::kAttend, "attend", 1, 3, 0, 1, true},
+                                           {OpKind::kAttendLatent, "attend_latent", 2, 2, 0b1, 1, true},
+                                           {OpKind::kGate, "gate", 1, 2, 0, 0, true},
+                                           {OpKind::kRoute, "route", 1, 1, 0b1, 3, false},
+                                           {OpKind::kExperts, "experts", 2, 2, 0b100, 6, true},
+                                           {OpKind::kLastRows, "last_rows", 1, 1, 0, 0, true},
+                                           {OpKind::kAdd, "add", 1, 1, 0, 0, true},
+                                           {OpKind::kScaleRows, "scale_rows", 2, 2, 0, 0, true}}};
+
+const OpShape& shape_of(OpKind kind) { return kShapes[static_cast<std::size_t>(kind) - 1]; }
+
+// Checks of one op against what it works on. Every check leaves the first thing that is wrong.
+class OpCheck {
+public:
+  OpCheck(const DescribedOp& op, const Described& described, const Declared& declared)
+      : op_(op), described_(described), declared_(declared), out_(described.values[op.out]) {}
+
+  std::string run() {
+    check_counts();
+    if (!wrong_.empty()) return wrong_;
+    switch (op_.kind) {
+    case OpKind::kEmbed: check_embed(); break;
+    case OpKind::kNorm: check_norm(); break;
+    case OpKind::kLinear: check_linear(); break;
+    case OpKind::kRope: check_rope(); break;
+    case OpKind::kAttend: check_attend(); break;
+    case OpKind::kAttendLatent: check_latent(); break;
+    case OpKind::kGate: check_gate(); break;
+    case OpKind::kRoute: check_route(); break;
+    case OpKind::kExperts: check_experts(); break;
+    case OpKind::kLastRows: check_last_rows(); break;
+    case OpKind::kAdd: expect("the width of what is added", in(0).width, out_.width); break;
+    case OpKind::kScaleRows:
+      expect("the width of what is scaled", in(0).width, out_.width);
+      expect("the width of the scale", in(1).width, 1);
+      at_most("the activation", op_.i[0], PLIMSOLL_ACT_SIGMOID);
+      break;
+    }
+    return wrong_;
+  }
+
+private:
+  const DescribedValue& in(std::size_t n) const { return described_.values[op_.in[n]]; }
+  const WeightClass& weight(std::size_t n) const { return declared_.weights[op_.weights[n]]; }
+  bool has(std::size_t n) const { return op_.weights[n] != kNone; }
+  std::size_t inputs() const {
+    return static_cast<std::size_t>(std::count_if(op_.in.begin(), op_.in.end(), [](std::uint32_t v) { return v != kNone; }));
+  }
+
+  void wrong(std::string text) {
+    if (wrong_.empty()) wrong_ = std::move(text);
+  }
+  void expect(std::string_view what, std::uint64_t is, std::uint64_t expected) {
+    if (is != expected) wrong(fmt::format("{} is {}, where {} was expected", what, is, expected));
+  }
+  void at_most(std::string_view what, std::uint64_t is, std::uint64_t most) {
+    if (is > most) wrong(fmt::format("{} is {}; at most {} is possible", what, is, most));
+  }
+  void positive(std::string_view what, std::uint64_t is) {
+    if (is == 0 || is > PLIMSOLL_MAX_EXTENT) wrong(fmt::format("{} is {}", what, is));
+  }
+  // A class of one tensor with so many elements.
+  void expect_vector(std::size_t n, std::uint64_t elements) {
+    if (!has(n)) return;
+    const WeightClass& c = weight(n);
+    if (c.experts != 0) return wrong(fmt::format("'{}' is a weight of experts", c.label));
+    expect(fmt::format("the number of elements of '{}'", c.label), c.elements_of_one().saturated(), elements);
+  }
+
+  void check_counts() {
+    const OpShape& shape = shape_of(op_.kind);
+    const std::size_t n = inputs();
+    if (n < shape.least_in || n > shape.most_in) return wrong(fmt::format("{} inputs", n));
+    for (std::size_t i = 0; i < op_.weights.size(); ++i) {
+      if (has(i) && i >= shape.most_weights) return wrong(fmt::format("{} weights at most", shape.most_weights));
+      if (!has(i) && ((shape.needed >> i) & 1U) != 0) return wrong(fmt::format("its weight {} is missing", i));
+    }
+    if (op_.accumulate && !shape.accumulates) return wrong("it cannot add to what is there");
+    const bool attends = op_.kind == OpKind::kAttend || op_.kind == OpKind::kAttendLatent;
+    if (attends != (op_.kv_group != kNone)) return wrong(attends ? "it names no KV group" : "it names a KV group");
+    for (const double real : op_.f)
+      if (!std::isfinite(real)) return wrong("one of its reals is no number");
+    const bool gathers = op_.kind == OpKind::kLastRows;
+    for (std::size_t i = 0; i < n; ++i)
+      if (!gathers && in(i).of_outputs != out_.of_outputs) return wrong("its values have rows of different kinds");
+  }
+
+  void check_embed() {
+    const WeightClass& table = weight(0);
+    if (table.n_dims != 2 || table.experts != 0) return wrong("its table is no matrix");
+    expect("the width of its table", table.dims[1], out_.width);
+    if (out_.of_outputs) wrong("tokens have a row each");
+  }
+  // Columns of every head lie within the row; 0 heads: one.
+  void check_heads(std::uint64_t heads, std::uint64_t stride, std::uint64_t first, std::uint64_t columns, std::uint64_t width) {
+    const Checked reach = Checked(first) + columns;
+    if (reach.overflowed() || (stride != 0 && reach.value() > stride))
+      return wrong(fmt::format("columns {} + {} of a head of {}", first, columns, stride));
+    if ((Checked(heads) * stride).saturated() > width) return wrong(fmt::format("{} heads of {} in a row of {}", heads, stride, width));
+    if (stride == 0 && reach.value() > width) wrong(fmt::format("columns {} + {} in a row of {}", first, columns, width));
+  }
+  void check_norm() {
+    expect("the width of its result", out_.width, in(0).width);
+    const std::uint64_t heads = std::max<std::uint64_t>(op_.i[0], 1), stride = op_.i[1] != 0 ? op_.i[1] : out_.width / heads;
+    const std::uint64_t columns = op_.i[3] != 0 ? op_.i[3] : stride - std::min(stride, op_.i[2]);
+    check_heads(heads, stride, op_.i[2], columns, out_.width);
+    positive("the number of columns", columns);
+    at_most("a switch", std::max(op_.i[4], op_.i[5]), 1);
+    for (std::size_t n = 0; n < 2; ++n)
+      if (has(n)) expect_vector(n, weight(n).elements_of_one().saturated() == columns ? columns : (Checked(heads) * columns).saturated());
+    if (!(op_.f[0] > 0)) wrong("its epsilon is not above 0");
+  }
+  void check_linear() {
+    const std::optional<LinearWidths> widths = linear_widths(weight(0), op_.i[0]);
+    if (!widths) return wrong(fmt::format("'{}' is no linear layer with a part {}", weight(0).label, op_.i[0]));
+    expect("the width of what it reads", in(0).width, widths->in);
+    expect("the width of its result", out_.width, widths->out);
+    if (!has(1)) return;
+    const WeightClass& bias = weight(1);
+    const bool in_parts = op_.i[0] != PLIMSOLL_ALL_PARTS && bias.parts.size() > op_.i[0] && bias.parts.size() > 1;
+    expect("the number of elements of its bias",
+           in_parts ? bias.parts[static_cast<std::size_t>(op_.i[0])].extent : bias.elements_of_one().saturated(), widths->out);
+  }
+  void check_rope() {
+    if (op_.out != op_.in[0]) return wrong("it works in place");
+    if (op_.i[5] >= described_.ropes.size()) return wrong("its table of frequencies is not there");
+    positive("the number of heads", op_.i[0]);
+    positive("the number of columns", op_.i[3]);
+    check_heads(op_.i[0], op_.i[1], op_.i[2], op_.i[3], out_.width);
+    at_most("a switch", op_.i[4], 1);
+    expect("twice the number of frequencies", 2 * described_.ropes[static_cast<std::size_t>(op_.i[5])].usual.inverse_frequencies.size(),
+           op_.i[3]);
+  }
+  void check_attend() {
+    const auto [heads, kv_heads, k_width, v_width] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {heads, kv_heads, k_width, v_width}) positive("a size", size);
+    if (!wrong_.empty()) return;
+    if (heads % kv_heads != 0) return wrong(fmt::format("{} heads over {} of keys", heads, kv_heads));
+    expect("the width of the queries", in(0).width, (Checked(heads) * k_width).saturated());
+    expect("the width of its result", out_.width, (Checked(heads) * v_width).saturated());
+    if (inputs() == 2) return wrong("keys without values");
+    if (inputs() == 3) {
+      expect("the width of the keys", in(1).width, (Checked(kv_heads) * k_width).saturated());
+      expect("the width of the values", in(2).width, (Checked(kv_heads) * v_width).saturated());
+    }
+    const KvGroup& group = declared_.kv[op_.kv_group];
+    expect("the heads of its KV group", group.kv_heads, kv_heads);
+    expect("a key of its KV group", group.k_elements, k_width);
+    expect("a value of its KV group", group.v_elements, v_width);
+    if (group.kind != CacheKind::kFull && group.kind != CacheKind::kWindow && group.kind != CacheKind::kChunk)
+      wrong("its KV group is of another kind");
+    if (group.kind == CacheKind::kWindow) expect("its window", op_.i[4], group.window_tokens);
+    if (group.kind == CacheKind::kChunk) expect("its chunk", op_.i[5], group.window_tokens);
+    expect_vector(0, heads);
+  }
+  void check_latent() {
+    const auto [heads, rank, nope, rope, value] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
+    for (const std::uint64_t size : {heads, rank, nope, rope, value}) positive("a size", size);
+    if (!wrong_.empty()) return;
+    expect("the width of the queries", in(0).width, (Checked(heads) * (Checked(nope) + rope)).saturated());
+    expect("the width of the latent", in(1).width, rank + rope);
+    expect("the width of its result", out_.width, (Checked(heads) * value).saturated());
+    const KvGroup& group = declared_.kv[op_.kv_group];
+    if (group.kind != CacheKind::kLatent) return wrong("its KV group is of another kind");
+    expect("the latent of its KV group", group.k_elements, rank + rope);
+    const std::optional<LinearWidths> widths = linear_widths(weight(0), PLIMSOLL_ALL_PARTS);
+    if (!widths) return wrong("its up projection is no linear layer");
+    expect("the width of what its up projection reads", widths->in, rank);
+    expect("the width of its up projection", widths->out, (Checked(heads) * (Checked(nope) + value)).saturated());
+  }
+  void check_gate() {
+    at_most("the activation", op_.i[0], PLIMSOLL_ACT_SWIGLU_OAI);
+    for (std::size_t n = 0; n < inputs(); ++n) expect("the width of what it reads", in(n).width, out_.width);
+    if (op_.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && inputs() != 2) wrong("an activation of pairs, but one input");
+    if (op_.i[0] == PLIMSOLL_ACT_SOFT_CAP && !(op_.f[0] > 0)) wrong("a cap that is not above 0");
+  }
+  void check_route() {
+    const auto [experts, k, groups, kept] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    positive("the number of experts", experts);
+    positive("the number of chosen experts", k);
+    at_most("the number of chosen experts", k, experts);
+    at_most("the number of experts", experts, PLIMSOLL_MAX_EXPERTS);
+    expect("the width of its result", out_.width, 2 * k);
+    at_most("the number of kept groups", kept, groups);
+    if (groups > 1 && (experts % groups != 0 || kept == 0 || kept * (experts / groups) < k))
+      wrong("groups that do not hold enough experts");
+    at_most("the score", op_.i[4], PLIMSOLL_SCORE_SOFTMAX_CHOSEN);
+    at_most("a switch", std::max(op_.i[5], op_.i[6]), 1);
+    const std::optional<LinearWidths> widths = linear_widths(weight(0), PLIMSOLL_ALL_PARTS);
+    if (!widths) return wrong("its router is no linear layer");
+    expect("the width of what it reads", in(0).width, widths->in);
+    expect("the width of its router", widths->out, experts);
+    expect_vector(1, experts);
+    expect_vector(2, experts);
+  }
+  void check_experts() {
+    const auto [experts, k, width, act, paired] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
+    positive("the width of an expert", width);
+    expect("the width of the routes", in(1).width, 2 * k);
+    at_most("the activation", act, PLIMSOLL_ACT_SWIGLU_OAI);
+    at_most("the pairing", paired, 2);
+    if (paired != 0 && !has(0)) return wrong("gate and up in one, but no gate");
+    if (paired != 0 ? has(1) || has(4) : !has(1)) return wrong("its weight 1 is missing, or there where gate and up are one");
+    const std::uint64_t model = in(0).width;
+    expect("the width of its result", out_.width, model);
+    check_expert_matrix(0, experts, model, paired != 0 ? 2 * width : width);
+    check_expert_matrix(1, experts, model, width);
+    check_expert_matrix(2, experts, width, model);
+    check_expert_bias(3, experts, paired != 0 ? 2 * width : width);
+    check_expert_bias(4, experts, width);
+    check_expert_bias(5, experts, model);
+  }
+  void check_expert_matrix(std::size_t n, std::uint64_t experts, std::uint64_t reads, std::uint64_t gives) {
+    if (!has(n)) return;
+    const std::optional<LinearWidths> widths = linear_widths(weight(n), PLIMSOLL_ALL_PARTS);
+    if (!widths) return wrong(fmt::format("'{}' is no linear layer", weight(n).label));
+    expect(fmt::format("the experts of '{}'", weight(n).label), weight(n).experts, experts);
+    expect(fmt::format("the width that '{}' reads", weight(n).label), widths->in, reads);
+    expect(fmt::format("the width of '{}'", weight(n).label), widths->out, gives);
+  }
+  void check_expert_bias(std::size_t n, std::uint64_t experts, std::uint64_t elements) {
+    if (!has(n)) return;
+    const WeightClass& c = weight(n);
+    expect(fmt::format("the elements of '{}'", c.label), (c.elements_of_one() * c.whole_experts()).saturated(),
+           (Checked(experts) * elements).saturated());
+  }
+  void check_last_rows() {
+    if (in(0).of_outputs || !out_.of_outputs) wrong("it takes rows of tokens and gives rows of outputs");
+    expect("the width of its result", out_.width, in(0).width);
+  }
+
+  const DescribedOp& op_;
+  const Described& described_;
+  const Declared& declared_;
+  const DescribedValue& out_;
+  std::string wrong_;
+};
+
+} // namespace
+
+std::optional<OpKind> op_kind(std::uint32_t number) {
+  if (number == 0 || number > kShapes.size()) return std::nullopt;
+  return static_cast<OpKind>(number);
+}
+
+std::string_view op_name(OpKind kind) { return shape_of(kind).name; }
+
+std::optional<LinearWidths> linear_widths(const WeightClass& c, std::uint64_t part) {
+  if (c.n_dims != 2 || c.in_dim > 1) return std::nullopt;
+  LinearWidths widths{c.dims[c.in_dim], c.dims[1 - c.in_dim]};
+  if (part == PLIMSOLL_ALL_PARTS) return widths;
+  if (part >= c.parts.size() || c.shard_dim != 1 - c.in_dim) return std::nullopt;
+  widths.out = c.parts[static_cast<std::size_t>(part)].extent;
+  return widths;
+}
+
+std::string wrong_op(const DescribedOp& op, const Described& described, const Declared& declared) {
+  return OpCheck(op, described, declared).run();
+}
+
+} // namespace plimsoll

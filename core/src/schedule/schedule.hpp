@@ -1,0 +1,17 @@
+// A described pipeline on one rank, for passes up to a size: widths of its shards, frequencies for its lengths, every buffer in one slab.
+// The plan prices activations by it and the runtime executes it: one function, so that the two cannot differ. Threads: pure functions.
+#pragma once
+
+#include "model/described.hpp"
+#include "placement/rank_layout.hpp"
+#include "plimsoll/program.hpp"
+#include "schedule/tables.hpp"
+
+namespace plimsoll {
+
+// Weights of the result are numbers of Declared::weights and groups those of Declared::kv; whoever executes it binds them.
+// kBadRequest where the layout does not divide what is split.
+Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
+                                  const PassShape& pass);
+
+} // namespace plimsoll
