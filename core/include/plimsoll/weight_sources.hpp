@@ -9,39 +9,33 @@
 
 namespace plimsoll {
 
-// How elements of a stored piece become those of the tensor.
-enum class PieceOrder : std::uint8_t {
-  kAsStored, // the same bytes
-  // Rows of each head as GGUF's llama-like architectures store projections that a rotary embedding follows: the halves of a head alternate.
-  // Row 2i of a stored head is row i of the tensor's, row 2i + 1 is row i + n / 2.
-  kRopePairs,
-  kMinusOne,       // elements are stored with 1 added: gains of norms that multiply by 1 + g
-  kTransposedHeads // of each head the rows and columns are exchanged: a latent's key up-projection
+// Elements of a piece along one dimension, and how far apart they lie in the tensor.
+struct WeightAxis {
+  std::uint64_t extent = 0, to_stride_elements = 0;
 };
 
-// A run of bytes of one file. Runs of a tensor do not overlap and fill it.
+// A run of bytes of one file. The pieces of a tensor do not overlap and fill it.
+// GGUF files store some tensors in another order than the checkpoint that a config.json belongs to. Worked example, a projection of 4
+// heads of 16 rows and 64 columns whose halves of a head alternate there: axes {4, 1024}, {8, 64}, {2, 512}, {64, 1}.
 struct WeightPiece {
   std::uint32_t file = 0; // of WeightSources::files
   std::uint64_t offset_bytes = 0, bytes = 0;
-  std::uint64_t to_bytes = 0; // where in the tensor
-  PieceOrder order = PieceOrder::kAsStored;
-  std::uint64_t heads = 0;   // kRopePairs, kTransposedHeads: in this piece
-  std::uint64_t columns = 0; // likewise: elements of a stored row
-  // Rows of the tensor that this piece's rows are spread over, where they do not follow one another (halves of heads): 0 otherwise.
-  std::uint64_t row_bytes = 0, to_row_stride_bytes = 0;
+  std::uint64_t to_bytes = 0;   // where in the tensor its first element goes
+  std::vector<WeightAxis> axes; // of the stored elements, outermost first; empty: they follow one another in the tensor too
+  bool minus_one = false;       // they are stored with 1 added: gains of norms that multiply by 1 + g
 };
 
-// One tensor as it lies in memory: a class of weights in one layer, all its experts.
+// One tensor as it lies in memory: a class of weights in one layer, all its experts. What is tied to another tensor has none.
 struct WeightTensor {
   std::string label;
   std::uint32_t layer = UINT32_MAX; // UINT32_MAX: belongs to no layer
-  std::string dtype;                // "float32", "bfloat16", "float16"
+  std::string dtype;                // as stored: "float32", "bfloat16", "float16"
   std::uint64_t experts = 0;        // outermost dimension before dims; 0: none
   std::vector<std::uint64_t> dims;  // as declared: [out, in], or [in, out] where in_dim is 0
   std::uint32_t in_dim = 1;
   std::vector<std::uint64_t> parts; // extents of its parts along the output dimension; empty: one
   std::uint64_t bytes = 0;
-  std::vector<WeightPiece> pieces; // none where tied
+  std::vector<WeightPiece> pieces;
 };
 
 struct WeightSources {

@@ -76,7 +76,8 @@ Result<void> visit_gguf(const GgufHeader& header, std::uint32_t file_index, cons
 
 Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& meaning_of) {
   if (files.format == CheckpointFormat::kNone || files.shards.empty())
-    return fail(ErrorCode::kBadRequest, "the model has no checkpoint, only a config", files.config_path.value_or(""));
+    return fail(ErrorCode::kBadRequest, "there are no weights to load: the model has no checkpoint, only a config",
+                files.config_path.value_or(""));
   Checkpoint checkpoint;
   checkpoint.files_ = files;
   if (files.format != CheckpointFormat::kGguf) return checkpoint;

@@ -166,6 +166,7 @@ Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
   inventory.finish(model.declared, matcher.sites(), gguf);
   model.inventory = std::move(inventory);
+  model.files = checkpoint.files();
   model.info.weights_source = gguf ? WeightsSource::kGguf : WeightsSource::kSafetensors;
   return {};
 }

@@ -31,6 +31,7 @@ struct Model::Data {
   std::optional<Inventory> inventory; // where there is a checkpoint
   CheckpointTotals stored;
   std::vector<Warning> load_warnings; // what every plan of this model must say
+  ModelFiles files;                   // of the checkpoint, where there is one
   const StoredClass* stored_class(std::size_t i) const { return inventory ? &inventory->classes[i] : nullptr; }
 };
 
