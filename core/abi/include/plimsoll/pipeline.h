@@ -100,7 +100,7 @@ enum {
 };
 enum {
   PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE */
-  PLIMSOLL_OP_REDUCE = 2u      /* out is summed over the tensor-parallel group afterwards */
+  PLIMSOLL_OP_REDUCE = 2u      /* what the op gives is summed over the tensor-parallel group before it is set or added */
 };
 
 typedef struct plimsoll_op {
@@ -138,6 +138,7 @@ typedef struct plimsoll_pipeline_sink {
   uint32_t reserved;
   void* ctx;
   plimsoll_status (*value)(void* ctx, const plimsoll_value* value, uint32_t* index) PLIMSOLL_NOEXCEPT;
+  /* The same table again, as every layer hands it over, gets the same index and counts once. */
   plimsoll_status (*rope)(void* ctx, const plimsoll_rope_table* table, uint32_t* index) PLIMSOLL_NOEXCEPT;
   plimsoll_status (*op)(void* ctx, const plimsoll_op* op) PLIMSOLL_NOEXCEPT;
   /* The host describes the FFN of `layer` here, reading `in` and setting `out` (P-02). */
