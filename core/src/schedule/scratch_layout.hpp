@@ -1,0 +1,141 @@
+// Where the intermediate results of one op lie in its scratch memory: the plan takes the sizes from here, kernels the offsets, so they
+// agree. Everything is counted in elements of the compute type (float32 where a plan counts bytes); every piece is a multiple of 64 bytes
+// of float32. Work goes in blocks, so that no piece grows with the length of a context. Threads: pure functions.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "base/checked.hpp"
+#include "plimsoll/program.hpp"
+
+namespace plimsoll {
+
+inline constexpr std::uint64_t kScratchAlignElements = 16;
+inline constexpr std::uint64_t kQueryRows = 64;                    // rows of queries (token and head) that attend together
+inline constexpr std::uint64_t kKeyBlockTokens = 64;               // keys that they look at together; blocks begin at multiples of it
+inline constexpr std::uint64_t kExpertRows = 128;                  // rows that go through an expert together
+inline constexpr std::uint64_t kRouteRows = 64;                    // rows that are routed together
+inline constexpr std::uint64_t kTileRows = 64, kTileColumns = 512; // of a weight that is not of the compute type, converted at a time
+inline constexpr std::uint64_t kTileElements = kTileRows * kTileColumns;
+
+// Cuts pieces one after another.
+class ScratchCutter {
+public:
+  // The offset of a new piece; saturates.
+  constexpr std::uint64_t cut(Checked elements) {
+    const std::uint64_t begin = end_.saturated();
+    end_ += Checked(ceil_div(elements.saturated(), kScratchAlignElements)) * kScratchAlignElements;
+    return begin;
+  }
+  constexpr Checked end() const { return end_; }
+
+private:
+  Checked end_;
+};
+
+// A block of queries of one sequence: `heads` of those that share a key's head, `tokens` of each, one head after another.
+struct QueryBlock {
+  std::uint64_t heads = 0, tokens = 0;
+  constexpr std::uint64_t rows() const { return heads * tokens; }
+};
+constexpr QueryBlock query_block(std::uint64_t sharing_heads, std::uint64_t tokens) {
+  const std::uint64_t heads = std::clamp<std::uint64_t>(sharing_heads, 1, kQueryRows);
+  return {heads, std::clamp<std::uint64_t>(tokens, 1, kQueryRows / heads)};
+}
+
+// ATTEND: a block of queries, a block of keys and values as compute elements, their scores, and the running sums.
+struct AttendScratch {
+  std::uint64_t queries = 0, keys = 0, values = 0, scores = 0, sums = 0, maxima = 0, weights = 0;
+  Checked elements;
+};
+constexpr AttendScratch attend_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens) {
+  const std::uint64_t rows = query_block(i[1] == 0 ? 1 : i[0] / i[1], tokens).rows();
+  ScratchCutter cutter;
+  AttendScratch at;
+  at.queries = cutter.cut(Checked(rows) * i[2]);
+  at.keys = cutter.cut(Checked(kKeyBlockTokens) * i[2]);
+  at.values = cutter.cut(Checked(kKeyBlockTokens) * i[3]);
+  at.scores = cutter.cut(Checked(rows) * kKeyBlockTokens);
+  at.sums = cutter.cut(Checked(rows) * i[3]);
+  at.maxima = cutter.cut(rows);
+  at.weights = cutter.cut(rows);
+  at.elements = cutter.end();
+  return at;
+}
+
+// ATTEND_LATENT. Absorbed: queries are projected onto the latent, all heads look at the same keys, of which the first `rank` elements are
+// the values too. Expanded: a block of latents becomes keys and values of one head.
+struct LatentScratch {
+  std::uint64_t queries = 0, latents = 0, keys = 0, values = 0, scores = 0, sums = 0, maxima = 0, weights = 0;
+  Checked elements;
+};
+constexpr LatentScratch absorbed_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens) {
+  const std::uint64_t rows = query_block(i[0], tokens).rows();
+  ScratchCutter cutter;
+  LatentScratch at;
+  at.queries = cutter.cut(Checked(rows) * (Checked(i[1]) + i[3]));
+  at.latents = cutter.cut(Checked(kKeyBlockTokens) * (Checked(i[1]) + i[3]));
+  at.scores = cutter.cut(Checked(rows) * kKeyBlockTokens);
+  at.sums = cutter.cut(Checked(rows) * i[1]);
+  at.maxima = cutter.cut(rows);
+  at.weights = cutter.cut(rows);
+  at.elements = cutter.end();
+  return at;
+}
+constexpr LatentScratch expanded_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens) {
+  const std::uint64_t rows = query_block(1, tokens).rows();
+  const Checked key = Checked(i[2]) + i[3];
+  ScratchCutter cutter;
+  LatentScratch at;
+  at.queries = cutter.cut(Checked(rows) * key);
+  at.latents = cutter.cut(Checked(kKeyBlockTokens) * (Checked(i[1]) + i[3]));
+  at.keys = cutter.cut(Checked(kKeyBlockTokens) * key);
+  at.values = cutter.cut(Checked(kKeyBlockTokens) * i[4]);
+  at.scores = cutter.cut(Checked(rows) * kKeyBlockTokens);
+  at.sums = cutter.cut(Checked(rows) * i[4]);
+  at.maxima = cutter.cut(rows);
+  at.weights = cutter.cut(rows);
+  at.elements = cutter.end();
+  return at;
+}
+
+// ROPE: sine and cosine of a token's angles and of one step, as doubles: 4 * 8 bytes a pair.
+constexpr Checked rope_scratch_elements(const std::array<std::uint64_t, 8>& i) { return Checked(i[3] / 2) * 8; }
+
+// ROUTE: logits of a block of rows; of one row the scores, what it is chosen by, and what its groups are worth.
+struct RouteScratch {
+  std::uint64_t logits = 0, scores = 0, choice = 0, worth = 0;
+  Checked elements;
+};
+constexpr RouteScratch route_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t rows) {
+  ScratchCutter cutter;
+  RouteScratch at;
+  at.logits = cutter.cut(Checked(std::min(rows, kRouteRows)) * i[0]);
+  at.scores = cutter.cut(i[0]);
+  at.choice = cutter.cut(i[0]);
+  at.worth = cutter.cut(std::max<std::uint64_t>(i[2], 1));
+  at.elements = cutter.end();
+  return at;
+}
+
+// EXPERTS: which rows go where (begins [experts + 1], then rows' slots by expert), and of a block of rows of one expert what goes in (and
+// comes out) and what lies between. `width`: elements of a row of x.
+struct ExpertScratch {
+  std::uint64_t begins = 0, slots = 0, inputs = 0, hidden = 0;
+  Checked elements;
+};
+constexpr ExpertScratch expert_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t rows, std::uint64_t width) {
+  const std::uint64_t block = std::min(rows, kExpertRows);
+  ScratchCutter cutter;
+  ExpertScratch at;
+  at.begins = cutter.cut(Checked(i[0]) + 1);
+  at.slots = cutter.cut(Checked(rows) * i[1]);
+  at.inputs = cutter.cut(Checked(block) * width);
+  at.hidden = cutter.cut(Checked(block) * 2 * i[2]);
+  at.elements = cutter.end();
+  return at;
+}
+
+} // namespace plimsoll
