@@ -1,0 +1,31 @@
+// make_tiny NAME|FOLDER OUT [SEED]: writes a tiny model's config.json, model.safetensors and model.gguf to the folder OUT, for developers
+// who record goldens (tests/data/tiny/README.md). A FOLDER with a model in float32 is written again, with its GGUF file. Without arguments:
+// the names.
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+
+#include "support/tiny_gguf.hpp"
+#include "support/tiny_model.hpp"
+
+using namespace plimsoll::test;
+
+int main(int argc, char** argv) {
+  if (argc < 3) {
+    std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED]\n";
+    for (const std::string& name : tiny_model_names()) std::cout << name << "\n";
+    return argc == 1 ? 0 : 2;
+  }
+  try {
+    const std::string name = argv[1], out = argv[2];
+    const TinyModel model = name.find('/') != std::string::npos ? read_tiny_folder(name)
+                            : argc > 3                          ? tiny_model(name, std::strtoull(argv[3], nullptr, 10))
+                                                                : tiny_model(name);
+    write_tiny_folder(model, out);
+    write_tiny_gguf(model, out + "/model.gguf");
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 2;
+  }
+  return 0;
+}

@@ -1,0 +1,199 @@
+#include "support/tiny_weights.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include "support/tiny_random.hpp"
+
+namespace plimsoll::test {
+namespace {
+
+using nlohmann::json;
+
+// Gains over 1 / sqrt(columns), chosen so that greedy texts have wide margins and special arithmetic really happens.
+constexpr float kHeadGain = 3, kRouterGain = 2;
+constexpr float kClampedGain = 4; // of gpt-oss experts: one value in twelve beyond the clamp at 7
+constexpr float kBias = 0.5F, kSink = 2;
+// A tied head would repeat the last token for ever if its embedding stood out of the sum of the layers: it is drawn small, and the last
+// norm brings logits back to size.
+constexpr float kTiedGain = 0.25F;
+constexpr std::int64_t kTiedNorm = 12;
+
+class Weights {
+public:
+  Weights(const json& config, std::uint64_t seed) : config_(config), seed_(seed) {}
+
+  std::uint64_t count(const char* key, std::uint64_t otherwise = 0) const {
+    const auto found = config_.find(key);
+    return found == config_.end() || found->is_null() ? otherwise : found->get<std::uint64_t>();
+  }
+  bool flag(const char* key, bool otherwise = false) const { return config_.value(key, otherwise); }
+  bool is(std::string_view type) const { return type_ == type; }
+  bool gemma() const { return is("gemma2") || is("gemma3_text"); }
+
+  std::vector<TinyTensor> all();
+
+private:
+  void add(std::string name, std::vector<std::uint64_t> shape, float half_width);
+  void matrix(const std::string& name, std::uint64_t rows, std::uint64_t columns, float gain = 1);
+  void bias(const std::string& name, std::uint64_t width, float half_width = kBias) { add(name + ".bias", {width}, half_width); }
+  void norm(const std::string& name, std::uint64_t width, std::int64_t center = 1);
+  void attention(const std::string& at);
+  void latent_attention(const std::string& at);
+  void gated(const std::string& at, std::uint64_t width);
+  void experts(const std::string& at);
+  void stacked_experts(const std::string& at);
+  bool sparse(std::uint64_t layer) const;
+
+  const json& config_;
+  std::uint64_t seed_;
+  std::string type_ = config_.at("model_type");
+  std::uint64_t hidden_ = config_.at("hidden_size"), heads_ = config_.at("num_attention_heads"),
+                kv_heads_ = config_.at("num_key_value_heads"), head_dim_ = count("head_dim", hidden_ / heads_);
+  std::vector<TinyTensor> out_;
+};
+
+float variance_one(std::uint64_t columns) { return std::sqrt(3.0F / static_cast<float>(columns)); }
+
+std::uint64_t elements(const std::vector<std::uint64_t>& shape) {
+  std::uint64_t product = 1;
+  for (const std::uint64_t dim : shape) product *= dim;
+  return product;
+}
+
+void Weights::add(std::string name, std::vector<std::uint64_t> shape, float half_width) {
+  std::vector<float> values = draw_uniform(seed_, name, elements(shape), half_width);
+  out_.push_back({std::move(name), std::move(shape), std::move(values)});
+}
+
+void Weights::matrix(const std::string& name, std::uint64_t rows, std::uint64_t columns, float gain) {
+  add(name + ".weight", {rows, columns}, gain * variance_one(columns));
+}
+
+// Gemma's norms multiply by one plus what is stored.
+void Weights::norm(const std::string& name, std::uint64_t width, std::int64_t center) {
+  std::string weight = name + ".weight";
+  std::vector<float> values = draw_around(seed_, weight, width, gemma() ? center - 1 : center, 100 * center);
+  out_.push_back({std::move(weight), {width}, std::move(values)});
+}
+
+void Weights::attention(const std::string& at) {
+  const std::uint64_t q = heads_ * head_dim_, kv = kv_heads_ * head_dim_;
+  const bool biases = flag("attention_bias"), qkv_biases = biases || is("qwen2") || is("qwen2_moe");
+  if (is("phi3")) {
+    matrix(at + "qkv_proj", q + 2 * kv, hidden_);
+  } else {
+    for (const auto& [part, rows] : {std::pair("q_proj", q), std::pair("k_proj", kv), std::pair("v_proj", kv)}) {
+      matrix(at + part, rows, hidden_);
+      if (qkv_biases) bias(at + part, rows);
+    }
+  }
+  matrix(at + "o_proj", hidden_, q);
+  if (biases) bias(at + "o_proj", hidden_);
+  if (is("qwen3") || is("qwen3_moe") || is("gemma3_text")) {
+    norm(at + "q_norm", head_dim_);
+    norm(at + "k_norm", head_dim_);
+  }
+  if (is("gpt_oss")) add(at + "sinks", {heads_}, kSink);
+}
+
+void Weights::latent_attention(const std::string& at) {
+  const std::uint64_t nope = count("qk_nope_head_dim"), rope = count("qk_rope_head_dim"), value = count("v_head_dim");
+  const std::uint64_t q_rank = count("q_lora_rank"), kv_rank = count("kv_lora_rank");
+  if (q_rank == 0) {
+    matrix(at + "q_proj", heads_ * (nope + rope), hidden_);
+  } else {
+    matrix(at + "q_a_proj", q_rank, hidden_);
+    norm(at + "q_a_layernorm", q_rank);
+    matrix(at + "q_b_proj", heads_ * (nope + rope), q_rank);
+  }
+  matrix(at + "kv_a_proj_with_mqa", kv_rank + rope, hidden_);
+  norm(at + "kv_a_layernorm", kv_rank);
+  matrix(at + "kv_b_proj", heads_ * (nope + value), kv_rank);
+  matrix(at + "o_proj", hidden_, heads_ * value);
+}
+
+void Weights::gated(const std::string& at, std::uint64_t width) {
+  const bool biases = flag("mlp_bias");
+  if (is("phi3")) {
+    matrix(at + "gate_up_proj", 2 * width, hidden_);
+    matrix(at + "down_proj", hidden_, width);
+    return;
+  }
+  for (const char* part : {"gate_proj", "up_proj"}) {
+    matrix(at + part, width, hidden_);
+    if (biases) bias(at + part, width);
+  }
+  matrix(at + "down_proj", hidden_, width);
+  if (biases) bias(at + "down_proj", hidden_);
+}
+
+// gpt-oss: all experts in one tensor, inputs before outputs, gate and up in turn.
+void Weights::stacked_experts(const std::string& at) {
+  const std::uint64_t experts = count("num_local_experts"), width = count("intermediate_size");
+  matrix(at + "router", experts, hidden_, kRouterGain);
+  bias(at + "router", experts);
+  add(at + "experts.gate_up_proj", {experts, hidden_, 2 * width}, kClampedGain * variance_one(hidden_));
+  add(at + "experts.gate_up_proj_bias", {experts, 2 * width}, kBias);
+  add(at + "experts.down_proj", {experts, width, hidden_}, variance_one(width) / kClampedGain);
+  add(at + "experts.down_proj_bias", {experts, hidden_}, kBias);
+}
+
+void Weights::experts(const std::string& at) {
+  if (is("gpt_oss")) return stacked_experts(at);
+  if (is("mixtral")) {
+    const std::uint64_t experts = count("num_local_experts"), width = count("intermediate_size");
+    matrix(at + "gate", experts, hidden_, kRouterGain);
+    for (std::uint64_t i = 0; i < experts; ++i) {
+      const std::string expert = at + "experts." + std::to_string(i);
+      matrix(expert + ".w1", width, hidden_);
+      matrix(expert + ".w2", hidden_, width);
+      matrix(expert + ".w3", width, hidden_);
+    }
+    return;
+  }
+  const std::uint64_t experts = count("n_routed_experts", count("num_experts")), width = count("moe_intermediate_size");
+  matrix(at + "gate", experts, hidden_, kRouterGain);
+  if (config_.value("topk_method", "") == "noaux_tc") add(at + "gate.e_score_correction_bias", {experts}, kBias / 2);
+  for (std::uint64_t i = 0; i < experts; ++i) gated(at + "experts." + std::to_string(i) + ".", width);
+  if (const std::uint64_t shared = count("n_shared_experts")) gated(at + "shared_experts.", shared * width);
+  if (const std::uint64_t shared = count("shared_expert_intermediate_size")) {
+    gated(at + "shared_expert.", shared);
+    matrix(at + "shared_expert_gate", 1, hidden_, kRouterGain);
+  }
+}
+
+bool Weights::sparse(std::uint64_t layer) const {
+  const bool experts = count("num_experts") + count("num_local_experts") + count("n_routed_experts") > 0;
+  return experts && layer >= count("first_k_dense_replace") && (layer + 1) % count("decoder_sparse_step", 1) == 0;
+}
+
+std::vector<TinyTensor> Weights::all() {
+  const bool tied = flag("tie_word_embeddings", gemma());
+  const std::uint64_t words = count("vocab_size");
+  // Gemma multiplies what it looks up by sqrt(hidden_size).
+  const float embedding = tied ? kTiedGain * variance_one(hidden_) : variance_one(1);
+  add("model.embed_tokens.weight", {words, hidden_}, embedding);
+  for (std::uint64_t layer = 0; layer < count("num_hidden_layers"); ++layer) {
+    const std::string at = "model.layers." + std::to_string(layer) + ".";
+    if (count("kv_lora_rank") > 0) latent_attention(at + "self_attn.");
+    else attention(at + "self_attn.");
+    if (!sparse(layer)) gated(at + "mlp.", count("intermediate_size"));
+    else experts(at + (is("mixtral") ? "block_sparse_moe." : "mlp."));
+    norm(at + "input_layernorm", hidden_);
+    norm(at + "post_attention_layernorm", hidden_);
+    if (gemma()) {
+      norm(at + "pre_feedforward_layernorm", hidden_);
+      norm(at + "post_feedforward_layernorm", hidden_);
+    }
+  }
+  norm("model.norm", hidden_, tied ? kTiedNorm : 1);
+  if (!tied) matrix("lm_head", words, hidden_, kHeadGain);
+  return std::move(out_);
+}
+
+} // namespace
+
+std::vector<TinyTensor> tiny_weights(const json& config, std::uint64_t seed) { return Weights(config, seed).all(); }
+
+} // namespace plimsoll::test
