@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 struct Room {
   std::string_view name, may_include;
 };
-constexpr std::array<Room, 21> kRooms{{{"base", ""},
+constexpr std::array<Room, 22> kRooms{{{"base", ""},
                                        {"storage", "base"},
                                        {"checkpoint", "base storage"},
                                        {"device", "base"},
@@ -31,15 +31,16 @@ constexpr std::array<Room, 21> kRooms{{{"base", ""},
                                        {"placement", "base storage model"},
                                        {"kv", "base engine model placement"},
                                        {"estimate", "base kv"},
-                                       {"schedule", "base placement"},
+                                       {"schedule", "base model placement"},
                                        {"plan", "base device engine plugin model placement kv schedule"},
                                        {"search", "base device kv plan"},
                                        {"compare", "base plan"},
                                        {"document", "base"},
                                        {"kv_cache", "base"}, // and plimsoll/kv_geometry.hpp, never the plan
-                                       {"backend", "base device"},
-                                       {"runtime", "base schedule kv_cache backend"},
-                                       {"host", "base checkpoint device engine plugin model plan search compare document"},
+                                       {"backend", "base schedule"},
+                                       {"tokenizer", "base checkpoint"},
+                                       {"runtime", "base schedule kv_cache backend tokenizer"},
+                                       {"host", "base checkpoint device engine plugin model plan search compare document schedule"},
                                        {"capi", "base document host"}}};
 
 const std::set<std::string_view> kTopLevel{"CMakeLists.txt", "CMakePresets.json", "README.md", "core", "plugins", "sdk", "tests", "tools"};
@@ -52,13 +53,15 @@ struct ThirdParty {
   std::string_view prefix;
   std::string_view folder; // the only place that may include it, besides tests
 };
-constexpr std::array<ThirdParty, 11> kThirdParty{
+constexpr std::array<ThirdParty, 13> kThirdParty{
     {{"boost/", "core/src/plugin/library.cpp"},
      {"cuda", "core/src/device/cuda.cpp"},
      {"driver_types.h", "core/src/device/cuda.cpp"},
      {"nvml.h", "core/src/device/cuda.cpp"},
      {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/document/yaml.cpp"},
      {"simdjson", "core/src/"},
+     {"cblas.h", "core/src/backend/"},
+     {"xxhash.h", "core/src/kv_cache/"},
      {"nlohmann/", "core/src/ tools/"},
      {"fmt/", "core/src/ tools/"},
      {"CLI/", "tools/"},

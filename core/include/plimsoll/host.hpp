@@ -26,6 +26,7 @@
 #include "plimsoll/kv_geometry.hpp"
 #include "plimsoll/memory_kind.hpp"
 #include "plimsoll/modality.hpp"
+#include "plimsoll/program.hpp"
 #include "plimsoll/result.hpp"
 #include "plimsoll/warning.hpp"
 
@@ -456,6 +457,10 @@ public:
   Result<Model> load_config(std::string_view config_json, const std::string& name) const;
   // An error where no plan could be made; a plan that does not fit is a plan.
   Result<Plan> plan(const Model& model, const PlanRequest& request) const;
+  // What one rank executes for a forward pass of a plan of that request, which it must be: the ops that the planners describe, in the
+  // slab that `--engine reference` plans, and where the weights lie. kUnsupportedArchitecture where a planner describes no pipeline or a
+  // weight is stored as this library does not load; kBadRequest for several ranks, or where there are no weights to load.
+  Result<Program> program(const Model& model, const PlanRequest& request) const;
   // Weight classes, and bytes per rank of the request's layout.
   Result<WeightsReport> weights(const Model& model, const PlanRequest& request) const;
 
@@ -475,6 +480,8 @@ public:
 private:
   struct Data;
   explicit Context(std::shared_ptr<Data> data) : data_(std::move(data)) {}
+  struct Asked;
+  Result<Asked> asked(const Model& model, const PlanRequest& request) const;
   std::shared_ptr<Data> data_;
 };
 

@@ -33,6 +33,11 @@ enum class KvLayoutKind : std::uint8_t { kGrouped, kUnified, kSplit, kCells };
 enum class LatentCache : std::uint8_t { kLatent, kLatentAndValues, kHeads };
 // The tokens that the engine's start-up line states: all pages, the pages of one group, or requests times their length.
 enum class ReportedTokens : std::uint8_t { kPages, kGroupPages, kRequests };
+// Who prices activations: the planners, as this engine takes them; or the schedule of the pipeline that they describe, which our own
+// runtime executes.
+enum class ActivationRule : std::uint8_t { kPlanners, kPipeline };
+// Rows of a pass that want logits: the last of each sequence, or all.
+enum class LogitRows : std::uint8_t { kLast, kAll };
 // The vision cache: a share of the KV memory, or rows for the tokens of one forward pass.
 enum class VisionRule : std::uint8_t { kShare, kTokens };
 // Towers on every rank, or cut over tp.
@@ -91,6 +96,11 @@ struct EngineProfile {
       return (prefix_caching ? state_rows : state_rows_without_prefix_caching) + state_rows_per_draft_token * draft_tokens;
     }
   } kv;
+
+  struct Schedule {
+    ActivationRule activations = ActivationRule::kPlanners;
+    LogitRows logits = LogitRows::kLast;
+  } schedule;
 
   struct SignalBuffers {
     std::uint64_t signal_buffer_bytes = 0; // of one site on one rank

@@ -28,6 +28,8 @@ constexpr Word<LatentCache> kLatent[]{
     {"latent", LatentCache::kLatent}, {"latent+v", LatentCache::kLatentAndValues}, {"heads", LatentCache::kHeads}};
 constexpr Word<ReportedTokens> kReported[]{
     {"pages", ReportedTokens::kPages}, {"group_pages", ReportedTokens::kGroupPages}, {"requests", ReportedTokens::kRequests}};
+constexpr Word<ActivationRule> kActivationRule[]{{"planners", ActivationRule::kPlanners}, {"pipeline", ActivationRule::kPipeline}};
+constexpr Word<LogitRows> kLogitRows[]{{"last", LogitRows::kLast}, {"all", LogitRows::kAll}};
 constexpr Word<VisionRule> kVisionRule[]{{"share", VisionRule::kShare}, {"tokens", VisionRule::kTokens}};
 constexpr Word<VisionWeights> kVisionWeights[]{{"replicated", VisionWeights::kReplicated}, {"split", VisionWeights::kSplit}};
 
@@ -103,6 +105,9 @@ constexpr std::array kKeys{
     ProfileKey{"/kv/cells/pad_cells", NumberKey{FIELD(kv.cells.pad_cells), 1, kPage}},
     ProfileKey{"/kv/cells/kv_unified", FlagKey{FIELD(kv.cells.kv_unified)}},
     ProfileKey{"/kv/cells/swa_full", FlagKey{FIELD(kv.cells.swa_full)}},
+
+    ProfileKey{"/schedule/activations", word_key<kActivationRule, FIELD(schedule.activations)>()},
+    ProfileKey{"/schedule/logits", word_key<kLogitRows, FIELD(schedule.logits)>()},
 
     ProfileKey{"/signal_buffers/signal_buffer_bytes", NumberKey{FIELD(signal_buffers.signal_buffer_bytes), 0, 1ULL << 40}},
 

@@ -13,9 +13,12 @@
 #include "host/config_files.hpp"
 #include "host/file_cache.hpp"
 #include "host/listings.hpp"
+#include "host/program.hpp"
 #include "host/verify.hpp"
 #include "model/loaded_model.hpp"
+#include "model/weight_sources.hpp"
 #include "plan/make_plan.hpp"
+#include "plan/price_schedule.hpp"
 #include "plan/weights_report.hpp"
 #include "plimsoll/limits.hpp"
 #include "plugin/gguf_meaning.hpp"
@@ -51,6 +54,19 @@ struct Context::Data {
     }
     return device_lists.get(spec, [&] { return parse_devices(spec, cards); });
   }
+  // The files of a model, opened.
+  Result<Checkpoint> open(const ModelFiles& files) const {
+    return open_checkpoint(files, [this](const std::string& name, const GgufMetadata& metadata) {
+      return gguf_meaning(*registry, gguf_words(), name, metadata);
+    });
+  }
+};
+
+// What a plan is made of, and who keeps it while it is made.
+struct Context::Asked {
+  std::shared_ptr<const ProfileSource> engine;
+  std::shared_ptr<const std::vector<Device>> devices;
+  PlanInput input;
 };
 
 const ModelInfo& Model::info() const { return data_->info; }
@@ -78,10 +94,7 @@ Result<Model> Context::load(const std::string& path) const {
   PLIMSOLL_ASSIGN(const ModelFiles files, locate_model(path, options));
   std::optional<Checkpoint> checkpoint;
   if (files.format != CheckpointFormat::kNone) {
-    const auto meaning_of = [this](const std::string& name, const GgufMetadata& metadata) {
-      return gguf_meaning(*data_->registry, data_->gguf_words(), name, metadata);
-    };
-    PLIMSOLL_ASSIGN(checkpoint, open_checkpoint(files, meaning_of));
+    PLIMSOLL_ASSIGN(checkpoint, data_->open(files));
   }
   ConfigFiles config;
   if (files.config_path) {
@@ -110,15 +123,35 @@ static Result<void> add_frontier(const PlanInput& input, const Plan& alike, Plan
   return {};
 }
 
+Result<Context::Asked> Context::asked(const Model& model, const PlanRequest& request) const {
+  Asked out;
+  PLIMSOLL_ASSIGN(out.engine, data_->engine(request));
+  PLIMSOLL_ASSIGN(out.devices, data_->devices(request.devices));
+  out.input.model = model.data_.get();
+  out.input.draft = request.draft ? request.draft->data_.get() : nullptr;
+  out.input.devices = out.devices.get();
+  out.input.engine = out.engine.get();
+  out.input.request = &request;
+  return out;
+}
+
+Result<Program> Context::program(const Model& model, const PlanRequest& request) const {
+  PLIMSOLL_ASSIGN(const Asked asked_for, asked(model, request));
+  PLIMSOLL_ASSIGN(const Settled settled, settle(asked_for.input));
+  if (settled.layout.ranks() != 1)
+    return fail(ErrorCode::kBadRequest, fmt::format("{} ranks; one executes a model by itself", settled.layout.ranks()), "--tp");
+  PLIMSOLL_ASSIGN(Program program, scheduled_program(settled, 0));
+  if (model.data_->files.format == CheckpointFormat::kNone)
+    return fail(ErrorCode::kBadRequest, "there are no weights to load; give a directory with safetensors or a GGUF file",
+                model.data_->info.path);
+  PLIMSOLL_ASSIGN(const Checkpoint checkpoint, data_->open(model.data_->files));
+  PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(*model.data_, checkpoint));
+  return bind_weights(std::move(program), model.data_->declared, std::move(sources));
+}
+
 Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const {
-  PLIMSOLL_ASSIGN(const std::shared_ptr<const ProfileSource> engine, data_->engine(request));
-  PLIMSOLL_ASSIGN(const std::shared_ptr<const std::vector<Device>> devices, data_->devices(request.devices));
-  PlanInput input;
-  input.model = model.data_.get();
-  input.draft = request.draft ? request.draft->data_.get() : nullptr;
-  input.devices = devices.get();
-  input.engine = engine.get();
-  input.request = &request;
+  PLIMSOLL_ASSIGN(const Asked asked_for, asked(model, request));
+  PlanInput input = asked_for.input;
   PLIMSOLL_ASSIGN(Plan plan, make_plan(input));
   if (plan.error) plan.advice = find_advice(input, plan);
   if (request.frontier) PLIMSOLL_TRY(add_frontier(input, plan, plan));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/json.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "model/declared.hpp"
+#include "model/described.hpp"
 #include "model/inventory.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/registry.hpp"
@@ -33,6 +35,13 @@ struct Model::Data {
   std::vector<Warning> load_warnings; // what every plan of this model must say
   ModelFiles files;                   // of the checkpoint, where there is one
   const StoredClass* stored_class(std::size_t i) const { return inventory ? &inventory->classes[i] : nullptr; }
+  // The forward pass, asked for when somebody first wants it, by any thread.
+  const Result<Described>& described() const {
+    std::call_once(described_once, [this] { described_pipeline.emplace(describe_pipeline(*tree, declared)); });
+    return *described_pipeline;
+  }
+  mutable std::once_flag described_once;
+  mutable std::optional<Result<Described>> described_pipeline;
 };
 
 // Holds the checkpoint's headers against what the model declares; the plan counts stored bytes from then on.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "plan/price_schedule.hpp"
 #include "plan/profile_items.hpp"
 #include "plugin/manifest.hpp"
 
@@ -94,6 +95,7 @@ Result<void> add_signal_buffers(const Settled& s, Ledger& ledger) {
 
 Result<std::optional<std::uint64_t>> planned_batch(const Settled& s, const Ledger& ledger) {
   if (s.batch) return s.batch;
+  if (s.profile().schedule.activations == ActivationRule::kPipeline) return std::optional(pass_shape(s).sequences);
   const AbiRequest request(s, 0, ledger);
   PLIMSOLL_ASSIGN(const std::uint64_t batch, s.model().tree->max_batch(request.raw));
   if (batch == 0) return std::optional<std::uint64_t>();
@@ -103,7 +105,7 @@ Result<std::optional<std::uint64_t>> planned_batch(const Settled& s, const Ledge
 Result<void> emit_items(const Settled& s, std::uint64_t requests, const Ledger& ledger, Collector& collector) {
   const AbiRequest request(s, requests, ledger);
   const PlannerTree& tree = *s.model().tree;
-  PLIMSOLL_TRY(tree.activations(request.raw, collector));
+  if (s.profile().schedule.activations == ActivationRule::kPlanners) PLIMSOLL_TRY(tree.activations(request.raw, collector));
   if (tree.has_signal_buffers()) PLIMSOLL_TRY(tree.signal_buffers(request.raw, collector));
   return {};
 }
@@ -112,6 +114,7 @@ Result<void> price_items(const Settled& s, std::optional<std::uint64_t> planned,
   ItemCollector collector(s.layout.ranks(), requests);
   PLIMSOLL_TRY(emit_items(s, requests, ledger, collector));
   PLIMSOLL_TRY(price_profile_items(s, planned, collector));
+  if (s.profile().schedule.activations == ActivationRule::kPipeline) PLIMSOLL_TRY(price_schedule(s, collector));
   PLIMSOLL_TRY(collector.settle(ledger));
   return add_signal_buffers(s, ledger);
 }

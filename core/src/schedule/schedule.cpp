@@ -25,8 +25,19 @@ std::uint64_t local_heads(std::uint64_t heads, const DescribedValue& whole, cons
 
 class Scheduler {
 public:
-  Scheduler(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank, const PassShape& pass)
-      : described_(described), declared_(declared), layout_(layout), rank_(rank), pass_(pass) {}
+  Scheduler(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank, const PassShape& pass,
+            bool types_known)
+      : described_(described), declared_(declared), layout_(layout), rank_(rank), pass_(pass) {
+    // What scratch depends on: types and shapes, class by class.
+    for (const WeightClass& c : declared.weights) {
+      WeightTensor& tensor = types_.tensors.emplace_back();
+      tensor.label = c.label;
+      if (types_known) tensor.dtype = c.dtype.name;
+      tensor.experts = c.experts;
+      tensor.dims.assign(c.dims.begin(), c.dims.begin() + c.n_dims);
+      tensor.in_dim = c.in_dim;
+    }
+  }
 
   Result<Program> run() {
     PLIMSOLL_TRY(localise_values());
@@ -75,7 +86,7 @@ private:
         op.kv_layer = static_cast<std::uint32_t>(at - layout_.layers_before_stage(layers, stage));
       }
       localise_heads(from, op);
-      PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, out_.values, declared_, pass_));
+      PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, pass_));
       out_.ops.push_back(op);
     }
     return {};
@@ -142,14 +153,15 @@ private:
   const RankLayout& layout_;
   std::uint32_t rank_;
   const PassShape& pass_;
+  WeightSources types_;
   Program out_;
 };
 
 } // namespace
 
 Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
-                                  const PassShape& pass) {
-  return Scheduler(described, declared, layout, rank, pass).run();
+                                  const PassShape& pass, bool types_known) {
+  return Scheduler(described, declared, layout, rank, pass, types_known).run();
 }
 
 } // namespace plimsoll

@@ -10,8 +10,9 @@
 namespace plimsoll {
 
 // Weights of the result are numbers of Declared::weights and groups those of Declared::kv; whoever executes it binds them.
+// `types_known`: weights are stored in the types that were declared, as they are but in GGUF files; else room is kept to convert them.
 // kBadRequest where the layout does not divide what is split.
 Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
-                                  const PassShape& pass);
+                                  const PassShape& pass, bool types_known);
 
 } // namespace plimsoll

@@ -1,0 +1,13 @@
+// A scheduled pipeline bound to the weights in a checkpoint: what Context::program hands out. Threads: pure functions.
+#pragma once
+
+#include "model/loaded_model.hpp"
+#include "plimsoll/program.hpp"
+
+namespace plimsoll {
+
+// Numbers of Declared::weights in `program` become those of `sources`, which the program keeps. kBadCheckpoint where an op needs a weight
+// that is not stored.
+Result<Program> bind_weights(Program program, const Declared& declared, WeightSources sources);
+
+} // namespace plimsoll

@@ -1,0 +1,21 @@
+// Activations of an engine that executes the pipelines that planners describe, ours: the slab of its schedule, the inputs of a step, the
+// memory that the BLAS takes. To the byte where one rank holds all. Threads: pure functions.
+#pragma once
+
+#include "plan/ledger.hpp"
+#include "plan/settled.hpp"
+#include "plimsoll/program.hpp"
+#include "schedule/tables.hpp"
+
+namespace plimsoll {
+
+// The largest pass of a plan, fixed before anything is priced: a plan that then holds fewer requests keeps the larger reservation.
+PassShape pass_shape(const Settled& settled);
+
+// What a rank executes; KV groups are those of the plan's geometry, weights are numbers of Declared::weights.
+// kUnsupportedArchitecture where a planner describes no pipeline.
+Result<Program> scheduled_program(const Settled& settled, std::uint32_t rank);
+
+Result<void> price_schedule(const Settled& settled, ItemCollector& collector);
+
+} // namespace plimsoll
