@@ -1,0 +1,150 @@
+// plimsoll/pipeline_model.hpp - a model that can be stepped: PipelineModel, to be derived from, and the reference model, which executes
+// what planners describe. Whoever schedules requests (plimsoll/text_generation.hpp, a host's own server) calls it. It takes memory from the
+// arenas it is given and nowhere else. Threads: static functions from any thread; a model is [serial], but for signal_buffers.
+//
+// One step: prepare_initial_token_inputs -> execute -> sample -> compute_log_probabilities where wanted; for further steps of the
+// same batch prepare_next_token_inputs in place of the first.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plimsoll/export.hpp"
+#include "plimsoll/host.hpp"
+#include "plimsoll/model_io.hpp"
+#include "plimsoll/result.hpp"
+#include "plimsoll/text_context.hpp"
+
+namespace plimsoll {
+
+class Arena;
+class LoraManager;
+
+// `value` where given, else the bound. kBadRequest: a value above the bound (the message names both), or below 1.
+Result<std::uint64_t> PLIMSOLL_API upper_bounded_default(std::uint64_t upper_bound, std::optional<std::uint64_t> value);
+
+// ---- Log-probabilities ----------------------------------------------------------------------------------------------------
+
+// Of the rows of one request: natural logarithms of the softmax of the raw logits, before temperature and masks.
+struct LogProbabilities {
+  std::vector<Token> sampled; // the token that follows each row: sampled or, with echo, the prompt's
+  std::vector<float> token;   // its log-probability
+  // The top_n best tokens, best first, equal ones by id; then the sampled token where it is not among them.
+  std::vector<std::vector<std::pair<Token, float>>> top;
+};
+enum class LogProbabilitiesCode : std::uint8_t {
+  kComputed,
+  kNotAsked,          // top_n is 0
+  kEchoNeedsAllLogits // echo was asked for, and the outputs do not have a row for every input token
+};
+struct LogProbabilitiesAnswer {
+  LogProbabilitiesCode code = LogProbabilitiesCode::kNotAsked;
+  std::optional<LogProbabilities> values; // where computed
+};
+
+// ---- Estimates ------------------------------------------------------------------------------------------------------------
+
+struct BatchChoice {
+  std::uint64_t chosen = 1;        // between 1 and kMostBatch
+  std::uint64_t planned = 0;       // what the plan holds, at most the engine's default where none was asked for
+  std::uint64_t at_max_length = 0; // requests of the largest length at once: the worst case
+};
+inline constexpr std::uint64_t kMostBatch = 4096;
+
+struct BatchQuery {
+  std::uint64_t available_cache_memory = 0; // bytes on each device
+  bool one_host_device = false;             // the only device is the host itself: the documented answer is 1
+};
+
+// ---- Model ----------------------------------------------------------------------------------------------------------------
+
+// What a model is made with: the plan it lives in and one arena per rank, which outlive it.
+struct PipelineModelOptions {
+  Plan plan;
+  std::vector<Arena*> arenas;
+  ReturnLogits return_logits = ReturnLogits::kVariable;
+};
+using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
+
+class PLIMSOLL_API PipelineModel {
+public:
+  // ---- before anything is allocated; the planner's answers. A class may have functions of these names of its own ----
+
+  // The longest request: the one asked for, or what the model was made for. kBadRequest with both where more is asked for.
+  static Result<std::uint64_t> calculate_max_seq_len(const Context& context, const Model& model, const PlanRequest& request);
+  // Bytes on each rank, as the plan counts them.
+  static Result<std::vector<std::uint64_t>> estimate_weights_size(const Context& context, const Model& model, const PlanRequest& request);
+  static Result<std::vector<std::uint64_t>> estimate_activation_memory(const Context& context, const Model& model,
+                                                                       const PlanRequest& request);
+  // How many requests a batch should have. 1 for a model without KV cache and for one host device.
+  static Result<BatchChoice> infer_optimal_batch_size(const Context& context, const Model& model, const PlanRequest& request,
+                                                      const BatchQuery& query);
+
+  // ---- making one ----
+
+  // The reference model: executes the pipeline that the model's planners describe, on one rank, with weights loaded into the arena.
+  // kBadRequest where the plan does not fit or has several ranks; kUnsupportedArchitecture where no pipeline is described.
+  static Result<std::unique_ptr<PipelineModel>> load(const Context& context, const Model& model, const PlanRequest& request,
+                                                     PipelineModelOptions options, const LoadProgress& progress = {});
+  virtual ~PipelineModel();
+
+  // ---- steps ----
+
+  // Inputs for the active tokens of a batch, concatenated. `kv` is what the cache says of the same batch in the same order; absent for a
+  // model without one. At most `return_n_logits` trailing rows of each request want logits. The inputs may lie in memory of the model's
+  // own and are valid until the next call.
+  virtual Result<std::unique_ptr<ModelInputs>> prepare_initial_token_inputs(std::span<const TextContext* const> batch,
+                                                                            std::optional<KvCacheInputs> kv = std::nullopt,
+                                                                            std::uint64_t return_n_logits = 1) = 0;
+  // Inputs for the step after: each request of `previous` has one active token, int64 or int32 [batch] of `next_tokens`. Pages must
+  // have room for it. Takes `previous` over and changes it in place.
+  virtual Result<std::unique_ptr<ModelInputs>> prepare_next_token_inputs(const Tensor& next_tokens,
+                                                                         std::unique_ptr<ModelInputs> previous) = 0;
+  // One forward pass. Takes no memory beyond the planned activations; outputs are valid until the next call.
+  virtual Result<ModelOutputs> execute(const ModelInputs& inputs) = 0;
+
+  // Of every request i of a batch, where batch_top_n[i] > 0: its log-probabilities. With batch_echo[i] one row for each input token,
+  // else one for the sampled token. Reads the inputs "tokens" and "input_row_offsets". kBadRequest: a top_n that is negative or larger
+  // than the vocabulary, or numbers of requests that differ.
+  virtual Result<std::vector<LogProbabilitiesAnswer>> compute_log_probabilities(const ModelInputs& inputs, const ModelOutputs& outputs,
+                                                                                std::span<const Token> next_tokens,
+                                                                                std::span<const std::int32_t> batch_top_n,
+                                                                                std::span<const std::uint8_t> batch_echo);
+  // Drops what the model keeps for a request beside its pages.
+  virtual void release(RequestId request) noexcept;
+
+  // ---- what it is ----
+
+  const Plan& plan() const { return plan_; }
+  std::span<Arena* const> arenas() const { return arenas_; }
+  ReturnLogits return_logits() const { return return_logits_; }
+  // The type it computes in. kBadRequest where the plan names none that is known.
+  Result<ElementType> dtype() const;
+  // Adapters; null where the model has none.
+  virtual LoraManager* lora_manager() noexcept;
+  // One buffer per device for the collectives of several, zero-filled, their slots marked as not written; none where the plan has none:
+  // the family's policy decides that, so a model that always reduces has one on a single device too. Allocated when first asked for, the
+  // same ones afterwards. Threads: any.
+  Result<std::span<const Tensor>> signal_buffers();
+  // Gives their memory back; the next call allocates anew. No step may be running.
+  void release_signal_buffers() noexcept;
+
+protected:
+  explicit PipelineModel(PipelineModelOptions options);
+
+private:
+  Plan plan_;
+  std::vector<Arena*> arenas_;
+  ReturnLogits return_logits_;
+  std::mutex signal_mutex_;
+  std::optional<std::vector<Tensor>> signal_buffers_;
+};
+
+} // namespace plimsoll

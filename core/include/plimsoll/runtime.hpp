@@ -1,0 +1,18 @@
+// plimsoll/runtime.hpp - everything of libplimsoll_runtime.so: a model that runs inside its own plan. Include this, or the part you need:
+//   tensor.hpp, model_io.hpp   tensors, ModelInputs, ModelOutputs
+//   pipeline_model.hpp         PipelineModel: estimates, inputs, execution, log-probabilities, signal buffers
+//   kv_cache_model.hpp         KvCacheModel, KvCache: page manager and pages of a plan;  kv_cache.hpp: the manager alone
+//   text_generation.hpp        TextGenerationPipeline, Generation, get_paged_manager
+//   arena.hpp                  the only door to memory, by the plan's categories and labels
+//   tokenizer.hpp              text and ids
+// sdk/docs/host_runtime.md has a whole server in two pages. Threads: as each part says.
+#pragma once
+
+#include "plimsoll/arena.hpp"
+#include "plimsoll/kv_cache.hpp"
+#include "plimsoll/kv_cache_model.hpp"
+#include "plimsoll/model_io.hpp"
+#include "plimsoll/pipeline_model.hpp"
+#include "plimsoll/tensor.hpp"
+#include "plimsoll/text_generation.hpp"
+#include "plimsoll/tokenizer.hpp"
