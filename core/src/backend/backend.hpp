@@ -1,0 +1,214 @@
+// What a device does for the executor: memory, and one function for each kind of op of plimsoll/pipeline.h. Called by the executor alone,
+// which has checked all operands. An op reads and writes what it is handed and takes no memory; it may still run when it returns.
+// Addresses are the device's: nobody but the backend looks behind them. Threads: [serial] per backend.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "plimsoll/arena.hpp"
+#include "plimsoll/element_type.hpp"
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+// [rows, width] elements, row after row.
+template <class Real>
+struct Rows {
+  Real* data = nullptr;
+  std::uint64_t rows = 0, width = 0;
+  Real* row(std::uint64_t n) const { return data + n * width; }
+};
+
+// Elements of a weight, in their stored type; none where data is null.
+struct Vector {
+  const void* data = nullptr;
+  ElementType type = ElementType::kFloat32;
+  std::uint64_t elements = 0;
+};
+
+// A weight as a linear map of `in` elements to `out`: element (o, i) stands at o * stride + i, or at i * stride + o where in_major.
+struct Matrix {
+  const void* data = nullptr;
+  ElementType type = ElementType::kFloat32;
+  std::uint64_t out = 0, in = 0, stride = 0;
+  bool in_major = false;
+};
+
+// `experts` matrices of one shape, one after another.
+struct ExpertMatrices {
+  Matrix first;
+  std::uint64_t elements_of_one = 0;
+};
+
+// What a pass is about. Tables are memory that both the host and the device can read.
+struct PassView {
+  std::uint64_t tokens = 0, outputs = 0, sequences = 0;
+  const std::int32_t* narrow_ids = nullptr; // [tokens]; or
+  const std::int64_t* wide_ids = nullptr;
+  const std::uint32_t* row_offsets = nullptr;   // [sequences + 1]
+  const std::uint32_t* cache_lengths = nullptr; // [sequences]
+  std::uint64_t outputs_per_sequence = 1;       // the last so many rows of each, or all that it has
+};
+
+// One layer of one KV group: element (head, e) of token t of sequence b lies in page table[b * columns + t / page_tokens].
+struct KvView {
+  void* pool = nullptr;
+  std::uint64_t page_stride_bytes = 0, page_tokens = 0;
+  std::uint64_t k_offset_bytes = 0, v_offset_bytes = 0; // of the layer's keys and values, from a page's begin
+  ElementType k_type = ElementType::kFloat32, v_type = ElementType::kFloat32;
+  std::uint64_t heads = 0, k_elements = 0, v_elements = 0; // a latent has one head and no values
+  const std::uint32_t* table = nullptr;
+  std::uint64_t columns = 0;
+};
+
+// Memory of one op, laid out as schedule/scratch_layout.hpp says. The tile is there where a weight is not of the compute type.
+template <class Real>
+struct Scratch {
+  Real* data = nullptr;
+  Real* tile = nullptr;
+};
+
+template <class Real>
+struct EmbedArgs {
+  Matrix table;
+  double scale = 1;
+  Rows<Real> out;
+};
+template <class Real>
+struct NormArgs {
+  Rows<const Real> x;
+  Rows<Real> out; // may be x
+  Vector gain, bias;
+  std::uint64_t heads = 1, stride = 0, first = 0, columns = 0;
+  bool mean = false, plus_one = false;
+  double epsilon = 0;
+};
+template <class Real>
+struct LinearArgs {
+  Rows<const Real> x;
+  Rows<Real> out;
+  Matrix weight;
+  Vector bias;
+  double scale = 1;
+  bool accumulate = false;
+  Scratch<Real> scratch;
+};
+template <class Real>
+struct RopeArgs {
+  Rows<Real> x;
+  std::uint64_t heads = 1, stride = 0, first = 0, columns = 0;
+  bool interleaved = false;
+  const double* inverse_frequencies = nullptr; // [columns / 2], the host's: a backend copies them with the call
+  double attention_factor = 1;
+  Scratch<Real> scratch;
+};
+template <class Real>
+struct StoreArgs {
+  Rows<const Real> k, v; // v without data for latents
+  KvView kv;
+};
+template <class Real>
+struct AttendArgs {
+  Rows<const Real> q;
+  Rows<Real> out;
+  KvView kv;
+  Vector sinks;
+  std::uint64_t heads = 0, window = 0, chunk = 0; // 0: none
+  double scale = 1, soft_cap = 0;                 // 0: none
+  bool accumulate = false;
+  Scratch<Real> scratch;
+};
+template <class Real>
+struct LatentArgs {
+  Rows<const Real> q;
+  Rows<Real> out;
+  KvView kv;
+  Matrix up; // [heads * (nope + value), rank]
+  std::uint64_t heads = 0, rank = 0, nope = 0, rope = 0, value = 0;
+  double scale = 1;
+  bool accumulate = false, absorbed = true;
+  Scratch<Real> scratch;
+};
+template <class Real>
+struct GateArgs {
+  Rows<const Real> a, b; // b may have no data
+  Rows<Real> out;        // may be a or b
+  std::uint64_t act = 0;
+  double limit = 0, alpha = 0;
+  bool accumulate = false;
+};
+template <class Real>
+struct RouteArgs {
+  Rows<const Real> x;
+  Rows<Real> out; // [rows, 2k]
+  Matrix router;
+  Vector bias, correction;
+  std::uint64_t experts = 0, k = 0, groups = 0, kept_groups = 0, score = 0, group_worth = 0;
+  bool renormalise = false;
+  double scale = 1;
+  Scratch<Real> scratch;
+};
+template <class Real>
+struct ExpertsArgs {
+  Rows<const Real> x, routes;
+  Rows<Real> out;
+  ExpertMatrices gate, up, down;
+  Vector gate_bias, up_bias, down_bias; // of all experts
+  std::uint64_t experts = 0, k = 0, width = 0, act = 0, paired = 0;
+  double limit = 0, alpha = 0;
+  bool accumulate = false;
+  Scratch<Real> scratch;
+};
+template <class Real>
+struct RowsArgs { // LAST_ROWS and ADD: out (+)= scale * rows of x
+  Rows<const Real> x;
+  Rows<Real> out;
+  double scale = 1;
+  bool accumulate = false;
+};
+template <class Real>
+struct ScaleRowsArgs {
+  Rows<const Real> a, s; // s: one element a row
+  Rows<Real> out;
+  std::uint64_t act = 0;
+  bool accumulate = false;
+};
+
+// The ops in one compute type.
+template <class Real>
+class Ops {
+public:
+  virtual ~Ops() = default;
+  virtual void embed(const PassView& pass, const EmbedArgs<Real>& args) = 0;
+  virtual void norm(const NormArgs<Real>& args) = 0;
+  virtual void linear(const LinearArgs<Real>& args) = 0;
+  virtual void rope(const PassView& pass, const RopeArgs<Real>& args) = 0;
+  virtual void store(const PassView& pass, const StoreArgs<Real>& args) = 0;
+  virtual void attend(const PassView& pass, const AttendArgs<Real>& args) = 0;
+  virtual void attend_latent(const PassView& pass, const LatentArgs<Real>& args) = 0;
+  virtual void gate(const GateArgs<Real>& args) = 0;
+  virtual void route(const RouteArgs<Real>& args) = 0;
+  virtual void experts(const ExpertsArgs<Real>& args) = 0;
+  virtual void last_rows(const PassView& pass, const RowsArgs<Real>& args) = 0;
+  virtual void add(const RowsArgs<Real>& args) = 0;
+  virtual void scale_rows(const ScaleRowsArgs<Real>& args) = 0;
+};
+
+class Backend : public MemorySource {
+public:
+  virtual std::string_view name() const = 0;
+  // Between the host's memory and the device's, or within the device; the ranges do not overlap. On return the host's part may be used.
+  virtual void copy_in(void* device, const void* host, std::uint64_t bytes) = 0;
+  virtual void copy_out(void* host, const void* device, std::uint64_t bytes) = 0;
+  virtual void copy(void* to, const void* from, std::uint64_t bytes) = 0;
+  virtual void zero(void* device, std::uint64_t bytes) = 0;
+  // Waits for all that was asked for. The first thing that failed since the last call.
+  virtual Result<void> synchronize() = 0;
+
+  virtual Ops<float>& ops(float) = 0;
+  virtual Ops<double>& ops(double) = 0;
+};
+
+} // namespace plimsoll
