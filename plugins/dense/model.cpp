@@ -39,6 +39,15 @@ void drop_unless(std::vector<Group<What>>& groups, Keep keep) {
 
 } // namespace
 
+const char* cache_label(plimsoll::KvKind kind) {
+  switch (kind) {
+  case plimsoll::KvKind::kWindow: return "attention.window";
+  case plimsoll::KvKind::kChunk: return "attention.chunk";
+  case plimsoll::KvKind::kCross: return "attention.cross";
+  default: return "attention";
+  }
+}
+
 bool Model::on(const Config& config, Switch when) { return when == kAlways || (when != kNever && config.boolean(when, false)); }
 
 Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect.names) {

@@ -105,6 +105,9 @@ private:
   void gather();
 };
 
+// The label of the KV group of layers with such a span.
+const char* cache_label(plimsoll::KvKind kind);
+
 // Which layers attend to a window or a chunk, from the keys that say so. Sets the spans of `layers`.
 void read_spans(const plimsoll::Config& config, Window window, std::vector<Layer>& layers);
 

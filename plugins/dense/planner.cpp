@@ -1,7 +1,9 @@
 // The planner of dense decoders, and of the attention, embedding and head of every model without latent attention:
 // families of experts and of images ask for those parts. It declares weights and caches from a configuration; of
-// activations it knows nothing, engines reserve those by rules of their own. Threads: immutable after construction.
+// activations it knows nothing, engines reserve those by rules of their own. Many of these models' forward passes it describes. Threads:
+// immutable after construction.
 #include "model.hpp"
+#include "pipeline.hpp"
 #include "plimsoll/plugin.hpp"
 #include "weights.hpp"
 
@@ -15,15 +17,6 @@ using plimsoll::KvKind;
 using plimsoll::Role;
 using plimsoll::Sink;
 
-const char* label_of(KvKind kind) {
-  switch (kind) {
-  case KvKind::kWindow: return "attention.window";
-  case KvKind::kChunk: return "attention.chunk";
-  case KvKind::kCross: return "attention.cross";
-  default: return "attention";
-  }
-}
-
 KvGroup cache(const char* label, const Cached& what, const std::vector<std::uint32_t>& layers) {
   const Attention& a = what.attention;
   KvGroup group(what.span.kind, label, layers);
@@ -33,9 +26,9 @@ KvGroup cache(const char* label, const Cached& what, const std::vector<std::uint
   return group;
 }
 
-class Planner : public plimsoll::MemoryPlanner {
+class Planner : public plimsoll::PipelinePlanner {
 public:
-  explicit Planner(const Config& config) : MemoryPlanner(config), model_(config) {}
+  explicit Planner(const Config& config) : PipelinePlanner(config), model_(config) {}
 
   void weights(const Sink& out) const override {
     // A model of experts need not say how wide a dense FFN is; whoever asks for one needs the key.
@@ -47,7 +40,7 @@ public:
   }
 
   void kv(const Sink& out) const override {
-    for (const auto& group : model_.caches) out.kv(cache(label_of(group.what.span.kind), group.what, group.layers));
+    for (const auto& group : model_.caches) out.kv(cache(cache_label(group.what.span.kind), group.what, group.layers));
     for (const Index& index : model_.indexes) {
       KvGroup group(KvKind::kLatent, "attention.index", index.layers);
       out.kv(group.heads(1, 0, index.elements, index.value_elements).dtype("bfloat16"));
@@ -66,6 +59,10 @@ public:
     facts.kv_heads = model_.kv_heads;
     facts.draft_layers = model_.draft_layers.size();
     return facts;
+  }
+
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    dense::describe(config(), model_, part, out);
   }
 
 private:

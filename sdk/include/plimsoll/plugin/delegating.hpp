@@ -48,12 +48,15 @@ struct Interface {
   const void* object = nullptr;
 };
 
+class Pipeline;
+struct PipelinePart;
+
 // A planner of another family, found by the host. Lives as long as its parent.
 class Child {
 public:
   Child() = default; // asked for nothing, and of no use
   // The planner of the config below `pointer`: Child(config, "/text_config", as("qwen3")).
-  Child(const Config& config, std::string_view pointer, const Ask& ask = {}) {
+  Child(const Config& config, std::string_view pointer, const Ask& ask = {}) : place_(pointer) {
     const plimsoll_host* host = config.host();
     const plimsoll_view* view = config.view();
     if (!pointer.empty() || !ask.renames_.empty()) {
@@ -99,6 +102,8 @@ public:
     call([&](plimsoll_error* err) { return api().max_batch(child_, &request.raw(), &out, err); });
     return out;
   }
+  // Its part of a forward pass; E_UNSUPPORTED where it describes none. In plimsoll/plugin/pipeline.hpp.
+  void describe(const PipelinePart& part, const Pipeline& out) const;
   // The child's own; nothing where it has none of that id.
   Interface query(std::string_view id) const {
     Interface out;
@@ -120,6 +125,7 @@ private:
   }
   const plimsoll_planner_api* api_ = nullptr;
   const plimsoll_planner* child_ = nullptr;
+  std::string place_; // its part of the configuration: what the host puts in front of errors, but not of an interface's
 };
 
 } // namespace plimsoll

@@ -1,0 +1,98 @@
+// The rows of forward.hpp. Each was read in the model's class of the transformers library (modeling_<model_type>.py), and Llama, Mistral,
+// Qwen, Gemma 2 and 3, Phi-3 and gpt-oss in llama.cpp too. Numbers that a configuration may leave out (epsilon, base, caps) are class
+// defaults of models.json.
+#include "forward.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+namespace dense {
+
+using plimsoll::Activation;
+using plimsoll::Config;
+using plimsoll::Error;
+using plimsoll::KvKind;
+using plimsoll::RopeFrequencies;
+using plimsoll::RopeKeys;
+
+namespace {
+
+// What GptOssConfig has where no scaling is stated.
+constexpr plimsoll::rope::Yarn kGptOssYarn{.factor = 32, .original_tokens = 4096, .truncate = false};
+constexpr std::string_view kGeluTanh = "gelu_pytorch_tanh";
+
+// clang-format off
+constexpr Forward kForwards[] = {
+  {.model_type = "llama"},
+  {.model_type = "mistral"},
+  {.model_type = "mixtral"},
+  {.model_type = "qwen2"},
+  {.model_type = "qwen2_moe"},
+  {.model_type = "qwen3"},
+  {.model_type = "qwen3_moe"},
+  {.model_type = "phi3", .partial_rotation = true},
+  {.model_type = "gpt_oss", .yarn = &kGptOssYarn},
+  {.model_type = "gemma", .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true},
+  {.model_type = "gemma2", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
+  {.model_type = "gemma3_text", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .window_rope = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
+};
+
+// Keys that change what a model computes, wherever they are more than off.
+constexpr std::string_view kModifiers[] = {
+  "/attn_logit_softcapping", "/final_logit_softcapping", "/query_pre_attn_scalar", "/embedding_multiplier", "/residual_multiplier",
+  "/attention_multiplier", "/logits_scaling", "/logit_scale", "/scale_emb", "/scale_depth", "/clip_qkv", "/alibi", "/no_rope_layers",
+  "/use_bidirectional_attention", "/attention_chunk_size", "/sparse_attention_config", "/index_n_heads", "/parallel_attn",
+  "/use_parallel_residual", "/attn_temperature_tuning", "/cross_attention_layers", "/embedding_scale",
+};
+// clang-format on
+
+// There, and neither null, false, 0 nor an empty list.
+bool is_on(const Config& config, std::string_view pointer) {
+  if (!config.has(pointer)) return false;
+  const std::string text = config.find_json(pointer).value_or("null");
+  return text != "false" && text != "0" && text != "0.0" && text != "[]" && text != "{}" && text != "null";
+}
+
+bool states(const Config& config, std::string_view key) {
+  const auto keys = config.keys("");
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+} // namespace
+
+const Forward& forward_of(const Config& config) {
+  const std::string_view model_type = config.model_type();
+  const auto* row = std::find_if(std::begin(kForwards), std::end(kForwards), [&](const Forward& f) { return f.model_type == model_type; });
+  if (row == std::end(kForwards)) plimsoll::no_pipeline("/model_type", "for model_type " + std::string(model_type.substr(0, 60)));
+  for (const std::string_view key : kModifiers)
+    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key))
+      plimsoll::no_pipeline(std::string(key), "for a " + std::string(model_type) + " with this key");
+  return *row;
+}
+
+Activation activation_of(const Config& config, const Forward& forward) {
+  const std::string_view name = config.str(forward.activation, forward.activation_otherwise);
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  if (name == "gelu") return Activation::kGelu;
+  if (name == kGeluTanh || name == "gelu_new") return Activation::kGeluTanh;
+  if (name == "relu") return Activation::kRelu;
+  plimsoll::no_pipeline(std::string(forward.activation), "with the activation " + std::string(name.substr(0, 60)));
+}
+
+RopeFrequencies rope_of(const Config& config, const Forward& forward, const Layer& layer) {
+  const bool windowed = forward.window_rope && layer.span.kind == KvKind::kWindow;
+  const std::uint64_t head = layer.attention.k_elements;
+  // Older configurations of Gemma 3 have a base for window layers, which are not scaled, newer ones an object for each type.
+  if (windowed && !config.find_len("/rope_parameters"))
+    return plimsoll::rope::plain(config.find_f64("/rope_local_base_freq").value_or(0), head);
+  const RopeKeys keys(config, !forward.window_rope ? "" : windowed ? "sliding_attention" : "full_attention");
+  const std::uint64_t columns = keys.columns(head);
+  if (columns != head && !forward.partial_rotation)
+    plimsoll::no_pipeline("/partial_rotary_factor", "for a " + std::string(forward.model_type) + " with this key");
+  if (forward.yarn != nullptr && !states(config, "rope_scaling") && !states(config, "rope_parameters"))
+    return plimsoll::rope::yarn(keys.theta(), columns, *forward.yarn);
+  return keys.frequencies(columns);
+}
+
+} // namespace dense

@@ -1,0 +1,165 @@
+// Ops from a Model: see pipeline.hpp. Worked example, a layer of Llama: norm, three linear layers, two rotations, attention, a linear
+// layer back onto the residual stream; norm, the FFN (which the host asks for), its sum: 10 ops, and 4 of the FFN.
+#include "pipeline.hpp"
+
+#include <cmath>
+#include <string>
+
+#include "forward.hpp"
+
+namespace dense {
+
+using plimsoll::Bytes;
+using plimsoll::Config;
+using plimsoll::Error;
+using plimsoll::KvKind;
+using plimsoll::Pipeline;
+using plimsoll::PipelinePart;
+using plimsoll::Rows;
+using plimsoll::Value;
+namespace op = plimsoll::op;
+
+namespace {
+
+std::string bias(bool has, std::string_view of) { return has ? std::string(of) + ".bias" : std::string(); }
+
+// One layer of one model.
+class LayerWriter {
+public:
+  LayerWriter(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out)
+      : config_(config), model_(model), forward_(forward), layer_(model.layers[part.layer]), residual_(part.out), out_(out),
+        epsilon_(config.find_f64("/rms_norm_eps").value_or(0)) {
+    const Attention& a = layer_.attention;
+    if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || layer_.ffn.none || model.head_gate || model.gated_queries)
+      plimsoll::no_pipeline("", "for the attention of layer " + std::to_string(part.layer));
+  }
+
+  void write() const {
+    const auto& norms = model_.dialect.norms;
+    const bool around = forward_.order == Order::kAround;
+    const Value context = attention(normed(residual_, norms[0]));
+    op::Linear o(context, "attention.o_proj");
+    o.bias(bias(model_.o_bias, "attention.o_proj")).reduce();
+    if (around) out_.add(residual_, op::Add(normed(out_.make(model_.hidden, 0, o), norms[1])));
+    else out_.add(residual_, o);
+    const Value y = out_.value(model_.hidden);
+    out_.ffn(normed(residual_, norms[around ? 2 : 1]), y);
+    out_.add(residual_, op::Add(around ? normed(y, norms[3]) : y));
+  }
+
+private:
+  Value normed(Value x, std::string_view label) const {
+    return out_.make(model_.hidden, 0, op::Norm(x, std::string(label), epsilon_).plus_one(forward_.plus_one));
+  }
+
+  Value attention(Value x) const {
+    const Attention& a = layer_.attention;
+    const Value q = projection(x, 0, "attention.q_proj", a.heads, a.k_elements);
+    const Value k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements);
+    const Value v = projection(x, 2, "attention.v_proj", a.kv_heads, a.v_elements);
+    norm_heads(q, "attention.q_norm", a.heads);
+    norm_heads(k, "attention.k_norm", a.kv_heads);
+    const plimsoll::RopeFrequencies frequencies = rope_of(config_, forward_, layer_);
+    const plimsoll::RopeTable table = out_.table(frequencies);
+    out_.set(q, op::Rope(q, table).columns(a.heads, a.k_elements, 0, frequencies.columns()));
+    out_.set(k, op::Rope(k, table).columns(a.kv_heads, a.k_elements, 0, frequencies.columns()));
+    op::Attend attend(q, k, v, cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
+    if (layer_.span.kind == KvKind::kWindow) attend.window(layer_.span.tokens);
+    if (layer_.span.kind == KvKind::kChunk) attend.chunk(layer_.span.tokens);
+    if (!forward_.score_elements.empty()) attend.scale(1 / std::sqrt(positive(forward_.score_elements)));
+    if (!forward_.score_cap.empty()) attend.soft_cap(config_.find_f64(forward_.score_cap).value_or(0));
+    if (!model_.dialect.sinks.empty()) attend.sinks("attention.sinks");
+    return out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend);
+  }
+
+  // Queries, keys or values: a linear layer of their own, or a part of the fused one.
+  Value projection(Value x, std::uint32_t part, const char* label, std::uint64_t heads, std::uint64_t elements) const {
+    const bool fused = !model_.names.qkv.empty();
+    const std::string name = fused ? "attention.qkv_proj" : label;
+    op::Linear linear(x, name);
+    linear.bias(bias(model_.qkv_bias, name));
+    if (fused) linear.part(part);
+    return out_.make(Bytes(heads) * elements, heads, linear);
+  }
+
+  void norm_heads(Value x, const char* label, std::uint64_t heads) const {
+    op::Norm norm(x, label, epsilon_);
+    norm.plus_one(forward_.plus_one);
+    switch (model_.qk_norm) {
+    case QkNorm::kNone: return;
+    case QkNorm::kHead: norm.heads(heads, layer_.attention.k_elements); break;
+    case QkNorm::kProjection: break;
+    case QkNorm::kMatrix:
+    case QkNorm::kPerHead: plimsoll::no_pipeline("", "for norms on queries and keys of this shape");
+    }
+    out_.set(x, norm);
+  }
+
+  double positive(std::string_view pointer) const {
+    const double value = config_.find_f64(pointer).value_or(0);
+    if (value > 0) return value;
+    throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is missing or not above 0; scores are divided by its root");
+  }
+
+  const Config& config_;
+  const Model& model_;
+  const Forward& forward_;
+  const Layer& layer_;
+  Value residual_;
+  const Pipeline& out_;
+  double epsilon_;
+};
+
+void describe_embedding(const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out) {
+  if (model.embedding_width != model.hidden) plimsoll::no_pipeline("", "for an embedding of another width than the model's");
+  op::Embed embed("embedding");
+  if (forward.scaled_embedding) embed.scale(std::sqrt(static_cast<double>(model.hidden)));
+  out.set(part.out, embed.reduce());
+}
+
+void describe_ffn(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out) {
+  const Ffn& ffn = model.layers[part.layer].ffn;
+  if (ffn.none || ffn.linear) plimsoll::no_pipeline("", "for the FFN of layer " + std::to_string(part.layer));
+  const plimsoll::Activation act = activation_of(config, forward);
+  const bool fused = !model.names.gate_up.empty();
+  const auto into = [&](const char* label, std::uint32_t of) {
+    op::Linear linear(part.in, label);
+    linear.bias(bias(model.ffn_bias, label));
+    if (fused) linear.part(of);
+    return out.make(ffn.width, ffn.width, linear);
+  };
+  if (fused || !model.names.gate.empty()) {
+    const Value gate = into(fused ? "mlp.gate_up_proj" : "mlp.gate_proj", 0), up = into(fused ? "mlp.gate_up_proj" : "mlp.up_proj", 1);
+    out.set(gate, op::Gate(gate, up, act));
+    out.set(part.out, op::Linear(gate, "mlp.down_proj").bias(bias(model.ffn_bias, "mlp.down_proj")).reduce());
+  } else {
+    const Value up = into("mlp.up_proj", 0);
+    out.set(up, op::Gate(up, act));
+    out.set(part.out, op::Linear(up, "mlp.down_proj").bias(bias(model.ffn_bias, "mlp.down_proj")).reduce());
+  }
+}
+
+// Only the rows that want logits are normed.
+void describe_head(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out) {
+  if (model.tied && model.embedding_rows != model.vocab) plimsoll::no_pipeline("", "for a tied head of fewer rows than the embedding");
+  const Value rows = out.value(model.hidden, 0, Rows::kOutputs);
+  out.set(rows, op::LastRows(part.in));
+  out.set(rows, op::Norm(rows, "final_norm", config.find_f64("/rms_norm_eps").value_or(0)).plus_one(forward.plus_one));
+  out.set(part.out, op::Linear(rows, model.tied ? "embedding" : "head").bias(bias(model.head_bias, "head")));
+  const double cap = forward.final_cap.empty() ? 0 : config.find_f64(forward.final_cap).value_or(0);
+  if (cap > 0) out.set(part.out, op::Gate(part.out, plimsoll::Activation::kSoftCap).cap(cap));
+}
+
+} // namespace
+
+void describe(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
+  const Forward& forward = forward_of(config);
+  if (model.dialect.norm_bias || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
+  if (part.is_embedding()) return describe_embedding(model, forward, part, out);
+  if (part.is_head()) return describe_head(config, model, forward, part, out);
+  if (part.layer >= model.layers.size()) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
+  if (part.is_ffn()) return describe_ffn(config, model, forward, part, out);
+  LayerWriter(config, model, forward, part, out).write();
+}
+
+} // namespace dense
