@@ -1,5 +1,5 @@
-// abi_layout_gen HEADER OUTPUT: reads abi.h and writes a C program that prints its layout, a line per struct field,
-// enumerator and numeric macro. Run by the build for abi_lock_test. It understands the plain C of that one header
+// abi_layout_gen HEADER OUTPUT: reads a header of the ABI and writes a C program that prints its layout, a line per struct field,
+// enumerator and numeric macro. Run by the build for abi_lock_test. It understands the plain C of these headers
 // and stops at anything else, so that no declaration can slip past the lock.
 #include <algorithm>
 #include <cctype>
@@ -260,7 +260,8 @@ int main(int argc, char** argv) {
   generator.run();
 
   std::ofstream out(argv[2], std::ios::binary);
-  out << "/* Written by abi_layout_gen from plimsoll/abi.h. */\n#include <plimsoll/abi.h>\n#include <stdio.h>\n\nint main(void) {\n"
+  const std::string path = argv[1], header = "plimsoll/" + path.substr(path.rfind('/') + 1);
+  out << "/* Written by abi_layout_gen from " << header << ". */\n#include <" << header << ">\n#include <stdio.h>\n\nint main(void) {\n"
       << generator.out.str() << "  return 0;\n}\n";
   if (!out.flush()) stop(std::string("cannot write ") + argv[2]);
   return 0;
