@@ -26,6 +26,7 @@ int run_verify(const Arguments& arguments);
 int run_devices(const Arguments& arguments);
 int run_models(const Arguments& arguments);
 int run_compare(const Arguments& arguments);
+int run_run(const Arguments& arguments);
 
 // The format that the arguments ask for, read before they are parsed: errors of parsing are reported in it too.
 Format wanted_format(const Arguments& arguments);

@@ -17,12 +17,13 @@ struct Command {
   std::string_view name, summary;
   int (*run)(const Arguments&);
 };
-constexpr std::array<Command, 9> kCommands{{
+constexpr std::array<Command, 10> kCommands{{
     {"plan", "MODEL: what each device holds, what is left, how long and how many", run_plan},
     {"estimate", "[FILE|-]: the estimator alone, from explicit sizes (JSON or YAML)", run_estimate},
     {"explain", "MODEL: every byte with its formula, values and basis", run_explain},
     {"weights", "MODEL: tensor classes, stored against declared, bytes per rank", run_weights},
     {"plugins", "[list | inspect DIR | identity DIR]: the plugins that are found, and what a build needs of one", run_plugins},
+    {"run", "MODEL: generates text inside the plan, and says what it took of it", run_run},
     {"verify", "MODEL: what the plan's caches really take on this machine's GPUs", run_verify},
     {"devices", "the devices of this machine, and the catalogue", run_devices},
     {"compare", "LOG...: what a plan predicts against what an engine printed at its start", run_compare},

@@ -1,0 +1,49 @@
+#include "host_device.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <fmt/format.h>
+#include <fstream>
+#include <optional>
+#include <string_view>
+
+namespace plimsoll::cli {
+namespace {
+
+// "MemAvailable:   12345 kB" of /proc/meminfo, in bytes.
+std::optional<std::uint64_t> memory_figure(std::string_view name) {
+  std::ifstream file("/proc/meminfo");
+  std::string word, unit;
+  std::uint64_t number = 0;
+  while (file >> word >> number) {
+    std::getline(file, unit);
+    if (word == std::string(name) + ":") return number * 1024;
+  }
+  return std::nullopt;
+}
+
+// A number in a file of a control group; nothing where there is none or it says "max".
+std::optional<std::uint64_t> group_figure(const char* path) {
+  std::ifstream file(path);
+  std::uint64_t number = 0;
+  if (file >> number) return number;
+  return std::nullopt;
+}
+
+} // namespace
+
+Result<std::string> host_device() {
+  const std::optional<std::uint64_t> total = memory_figure("MemTotal"), available = memory_figure("MemAvailable");
+  if (!total || !available)
+    return fail(ErrorCode::kBadRequest, "how much memory this machine has cannot be read from /proc/meminfo; say it, as in --devices 16GiB",
+                "--devices");
+  std::uint64_t all = *total, free = *available;
+  if (const auto limit = group_figure("/sys/fs/cgroup/memory.max")) {
+    const std::uint64_t used = group_figure("/sys/fs/cgroup/memory.current").value_or(0);
+    all = std::min(all, *limit);
+    free = std::min(free, *limit - std::min(*limit, used));
+  }
+  return fmt::format("host={}:{}", all, free / 10 * 9);
+}
+
+} // namespace plimsoll::cli

@@ -1,0 +1,225 @@
+// plimsoll-run, which `plimsoll run` starts: plans for this machine's memory, loads the model into what the plan sets aside, generates
+// text, and says what was taken. A program of its own, so that planning loads nothing of the runtime. Threads: one, and the BLAS's.
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+#include <new>
+#include <stop_token>
+#include <unistd.h>
+
+#include "command.hpp"
+#include "host_device.hpp"
+#include "plimsoll/human.hpp"
+#include "requests.hpp"
+#include "run_report.hpp"
+
+namespace plimsoll::cli {
+namespace {
+
+constexpr std::string_view kSchema = "plimsoll.run/1";
+constexpr int kExitInterrupted = 130; // as shells say of a program that Ctrl-C ended
+
+volatile std::sig_atomic_t interrupted = 0;
+extern "C" void interrupt(int) { interrupted = 1; }
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+void add_options(CommandLine& line, Asked& asked) {
+  CLI::App& app = line.app();
+  const auto option = [&](const char* name, auto& value, const char* help, const char* type) {
+    return app.add_option(name, value, help)->type_name(type)->allow_extra_args(false)->group("Generation");
+  };
+  option("--prompt", asked.prompts, "text to go on from; may repeat", "TEXT");
+  option("--prompt-ids", asked.prompt_ids, "token ids to go on from, such as 5,9,30", "IDS");
+  option("--requests", asked.requests, "a file of requests, a JSON object each line; - is standard input", "FILE.jsonl");
+  option("--max-new-tokens", asked.max_new_tokens, "at most so many are generated; default 96", "N");
+  option("--temperature", asked.temperature, "0: the most probable token; default 0", "T");
+  option("--top-k", asked.top_k, "draw from the most probable so many; 0: all", "K");
+  option("--top-p", asked.top_p, "draw from the fewest that are so probable together; default 1", "P");
+  option("--seed", asked.seed, "of the draws; default 0", "N");
+  option("--logprobs", asked.logprobs, "log-probabilities of the best so many tokens of each place", "N");
+  app.add_flag("--echo", asked.echo, "the prompt too, with its log-probabilities")->group("Generation");
+  app.add_flag("--ignore-end", asked.ignore_end, "go on behind tokens that end a text")->group("Generation");
+}
+
+// Our own engine on this machine's memory, where nothing else is asked for.
+Result<void> fill_in(const CommandLine& line, const Asked& asked, PlanRequest& request) {
+  bool engine = false, devices = false;
+  for (const OptionValue& option : line.given_options()) {
+    engine = engine || option.name == "engine";
+    devices = devices || option.name == "devices";
+  }
+  if (!engine) request.engine = "reference";
+  if (!devices) {
+    PLIMSOLL_ASSIGN(request.devices, host_device());
+  }
+  if (asked.echo && asked.logprobs > 0 && !request.engine_overrides.contains("schedule.logits"))
+    request.engine_overrides["schedule.logits"] = "all";
+  return {};
+}
+
+// "loading 45 %" on a terminal.
+LoadProgress progress_bar(bool quiet) {
+  if (quiet || isatty(STDERR_FILENO) == 0) return {};
+  return [last = -1](std::uint64_t done, std::uint64_t total) mutable {
+    const int percent = total == 0 ? 100 : static_cast<int>(done / ((total + 99) / 100));
+    if (percent == last) return;
+    last = percent;
+    const std::string text =
+        done >= total ? "\r\x1b[K" : fmt::format("\rloading {} of {}, {} %", human_bytes(done), human_bytes(total), percent);
+    write_all(STDERR_FILENO, text);
+  };
+}
+
+// Text as it comes, where there is one request; of several each at its end.
+class Printer {
+public:
+  Printer(const Asked& asked, const std::vector<TextGenerationRequest>& requests, const Tokenizer* tokenizer, bool on)
+      : on_(on), alone_(requests.size() == 1), tokenizer_(tokenizer) {
+    if (on_ && alone_ && asked.echo) put(requests.front().prompt);
+  }
+  int take(const std::vector<TextGenerationOutput>& outputs) {
+    if (!on_ || !alone_) return 0;
+    for (const TextGenerationOutput& output : outputs) put(shown(output));
+    return problem_;
+  }
+  int finish(const std::vector<TextGenerationOutput>& outputs) {
+    if (!on_) return 0;
+    if (alone_) put("\n");
+    else
+      for (const TextGenerationOutput& output : outputs)
+        put(fmt::format("--- request {} ({})\n{}\n", output.id,
+                        output.error ? output.error->message : std::string(status_name(output.status)), shown(output)));
+    return problem_;
+  }
+
+private:
+  // Control characters of a model could drive the terminal; line breaks and tabs are text. Without a tokenizer the ids.
+  std::string shown(const TextGenerationOutput& output) {
+    std::string out;
+    if (tokenizer_ == nullptr) {
+      for (const Token token : output.tokens) out += fmt::format("{}{}", std::exchange(separate_, true) ? " " : "", token);
+      return out;
+    }
+    for (const char c : output.text)
+      if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t') out += c;
+    return out;
+  }
+  void put(std::string_view text) {
+    if (problem_ == 0) problem_ = write_all(STDOUT_FILENO, text);
+  }
+
+  bool on_, alone_, separate_ = false;
+  const Tokenizer* tokenizer_;
+  int problem_ = 0;
+};
+
+// Steps until all are done, or Ctrl-C.
+Result<RunResult> generate(TextGenerationPipeline& pipeline, const std::vector<TextGenerationRequest>& requests, Printer& printer) {
+  RunResult result;
+  std::stop_source stop;
+  PLIMSOLL_ASSIGN(Generation generation, pipeline.generate_async(requests));
+  std::map<RequestId, bool> started;
+  const Clock::time_point begin = Clock::now();
+  Clock::time_point first = begin;
+  while (true) {
+    if (interrupted != 0) stop.request_stop();
+    PLIMSOLL_ASSIGN(const std::optional<std::vector<TextGenerationOutput>> outputs, generation.next(stop.get_token()));
+    if (!outputs) break;
+    const bool all_started = started.size() == requests.size();
+    for (const TextGenerationOutput& output : *outputs) {
+      if (all_started) result.times.generated_tokens += output.tokens.size();
+      started[output.id] = true;
+    }
+    if (!all_started && started.size() == requests.size()) first = Clock::now();
+    if (printer.take(*outputs) != 0) break; // nobody reads any more
+  }
+  result.outputs = std::move(generation).finish();
+  if (started.size() < requests.size()) first = Clock::now();
+  result.times.prompt_seconds = std::chrono::duration<double>(first - begin).count();
+  result.times.generate_seconds = seconds_since(first);
+  for (const TextGenerationRequest& request : requests) {
+    if (request.prompt.empty()) {
+      result.times.prompt_tokens += request.prompt_tokens.size();
+    } else if (const Tokenizer* tokenizer = pipeline.tokenizer()) {
+      const auto tokens = tokenizer->encode(request.prompt);
+      result.times.prompt_tokens += tokens ? tokens->size() : 0;
+    }
+  }
+  result.usage = usage_rows(pipeline);
+  return result;
+}
+
+int exit_code(const RunResult& result) {
+  for (const UsageRow& row : result.usage)
+    if (row.peak_bytes > row.planned_bytes) return kExitDoesNotFit;
+  for (const TextGenerationOutput& output : result.outputs)
+    if (output.error) return cli::exit_code(*output.error);
+  return interrupted != 0 ? kExitInterrupted : kExitFits;
+}
+
+int run(const Arguments& arguments) {
+  CommandLine line(
+      "run", "Runs a model inside its plan: generates text, and says what memory it took of what was planned.", kSchema,
+      "Examples:\n  plimsoll run ./model --prompt \"And the LORD said unto \"\n"
+      "  plimsoll run ./model --prompt-ids 5,9,30 --max-new-tokens 32 --format json\n"
+      "Exit codes: 0 done within the plan, 1 the plan does not fit or was exceeded, 2 wrong usage or input, 3 a plugin failed,\n"
+      "4 internal, 130 interrupted.");
+  Asked asked;
+  line.add_plan_options();
+  line.add_context_options();
+  add_options(line, asked);
+  if (const auto code = line.parse(arguments)) return *code;
+  const auto requests = read_requests(asked);
+  if (!requests) return line.fail(requests.error());
+  auto task = line.task();
+  if (!task) return line.fail(task.error());
+  if (auto filled = fill_in(line, asked, task->request); !filled) return line.fail(filled.error());
+
+  const Clock::time_point begin = Clock::now();
+  PipelineOptions options;
+  options.load_tokenizer =
+      std::any_of(requests->begin(), requests->end(), [](const TextGenerationRequest& r) { return !r.prompt.empty(); });
+  options.progress = progress_bar(line.output().quiet);
+  auto pipeline = TextGenerationPipeline::create(task->context, task->model, task->request, options);
+  if (!pipeline) return line.fail(pipeline.error());
+  const double load_seconds = seconds_since(begin);
+
+  std::signal(SIGINT, interrupt);  // NOLINT
+  std::signal(SIGTERM, interrupt); // NOLINT
+  const Output& output = line.output();
+  const bool as_text = output.format == Format::kTable;
+  Printer printer(asked, *requests, pipeline->tokenizer(), as_text);
+  auto result = generate(*pipeline, *requests, printer);
+  if (!result) return line.fail(result.error());
+  result->times.load_seconds = load_seconds;
+  const int code = exit_code(*result);
+  if (!as_text) return output.write_document(run_to_json(*result), code);
+  if (printer.finish(result->outputs) != 0) return code;
+  if (!output.quiet) write_all(STDERR_FILENO, run_summary(*result, output.style()));
+  for (const TextGenerationOutput& failed : result->outputs)
+    if (failed.error && result->outputs.size() == 1) return line.fail(*failed.error);
+  return code;
+}
+
+} // namespace
+} // namespace plimsoll::cli
+
+int main(int argc, char** argv) {
+  using namespace plimsoll;
+  std::signal(SIGPIPE, SIG_IGN); // NOLINT: a closed pipe is an errno here
+  cli::Output output;
+  try {
+    const cli::Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+    output.format = cli::wanted_format(arguments);
+    return cli::run(arguments);
+  } catch (const std::bad_alloc&) {
+    return output.fail({ErrorCode::kInternal, "out of memory", ""}, cli::kSchema);
+  } catch (const std::exception& problem) {
+    return output.fail({ErrorCode::kInternal, fmt::format("unexpected: {}", problem.what()), ""}, cli::kSchema);
+  }
+}

@@ -1,0 +1,26 @@
+// What `plimsoll run` is asked to generate: one prompt of the command line, or a line each of a file. Threads: one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plimsoll/text_generation.hpp"
+
+namespace plimsoll::cli {
+
+// As given on the command line; it is also what a line of a file leaves out.
+struct Asked {
+  std::vector<std::string> prompts; // --prompt, may repeat
+  std::string prompt_ids;           // --prompt-ids: "5,9,30"
+  std::string requests;             // --requests: a file, "-" is standard input
+  std::uint64_t max_new_tokens = 96;
+  double temperature = 0, top_p = 1;
+  std::uint64_t top_k = 0, seed = 0;
+  std::int32_t logprobs = 0;
+  bool echo = false, ignore_end = false;
+};
+
+// kBadRequest names the option, or the file and its line.
+Result<std::vector<TextGenerationRequest>> read_requests(const Asked& asked);
+
+} // namespace plimsoll::cli
