@@ -64,10 +64,9 @@ struct KvView {
 };
 
 // Memory of one op, laid out as schedule/scratch_layout.hpp says. The tile is there where a weight is not of the compute type.
-template <class Real>
 struct Scratch {
-  Real* data = nullptr;
-  Real* tile = nullptr;
+  void* data = nullptr;
+  void* tile = nullptr;
 };
 
 template <class Real>
@@ -93,7 +92,7 @@ struct LinearArgs {
   Vector bias;
   double scale = 1;
   bool accumulate = false;
-  Scratch<Real> scratch;
+  Scratch scratch;
 };
 template <class Real>
 struct RopeArgs {
@@ -102,7 +101,7 @@ struct RopeArgs {
   bool interleaved = false;
   const double* inverse_frequencies = nullptr; // [columns / 2], the host's: a backend copies them with the call
   double attention_factor = 1;
-  Scratch<Real> scratch;
+  Scratch scratch;
 };
 template <class Real>
 struct StoreArgs {
@@ -118,7 +117,7 @@ struct AttendArgs {
   std::uint64_t heads = 0, window = 0, chunk = 0; // 0: none
   double scale = 1, soft_cap = 0;                 // 0: none
   bool accumulate = false;
-  Scratch<Real> scratch;
+  Scratch scratch;
 };
 template <class Real>
 struct LatentArgs {
@@ -129,7 +128,7 @@ struct LatentArgs {
   std::uint64_t heads = 0, rank = 0, nope = 0, rope = 0, value = 0;
   double scale = 1;
   bool accumulate = false, absorbed = true;
-  Scratch<Real> scratch;
+  Scratch scratch;
 };
 template <class Real>
 struct GateArgs {
@@ -148,7 +147,7 @@ struct RouteArgs {
   std::uint64_t experts = 0, k = 0, groups = 0, kept_groups = 0, score = 0, group_worth = 0;
   bool renormalise = false;
   double scale = 1;
-  Scratch<Real> scratch;
+  Scratch scratch;
 };
 template <class Real>
 struct ExpertsArgs {
@@ -159,7 +158,7 @@ struct ExpertsArgs {
   std::uint64_t experts = 0, k = 0, width = 0, act = 0, paired = 0;
   double limit = 0, alpha = 0;
   bool accumulate = false;
-  Scratch<Real> scratch;
+  Scratch scratch;
 };
 template <class Real>
 struct RowsArgs { // LAST_ROWS and ADD: out (+)= scale * rows of x

@@ -1,0 +1,61 @@
+#include "backend/cpu_backend.hpp"
+
+#include <cblas.h>
+#include <cstring>
+
+#include "backend/cpu_ops.hpp"
+
+namespace plimsoll {
+namespace {
+
+template <class Real>
+class CpuOps final : public Ops<Real> {
+public:
+  void embed(const PassView& pass, const EmbedArgs<Real>& args) override { cpu::embed(pass, args); }
+  void norm(const NormArgs<Real>& args) override { cpu::norm(args); }
+  void linear(const LinearArgs<Real>& args) override { cpu::linear(args); }
+  void rope(const PassView& pass, const RopeArgs<Real>& args) override { cpu::rope(pass, args); }
+  void store(const PassView& pass, const StoreArgs<Real>& args) override { cpu::store(pass, args); }
+  void attend(const PassView& pass, const AttendArgs<Real>& args) override { cpu::attend(pass, args); }
+  void attend_latent(const PassView& pass, const LatentArgs<Real>& args) override { cpu::attend_latent(pass, args); }
+  void gate(const GateArgs<Real>& args) override { cpu::gate(args); }
+  void route(const RouteArgs<Real>& args) override { cpu::route(args); }
+  void experts(const ExpertsArgs<Real>& args) override { cpu::experts(args); }
+  void last_rows(const PassView& pass, const RowsArgs<Real>& args) override { cpu::last_rows(pass, args); }
+  void add(const RowsArgs<Real>& args) override { cpu::add(args); }
+  void scale_rows(const ScaleRowsArgs<Real>& args) override { cpu::scale_rows(args); }
+};
+
+class CpuBackend final : public Backend {
+public:
+  Result<void*> take(std::uint64_t bytes, bool guarded) override { return memory_->take(bytes, guarded); }
+  void give_back(void* memory, std::uint64_t bytes, bool guarded) noexcept override { memory_->give_back(memory, bytes, guarded); }
+
+  std::string_view name() const override { return "cpu"; }
+  void copy_in(void* device, const void* host, std::uint64_t bytes) override { copy(device, host, bytes); }
+  void copy_out(void* host, const void* device, std::uint64_t bytes) override { copy(host, device, bytes); }
+  void copy(void* to, const void* from, std::uint64_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void zero(void* device, std::uint64_t bytes) override {
+    if (bytes > 0) std::memset(device, 0, bytes);
+  }
+  Result<void> synchronize() override { return {}; }
+
+  Ops<float>& ops(float) override { return float_ops_; }
+  Ops<double>& ops(double) override { return double_ops_; }
+
+private:
+  std::shared_ptr<MemorySource> memory_ = host_memory();
+  CpuOps<float> float_ops_;
+  CpuOps<double> double_ops_;
+};
+
+} // namespace
+
+std::shared_ptr<Backend> cpu_backend(const CpuOptions& options) {
+  openblas_set_num_threads(static_cast<int>(options.threads == 0 ? 1 : options.threads));
+  return std::make_shared<CpuBackend>();
+}
+
+} // namespace plimsoll

@@ -1,0 +1,42 @@
+// The ops of the CPU, one function each; what they mean stands in plimsoll/pipeline.h, what they are handed in backend/backend.hpp.
+// Called by backend/cpu_backend.cpp. They take no memory but what OpenBLAS keeps for itself. Threads: [serial].
+#pragma once
+
+#include "backend/backend.hpp"
+
+namespace plimsoll::cpu {
+
+template <class Real>
+void embed(const PassView& pass, const EmbedArgs<Real>& args);
+template <class Real>
+void norm(const NormArgs<Real>& args);
+template <class Real>
+void linear(const LinearArgs<Real>& args);
+template <class Real>
+void rope(const PassView& pass, const RopeArgs<Real>& args);
+template <class Real>
+void store(const PassView& pass, const StoreArgs<Real>& args);
+template <class Real>
+void attend(const PassView& pass, const AttendArgs<Real>& args);
+template <class Real>
+void attend_latent(const PassView& pass, const LatentArgs<Real>& args);
+template <class Real>
+void gate(const GateArgs<Real>& args);
+template <class Real>
+void route(const RouteArgs<Real>& args);
+template <class Real>
+void experts(const ExpertsArgs<Real>& args);
+template <class Real>
+void last_rows(const PassView& pass, const RowsArgs<Real>& args);
+template <class Real>
+void add(const RowsArgs<Real>& args);
+template <class Real>
+void scale_rows(const ScaleRowsArgs<Real>& args);
+
+// A piece of scratch memory, by its offset in compute elements.
+template <class Real, class Element = Real>
+Element* piece(const Scratch& scratch, std::uint64_t offset_elements) {
+  return static_cast<Element*>(static_cast<void*>(static_cast<Real*>(scratch.data) + offset_elements));
+}
+
+} // namespace plimsoll::cpu

@@ -1,0 +1,65 @@
+// Ops of the CPU that take rows as they are: EMBED, LAST_ROWS, ADD, SCALE_ROWS. Threads: [serial].
+#include <algorithm>
+
+#include "backend/cpu_activations.hpp"
+#include "backend/cpu_ops.hpp"
+#include "backend/elements.hpp"
+
+namespace plimsoll::cpu {
+namespace {
+
+template <class Real>
+void scale_row(const Real* x, std::uint64_t n, Real scale, bool accumulate, Real* out) {
+  if (accumulate)
+    for (std::uint64_t i = 0; i < n; ++i) out[i] += scale * x[i];
+  else
+    for (std::uint64_t i = 0; i < n; ++i) out[i] = scale * x[i];
+}
+
+} // namespace
+
+template <class Real>
+void embed(const PassView& pass, const EmbedArgs<Real>& args) {
+  const auto scale = static_cast<Real>(args.scale);
+  for (std::uint64_t t = 0; t < args.out.rows; ++t) {
+    const std::int64_t token = pass.narrow_ids != nullptr ? pass.narrow_ids[t] : pass.wide_ids[t];
+    Real* row = args.out.row(t);
+    load_elements(args.table.data, args.table.type, static_cast<std::uint64_t>(token) * args.table.stride, args.out.width, row);
+    if (scale != 1) scale_row(row, args.out.width, scale, false, row);
+  }
+}
+
+template <class Real>
+void last_rows(const PassView& pass, const RowsArgs<Real>& args) {
+  std::uint64_t to = 0;
+  for (std::uint64_t b = 0; b < pass.sequences; ++b) {
+    const std::uint64_t begin = pass.row_offsets[b], end = pass.row_offsets[b + 1];
+    for (std::uint64_t row = end - std::min(pass.outputs_per_sequence, end - begin); row < end; ++row)
+      scale_row(args.x.row(row), args.x.width, Real{1}, args.accumulate, args.out.row(to++));
+  }
+}
+
+template <class Real>
+void add(const RowsArgs<Real>& args) {
+  scale_row(args.x.data, args.x.rows * args.x.width, static_cast<Real>(args.scale), args.accumulate, args.out.data);
+}
+
+template <class Real>
+void scale_rows(const ScaleRowsArgs<Real>& args) {
+  for (std::uint64_t row = 0; row < args.out.rows; ++row) {
+    Real scale = 0;
+    activate(args.act, ActLimits{}, args.s.row(row), 1, &scale);
+    scale_row(args.a.row(row), args.a.width, scale, args.accumulate, args.out.row(row));
+  }
+}
+
+template void embed(const PassView&, const EmbedArgs<float>&);
+template void embed(const PassView&, const EmbedArgs<double>&);
+template void last_rows(const PassView&, const RowsArgs<float>&);
+template void last_rows(const PassView&, const RowsArgs<double>&);
+template void add(const RowsArgs<float>&);
+template void add(const RowsArgs<double>&);
+template void scale_rows(const ScaleRowsArgs<float>&);
+template void scale_rows(const ScaleRowsArgs<double>&);
+
+} // namespace plimsoll::cpu

@@ -1,0 +1,92 @@
+#include "backend/elements.hpp"
+
+#include <bit>
+#include <cstring>
+
+#include "backend/simd.hpp"
+
+namespace plimsoll {
+namespace {
+
+[[gnu::always_inline]] inline float from_bfloat16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+[[gnu::always_inline]] inline std::uint16_t to_bfloat16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  const std::uint32_t nan = (bits >> 16) | 0x40U; // quiet; rounding could make it infinite
+  return static_cast<std::uint16_t>((bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded);
+}
+
+// The 15 bits of the magnitude, moved to float32's place, are the number divided by 2^112, denormals included.
+[[gnu::always_inline]] inline float from_float16(std::uint16_t half) {
+  const std::uint32_t magnitude = half & 0x7FFFU;
+  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112F;
+  const std::uint32_t finite = std::bit_cast<std::uint32_t>(scaled);
+  const std::uint32_t special = 0x7F800000U | ((magnitude & 0x3FFU) << 13);
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
+  return std::bit_cast<float>(sign | (magnitude >= 0x7C00U ? special : finite));
+}
+
+[[gnu::always_inline]] inline std::uint16_t to_float16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU, sign = (bits >> 16) & 0x8000U;
+  // Below 2^-14 the last bit is worth 2^-24: adding 0.5, whose last bit is worth as much, rounds to it.
+  const std::uint32_t small = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - std::bit_cast<std::uint32_t>(0.5F);
+  const std::uint32_t normal = (magnitude + 0xFFFU + ((magnitude >> 13) & 1U) - (112U << 23)) >> 13;
+  std::uint32_t half = magnitude < (113U << 23) ? small : normal;
+  half = magnitude >= 0x477FF000U ? 0x7C00U : half; // 65520 and more
+  half = magnitude > 0x7F800000U ? 0x7E00U : half;
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+template <class Real>
+PLIMSOLL_VECTORS void load_float32(const float* from, std::uint64_t n, Real* out) {
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = static_cast<Real>(from[i]);
+}
+template <class Real>
+PLIMSOLL_VECTORS void load_bfloat16(const std::uint16_t* from, std::uint64_t n, Real* out) {
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = static_cast<Real>(from_bfloat16(from[i]));
+}
+template <class Real>
+PLIMSOLL_VECTORS void load_float16(const std::uint16_t* from, std::uint64_t n, Real* out) {
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = static_cast<Real>(from_float16(from[i]));
+}
+template <class Real>
+PLIMSOLL_VECTORS void store_bfloat16(const Real* from, std::uint64_t n, std::uint16_t* out) {
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = to_bfloat16(static_cast<float>(from[i]));
+}
+template <class Real>
+PLIMSOLL_VECTORS void store_float16(const Real* from, std::uint64_t n, std::uint16_t* out) {
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = to_float16(static_cast<float>(from[i]));
+}
+
+} // namespace
+
+template <class Real>
+void load_elements(const void* data, ElementType type, std::uint64_t first, std::uint64_t n, Real* out) {
+  switch (type) {
+  case ElementType::kBfloat16: return load_bfloat16(static_cast<const std::uint16_t*>(data) + first, n, out);
+  case ElementType::kFloat16: return load_float16(static_cast<const std::uint16_t*>(data) + first, n, out);
+  default: return load_float32(static_cast<const float*>(data) + first, n, out);
+  }
+}
+
+template <class Real>
+void store_elements(const Real* x, std::uint64_t n, void* data, ElementType type, std::uint64_t first) {
+  switch (type) {
+  case ElementType::kBfloat16: return store_bfloat16(x, n, static_cast<std::uint16_t*>(data) + first);
+  case ElementType::kFloat16: return store_float16(x, n, static_cast<std::uint16_t*>(data) + first);
+  default: break;
+  }
+  float* out = static_cast<float*>(data) + first;
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]);
+}
+
+template void load_elements(const void*, ElementType, std::uint64_t, std::uint64_t, float*);
+template void load_elements(const void*, ElementType, std::uint64_t, std::uint64_t, double*);
+template void store_elements(const float*, std::uint64_t, void*, ElementType, std::uint64_t);
+template void store_elements(const double*, std::uint64_t, void*, ElementType, std::uint64_t);
+
+} // namespace plimsoll
