@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "plimsoll/arena.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/kv_cache.hpp"
@@ -17,8 +19,6 @@
 
 namespace plimsoll {
 
-class Arena;
-
 // What get_kv_params answers, of one device of a layout.
 struct KvCacheParams {
   std::string dtype;
@@ -26,14 +26,20 @@ struct KvCacheParams {
   std::vector<KvGroupPlan> groups;
 };
 
+struct KvCacheOptions {
+  KvOptions manager; // of its tables only TableLayout::kMax is planned
+  // The largest step that tables are taken for: its requests, and tokens of the longest of them. Absent: the plan's limits.
+  std::optional<std::uint64_t> most_sequences, most_context_tokens;
+};
+
 // A paged KV manager and the memory of its pages, on every rank of a plan: what load_kv_manager returns. Memory comes from arenas and goes
 // back to them. Movable.
 class PLIMSOLL_API KvCache {
 public:
-  // Takes the pools of every group (category kKvCache, label: the group's, "blocks" where groups share them) and the page tables of a step
-  // (category kActivation, label "activation.tables") from one arena per rank, as the plan counts them. kOverPlan: an arena that has
-  // not so much; kBadRequest: a plan that does not fit.
-  static Result<KvCache> create(const Plan& plan, std::span<Arena* const> arenas, const KvOptions& options = {});
+  // Takes the pools of every group (category kKvCache, label "kv_cache." and the group's; "kv_cache" where groups share blocks) and the
+  // tables of the largest step (kActivation, "activation.tables") from one arena per rank, as the plan counts them. kOverPlan: an arena
+  // that has not so much; kBadRequest: a plan that does not fit, or another number of arenas than it has ranks.
+  static Result<KvCache> create(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options = {});
   KvCache(KvCache&&) noexcept;
   KvCache& operator=(KvCache&&) noexcept;
   ~KvCache();
@@ -43,7 +49,7 @@ public:
   // PagedKvManager::runtime_inputs; kOverPlan where the batch or a request's table is larger than planned.
   Result<KvCacheInputs> runtime_inputs(std::span<const TextContext* const> batch, std::uint32_t replica = 0);
   // The pages (or rows) of a group on a rank; empty where the rank has none.
-  const Tensor& blocks(std::uint32_t rank, std::size_t group) const;
+  Tensor blocks(std::uint32_t rank, std::size_t group) const;
   // All of a rank's pages: what estimate_kv_cache_size says.
   std::uint64_t bytes(std::uint32_t rank) const;
 
@@ -68,7 +74,7 @@ public:
 
   // The manager and its pools, as KvCache::create makes them unless a model does otherwise. One manager serves all modalities: each
   // has groups of its own.
-  virtual Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena* const> arenas, const KvOptions& options = {});
+  virtual Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options = {});
 };
 
 } // namespace plimsoll

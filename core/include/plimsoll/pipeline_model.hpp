@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "plimsoll/arena.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/model_io.hpp"
@@ -24,7 +25,6 @@
 
 namespace plimsoll {
 
-class Arena;
 class LoraManager;
 
 // `value` where given, else the bound. kBadRequest: a value above the bound (the message names both), or below 1.
@@ -65,10 +65,17 @@ struct BatchQuery {
 
 // ---- Model ----------------------------------------------------------------------------------------------------------------
 
-// What a model is made with: the plan it lives in and one arena per rank, which outlive it.
+// The largest step that a model takes; a scheduler stays within it.
+struct StepLimits {
+  std::uint64_t tokens = 0, sequences = 0; // of all requests together
+  std::uint64_t output_rows = 0;           // that want logits
+  std::uint64_t vocab_tokens = 0;          // ids are below; 0: not known
+};
+
+// What a model is made with: the plan it lives in, and an arena for each of its ranks.
 struct PipelineModelOptions {
   Plan plan;
-  std::vector<Arena*> arenas;
+  std::vector<Arena> arenas;
   ReturnLogits return_logits = ReturnLogits::kVariable;
 };
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
@@ -123,10 +130,12 @@ public:
   // ---- what it is ----
 
   const Plan& plan() const { return plan_; }
-  std::span<Arena* const> arenas() const { return arenas_; }
+  std::span<Arena> arenas() { return arenas_; }
   ReturnLogits return_logits() const { return return_logits_; }
   // The type it computes in. kBadRequest where the plan names none that is known.
   Result<ElementType> dtype() const;
+  // As the plan says, every token with a row, unless a model knows better.
+  virtual StepLimits step_limits() const;
   // Adapters; null where the model has none.
   virtual LoraManager* lora_manager() noexcept;
   // One buffer per device for the collectives of several, zero-filled, their slots marked as not written; none where the plan has none:
@@ -141,7 +150,7 @@ protected:
 
 private:
   Plan plan_;
-  std::vector<Arena*> arenas_;
+  std::vector<Arena> arenas_;
   ReturnLogits return_logits_;
   std::mutex signal_mutex_;
   std::optional<std::vector<Tensor>> signal_buffers_;

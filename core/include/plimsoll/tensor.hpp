@@ -15,17 +15,13 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 
+#include "plimsoll/arena.hpp"
+#include "plimsoll/element_type.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/result.hpp"
 
 namespace plimsoll {
-
-enum class ElementType : std::uint8_t { kFloat32, kFloat64, kBfloat16, kFloat16, kInt64, kInt32, kUint32, kUint8 };
-std::string_view PLIMSOLL_API element_type_name(ElementType type) noexcept; // "float32", "bfloat16", ...
-std::optional<ElementType> PLIMSOLL_API element_type_of_name(std::string_view name) noexcept;
-std::uint64_t PLIMSOLL_API element_bytes(ElementType type) noexcept;
 
 // The element types that C++ has; others (bfloat16, float16) are read as bytes.
 template <class T>
@@ -56,6 +52,13 @@ public:
   // whether the processor can read it. kBadRequest where the shape needs more bytes than there are or `memory` is not aligned for the type.
   static Result<Tensor> view(std::span<std::byte> memory, std::span<const std::uint64_t> shape, ElementType type,
                              std::shared_ptr<const void> owner = nullptr, bool on_host = true);
+
+  // The memory of an arena, which gets it back with the last copy. Empty for a buffer without memory.
+  static Tensor of(Buffer buffer, bool on_host = true);
+
+  // The beginning of the same memory in another shape. kBadRequest where that needs more.
+  Result<Tensor> first(std::span<const std::uint64_t> shape) const;
+  Result<Tensor> first(std::initializer_list<std::uint64_t> shape) const;
 
   bool empty() const { return data_ == nullptr; }
   ElementType type() const { return type_; }

@@ -6,6 +6,7 @@
 //   auto outputs = pipeline.generate({{.prompt = "And the LORD said unto ", .max_new_tokens = 64}}).value();
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <map>
@@ -80,10 +81,11 @@ public:
   const TextContext& tokens() const;
   Status status() const;
 
-private:
-  friend class TextGenerationPipeline;
-  struct State;
+  struct State; // the library's own
   explicit TextGenerationContext(std::unique_ptr<State> state) noexcept;
+  State& state() { return *state_; }
+
+private:
   std::unique_ptr<State> state_;
 };
 
@@ -106,9 +108,10 @@ public:
   // All outputs so far, merged by request, in the order of the prompts. Requests that are not done are cancelled.
   std::vector<TextGenerationOutput> finish() &&;
 
+  class Impl; // the library's own
+
 private:
   friend class TextGenerationPipeline;
-  class Impl;
   explicit Generation(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
@@ -124,11 +127,10 @@ struct PipelineOptions {
 
 // What a host's own model brings: create() makes the same of a model that planners describe.
 struct PipelineParts {
-  std::vector<std::unique_ptr<Arena>> arenas; // that the model takes memory from, kept as long as it
-  std::unique_ptr<PipelineModel> model;       // also a KvCacheModel where it has a cache
-  std::unique_ptr<Tokenizer> tokenizer;       // may be null
-  PlanRequest config;                         // as planned
-  KvOptions kv;
+  std::unique_ptr<PipelineModel> model; // also a KvCacheModel where it has a cache
+  std::unique_ptr<Tokenizer> tokenizer; // may be null
+  PlanRequest config;                   // as planned
+  KvCacheOptions kv;
 };
 
 // One step's work: requests that are claimed and have their pages.
@@ -169,14 +171,15 @@ public:
   const Tokenizer* tokenizer() const; // null where it has none
   PipelineModel& model() const;
   const Plan& plan() const;
-  // The proof: what the arenas of all ranks were asked for against the plan.
-  std::vector<ArenaUsage> usage() const;
+  // The proof: of each category what the plan counts, what is taken now and what was taken at most, over all ranks. Line by line it stands
+  // in the arenas of model().
+  std::array<Usage, kCategories> usage() const;
+
+  class Impl; // the library's own
 
 private:
-  friend class Generation;
-  class Impl;
-  explicit TextGenerationPipeline(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  explicit TextGenerationPipeline(std::shared_ptr<Impl> impl) noexcept;
+  std::shared_ptr<Impl> impl_; // generations that are under way keep it
 };
 
 // The pipeline's paged KV manager; null where it has none.

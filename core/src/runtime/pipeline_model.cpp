@@ -1,0 +1,27 @@
+// Members of PipelineModel that every model has. Estimates, log-probabilities and signal buffers have files of their own.
+#include "plimsoll/pipeline_model.hpp"
+
+#include <fmt/format.h>
+
+namespace plimsoll {
+
+PipelineModel::PipelineModel(PipelineModelOptions options)
+    : plan_(std::move(options.plan)), arenas_(std::move(options.arenas)), return_logits_(options.return_logits) {}
+PipelineModel::~PipelineModel() = default;
+
+void PipelineModel::release(RequestId) noexcept {}
+
+LoraManager* PipelineModel::lora_manager() noexcept { return nullptr; }
+
+StepLimits PipelineModel::step_limits() const {
+  const std::uint64_t tokens = plan_.request.max_batch_input_tokens;
+  return {.tokens = tokens, .sequences = plan_.limits.max_batch_size, .output_rows = tokens};
+}
+
+Result<ElementType> PipelineModel::dtype() const {
+  if (const auto type = find_element_type(plan_.request.dtype)) return *type;
+  return fail(ErrorCode::kBadRequest,
+              fmt::format("the plan's type is '{}'; a type that the runtime computes in was expected, as float32", plan_.request.dtype));
+}
+
+} // namespace plimsoll

@@ -1,0 +1,177 @@
+// One step of a batch, from inputs to published pages. A request that fails by itself is given up and its output says why; what fails as
+// a whole leaves all contexts as they were.
+#include <algorithm>
+#include <fmt/format.h>
+#include <set>
+
+#include "runtime/generation_state.hpp"
+#include "runtime/log_probabilities.hpp"
+#include "runtime/pipeline.hpp"
+
+namespace plimsoll {
+
+struct TextGenerationPipeline::Impl::Step {
+  std::vector<const TextContext*> contexts;
+  std::unique_ptr<ModelInputs> inputs;
+  std::optional<ModelOutputs> outputs;
+  std::vector<Token> next; // the token after each request's active ones: chosen, or of a prompt that is not all computed yet
+};
+
+namespace {
+
+using State = TextGenerationContext::State;
+
+Result<void> check_batch(std::span<TextGenerationContext* const> batch) {
+  std::set<RequestId> ids;
+  for (TextGenerationContext* const context : batch) {
+    if (context == nullptr) return fail(ErrorCode::kBadRequest, "a batch has a null context");
+    const TextContext& tokens = context->tokens();
+    if (!ids.insert(tokens.id()).second)
+      return fail(ErrorCode::kBadRequest, fmt::format("request {} stands twice in the batch", tokens.id()));
+    if (context->status() != Status::kActive)
+      return fail(ErrorCode::kBadRequest, fmt::format("request {} has ended ({})", tokens.id(), status_name(context->status())));
+    if (tokens.size_tokens() >= tokens.max_length())
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("request {} has {} tokens, as many as it may have", tokens.id(), tokens.size_tokens()));
+  }
+  return {};
+}
+
+// Which rows of this step a request wants log-probabilities of.
+struct WantedRows {
+  bool any = false;        // one at least
+  bool earlier = false;    // more than that of the newest token
+  std::size_t skipped = 0; // rows before the first wanted one: computed anew after the request was put back
+};
+WantedRows wanted_rows(const State& state) {
+  const std::uint64_t first = state.tokens.processed_length(), last = state.tokens.current_position() - 1;
+  WantedRows wanted;
+  wanted.any = state.status == Status::kActive && state.top_n > 0 && state.next_row <= last;
+  wanted.earlier = wanted.any && state.next_row < last;
+  wanted.skipped = wanted.earlier && state.next_row > first ? static_cast<std::size_t>(state.next_row - first) : 0;
+  return wanted;
+}
+
+// Adds a token's text and says whether it ends the request. The end that the model or the request names outranks the length.
+Result<void> end_or_go_on(State& state, Token token, TextGenerationOutput& output) {
+  const bool is_stop = std::binary_search(state.stop_tokens.begin(), state.stop_tokens.end(), token);
+  const bool is_full = state.tokens.size_tokens() >= state.tokens.max_length();
+  if (state.text && !is_stop) {
+    PLIMSOLL_ASSIGN(output.text, state.text->push(token));
+  }
+  if (state.text && (is_stop || is_full)) output.text += state.text->finish();
+  if (is_stop || (state.text && state.text->stopped())) state.status = Status::kEndOfSequence;
+  else if (is_full) state.status = Status::kMaximumLength;
+  return {};
+}
+
+// Moves a request on by one step. Nothing while its prompt is not all computed.
+Result<std::optional<TextGenerationOutput>> advance(State& state, Token next) {
+  TextGenerationOutput output;
+  output.id = state.tokens.id();
+  if (state.status == Status::kActive) {
+    if (!state.tokens.reaches_end()) {
+      PLIMSOLL_TRY(state.tokens.advance_chunk());
+      return std::nullopt;
+    }
+    PLIMSOLL_TRY(state.tokens.update(next));
+    output.tokens.push_back(next);
+    if (state.top_n > 0) output.log_probabilities = std::exchange(state.rows, {});
+    if (auto ended = end_or_go_on(state, next, output); !ended) state.give_up(std::move(ended.error()));
+  }
+  output.status = state.status;
+  output.error = state.error;
+  return output;
+}
+
+} // namespace
+
+std::string_view status_name(Status status) noexcept {
+  switch (status) {
+  case Status::kActive: return "active";
+  case Status::kEndOfSequence: return "end_of_sequence";
+  case Status::kMaximumLength: return "maximum_length";
+  case Status::kCancelled: break;
+  }
+  return "cancelled";
+}
+
+// The forward pass.
+Result<void> TextGenerationPipeline::Impl::compute(Batch batch, Step& step) {
+  std::uint64_t rows = 1; // that one request wants at most
+  for (TextGenerationContext* const context : batch) {
+    State& state = context->state();
+    // Without a cache all tokens are computed in each step.
+    if (!cache) PLIMSOLL_TRY(state.tokens.rewind_processing(state.tokens.processed_length()));
+    if (wanted_rows(state).earlier) rows = std::max(rows, state.tokens.active_length());
+    step.contexts.push_back(&state.tokens);
+  }
+  std::optional<KvCacheInputs> kv;
+  if (cache) {
+    PLIMSOLL_ASSIGN(kv, cache->runtime_inputs(step.contexts));
+  }
+  PLIMSOLL_ASSIGN(step.inputs, parts.model->prepare_initial_token_inputs(step.contexts, std::move(kv), rows));
+  PLIMSOLL_ASSIGN(step.outputs, parts.model->execute(*step.inputs));
+  if (step.outputs->batch() != batch.size())
+    return fail(ErrorCode::kInternal,
+                fmt::format("the model gave outputs of {} requests for a batch of {}", step.outputs->batch(), batch.size()));
+  return {};
+}
+
+void TextGenerationPipeline::Impl::choose_tokens(Batch batch, Step& step) {
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    State& state = batch[i]->state();
+    const TextContext& tokens = state.tokens;
+    if (!tokens.reaches_end()) {
+      step.next.push_back(tokens.tokens()[tokens.current_position()]);
+      continue;
+    }
+    const auto row = step.outputs->next_token_row(i);
+    auto token = row ? sampler_.sample(*row, state.sampling, tokens.id(), tokens.size_tokens()) : tl::unexpected(row.error());
+    step.next.push_back(token.value_or(0));
+    if (!token) state.give_up(std::move(token.error()));
+  }
+}
+
+Result<void> TextGenerationPipeline::Impl::add_log_probabilities(Batch batch, Step& step) {
+  std::vector<std::int32_t> top_n;
+  std::vector<std::uint8_t> echo;
+  for (TextGenerationContext* const context : batch) {
+    State& state = context->state();
+    if (state.top_n > 0 && static_cast<std::uint64_t>(state.top_n) > step.outputs->vocab())
+      state.give_up(
+          {ErrorCode::kBadRequest, fmt::format("is {}; the model has {} tokens", state.top_n, step.outputs->vocab()), "log_probabilities"});
+    const WantedRows wanted = wanted_rows(state);
+    top_n.push_back(wanted.any ? state.top_n : 0);
+    echo.push_back(wanted.earlier ? 1 : 0);
+  }
+  if (std::all_of(top_n.begin(), top_n.end(), [](std::int32_t n) { return n == 0; })) return {};
+  PLIMSOLL_ASSIGN(std::vector<LogProbabilitiesAnswer> answers,
+                  parts.model->compute_log_probabilities(*step.inputs, *step.outputs, step.next, top_n, echo));
+  for (std::size_t i = 0; i < batch.size() && i < answers.size(); ++i) {
+    State& state = batch[i]->state();
+    const WantedRows wanted = wanted_rows(state);
+    if (!wanted.any || !answers[i].values) continue;
+    append_rows(state.rows, *answers[i].values, wanted.skipped);
+    state.next_row = state.tokens.current_position();
+  }
+  return {};
+}
+
+Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::execute(Batch batch) {
+  Outputs outputs;
+  PLIMSOLL_TRY(check_batch(batch));
+  if (batch.empty()) return outputs;
+  Step step;
+  PLIMSOLL_TRY(compute(batch, step));
+  choose_tokens(batch, step);
+  PLIMSOLL_TRY(add_log_probabilities(batch, step));
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output, advance(batch[i]->state(), step.next[i]));
+    if (output) outputs.emplace(output->id, std::move(*output));
+  }
+  if (PagedKvManager* const kv = manager()) PLIMSOLL_TRY(kv->step(step.contexts));
+  return outputs;
+}
+
+} // namespace plimsoll
