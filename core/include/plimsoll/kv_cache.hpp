@@ -77,7 +77,7 @@ private:
   struct Page {
     PageId previous = 0, next = 0; // of the free list
     std::uint32_t references = 0;
-    bool has_key = false;
+    bool has_key = false, listed = true; // listed: among the free ones
     BlockKey key;
   };
   explicit BlockPool(std::uint32_t pages);
@@ -111,7 +111,7 @@ struct KvOptions {
   TableLayout layout = TableLayout::kMax;
   // Of the keys of published pages; drawn from the system where absent. XXH3 is no cryptographic hash: a seed that nobody outside
   // knows is what keeps tenants from crafting collisions.
-  std::optional<std::uint64_t> key_seed;
+  std::optional<std::uint64_t> key_seed = std::nullopt;
 };
 
 struct KvAllocation {
@@ -183,8 +183,8 @@ public:
   // first: what the cache has of its tokens, all but the last one, is shared and skipped. On failure the context, the pools and the
   // order of eviction are as before. A claimed request is one context's until release: its tokens before `processed` may not change.
   Result<KvAllocation> alloc(TextContext& context);
-  // The most active tokens for which alloc would succeed now if no prefix were hit, at most as many as are active; 0: none.
-  // For schedulers that cut a chunk to what is free: a window's pool holds little more than the windows, however long a prompt.
+  // The most active tokens, beyond the prefix that would be hit, for which alloc succeeds now: a chunk limit for schedulers. 0: none.
+  // A window's pool holds little more than the windows, however long a prompt.
   Result<std::uint64_t> fitting_tokens(const TextContext& context) const;
   // Tables and lengths of a batch of one replica, whose requests have their pages. Asking again without a change gives the same bytes.
   Result<KvInputs> runtime_inputs(std::span<const TextContext* const> batch, const KvInputsOptions& options = {});
