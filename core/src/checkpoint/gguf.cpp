@@ -75,7 +75,6 @@ public:
     for (std::uint64_t i = 0; i < key_count; ++i) PLIMSOLL_TRY(pair());
     PLIMSOLL_TRY(alignment());
     header_.tensors.reserve(std::min(tensor_count, kReservedTensors)); // the count is a claim so far
-    offsets_.reserve(std::min(tensor_count, kReservedTensors));
     for (std::uint64_t i = 0; i < tensor_count; ++i) PLIMSOLL_TRY(tensor());
     PLIMSOLL_TRY(places());
     PLIMSOLL_TRY(unique_names());
@@ -270,8 +269,8 @@ private:
       return wrong(fmt::format("the tensor's offset {} is no multiple of the alignment {}", offset, alignment_), subject());
     tensor.elements = elements.value();
     tensor.stored_bytes = bytes.value();
+    tensor.offset_bytes = offset; // of the data, until places() knows where they begin
     header_.tensors.push_back(tensor);
-    offsets_.push_back(offset);
     return {};
   }
 
@@ -282,27 +281,28 @@ private:
     const std::uint64_t data_bytes = file_bytes_ - header_.header_bytes;
     ByteRanges ranges;
     Checked stored = 0;
-    for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
-      const GgufTensor& tensor = header_.tensors[i];
-      if (tensor.stored_bytes > data_bytes || offsets_[i] > data_bytes - tensor.stored_bytes)
+    for (const GgufTensor& tensor : header_.tensors) {
+      if (tensor.stored_bytes > data_bytes || tensor.offset_bytes > data_bytes - tensor.stored_bytes)
         return wrong(
             fmt::format("the tensor takes {} bytes from offset {}, but the file has only {} data bytes; it is truncated or damaged, "
                         "fetch it again",
-                        tensor.stored_bytes, offsets_[i], data_bytes),
+                        tensor.stored_bytes, tensor.offset_bytes, data_bytes),
             quoted_name(header_.name(tensor)));
-      ranges.add(offsets_[i], offsets_[i] + ceil_div(tensor.stored_bytes, alignment_) * alignment_);
+      ranges.add(tensor.offset_bytes, tensor.offset_bytes + ceil_div(tensor.stored_bytes, alignment_) * alignment_);
       stored += tensor.stored_bytes;
     }
     if (const auto summary = ranges.finish(); summary.overlap_at) return overlap(*summary.overlap_at);
+    for (GgufTensor& tensor : header_.tensors) tensor.offset_bytes += header_.header_bytes;
     header_.stored_bytes = stored.saturated();
     return {};
   }
 
   tl::unexpected<Error> overlap(std::uint64_t at) const {
     std::vector<std::string> names;
-    for (std::size_t i = 0; i < header_.tensors.size() && names.size() < 2; ++i)
-      if (offsets_[i] <= at && at - offsets_[i] < ceil_div(header_.tensors[i].stored_bytes, alignment_) * alignment_)
-        names.push_back(quoted_name(header_.name(header_.tensors[i])));
+    for (const GgufTensor& tensor : header_.tensors)
+      if (names.size() < 2 && tensor.offset_bytes <= at &&
+          at - tensor.offset_bytes < ceil_div(tensor.stored_bytes, alignment_) * alignment_)
+        names.push_back(quoted_name(header_.name(tensor)));
     names.resize(2, "?");
     return wrong(fmt::format("tensors {} and {} both claim data byte {}; the file is damaged", names[0], names[1], at), names[0]);
   }
@@ -322,7 +322,6 @@ private:
   std::uint64_t file_bytes_;
   const std::string& path_;
   GgufHeader header_;
-  std::vector<std::uint64_t> offsets_; // of header_.tensors
   std::uint64_t alignment_ = kDefaultAlignment;
   std::uint64_t kept_elements_ = 0;
 };

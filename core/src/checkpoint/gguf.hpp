@@ -37,6 +37,7 @@ struct GgufTensor {
   std::uint32_t rank = 0;
   std::array<std::uint64_t, kGgufMaxRank> dims{1, 1, 1, 1}; // as stored: fastest first
   std::uint64_t elements = 0, stored_bytes = 0;
+  std::uint64_t offset_bytes = 0; // in the file
 };
 
 struct GgufHeader {

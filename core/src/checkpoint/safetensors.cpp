@@ -282,6 +282,7 @@ private:
     entry_.name = entry_.stored_name = name_;
     entry_.elements = elements.value();
     entry_.stored_bytes = bytes.value();
+    entry_.offset_bytes = kSafetensorsLengthBytes + header_.size() + begin;
     ++totals_.tensor_count;
     totals_.stored_bytes += bytes.value(); // overlaps are refused later; until then the sum may wrap unseen
     if (hashes_ != nullptr) {

@@ -25,6 +25,7 @@ struct TensorEntry {
   std::uint64_t stored_bytes = 0;                   // in the file, without padding
   std::uint32_t file_index = 0;                     // into ModelFiles::shards
   bool auxiliary = false;                           // a table that the format adds and the model's own checkpoint lacks
+  std::uint64_t offset_bytes = 0;                   // of its data in that file
 
   std::span<const std::uint64_t> shape() const { return {dims.data(), rank}; }
 };
