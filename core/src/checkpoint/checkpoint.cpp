@@ -67,6 +67,7 @@ Result<void> visit_gguf(const GgufHeader& header, std::uint32_t file_index, cons
     for (std::uint32_t i = 0; i < tensor.rank; ++i) entry.dims[i] = tensor.dims[tensor.rank - 1 - i];
     entry.elements = tensor.elements;
     entry.stored_bytes = tensor.stored_bytes;
+    entry.offset_bytes = tensor.offset_bytes;
     PLIMSOLL_TRY(visitor.tensor(entry));
   }
   return {};
@@ -95,7 +96,16 @@ Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& m
   PLIMSOLL_ASSIGN(const GgufArchitecture architecture, meaning_of(name, metadata));
   PLIMSOLL_ASSIGN(checkpoint.config_, gguf_config(metadata, facts, architecture, files.shards.front()));
   checkpoint.names_ = GgufNames(architecture.names);
+  checkpoint.orders_ = architecture.orders;
   return checkpoint;
+}
+
+Result<StoredOrder> Checkpoint::order_of(std::string_view stored_name) const {
+  if (files_.format != CheckpointFormat::kGguf) return StoredOrder{};
+  if (orders_) return stored_order(*orders_, stored_name);
+  return fail(ErrorCode::kUnsupportedArchitecture,
+              "no gguf.json says how files of this architecture store their tensors (`orders`); take the model's safetensors",
+              files_.shards.front());
 }
 
 Result<CheckpointTotals> Checkpoint::scan(TensorVisitor& visitor) const {

@@ -7,7 +7,9 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/gguf.hpp"
@@ -40,6 +42,10 @@ public:
   // A GGUF file's metadata as a config.json would put it; null for safetensors.
   const nlohmann::ordered_json& config() const { return config_; }
 
+  // How the elements of a stored tensor lie. kUnsupportedArchitecture for a GGUF file of whose architecture nobody said it: its data
+  // mean nothing to whoever knows the config's own checkpoint.
+  Result<StoredOrder> order_of(std::string_view stored_name) const;
+
   // Tells `visitor` of every tensor, file by file in order, in the order of each header. Errors: kBadCheckpoint with the file and
   // the tensor, or what the visitor answered. What was visited before an error must be thrown away.
   Result<CheckpointTotals> scan(TensorVisitor& visitor) const;
@@ -53,6 +59,7 @@ private:
   ModelFiles files_;
   nlohmann::ordered_json config_;
   GgufNames names_;
+  std::optional<std::vector<StoredOrderSet>> orders_;
   std::vector<GgufHeader> gguf_; // one per split
 };
 

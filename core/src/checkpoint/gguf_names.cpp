@@ -32,6 +32,16 @@ bool fits(std::string_view pattern, std::string_view name, std::string_view& num
   return !number.empty() && name.substr(hole + number.size()) == pattern.substr(hole + 2);
 }
 
+// "blk.3.x" into "x"; false where the name is of no layer.
+bool without_layer(std::string_view& stored) {
+  if (!stored.starts_with(kLayerPrefix)) return false;
+  std::string_view rest = stored.substr(kLayerPrefix.size());
+  rest.remove_prefix(leading_number(rest).size());
+  if (!rest.starts_with('.')) return false;
+  stored = rest.substr(1);
+  return true;
+}
+
 void append_name(std::string_view to, std::string_view number, std::string_view suffix, std::string& out) {
   const bool bare = to.ends_with('$');
   if (bare) to.remove_suffix(1);
@@ -60,9 +70,14 @@ GgufNames::GgufNames(const std::vector<GgufNameSet>& sets) {
 }
 
 bool GgufNames::append(std::string_view name, std::string_view layer_mark, std::string& out) const {
-  const std::string_view suffix = take_suffix(name);
   std::string key(layer_mark);
   key += name;
+  if (const auto whole = names_.find(key); whole != names_.end()) {
+    append_name(whole->second, {}, {}, out);
+    return true;
+  }
+  const std::string_view suffix = take_suffix(name);
+  key.resize(key.size() - suffix.size());
   if (const auto found = names_.find(key); found != names_.end()) {
     append_name(found->second, {}, suffix, out);
     return true;
@@ -91,13 +106,22 @@ void GgufNames::translate(std::string_view stored, std::string& out) const {
   if (layer.empty() || !rest.starts_with('.') || !append(rest.substr(1), kLayerPrefix, out)) out = stored;
 }
 
+StoredOrder stored_order(const std::vector<StoredOrderSet>& sets, std::string_view stored) {
+  const std::string_view suffix = take_suffix(stored);
+  std::string key;
+  if (without_layer(stored)) key = kLayerPrefix;
+  key += stored;
+  for (auto set = sets.rbegin(); set != sets.rend(); ++set)
+    if (const auto found = set->find(key); found != set->end()) {
+      StoredOrder order = found->second;
+      order.one_added = order.one_added && suffix != ".bias";
+      return order;
+    }
+  return {};
+}
+
 bool is_gguf_table(std::string_view stored) {
-  if (stored.starts_with(kLayerPrefix)) {
-    stored.remove_prefix(kLayerPrefix.size());
-    stored.remove_prefix(leading_number(stored).size());
-    if (!stored.starts_with('.')) return false;
-    stored.remove_prefix(1);
-  }
+  without_layer(stored);
   return stored == "rope_freqs.weight" || stored == "rope_factors_long.weight" || stored == "rope_factors_short.weight" ||
          stored == "attn_rot_embd.weight";
 }

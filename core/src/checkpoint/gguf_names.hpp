@@ -19,8 +19,9 @@ public:
   explicit GgufNames(const std::vector<GgufNameSet>& sets);
 
   // Writes the translated name of `stored` into `out`. ".weight", ".bias" and ".scale" follow by themselves unless the config's name
-  // ends with $. Experts are one tensor for all of a layer in GGUF and keep a name without a number. Worked example, with the
-  // catalogue's usual names: "blk.60.ffn_down_exps.weight" becomes "model.layers.60.mlp.experts.down_proj.weight".
+  // ends with $; a set may name a tensor with its ending too, and then says the whole name. Experts are one tensor for all of a layer in
+  // GGUF and keep a name without a number. Worked example, with the catalogue's usual names: "blk.60.ffn_down_exps.weight" becomes
+  // "model.layers.60.mlp.experts.down_proj.weight".
   void translate(std::string_view stored, std::string& out) const;
 
 private:
@@ -30,6 +31,9 @@ private:
   std::vector<std::pair<std::string, std::string>> numbered_; // those with a {} in them
   std::string layer_start_, layer_end_;                       // around the layer's number
 };
+
+// How the elements of a tensor of this stored name lie; later sets win over earlier ones.
+StoredOrder stored_order(const std::vector<StoredOrderSet>& sets, std::string_view stored);
 
 // Whether a tensor is a table that converters compute from the configuration: "rope_freqs.weight" holds the rotary
 // frequencies that a config.json describes in words.

@@ -15,6 +15,13 @@ namespace {
 constexpr std::size_t kMaxArchitectures = 1024, kMaxMeanings = 16, kMaxSets = 256, kMaxEntries = 1024, kMaxRules = 8, kMaxWords = 64;
 constexpr std::size_t kMaxTextBytes = 256;
 
+struct NamedOrder {
+  std::string_view name;
+  bool StoredOrder::*flag;
+};
+constexpr std::array kOrders{NamedOrder{"rope_pairs", &StoredOrder::rope_pairs}, NamedOrder{"one_added", &StoredOrder::one_added},
+                             NamedOrder{"transposed", &StoredOrder::transposed}, NamedOrder{"alternating", &StoredOrder::alternating}};
+
 struct NamedCondition {
   std::string_view name;
   GgufCondition::Kind kind;
@@ -37,11 +44,13 @@ public:
 
   Result<GgufWords> read(const Json& root) {
     if (!root.is_object()) wrong("", "an object with architectures, keys and names was expected");
-    known_keys(root, "", {"architectures", "keys", "names"});
+    known_keys(root, "", {"architectures", "keys", "names", "orders"});
     each(member(root, "keys"), "/keys", kMaxSets,
          [&](const std::string& name, const Json& set, const std::string& at) { words_.keys[name] = key_set(set, at); });
     each(member(root, "names"), "/names", kMaxSets,
          [&](const std::string& name, const Json& set, const std::string& at) { words_.names[name] = name_set(set, at); });
+    each(member(root, "orders"), "/orders", kMaxSets,
+         [&](const std::string& name, const Json& set, const std::string& at) { words_.orders[name] = order_set(set, at); });
     each(member(root, "architectures"), "/architectures", kMaxArchitectures,
          [&](const std::string& name, const Json& node, const std::string& at) { words_.architectures[name] = meanings(node, at); });
     if (error_) return tl::unexpected(std::move(*error_));
@@ -219,6 +228,20 @@ private:
     return set;
   }
 
+  StoredOrderSet order_set(const Json& node, const std::string& at) {
+    StoredOrderSet set;
+    if (!node.is_object()) wrong(at, "an object was expected");
+    each(&node, at, kMaxEntries, [&](const std::string& stored, const Json& words, const std::string& here) {
+      StoredOrder& order = set[stored];
+      for (const std::string& word : words.is_array() ? texts(words, here, 0) : texts(Json::array({words}), here, 1)) {
+        const auto* const known = std::find_if(kOrders.begin(), kOrders.end(), [&](const NamedOrder& o) { return o.name == word; });
+        if (known == kOrders.end()) return wrong(here, "rope_pairs, one_added, transposed, alternating or a list of these was expected");
+        order.*known->flag = true;
+      }
+    });
+    return set;
+  }
+
   std::vector<GgufArchitecture> meanings(const Json& node, const std::string& at) {
     std::vector<GgufArchitecture> out;
     if (!node.is_array()) {
@@ -235,7 +258,7 @@ private:
       wrong(at, "an object with class and model_type was expected");
       return out;
     }
-    known_keys(node, at, {"when", "class", "model_type", "keys", "names"});
+    known_keys(node, at, {"when", "class", "model_type", "keys", "names", "orders"});
     out.when = conditions(member(node, "when"), at + "/when");
     out.class_name = text(member(node, "class"), at + "/class");
     out.model_type = text(member(node, "model_type"), at + "/model_type");
@@ -243,6 +266,9 @@ private:
          [&](const Json& own, const std::string& here) { return key_set(own, here); });
     sets(member(node, "names"), at + "/names", words_.names, common_ == nullptr ? nullptr : &common_->names, out.names,
          [&](const Json& own, const std::string& here) { return name_set(own, here); });
+    if (const Json* orders = member(node, "orders"))
+      sets(orders, at + "/orders", words_.orders, common_ == nullptr ? nullptr : &common_->orders, out.orders.emplace(),
+           [&](const Json& own, const std::string& here) { return order_set(own, here); });
     return out;
   }
   // The name of a set, a set itself, or a list of these.
@@ -290,6 +316,7 @@ GgufArchitecture gguf_architecture(std::string_view name, const GgufArchitecture
   out.model_type = known->model_type;
   out.keys.insert(out.keys.end(), known->keys.begin(), known->keys.end());
   out.names.insert(out.names.end(), known->names.begin(), known->names.end());
+  out.orders = known->orders;
   return out;
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,18 +47,32 @@ using GgufKeySet = std::vector<GgufKey>;
 // Stored name to config's name, both without ".weight"; "blk" is what stands before the names inside a layer.
 using GgufNameSet = std::map<std::string, std::string, std::less<>>;
 
+// How the elements of a stored tensor lie, where they do not lie as in the checkpoint that the config belongs to.
+struct StoredOrder {
+  bool rope_pairs = false;  // rows 2i and 2i + 1 of each stored head are its rows i and i + n / 2
+  bool one_added = false;   // a norm's gains are stored as 1 + g; its bias is not
+  bool transposed = false;  // the last two dimensions are exchanged
+  bool alternating = false; // its rows and those of its neighbours alternate in the tensor that fuses them
+  bool operator==(const StoredOrder&) const = default;
+};
+
+// By stored name, as in a GgufNameSet.
+using StoredOrderSet = std::map<std::string, StoredOrder, std::less<>>;
+
 // One meaning of an architecture's name.
 struct GgufArchitecture {
   std::vector<GgufCondition> when;
   std::string class_name, model_type;
   std::vector<GgufKeySet> keys;
   std::vector<GgufNameSet> names;
+  std::optional<std::vector<StoredOrderSet>> orders; // nothing: nobody said, so nobody may read the data
 };
 
 struct GgufWords {
   std::map<std::string, std::vector<GgufArchitecture>, std::less<>> architectures;
   std::map<std::string, GgufKeySet, std::less<>> keys;
   std::map<std::string, GgufNameSet, std::less<>> names;
+  std::map<std::string, StoredOrderSet, std::less<>> orders;
 };
 
 // Reads and checks one gguf.json; sets may be those of `common`, which may be nullptr. kPluginFailed names `where` and the key at fault.
