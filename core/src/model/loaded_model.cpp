@@ -100,20 +100,18 @@ void warn_of_replacements(Model::Data& data) {
   }
 }
 
-// Of all families that plan the model; what several say adds up, in whatever order they say it.
+} // namespace
+
 Fusions fusions_of(const PlannerTree& tree) {
   Fusions out;
   for (const FamilyManifest* family : tree.families())
     for (const auto& [fused, parts] : family->fusions) {
       std::vector<std::string>& all = out[fused];
-      all.insert(all.end(), parts.begin(), parts.end());
-      std::sort(all.begin(), all.end());
-      all.erase(std::unique(all.begin(), all.end()), all.end());
+      for (const std::string& part : parts)
+        if (std::find(all.begin(), all.end(), part) == all.end()) all.push_back(part);
     }
   return out;
 }
-
-} // namespace
 
 Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where) {
   QuantizationHints hints;

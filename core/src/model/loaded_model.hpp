@@ -47,6 +47,9 @@ struct Model::Data {
 // Holds the checkpoint's headers against what the model declares; the plan counts stored bytes from then on.
 Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint);
 
+// Of all families that plan the model; what several say adds up, in the order in which they first say it.
+Fusions fusions_of(const PlannerTree& tree);
+
 // How the model's settings say that its weights are stored, read with what its planners' manifests know. `hf_quant_config` may be null.
 Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where);
 

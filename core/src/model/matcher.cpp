@@ -12,12 +12,6 @@ namespace {
 
 constexpr std::uint64_t kMaxSeen = 1ULL << 26; // main tensors of one class whose presence is kept
 
-std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type) {
-  std::string out = fmt::format("{} [", type.safetensors.empty() ? type.name : type.safetensors);
-  for (std::size_t i = 0; i < dims.size(); ++i) out += fmt::format("{}{}", i == 0 ? "" : ", ", dims[i]);
-  return out + "]";
-}
-
 // The shape of one tensor of the class as it is stored: experts stacked or side by side where the class says so.
 LinearShape stored_shape(const WeightClass& c, bool packed) {
   std::array<std::uint64_t, PLIMSOLL_MAX_DIMS + 1> dims{};
@@ -34,9 +28,24 @@ LinearShape stored_shape(const WeightClass& c, bool packed) {
   return shape;
 }
 
+// What old exporters leave behind and engines compute: masks, positions, rotary frequencies.
+bool is_buffer(std::string_view name) {
+  for (const std::string_view end :
+       {".rotary_emb.inv_freq", ".position_ids", ".attn.bias", ".attention.bias", ".attn.masked_bias", ".attention.masked_bias"})
+    if (name.ends_with(end)) return true;
+  return false;
+}
+
+} // namespace
+
+std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type) {
+  std::string out = fmt::format("{} [", type.safetensors.empty() ? type.name : type.safetensors);
+  for (std::size_t i = 0; i < dims.size(); ++i) out += fmt::format("{}{}", i == 0 ? "" : ", ", dims[i]);
+  return out + "]";
+}
+
 bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
-  // Exporters fold and unfold trailing dimensions (convolution kernels, [h] and [1, h]): the elements in order are the same
-  // where one list of running products holds the other.
+  // Where one list of running products holds the other.
   const auto product = [](std::span<const std::uint64_t> dims) {
     Checked p = 1;
     for (const std::uint64_t dim : dims) p *= dim;
@@ -53,29 +62,19 @@ bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> 
   return true;
 }
 
-// What old exporters leave behind and engines compute: masks, positions, rotary frequencies.
-bool is_buffer(std::string_view name) {
-  for (const std::string_view end :
-       {".rotary_emb.inv_freq", ".position_ids", ".attn.bias", ".attention.bias", ".attn.masked_bias", ".attention.masked_bias"})
-    if (name.ends_with(end)) return true;
-  return false;
-}
-
-} // namespace
-
 Matcher::Matcher(const Declared& declared, Fusions fusions, bool compare_types)
     : declared_(declared), fusions_(std::move(fusions)), compare_types_(compare_types), sites_(declared) {
   const auto common = std::find_if(declared.weights.begin(), declared.weights.end(), [](const WeightClass& c) { return !c.own_dtype; });
   if (common != declared.weights.end()) common_type_ = &common->dtype;
   for (std::uint32_t i = 0; i < declared.weights.size(); ++i) {
     const std::string& pattern = declared.weights[i].pattern;
-    add_candidates(i, pattern, false);
+    add_candidates(i, pattern, StoredPlace::kWhole);
     for (const auto& [fused, parts] : fusions_)
       if (const std::size_t at = pattern.find(fused); at != std::string::npos)
-        for (const std::string& part : parts) {
+        for (std::size_t part = 0; part < parts.size(); ++part) {
           std::string other = pattern;
-          other.replace(at, fused.size(), part);
-          add_candidates(i, other, true);
+          other.replace(at, fused.size(), parts[part]);
+          add_candidates(i, other, static_cast<std::int32_t>(part));
         }
   }
   add_joints();
@@ -97,14 +96,17 @@ void Matcher::add_joints() {
     const WeightClass& c = declared_.weights[i];
     if (c.role == PLIMSOLL_ROLE_TIED) continue;
     for (const auto& [fused_name, parts] : fusions_)
-      for (const std::string& part : parts) {
+      for (std::size_t number = 0; number < parts.size(); ++number) {
+        const std::string& part = parts[number];
         const std::size_t at = c.pattern.find(part), end = at + part.size();
         if (at == std::string::npos || at == 0 || c.pattern[at - 1] != '.' || (end < c.pattern.size() && c.pattern[end] != '.')) continue;
         std::string fused = c.pattern;
         fused.replace(at, part.size(), fused_name);
         Joint& joint = joints[fused];
-        joint.classes.push_back(i);
-        joint.elements.push_back(c.elements_of_one().saturated());
+        const auto place = std::upper_bound(joint.parts.begin(), joint.parts.end(), number) - joint.parts.begin();
+        joint.parts.insert(joint.parts.begin() + place, number);
+        joint.classes.insert(joint.classes.begin() + place, i);
+        joint.elements.insert(joint.elements.begin() + place, c.elements_of_one().saturated());
       }
   }
   for (auto& [pattern, joint] : joints) {
@@ -117,31 +119,31 @@ void Matcher::add_joints() {
     if (joint.classes.size() < 2 || !alike || sum.overflowed() || sum.value() == 0) continue;
     joint.sum = sum.value();
     joints_.push_back(std::move(joint));
-    add_candidates(joints_.back().classes.front(), pattern, true, static_cast<std::int32_t>(joints_.size() - 1));
+    add_candidates(joints_.back().classes.front(), pattern, 0, static_cast<std::int32_t>(joints_.size() - 1));
   }
 }
 
-void Matcher::add_candidates(std::uint32_t index, const std::string& pattern, bool partial, std::int32_t joint) {
+void Matcher::add_candidates(std::uint32_t index, const std::string& pattern, std::int32_t part, std::int32_t joint) {
   const WeightClass& c = declared_.weights[index];
   const std::size_t at = pattern.find(".{expert}");
   const bool apart = at != std::string::npos;
-  add_candidate(index, pattern, !apart && c.experts != 0, partial, joint);
+  add_candidate(index, pattern, !apart && c.experts != 0, part, joint);
   if (apart) { // the same experts in one tensor
     std::string packed = pattern;
     packed.erase(at, 9);
-    add_candidate(index, packed, true, partial, joint);
-    if (packed.ends_with(".weight")) add_candidate(index, std::string_view(packed).substr(0, packed.size() - 7), true, partial, joint);
+    add_candidate(index, packed, true, part, joint);
+    if (packed.ends_with(".weight")) add_candidate(index, std::string_view(packed).substr(0, packed.size() - 7), true, part, joint);
   } else if (c.experts != 0) { // or each in a tensor of its own
     const std::size_t experts = pattern.find("experts.");
     if (experts == std::string::npos) return;
     std::string separate = pattern;
     separate.insert(experts + 8, "{expert}.");
     if (!separate.ends_with(".weight") && !separate.ends_with("bias")) separate += ".weight";
-    add_candidate(index, separate, false, partial, joint);
+    add_candidate(index, separate, false, part, joint);
   }
 }
 
-void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial, std::int32_t joint) {
+void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool packed, std::int32_t part, std::int32_t joint) {
   // Numbers in place of the marks, told apart afterwards by their value.
   constexpr std::uint32_t kLayerMark = 4000000001U, kExpertMark = 4000000002U;
   std::string name(pattern);
@@ -152,7 +154,7 @@ void Matcher::add_candidate(std::uint32_t index, std::string_view pattern, bool 
   candidate.hash = key.hash;
   candidate.class_index = index;
   candidate.packed = packed;
-  candidate.partial = partial;
+  candidate.part = part;
   candidate.joint = joint;
   candidate.n_numbers = key.n_numbers;
   for (std::uint32_t i = 0; i < key.n_numbers; ++i) {
@@ -238,43 +240,59 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
   into.mismatch(entry.file_index, entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
 }
 
-void Matcher::take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const {
-  std::uint32_t layer = 0, expert = 0;
-  const Candidate* found = nullptr;
-  bool main = true;
+Matcher::Found Matcher::look_up(const TensorEntry& entry, NameKeys& keys) const {
+  Found out;
+  StoredPlace& place = out.place;
   // A name that ends in ".weight" is a class's own; others may be what a format appended to one.
   if (!entry.name.ends_with(".weight"))
     if (const auto stored = parse_stored_name(entry.name, declared_.scale_names)) {
       if (stored->role == StoredRole::kKvScale) {
-        into.kv_scale_bytes += entry.stored_bytes;
-        return;
+        place.kind = StoredPlace::Kind::kKvScale;
+        return out;
       }
-      found = find(keys.key_of(stored->stem, stored->has_weight ? ".weight" : ""), layer, expert);
+      out.candidate = find(keys.key_of(stored->stem, stored->has_weight ? ".weight" : ""), place.layer, place.expert);
       // Experts in a list of their own keep ".weight", packed ones do not.
-      if (found == nullptr && !stored->has_weight) found = find(keys.key_of(stored->stem, ".weight"), layer, expert);
-      main = found == nullptr || stored->role == StoredRole::kWeight;
+      if (out.candidate == nullptr && !stored->has_weight)
+        out.candidate = find(keys.key_of(stored->stem, ".weight"), place.layer, place.expert);
+      place.main = out.candidate == nullptr || stored->role == StoredRole::kWeight;
     }
-  if (found == nullptr) found = find(keys.key_of(entry.name, ""), layer, expert);
-  if (found == nullptr) return take_unknown(entry, into);
-  if (found->layer_at < 0) layer = 0;
-  if (found->joint >= 0) return take_joint(entry, *found, main, layer, expert, into);
-  take_for(entry, *found, found->class_index, entry.stored_bytes, main, layer, expert, into);
-  if (!main) return;
-  if (!found->partial) return check_shape(entry, *found, layer, into);
-  StoredClass& stored = into.classes[found->class_index];
-  stored.part_elements.resize(stored.layer_bytes.size());
-  stored.part_elements[layer] += entry.elements;
+  if (out.candidate == nullptr) out.candidate = find(keys.key_of(entry.name, ""), place.layer, place.expert);
+  if (out.candidate == nullptr) {
+    if (entry.auxiliary) place.kind = StoredPlace::Kind::kTable;
+    else if (is_buffer(entry.name)) place.kind = StoredPlace::Kind::kBuffer;
+    return out;
+  }
+  const Candidate& found = *out.candidate;
+  if (found.layer_at < 0) place.layer = 0;
+  place.kind = StoredPlace::Kind::kClass;
+  if (found.joint >= 0) place.classes = joints_[static_cast<std::size_t>(found.joint)].classes;
+  else place.classes = {&found.class_index, 1};
+  place.packed = found.packed;
+  if (found.joint < 0) place.part = found.part;
+  return out;
 }
 
-void Matcher::take_unknown(const TensorEntry& entry, Inventory& into) const {
-  if (entry.auxiliary) {
-    into.table_bytes += entry.stored_bytes;
-  } else if (is_buffer(entry.name)) {
-    into.buffer_bytes += entry.stored_bytes;
-  } else {
+StoredPlace Matcher::place_of(const TensorEntry& entry, NameKeys& keys) const { return look_up(entry, keys).place; }
+
+void Matcher::take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const {
+  const auto [place, found] = look_up(entry, keys);
+  switch (place.kind) {
+  case StoredPlace::Kind::kKvScale: into.kv_scale_bytes += entry.stored_bytes; return;
+  case StoredPlace::Kind::kTable: into.table_bytes += entry.stored_bytes; return;
+  case StoredPlace::Kind::kBuffer: into.buffer_bytes += entry.stored_bytes; return;
+  case StoredPlace::Kind::kUnknown:
     into.unknown.add(entry, sites_.place_of(entry), declared_.facts, common_type_);
     if (!into.unclaimed.full()) into.unclaimed.add(entry.file_index, {std::string(entry.stored_name), entry.stored_bytes});
+    return;
+  case StoredPlace::Kind::kClass: break;
   }
+  if (found->joint >= 0) return take_joint(entry, *found, place.main, place.layer, place.expert, into);
+  take_for(entry, *found, found->class_index, entry.stored_bytes, place.main, place.layer, place.expert, into);
+  if (!place.main) return;
+  if (found->part == StoredPlace::kWhole) return check_shape(entry, *found, place.layer, into);
+  StoredClass& stored = into.classes[found->class_index];
+  stored.part_elements.resize(stored.layer_bytes.size());
+  stored.part_elements[place.layer] += entry.elements;
 }
 
 void Matcher::take_for(const TensorEntry& entry, const Candidate& found, std::uint32_t class_index, std::uint64_t bytes, bool main,

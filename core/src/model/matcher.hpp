@@ -1,10 +1,12 @@
 // Finds the class of a stored tensor by its name: layer and expert numbers may vary, a wrapper's prefix ("model.",
 // "language_model.") is no difference, experts may be packed or apart, and projections may be fused or stored as parts.
-// Writes what it finds into an Inventory. Reads no file. Threads: a Matcher is immutable and shared; a visitor is one thread's.
+// Writes what it finds into an Inventory, or says it (weight_sources.cpp). Reads no file. Threads: a Matcher is immutable and shared; a
+// visitor is one thread's.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,19 @@
 
 namespace plimsoll {
 
+// What a stored tensor is to the declared classes.
+struct StoredPlace {
+  enum class Kind : std::uint8_t { kClass, kKvScale, kTable, kBuffer, kUnknown };
+  static constexpr std::int32_t kWhole = -1;
+  Kind kind = Kind::kUnknown;
+  // kClass:
+  std::span<const std::uint32_t> classes; // several where it fuses them, in the order of their rows
+  std::uint32_t layer = 0, expert = 0;    // position in WeightClass::layers; number
+  bool packed = false;                    // all experts of the layer
+  bool main = true;                       // not what a format appends: scales, shapes
+  std::int32_t part = kWhole;             // of what the class fuses; parts follow one another by this number
+};
+
 class Matcher {
 public:
   // `compare_types`: a plain tensor of another type is a mismatch too (a GGUF file chooses its own types).
@@ -25,6 +40,8 @@ public:
   Inventory empty() const;
   // `keys` is of the thread that takes.
   void take(const TensorEntry& entry, NameKeys& keys, Inventory& into) const;
+  // Holds while the matcher does.
+  StoredPlace place_of(const TensorEntry& entry, NameKeys& keys) const;
   const LayerSites& sites() const { return sites_; }
 
 private:
@@ -33,7 +50,7 @@ private:
     std::uint32_t class_index = 0;
     std::int8_t layer_at = -1, expert_at = -1;                  // which of the name's numbers
     bool packed = false;                                        // all experts of a layer in one tensor
-    bool partial = false;                                       // a part of a fused tensor: elements are compared in the end
+    std::int32_t part = StoredPlace::kWhole;                    // a part of a fused tensor: elements are compared in the end
     std::int32_t joint = -1;                                    // a tensor that fuses several classes: into joints_
     std::array<std::uint32_t, NameKey::kMaxNumbers> literals{}; // of the other numbers
     std::uint32_t n_numbers = 0;
@@ -44,14 +61,19 @@ private:
   };
   void expect_shapes();
   struct Joint {
-    std::vector<std::uint32_t> classes;
+    std::vector<std::uint32_t> classes;  // as their parts follow one another
+    std::vector<std::size_t> parts;      // likewise: in the list of the fusion
     std::vector<std::uint64_t> elements; // of one tensor (one expert) of each class
     std::uint64_t sum = 0;
   };
   void add_joints();
-  void add_candidates(std::uint32_t index, const std::string& pattern, bool partial, std::int32_t joint = -1);
-  void add_candidate(std::uint32_t index, std::string_view pattern, bool packed, bool partial, std::int32_t joint);
-  void take_unknown(const TensorEntry& entry, Inventory& into) const;
+  void add_candidates(std::uint32_t index, const std::string& pattern, std::int32_t part, std::int32_t joint = -1);
+  void add_candidate(std::uint32_t index, std::string_view pattern, bool packed, std::int32_t part, std::int32_t joint);
+  struct Found {
+    StoredPlace place;
+    const Candidate* candidate = nullptr; // of a class
+  };
+  Found look_up(const TensorEntry& entry, NameKeys& keys) const;
   void take_for(const TensorEntry& entry, const Candidate& found, std::uint32_t class_index, std::uint64_t bytes, bool main,
                 std::uint32_t layer, std::uint32_t expert, Inventory& into) const;
   void take_joint(const TensorEntry& entry, const Candidate& found, bool main, std::uint32_t layer, std::uint32_t expert,
@@ -69,6 +91,12 @@ private:
   std::vector<Candidate> table_;                // open addressing, a power of two
   std::vector<Candidate> list_;                 // while building
 };
+
+// Whether two shapes hold the same elements in the same order: exporters fold and unfold trailing dimensions (convolution kernels,
+// [h] and [1, h]).
+bool same_dims(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b);
+// "BF16 [4096, 4096]".
+std::string shape_text(std::span<const std::uint64_t> dims, const Dtype& type);
 
 // Streams tensors into an inventory.
 class InventoryVisitor : public TensorVisitor {
