@@ -1,0 +1,215 @@
+#include "runtime/loader.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/checked.hpp"
+#include "base/regular_file.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kReadBytes = 1U << 20;      // of one read; more gains nothing
+constexpr std::uint64_t kProgressBytes = 16U << 20; // between two calls
+
+// 0 for a type that is not loaded.
+std::uint64_t element_bytes_of(const WeightTensor& tensor) {
+  if (tensor.dtype == "float32") return 4;
+  return tensor.dtype == "float16" || tensor.dtype == "bfloat16" ? 2 : 0;
+}
+
+tl::unexpected<Error> inconsistent(const WeightTensor& tensor, std::string_view what) {
+  return fail(ErrorCode::kInternal, fmt::format("the source of weight '{}' is inconsistent: {}", tensor.label, what));
+}
+
+// Whether a piece stays inside its tensor and its axes hold its bytes.
+Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, std::size_t files) {
+  const std::uint64_t element_bytes = element_bytes_of(tensor);
+  if (piece.file >= files) return inconsistent(tensor, "a file that is not listed");
+  if (element_bytes == 0) return inconsistent(tensor, "a type that is not loaded");
+  if (piece.bytes == 0 || piece.bytes % element_bytes != 0) return inconsistent(tensor, "a run of no whole elements");
+  if (piece.minus_one && tensor.dtype != "float32") return inconsistent(tensor, "1 is taken off other elements than float32");
+  if ((Checked(piece.offset_bytes) + piece.bytes).overflowed()) return inconsistent(tensor, "a run beyond any file");
+  Checked end = piece.bytes;
+  if (!piece.axes.empty()) {
+    Checked elements = 1, last = 0;
+    for (const WeightAxis& axis : piece.axes) {
+      if (axis.extent == 0) return inconsistent(tensor, "an axis of no elements");
+      elements *= axis.extent;
+      last += Checked(axis.extent - 1) * axis.to_stride_elements;
+    }
+    if ((elements * element_bytes).saturated() != piece.bytes) return inconsistent(tensor, "axes of another size than their run");
+    end = (last + 1) * element_bytes;
+  }
+  if ((end + piece.to_bytes).saturated() > tensor.bytes) return inconsistent(tensor, "a run beyond its tensor");
+  return {};
+}
+
+// Puts elements that come in the order of their file where they belong.
+class ElementScatter {
+public:
+  ElementScatter(const WeightPiece& piece, std::uint64_t element_bytes, std::byte* to)
+      : axes_(piece.axes), element_bytes_(element_bytes), to_(to), at_(axes_.size()) {}
+
+  void put(std::span<const std::byte> block) {
+    const WeightAxis& inner = axes_.back();
+    std::uint64_t& at = at_.back();
+    while (!block.empty()) {
+      const std::uint64_t run = std::min(inner.extent - at, block.size() / element_bytes_);
+      copy_run(block.data(), run, inner.to_stride_elements);
+      block = block.subspan(run * element_bytes_);
+      at += run;
+      if (at == inner.extent) next_row();
+    }
+  }
+
+private:
+  void copy_run(const std::byte* from, std::uint64_t elements, std::uint64_t stride) {
+    std::byte* to = to_ + (row_ + at_.back() * stride) * element_bytes_;
+    if (stride == 1) {
+      std::memcpy(to, from, elements * element_bytes_);
+      return;
+    }
+    for (std::uint64_t i = 0; i < elements; ++i, from += element_bytes_, to += stride * element_bytes_)
+      if (element_bytes_ == 4) std::memcpy(to, from, 4);
+      else std::memcpy(to, from, 2);
+  }
+  // Counts on in the outer axes.
+  void next_row() {
+    at_.back() = 0;
+    for (std::size_t i = axes_.size() - 1; i-- > 0;) {
+      row_ += axes_[i].to_stride_elements;
+      if (++at_[i] < axes_[i].extent) return;
+      row_ -= axes_[i].extent * axes_[i].to_stride_elements;
+      at_[i] = 0;
+    }
+  }
+
+  const std::vector<WeightAxis>& axes_;
+  std::uint64_t element_bytes_;
+  std::byte* to_;
+  std::vector<std::uint64_t> at_;
+  std::uint64_t row_ = 0; // elements from the start to where the inner axis begins
+};
+
+void take_one_off(std::span<std::byte> floats) {
+  for (std::size_t at = 0; at < floats.size(); at += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, floats.data() + at, sizeof value);
+    value -= 1;
+    std::memcpy(floats.data() + at, &value, sizeof value);
+  }
+}
+
+std::span<char> chars(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
+
+class WeightLoader {
+public:
+  WeightLoader(const WeightSources& sources, const LoadProgress& progress)
+      : sources_(sources), progress_(progress), total_bytes_(sources.bytes()), memory_(sources.tensors.size()) {}
+
+  // Lists all runs as they follow one another in the files, and compares their ends with these.
+  Result<void> prepare() {
+    std::vector<std::uint64_t> ends(sources_.files.size(), 0);
+    for (std::size_t i = 0; i < sources_.tensors.size(); ++i)
+      for (const WeightPiece& piece : sources_.tensors[i].pieces) {
+        PLIMSOLL_TRY(check_piece(sources_.tensors[i], piece, ends.size()));
+        ends[piece.file] = std::max(ends[piece.file], piece.offset_bytes + piece.bytes);
+        runs_.push_back({&piece, i});
+      }
+    std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+      return std::pair(a.piece->file, a.piece->offset_bytes) < std::pair(b.piece->file, b.piece->offset_bytes);
+    });
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i] == 0) continue;
+      PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(sources_.files[i]));
+      if (ends[i] > file.file_bytes())
+        return fail(ErrorCode::kBadCheckpoint,
+                    fmt::format("the file has {} bytes, expected at least {}; it was changed after its header was read", file.file_bytes(),
+                                ends[i]),
+                    file.path());
+    }
+    return {};
+  }
+
+  Result<void> place(const PlaceWeight& where) {
+    for (std::size_t i = 0; i < memory_.size(); ++i) {
+      PLIMSOLL_ASSIGN(memory_[i], where(sources_.tensors[i]));
+      if (memory_[i].size() != sources_.tensors[i].bytes)
+        return inconsistent(sources_.tensors[i], fmt::format("{} bytes of memory for {}", memory_[i].size(), sources_.tensors[i].bytes));
+    }
+    return {};
+  }
+
+  Result<std::vector<std::span<std::byte>>> load() {
+    std::optional<RegularFile> file;
+    std::uint32_t number = 0;
+    for (const Run& run : runs_) {
+      const WeightPiece& piece = *run.piece;
+      if (!file || number != piece.file) {
+        PLIMSOLL_ASSIGN(file, RegularFile::open(sources_.files[piece.file]));
+        number = piece.file;
+      }
+      const WeightTensor& tensor = sources_.tensors[run.tensor];
+      const std::span<std::byte> to = memory_[run.tensor].subspan(piece.to_bytes);
+      PLIMSOLL_TRY(piece.axes.empty() ? copy(*file, piece, to) : scatter(*file, piece, element_bytes_of(tensor), to));
+    }
+    if (progress_) PLIMSOLL_TRY(progress_(total_bytes_, total_bytes_));
+    return std::move(memory_);
+  }
+
+private:
+  struct Run {
+    const WeightPiece* piece = nullptr;
+    std::size_t tensor = 0;
+  };
+
+  Result<void> copy(const RegularFile& file, const WeightPiece& piece, std::span<std::byte> to) {
+    for (std::uint64_t at = 0; at < piece.bytes; at += kReadBytes) {
+      const std::span<std::byte> block = to.subspan(at, std::min(kReadBytes, piece.bytes - at));
+      PLIMSOLL_TRY(read(file, piece, at, block));
+    }
+    return {};
+  }
+  Result<void> scatter(const RegularFile& file, const WeightPiece& piece, std::uint64_t element_bytes, std::span<std::byte> to) {
+    buffer_.resize(kReadBytes);
+    ElementScatter elements(piece, element_bytes, to.data());
+    for (std::uint64_t at = 0; at < piece.bytes; at += kReadBytes) {
+      const std::span<std::byte> block = std::span(buffer_).first(std::min(kReadBytes, piece.bytes - at));
+      PLIMSOLL_TRY(read(file, piece, at, block));
+      elements.put(block);
+    }
+    return {};
+  }
+  Result<void> read(const RegularFile& file, const WeightPiece& piece, std::uint64_t at, std::span<std::byte> block) {
+    PLIMSOLL_TRY(file.read(piece.offset_bytes + at, chars(block)));
+    if (piece.minus_one) take_one_off(block);
+    done_bytes_ += block.size();
+    if (!progress_ || done_bytes_ - told_bytes_ < kProgressBytes || done_bytes_ == total_bytes_) return {};
+    told_bytes_ = done_bytes_;
+    return progress_(done_bytes_, total_bytes_);
+  }
+
+  const WeightSources& sources_;
+  const LoadProgress& progress_;
+  std::uint64_t total_bytes_, done_bytes_ = 0, told_bytes_ = 0;
+  std::vector<std::span<std::byte>> memory_; // as sources_.tensors
+  std::vector<Run> runs_;
+  std::vector<std::byte> buffer_;
+};
+
+} // namespace
+
+Result<std::vector<std::span<std::byte>>> load_weights(const WeightSources& sources, const PlaceWeight& place,
+                                                       const LoadProgress& progress) {
+  WeightLoader loader(sources, progress);
+  PLIMSOLL_TRY(loader.prepare());
+  PLIMSOLL_TRY(loader.place(place));
+  return loader.load();
+}
+
+} // namespace plimsoll
