@@ -31,6 +31,13 @@ constexpr Forward kForwards[] = {
   {.model_type = "qwen2_moe"},
   {.model_type = "qwen3"},
   {.model_type = "qwen3_moe"},
+  // The three positions of multimodal rope are one for text.
+  {.model_type = "qwen2_vl"},
+  {.model_type = "qwen2_vl_text"},
+  {.model_type = "qwen2_5_vl"},
+  {.model_type = "qwen2_5_vl_text"},
+  {.model_type = "qwen3_vl_text"},
+  {.model_type = "glm4_moe", .partial_rotation = true},
   {.model_type = "phi3", .partial_rotation = true},
   {.model_type = "gpt_oss", .yarn = &kGptOssYarn},
   {.model_type = "gemma", .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true},

@@ -2,6 +2,7 @@
 #include "attention.hpp"
 #include "ends.hpp"
 #include "model.hpp"
+#include "pipeline.hpp"
 #include "up_projection.hpp"
 
 namespace mla {
@@ -17,7 +18,7 @@ using plimsoll::Sink;
 
 class Latent : public Model {
 public:
-  explicit Latent(const Config& config) : shape_(read_shape(config)), up_projection_(config, shape_) {}
+  explicit Latent(const Config& config) : config_(config), shape_(read_shape(config)), up_projection_(config, shape_) {}
 
   void weights(const Sink& out) const override {
     declare_ends(shape_, out);
@@ -41,6 +42,10 @@ public:
 
   void activations(const Request& request, const Sink& out) const override { up_projection_.price(request, out); }
 
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    mla::describe(config_, shape_, part, out);
+  }
+
 private:
   KvGroup latent(std::string label, const std::vector<std::uint32_t>& layers) const {
     KvGroup group(KvKind::kLatent, std::move(label), layers);
@@ -55,6 +60,7 @@ private:
         .scales("float32", shape_.indexer.scale_elements);
   }
 
+  Config config_;
   Shape shape_;
   UpProjection up_projection_;
 };

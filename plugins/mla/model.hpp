@@ -20,6 +20,10 @@ public:
   // What concerns experts is left at 0.
   virtual plimsoll_facts facts() const = 0;
   virtual void activations(const plimsoll::Request& request, const plimsoll::Sink& out) const = 0;
+  // Embedding, layers and head of the forward pass, where the kind is described. Layers leave their FFN to whoever has it.
+  virtual void describe(const plimsoll::PipelinePart&, const plimsoll::Pipeline&) const {
+    plimsoll::no_pipeline("", "for this kind of attention");
+  }
 };
 
 // The facts that both kinds read from shapes of the same names.

@@ -13,10 +13,10 @@ using plimsoll::Config;
 using plimsoll::Request;
 using plimsoll::Sink;
 
-class Planner : public plimsoll::MemoryPlanner {
+class Planner : public plimsoll::PipelinePlanner {
 public:
   explicit Planner(const Config& config)
-      : MemoryPlanner(config), model_(config.has("/compress_ratios") ? make_compressed(config) : make_latent(config)),
+      : PipelinePlanner(config), model_(config.has("/compress_ratios") ? make_compressed(config) : make_latent(config)),
         ffn_(config, "", plimsoll::of_family(plimsoll::find_experts(config).value_or(0) > 0 ? "moe" : "dense")) {}
 
   void weights(const Sink& out) const override {
@@ -34,6 +34,10 @@ public:
   void activations(const Request& request, const Sink& out) const override {
     if (request.asks(Aspect::kAttention)) model_->activations(request, out);
     ffn_.activations(request, out, Aspect::kFfn);
+  }
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    if (part.is_ffn()) ffn_.describe(part, out);
+    else model_->describe(part, out);
   }
 
 private:

@@ -115,7 +115,7 @@ void declare_experts(const Shape& s, const Site& at, const Sink& out) {
   declare_router(s, at, out);
   declare_latent(s, at, out);
   Gated{n.experts,        "experts",        s.expert_hidden, s.expert_width, s.experts,
-        n.expert_storage, n.experts_in_out, n.down_in_out,   n.expert_bias,  s.expert_format}
+        n.expert_storage, s.experts_in_out, s.down_in_out,   n.expert_bias,  s.expert_format}
       .declare(at, out);
   if (s.shared_width == 0) return;
   Gated shared{n.shared, "shared_experts", s.hidden, s.shared_width};

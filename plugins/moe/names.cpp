@@ -35,7 +35,8 @@ constexpr Names kTable[] = {
   // Qwen3-VL-MoE: experts stacked and transposed, no ".weight"; Qwen3.5 the same tensors, [out, in].
   {.name = "stacked_in_out", .correction = kCorrection, .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   {.name = "stacked", .correction = kCorrection, .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
-  {.name = "gpt_oss", .router = "mlp.router.weight", .router_bias = ".bias", .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .expert_bias = "_bias", .dense = mlp("mlp.")},
+  // gpt-oss: [in, out] as its class has it, [out, in] in the packed checkpoints; gate and up alternate.
+  {.name = "gpt_oss", .router = "mlp.router.weight", .router_bias = ".bias", .experts = kStacked, .expert_storage = ExpertStorage::kStacked, .experts_in_out = true, .down_in_out = true, .packed_out_in = true, .expert_bias = "_bias", .dense = mlp("mlp.")},
   // Ling (bailing), Hunyuan, Trinity (afmoe): the common case but for the router and its bias.
   {.name = "bailing", .correction = "mlp.gate.expert_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   {.name = "hunyuan", .router = "mlp.gate.wg.weight", .experts = kPerExpert, .shared = mlp("mlp.shared_mlp."), .dense = mlp("mlp.")},

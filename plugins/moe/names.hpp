@@ -40,6 +40,7 @@ struct Names {
   plimsoll::ExpertStorage expert_storage = plimsoll::ExpertStorage::kSeparate;
   bool experts_in_out = false;       // stored [in, out] instead of [out, in]
   bool down_in_out = false;          // the same for the down projection alone
+  bool packed_out_in = false;        // [out, in] nevertheless where quantization_config packs experts in mxfp4
   std::string_view expert_bias = ""; // suffix of per-expert biases; empty: none
   Latent latent{};                   // around experts that work in a width of their own; empty: such checkpoints have none
   Projections shared{};              // shared experts as one FFN

@@ -4,6 +4,7 @@
 
 #include "dispatch.hpp"
 #include "ffn.hpp"
+#include "pipeline.hpp"
 
 namespace moe {
 namespace {
@@ -25,9 +26,9 @@ struct Experts {
   Dispatch dispatch;
 };
 
-class Planner : public plimsoll::MemoryPlanner {
+class Planner : public plimsoll::PipelinePlanner {
 public:
-  explicit Planner(const Config& config) : MemoryPlanner(config) {
+  explicit Planner(const Config& config) : PipelinePlanner(config) {
     if (plimsoll::find_experts(config) != 0U) experts_.emplace(config);
     if (config.has("/kv_lora_rank") || config.has("/compress_ratios")) return; // latent attention asked for its FFN
     // Another family's attention may be nothing `dense` knows; that only matters once it is asked for.
@@ -58,6 +59,10 @@ public:
   void activations(const Request& request, const Sink& out) const override {
     if (experts_ && request.asks(Aspect::kFfn)) experts_->dispatch.price(request, out);
     if (request.asks(aspects_of_rest())) rest().activations(request, out, aspects_of_rest());
+  }
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    if (experts_ && part.is_ffn()) describe_ffn(config(), experts_->shape, part, out);
+    else rest().describe(part, out);
   }
 
 private:

@@ -115,7 +115,11 @@ Shape read_shape(const Config& config) {
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
                  config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false) ||
                  config.boolean("/use_expert_bias", false);
-  if (config.str("/quantization_config/quant_method", "") == "fp8") {
+  const std::string_view packing = config.str("/quantization_config/quant_method", "");
+  const bool out_in = s.names->packed_out_in && packing == "mxfp4";
+  s.experts_in_out = s.names->experts_in_out && !out_in;
+  s.down_in_out = s.names->down_in_out && !out_in;
+  if (packing == "fp8") {
     s.linear_format = config.str("/fp8_storage_format", "");
     if (!config.has("/expert_dtype")) s.expert_format = s.linear_format; // else experts have a format of their own
   }

@@ -29,6 +29,8 @@ struct Shape {
   std::string correction_dtype; // "float32" as a rule
   std::string linear_format;    // of this family's own fp8 checkpoints; empty: whatever quantization_config says
   std::string expert_format;    // the same for routed experts
+  bool experts_in_out = false;  // stored [in, out] instead of [out, in]
+  bool down_in_out = false;     // the same for the down projection alone
   std::vector<std::uint32_t> sparse_layers;
   std::vector<std::uint32_t> hash_layers;   // the first of them, routed by a table of `vocab` rows
   std::vector<std::uint32_t> scored_layers; // the rest

@@ -21,7 +21,8 @@ Ask ask_for(const Config& config, const Packaging& row) {
   return plimsoll::renamed(row.own_names, row.stored_names).of_family(plain_attention ? "moe" : row.text_family);
 }
 
-class Planner : public plimsoll::DelegatingPlanner {
+// Its language model's forward pass is the model's, for texts without images.
+class Planner : public plimsoll::DelegatingPipelinePlanner {
 public:
   explicit Planner(const Config& config) : Planner(config, packaging_of(config)) {}
 
@@ -41,7 +42,7 @@ public:
 
 private:
   Planner(const Config& config, const Packaging& row)
-      : DelegatingPlanner(config, row.text, ask_for(config, row)), width_(text_width(child().facts(), row)),
+      : DelegatingPipelinePlanner(config, row.text, ask_for(config, row)), width_(text_width(child().facts(), row)),
         tower_(row.make_tower(VisionKeys(config), width_)), peak_(row.model_type, tower_->largest_image()) {}
 
   static std::uint64_t text_width(const plimsoll_facts& facts, const Packaging& row) {

@@ -1,0 +1,123 @@
+// Ops from a Shape: see pipeline.hpp. Sources: modeling_deepseek_v2.py and modeling_deepseek_v3.py of the transformers library, DeepSeek's
+// own modeling_deepseek.py, llama.cpp's deepseek2.
+//
+// Worked example, DeepSeek-V3: scores are over the root of 128 + 64 elements, times the square of 0.1 ln 40 + 1 = 1.368888 (yarn with
+// mscale_all_dim 1): 0.0721688 x 1.873854 = 0.1352337.
+#include "pipeline.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace mla {
+namespace {
+
+using plimsoll::Bytes;
+using plimsoll::Config;
+using plimsoll::Error;
+using plimsoll::Pipeline;
+using plimsoll::PipelinePart;
+using plimsoll::RopeFrequencies;
+using plimsoll::RopeKeys;
+using plimsoll::Rows;
+using plimsoll::Value;
+namespace op = plimsoll::op;
+
+constexpr double kInnerEpsilon = 1e-6; // of the norms on latent vectors: the classes leave rms_norm_eps aside
+
+void check_known(const Config& config, const Shape& s) {
+  const std::string_view type = config.model_type();
+  if (type != "deepseek_v2" && type != "deepseek_v3" && type != "kimi_k2")
+    plimsoll::no_pipeline("/model_type", "for model_type " + std::string(type.substr(0, 60)));
+  if (s.attentions_per_layer != 1 || s.indexer.heads != 0 || s.output_gate)
+    plimsoll::no_pipeline("", "for a latent attention with an indexer, an output gate or a twin");
+}
+
+double epsilon_of(const Config& config) { return config.find_f64("/rms_norm_eps").value_or(0); }
+
+class LayerWriter {
+public:
+  LayerWriter(const Config& config, const Shape& shape, Value residual, const Pipeline& out)
+      : config_(config), s_(shape), residual_(residual), out_(out) {}
+
+  void write() const {
+    op::Linear o(attention(normed("input_norm")), "attention.o_proj");
+    out_.add(residual_, biased(o, "attention.o_proj").reduce());
+    const Value y = out_.value(s_.hidden);
+    out_.ffn(normed("post_attention_norm"), y);
+    out_.add(residual_, op::Add(y));
+  }
+
+private:
+  Value normed(const char* label) const { return out_.make(s_.hidden, 0, op::Norm(residual_, label, epsilon_of(config_))); }
+  op::Linear& biased(op::Linear& linear, const std::string& label) const {
+    if (s_.bias) linear.bias(label + ".bias");
+    return linear;
+  }
+
+  Value queries(Value x) const {
+    const Bytes width = Bytes(s_.heads) * (Bytes(s_.nope_elements) + s_.rope_elements);
+    if (s_.q_rank == 0) return out_.make(width, s_.heads, op::Linear(x, "attention.q_proj"));
+    op::Linear down(x, "attention.q_a_proj");
+    const Value c = out_.make(s_.q_rank, 0, biased(down, "attention.q_a_proj"));
+    out_.set(c, op::Norm(c, "attention.q_a_norm", kInnerEpsilon));
+    return out_.make(width, s_.heads, op::Linear(c, "attention.q_b_proj"));
+  }
+
+  // The vector that is cached, and behind it the key that turns, one for all heads.
+  Value latent(Value x) const {
+    op::Linear down(x, "attention.kv_a_proj");
+    const Value c = out_.make(s_.latent_elements(), 0, biased(down, "attention.kv_a_proj"));
+    out_.set(c, op::Norm(c, "attention.kv_a_norm", kInnerEpsilon).columns(1, s_.latent_elements(), 0, s_.kv_rank));
+    return c;
+  }
+
+  Value attention(Value x) const {
+    const Value q = queries(x), c = latent(x);
+    const RopeKeys keys(config_);
+    if (keys.columns(s_.rope_elements) != s_.rope_elements)
+      plimsoll::no_pipeline("/partial_rotary_factor", "for a latent attention with this key");
+    const plimsoll::RopeTable table = out_.table(keys.frequencies(s_.rope_elements));
+    const bool neighbours = config_.boolean("/rope_interleave", true);
+    const std::uint64_t head = s_.nope_elements + s_.rope_elements;
+    out_.set(q, op::Rope(q, table).columns(s_.heads, head, s_.nope_elements, s_.rope_elements).interleaved(neighbours));
+    out_.set(c, op::Rope(c, table).columns(1, s_.latent_elements(), s_.kv_rank, s_.rope_elements).interleaved(neighbours));
+    op::AttendLatent attend(q, c, "attention.kv_b_proj", "latent",
+                            op::LatentSizes{s_.heads, s_.kv_rank, s_.nope_elements, s_.rope_elements, s_.v_elements});
+    attend.scale(score_scale(keys));
+    return out_.make(Bytes(s_.heads) * s_.v_elements, s_.heads, attend);
+  }
+
+  double score_scale(const RopeKeys& keys) const {
+    const double usual = 1 / std::sqrt(static_cast<double>(s_.nope_elements) + static_cast<double>(s_.rope_elements));
+    const double all = keys.type() == "yarn" ? keys.number("mscale_all_dim") : 0;
+    if (all == 0) return usual;
+    const double magnitude = plimsoll::rope::yarn_magnitude(keys.number("factor"), all);
+    return usual * magnitude * magnitude;
+  }
+
+  const Config& config_;
+  const Shape& s_;
+  Value residual_;
+  const Pipeline& out_;
+};
+
+} // namespace
+
+void describe(const Config& config, const Shape& s, const PipelinePart& part, const Pipeline& out) {
+  check_known(config, s);
+  if (part.is_embedding()) {
+    out.set(part.out, op::Embed("embedding").reduce());
+  } else if (part.is_head()) {
+    const Value rows = out.value(s.hidden, 0, Rows::kOutputs);
+    out.set(rows, op::LastRows(part.in));
+    out.set(rows, op::Norm(rows, "final_norm", epsilon_of(config)));
+    out.set(part.out, op::Linear(rows, s.tied ? "embedding" : "head"));
+  } else {
+    if (std::find(s.layers.begin(), s.layers.end(), part.layer) == s.layers.end())
+      throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
+    LayerWriter(config, s, part.out, out).write();
+  }
+}
+
+} // namespace mla

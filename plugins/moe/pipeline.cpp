@@ -1,0 +1,180 @@
+// How models route, and the ops of their FFNs. Labels are those of ffn.cpp. The rows were read in the model's class of the transformers
+// library (modeling_<model_type>.py), DeepSeek's in its own modeling_deepseek.py too.
+//
+// Worked example, a sparse layer of DeepSeek-V3: one op routes, one is the 8 of 256 experts, the shared expert is two linear layers, a
+// gate and one more onto the same value: 6 ops.
+#include "pipeline.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+namespace moe {
+namespace {
+
+using plimsoll::Activation;
+using plimsoll::Config;
+using plimsoll::Error;
+using plimsoll::GroupWorth;
+using plimsoll::Pipeline;
+using plimsoll::PipelinePart;
+using plimsoll::Score;
+using plimsoll::Value;
+namespace op = plimsoll::op;
+
+// When the weights of the chosen are made to add up to 1.
+enum class Renormalise : std::uint8_t { kNever, kAlways, kByKey };
+
+struct Routing {
+  std::string_view model_type;
+  Score score = Score::kSoftmax;
+  Renormalise renormalise = Renormalise::kByKey; // norm_topk_prob
+  bool scaled = false;                           // by routed_scaling_factor
+  bool grouped = false;                          // n_group, topk_group
+  GroupWorth worth = GroupWorth::kBest;
+  bool clamped = false; // gpt-oss's activation, gate and up alternating
+};
+
+// clang-format off
+constexpr Routing kRoutings[] = {
+  // A softmax over all experts whose chosen weights add up to 1 is one over the chosen.
+  {.model_type = "mixtral", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
+  {.model_type = "qwen2_moe"},
+  {.model_type = "qwen3_moe"},
+  {.model_type = "gpt_oss", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever, .clamped = true},
+  {.model_type = "deepseek_v2", .scaled = true, .grouped = true},
+  {.model_type = "deepseek_v3", .score = Score::kSigmoid, .scaled = true, .grouped = true, .worth = GroupWorth::kBestTwo},
+  {.model_type = "kimi_k2", .score = Score::kSigmoid, .scaled = true, .grouped = true, .worth = GroupWorth::kBestTwo},
+  {.model_type = "glm4_moe", .score = Score::kSigmoid, .scaled = true, .grouped = true, .worth = GroupWorth::kBestTwo},
+};
+// clang-format on
+
+const Routing& routing_of(const Config& config) {
+  const std::string_view model_type = config.model_type();
+  const auto* row = std::find_if(std::begin(kRoutings), std::end(kRoutings), [&](const Routing& r) { return r.model_type == model_type; });
+  if (row == std::end(kRoutings))
+    plimsoll::no_pipeline("/model_type", "for the experts of model_type " + std::string(model_type.substr(0, 60)));
+  return *row;
+}
+
+Activation activation_of(const Config& config) {
+  const std::string_view name = config.str("/hidden_act", "silu");
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  plimsoll::no_pipeline("/hidden_act", "with the activation " + std::string(name.substr(0, 60)));
+}
+
+double positive(const Config& config, std::string_view pointer) {
+  const double value = config.find_f64(pointer).value_or(0);
+  if (value > 0) return value;
+  throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is missing or not above 0; the weights of experts are multiplied by it");
+}
+
+class FfnWriter {
+public:
+  FfnWriter(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out)
+      : config_(config), shape_(shape), part_(part), out_(out), act_(activation_of(config)) {}
+
+  // gate and up, or both in one tensor; down onto `to`.
+  void gated(const Projections& names, const std::string& label, std::uint64_t width, Value to, bool add) const {
+    if (names.gate.empty()) plimsoll::no_pipeline("/ffn_names", "for FFNs without a gate");
+    const bool fused = names.up.empty();
+    const auto into = [&](const char* name, std::uint32_t of) {
+      op::Linear linear(part_.in, label + (fused ? ".gate_up_proj" : name));
+      if (fused) linear.part(of);
+      return out_.make(width, width, linear);
+    };
+    const Value gate = into(".gate_proj", 0), up = into(".up_proj", 1);
+    out_.set(gate, op::Gate(gate, up, act_));
+    const op::Linear down = op::Linear(gate, label + ".down_proj").reduce();
+    if (add) out_.add(to, down);
+    else out_.set(to, down);
+  }
+
+  void sparse() const {
+    const Routing& routing = routing_of(config_);
+    const Names& names = *shape_.names;
+    const bool plain = shape_.zero_experts == 0 && shape_.expert_hidden == shape_.hidden && names.router_scales[0].empty() &&
+                       names.hash_table.empty() && names.dense_per_layer == 0 && !names.experts.gate.empty();
+    if (!plain) plimsoll::no_pipeline("/ffn_names", "for experts of this kind");
+    const Value routes = out_.make(2 * shape_.experts_per_token, 0, route(routing));
+    out_.set(part_.out, experts(routing, routes).reduce());
+    if (shape_.shared_width == 0) return;
+    if (names.shared_gate.empty()) return gated(names.shared, "shared_experts", shape_.shared_width, part_.out, true);
+    const Value shared = out_.value(shape_.hidden), gate = out_.value(1);
+    gated(names.shared, "shared_experts", shape_.shared_width, shared, false);
+    out_.set(gate, op::Linear(part_.in, "shared_experts.gate"));
+    out_.add(part_.out, op::ScaleRows(shared, gate, Activation::kSigmoid));
+  }
+
+private:
+  op::Route route(const Routing& routing) const {
+    const bool sigmoid = routing.score == Score::kSigmoid;
+    if (const auto stated = config_.find_str("/scoring_func"); stated && *stated != (sigmoid ? "sigmoid" : "softmax"))
+      plimsoll::no_pipeline("/scoring_func", "for experts that are scored by " + std::string(stated->substr(0, 60)));
+    op::Route route(part_.in, "router", shape_.experts, shape_.experts_per_token, routing.score);
+    if (!shape_.names->router_bias.empty()) route.bias("router.bias");
+    if (shape_.correction && !shape_.names->correction.empty()) route.correction("router.correction_bias");
+    else if (sigmoid) plimsoll::no_pipeline("/topk_method", "for scores by sigmoid without a correction");
+    const bool normed = routing.renormalise == Renormalise::kAlways ||
+                        (routing.renormalise == Renormalise::kByKey && config_.boolean("/norm_topk_prob", false));
+    route.renormalise(normed);
+    if (routing.scaled) route.scale(positive(config_, "/routed_scaling_factor"));
+    // DeepSeek's own class then leaves the scale away, that of the transformers library the sum.
+    if (routing.model_type == "deepseek_v2" && normed) plimsoll::no_pipeline("/norm_topk_prob", "for a deepseek_v2 with this key");
+    if (const auto groups = groups_of(routing)) route.groups(groups->first, groups->second, routing.worth);
+    return route;
+  }
+
+  // How many groups there are and how many are kept; nothing where all take part.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> groups_of(const Routing& routing) const {
+    if (!routing.grouped) return std::nullopt;
+    const std::string_view method = config_.str("/topk_method", routing.score == Score::kSigmoid ? "noaux_tc" : "greedy");
+    if (method == "greedy" && routing.score != Score::kSigmoid) return std::nullopt;
+    if (method != (routing.score == Score::kSigmoid ? "noaux_tc" : "group_limited_greedy"))
+      plimsoll::no_pipeline("/topk_method", "for experts that are chosen by " + std::string(method.substr(0, 60)));
+    const std::uint64_t groups = config_.u64("/n_group", 1), kept = config_.u64("/topk_group", 1);
+    if (groups <= 1) return std::nullopt;
+    plimsoll::check_divides(groups, shape_.experts, "/n_group");
+    if (kept == 0 || kept > groups || kept * (shape_.experts / groups) < shape_.experts_per_token)
+      throw Error(PLIMSOLL_E_CONFIG, "/topk_group", "groups of experts that hold enough of them were expected");
+    if (routing.worth == GroupWorth::kBestTwo && shape_.experts / groups < 2)
+      throw Error(PLIMSOLL_E_CONFIG, "/n_group", "groups of two experts and more were expected");
+    return std::pair(groups, kept);
+  }
+
+  op::Experts experts(const Routing& routing, Value routes) const {
+    const bool fused = shape_.names->experts.up.empty(), biased = !shape_.names->expert_bias.empty();
+    const plimsoll::Pairing pairing = routing.clamped ? plimsoll::Pairing::kAlternating : plimsoll::Pairing::kRows;
+    op::Experts experts = fused ? op::Experts(part_.in, routes, "experts.gate_up_proj", pairing, "experts.down_proj")
+                                : op::Experts(part_.in, routes, "experts.gate_proj", "experts.up_proj", "experts.down_proj");
+    if (biased && fused) experts.biases("experts.gate_up_proj.bias", "", "experts.down_proj.bias");
+    if (biased && !fused) experts.biases("experts.gate_proj.bias", "experts.up_proj.bias", "experts.down_proj.bias");
+    experts.sizes(shape_.experts, shape_.experts_per_token, shape_.expert_width, routing.clamped ? Activation::kSwigluOai : act_);
+    constexpr double kAlpha = 1.702; // a constant of the class
+    if (routing.clamped) experts.clamp(positive(config_, "/swiglu_limit"), kAlpha);
+    return experts;
+  }
+
+  const Config& config_;
+  const Shape& shape_;
+  const PipelinePart& part_;
+  const Pipeline& out_;
+  Activation act_;
+};
+
+bool lists(const std::vector<std::uint32_t>& layers, std::uint32_t layer) {
+  return std::binary_search(layers.begin(), layers.end(), layer);
+}
+
+} // namespace
+
+void describe_ffn(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out) {
+  const FfnWriter writer(config, shape, part, out);
+  if (lists(shape.sparse_layers, part.layer)) return writer.sparse();
+  if (!lists(shape.dense_layers, part.layer)) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
+  routing_of(config); // a dense layer of a model that is not known is not known either
+  if (shape.names->dense_per_layer != 0) plimsoll::no_pipeline("/ffn_names", "for several FFNs in one layer");
+  writer.gated(shape.names->dense, "mlp", shape.dense_width, part.out, false);
+}
+
+} // namespace moe
