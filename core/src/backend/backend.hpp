@@ -63,6 +63,17 @@ struct KvView {
   std::uint64_t columns = 0;
 };
 
+// Which keys the query at a position sees: those of [first, position].
+struct Visibility {
+  std::uint64_t window = 0, chunk = 0; // the last so many; those of its chunk of so many; 0: all
+  constexpr std::uint64_t first(std::uint64_t position) const {
+    const std::uint64_t of_window = window != 0 && position >= window ? position - window + 1 : 0;
+    const std::uint64_t of_chunk = chunk != 0 ? position - position % chunk : 0;
+    return of_window > of_chunk ? of_window : of_chunk;
+  }
+  friend bool operator==(const Visibility&, const Visibility&) = default;
+};
+
 // Memory of one op, laid out as schedule/scratch_layout.hpp says. The tile is there where a weight is not of the compute type.
 struct Scratch {
   void* data = nullptr;
@@ -114,8 +125,9 @@ struct AttendArgs {
   Rows<Real> out;
   KvView kv;
   Vector sinks;
-  std::uint64_t heads = 0, window = 0, chunk = 0; // 0: none
-  double scale = 1, soft_cap = 0;                 // 0: none
+  std::uint64_t heads = 0;
+  Visibility visible;
+  double scale = 1, soft_cap = 0; // 0: none
   bool accumulate = false;
   Scratch scratch;
 };

@@ -20,7 +20,7 @@ public:
     keys_ = piece<Real>(args.scratch, at.keys);
     values_ = piece<Real>(args.scratch, at.values);
     softmax_.width = kv.v_elements;
-    softmax_.visible = {args.window, args.chunk};
+    softmax_.visible = args.visible;
     softmax_.scores = piece<Real>(args.scratch, at.scores);
     softmax_.sums = piece<Real>(args.scratch, at.sums);
     softmax_.maxima = piece<Real>(args.scratch, at.maxima);

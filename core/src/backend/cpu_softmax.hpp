@@ -3,19 +3,12 @@
 // attend. Threads: [serial].
 #pragma once
 
+#include <algorithm>
+
+#include "backend/backend.hpp"
 #include "schedule/scratch_layout.hpp"
 
 namespace plimsoll::cpu {
-
-// Which keys the query at a position sees: [first, position], later ones never.
-struct Visibility {
-  std::uint64_t window = 0, chunk = 0; // 0: none
-  std::uint64_t first(std::uint64_t position) const {
-    std::uint64_t begin = window != 0 && position >= window ? position - window + 1 : 0;
-    if (chunk != 0) begin = begin > position - position % chunk ? begin : position - position % chunk;
-    return begin;
-  }
-};
 
 // A block of queries: row = head * tokens + token, the tokens at positions that follow one another.
 template <class Real>

@@ -53,6 +53,8 @@ public:
   TokenIds(std::span<const std::int32_t> ids) : narrow_(ids.data()), size_(ids.size()) {} // NOLINT: ids are ids
   TokenIds(std::span<const std::int64_t> ids) : wide_(ids.data()), size_(ids.size()) {}   // NOLINT
   std::uint64_t size() const { return size_; }
+  const std::int32_t* narrow() const { return narrow_; } // one of both is null
+  const std::int64_t* wide() const { return wide_; }
   std::int64_t operator[](std::uint64_t n) const { return narrow_ != nullptr ? narrow_[n] : wide_[n]; }
 
 private:
@@ -69,7 +71,7 @@ struct ForwardInputs {
   TokenIds tokens;                            // [T] of all sequences, one after another
   std::span<const std::uint32_t> row_offsets; // [B + 1]: sequence b has the tokens [row_offsets[b], row_offsets[b + 1]), one at least
   KvInputs kv;                                // cache lengths [B] and page tables, in the order of the executor's groups
-  std::uint64_t logits_per_sequence = 1;      // of the last so many tokens of each sequence, or of all it has here
+  std::uint64_t logits_per_sequence = 1;      // of the last so many tokens of each sequence, or of all it has here; 0: of none
 };
 
 // Valid until the next pass. Logits are an address of the backend's.

@@ -138,4 +138,44 @@ constexpr ExpertScratch expert_scratch(const std::array<std::uint64_t, 8>& i, st
   return at;
 }
 
+// Whether a weight is read through the tile: kernels compute in float32.
+inline bool reads_through_tile(const ProgramOp& op, const WeightSources& weights, std::size_t n) {
+  return op.weights[n] != kNone && weights.tensors[op.weights[n]].dtype != "float32";
+}
+
+inline Checked tile_elements(const ProgramOp& op, const WeightSources& weights, std::size_t n_matrices) {
+  for (std::size_t n = 0; n < n_matrices; ++n)
+    if (reads_through_tile(op, weights, n)) return kTileElements;
+  return 0;
+}
+
+// Elements of a row that an expert gives, which are those that it reads.
+inline std::uint64_t expert_row_elements(const ProgramOp& op, const WeightSources& weights) {
+  if (op.weights[2] == kNone) return 0;
+  const WeightTensor& down = weights.tensors[op.weights[2]];
+  return down.dims.size() == 2 && down.in_dim < 2 ? down.dims[1 - down.in_dim] : 0;
+}
+
+// Of any op, the tile last. Weights are numbers of `weights.tensors`.
+inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weights, std::uint64_t tokens) {
+  switch (op.kind) {
+  case OpKind::kLinear: return tile_elements(op, weights, 1);
+  case OpKind::kRope: return rope_scratch_elements(op.i);
+  case OpKind::kAttend: return attend_scratch(op.i, tokens).elements;
+  case OpKind::kAttendLatent: {
+    const Checked absorbed = absorbed_scratch(op.i, tokens).elements, expanded = expanded_scratch(op.i, tokens).elements;
+    return (absorbed.saturated() > expanded.saturated() ? absorbed : expanded) + tile_elements(op, weights, 1);
+  }
+  case OpKind::kRoute: return route_scratch(op.i, tokens).elements + tile_elements(op, weights, 1);
+  case OpKind::kExperts: return expert_scratch(op.i, tokens, expert_row_elements(op, weights)).elements + tile_elements(op, weights, 3);
+  case OpKind::kEmbed:
+  case OpKind::kNorm:
+  case OpKind::kGate:
+  case OpKind::kLastRows:
+  case OpKind::kAdd:
+  case OpKind::kScaleRows: break;
+  }
+  return 0;
+}
+
 } // namespace plimsoll

@@ -1,0 +1,203 @@
+#include "runtime/executor.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <fmt/format.h>
+
+#include "runtime/executor_check.hpp"
+#include "runtime/executor_inputs.hpp"
+#include "runtime/executor_weights.hpp"
+#include "runtime/op_check.hpp"
+#include "schedule/scratch_layout.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kSlabAlignmentBytes = 64;
+
+} // namespace
+
+template <class Real>
+class Executor<Real>::Impl {
+public:
+  Impl(Program program, std::shared_ptr<Backend> backend, std::span<const void* const> weights, std::vector<ExecutorKvGroup> groups,
+       void* slab, const ExecutorOptions& options)
+      : program_(std::move(program)), backend_(std::move(backend)), ops_(backend_->ops(Real{})), weights_(weights.begin(), weights.end()),
+        groups_(std::move(groups)), rules_(input_rules(program_, groups_)), slab_(static_cast<std::byte*>(slab)), options_(options),
+        offsets_(program_.most_sequences + 1) {}
+
+  const Program& program() const { return program_; }
+
+  Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs) {
+    PLIMSOLL_ASSIGN(pass_, check_inputs(inputs, program_, groups_, rules_, offsets_));
+    tables_ = inputs.kv.groups;
+    for (const ProgramOp& op : program_.ops) run_op(op);
+    PLIMSOLL_TRY(backend_->synchronize());
+    const Rows<Real> logits = value(program_.logits);
+    return ForwardOutputs<Real>{logits.data, logits.rows, logits.width, std::span(offsets_).first(pass_.sequences + 1)};
+  }
+
+private:
+  // ---- operands
+
+  Rows<Real> value(std::uint32_t number) const {
+    const ProgramValue& v = program_.values[number];
+    return {static_cast<Real*>(at(v.offset_bytes)), v.of_outputs ? pass_.outputs : pass_.tokens, v.width};
+  }
+  Rows<const Real> input(const ProgramOp& op, std::size_t n) const {
+    if (op.in[n] == kNone) return {};
+    const Rows<Real> rows = value(op.in[n]);
+    return {rows.data, rows.rows, rows.width};
+  }
+  // Offsets of a program count float32.
+  void* at(std::uint64_t offset_bytes) const { return slab_ + offset_bytes / sizeof(float) * sizeof(Real); }
+
+  Scratch scratch(const ProgramOp& op) const {
+    std::uint64_t tile_bytes = program_.slab_bytes; // for double: behind all else
+    if constexpr (std::is_same_v<Real, float>) {
+      const std::uint64_t elements = scratch_elements(op, program_.weights, program_.most_tokens).saturated();
+      tile_bytes = op.scratch_offset_bytes + (elements - std::min(elements, kTileElements)) * sizeof(float);
+    }
+    return {at(op.scratch_offset_bytes), at(tile_bytes)};
+  }
+
+  const WeightTensor& tensor(const ProgramOp& op, std::size_t n) const { return program_.weights.tensors[op.weights[n]]; }
+  Vector vector(const ProgramOp& op, std::size_t n) const {
+    return op.weights[n] == kNone ? Vector{} : vector_of(tensor(op, n), weights_[op.weights[n]]);
+  }
+  Matrix matrix(const ProgramOp& op, std::size_t n, std::uint64_t part) const {
+    return matrix_of(tensor(op, n), weights_[op.weights[n]], part_of_matrix(tensor(op, n), part));
+  }
+  Vector bias(const ProgramOp& op, std::size_t n, std::uint64_t part) const {
+    return op.weights[n] == kNone ? Vector{} : vector_of(tensor(op, n), weights_[op.weights[n]], part_of_bias(tensor(op, n), part));
+  }
+  ExpertMatrices experts(const ProgramOp& op, std::size_t n) const {
+    return op.weights[n] == kNone ? ExpertMatrices{} : experts_of(tensor(op, n), weights_[op.weights[n]]);
+  }
+
+  KvView kv_view(const ProgramOp& op) const {
+    const ExecutorKvGroup& group = groups_[op.kv_group];
+    const KvPlace& place = group.layers[op.kv_layer];
+    KvView kv;
+    kv.pool = group.pool;
+    kv.page_stride_bytes = group.page_stride_bytes;
+    kv.page_tokens = group.geometry.page_tokens;
+    kv.k_type = find_element_type(group.geometry.k_dtype).value_or(ElementType::kFloat32);
+    kv.v_type = find_element_type(group.geometry.v_dtype).value_or(ElementType::kFloat32);
+    kv.heads = group.geometry.kv_heads;
+    kv.k_elements = group.geometry.k_elements;
+    kv.v_elements = group.geometry.v_elements;
+    kv.k_offset_bytes = place.offset_bytes;
+    kv.v_offset_bytes = place.offset_bytes + kv.page_tokens * kv.heads * kv.k_elements * element_bytes(kv.k_type);
+    kv.columns = tables_[op.kv_group].columns;
+    kv.table = tables_[op.kv_group].table.data() + place.lane * pass_.sequences * kv.columns;
+    return kv;
+  }
+
+  // ---- ops, with the operands of plimsoll/pipeline.h
+
+  void run_op(const ProgramOp& op) {
+    switch (op.kind) {
+    case OpKind::kEmbed: return ops_.embed(pass_, {matrix(op, 0, kAllParts), op.f[0], value(op.out)});
+    case OpKind::kNorm: return norm(op);
+    case OpKind::kLinear:
+      return ops_.linear({input(op, 0), value(op.out), matrix(op, 0, op.i[0]), bias(op, 1, op.i[0]), op.f[0], op.accumulate, scratch(op)});
+    case OpKind::kRope: return rope(op);
+    case OpKind::kAttend: return attend(op);
+    case OpKind::kAttendLatent: return attend_latent(op);
+    case OpKind::kGate: return ops_.gate({input(op, 0), input(op, 1), value(op.out), op.i[0], op.f[0], op.f[1], op.accumulate});
+    case OpKind::kRoute:
+      return ops_.route({input(op, 0), value(op.out), matrix(op, 0, kAllParts), vector(op, 1), vector(op, 2), op.i[0], op.i[1], op.i[2],
+                         op.i[3], op.i[4], op.i[6], op.i[5] != 0, op.f[0], scratch(op)});
+    case OpKind::kExperts:
+      return ops_.experts({input(op, 0), input(op, 1), value(op.out), experts(op, 0), experts(op, 1), experts(op, 2), vector(op, 3),
+                           vector(op, 4), vector(op, 5), op.i[0], op.i[1], op.i[2], op.i[3], op.i[4], op.f[0], op.f[1], op.accumulate,
+                           scratch(op)});
+    case OpKind::kLastRows: return ops_.last_rows(pass_, {input(op, 0), value(op.out), 1, op.accumulate});
+    case OpKind::kAdd: return ops_.add({input(op, 0), value(op.out), op.f[0], op.accumulate});
+    case OpKind::kScaleRows: return ops_.scale_rows({input(op, 0), input(op, 1), value(op.out), op.i[0], op.accumulate});
+    }
+  }
+
+  void norm(const ProgramOp& op) {
+    const HeadColumns of = norm_columns(op, program_.values[op.out].width);
+    ops_.norm({input(op, 0), value(op.out), vector(op, 0), vector(op, 1), of.heads, of.stride, of.first, of.columns, op.i[4] != 0,
+               op.i[5] != 0, op.f[0]});
+  }
+
+  void rope(const ProgramOp& op) {
+    const ProgramRope& table = program_.ropes[static_cast<std::size_t>(op.i[5])];
+    ops_.rope(pass_, {value(op.out), op.i[0], op.i[1], op.i[2], op.i[3], op.i[4] != 0, table.inverse_frequencies.data(),
+                      table.attention_factor, scratch(op)});
+  }
+
+  void attend(const ProgramOp& op) {
+    const KvView kv = kv_view(op);
+    if (op.in[1] != kNone) ops_.store(pass_, {input(op, 1), input(op, 2), kv});
+    ops_.attend(
+        pass_, {input(op, 0), value(op.out), kv, vector(op, 0), op.i[0], {op.i[4], op.i[5]}, op.f[0], op.f[1], op.accumulate, scratch(op)});
+  }
+
+  void attend_latent(const ProgramOp& op) {
+    const KvView kv = kv_view(op);
+    ops_.store(pass_, {input(op, 1), {}, kv});
+    ops_.attend_latent(pass_, {input(op, 0), value(op.out), kv, matrix(op, 0, kAllParts), op.i[0], op.i[1], op.i[2], op.i[3], op.i[4],
+                               op.f[0], op.accumulate, options_.latent == LatentAttention::kAbsorbed, scratch(op)});
+  }
+
+  Program program_;
+  std::shared_ptr<Backend> backend_;
+  Ops<Real>& ops_;
+  std::vector<const void*> weights_;
+  std::vector<ExecutorKvGroup> groups_;
+  InputRules rules_;
+  std::byte* slab_;
+  ExecutorOptions options_;
+  std::vector<std::uint32_t> offsets_;
+
+  PassView pass_; // of the pass that runs
+  std::span<const KvGroupInputs> tables_;
+};
+
+template <class Real>
+std::uint64_t Executor<Real>::slab_bytes(const Program& program) {
+  if constexpr (std::is_same_v<Real, float>) return program.slab_bytes;
+  const Checked elements = Checked(program.slab_bytes / sizeof(float)) + kTileElements;
+  return (elements * sizeof(Real)).saturated();
+}
+
+template <class Real>
+Result<Executor<Real>> Executor<Real>::create(Program program, std::shared_ptr<Backend> backend, std::span<const void* const> weights,
+                                              std::vector<ExecutorKvGroup> groups, const ExecutorMemory& memory,
+                                              const ExecutorOptions& options) {
+  PLIMSOLL_TRY(check_program(program, weights, groups));
+  if (memory.slab == nullptr || std::bit_cast<std::uintptr_t>(memory.slab) % kSlabAlignmentBytes != 0 ||
+      memory.slab_bytes < slab_bytes(program))
+    return fail(ErrorCode::kBadRequest, fmt::format("a slab of {} B; the program needs {} B at a multiple of {}", memory.slab_bytes,
+                                                    slab_bytes(program), kSlabAlignmentBytes));
+  return Executor(std::make_unique<Impl>(std::move(program), std::move(backend), weights, std::move(groups), memory.slab, options));
+}
+
+template <class Real>
+Executor<Real>::Executor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+template <class Real>
+Executor<Real>::Executor(Executor&&) noexcept = default;
+template <class Real>
+Executor<Real>& Executor<Real>::operator=(Executor&&) noexcept = default;
+template <class Real>
+Executor<Real>::~Executor() = default;
+
+template <class Real>
+Result<ForwardOutputs<Real>> Executor<Real>::run(const ForwardInputs& inputs) {
+  return impl_->run(inputs);
+}
+
+template <class Real>
+const Program& Executor<Real>::program() const {
+  return impl_->program();
+}
+
+template class Executor<float>;
+template class Executor<double>;
+
+} // namespace plimsoll

@@ -1,0 +1,114 @@
+#include "runtime/executor_inputs.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace plimsoll {
+namespace {
+
+template <class... Args>
+tl::unexpected<Error> bad(fmt::format_string<Args...> text, Args&&... args) {
+  return fail(ErrorCode::kBadRequest, "a pass cannot be computed: " + fmt::format(text, std::forward<Args>(args)...));
+}
+
+Result<void> check_sequences(const ForwardInputs& in, const Program& program) {
+  const std::uint64_t tokens = in.tokens.size();
+  if (tokens == 0 || tokens > program.most_tokens) return bad("it has {} tokens; the plan is for 1 to {}", tokens, program.most_tokens);
+  if (in.row_offsets.size() < 2 || in.row_offsets.size() - 1 > program.most_sequences)
+    return bad("{} row offsets; there is one more than sequences, and the plan is for 1 to {} of these", in.row_offsets.size(),
+               program.most_sequences);
+  const std::uint64_t sequences = in.row_offsets.size() - 1;
+  if (in.row_offsets.front() != 0 || in.row_offsets.back() != tokens)
+    return bad("row offsets from {} to {} for {} tokens", in.row_offsets.front(), in.row_offsets.back(), tokens);
+  for (std::size_t b = 0; b < sequences; ++b)
+    if (in.row_offsets[b] >= in.row_offsets[b + 1]) return bad("sequence {} has no tokens", b);
+  if (in.kv.batch != sequences || in.kv.cache_lengths.size() < sequences)
+    return bad("{} sequences, but {} page tables and {} cache lengths", sequences, in.kv.batch, in.kv.cache_lengths.size());
+  const std::uint64_t most = program.most_context_tokens != 0 ? program.most_context_tokens : UINT32_MAX;
+  for (std::size_t b = 0; b < sequences; ++b) {
+    const std::uint64_t end = std::uint64_t{in.kv.cache_lengths[b]} + in.row_offsets[b + 1] - in.row_offsets[b];
+    if (end > most) return bad("sequence {} ends at {} tokens; the plan is for {}", b, end, most);
+  }
+  return {};
+}
+
+Result<void> check_tokens(const TokenIds& tokens, std::uint64_t known) {
+  for (std::uint64_t t = 0; t < tokens.size(); ++t)
+    if (tokens[t] < 0 || static_cast<std::uint64_t>(tokens[t]) >= known)
+      return bad("token {} of it is {}; the model knows 0 to {}", t, tokens[t], known - 1);
+  return {};
+}
+
+// Pages that the pass reads or writes are pages of the pool.
+Result<void> check_table(const ForwardInputs& in, std::size_t index, const ExecutorKvGroup& group, const InputRules::Group& rules) {
+  if (index >= in.kv.groups.size()) return bad("no page table for the KV group '{}'", group.geometry.label);
+  const KvGroupInputs& table = in.kv.groups[index];
+  const std::uint64_t cells = std::uint64_t{rules.lanes} * in.kv.batch * table.columns;
+  if (table.lanes < rules.lanes || table.table.size() < cells)
+    return bad("the page table of '{}' has {} cells in {} lanes; {} in {} were expected", group.geometry.label, table.table.size(),
+               table.lanes, cells, rules.lanes);
+  for (std::uint32_t b = 0; b < in.kv.batch; ++b) {
+    const std::uint64_t cached = in.kv.cache_lengths[b], end = cached + in.row_offsets[b + 1] - in.row_offsets[b];
+    const std::uint64_t first = rules.visible.first(cached) / group.geometry.page_tokens, last = (end - 1) / group.geometry.page_tokens;
+    if (last >= table.columns)
+      return bad("the page table of '{}' has {} columns; sequence {} needs {}", group.geometry.label, table.columns, b, last + 1);
+    for (std::uint64_t lane = 0; lane < rules.lanes; ++lane)
+      for (std::uint64_t column = first; column <= last; ++column) {
+        const std::uint32_t page = table.table[(lane * in.kv.batch + b) * table.columns + column];
+        if (page >= group.pages || page == table.fill)
+          return bad("page {} of sequence {} in '{}' is {}, which is none of the {} of its pool; alloc comes first", column, b,
+                     group.geometry.label, page, group.pages);
+      }
+  }
+  return {};
+}
+
+} // namespace
+
+InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> groups) {
+  InputRules rules;
+  rules.groups.resize(groups.size());
+  for (const ProgramOp& op : program.ops) {
+    if (op.kind == OpKind::kEmbed) rules.known_tokens = std::min(rules.known_tokens, program.weights.tensors[op.weights[0]].dims[0]);
+    if (op.kind != OpKind::kAttend && op.kind != OpKind::kAttendLatent) continue;
+    InputRules::Group& group = rules.groups[op.kv_group];
+    const Visibility visible = op.kind == OpKind::kAttend ? Visibility{op.i[4], op.i[5]} : Visibility{};
+    if (!group.used) group.visible = visible;
+    else if (!(group.visible == visible)) group.visible = {}; // as if each saw all
+    group.used = true;
+    group.lanes = std::max(group.lanes, groups[op.kv_group].layers[op.kv_layer].lane + 1);
+  }
+  return rules;
+}
+
+Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& program, std::span<const ExecutorKvGroup> groups,
+                              const InputRules& rules, std::span<std::uint32_t> offsets) {
+  PLIMSOLL_TRY(check_sequences(inputs, program));
+  PLIMSOLL_TRY(check_tokens(inputs.tokens, rules.known_tokens));
+  for (std::size_t n = 0; n < groups.size(); ++n)
+    if (rules.groups[n].used) PLIMSOLL_TRY(check_table(inputs, n, groups[n], rules.groups[n]));
+  std::uint64_t outputs = 0;
+  for (std::size_t b = 0; b < inputs.kv.batch; ++b)
+    outputs += std::min<std::uint64_t>(inputs.logits_per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]);
+  if (outputs > program.most_outputs) return bad("{} rows want logits; the plan is for {}", outputs, program.most_outputs);
+
+  std::uint32_t row = 0;
+  for (std::size_t b = 0; b < inputs.kv.batch; ++b) {
+    offsets[b] = row;
+    row +=
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(inputs.logits_per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]));
+  }
+  offsets[inputs.kv.batch] = row;
+  PassView pass;
+  pass.tokens = inputs.tokens.size();
+  pass.outputs = outputs;
+  pass.sequences = inputs.kv.batch;
+  pass.narrow_ids = inputs.tokens.narrow();
+  pass.wide_ids = inputs.tokens.wide();
+  pass.row_offsets = inputs.row_offsets.data();
+  pass.cache_lengths = inputs.kv.cache_lengths.data();
+  pass.outputs_per_sequence = inputs.logits_per_sequence;
+  return pass;
+}
+
+} // namespace plimsoll

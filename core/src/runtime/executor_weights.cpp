@@ -1,0 +1,71 @@
+#include "runtime/executor_weights.hpp"
+
+#include "base/checked.hpp"
+
+namespace plimsoll {
+namespace {
+
+ElementType type_of(const WeightTensor& tensor) { return find_element_type(tensor.dtype).value_or(ElementType::kFloat32); }
+
+const void* at(const void* data, ElementType type, std::uint64_t elements) {
+  return static_cast<const std::byte*>(data) + elements * element_bytes(type);
+}
+
+PartRange part_of(const std::vector<std::uint64_t>& parts, std::uint64_t part) {
+  if (part >= parts.size()) return {};
+  PartRange range{true, 0, parts[static_cast<std::size_t>(part)]};
+  for (std::size_t before = 0; before < part; ++before) range.first += parts[before];
+  return range;
+}
+
+} // namespace
+
+PartRange part_of_matrix(const WeightTensor& tensor, std::uint64_t part) {
+  if (tensor.dims.size() != 2 || tensor.in_dim > 1) return {};
+  const std::uint64_t out = tensor.dims[1 - tensor.in_dim];
+  if (part == kAllParts || (part == 0 && tensor.parts.empty())) return {true, 0, out};
+  PartRange range = part_of(tensor.parts, part);
+  range.known = range.known && range.n <= out && range.first <= out - range.n;
+  return range;
+}
+
+PartRange part_of_bias(const WeightTensor& tensor, std::uint64_t part) {
+  const std::uint64_t all = elements_of_all(tensor);
+  if (part == kAllParts || tensor.parts.size() <= 1) return {true, 0, all};
+  PartRange range = part_of(tensor.parts, part);
+  range.known = range.known && range.n <= all && range.first <= all - range.n;
+  return range;
+}
+
+std::uint64_t elements_of_one(const WeightTensor& tensor) {
+  Checked elements = 1;
+  for (const std::uint64_t extent : tensor.dims) elements *= extent;
+  return elements.saturated();
+}
+
+std::uint64_t elements_of_all(const WeightTensor& tensor) {
+  return (Checked(elements_of_one(tensor)) * (tensor.experts == 0 ? 1 : tensor.experts)).saturated();
+}
+
+Matrix matrix_of(const WeightTensor& tensor, const void* data, const PartRange& part) {
+  Matrix matrix;
+  matrix.type = type_of(tensor);
+  matrix.in_major = tensor.in_dim == 0;
+  matrix.stride = tensor.dims[1];
+  matrix.in = tensor.dims[tensor.in_dim];
+  matrix.out = part.n;
+  matrix.data = at(data, matrix.type, part.first * (matrix.in_major ? 1 : matrix.stride));
+  return matrix;
+}
+
+ExpertMatrices experts_of(const WeightTensor& tensor, const void* data) {
+  return {matrix_of(tensor, data, part_of_matrix(tensor, kAllParts)), elements_of_one(tensor)};
+}
+
+Vector vector_of(const WeightTensor& tensor, const void* data) { return {data, type_of(tensor), elements_of_all(tensor)}; }
+
+Vector vector_of(const WeightTensor& tensor, const void* data, const PartRange& part) {
+  return {at(data, type_of(tensor), part.first), type_of(tensor), part.n};
+}
+
+} // namespace plimsoll

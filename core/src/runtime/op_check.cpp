@@ -1,0 +1,218 @@
+#include "runtime/op_check.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/checked.hpp"
+#include "plimsoll/pipeline.h"
+#include "runtime/executor_weights.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kValueAlignmentBytes = 64;
+
+// Checks of one op; keeps the first thing that is wrong.
+class OpCheck {
+public:
+  OpCheck(const Program& program, std::span<const ExecutorKvGroup> groups) : program_(program), groups_(groups) {}
+
+  bool check(const ProgramOp& op) {
+    switch (op.kind) {
+    case OpKind::kEmbed:
+      return operands(op, 0, 0b1) && (!out(op).of_outputs || wrong("tokens have a row each")) &&
+             (weight(op, 0).dims.size() == 2 || wrong("its table is no matrix")) &&
+             expect("the width of its table", weight(op, 0).dims[1], out(op).width);
+    case OpKind::kNorm: return operands(op, 1, 0) && check_norm(op);
+    case OpKind::kLinear: return operands(op, 1, 0b1) && check_linear(op);
+    case OpKind::kRope: return operands(op, 1, 0) && check_rope(op);
+    case OpKind::kAttend: return operands(op, op.in[1] == kNone ? 1 : 3, 0) && check_attend(op);
+    case OpKind::kAttendLatent: return operands(op, 2, 0b1) && check_latent(op);
+    case OpKind::kGate: return operands(op, op.in[1] == kNone ? 1 : 2, 0) && check_gate(op);
+    case OpKind::kRoute: return operands(op, 1, 0b1) && check_route(op);
+    case OpKind::kExperts: return operands(op, 2, 0b100) && check_experts(op);
+    case OpKind::kLastRows:
+      return operands(op, 1, 0) &&
+             ((!in(op, 0).of_outputs && out(op).of_outputs) || wrong("it takes rows of tokens and gives rows of outputs")) &&
+             expect("the width of its result", out(op).width, in(op, 0).width);
+    case OpKind::kAdd: return operands(op, 1, 0) && expect("the width of its result", out(op).width, in(op, 0).width);
+    case OpKind::kScaleRows:
+      return operands(op, 2, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
+             expect("the width of the scale", in(op, 1).width, 1) && (op.i[0] <= PLIMSOLL_ACT_SIGMOID || wrong("activation {}", op.i[0]));
+    }
+    return wrong("an op of no known kind");
+  }
+
+  const std::string& what_is_wrong() const { return wrong_; }
+
+private:
+  // False, and says what is wrong.
+  template <class... Args>
+  bool wrong(fmt::format_string<Args...> text, Args&&... args) {
+    if (wrong_.empty()) wrong_ = fmt::format(text, std::forward<Args>(args)...);
+    return false;
+  }
+  bool expect(std::string_view what, std::uint64_t is, std::uint64_t expected) {
+    return is == expected || wrong("{} is {}, where {} was expected", what, is, expected);
+  }
+
+  const ProgramValue& in(const ProgramOp& op, std::size_t n) const { return program_.values[op.in[n]]; }
+  const ProgramValue& out(const ProgramOp& op) const { return program_.values[op.out]; }
+  bool has(const ProgramOp& op, std::size_t n) const { return op.weights[n] != kNone; }
+  const WeightTensor& weight(const ProgramOp& op, std::size_t n) const { return program_.weights.tensors[op.weights[n]]; }
+
+  bool is_value(std::uint32_t number) {
+    if (number >= program_.values.size()) return wrong("value {} of {}", number, program_.values.size());
+    const ProgramValue& value = program_.values[number];
+    const Checked bytes = Checked(value.of_outputs ? program_.most_outputs : program_.most_tokens) * value.width * sizeof(float);
+    if (value.width == 0 || value.width > kMostExtent || value.offset_bytes % kValueAlignmentBytes != 0 ||
+        (bytes + value.offset_bytes).saturated() > program_.slab_bytes)
+      return wrong("value {} of {} elements at {} of a slab of {} B", number, value.width, value.offset_bytes, program_.slab_bytes);
+    return true;
+  }
+
+  // Operands exist: so many inputs, and the weights whose bit is set.
+  bool operands(const ProgramOp& op, std::size_t inputs, std::uint32_t weights) {
+    if (!is_value(op.out)) return false;
+    for (std::size_t n = 0; n < op.in.size(); ++n) {
+      if ((op.in[n] != kNone) != (n < inputs)) return wrong("{} inputs were expected", inputs);
+      if (op.in[n] != kNone && !is_value(op.in[n])) return false;
+      if (op.in[n] != kNone && op.kind != OpKind::kLastRows && in(op, n).of_outputs != out(op).of_outputs)
+        return wrong("its values have rows of different kinds");
+    }
+    for (std::size_t n = 0; n < op.weights.size(); ++n) {
+      if (has(op, n) && op.weights[n] >= program_.weights.tensors.size())
+        return wrong("weight {} of {}", op.weights[n], program_.weights.tensors.size());
+      if (!has(op, n) && ((weights >> n) & 1U) != 0) return wrong("its weight {} is missing", n);
+    }
+    return true;
+  }
+
+  bool sizes(std::initializer_list<std::uint64_t> list) {
+    for (const std::uint64_t size : list)
+      if (size == 0 || size > kMostExtent) return wrong("a size of {}", size);
+    return true;
+  }
+  bool is_matrix(const WeightTensor& tensor, std::uint64_t part, std::uint64_t reads, std::uint64_t gives) {
+    const PartRange range = part_of_matrix(tensor, part);
+    if (!range.known) return wrong("'{}' is no linear layer with a part {}", tensor.label, part);
+    return expect("the width that '" + tensor.label + "' reads", tensor.dims[tensor.in_dim], reads) &&
+           expect("the width of '" + tensor.label + "'", range.n, gives);
+  }
+  bool is_vector(const ProgramOp& op, std::size_t n, std::uint64_t elements) {
+    return !has(op, n) || expect("the elements of '" + weight(op, n).label + "'", elements_of_all(weight(op, n)), elements);
+  }
+  bool within(const HeadColumns& of, std::uint64_t width) {
+    const Checked reach = Checked(of.heads - 1) * of.stride + of.first + of.columns;
+    return reach.saturated() <= width ||
+           wrong("{} heads of {} columns at {}, {} apart, in a row of {}", of.heads, of.columns, of.first, of.stride, width);
+  }
+
+  bool check_norm(const ProgramOp& op) {
+    const HeadColumns of = norm_columns(op, out(op).width);
+    if (!expect("the width of its result", out(op).width, in(op, 0).width) || !sizes({of.columns}) || !within(of, out(op).width))
+      return false;
+    for (std::size_t n = 0; n < 2; ++n)
+      if (has(op, n) && elements_of_all(weight(op, n)) != of.columns && !is_vector(op, n, of.heads * of.columns)) return false;
+    return op.f[0] >= 0 || wrong("an epsilon below 0");
+  }
+  bool check_linear(const ProgramOp& op) {
+    if (weight(op, 0).experts != 0) return wrong("'{}' is a weight of experts", weight(op, 0).label);
+    if (!is_matrix(weight(op, 0), op.i[0], in(op, 0).width, out(op).width)) return false;
+    if (!has(op, 1)) return true;
+    const PartRange bias = part_of_bias(weight(op, 1), op.i[0]);
+    return (bias.known || wrong("'{}' has no part {}", weight(op, 1).label, op.i[0])) &&
+           expect("the elements of its bias", bias.n, out(op).width);
+  }
+  bool check_rope(const ProgramOp& op) {
+    if (op.out != op.in[0] || out(op).of_outputs) return wrong("it works in place, on rows of tokens");
+    if (op.i[5] >= program_.ropes.size()) return wrong("table {} of {}", op.i[5], program_.ropes.size());
+    return sizes({op.i[0], op.i[3]}) && within({op.i[0], op.i[1], op.i[2], op.i[3]}, out(op).width) &&
+           expect("twice the number of frequencies", 2 * program_.ropes[static_cast<std::size_t>(op.i[5])].inverse_frequencies.size(),
+                  op.i[3]);
+  }
+  // The group that an op attends in; null where there is none.
+  const KvGroupGeometry* group_of(const ProgramOp& op) {
+    if (op.kv_group >= groups_.size() || op.kv_layer >= groups_[op.kv_group].layers.size()) {
+      wrong("layer {} of KV group {}, which is not there", op.kv_layer, op.kv_group);
+      return nullptr;
+    }
+    return &groups_[op.kv_group].geometry;
+  }
+  bool check_attend(const ProgramOp& op) {
+    const auto [heads, kv_heads, k, v] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    const KvGroupGeometry* group = group_of(op);
+    if (group == nullptr || !sizes({heads, kv_heads, k, v})) return false;
+    if (heads % kv_heads != 0 || out(op).of_outputs) return wrong("{} heads over {} of keys, on rows of tokens", heads, kv_heads);
+    if (op.in[1] != kNone && !(expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
+                               expect("the width of the values", in(op, 2).width, kv_heads * v)))
+      return false;
+    return expect("the width of the queries", in(op, 0).width, heads * k) && expect("the width of its result", out(op).width, heads * v) &&
+           expect("the heads of its KV group", group->kv_heads, kv_heads) && expect("a key of its KV group", group->k_elements, k) &&
+           expect("a value of its KV group", group->v_elements, v) && is_vector(op, 0, heads);
+  }
+  bool check_latent(const ProgramOp& op) {
+    const auto [heads, rank, nope, rope, value] = std::array{op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]};
+    const KvGroupGeometry* group = group_of(op);
+    if (group == nullptr || !sizes({heads, rank, nope, rope, value})) return false;
+    if (weight(op, 0).experts != 0 || out(op).of_outputs) return wrong("it needs one up projection, and rows of tokens");
+    return expect("the width of the queries", in(op, 0).width, heads * (nope + rope)) &&
+           expect("the width of the latent", in(op, 1).width, rank + rope) &&
+           expect("the width of its result", out(op).width, heads * value) &&
+           expect("the latent of its KV group", group->k_elements, rank + rope) &&
+           expect("the heads of its KV group", group->kv_heads, 1) && is_matrix(weight(op, 0), kAllParts, rank, heads * (nope + value));
+  }
+  bool check_gate(const ProgramOp& op) {
+    if (op.i[0] > PLIMSOLL_ACT_SWIGLU_OAI) return wrong("activation {}", op.i[0]);
+    if (op.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && op.in[1] == kNone) return wrong("an activation of pairs, but one input");
+    return expect("the width of its result", out(op).width, in(op, 0).width) &&
+           (op.in[1] == kNone || expect("the width of its second input", in(op, 1).width, out(op).width));
+  }
+  bool check_route(const ProgramOp& op) {
+    const auto [experts, k, groups, kept] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    if (!sizes({experts, k}) || k > experts || experts > PLIMSOLL_MAX_EXPERTS) return wrong("{} of {} experts", k, experts);
+    if (groups > 1 && (experts % groups != 0 || kept == 0 || kept > groups || kept * (experts / groups) < k))
+      return wrong("{} of {} groups of {} experts, {} of which are chosen", kept, groups, experts, k);
+    return (op.i[4] <= PLIMSOLL_SCORE_SOFTMAX_CHOSEN || wrong("score {}", op.i[4])) &&
+           expect("the width of its result", out(op).width, 2 * k) && (weight(op, 0).experts == 0 || wrong("its router is of experts")) &&
+           is_matrix(weight(op, 0), kAllParts, in(op, 0).width, experts) && is_vector(op, 1, experts) && is_vector(op, 2, experts);
+  }
+  bool check_experts(const ProgramOp& op) {
+    const auto [experts, k, width, act, paired] = std::array{op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]};
+    if (!sizes({experts, k, width, 2 * width}) || k > experts || experts > PLIMSOLL_MAX_EXPERTS)
+      return wrong("{} of {} experts", k, experts);
+    if ((Checked(program_.most_tokens) * k).saturated() > kMostExtent) return wrong("{} rows of {} experts each", program_.most_tokens, k);
+    if (act > PLIMSOLL_ACT_SWIGLU_OAI || paired > 2 || (act == PLIMSOLL_ACT_SWIGLU_OAI && !has(op, 0)))
+      return wrong("activation {}, pairing {}", act, paired);
+    if (paired != 0 ? !has(op, 0) || has(op, 1) || has(op, 4) : !has(op, 1)) return wrong("gate and up are not where its pairing says");
+    const std::uint64_t model = in(op, 0).width, first = paired != 0 ? 2 * width : width;
+    return expect("the width of the routes", in(op, 1).width, 2 * k) && expect("the width of its result", out(op).width, model) &&
+           is_expert(op, 0, experts, model, first) && is_expert(op, 1, experts, model, width) && is_expert(op, 2, experts, width, model) &&
+           is_vector(op, 3, experts * first) && is_vector(op, 4, experts * width) && is_vector(op, 5, experts * model);
+  }
+  bool is_expert(const ProgramOp& op, std::size_t n, std::uint64_t experts, std::uint64_t reads, std::uint64_t gives) {
+    return !has(op, n) || (expect("the experts of '" + weight(op, n).label + "'", weight(op, n).experts, experts) &&
+                           is_matrix(weight(op, n), kAllParts, reads, gives));
+  }
+
+  const Program& program_;
+  std::span<const ExecutorKvGroup> groups_;
+  std::string wrong_;
+};
+
+} // namespace
+
+HeadColumns norm_columns(const ProgramOp& op, std::uint64_t width) {
+  HeadColumns of{std::max<std::uint64_t>(op.i[0], 1), op.i[1], op.i[2], op.i[3]};
+  if (of.stride == 0) of.stride = width / of.heads;
+  if (of.columns == 0) of.columns = of.stride - std::min(of.stride, of.first);
+  return of;
+}
+
+std::string wrong_operands(const ProgramOp& op, const Program& program, std::span<const ExecutorKvGroup> groups) {
+  OpCheck check(program, groups);
+  check.check(op);
+  return check.what_is_wrong();
+}
+
+} // namespace plimsoll
