@@ -18,6 +18,11 @@ struct BlockNames {
   std::string_view up, down;
 };
 
+// As timm names them.
+inline constexpr BlockNames kTimmBlock{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.fc1", "mlp.fc2"};
+// As Kimi's towers do.
+inline constexpr BlockNames kMoonBlock{{"norm0", "norm1"}, "wqkv", "", "", "", "wo", "", "mlp.fc0", "mlp.fc1"};
+
 struct BlockShape {
   std::uint64_t width = 0, ffn = 0;
   std::uint64_t heads = 0; // 0: not known, the attention splits at any element

@@ -12,8 +12,6 @@ using plimsoll::Bytes;
 using plimsoll::Error;
 using plimsoll::Sink;
 
-constexpr BlockNames kBlock{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.fc1", "mlp.fc2"};
-
 class DeepseekTower : public Tower {
 public:
   DeepseekTower(const VisionKeys& keys, std::uint64_t text)
@@ -29,7 +27,7 @@ public:
     const Tensors top(out, "", "vision.");
     top.convolution("patch_embed.proj", width_, channels_, patch_, true);
     top.tensor("pos_embed", {1, Bytes(side_) * side_, width_});
-    declare_block(Tensors(out, "blocks.", "vision.blocks.{layer}.", &layers_), kBlock, {.width = width_, .ffn = ffn_, .heads = heads_});
+    declare_block(Tensors(out, "blocks.", "vision.blocks.{layer}.", &layers_), kTimmBlock, {.width = width_, .ffn = ffn_, .heads = heads_});
     top.norm("norm", width_, true);
     const Tensors pool(out, "attn_pool.", "vision.attn_pool.");
     pool.tensor("latent", {1, 1, width_});

@@ -1,5 +1,5 @@
 // The towers of Gemma 4: an encoder of sandwiched, gated blocks over patches of any aspect ratio, pooled to a fixed number of
-// rows; in the small models a Conformer for sound. Both hand over through a matrix of their own. Where clipped_linears is on,
+// rows; in the small models a Gemma4Conformer for sound. Both hand over through a matrix of their own. Where clipped_linears is on,
 // every linear layer carries four bounds of one element. Made by the planner's constructor; README.md has the worked totals.
 #include <optional>
 
@@ -39,9 +39,9 @@ private:
 };
 
 // 12 layers of two half-step FFNs around attention and a short convolution: 304,824,608 elements at 1024 wide.
-class Conformer {
+class Gemma4Conformer {
 public:
-  explicit Conformer(const Config& model)
+  explicit Gemma4Conformer(const Config& model)
       : layers_(static_cast<std::size_t>(size(model, "num_hidden_layers", 12))), width_(size(model, "hidden_size", 1024)),
         head_(width_ / size(model, "num_attention_heads", 8)), kernel_(size(model, "conv_kernel_size", 5)),
         first_(size(model, "subsampling_conv_channels/0", 128)), second_(size(model, "subsampling_conv_channels/1", 32)),
@@ -137,7 +137,7 @@ private:
   std::vector<std::uint32_t> layers_;
   std::uint64_t width_, ffn_, heads_, kv_heads_, head_, patch_, positions_, pool_, rows_, text_;
   bool clipped_, standardised_;
-  std::optional<Conformer> audio_;
+  std::optional<Gemma4Conformer> audio_;
 };
 
 } // namespace

@@ -9,7 +9,7 @@ namespace {
 using plimsoll::Bytes;
 using plimsoll::Sink;
 
-constexpr BlockNames kBlock{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
+constexpr BlockNames kGlmBlock{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
 
 class Glm4vTower : public Tower {
 public:
@@ -31,7 +31,7 @@ public:
     top.tensor("embeddings.position_embedding.weight", {Bytes(side_) * side_, width_});
     top.norm("post_conv_layernorm", width_, false);
     declare_block(
-        Tensors(out, "blocks.", prefix + "blocks.{layer}.", &layers_), kBlock,
+        Tensors(out, "blocks.", prefix + "blocks.{layer}.", &layers_), kGlmBlock,
         {.width = width_, .ffn = out_, .heads = heads_, .norm_bias = false, .qkv_bias = bias_, .out_bias = false, .ffn_bias = false});
     top.norm("post_layernorm", width_, false);
     top.convolution("downsample", out_, width_, merge_, true);

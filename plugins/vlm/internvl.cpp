@@ -11,8 +11,6 @@ namespace {
 using plimsoll::Bytes;
 using plimsoll::Sink;
 
-constexpr BlockNames kBlock{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.fc1", "mlp.fc2"};
-
 // 1 / downsample_ratio: 2 for 0.5.
 std::uint64_t shuffle_of(const plimsoll::Config& model) {
   const double ratio = model.find_f64("/downsample_ratio").value_or(0.5);
@@ -39,7 +37,7 @@ public:
     stem.convolution("patch_embedding", width_, channels_, patch_, true);
     stem.tensor("position_embedding", {1, Bytes(side_) * side_ + 1, width_});
     const Tensors layer(out, "layers.", "vision_model.encoder.layers.{layer}.", &layers_);
-    declare_block(layer, kBlock, {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = norm_bias_, .qkv_bias = qkv_bias_});
+    declare_block(layer, kTimmBlock, {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = norm_bias_, .qkv_bias = qkv_bias_});
     layer.tensor("ls1", {width_});
     layer.tensor("ls2", {width_});
     if (qk_norm_) {

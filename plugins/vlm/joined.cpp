@@ -71,9 +71,9 @@ constexpr BlockNames kInternBlock{{"layernorm_before", "layernorm_after"},
                                   "mlp.fc1",
                                   "mlp.fc2"};
 
-class InternTower : public Tower {
+class InternHfTower : public Tower {
 public:
-  InternTower(const VisionKeys& keys, std::uint64_t text)
+  InternHfTower(const VisionKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
         heads_(keys.positive("/num_attention_heads")), channels_(keys.number("/num_channels", 3)), patch_(keys.side_of("/patch_size")),
         side_(keys.patches_per_side()), tiles_(keys.positive("/max_image_tiles")), text_(text),
@@ -124,6 +124,6 @@ std::unique_ptr<Tower> make_aya_vision(const VisionKeys& keys, std::uint64_t tex
 std::unique_ptr<Tower> make_cohere2_vision(const VisionKeys& keys, std::uint64_t text) {
   return std::make_unique<CohereTower>(keys, text, CohereTower::Names{"model.vision_tower.", "model.multi_modal_projector.", false});
 }
-std::unique_ptr<Tower> make_internvl_hf(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<InternTower>(keys, text); }
+std::unique_ptr<Tower> make_internvl_hf(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<InternHfTower>(keys, text); }
 
 } // namespace vlm

@@ -9,8 +9,6 @@ namespace {
 using plimsoll::Bytes;
 using plimsoll::Sink;
 
-constexpr BlockNames kBlock{{"norm0", "norm1"}, "wqkv", "", "", "", "wo", "", "mlp.fc0", "mlp.fc1"};
-
 class KimiK3Tower : public Tower {
 public:
   KimiK3Tower(const VisionKeys& keys, std::uint64_t text)
@@ -32,7 +30,7 @@ public:
     const Tensors stem(out, "patch_embed.", "vision_tower.patch_embed.");
     stem.convolution("proj", width_, channels_, patch_, patch_bias_);
     stem.tensor("pos_emb.weight", {height_, across_, width_});
-    declare_block(Tensors(out, "blocks.", "vision_tower.encoder.blocks.{layer}.", &layers_), kBlock,
+    declare_block(Tensors(out, "blocks.", "vision_tower.encoder.blocks.{layer}.", &layers_), kMoonBlock,
                   {.width = width_,
                    .ffn = ffn_,
                    .heads = heads_,

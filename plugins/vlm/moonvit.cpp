@@ -9,8 +9,6 @@ namespace {
 using plimsoll::Bytes;
 using plimsoll::Sink;
 
-constexpr BlockNames kBlock{{"norm0", "norm1"}, "wqkv", "", "", "", "wo", "", "mlp.fc0", "mlp.fc1"};
-
 struct ProjectorNames {
   const char *prefix, *first, *second;
 };
@@ -31,7 +29,7 @@ public:
     const Tensors stem(out, "patch_embed.", "vision_tower.patch_embed.");
     stem.convolution("proj", width_, channels_, patch_, true);
     stem.tensor("pos_emb.weight", {height_, across_, width_});
-    declare_block(Tensors(out, "blocks.", "vision_tower.encoder.blocks.{layer}.", &layers_), kBlock,
+    declare_block(Tensors(out, "blocks.", "vision_tower.encoder.blocks.{layer}.", &layers_), kMoonBlock,
                   {.width = width_, .ffn = ffn_, .heads = heads_});
     Tensors(out, "", "vision_tower.encoder.").norm("final_layernorm", width_, true);
     const Bytes merged = Bytes(width_) * merge_;

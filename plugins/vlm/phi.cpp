@@ -1,5 +1,5 @@
 // Phi-3.5-vision: CLIP's large encoder and two matrices over 2 x 2 joined patches. Phi-4-multimodal: SigLIP with its pooling head,
-// and a Conformer for sound with one pair of matrices for speech and one for speech beside images. Made by the planner's
+// and a Phi4Conformer for sound with one pair of matrices for speech and one for speech beside images. Made by the planner's
 // constructor. Neither configuration describes its towers: the models' own code does, and class defaults repeat it.
 #include "encoders.hpp"
 #include "tensors.hpp"
@@ -41,9 +41,9 @@ private:
 };
 
 // 24 blocks 1024 wide: two gated half-step FFNs of 1536 around attention and a convolution; with subsampling 441,238,304 elements.
-class Conformer {
+class Phi4Conformer {
 public:
-  explicit Conformer(const Config& model)
+  explicit Phi4Conformer(const Config& model)
       : layers_(static_cast<std::size_t>(size(model, "num_blocks", 24))), width_(size(model, "attention_dim", 1024)),
         heads_(size(model, "attention_heads", 16)), ffn_(size(model, "linear_units", 1536)),
         inner_(size(model, "ext_pw_out_channel", 1024)), separable_(size(model, "depthwise_seperable_out_channel", 1024)),
@@ -125,7 +125,7 @@ private:
   static constexpr const char* kImage = "model.embed_tokens_extend.image_embed.";
   static constexpr const char* kAudio = "model.embed_tokens_extend.audio_embed.";
   Encoder encoder_;
-  Conformer audio_;
+  Phi4Conformer audio_;
   std::uint64_t text_, tiles_;
 };
 

@@ -51,12 +51,12 @@ TEST(CliCompare, ShowsPredictedBesidePrinted) {
   EXPECT_THAT(table.out, Not(HasSubstr("\x1b")));
 }
 
-struct Case {
+struct LogCase {
   const char* log;
   std::vector<std::string> options;
 };
-void PrintTo(const Case& row, std::ostream* out) { *out << row.log; }
-class CliCompareLogs : public ::testing::TestWithParam<Case> {};
+void PrintTo(const LogCase& row, std::ostream* out) { *out << row.log; }
+class CliCompareLogs : public ::testing::TestWithParam<LogCase> {};
 
 TEST_P(CliCompareLogs, AgreeWithThePlan) {
   std::vector<std::string> arguments{"compare", log_path(GetParam().log)};
@@ -66,15 +66,15 @@ TEST_P(CliCompareLogs, AgreeWithThePlan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CliCompareLogs,
-                         ::testing::Values(Case{"vllm_v0.log", {}}, Case{"vllm_v0_old.log", {}}, Case{"vllm_v1.log", {}},
-                                           Case{"vllm_v1_ranks.log", {}}, Case{"vllm_refused.log", {}}, Case{"sglang.log", {}},
-                                           Case{"sglang_hybrid.log", {}}, Case{"sglang_latent.log", {}},
-                                           Case{"tensorrt_llm.log", {"--model", "meta-llama/Llama-3.1-8B"}},
-                                           Case{"llama_cpp.log", {"--model", "meta-llama/Llama-3.1-8B"}},
-                                           Case{"llama_cpp_windows.log", {"--model", "google/gemma-2-2b-it"}},
-                                           Case{"llama_cpp_recurrent.log", {"--model", "Qwen/Qwen3.6-27B"}},
-                                           Case{"ik_llama_cpp.log", {"--model", "deepseek-ai/DeepSeek-R1"}},
-                                           Case{"llama_cpp_old.log", {"--model", "Qwen/Qwen3-0.6B"}}),
+                         ::testing::Values(LogCase{"vllm_v0.log", {}}, LogCase{"vllm_v0_old.log", {}}, LogCase{"vllm_v1.log", {}},
+                                           LogCase{"vllm_v1_ranks.log", {}}, LogCase{"vllm_refused.log", {}}, LogCase{"sglang.log", {}},
+                                           LogCase{"sglang_hybrid.log", {}}, LogCase{"sglang_latent.log", {}},
+                                           LogCase{"tensorrt_llm.log", {"--model", "meta-llama/Llama-3.1-8B"}},
+                                           LogCase{"llama_cpp.log", {"--model", "meta-llama/Llama-3.1-8B"}},
+                                           LogCase{"llama_cpp_windows.log", {"--model", "google/gemma-2-2b-it"}},
+                                           LogCase{"llama_cpp_recurrent.log", {"--model", "Qwen/Qwen3.6-27B"}},
+                                           LogCase{"ik_llama_cpp.log", {"--model", "deepseek-ai/DeepSeek-R1"}},
+                                           LogCase{"llama_cpp_old.log", {"--model", "Qwen/Qwen3-0.6B"}}),
                          [](const auto& info) { return std::string(info.param.log).substr(0, std::string(info.param.log).find('.')); });
 
 TEST(CliCompare, SaysWhatIsBeyond) {

@@ -66,7 +66,7 @@ void expect_refused(const std::string& name, const std::string& model, const std
   EXPECT_THAT(message + where, HasSubstr(says)) << name;
 }
 
-struct Case {
+struct HostileCase {
   const char* name;
   std::string start; // of the file; a hole follows
   std::string says;
@@ -77,7 +77,7 @@ std::string tensor(const std::string& fields) { return "{\"the.tensor\":{" + fie
 TEST(CliHostile, SafetensorsHeaders) {
   const auto header = [](const std::string& text) { return test::safetensors_start_of(text); };
   const std::string good = R"("dtype":"U8","shape":[4],"data_offsets":[0,4])", deep(100'000, '[');
-  const Case cases[] = {
+  const HostileCase cases[] = {
       {"length 0", little_endian(0, 8), "header length is 0"},
       {"length 2^63", little_endian(1ULL << 63, 8), "header length is 9223372036854775808"},
       {"length beyond the file", little_endian(5000, 8), "the file has only"},
@@ -93,7 +93,7 @@ TEST(CliHostile, SafetensorsHeaders) {
       {"depth bomb in a tensor", header(tensor("\"x\":" + deep)), "'the.tensor'"},
       {"many tokens", header("{\"x\":" + std::string(2'000'000, ',')), "JSON tokens"},
   };
-  for (const Case& c : cases) {
+  for (const HostileCase& c : cases) {
     const Model model;
     test::write_sparse(model / "model.safetensors", c.start, c.start.size() + 1024);
     expect_refused(c.name, model.path(), "model.safetensors", c.says);
@@ -112,7 +112,7 @@ TEST(CliHostile, GgufFiles) {
     return preamble(1, 0) + gguf_string("the.tensor") + little_endian(2, 4) + little_endian(a, 8) + little_endian(b, 8) +
            little_endian(type, 4) + little_endian(0, 8);
   };
-  const Case cases[] = {
+  const HostileCase cases[] = {
       {"2^60 tensors", preamble(1ULL << 60, 0), "1152921504606846976 tensors"},
       {"2^60 keys", preamble(0, 1ULL << 60), "1152921504606846976 metadata keys"},
       {"string beyond the end", pair(little_endian(8, 4) + little_endian(1ULL << 40, 8)), "'the.key'"},
@@ -123,7 +123,7 @@ TEST(CliHostile, GgufFiles) {
       {"beyond the file", shape(0, 1ULL << 20, 1ULL << 20), "'the.tensor'"},
   };
   const test::TemporaryDirectory folder;
-  for (const Case& c : cases) {
+  for (const HostileCase& c : cases) {
     test::write_sparse(folder / "m.gguf", c.start, c.start.size() + 1024);
     expect_refused(c.name, folder / "m.gguf", "m.gguf", c.says);
   }

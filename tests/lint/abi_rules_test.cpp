@@ -29,7 +29,7 @@ TEST(AbiRules, AreNumberedAndProven) {
 }
 
 // A header with four rules, of which three are enforced and cited, and a number that is retired.
-struct Tree {
+struct RulesTree {
   std::string header = "/* abi.h\n"
                        " *\n"
                        " * RULES. In brackets who enforces one: [host], [sdk] or [nobody]; R-02 is an example.\n"
@@ -55,7 +55,7 @@ struct Tree {
 };
 
 TEST(AbiRules, AreReadWithTheirLines) {
-  const std::vector<AbiRule> rules = rules_of(Tree().header);
+  const std::vector<AbiRule> rules = rules_of(RulesTree().header);
   ASSERT_THAT(rules, SizeIs(4));
   EXPECT_EQ(rules[0].number, 1);
   EXPECT_EQ(rules[0].line, 4U);
@@ -64,21 +64,21 @@ TEST(AbiRules, AreReadWithTheirLines) {
   EXPECT_EQ(rules[3].text, " [host] [serial]: one at a time.");
 }
 
-TEST(AbiRules, WithoutAFaultAreSound) { EXPECT_THAT(Tree().check(), IsEmpty()); }
+TEST(AbiRules, WithoutAFaultAreSound) { EXPECT_THAT(RulesTree().check(), IsEmpty()); }
 
 TEST(AbiRules, EveryFaultIsSeenWhereItIs) {
   struct Row {
-    std::string Tree::*text; // nullptr: the first test's
+    std::string RulesTree::*text; // nullptr: the first test's
     const char* from;
     const char* to;
     const char* violation;
   };
-  const auto header = &Tree::header;
+  const auto header = &RulesTree::header;
   for (const Row& row : {Row{header, "R-05 [host]", "R-02 [host]", "abi.h:8: R-02 is there twice"},
                          {header, "*  R-02 [sdk]", "*  R-06 [sdk]", "abi.h:7: R-04 comes after R-06"},
                          {header, "R-05 [host]", "R-06 [host]", "abi.h:8: R-05 is missing before it"},
-                         {&Tree::changes, "R-03", "R-09", "abi.h:7: R-03 is missing before it"},
-                         {&Tree::changes, "R-03", "R-04 is retired, R-03", "abi.h:7: R-04 is retired"},
+                         {&RulesTree::changes, "R-03", "R-09", "abi.h:7: R-03 is missing before it"},
+                         {&RulesTree::changes, "R-03", "R-04 is retired, R-03", "abi.h:7: R-04 is retired"},
                          {header, "R-02 [sdk]", "R-02", "abi.h:6: R-02 begins with one of"},
                          {header, "R-02 [sdk]", "R-02 [sdk] [host]", "abi.h:6: R-02 begins with one of"},
                          {header, "as R-02 says", "as [host] says", "abi.h:4: R-01 begins with one of"},
@@ -87,11 +87,11 @@ TEST(AbiRules, EveryFaultIsSeenWhereItIs) {
                          {header, " *  R-0", " * R-0", "abi.h:6: R-01 is missing"},
                          {nullptr, "R-01", "R-1", "abi.h:4: no test names R-01"},
                          {nullptr, "// R-05", "// R-06", "tests/unit/plugin/one_test.cpp:2: cites R-06, which is no rule"}}) {
-    Tree tree;
+    RulesTree tree;
     tree.edit(row.text == nullptr ? tree.sources[0].text : tree.*row.text, row.from, row.to);
     EXPECT_THAT(tree.check(), ::testing::Contains(HasSubstr(row.violation))) << row.from << " -> " << row.to;
   }
-  Tree bare;
+  RulesTree bare;
   bare.header = "/* nothing */";
   EXPECT_THAT(bare.check(), ::testing::Contains(HasSubstr("abi.h:1: has no rules")));
 }
@@ -100,7 +100,7 @@ TEST(AbiRules, AreProvenByTestsAlone) {
   EXPECT_TRUE(proves_rules("tests/sdk/out_of_tree/build_test.bash"));
   for (const char* path : {"tests/lint/abi_rules_test.cpp", "tests/zoo/planner.c", "tests/support/sparse.cpp", "core/src/base/a_test.cpp"})
     EXPECT_FALSE(proves_rules(path)) << path;
-  Tree tree;
+  RulesTree tree;
   tree.sources[1].path = "tests/zoo/two.c";
   EXPECT_THAT(tree.check(), ::testing::ElementsAre(HasSubstr("no test names R-02")));
 }

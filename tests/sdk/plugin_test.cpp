@@ -16,10 +16,10 @@ using Layers = std::vector<std::uint32_t>;
 const Layers kTwo{0, 1};
 
 // Labels of what reached the host.
-struct Seen {
+struct SeenLabels {
   std::vector<std::string> weights, caches, entries, items;
 
-  Seen() {
+  SeenLabels() {
     raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item);
     raw.ctx = this;
     raw.weight = [](void* ctx, const plimsoll_weight* w) noexcept { return of(ctx).note(of(ctx).weights, w->label); };
@@ -27,14 +27,14 @@ struct Seen {
     raw.entry = [](void* ctx, const plimsoll_entry* e) noexcept { return of(ctx).note(of(ctx).entries, e->label); };
     raw.item = [](void* ctx, const plimsoll_item* i) noexcept { return of(ctx).note(of(ctx).items, i->label); };
   }
-  Seen(const Seen&) = delete;
-  Seen& operator=(const Seen&) = delete;
+  SeenLabels(const SeenLabels&) = delete;
+  SeenLabels& operator=(const SeenLabels&) = delete;
   Sink sink(Aspects aspects = Aspects::all()) const { return {&raw, aspects}; }
 
   plimsoll_sink raw{};
 
 private:
-  static Seen& of(void* ctx) { return *static_cast<Seen*>(ctx); }
+  static SeenLabels& of(void* ctx) { return *static_cast<SeenLabels*>(ctx); }
   static plimsoll_status note(std::vector<std::string>& labels, plimsoll_str label) {
     labels.emplace_back(to_view(label));
     return PLIMSOLL_OK;
@@ -54,7 +54,7 @@ TEST(Aspects, AreASet) {
 }
 
 TEST(Sink, DropsWhatHasNoAskedAspectAndWhatHasNoLayers) {
-  const Seen seen;
+  const SeenLabels seen;
   const Sink out = seen.sink(Aspect::kAttention);
   const Layers nothing;
   out.weight(Weight(Aspect::kAttention, "q", "{layer}.q.weight", {4, 4}).layers(kTwo));
@@ -276,14 +276,14 @@ TEST(Child, IsAskedForByPartFamilyAndDialect) {
 }
 
 TEST(Child, WasItNeverAskedForSaysSo) {
-  const Seen seen;
+  const SeenLabels seen;
   const Child nobody;
   EXPECT_FALSE(nobody);
   EXPECT_THROW(nobody.weights(seen.sink()), Error);
 }
 
 TEST(Child, IsAskedForNoAspectsThatItsParentWasNotAskedFor) {
-  const Seen seen;
+  const SeenLabels seen;
   const Child child(config(), "");
   child.weights(seen.sink(Aspect::kFfn), Aspect::kAttention);
   child.kv(seen.sink(Aspect::kAttention | Aspect::kFfn), Aspect::kFfn);
@@ -322,7 +322,7 @@ struct Made {
 };
 
 TEST(DelegatingPlanner, AnswersAsItsLanguageModelAndAddsItsOwn) {
-  const Seen seen;
+  const SeenLabels seen;
   Made<Tower> tower;
   plimsoll_request request{};
   request.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
@@ -346,7 +346,7 @@ TEST(DelegatingPlanner, AnswersAsItsLanguageModelAndAddsItsOwn) {
 }
 
 TEST(DelegatingPlanner, HandsTheChildsErrorOn) {
-  const Seen seen;
+  const SeenLabels seen;
   Made<Tower> tower;
   plimsoll_request request{};
   request.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
@@ -398,7 +398,7 @@ public:
 };
 
 TEST(Table, LetsNoExceptionPass) {
-  const Seen seen;
+  const SeenLabels seen;
   Made<Thrower> made;
   EXPECT_EQ(made.api.weights(made.self, PLIMSOLL_ASPECT_EMBED, &seen.raw, &made.err), PLIMSOLL_E_CONFIG);
   EXPECT_STREQ(made.err.where, "/hidden_size");

@@ -35,7 +35,7 @@ plimsoll_status look_up(const View& view, const Map& map, plimsoll_str pointer, 
   return elsewhere ? PLIMSOLL_E_TYPE : PLIMSOLL_E_NOT_FOUND;
 }
 
-const plimsoll_host& host() {
+const plimsoll_host& reading_host() {
   static const plimsoll_host built = [] {
     plimsoll_host h{};
     h.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_host, planner_for);
@@ -55,7 +55,7 @@ const plimsoll_host& host() {
   }();
   return built;
 }
-Config config(const View& view) { return {&host(), reinterpret_cast<const plimsoll_view*>(&view)}; }
+Config config(const View& view) { return {&reading_host(), reinterpret_cast<const plimsoll_view*>(&view)}; }
 
 // Where a call refused, and what it said; empty where it did not.
 template <class Call>
@@ -128,7 +128,7 @@ TEST(LayersFrom, Counts) {
 }
 
 // What reached the host.
-struct Seen {
+struct SeenClasses {
   struct Class {
     std::string label, pattern;
     Layers layers;
@@ -138,29 +138,29 @@ struct Seen {
   std::vector<std::string> entries;
   plimsoll_status answer = PLIMSOLL_OK;
 
-  Seen() {
+  SeenClasses() {
     raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_sink, item);
     raw.ctx = this;
     raw.weight = [](void* ctx, const plimsoll_weight* w) noexcept {
-      auto& seen = *static_cast<Seen*>(ctx);
+      auto& seen = *static_cast<SeenClasses*>(ctx);
       seen.weights.push_back({std::string(to_view(w->label)), std::string(to_view(w->pattern)), Layers(w->layers, w->layers + w->n_layers),
                               w->role, w->stage});
       return seen.answer;
     };
     raw.kv = [](void* ctx, const plimsoll_kv_group* g) noexcept {
-      auto& seen = *static_cast<Seen*>(ctx);
+      auto& seen = *static_cast<SeenClasses*>(ctx);
       seen.caches.push_back({std::string(to_view(g->label)), "", Layers(g->layers, g->layers + g->n_layers), g->role, 0});
       return seen.answer;
     };
     raw.entry = [](void* ctx, const plimsoll_entry* e) noexcept {
-      auto& seen = *static_cast<Seen*>(ctx);
+      auto& seen = *static_cast<SeenClasses*>(ctx);
       seen.entries.emplace_back(to_view(e->label));
       return seen.answer;
     };
-    raw.item = [](void* ctx, const plimsoll_item*) noexcept -> plimsoll_status { return static_cast<Seen*>(ctx)->answer; };
+    raw.item = [](void* ctx, const plimsoll_item*) noexcept -> plimsoll_status { return static_cast<SeenClasses*>(ctx)->answer; };
   }
-  Seen(const Seen&) = delete;
-  Seen& operator=(const Seen&) = delete;
+  SeenClasses(const SeenClasses&) = delete;
+  SeenClasses& operator=(const SeenClasses&) = delete;
   Sink sink(Aspects aspects = Aspects::all()) const { return {&raw, aspects}; }
 
   plimsoll_sink raw{};
@@ -170,7 +170,7 @@ TEST(Site, NamesLabelsAndPlaces) {
   const Layers layers{0, 1};
   const Site own{"model.layers.{layer}.", "", &layers};
   const Site draft{"mtp.layers.{layer}.", "draft.", &layers, true};
-  const Seen seen;
+  const SeenClasses seen;
   for (const Site* site : {&own, &draft}) seen.sink().weight(site->weight(Aspect::kFfn, "mlp.up", "mlp.up.weight", {4, 4}));
   ASSERT_EQ(seen.weights.size(), 2U);
   EXPECT_EQ(seen.weights[0].label, "mlp.up");
@@ -197,14 +197,14 @@ void declare_child(const Sink& out) {
   out.entry(Entry(Modality::kImage, 16, 4));
 }
 
-Layers layers_of(const std::vector<Seen::Class>& classes, const std::string& label) {
-  for (const Seen::Class& c : classes)
+Layers layers_of(const std::vector<SeenClasses::Class>& classes, const std::string& label) {
+  for (const SeenClasses::Class& c : classes)
     if (c.label == label) return c.layers;
   return {99};
 }
 
 TEST(Relay, NarrowsPartsAndCachesAndLeavesTheRest) {
-  const Seen seen;
+  const SeenClasses seen;
   const LayerMap map{{{Aspect::kAttention, "self_attn.", {1, 3, 9}}, {Aspect::kFfn, "", {}}}, Layers{1, 3}};
   const Sink out = seen.sink();
   declare_child(Relay(out, map).sink());
@@ -218,7 +218,7 @@ TEST(Relay, NarrowsPartsAndCachesAndLeavesTheRest) {
 }
 
 TEST(Relay, WithoutAMapChangesNothing) {
-  const Seen plain, relayed;
+  const SeenClasses plain, relayed;
   const LayerMap map;
   const Sink out = relayed.sink();
   declare_child(plain.sink());
@@ -230,7 +230,7 @@ TEST(Relay, WithoutAMapChangesNothing) {
 }
 
 TEST(Relay, RepeatsTheLayersAsADraft) {
-  const Seen seen;
+  const SeenClasses seen;
   const DraftMap map{
       {{{Aspect::kAttention, "self_attn.", {0}}, {Aspect::kFfn, "mlp.", {1}}}, Layers{4}}, "model.layers.", "mtp.layers.", {0, 1}};
   const Sink out = seen.sink();
@@ -239,7 +239,7 @@ TEST(Relay, RepeatsTheLayersAsADraft) {
   EXPECT_THAT(layers_of(seen.weights, "draft.norm"), ElementsAre(0U, 1U));
   EXPECT_THAT(layers_of(seen.weights, "draft.q"), ElementsAre(0U));
   EXPECT_THAT(layers_of(seen.weights, "draft.up"), ElementsAre(1U));
-  for (const Seen::Class& c : seen.weights) {
+  for (const SeenClasses::Class& c : seen.weights) {
     EXPECT_THAT(c.pattern, HasSubstr("mtp.layers.{layer}."));
     EXPECT_EQ(c.role, static_cast<std::uint32_t>(PLIMSOLL_ROLE_DRAFT));
     EXPECT_EQ(c.stage, static_cast<std::uint32_t>(PLIMSOLL_STAGE_LAST));
@@ -250,7 +250,7 @@ TEST(Relay, RepeatsTheLayersAsADraft) {
 }
 
 TEST(Relay, HandsTheHostsRefusalToTheChild) {
-  Seen seen;
+  SeenClasses seen;
   seen.answer = PLIMSOLL_E_CONFIG;
   const LayerMap map;
   const Sink out = seen.sink();
@@ -259,7 +259,7 @@ TEST(Relay, HandsTheHostsRefusalToTheChild) {
 }
 
 TEST(Relay, AsksForTheSameAspects) {
-  const Seen seen;
+  const SeenClasses seen;
   const LayerMap map;
   const Sink out = seen.sink(Aspect::kFfn);
   declare_child(Relay(out, map).sink());

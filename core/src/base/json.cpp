@@ -9,7 +9,7 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxJsonDepth = 64;
 constexpr std::size_t kFewKeys = 32;              // of an object: compared one by one, beyond that looked up in a set
 constexpr std::size_t kMaxFastBytes = 4ULL << 20; // simdjson's tables take twenty times a document
 
@@ -31,7 +31,7 @@ Result<std::string> prepare(std::string text, const std::string& where, ErrorCod
     case '"': in_string = true; break;
     case '[':
     case '{':
-      if (++depth > kMaxDepth) return fail(code, fmt::format("nests deeper than {} levels at byte {}", kMaxDepth, i), where);
+      if (++depth > kMaxJsonDepth) return fail(code, fmt::format("nests deeper than {} levels at byte {}", kMaxJsonDepth, i), where);
       break;
     case ']':
     case '}': depth -= depth > 0 ? 1 : 0; break;
@@ -184,7 +184,7 @@ std::optional<Json> parse_fast(const std::string& text) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   Json out;
-  if (parser.allocate(text.size(), kMaxDepth) != simdjson::SUCCESS || parser.parse(text).get(root) != simdjson::SUCCESS ||
+  if (parser.allocate(text.size(), kMaxJsonDepth) != simdjson::SUCCESS || parser.parse(text).get(root) != simdjson::SUCCESS ||
       !convert(root, out))
     return std::nullopt;
   return out;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxYamlBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxJsonBytes = std::size_t{4} << 20;
-constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxYamlDepth = 64;
 
 bool digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
 
@@ -105,7 +105,7 @@ private:
   }
 
   Result<void> value(const YAML::Node& node, std::size_t depth) {
-    if (depth > kMaxDepth) return bad(node, fmt::format("the document is nested deeper than {} levels", kMaxDepth));
+    if (depth > kMaxYamlDepth) return bad(node, fmt::format("the document is nested deeper than {} levels", kMaxYamlDepth));
     if (out_.size() > kMaxJsonBytes) return bad(node, "the document grows beyond 4 MiB; use fewer aliases");
     switch (node.Type()) {
     case YAML::NodeType::Scalar: return scalar(node);

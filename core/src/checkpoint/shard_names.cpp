@@ -4,13 +4,13 @@
 #include <charconv>
 #include <fmt/format.h>
 
+#include "base/digit.hpp"
+
 namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMinDigits = 5, kMaxDigits = 6;
 constexpr std::string_view kOf = "-of-";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Takes the digits at the end of `text`.
 std::string_view trailing_digits(std::string_view text) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "base/digit.hpp"
 #include "compare/line_filter.hpp"
 
 namespace plimsoll {
@@ -14,8 +15,6 @@ namespace {
 
 constexpr double kMostPrinted = 1e12;            // of any unit; larger numbers are no figures
 constexpr std::size_t kMostLineBytes = 1U << 16; // an engine's configuration is one line of a few KiB
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 // The line without terminal sequences: ESC [ ... letter.
 std::string_view plain(std::string_view line, std::string& room) {
@@ -27,7 +26,7 @@ std::string_view plain(std::string_view line, std::string& room) {
       continue;
     }
     if (at + 1 < line.size() && line[at + 1] == '[') ++at;
-    while (at + 1 < line.size() && (digit(line[at + 1]) || line[at + 1] == ';' || line[at + 1] == '?')) ++at;
+    while (at + 1 < line.size() && (is_digit(line[at + 1]) || line[at + 1] == ';' || line[at + 1] == '?')) ++at;
     ++at;
   }
   return room;
@@ -165,9 +164,10 @@ std::optional<std::pair<double, double>> printed_number(std::string_view text) {
 std::string release_of(std::string_view printed, const Wording& wording) {
   std::string text(printed.substr(0, std::min(printed.find_first_of(" ("), printed.size())));
   if (text.starts_with('v')) text.erase(0, 1);
-  if (text.starts_with(wording.release_prefix) && text.size() > wording.release_prefix.size() && digit(text[wording.release_prefix.size()]))
+  if (text.starts_with(wording.release_prefix) && text.size() > wording.release_prefix.size() &&
+      is_digit(text[wording.release_prefix.size()]))
     return text;
-  return text.empty() || !digit(text[0]) ? std::string() : wording.release_prefix + text;
+  return text.empty() || !is_digit(text[0]) ? std::string() : wording.release_prefix + text;
 }
 
 Result<EngineStart> read_log(std::string_view text, const std::string& file, const std::vector<Wording>& wordings) {

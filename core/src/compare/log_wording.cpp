@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 
+#include "base/digit.hpp"
 #include "base/regular_file.hpp"
 #include "base/yaml.hpp"
 
@@ -16,7 +17,6 @@ constexpr std::uint64_t kMostFileBytes = 1U << 20;
 constexpr std::size_t kMostAttempts = 16; // places of one line that are tried; a line that needs more is none of an engine
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 struct Unit {
   std::string_view name;
@@ -46,12 +46,13 @@ std::size_t number_end(std::string_view line, std::size_t at) {
   std::size_t end = at;
   if (end < line.size() && (line[end] == '-' || line[end] == '+')) ++end;
   const std::size_t digits = end;
-  while (end < line.size() && (digit(line[end]) || (line[end] == ',' && end > digits && end + 1 < line.size() && digit(line[end + 1]))))
+  while (end < line.size() &&
+         (is_digit(line[end]) || (line[end] == ',' && end > digits && end + 1 < line.size() && is_digit(line[end + 1]))))
     ++end;
   if (end == digits) return at;
-  if (end + 1 < line.size() && line[end] == '.' && digit(line[end + 1])) {
+  if (end + 1 < line.size() && line[end] == '.' && is_digit(line[end + 1])) {
     ++end;
-    while (end < line.size() && digit(line[end])) ++end;
+    while (end < line.size() && is_digit(line[end])) ++end;
   }
   return end;
 }

@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "base/json.hpp"
 #include "compare/log_reader.hpp"
 
 namespace plimsoll {
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr double kMiB = 1048576, kGiB = 1073741824;
 constexpr int kPrintedDecimals = 2; // engines print sizes and ratios with two; JSON drops trailing zeros

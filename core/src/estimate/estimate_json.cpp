@@ -19,7 +19,7 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::size_t kUsualBytes = 1U << 20; // what a parser has room for from the start
-constexpr std::size_t kMaxDepth = 32;
+constexpr std::size_t kMaxRequestDepth = 32;
 constexpr std::size_t kMaxCaches = 1024;
 
 // A place in the document, kept on the stack and spelled out only for an error.
@@ -396,7 +396,7 @@ Result<EstimateRequest> parse_estimate_request(std::string_view json) {
   thread_local bool ready = false;
   if (json.size() > kMaxEstimateBytes)
     return fail(ErrorCode::kBadRequest, fmt::format("the request has {} bytes; at most {} are read", json.size(), kMaxEstimateBytes));
-  if (!ready) ready = parser.allocate(kUsualBytes, kMaxDepth) == simdjson::SUCCESS;
+  if (!ready) ready = parser.allocate(kUsualBytes, kMaxRequestDepth) == simdjson::SUCCESS;
   dom::element root;
   if (const auto code = parser.parse(json.data(), json.size()).get(root); code != simdjson::SUCCESS)
     return fail(ErrorCode::kBadRequest, fmt::format("not a JSON document: {}", simdjson::error_message(code)), json_error_pointer(json));

@@ -9,7 +9,7 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::size_t kMaxDepth = 256;
+constexpr std::size_t kMaxPlaceDepth = 256;
 
 struct Level {
   bool object = false;
@@ -102,7 +102,7 @@ private:
       if (at_ >= text_.size()) return false;
       const char c = text_[at_];
       if (c == '{' || c == '[') {
-        if (levels_.size() >= kMaxDepth) return false;
+        if (levels_.size() >= kMaxPlaceDepth) return false;
         ++at_;
         skip();
         if (at_ < text_.size() && text_[at_] == (c == '{' ? '}' : ']')) {

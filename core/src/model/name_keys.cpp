@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/digit.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -24,8 +26,6 @@ std::size_t common_bytes(std::string_view a, std::string_view b) {
   while (at < most && a[at] == b[at]) ++at;
   return at;
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // How many letters of the eight come before a dot.
 unsigned letters_before_dot(std::uint64_t word) {

@@ -16,7 +16,7 @@ tl::unexpected<Error> differs(const std::string& path, const std::string& what, 
 }
 
 // A text of the library, whatever it says of itself.
-std::string_view shown(std::string_view text) { return text.substr(0, PLIMSOLL_MAX_LABEL_BYTES); }
+std::string_view claimed(std::string_view text) { return text.substr(0, PLIMSOLL_MAX_LABEL_BYTES); }
 
 std::string aspects_text(std::uint32_t aspects) {
   const std::string names = fmt::format("[{}]", fmt::join(aspect_names(aspects), ", "));
@@ -60,7 +60,7 @@ Result<void> check_agreement(const Manifest& m, const plimsoll_plugin& descripto
   const std::string_view id = text_of(descriptor.id);
   const std::string_view version = text_of(descriptor.version);
   if (m.id != id || m.version != version)
-    return fail(ErrorCode::kPluginFailed, fmt::format("is {} {}, its manifest says {} {}", shown(id), shown(version), m.id, m.version),
+    return fail(ErrorCode::kPluginFailed, fmt::format("is {} {}, its manifest says {} {}", claimed(id), claimed(version), m.id, m.version),
                 path);
   if (m.abi_minor != descriptor.abi_minor)
     return differs(path, "the ABI's minor is", std::to_string(descriptor.abi_minor), std::to_string(m.abi_minor));

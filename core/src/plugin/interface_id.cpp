@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "base/digit.hpp"
+
 namespace plimsoll {
 namespace {
 
 bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Parts joined by points: each begins with a letter and goes on with letters, digits, - and _.
 bool is_name(std::string_view name) {

@@ -39,15 +39,7 @@ const char* environment(const char* name) { return ::secure_getenv(name); }
 std::string core_library() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&anchor), &info) == 0 || info.dli_fname == nullptr) return {};
-  std::error_code failed;
-  const std::filesystem::path file = std::filesystem::canonical(info.dli_fname, failed);
-  return failed ? std::string() : file.string();
-}
-
-std::string real_path(const std::string& path) {
-  std::error_code failed;
-  const std::filesystem::path real = std::filesystem::canonical(path, failed);
-  return failed ? std::string() : real.string();
+  return real_path(info.dli_fname);
 }
 
 // Something of that name lies there, whatever it is.
@@ -74,7 +66,7 @@ std::vector<std::string> plugin_folders(const std::string& place) {
 std::string said(const Error& error) { return fmt::format("{} ({})", error.message, error.where); }
 
 // A plugin's line: not too long, and nothing in it but printable text.
-std::string shown(std::string_view message) {
+std::string printable(std::string_view message) {
   std::string out(message.substr(0, 1024));
   const bool text = simdjson::validate_utf8(out.data(), out.size());
   for (char& c : out)
@@ -153,7 +145,7 @@ void Registry::log_from_plugin(const plimsoll_host* host, std::uint32_t level, s
   const std::string who = plugin == nullptr ? "a plugin" : "plugin " + plugin->manifest.id;
   if (line == PLIMSOLL_MAX_LOG_LINES)
     return registry.log_(LogLevel::kWarning, fmt::format("{}: says more than {} lines; the rest is not shown", who, line));
-  registry.log_(static_cast<LogLevel>(std::min<std::uint32_t>(level, PLIMSOLL_LOG_ERROR)), fmt::format("{}: {}", who, shown(message)));
+  registry.log_(static_cast<LogLevel>(std::min<std::uint32_t>(level, PLIMSOLL_LOG_ERROR)), fmt::format("{}: {}", who, printable(message)));
 }
 
 Registry::~Registry() {

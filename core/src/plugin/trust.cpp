@@ -12,13 +12,12 @@ namespace {
 
 TrustFault misplaced(std::string message, const std::string& path) { return {false, {ErrorCode::kPluginFailed, std::move(message), path}}; }
 
-// Where a link leads, all links on the way followed; empty where nothing is there.
+} // namespace
+
 std::string real_path(const std::string& path) {
   const std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), std::free);
   return real == nullptr ? std::string() : std::string(real.get());
 }
-
-} // namespace
 
 std::optional<FileIdentity> identify_file(const std::string& path) {
   struct stat info {};

@@ -14,6 +14,9 @@
 
 namespace plimsoll {
 
+// Where a path leads, all links on the way followed; empty where nothing is there.
+std::string real_path(const std::string& path);
+
 // Which file lies at a path, and whether it is still the same text: compared before and after a library is opened.
 struct FileIdentity {
   dev_t device = 0;

@@ -11,7 +11,7 @@ namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMaximumRequestBytes = 64U << 20;
-constexpr std::size_t kMaximumValues = 10'000;
+constexpr std::size_t kMaximumRequestValues = 10'000;
 constexpr std::size_t kShownBytes = 40;
 
 std::string_view expected(OptionKind kind) {
@@ -53,9 +53,9 @@ std::string shown(const Json& value) {
 // A plain value as the command line spells it.
 std::string as_text(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-class Reader {
+class RequestReader {
 public:
-  explicit Reader(std::vector<OptionValue>& out) : out_(out) {}
+  explicit RequestReader(std::vector<OptionValue>& out) : out_(out) {}
 
   Result<void> take(const OptionInfo& info, const Json& value, const std::string& where) {
     if (value.is_null()) return {}; // the default
@@ -90,8 +90,8 @@ private:
     return add(info, std::move(joined), where);
   }
   Result<void> add(const OptionInfo& info, std::string value, const std::string& where) {
-    if (out_.size() >= kMaximumValues)
-      return fail(ErrorCode::kBadRequest, fmt::format("more than {} values; is it a request?", kMaximumValues), where);
+    if (out_.size() >= kMaximumRequestValues)
+      return fail(ErrorCode::kBadRequest, fmt::format("more than {} values; is it a request?", kMaximumRequestValues), where);
     out_.push_back({std::string(info.name), std::move(value), where});
     return {};
   }
@@ -108,7 +108,7 @@ Result<std::vector<OptionValue>> read_options_json(std::string_view json, std::s
   if (!document.is_object()) return fail(ErrorCode::kBadRequest, "the request is no JSON object; give {\"model\": ..., ...}", "");
   std::vector<OptionValue> out;
   std::set<std::string_view> seen;
-  Reader reader(out);
+  RequestReader reader(out);
   for (const auto& [key, value] : document.items()) {
     const OptionInfo* info = find_option(key, also);
     if (info == nullptr) return fail(ErrorCode::kBadRequest, unknown_option(key, also), "/" + key);

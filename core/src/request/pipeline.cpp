@@ -12,11 +12,11 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaximumFileBytes = 1U << 20;
-constexpr std::size_t kMaximumValues = 10'000;
+constexpr std::size_t kMaximumFileValues = 10'000;
 
-class Reader {
+class PipelineReader {
 public:
-  Reader(const std::string& path, std::span<const OptionInfo> also) : path_(path), also_(also) {}
+  PipelineReader(const std::string& path, std::span<const OptionInfo> also) : path_(path), also_(also) {}
 
   Result<std::vector<OptionValue>> read(const YAML::Node& root) {
     if (root.IsNull()) return std::move(options_);
@@ -73,7 +73,8 @@ private:
   }
 
   Result<void> add(const OptionInfo& info, const YAML::Node& node, std::string value) {
-    if (options_.size() >= kMaximumValues) return bad(node, fmt::format("more than {} values; is it the right file?", kMaximumValues));
+    if (options_.size() >= kMaximumFileValues)
+      return bad(node, fmt::format("more than {} values; is it the right file?", kMaximumFileValues));
     options_.push_back({std::string(info.name), std::move(value), fmt::format("{}, {}", place(node), info.name)});
     return {};
   }
@@ -88,7 +89,7 @@ private:
 Result<std::vector<OptionValue>> read_pipeline_file(const std::string& path, std::span<const OptionInfo> also) {
   PLIMSOLL_ASSIGN(const std::string text, read_text_file(path, kMaximumFileBytes, ErrorCode::kBadRequest));
   try {
-    return Reader(path, also).read(YAML::Load(text));
+    return PipelineReader(path, also).read(YAML::Load(text));
   } catch (const YAML::Exception& problem) {
     const std::string where = problem.mark.is_null() ? path : fmt::format("{}:{}", path, problem.mark.line + 1);
     return fail(ErrorCode::kBadRequest, fmt::format("this is not YAML: {}", problem.msg), where);

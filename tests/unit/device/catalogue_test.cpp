@@ -6,11 +6,12 @@
 #include <set>
 
 #include "base/human.hpp"
+#include "unit/device/shipped.hpp"
 
 namespace plimsoll {
 namespace {
 
-DeviceCatalogue shipped() { return DeviceCatalogue(PLIMSOLL_SOURCE_DIR "/core/catalogue/devices.yaml"); }
+using testing::shipped;
 
 TEST(Catalogue, TheShippedFileIsSoundAndComplete) {
   const auto cards = shipped().cards();
@@ -25,7 +26,7 @@ TEST(Catalogue, TheShippedFileIsSoundAndComplete) {
     EXPECT_EQ(device.vendor == "nvidia", device.compute_capability != 0) << device.name;
     EXPECT_FALSE(card.source.empty()) << device.name;
   }
-  EXPECT_THAT(vendors, testing::IsSupersetOf({"nvidia", "amd", "intel", "apple"}));
+  EXPECT_THAT(vendors, ::testing::IsSupersetOf({"nvidia", "amd", "intel", "apple"}));
 }
 
 TEST(Catalogue, EveryCardIsFoundOnItsOwnLineByEveryName) {
@@ -92,7 +93,7 @@ TEST(Catalogue, UnifiedMemoryIsFreeUpToItsWiredLimit) {
 TEST(Catalogue, NearestNamesComeFirst) {
   EXPECT_EQ(shipped().nearest("H201").value().front(), "H200");
   EXPECT_EQ(shipped().nearest("rtx3091").value().front(), "RTX-3090");
-  EXPECT_THAT(shipped().nearest("mi30").value(), testing::Contains("MI300X"));
+  EXPECT_THAT(shipped().nearest("mi30").value(), ::testing::Contains("MI300X"));
   EXPECT_EQ(shipped().nearest("").value().size(), 3U);
 }
 
@@ -125,8 +126,8 @@ TEST(Catalogue, SaysWhatIsWrongAndWhere) {
     const auto cards = DeviceCatalogue::from_text(row.text, "cat.yaml").cards();
     ASSERT_FALSE(cards.has_value()) << row.text;
     EXPECT_EQ(cards.error().code, ErrorCode::kBadRequest);
-    EXPECT_THAT(cards.error().where, testing::StartsWith(row.where)) << row.text;
-    EXPECT_THAT(cards.error().message, testing::HasSubstr(row.message)) << row.text;
+    EXPECT_THAT(cards.error().where, ::testing::StartsWith(row.where)) << row.text;
+    EXPECT_THAT(cards.error().message, ::testing::HasSubstr(row.message)) << row.text;
   }
   const auto missing = DeviceCatalogue("/nonexistent/devices.yaml").find("H100");
   ASSERT_FALSE(missing.has_value());

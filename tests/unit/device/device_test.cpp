@@ -8,16 +8,13 @@
 #include "base/human.hpp"
 #include "device/catalogue.hpp"
 #include "device/query.hpp"
+#include "unit/device/shipped.hpp"
 
 namespace plimsoll {
 namespace {
 
-using testing::HasSubstr;
-
-const DeviceCatalogue& shipped() {
-  static const DeviceCatalogue catalogue(PLIMSOLL_SOURCE_DIR "/core/catalogue/devices.yaml");
-  return catalogue;
-}
+using ::testing::HasSubstr;
+using testing::shipped;
 
 std::uint64_t size(const char* text) { return parse_bytes(text, "").value(); }
 
@@ -122,7 +119,7 @@ TEST(Devices, ManySingleItemsStayLinear) {
   EXPECT_FALSE(parse_devices(spec + ",1GiB", shipped()).has_value());
 }
 
-class DeviceFile : public testing::Test {
+class DeviceFile : public ::testing::Test {
 protected:
   Result<std::vector<Device>> read(const std::string& text) {
     std::ofstream(path_, std::ios::binary) << text;
@@ -131,7 +128,7 @@ protected:
   ~DeviceFile() override { std::filesystem::remove(path_); }
   std::filesystem::path path_ =
       std::filesystem::temp_directory_path() /
-      (std::string("plimsoll-devices-") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml");
+      (std::string("plimsoll-devices-") + ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml");
 };
 
 TEST_F(DeviceFile, HoldsItemsAndMappings) {
@@ -192,7 +189,7 @@ TEST_F(DeviceFile, SaysWhatIsWrongAndWhere) {
        }) {
     const auto devices = read(row.text);
     ASSERT_FALSE(devices.has_value()) << row.text.substr(0, 80);
-    EXPECT_THAT(devices.error().where, testing::StartsWith(path_.string() + row.place)) << row.text.substr(0, 80);
+    EXPECT_THAT(devices.error().where, ::testing::StartsWith(path_.string() + row.place)) << row.text.substr(0, 80);
     EXPECT_THAT(devices.error().message, HasSubstr(row.message)) << row.text.substr(0, 80);
   }
 }

@@ -8,16 +8,13 @@
 
 #include "device/catalogue.hpp"
 #include "device/device_file.hpp"
+#include "unit/device/shipped.hpp"
 
 namespace plimsoll {
 namespace {
 
-using testing::HasSubstr;
-
-const DeviceCatalogue& shipped() {
-  static const DeviceCatalogue catalogue(PLIMSOLL_SOURCE_DIR "/core/catalogue/devices.yaml");
-  return catalogue;
-}
+using ::testing::HasSubstr;
+using testing::shipped;
 
 Result<std::vector<Device>> read(const std::string& text) { return read_device_text(text, "list.yaml", shipped()); }
 

@@ -11,14 +11,14 @@
 #include <sstream>
 
 #include "support/sparse_checkpoint.hpp"
+#include "unit/engine/shipped.hpp"
 
 namespace plimsoll {
 namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
-
-const std::string kCatalogue = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+using testing::kCatalogue;
 
 std::vector<std::string> split(const std::string& text, const std::string& by) {
   std::vector<std::string> out;

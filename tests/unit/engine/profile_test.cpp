@@ -7,12 +7,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "unit/engine/shipped.hpp"
+
 namespace plimsoll {
 namespace {
 
 using ::testing::HasSubstr;
-
-const std::string kCatalogue = PLIMSOLL_SOURCE_DIR "/core/catalogue";
+using testing::kCatalogue;
 
 class ProfileFile : public ::testing::Test {
 protected:

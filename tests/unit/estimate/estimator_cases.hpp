@@ -11,6 +11,8 @@ namespace plimsoll::cases {
 
 using Json = nlohmann::ordered_json;
 
+inline constexpr std::int64_t kGib = std::int64_t{1} << 30;
+
 inline Json load(const std::string& name) {
   std::ifstream file(std::string(PLIMSOLL_TEST_DATA "/estimator/") + name + ".json");
   return Json::parse(file);

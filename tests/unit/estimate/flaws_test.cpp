@@ -7,8 +7,7 @@ namespace plimsoll {
 namespace {
 
 using cases::Json;
-
-constexpr std::int64_t kGib = std::int64_t{1} << 30;
+using cases::kGib;
 
 struct Both {
   Json pooled, per_device;

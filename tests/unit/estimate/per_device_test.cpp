@@ -9,8 +9,7 @@ namespace plimsoll {
 namespace {
 
 using cases::Json;
-
-constexpr std::int64_t kGib = std::int64_t{1} << 30;
+using cases::kGib;
 
 Json llama(std::initializer_list<std::int64_t> free_gib) {
   Json request = Json::parse(R"({"devices": [], "sizes": {"weights_bytes": 16060522240},
@@ -65,14 +64,14 @@ TEST(EstimatePerDevice, SizesMayDifferByDevice) {
   EXPECT_EQ(cases::answer(request)["error"]["where"], "/sizes/weights_bytes");
 }
 
-struct Row {
+struct PerDeviceCase {
   const char* name;
   const char* patch;
   const char* key;
   const char* value;
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
-class PerDeviceRow : public testing::TestWithParam<Row> {};
+void PrintTo(const PerDeviceCase& row, std::ostream* out) { *out << row.name; }
+class PerDeviceRow : public testing::TestWithParam<PerDeviceCase> {};
 TEST_P(PerDeviceRow, Holds) {
   Json request = llama({80});
   request.merge_patch(Json::parse(GetParam().patch));
@@ -80,7 +79,7 @@ TEST_P(PerDeviceRow, Holds) {
   const Json& value = std::string_view(GetParam().key) == "code" ? got["error"]["code"] : got[GetParam().key];
   EXPECT_EQ(value, Json::parse(GetParam().value)) << got.dump();
 }
-constexpr Row kRows[] = {
+constexpr PerDeviceCase kPerDeviceCases[] = {
     {"UtilizationAboveOne", R"({"device_memory_utilization": 1.5})", "code", R"("bad_request")"},
     {"UtilizationZero", R"({"device_memory_utilization": 0})", "code", R"("bad_request")"},
     {"UtilizationOne", R"({"device_memory_utilization": 1})", "fits", "true"},
@@ -109,7 +108,8 @@ constexpr Row kRows[] = {
      R"(["vision_cache_raised"])"},
     {"TotalStandsInForFree", R"({"devices": [{"free_bytes": 0, "total_bytes": 85899345920}]})", "fits", "true"},
 };
-INSTANTIATE_TEST_SUITE_P(EstimatePerDevice, PerDeviceRow, testing::ValuesIn(kRows), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(EstimatePerDevice, PerDeviceRow, testing::ValuesIn(kPerDeviceCases),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(EstimatePerDevice, AShortfallIsANegativeRest) {
   Json request = llama({80, 24});

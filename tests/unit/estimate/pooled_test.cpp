@@ -8,8 +8,7 @@ namespace plimsoll {
 namespace {
 
 using cases::Json;
-
-constexpr std::int64_t kGib = std::int64_t{1} << 30;
+using cases::kGib;
 
 TEST(EstimatePooled, AnswersTheDocumentedExamples) {
   for (const Json& c : cases::load("pooled_plans")) {
@@ -69,15 +68,15 @@ Json base() {
     "kv_cache": {"caches": [{"layers": 32, "kv_heads": 8, "head_dim": 128}]}, "max_length": 131072})");
 }
 
-struct Row {
+struct PooledCase {
   const char* name;
   const char* patch;
   const char* key;
   const char* value;
 };
-void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const PooledCase& row, std::ostream* out) { *out << row.name; }
 
-class PooledRow : public testing::TestWithParam<Row> {};
+class PooledRow : public testing::TestWithParam<PooledCase> {};
 TEST_P(PooledRow, Holds) {
   Json request = base();
   request.merge_patch(Json::parse(GetParam().patch));
@@ -86,7 +85,7 @@ TEST_P(PooledRow, Holds) {
   EXPECT_EQ(value, Json::parse(GetParam().value)) << got.dump();
 }
 
-constexpr Row kRows[] = {
+constexpr PooledCase kPooledCases[] = {
     {"NoLength", R"({"max_length": null})", "code", R"("bad_request")"},
     {"EqualityIsNotTooLarge", R"({"sizes": {"weights_bytes": 85899345920}})", "code", R"("no_room_for_kv")"},
     {"OneMoreIsTooLarge", R"({"sizes": {"weights_bytes": 85899345921}})", "code", R"("model_too_large")"},
@@ -110,7 +109,7 @@ constexpr Row kRows[] = {
     {"WindowPricedAsFull", R"({"kv_cache": {"caches": [{"layers": 32, "kv_heads": 8, "head_dim": 128, "window_tokens": 1024}]}})",
      "max_supported_sequence_length", "467200"},
 };
-INSTANTIATE_TEST_SUITE_P(EstimatePooled, PooledRow, testing::ValuesIn(kRows), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(EstimatePooled, PooledRow, testing::ValuesIn(kPooledCases), [](const auto& info) { return info.param.name; });
 
 TEST(EstimatePooled, ErrorsKeepTheFiguresKnownSoFar) {
   Json request = base();

@@ -10,6 +10,7 @@
 
 #include "plimsoll/host.hpp"
 #include "plugin/registry.hpp"
+#include "unit/examples/built.hpp"
 #include "unit/plugin/temporary_folder.hpp"
 
 namespace plimsoll::testing {
@@ -19,7 +20,6 @@ namespace fs = std::filesystem;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
-const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
 const std::string kLatent = kBuilt + "examples/com.acme.latent/libplimsoll_com.acme.latent.so";
 
 ContextOptions options_with(const std::vector<std::string>& paths) {

@@ -8,6 +8,7 @@
 
 #include "base/json.hpp"
 #include "plimsoll/host.hpp"
+#include "unit/examples/built.hpp"
 
 namespace plimsoll::testing {
 namespace {
@@ -16,7 +17,6 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
 constexpr std::uint64_t kGib = 1ULL << 30;
 
 Context context_with(std::vector<std::string> plugin_paths) {

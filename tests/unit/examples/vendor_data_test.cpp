@@ -7,6 +7,7 @@
 
 #include "plimsoll/host.hpp"
 #include "support/sparse_checkpoint.hpp"
+#include "unit/examples/built.hpp"
 #include "unit/plugin/temporary_folder.hpp"
 
 namespace plimsoll::testing {
@@ -14,8 +15,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-const std::string kBuilt = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/";
 
 // A vendor's folder, where there is anything in it, in front of the examples and the built-in families.
 Context context_with(const TemporaryFolder& folder) {

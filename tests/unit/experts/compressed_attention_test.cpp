@@ -15,12 +15,6 @@ Json small() {
     "n_shared_experts": 1, "num_experts_per_tok": 4, "moe_intermediate_size": 64, "topk_method": "noaux_tc"})");
 }
 
-const KvGroup* find_group(const Declared& d, const std::string& label) {
-  for (const KvGroup& g : d.kv)
-    if (g.label == label) return &g;
-  return nullptr;
-}
-
 using Layers = std::vector<std::uint32_t>;
 
 TEST(CompressedAttention, CachesAWindowInEveryLayerAndARowPerRatio) {
@@ -117,12 +111,6 @@ TEST(CompressedAttention, AddsUpForDeepSeekV4Flash) {
   EXPECT_DOUBLE_EQ(per_token, 21 * (584 + 132) / 4.0 + 20 * 584 / 128.0);
   EXPECT_EQ(state_bytes, 12'206'080U);
 }
-
-struct Refusal {
-  const char* what;
-  Json changes;
-  const char* pointer;
-};
 
 TEST(CompressedAttention, RefusesWhatItCannotSize) {
   const std::vector<Refusal> refusals{

@@ -54,6 +54,12 @@ inline const WeightClass* find_class(const Declared& d, const std::string& label
   return nullptr;
 }
 
+inline const KvGroup* find_group(const Declared& d, const std::string& label) {
+  for (const KvGroup& g : d.kv)
+    if (g.label == label) return &g;
+  return nullptr;
+}
+
 inline std::uint64_t parameters(const Declared& d) {
   Checked sum = 0;
   for (const WeightClass& c : d.weights) sum += c.parameters();
@@ -73,6 +79,13 @@ inline Json small_mla() {
     "q_lora_rank": 96, "kv_lora_rank": 64, "qk_nope_head_dim": 32, "qk_rope_head_dim": 16, "v_head_dim": 32, "n_routed_experts": 16,
     "n_shared_experts": 1, "num_experts_per_tok": 4, "vocab_size": 1000})");
 }
+
+// Keys that a planner cannot size anything from, and where its error points.
+struct Refusal {
+  const char* what;
+  Json changes;
+  const char* pointer;
+};
 
 // Prices activations on `n` ranks with the engine section in `engine` and adds up what all ranks hold.
 struct ActivationRequest {

@@ -145,12 +145,6 @@ TEST(Ffn, OfAModelThatSaysItHasNoExpertsIsDense) {
   EXPECT_EQ(find_class(with, "router.expert_scale")->dims[0], 8U);
 }
 
-struct Refusal {
-  const char* what;
-  Json changes;
-  const char* pointer;
-};
-
 TEST(Ffn, RefusesWhatItCannotSize) {
   const std::vector<Refusal> refusals{
       {"more experts per token than experts", {{"num_experts_per_tok", 17}}, "/num_experts_per_tok"},

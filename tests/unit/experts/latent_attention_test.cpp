@@ -4,12 +4,6 @@
 namespace plimsoll::testing {
 namespace {
 
-const KvGroup* find_group(const Declared& d, const std::string& label) {
-  for (const KvGroup& g : d.kv)
-    if (g.label == label) return &g;
-  return nullptr;
-}
-
 TEST(LatentAttention, CachesOneVectorPerTokenWhateverTheKeyValueHeads) {
   Json config = small_mla();
   config["num_key_value_heads"] = 8;
@@ -107,12 +101,6 @@ TEST(LongCat, HasTwoAttentionsAndTwoFfnsPerLayer) {
   EXPECT_EQ(find_class(d, "experts.up_proj")->experts, 16U) << "and have no weights";
   EXPECT_EQ(find_class(d, "draft.embedding")->pattern, "model.mtp.embed_tokens.weight");
 }
-
-struct Refusal {
-  const char* what;
-  Json changes;
-  const char* pointer;
-};
 
 TEST(LatentAttention, RefusesWhatItCannotSize) {
   const std::vector<Refusal> refusals{

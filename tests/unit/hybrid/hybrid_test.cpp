@@ -34,12 +34,6 @@ std::uint64_t state_elements(const Declared& d) {
   return sum.value();
 }
 
-const KvGroup* find_group(const Declared& d, const std::string& label) {
-  for (const KvGroup& group : d.kv)
-    if (group.label == label) return &group;
-  return nullptr;
-}
-
 TEST(State, IsWhatTheLayersKeepForASequence) {
   struct Row {
     const char* name;

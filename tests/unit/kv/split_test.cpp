@@ -141,9 +141,9 @@ TEST(SplitLayout, StatesAloneSetNoBoundOnTheLength) {
 // DeepSeek-V4-Flash: 43 windows of 584 B, of which a tenth is kept; every fourth token on 21 layers with its index of 132 B, every 128th
 // on 20. Rings of 8 rows x 10,240 B on 21 layers lie in the windows, those of 128 rows x 4,096 B on 20 beside 256 requests and
 // two more: (258 x 128 + 1) rows in steps of 128 = 33,152. A token takes 2,511.2 + 3,759 + 91.25 + 1,344 = 7,705.45 B.
-class V4Flash : public Split {
+class SplitV4Flash : public Split {
 public:
-  V4Flash() : Split(256) {
+  SplitV4Flash() : Split(256) {
     compressed(21, 584, 4).compressed(21, 132, 4).compressed(20, 584, 128).window(43, 584, 128);
     rows(21, {8192, 2048}, 8).rows(20, {4096}, 128);
     rules.split.window_ratio = 0.1;
@@ -155,7 +155,7 @@ public:
 constexpr Wide kRings = Wide{33'152} * 4096 * 20;
 
 TEST(SplitLayout, RingsLieInWindowsOrBesideRequests) {
-  V4Flash made;
+  SplitV4Flash made;
   const auto layout = made.layout();
   EXPECT_NEAR(static_cast<double>(kRings) / 1073741824.0, 2.53, 0.005);
   const Wide cell_of_a_page = Wide{256} * 770'545 / 100; // 1,972,595.2 B
@@ -172,7 +172,7 @@ TEST(SplitLayout, RingsLieInWindowsOrBesideRequests) {
 }
 
 TEST(SplitLayout, AllRingsLayInTheWindowsOnce) {
-  V4Flash made;
+  SplitV4Flash made;
   made.rules.split.request_rings = false; // and every token of a window brought its part of both
   const KvCut cut = made.layout()->cut(Wide{1} << 34, {}, kWideMax);
   const std::vector<KvGroupShare> shares = made.layout()->shares(cut, {});
@@ -180,7 +180,7 @@ TEST(SplitLayout, AllRingsLayInTheWindowsOnce) {
 }
 
 TEST(SplitLayout, DraftsDoubleTheRings) {
-  V4Flash made;
+  SplitV4Flash made;
   made.input.draft_tokens = 2;
   const auto layout = made.layout();
   const KvCut cut = layout->cut(Wide{1} << 34, {}, kWideMax);

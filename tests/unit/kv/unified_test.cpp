@@ -157,9 +157,9 @@ TEST(UnifiedLayout, CrossAttentionTakesItsBlocksAtOnce) {
 
 // DeepSeek-V4-Flash, 256 tokens a block: 21 layers keep every fourth token and an index of it, 20 every 128th; 43 windows of 128;
 // rows of the last 8 and 128 tokens. Pages padded to 576 B: 37,440, 8,640 and 1,728 B. See slabs() for why 22 slots.
-class V4Flash : public Unified {
+class UnifiedV4Flash : public Unified {
 public:
-  V4Flash() : Unified(256) {
+  UnifiedV4Flash() : Unified(256) {
     compressed(21, 584, 4).compressed(21, 132, 4).compressed(20, 584, 128).window(43, 584, 128);
     rows(21, {8192, 2048}, 8).rows(20, {4096}, 128);
     rules.unified.slab_alignment_bytes = 576;
@@ -168,7 +168,7 @@ public:
 };
 
 TEST(UnifiedLayout, SlabsHoldPagesOfEverySize) {
-  V4Flash made;
+  UnifiedV4Flash made;
   const auto layout = made.layout();
   EXPECT_EQ(layout->block_bytes(), 1'051'776U); // 22 x (37,440 + 8,640 + 1,728)
   EXPECT_EQ(layout->pages_of_request(30'000), 118 + 2 * 259 + 4099 + 2065);

@@ -7,7 +7,7 @@ namespace plimsoll::testing {
 namespace {
 
 // A language model of 4 layers with a draft behind them, and a tower of 8 layers on the first stage.
-Declared declared() {
+Declared layers_with_tower() {
   Declared out;
   const auto add = [&](const char* pattern, std::vector<std::uint32_t> layers, std::uint32_t aspect, std::uint32_t stage) {
     WeightClass c;
@@ -26,7 +26,7 @@ Declared declared() {
 }
 
 TEST(LayerSites, ReadTheLayerBehindAKnownPrefixOnly) {
-  const LayerSites sites(declared());
+  const LayerSites sites(layers_with_tower());
   struct Row {
     const char* name;
     std::int32_t site;
@@ -50,7 +50,7 @@ TEST(LayerSites, ReadTheLayerBehindAKnownPrefixOnly) {
 }
 
 TEST(LayerSites, AreSharedByClassesOfOnePrefix) {
-  const Declared d = declared();
+  const Declared d = layers_with_tower();
   const LayerSites sites(d);
   EXPECT_EQ(sites.site_of(d.weights[0]), LayerPlace::kNoSite);
   EXPECT_EQ(sites.site_of(d.weights[1]), 0);

@@ -9,7 +9,7 @@
 namespace plimsoll {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 std::vector<std::uint32_t> numbers(const NameKey& key) { return {key.numbers.begin(), key.numbers.begin() + key.n_numbers}; }
 NameKey fresh(const std::string& name, const std::string& suffix = "") { return NameKeys().key_of(name, suffix); }

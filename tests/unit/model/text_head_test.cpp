@@ -26,7 +26,7 @@ TEST(TextHead, IsToldByTheEndOfTheClass) {
 }
 
 // 32 words in 8 elements: an embedding, a norm, a head with a bias and a draft's head.
-Declared declared() {
+Declared head_classes() {
   Declared out;
   const auto add = [&](const char* label, std::uint32_t aspect, std::uint32_t placement, std::uint32_t role, std::uint64_t rows) {
     WeightClass c;
@@ -49,7 +49,7 @@ Declared declared() {
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> with(TextHead head, const Json& config) {
-  Declared d = declared();
+  Declared d = head_classes();
   EXPECT_TRUE(replace_head(head, config, *find_dtype("bfloat16"), "dense", d));
   EXPECT_EQ(d.facts.vocab_tokens, head == TextHead::kLanguageModel ? 32U : 0U);
   std::vector<std::pair<std::string, std::uint64_t>> out;
@@ -79,7 +79,7 @@ TEST(TextHead, IsReplacedByWhatTheClassHas) {
 }
 
 TEST(TextHead, MoreLabelsThanSixtyFourBitsHoldAreAnError) {
-  Declared d = declared();
+  Declared d = head_classes();
   EXPECT_FALSE(replace_head(TextHead::kSequence, {{"num_labels", 1ULL << 62}}, *find_dtype("bfloat16"), "dense", d));
 }
 

@@ -2,10 +2,10 @@
 // configuration and a checkpoint hold, and lines for people.
 #include <gmock/gmock.h>
 
-#include "model/declare.hpp"
 #include "plan/ledger.hpp"
 #include "plugin/calls.hpp"
 #include "plugin/interface_id.hpp"
+#include "unit/plugin/zoo.hpp"
 
 namespace plimsoll::testing {
 namespace {
@@ -13,19 +13,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::string kZoo = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo";
-
-const Registry& zoo() {
-  static const Registry registry({kZoo}, Trust::kOpen, {});
-  return registry;
-}
-Result<std::unique_ptr<PlannerTree>> tree_of(const Json& config, const Registry& registry = zoo()) {
-  return PlannerTree::create(registry, std::make_shared<const Json>(config), "config.json");
-}
-Result<Declared> declared(const Json& config) {
-  PLIMSOLL_ASSIGN(const auto tree, tree_of(config));
-  return declare(*tree, Quantization(), *find_dtype("bfloat16"));
-}
 Json planner(const std::string& fault, const Json& more = Json::object()) {
   Json config{{"architectures", {"planner"}}, {"fault", fault}};
   config.update(more);

@@ -1,34 +1,18 @@
 // One model's planners: what is refused of what they declare or emit, how errors find their place, and how far delegation goes.
 #include <gmock/gmock.h>
 
-#include "model/declare.hpp"
 #include "plan/ledger.hpp"
 #include "plimsoll/host.hpp"
-#include "plugin/planner_tree.hpp"
+#include "unit/plugin/zoo.hpp"
 
 namespace plimsoll::testing {
 namespace {
 
 using ::testing::HasSubstr;
 
-const Registry& zoo() {
-  static const Registry registry({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"}, Trust::kOpen, {});
-  return registry;
-}
-
-Result<std::unique_ptr<PlannerTree>> tree_of(const Json& config) {
-  return PlannerTree::create(zoo(), std::make_shared<const Json>(config), "config.json");
-}
-
-Result<Declared> declared(const Json& config) {
-  PLIMSOLL_ASSIGN(const auto tree, tree_of(config));
-  PLIMSOLL_ASSIGN(const Quantization quantization, Quantization::parse(config, nullptr, "config.json", {}));
-  return declare(*tree, quantization, *find_dtype("bfloat16"));
-}
-
 Json faulty(const std::string& fault) { return {{"architectures", {"planner"}}, {"fault", fault}}; }
 
-struct Fault {
+struct DeclarationFault {
   const char* name;
   ErrorCode code;
   const char* message;
@@ -46,7 +30,7 @@ TEST(Declaring, WithoutAFaultWorks) {
 
 TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
   const ErrorCode plugin = ErrorCode::kPluginFailed, config = ErrorCode::kBadConfig;
-  const std::vector<Fault> faults{
+  const std::vector<DeclarationFault> faults{
       {"small_struct", plugin, "its struct is smaller than version 1.0"},
       {"zero_dim", config, "the configuration makes dimension 1 of weight class 'zoo.class' zero (planner 'planner')"},
       {"nine_dims", plugin, "a value outside the contract: more than 8 dimensions"},
@@ -132,7 +116,7 @@ TEST(Declaring, IsRefusedWhereTheContractIsBroken) {
       {"facts_small", plugin, "filled fewer facts than version 1.0 has, which rule R-03 forbids"},
       {"tensor_late", plugin, "called plimsoll.tensors/1 outside create"},
   };
-  for (const Fault& fault : faults) {
+  for (const DeclarationFault& fault : faults) {
     const auto d = declared(faulty(fault.name));
     ASSERT_FALSE(d) << fault.name;
     EXPECT_EQ(d.error().code, fault.code) << fault.name << ": " << d.error().message;
@@ -152,7 +136,7 @@ TEST(Declaring, AQuantizedClassHasAnInputDimension) {
 }
 
 TEST(Creating, FailsWithTheReasonGivenOrWithOne) {
-  const std::vector<Fault> faults{
+  const std::vector<DeclarationFault> faults{
       {"create_fails", ErrorCode::kBadConfig, "is too small (planner 'planner')", "config.json: /depth"},
       {"creates_nothing", ErrorCode::kPluginFailed, "planner 'planner' created nothing", "config.json"},
       {"silent", ErrorCode::kBadConfig, "the planner answered with status 1 (planner 'planner')", "config.json: "},
@@ -164,7 +148,7 @@ TEST(Creating, FailsWithTheReasonGivenOrWithOne) {
       {"not_mine", ErrorCode::kUnsupportedArchitecture, "is not one of mine (planner 'planner')", "config.json: "},
       {"many_views", ErrorCode::kPluginFailed, "the host gave no more views", "config.json: "},
   };
-  for (const Fault& fault : faults) {
+  for (const DeclarationFault& fault : faults) {
     const auto tree = tree_of(faulty(fault.name));
     ASSERT_FALSE(tree) << fault.name;
     EXPECT_EQ(tree.error().code, fault.code) << fault.name << ": " << tree.error().message;
@@ -320,8 +304,8 @@ TEST(Emitting, IsRefusedWhereTheContractIsBroken) {
   request.n_ranks = 2;
   request.tp = 2;
   request.engine = &engine;
-  for (const Fault& fault :
-       {Fault{"item_rank", ErrorCode::kPluginFailed, "planner 'planner' emitted 'zoo.workspace': a rank that does not exist"},
+  for (const DeclarationFault& fault :
+       {DeclarationFault{"item_rank", ErrorCode::kPluginFailed, "planner 'planner' emitted 'zoo.workspace': a rank that does not exist"},
         {"item_category", ErrorCode::kPluginFailed, "a category that this host does not know"},
         {"item_basis", ErrorCode::kPluginFailed, "a value outside the contract"},
         {"item_small_struct", ErrorCode::kPluginFailed, "its struct is smaller than version 1.0"},

@@ -11,14 +11,13 @@
 #include "plugin/abi_text.hpp"
 #include "plugin/registry.hpp"
 #include "unit/plugin/temporary_folder.hpp"
+#include "unit/plugin/zoo.hpp"
 
 namespace plimsoll::testing {
 namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
-
-const std::string kZoo = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo";
 
 const Plugin* find_plugin(const Registry& registry, const std::string& directory) {
   for (const auto& plugin : registry.plugins())
@@ -163,13 +162,13 @@ TEST(Registry, OpensLibrariesWhenTheyAreNeeded) {
   EXPECT_FALSE(registry.load(alpha)); // and answers alike the second time
 }
 
-struct Fault {
+struct LibraryFault {
   const char* id;
   std::vector<const char*> message;
 };
 
 TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
-  const std::vector<Fault> faults{
+  const std::vector<LibraryFault> faults{
       {"wrong_id", {"is an_impostor 1.0.0", "its manifest says wrong_id 1.0.0"}},
       {"wrong_version", {"is wrong_version 9.9.9", "its manifest says wrong_version 1.0.0"}},
       {"no_symbol", {"does not export plimsoll_plugin_v1"}},
@@ -189,7 +188,7 @@ TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
       {"init_fails", {"its init failed: no licence was found"}},
   };
   const Registry registry({kZoo}, Trust::kOpen, {});
-  for (const Fault& fault : faults) {
+  for (const LibraryFault& fault : faults) {
     const FamilyRef ref = registry.for_family(fault.id);
     ASSERT_TRUE(ref) << fault.id;
     const auto loaded = registry.load(ref);

@@ -7,13 +7,13 @@
 namespace plimsoll {
 namespace {
 
-struct Case {
+struct PatternCase {
   const char *pattern, *name;
   bool matches;
 };
 
 TEST(NameSet, ReadsEachKindOfPattern) {
-  constexpr Case kCases[]{
+  constexpr PatternCase kCases[]{
       // Whole segments, anywhere, and everything below.
       {"lm_head", "lm_head", true},
       {"lm_head", "language_model.lm_head", true},
@@ -65,7 +65,7 @@ TEST(NameSet, ReadsEachKindOfPattern) {
       {"re:(x|y)*z", "xyxz", true},
       {"re:[^.]*\\.w", "abc.w", true},
   };
-  for (const Case& c : kCases) {
+  for (const PatternCase& c : kCases) {
     NameSet set;
     ASSERT_TRUE(set.add(c.pattern, 7, "here")) << c.pattern;
     const auto hit = set.find(c.name);

@@ -5,12 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "storage/storage_formats.hpp"
+#include "unit/storage/bf16.hpp"
 #include "unit/storage/format_names.hpp"
 
 namespace plimsoll {
 namespace {
 
-const Dtype kBf16 = *find_dtype("bfloat16");
+using testing::kBf16;
 
 TEST(NamedStorage, EveryNameLeadsToTheFormatOfThatName) {
   for (const std::string_view name : testing::kFormatNames) {

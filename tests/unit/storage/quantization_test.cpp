@@ -9,14 +9,14 @@
 #include <stdexcept>
 
 #include "plugin/manifest.hpp"
+#include "unit/storage/bf16.hpp"
 
 namespace plimsoll {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using testing::HasSubstr;
-
-const Dtype kBf16 = *find_dtype("bfloat16");
+using ::testing::HasSubstr;
+using testing::kBf16;
 
 // What the manifests of the built-in families say, all together.
 const QuantizationHints& built_in_hints() {
@@ -44,12 +44,12 @@ Json fp8_block() {
 }
 
 // What a configuration makes of one module.
-struct Case {
+struct ModuleCase {
   const char *config, *module, *format;
 };
 
 TEST(Quantization, FindsTheFormatOfALayer) {
-  constexpr Case kCases[]{
+  constexpr ModuleCase kCases[]{
       {"{}", "model.layers.0.mlp.up_proj", "plain"},
       {R"({"quantization_config": null})", "model.layers.0.mlp.up_proj", "plain"},
       // DeepSeek-V3: no list at all, and still heads, routers and MTP's projection stay.
@@ -171,7 +171,7 @@ TEST(Quantization, FindsTheFormatOfALayer) {
       {R"({"model_type": "deepseek_v32", "quantization_config": {"quant_method": "fp8", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})",
        "model.layers.3.self_attn.indexer.wk", "fp8_block_128x128"},
   };
-  for (const Case& c : kCases)
+  for (const ModuleCase& c : kCases)
     EXPECT_EQ(parse(Json::parse(c.config)).storage_for(c.module).name(), c.format) << c.module << " in " << c.config;
 }
 

@@ -6,14 +6,15 @@
 
 #include "storage/named_storage.hpp"
 #include "storage/storage_formats.hpp"
+#include "unit/storage/bf16.hpp"
 #include "unit/storage/format_names.hpp"
 
 namespace plimsoll {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::kBf16;
 
-const Dtype kBf16 = *find_dtype("bfloat16");
 const Dtype kF16 = *find_dtype("float16");
 
 // "name dtype [dims]" of every tensor.

@@ -8,13 +8,13 @@
 namespace plimsoll {
 namespace {
 
-struct Case {
+struct StoredCase {
   std::string_view stored, class_name;
   StoredRole role;
 };
 
 TEST(StoredName, LeadsBackToTheClass) {
-  constexpr Case kCases[]{
+  constexpr StoredCase kCases[]{
       {"model.layers.3.mlp.experts.7.up_proj.weight_scale_inv", "model.layers.3.mlp.experts.7.up_proj.weight", StoredRole::kScale},
       {"a.q_proj.qweight", "a.q_proj.weight", StoredRole::kWeight},
       {"a.q_proj.qzeros", "a.q_proj.weight", StoredRole::kZeroPoint},
@@ -34,7 +34,7 @@ TEST(StoredName, LeadsBackToTheClass) {
       {"m.experts.gate_up_proj_scale_inv", "m.experts.gate_up_proj", StoredRole::kScale},
       {"m.experts.gate_up_proj_weight_scale_2", "m.experts.gate_up_proj", StoredRole::kScale},
   };
-  for (const Case& c : kCases) {
+  for (const StoredCase& c : kCases) {
     const auto found = parse_stored_name(c.stored);
     ASSERT_TRUE(found) << c.stored;
     EXPECT_EQ(found->class_name(), c.class_name) << c.stored;

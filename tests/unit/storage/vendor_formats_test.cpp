@@ -5,14 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "storage/stored_name.hpp"
+#include "unit/storage/bf16.hpp"
 
 namespace plimsoll {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-const Dtype kBf16 = *find_dtype("bfloat16");
+using testing::kBf16;
 
 Json json(const std::string& text) { return Json::parse(text); }
 
@@ -36,7 +36,7 @@ constexpr const char* kFormats = R"({
 })";
 
 // "name type [dims]" of every tensor.
-std::vector<std::string> listing(const Storage& storage, std::string_view class_name, const LinearShape& shape) {
+std::vector<std::string> named_listing(const Storage& storage, std::string_view class_name, const LinearShape& shape) {
   std::vector<std::string> lines;
   storage.tensors(class_name, shape, [&](std::string_view name, const Dtype& dtype, std::span<const std::uint64_t> dims) {
     std::string line = std::string(name) + " " + std::string(dtype.name) + " [";
@@ -62,12 +62,13 @@ TEST(VendorFormats, BlocksAlongTheInputsOfARealLayer) {
   EXPECT_TRUE(q3.exact());
   // Llama-3.1-8B's o_proj: 4096 rows of 32 blocks, 48 bytes and a float16 for each.
   const LinearShape o_proj = LinearShape::matrix(4096, 4096, kBf16);
-  EXPECT_THAT(listing(q3, "o_proj.weight", o_proj), ElementsAre("o_proj.weight uint8 [4096,1536]", "o_proj.weight_scale float16 [4096,32]",
-                                                                "o_proj.weight_scale_2 float32 [1,1]"));
+  EXPECT_THAT(
+      named_listing(q3, "o_proj.weight", o_proj),
+      ElementsAre("o_proj.weight uint8 [4096,1536]", "o_proj.weight_scale float16 [4096,32]", "o_proj.weight_scale_2 float32 [1,1]"));
   EXPECT_EQ(bytes(q3, o_proj), 6291456U + 262144U + 4U);
   // 300 inputs are two blocks and 44 elements of a third, which is filled up.
   const LinearShape odd = LinearShape::matrix(4096, 300, kBf16);
-  EXPECT_THAT(listing(q3, "a.weight", odd),
+  EXPECT_THAT(named_listing(q3, "a.weight", odd),
               ElementsAre("a.weight uint8 [4096,144]", "a.weight_scale float16 [4096,3]", "a.weight_scale_2 float32 [1,1]"));
   EXPECT_EQ(bytes(q3, odd), 4096U * 3 * 48 + 4096U * 3 * 2 + 4U);
   EXPECT_EQ(bytes(q3, LinearShape::matrix(4096, 1, kBf16)), 4096U * 48 + 4096U * 2 + 4U);
@@ -96,12 +97,12 @@ TEST(VendorFormats, StackedExpertsAndTheirTransposes) {
   const Storage& q3 = *own->find_format("acme_q3");
   // 8 experts of Mixtral's w1.
   const LinearShape experts = LinearShape::packed(8, 14336, 4096, kBf16);
-  EXPECT_THAT(listing(q3, "experts.up_proj", experts),
+  EXPECT_THAT(named_listing(q3, "experts.up_proj", experts),
               ElementsAre("experts.up_proj uint8 [8,14336,1536]", "experts.up_proj_weight_scale float16 [8,14336,32]",
                           "experts.up_proj_weight_scale_2 float32 [8,1,1]"));
   EXPECT_EQ(bytes(q3, experts), 8U * (14336U * 32 * 50 + 4));
   const LinearShape transposed = LinearShape::packed_in_out(8, 4096, 14336, kBf16);
-  EXPECT_EQ(listing(q3, "experts.up_proj", transposed).front(), "experts.up_proj uint8 [8,1536,14336]");
+  EXPECT_EQ(named_listing(q3, "experts.up_proj", transposed).front(), "experts.up_proj uint8 [8,1536,14336]");
   EXPECT_EQ(bytes(q3, transposed), bytes(q3, experts));
 }
 
@@ -109,11 +110,11 @@ TEST(VendorFormats, DefaultsAndOwnTypes) {
   const auto own = read(kTypes, kFormats);
   // The fewest elements of 3 bits that make whole bytes: 8 in 3.
   const Storage& plain = *own->find_format("acme_q3_plain");
-  EXPECT_THAT(listing(plain, "a.weight", LinearShape::matrix(10, 17, kBf16)), ElementsAre("a.weight uint8 [10,9]"));
+  EXPECT_THAT(named_listing(plain, "a.weight", LinearShape::matrix(10, 17, kBf16)), ElementsAre("a.weight uint8 [10,9]"));
   // One scale for a row where nothing is said, and scales of a type of the manifest's own: 64 x 256 of them in blocks of 64.
   const Storage& lat = *own->find_format("acme_lat");
   const LinearShape shape = LinearShape::matrix(64, 4096, kBf16);
-  EXPECT_THAT(listing(lat, "a.weight", shape),
+  EXPECT_THAT(named_listing(lat, "a.weight", shape),
               ElementsAre("a.weight uint8 [64,2048]", "a.acme_zeros acme_lat5 [64,256]", "a.scale float32 [64,1]"));
   EXPECT_EQ(bytes(lat, shape), 64U * 2048 + 64U * 256 / 64 * 42 + 64U * 4);
   EXPECT_EQ(own->find_type("acme_lat5")->bytes(65).value(), 84U);

@@ -13,7 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::vector<Json> cases() {
+std::vector<Json> checkpoint_cases() {
   std::vector<Json> out;
   std::ifstream file(PLIMSOLL_TEST_DATA "/checkpoints.jsonl");
   for (std::string line; std::getline(file, line);) out.push_back(Json::parse(line));
@@ -143,13 +143,13 @@ std::string name_of(const ::testing::TestParamInfo<Json>& info) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
   return name;
 }
-INSTANTIATE_TEST_SUITE_P(Complete, Checkpoint, ::testing::ValuesIn(cases()), name_of);
+INSTANTIATE_TEST_SUITE_P(Complete, Checkpoint, ::testing::ValuesIn(checkpoint_cases()), name_of);
 
 // A GGUF file is refused by its engine where a tensor is missing, so a layer of which something is there lacks nothing; a whole
 // layer that is not there is a hole all the same.
 TEST(Gguf, LacksNothingButWholeLayers) {
   const auto shorter = [](std::string_view only) {
-    for (Json& file : cases())
+    for (Json& file : checkpoint_cases())
       if (file["id"] == "gguf qwen3moe") {
         for (Json& row : file["tensors"])
           if (row.size() == 5 && row[0].get_ref<const std::string&>().find(only) != std::string::npos) row[4] = "0-2"; // of 0-3

@@ -26,7 +26,7 @@ Json compressed(const char* format, Json weights) {
           {"config_groups", {{"group_0", {{"targets", {"Linear"}}, {"weights", std::move(weights)}}}}}};
 }
 
-std::vector<FormatCase> cases() {
+std::vector<FormatCase> format_cases() {
   std::vector<FormatCase> out;
   const auto add = [&](const char* name, Json quantization, const char* base, Linear linear, bool exact = true) {
     out.push_back({name, std::move(quantization), base, std::move(linear), exact});
@@ -89,7 +89,7 @@ std::vector<FormatCase> cases() {
 }
 
 TEST(Formats, AreStoredAsTheirExportersWriteThem) {
-  for (const FormatCase& c : cases()) {
+  for (const FormatCase& c : format_cases()) {
     SCOPED_TRACE(c.name);
     Json config = llama_config();
     config["torch_dtype"] = c.base;
