@@ -20,7 +20,7 @@ constexpr std::string_view kLlamaBiased = R"({
 // Llama 3.2: tied, and four bands of frequencies at a 128th of its lengths.
 constexpr std::string_view kLlama3 = R"({
   "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": false, "bos_token_id": 1, "eos_token_id": 2,
-  "head_dim": 16, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 128, "max_position_embeddings": 2048, "mlp_bias": false,
+  "head_dim": 16, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 2048, "mlp_bias": false,
   "num_attention_heads": 4, "num_hidden_layers": 3, "num_key_value_heads": 2, "rms_norm_eps": 1e-05,
   "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 64,
     "rope_type": "llama3"},
@@ -66,7 +66,7 @@ constexpr std::string_view kPhi3 = R"({
 // Phi-4-mini: three quarters of a head rotate, fewer KV heads, a tied head.
 constexpr std::string_view kPhi4 = R"({
   "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "attention_bias": false, "bos_token_id": 1, "eos_token_id": 2,
-  "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 128, "max_position_embeddings": 1024, "num_attention_heads": 4,
+  "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 1024, "num_attention_heads": 4,
   "num_hidden_layers": 3, "num_key_value_heads": 2, "original_max_position_embeddings": 256, "partial_rotary_factor": 0.75,
   "rms_norm_eps": 1e-05,
   "rope_scaling": {
@@ -77,8 +77,8 @@ constexpr std::string_view kPhi4 = R"({
 
 constexpr std::string_view kGemma2 = R"({
   "architectures": ["Gemma2ForCausalLM"], "model_type": "gemma2", "attention_bias": false, "attn_logit_softcapping": 3.0,
-  "bos_token_id": 1, "eos_token_id": 2, "final_logit_softcapping": 6.0, "head_dim": 16, "hidden_act": "gelu_pytorch_tanh",
-  "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 512,
+  "bos_token_id": 1, "eos_token_id": 2, "final_logit_softcapping": 12.0, "head_dim": 16, "hidden_act": "gelu_pytorch_tanh",
+  "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 64, "intermediate_size": 64, "max_position_embeddings": 512,
   "num_attention_heads": 4, "num_hidden_layers": 4, "num_key_value_heads": 2, "query_pre_attn_scalar": 4, "rms_norm_eps": 1e-06,
   "rope_theta": 10000.0, "sliding_window": 20, "vocab_size": 320})";
 
@@ -100,16 +100,16 @@ constexpr std::string_view kMixtral = R"({
 constexpr std::string_view kQwen2Moe = R"({
   "architectures": ["Qwen2MoeForCausalLM"], "model_type": "qwen2_moe", "bos_token_id": 1, "decoder_sparse_step": 1, "eos_token_id": 2,
   "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 64, "max_position_embeddings": 512, "max_window_layers": 2,
-  "mlp_only_layers": [], "moe_intermediate_size": 16, "norm_topk_prob": false, "num_attention_heads": 4, "num_experts": 8,
+  "mlp_only_layers": [], "moe_intermediate_size": 12, "norm_topk_prob": false, "num_attention_heads": 4, "num_experts": 8,
   "num_experts_per_tok": 2, "num_hidden_layers": 2, "num_key_value_heads": 2, "output_router_logits": false, "rms_norm_eps": 1e-06,
-  "rope_theta": 1000000.0, "shared_expert_intermediate_size": 48, "sliding_window": 16, "tie_word_embeddings": false,
+  "rope_theta": 1000000.0, "shared_expert_intermediate_size": 40, "sliding_window": 16, "tie_word_embeddings": false,
   "use_sliding_window": false, "vocab_size": 320})";
 
 constexpr std::string_view kQwen3Moe = R"({
   "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "attention_bias": false, "bos_token_id": 1,
   "decoder_sparse_step": 1, "eos_token_id": 2, "head_dim": 16, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96,
   "max_position_embeddings": 512, "max_window_layers": 2, "mlp_only_layers": [], "moe_intermediate_size": 16, "norm_topk_prob": true,
-  "num_attention_heads": 4, "num_experts": 8, "num_experts_per_tok": 3, "num_hidden_layers": 2, "num_key_value_heads": 1,
+  "num_attention_heads": 4, "num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 2, "num_key_value_heads": 1,
   "output_router_logits": false, "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000.0, "sliding_window": null,
   "tie_word_embeddings": false, "use_sliding_window": false, "vocab_size": 320})";
 
@@ -117,8 +117,8 @@ constexpr std::string_view kQwen3Moe = R"({
 constexpr std::string_view kGptOss = R"({
   "architectures": ["GptOssForCausalLM"], "model_type": "gpt_oss", "attention_bias": true, "bos_token_id": 1, "eos_token_id": 2,
   "experts_per_token": 2, "head_dim": 16, "hidden_act": "silu", "hidden_size": 64, "initial_context_length": 128,
-  "intermediate_size": 24, "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
-  "max_position_embeddings": 1024, "num_attention_heads": 4, "num_experts_per_tok": 2, "num_hidden_layers": 4,
+  "intermediate_size": 16, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+  "max_position_embeddings": 1024, "num_attention_heads": 4, "num_experts_per_tok": 2, "num_hidden_layers": 3,
   "num_key_value_heads": 2, "num_local_experts": 4, "output_router_logits": false, "rms_norm_eps": 1e-05,
   "rope_scaling": {"beta_fast": 32.0, "beta_slow": 1.0, "factor": 8.0, "original_max_position_embeddings": 128, "rope_type": "yarn"},
   "rope_theta": 150000, "sliding_window": 16, "swiglu_limit": 7.0, "tie_word_embeddings": false, "vocab_size": 320})";
@@ -133,23 +133,24 @@ constexpr std::string_view kGptOssExact = R"({
     "truncate": false},
   "rope_theta": 150000, "sliding_window": 16, "swiglu_limit": 7.0, "tie_word_embeddings": false, "vocab_size": 320})";
 
-// DeepSeek-V2-Lite: no rank for queries, one group.
+// DeepSeek-V2-Lite: no rank for queries, one group. The witness takes a deepseek2 of 27 layers, and hardly another, for one without the
+// rank.
 constexpr std::string_view kDeepseekV2 = R"({
   "architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2", "attention_bias": false, "bos_token_id": 1,
-  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "kv_lora_rank": 32,
-  "max_position_embeddings": 512, "moe_intermediate_size": 16, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 8,
-  "n_shared_experts": 2, "norm_topk_prob": false, "num_attention_heads": 4, "num_experts_per_tok": 3, "num_hidden_layers": 3,
-  "num_key_value_heads": 4, "q_lora_rank": null, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "rms_norm_eps": 1e-06,
+  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 32, "intermediate_size": 48, "kv_lora_rank": 16,
+  "max_position_embeddings": 512, "moe_intermediate_size": 4, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 4,
+  "n_shared_experts": 2, "norm_topk_prob": false, "num_attention_heads": 2, "num_experts_per_tok": 2, "num_hidden_layers": 27,
+  "num_key_value_heads": 2, "q_lora_rank": null, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "rms_norm_eps": 1e-06,
   "rope_scaling": {"beta_fast": 32, "beta_slow": 1, "factor": 4, "mscale": 0.707, "mscale_all_dim": 0.707,
     "original_max_position_embeddings": 128, "type": "yarn"},
   "rope_theta": 10000, "routed_scaling_factor": 1.0, "scoring_func": "softmax", "tie_word_embeddings": false, "topk_group": 1,
-  "topk_method": "greedy", "v_head_dim": 16, "vocab_size": 320})";
+  "topk_method": "greedy", "v_head_dim": 8, "vocab_size": 320})";
 
 // DeepSeek-V2: a rank for queries, experts chosen within the best groups.
 constexpr std::string_view kDeepseekV2Groups = R"({
   "architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2", "attention_bias": false, "bos_token_id": 1,
-  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "kv_lora_rank": 32,
-  "max_position_embeddings": 512, "moe_intermediate_size": 16, "moe_layer_freq": 1, "n_group": 4, "n_routed_experts": 8,
+  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 64, "kv_lora_rank": 32,
+  "max_position_embeddings": 512, "moe_intermediate_size": 8, "moe_layer_freq": 1, "n_group": 4, "n_routed_experts": 8,
   "n_shared_experts": 2, "norm_topk_prob": false, "num_attention_heads": 4, "num_experts_per_tok": 3, "num_hidden_layers": 3,
   "num_key_value_heads": 4, "q_lora_rank": 24, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "rms_norm_eps": 1e-06,
   "rope_scaling": {"beta_fast": 32, "beta_slow": 1, "factor": 4, "mscale": 0.707, "mscale_all_dim": 0.707,
@@ -159,8 +160,8 @@ constexpr std::string_view kDeepseekV2Groups = R"({
 
 constexpr std::string_view kDeepseekV3 = R"({
   "architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "attention_bias": false, "bos_token_id": 1,
-  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "kv_lora_rank": 32,
-  "max_position_embeddings": 512, "moe_intermediate_size": 16, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 8,
+  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 64, "kv_lora_rank": 32,
+  "max_position_embeddings": 512, "moe_intermediate_size": 8, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 8,
   "n_shared_experts": 1, "norm_topk_prob": true, "num_attention_heads": 4, "num_experts_per_tok": 2, "num_hidden_layers": 3,
   "num_key_value_heads": 4, "num_nextn_predict_layers": 0, "q_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
   "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
@@ -168,8 +169,8 @@ constexpr std::string_view kDeepseekV3 = R"({
 
 constexpr std::string_view kDeepseekV3Groups = R"({
   "architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "attention_bias": false, "bos_token_id": 1,
-  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "kv_lora_rank": 32,
-  "max_position_embeddings": 512, "moe_intermediate_size": 16, "moe_layer_freq": 1, "n_group": 4, "n_routed_experts": 8,
+  "eos_token_id": 2, "first_k_dense_replace": 1, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 64, "kv_lora_rank": 32,
+  "max_position_embeddings": 512, "moe_intermediate_size": 8, "moe_layer_freq": 1, "n_group": 4, "n_routed_experts": 8,
   "n_shared_experts": 1, "norm_topk_prob": true, "num_attention_heads": 4, "num_experts_per_tok": 3, "num_hidden_layers": 3,
   "num_key_value_heads": 4, "num_nextn_predict_layers": 0, "q_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
   "rms_norm_eps": 1e-06,
@@ -179,26 +180,26 @@ constexpr std::string_view kDeepseekV3Groups = R"({
   "topk_method": "noaux_tc", "v_head_dim": 16, "vocab_size": 320})";
 
 constexpr std::array kConfigs{
-    TinyConfig{"llama", 1, kLlama},
-    TinyConfig{"llama_biased", 1, kLlamaBiased},
-    TinyConfig{"llama3", 1, kLlama3},
-    TinyConfig{"mistral", 1, kMistral},
-    TinyConfig{"qwen2", 1, kQwen2},
-    TinyConfig{"qwen2_yarn", 1, kQwen2Yarn},
-    TinyConfig{"qwen3", 1, kQwen3},
-    TinyConfig{"phi3", 1, kPhi3},
-    TinyConfig{"phi4", 1, kPhi4},
-    TinyConfig{"gemma2", 1, kGemma2},
-    TinyConfig{"gemma3", 1, kGemma3},
-    TinyConfig{"mixtral", 1, kMixtral},
-    TinyConfig{"qwen2_moe", 1, kQwen2Moe},
-    TinyConfig{"qwen3_moe", 1, kQwen3Moe},
-    TinyConfig{"gpt_oss", 1, kGptOss},
-    TinyConfig{"gpt_oss_exact", 1, kGptOssExact},
-    TinyConfig{"deepseek_v2", 1, kDeepseekV2},
-    TinyConfig{"deepseek_v2_groups", 1, kDeepseekV2Groups},
-    TinyConfig{"deepseek_v3", 1, kDeepseekV3},
-    TinyConfig{"deepseek_v3_groups", 1, kDeepseekV3Groups},
+    TinyConfig{"llama", 2, kLlama},
+    TinyConfig{"llama_biased", 6, kLlamaBiased},
+    TinyConfig{"llama3", 7, kLlama3},
+    TinyConfig{"mistral", 2, kMistral},
+    TinyConfig{"qwen2", 11, kQwen2},
+    TinyConfig{"qwen2_yarn", 43, kQwen2Yarn},
+    TinyConfig{"qwen3", 16, kQwen3},
+    TinyConfig{"phi3", 84, kPhi3},
+    TinyConfig{"phi4", 9, kPhi4},
+    TinyConfig{"gemma2", 127, kGemma2},
+    TinyConfig{"gemma3", 46, kGemma3},
+    TinyConfig{"mixtral", 12, kMixtral},
+    TinyConfig{"qwen2_moe", 9, kQwen2Moe},
+    TinyConfig{"qwen3_moe", 17, kQwen3Moe},
+    TinyConfig{"gpt_oss", 5, kGptOss},
+    TinyConfig{"gpt_oss_exact", 2, kGptOssExact},
+    TinyConfig{"deepseek_v2", 15, kDeepseekV2},
+    TinyConfig{"deepseek_v2_groups", 2, kDeepseekV2Groups},
+    TinyConfig{"deepseek_v3", 3, kDeepseekV3},
+    TinyConfig{"deepseek_v3_groups", 24, kDeepseekV3Groups},
 };
 
 } // namespace

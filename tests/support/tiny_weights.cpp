@@ -1,6 +1,7 @@
 #include "support/tiny_weights.hpp"
 
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "support/tiny_random.hpp"
@@ -12,7 +13,8 @@ using nlohmann::json;
 
 // Gains over 1 / sqrt(columns), chosen so that greedy texts have wide margins and special arithmetic really happens.
 constexpr float kHeadGain = 3, kRouterGain = 2;
-constexpr float kClampedGain = 4; // of gpt-oss experts: one value in twelve beyond the clamp at 7
+constexpr float kQueryGain = 2, kFusedGain = 1.5F; // attention that chooses: an average over all keys would be one constant vector
+constexpr float kClampedGain = 4;                  // of gpt-oss experts: one value in twelve beyond the clamp at 7
 constexpr float kBias = 0.5F, kSink = 2;
 // A tied head would repeat the last token for ever if its embedding stood out of the sum of the layers: it is drawn small, and the last
 // norm brings logits back to size.
@@ -48,6 +50,7 @@ private:
   const json& config_;
   std::uint64_t seed_;
   std::string type_ = config_.at("model_type");
+  bool tied_ = flag("tie_word_embeddings", gemma());
   std::uint64_t hidden_ = config_.at("hidden_size"), heads_ = config_.at("num_attention_heads"),
                 kv_heads_ = config_.at("num_key_value_heads"), head_dim_ = count("head_dim", hidden_ / heads_);
   std::vector<TinyTensor> out_;
@@ -81,17 +84,18 @@ void Weights::attention(const std::string& at) {
   const std::uint64_t q = heads_ * head_dim_, kv = kv_heads_ * head_dim_;
   const bool biases = flag("attention_bias"), qkv_biases = biases || is("qwen2") || is("qwen2_moe");
   if (is("phi3")) {
-    matrix(at + "qkv_proj", q + 2 * kv, hidden_);
+    matrix(at + "qkv_proj", q + 2 * kv, hidden_, kFusedGain);
   } else {
-    for (const auto& [part, rows] : {std::pair("q_proj", q), std::pair("k_proj", kv), std::pair("v_proj", kv)}) {
-      matrix(at + part, rows, hidden_);
+    for (const auto& [part, rows, gain] :
+         {std::tuple("q_proj", q, kQueryGain), std::tuple("k_proj", kv, 1.0F), std::tuple("v_proj", kv, 1.0F)}) {
+      matrix(at + part, rows, hidden_, gain);
       if (qkv_biases) bias(at + part, rows);
     }
   }
   matrix(at + "o_proj", hidden_, q);
   if (biases) bias(at + "o_proj", hidden_);
   if (is("qwen3") || is("qwen3_moe") || is("gemma3_text")) {
-    norm(at + "q_norm", head_dim_);
+    norm(at + "q_norm", head_dim_, 2);
     norm(at + "k_norm", head_dim_);
   }
   if (is("gpt_oss")) add(at + "sinks", {heads_}, kSink);
@@ -101,11 +105,11 @@ void Weights::latent_attention(const std::string& at) {
   const std::uint64_t nope = count("qk_nope_head_dim"), rope = count("qk_rope_head_dim"), value = count("v_head_dim");
   const std::uint64_t q_rank = count("q_lora_rank"), kv_rank = count("kv_lora_rank");
   if (q_rank == 0) {
-    matrix(at + "q_proj", heads_ * (nope + rope), hidden_);
+    matrix(at + "q_proj", heads_ * (nope + rope), hidden_, kQueryGain);
   } else {
     matrix(at + "q_a_proj", q_rank, hidden_);
     norm(at + "q_a_layernorm", q_rank);
-    matrix(at + "q_b_proj", heads_ * (nope + rope), q_rank);
+    matrix(at + "q_b_proj", heads_ * (nope + rope), q_rank, kQueryGain);
   }
   matrix(at + "kv_a_proj_with_mqa", kv_rank + rope, hidden_);
   norm(at + "kv_a_layernorm", kv_rank);
@@ -169,10 +173,9 @@ bool Weights::sparse(std::uint64_t layer) const {
 }
 
 std::vector<TinyTensor> Weights::all() {
-  const bool tied = flag("tie_word_embeddings", gemma());
   const std::uint64_t words = count("vocab_size");
   // Gemma multiplies what it looks up by sqrt(hidden_size).
-  const float embedding = tied ? kTiedGain * variance_one(hidden_) : variance_one(1);
+  const float embedding = tied_ ? kTiedGain * variance_one(hidden_) : variance_one(1);
   add("model.embed_tokens.weight", {words, hidden_}, embedding);
   for (std::uint64_t layer = 0; layer < count("num_hidden_layers"); ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
@@ -187,8 +190,8 @@ std::vector<TinyTensor> Weights::all() {
       norm(at + "post_feedforward_layernorm", hidden_);
     }
   }
-  norm("model.norm", hidden_, tied ? kTiedNorm : 1);
-  if (!tied) matrix("lm_head", words, hidden_, kHeadGain);
+  norm("model.norm", hidden_, tied_ ? kTiedNorm : 1);
+  if (!tied_) matrix("lm_head", words, hidden_, kHeadGain);
   return std::move(out_);
 }
 
