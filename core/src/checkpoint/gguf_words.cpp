@@ -43,7 +43,7 @@ public:
   Reader(const GgufWords* common, const std::string& where) : common_(common), where_(where) {}
 
   Result<GgufWords> read(const Json& root) {
-    if (!root.is_object()) wrong("", "an object with architectures, keys and names was expected");
+    if (!root.is_object()) wrong("", "an object with architectures, keys, names and orders was expected");
     known_keys(root, "", {"architectures", "keys", "names", "orders"});
     each(member(root, "keys"), "/keys", kMaxSets,
          [&](const std::string& name, const Json& set, const std::string& at) { words_.keys[name] = key_set(set, at); });

@@ -5,8 +5,11 @@
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
+#include <string>
 #include <sys/stat.h>
 
+#include "base/regular_file.hpp"
 #include "support/source_gguf.hpp"
 #include "support/sparse_checkpoint.hpp"
 
@@ -221,6 +224,68 @@ TEST_F(CheckpointTest, AConfigAloneHasNoCheckpoint) {
   EXPECT_EQ(result.error().code, ErrorCode::kBadRequest);
 }
 
+// ---- where the data lie ----
+
+class Places final : public TensorVisitor {
+public:
+  Result<void> tensor(const TensorEntry& entry) override {
+    at[std::string(entry.stored_name)] = {entry.file_index, entry.offset_bytes, entry.stored_bytes};
+    return {};
+  }
+  struct Place {
+    std::uint32_t file = 0;
+    std::uint64_t offset_bytes = 0, bytes = 0;
+  };
+  std::map<std::string, Place> at;
+};
+
+// The stored bytes of every tensor, in the file's own words.
+std::map<std::string, std::string> contents(const std::string& model) {
+  const auto files = locate_model(model);
+  const auto checkpoint = files ? open_checkpoint(*files, test::source_meaning) : tl::unexpected(files.error());
+  if (!checkpoint) return {{"error", checkpoint.error().message}};
+  Places places;
+  if (const auto totals = checkpoint->scan(places); !totals) return {{"error", totals.error().message}};
+  std::map<std::string, std::string> out;
+  for (const auto& [name, place] : places.at) {
+    std::string& bytes = out[name];
+    bytes.resize(place.bytes);
+    const auto file = RegularFile::open(files->shards[place.file]);
+    if (!file || !file->read(place.offset_bytes, bytes)) bytes = "unreadable";
+  }
+  return out;
+}
+
+TEST_F(CheckpointTest, OffsetsLeadToTheDataOfSafetensors) {
+  for (const bool unusual : {false, true}) {
+    std::uint64_t file_bytes = 0;
+    const std::vector<SparseTensor> tensors{{"a", "U8", {4}}, {"b", "U8", {2, 3}}, {"c", "U8", {}}};
+    const std::string start = test::safetensors_start(tensors, file_bytes, {.spaced = unusual, .metadata = true});
+    test::write_text(root_ / "model.safetensors", start + "aaaabbbbbbc");
+    EXPECT_EQ(file_bytes, start.size() + 11);
+    EXPECT_THAT(contents(root_.path()), ElementsAre(testing::Pair("a", "aaaa"), testing::Pair("b", "bbbbbb"), testing::Pair("c", "c")));
+  }
+}
+
+TEST_F(CheckpointTest, OffsetsLeadToTheDataOfEachShard) {
+  std::uint64_t file_bytes = 0;
+  test::write_text(root_ / "model-00001-of-00002.safetensors", test::safetensors_start({{"a", "U8", {2}}}, file_bytes) + "aa");
+  test::write_text(root_ / "model-00002-of-00002.safetensors", test::safetensors_start({{"long.name", "U8", {3}}}, file_bytes) + "bbb");
+  EXPECT_THAT(contents(root_.path()), ElementsAre(testing::Pair("a", "aa"), testing::Pair("long.name", "bbb")));
+}
+
+// Each tensor of a GGUF file begins at a multiple of 32, and so do the data.
+TEST_F(CheckpointTest, OffsetsLeadToTheDataOfGguf) {
+  test::GgufWriter writer;
+  writer.text("general.architecture", "llama").u32("llama.block_count", 1).u32("llama.embedding_length", 8);
+  writer.u32("llama.attention.head_count", 1).tensor("token_embd.weight", 0, {8, 1}, 32).tensor("output_norm.weight", 0, {1}, 4);
+  writer.tensor("output.weight", 1, {2}, 4);
+  const std::string padding(28, '.');
+  test::write_text(root_ / "m.gguf", writer.start() + std::string(32, 'e') + "norm" + padding + "head" + padding);
+  EXPECT_THAT(contents(root_ / "m.gguf"), ElementsAre(testing::Pair("output.weight", "head"), testing::Pair("output_norm.weight", "norm"),
+                                                      testing::Pair("token_embd.weight", std::string(32, 'e'))));
+}
+
 // ---- GGUF ----
 
 test::GgufWriter split(std::uint16_t number, std::uint16_t count, std::int32_t tensors) {
@@ -253,6 +318,55 @@ TEST_F(CheckpointTest, GgufSplitsAreOneModel) {
   EXPECT_THAT(names.shapes, ElementsAre(ElementsAre(100, 256), ElementsAre(32, 64))); // turned round
   EXPECT_EQ(totals->stored_bytes, 100U * 144 + 64 * 34);
   EXPECT_EQ(totals->tensor_count, 2U);
+}
+
+// What nobody says of an architecture is not taken for nothing; safetensors are their own order.
+TEST_F(CheckpointTest, SaysHowElementsLieOrThatNobodyKnows) {
+  const auto open = [this](const char* architecture, std::uint32_t experts) {
+    test::GgufWriter writer;
+    const std::string prefix = std::string(architecture) + ".";
+    writer.text("general.architecture", architecture).u32(prefix + "block_count", 1).u32(prefix + "embedding_length", 64);
+    writer.u32(prefix + "attention.head_count", 4).u32(prefix + "expert_count", experts).tensor("token_embd.weight", 0, {64, 4}, 1024);
+    writer.write(root_ / "m.gguf");
+    return open_checkpoint(*locate_model(root_ / "m.gguf"), test::source_meaning);
+  };
+  struct Row {
+    const char* architecture;
+    std::uint32_t experts;
+    const char* tensor;
+    StoredOrder order;
+  };
+  const StoredOrder plain, pairs{.rope_pairs = true}, one_added{.one_added = true}, transposed{.transposed = true},
+      alternating{.alternating = true};
+  for (const Row& row :
+       {Row{"llama", 0, "blk.1.attn_q.weight", pairs}, Row{"llama", 0, "blk.17.attn_k.bias", pairs},
+        Row{"llama", 0, "blk.1.attn_v.weight", plain}, Row{"llama", 0, "attn_q.weight", plain},
+        Row{"llama", 8, "blk.0.attn_k.weight", pairs}, Row{"deepseek", 8, "blk.0.attn_q.weight", pairs},
+        Row{"qwen3", 0, "blk.1.attn_q.weight", plain}, Row{"gemma", 0, "output_norm.weight", one_added},
+        Row{"gemma2", 0, "blk.1.post_ffw_norm.weight", one_added}, Row{"gemma3", 0, "blk.1.attn_k_norm.weight", one_added},
+        Row{"gemma3", 0, "blk.1.attn_k_norm.bias", plain}, Row{"deepseek2", 8, "blk.2.attn_k_b.weight", transposed},
+        Row{"deepseek2", 8, "blk.2.attn_v_b.weight", plain}, Row{"gpt-oss", 8, "blk.2.ffn_up_exps.weight", alternating},
+        Row{"gpt-oss", 8, "blk.2.ffn_gate_exps.bias", alternating}, Row{"gpt-oss", 8, "blk.2.ffn_down_exps.weight", plain}}) {
+    const auto checkpoint = open(row.architecture, row.experts);
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    const auto order = checkpoint->order_of(row.tensor);
+    ASSERT_TRUE(order) << row.architecture << ": " << order.error().message;
+    EXPECT_EQ(*order, row.order) << row.architecture << " " << row.tensor;
+  }
+  for (const char* unknown : {"bloom", "acme"}) {
+    const auto checkpoint = open(unknown, 0);
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    const auto order = checkpoint->order_of("blk.0.attn_q.weight");
+    ASSERT_FALSE(order) << unknown;
+    EXPECT_EQ(order.error().code, ErrorCode::kUnsupportedArchitecture);
+    EXPECT_THAT(order.error().message, HasSubstr("`orders`"));
+    EXPECT_THAT(order.error().where, HasSubstr("m.gguf"));
+  }
+  std::filesystem::remove(root_ / "m.gguf");
+  test::write_sharded(root_.path(), shards_of(1));
+  const auto safetensors = open_checkpoint(*locate_model(root_.path()), test::source_meaning);
+  ASSERT_TRUE(safetensors);
+  EXPECT_EQ(safetensors->order_of("blk.1.attn_q.weight"), StoredOrder{});
 }
 
 TEST_F(CheckpointTest, GgufSplitsMustBelongTogether) {

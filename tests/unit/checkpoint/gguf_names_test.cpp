@@ -64,13 +64,15 @@ TEST(GgufNames, TranslatesPerFamily) {
 }
 
 TEST(GgufNames, LaterSetsWinAndNumbersStandWhereTheNameHasThem) {
-  const GgufNames names(
-      {{{"blk", "old.{}"}, {"blk.a", "one"}, {"blk.b.{}.c", "b.{}.of"}, {"x", "y$"}}, {{"blk", "stack.{}.body"}, {"blk.a", "two"}}});
+  const GgufNames names({{{"blk", "old.{}"}, {"blk.a", "one"}, {"blk.b.{}.c", "b.{}.of"}, {"x", "y$"}},
+                         {{"blk", "stack.{}.body"}, {"blk.a", "two"}, {"blk.e.bias", "e_bias"}}});
   const std::pair<const char*, const char*> cases[] = {{"blk.7.a.weight", "stack.7.body.two.weight"},
                                                        {"blk.7.b.12.c.bias", "stack.7.body.b.12.of.bias"},
                                                        {"blk.7.b.x.c", "blk.7.b.x.c"},
                                                        {"blk.7.b.12.d", "blk.7.b.12.d"},
                                                        {"x.weight", "y"},
+                                                       {"blk.7.e.bias", "stack.7.body.e_bias"},
+                                                       {"blk.7.e.weight", "blk.7.e.weight"},
                                                        {"blk.7.{}", "blk.7.{}"},
                                                        {"blk", "blk"},
                                                        {"blk.7", "blk.7"}};

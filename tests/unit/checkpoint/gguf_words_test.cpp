@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "checkpoint/gguf_names.hpp"
 #include "support/source_gguf.hpp"
 
 namespace plimsoll {
@@ -46,6 +47,34 @@ TEST(GgufWords, AreReadWhole) {
   const GgufArchitecture whole = gguf_architecture("one", &one, common());
   EXPECT_EQ(whole.keys.size(), 4U); // "usual" first
   EXPECT_EQ(whole.names.front().at("x"), "y");
+}
+
+TEST(GgufWords, SayHowElementsLie) {
+  const auto words = read(R"({
+    "architectures": {
+      "silent": {"class": "A", "model_type": "a"},
+      "plain": {"class": "A", "model_type": "a", "orders": {}},
+      "turned": {"class": "A", "model_type": "a", "orders": ["mine", {"blk.q": [], "blk.k": ["transposed", "alternating"]}]}},
+    "orders": {"mine": {"blk.q": "rope_pairs", "blk.v": "rope_pairs", "norm": "one_added"}}})");
+  ASSERT_TRUE(words) << words.error().where << ": " << words.error().message;
+  const auto orders = [&](const char* name) { return gguf_architecture(name, &words->architectures.at(name).front(), common()).orders; };
+  EXPECT_FALSE(orders("silent").has_value());
+  EXPECT_EQ(orders("plain"), std::vector<StoredOrderSet>(1));
+  EXPECT_FALSE(gguf_architecture("unknown", nullptr, common()).orders.has_value());
+  const auto turned = orders("turned");
+  ASSERT_TRUE(turned.has_value());
+  const std::pair<const char*, StoredOrder> cases[] = {{"blk.3.q.weight", {}},
+                                                       {"blk.3.v.weight", {.rope_pairs = true}},
+                                                       {"blk.3.v.bias", {.rope_pairs = true}},
+                                                       {"blk.3.k.weight", {.transposed = true, .alternating = true}},
+                                                       {"norm.weight", {.one_added = true}},
+                                                       {"norm", {.one_added = true}},
+                                                       {"norm.bias", {}},
+                                                       {"blk.3.norm.weight", {}},
+                                                       {"v.weight", {}},
+                                                       {"blk.3", {}},
+                                                       {"", {}}};
+  for (const auto& [stored, order] : cases) EXPECT_EQ(stored_order(*turned, stored), order) << stored;
 }
 
 TEST(GgufWords, TheFirstMeaningWhoseConditionsHoldCounts) {
@@ -91,8 +120,8 @@ TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
   for (int i = 0; i < 1025; ++i) many += (i == 0 ? "\"a" : ", \"a") + std::to_string(i) + R"(": {"class": "A", "model_type": "a"})";
   many += "}}";
   const Case cases[] = {
-      {"[]", "an object with architectures, keys and names was expected", "/"},
-      {R"({"architecture": {}})", "an unknown key; architectures, keys, names are known", "/architecture"},
+      {"[]", "an object with architectures, keys, names and orders was expected", "/"},
+      {R"({"architecture": {}})", "an unknown key; architectures, keys, names, orders are known", "/architecture"},
       {R"({"architectures": []})", "an object was expected", "/architectures"},
       {R"({"architectures": {"acme": "A"}})", "an object with class and model_type was expected", "/architectures/acme"},
       {R"({"architectures": {"acme": []}})", "1 to 16 meanings were expected", "/architectures/acme"},
@@ -129,6 +158,15 @@ TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
       {R"({"names": {"s": {"a.{}": "b"}}})", "at most one {} was expected, on both sides alike", "/names/s/a.{}"},
       {R"({"names": {"s": {"a.{}.{}": "b.{}.{}"}}})", "at most one {}", "/names/s/a.{}.{}"},
       {R"({"names": {"s": {"": "b"}}})", "a key of 1 to 256 bytes was expected", "/names/s"},
+      {R"({"orders": {"s": {"a": "backwards"}}})", "rope_pairs, one_added, transposed, alternating or a list of these was expected",
+       "/orders/s/a"},
+      {R"({"orders": {"s": {"a": 1}}})", "a text of 1 to 256 bytes", "/orders/s/a/0"},
+      {R"({"orders": {"s": {"a": {}}}})", "a text of 1 to 256 bytes", "/orders/s/a/0"},
+      {R"({"orders": {"s": "rope_pairs"}})", "an object was expected", "/orders/s"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "orders": "theirs"}}})",
+       "there is no set 'theirs' here nor in the catalogue", "/architectures/acme/orders"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "orders": [{}, {"a": "up"}]}}})", "rope_pairs, one_added",
+       "/architectures/acme/orders/1/a"},
       {many, "1025 entries; at most 1024 are read", "/architectures"},
   };
   for (const Case& c : cases) {
