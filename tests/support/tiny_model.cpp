@@ -84,7 +84,8 @@ TinyModel tiny_model_of(std::string config, std::uint64_t seed) {
 
 TinyModel read_tiny_folder(const std::string& folder) {
   TinyModel out{read_bytes(folder + "/config.json"), {}};
-  const std::string file = read_bytes(folder + "/model.safetensors");
+  const std::string bytes = read_bytes(folder + "/model.safetensors");
+  const std::string_view file = bytes;
   const std::uint64_t header_bytes = number(file.substr(0, 8));
   const auto header = nlohmann::ordered_json::parse(file.substr(8, header_bytes));
   for (const auto& [name, entry] : header.items()) {
