@@ -5,7 +5,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(g++ cmake ninja-build libboost-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libsimdjson-dev
-  libexpected-dev libcli11-dev)
+  libexpected-dev libcli11-dev libopenblas-dev libxxhash-dev libpcre2-dev libutf8proc-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev clang clang-format python3)
 
 say() { printf '== %s\n' "$*"; }

@@ -11,7 +11,7 @@
 namespace plimsoll::cli {
 namespace {
 
-using Json = nlohmann::json;
+using LineJson = nlohmann::json;
 
 constexpr std::size_t kMostRequests = 1 << 16, kMostLineBytes = 1 << 24, kMostFileBytes = 1 << 28;
 
@@ -48,7 +48,7 @@ TextGenerationRequest usual(const Asked& asked) {
 // One line of a file: an object whose keys are those below.
 class Line {
 public:
-  Line(const Json& json, std::string where, TextGenerationRequest usual)
+  Line(const LineJson& json, std::string where, TextGenerationRequest usual)
       : json_(json), where_(std::move(where)), request_(std::move(usual)) {}
 
   Result<TextGenerationRequest> read() {
@@ -60,7 +60,7 @@ public:
   }
 
 private:
-  bool take(const std::string& key, const Json& value) {
+  bool take(const std::string& key, const LineJson& value) {
     if (key == "prompt") return text(value, request_.prompt);
     if (key == "prompt_ids") return tokens(value, request_.prompt_tokens);
     if (key == "stop_ids") return tokens(value, request_.stop_tokens);
@@ -84,50 +84,50 @@ private:
     said_ = std::move(what);
     return false;
   }
-  bool text(const Json& value, std::string& out) {
+  bool text(const LineJson& value, std::string& out) {
     if (!value.is_string()) return expected("is no text");
     out = value.get<std::string>();
     return true;
   }
-  bool flag(const Json& value, bool& out) {
+  bool flag(const LineJson& value, bool& out) {
     if (!value.is_boolean()) return expected("is neither true nor false");
     out = value.get<bool>();
     return true;
   }
-  bool real(const Json& value, double& out) {
+  bool real(const LineJson& value, double& out) {
     if (!value.is_number() || !std::isfinite(value.get<double>())) return expected("is no number");
     out = value.get<double>();
     return true;
   }
-  bool number(const Json& value, std::uint64_t& out) {
+  bool number(const LineJson& value, std::uint64_t& out) {
     if (!value.is_number_unsigned()) return expected("is no whole number of at least 0");
     out = value.get<std::uint64_t>();
     return true;
   }
-  bool whole(const Json& value, std::int32_t& out) {
+  bool whole(const LineJson& value, std::int32_t& out) {
     std::uint64_t wide = 0;
     if (!number(value, wide)) return false;
     if (wide > INT32_MAX) return expected("is too large");
     out = static_cast<std::int32_t>(wide);
     return true;
   }
-  bool tokens(const Json& value, std::vector<Token>& out) {
+  bool tokens(const LineJson& value, std::vector<Token>& out) {
     if (!value.is_array()) return expected("is no list of ids");
     out.clear();
-    for (const Json& one : value) {
+    for (const LineJson& one : value) {
       if (!whole(one, out.emplace_back())) return expected("is no list of ids");
     }
     return true;
   }
-  bool texts(const Json& value, std::vector<std::string>& out) {
+  bool texts(const LineJson& value, std::vector<std::string>& out) {
     if (value.is_string()) return text(value, out.emplace_back());
     if (!value.is_array()) return expected("is neither a text nor a list of texts");
-    for (const Json& one : value)
+    for (const LineJson& one : value)
       if (!text(one, out.emplace_back())) return expected("is neither a text nor a list of texts");
     return true;
   }
 
-  const Json& json_;
+  const LineJson& json_;
   std::string where_, said_;
   TextGenerationRequest request_;
 };
@@ -142,7 +142,7 @@ Result<std::vector<TextGenerationRequest>> read_lines(std::istream& in, const st
     if (line.size() > kMostLineBytes || bytes > kMostFileBytes) return wrong("more than can be read", where);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     if (out.size() >= kMostRequests) return wrong(fmt::format("more than {} requests", kMostRequests), where);
-    const Json json = Json::parse(line, nullptr, false);
+    const LineJson json = LineJson::parse(line, nullptr, false);
     if (json.is_discarded()) return wrong("is no JSON", where);
     PLIMSOLL_ASSIGN(TextGenerationRequest request, Line(json, where, usual(asked)).read());
     out.push_back(std::move(request));

@@ -36,6 +36,12 @@ Json output(const TextGenerationOutput& of) {
 
 } // namespace
 
+std::vector<UsageRow> usage_rows(const TextGenerationPipeline& pipeline) {
+  std::vector<UsageRow> rows;
+  for (const Usage& of : pipeline.usage()) rows.push_back({0, of.category, of.planned_bytes, of.peak_bytes});
+  return rows;
+}
+
 std::string run_to_json(const RunResult& result) {
   Json out = {{"schema", "plimsoll.run/1"}};
   Json outputs = Json::array(), usage = Json::array();
