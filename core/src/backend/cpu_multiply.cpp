@@ -4,6 +4,7 @@
 #include <array>
 #include <type_traits>
 
+#include "backend/cpu_few_rows.hpp"
 #include "backend/cpu_ops.hpp"
 #include "backend/elements.hpp"
 #include "schedule/scratch_layout.hpp"
@@ -32,11 +33,18 @@ void multiply_plain(Strided<const Real> x, const Matrix& shape, const Real* w, S
   gemv(shape.in_major, rows, columns, alpha, w, shape.stride, x.data, beta == 0 ? 1 : beta, out.data);
 }
 
+// More threads than one are OpenBLAS's.
+bool are_few(std::uint64_t rows, const Matrix& w) {
+  return rows <= (w.type == ElementType::kFloat32 ? kFewRows : kFewConvertedRows) && !w.in_major && openblas_get_num_threads() == 1;
+}
+
 } // namespace
 
 template <class Real>
 void multiply(Strided<const Real> x, const Matrix& w, Strided<Real> out, double alpha, double beta, Real* tile) {
   if (x.rows == 0) return;
+  if constexpr (std::is_same_v<Real, float>)
+    if (are_few(x.rows, w)) return multiply_few_rows(x, w, out, static_cast<float>(alpha), static_cast<float>(beta));
   if (w.type == (std::is_same_v<Real, float> ? ElementType::kFloat32 : ElementType::kFloat64))
     return multiply_plain(x, w, static_cast<const Real*>(w.data), out, alpha, beta);
   for (std::uint64_t first_out = 0; first_out < w.out; first_out += kTileRows)
