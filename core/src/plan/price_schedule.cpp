@@ -72,7 +72,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   for (std::uint32_t rank = 0; rank < ranks; ++rank) {
     slab.bytes[rank] = slab_of_stage[s.layout.stage_of_rank(rank)];
     tables.bytes[rank] = tables_of_stage[s.layout.stage_of_rank(rank)];
-    blas.bytes[rank] = blas_memory_bytes(pass.tokens, 1);
+    blas.bytes[rank] = blas_bound_bytes(pass.tokens).saturated();
   }
   if (s.explains()) {
     slab.formula = fmt::format("buffers of the described pipeline in one slab, {} tokens, {} rows of logits, 4 B an element", pass.tokens,

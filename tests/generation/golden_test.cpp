@@ -1,0 +1,109 @@
+// What models of every described family generate, against what a second engine generated from the same weights, and against themselves in
+// other batches, chunks and caches; and what they took against what was planned, to the byte.
+#include <cmath>
+#include <gmock/gmock.h>
+
+#include "generation/tiny_models.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+constexpr double kSameWeights = 2e-5; // of log-probabilities computed in another order
+
+class Goldens : public ::testing::TestWithParam<std::string> {
+protected:
+  // The same tokens, and log-probabilities as near as the witness is exact.
+  static void expect_golden(const TextGenerationOutput& output, const GoldenCase& golden) {
+    ASSERT_FALSE(output.error) << output.error->message;
+    ASSERT_EQ(output.tokens, golden.tokens) << golden.model << ", a prompt of " << golden.prompt.size();
+    ASSERT_TRUE(output.log_probabilities);
+    for (const TopRow& row : golden.top)
+      for (std::size_t i = 0; i < row.tokens.size(); ++i) {
+        const auto& found = output.log_probabilities->top.at(row.step);
+        const auto at = std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == row.tokens[i]; });
+        if (at == found.end()) {
+          EXPECT_GT(i, 2U) << "step " << row.step << " lacks token " << row.tokens[i]; // the last of five may change places with the sixth
+          continue;
+        }
+        EXPECT_NEAR(at->second, row.log_probabilities[i], golden.tolerance) << "step " << row.step << ", token " << row.tokens[i];
+      }
+  }
+  static void expect_alike(const TextGenerationOutput& a, const TextGenerationOutput& b) {
+    ASSERT_EQ(a.tokens, b.tokens);
+    ASSERT_TRUE(a.log_probabilities && b.log_probabilities);
+    for (std::size_t i = 0; i < a.log_probabilities->token.size(); ++i)
+      EXPECT_NEAR(a.log_probabilities->token[i], b.log_probabilities->token[i], kSameWeights) << "step " << i;
+  }
+  static void expect_as_planned(const TextGenerationPipeline& pipeline) {
+    for (const Usage& usage : pipeline.usage()) EXPECT_EQ(usage.peak_bytes, usage.planned_bytes) << category_name(usage.category);
+  }
+  static std::vector<TextGenerationRequest> requests_of(const std::vector<GoldenCase>& cases) {
+    std::vector<TextGenerationRequest> out;
+    for (const GoldenCase& golden : cases) out.push_back(greedy(golden));
+    return out;
+  }
+  // Cases of the first of the model's lengths.
+  static std::vector<GoldenCase> cases() {
+    std::vector<GoldenCase> all = golden_cases(GetParam());
+    std::erase_if(all, [length = all.front().max_length](const GoldenCase& golden) { return golden.max_length != length; });
+    return all;
+  }
+};
+
+TEST_P(Goldens, EachPromptByItself) {
+  for (const GoldenCase& golden : golden_cases(GetParam())) {
+    auto pipeline = pipeline_of(folder_of(GetParam()), request_of(golden.max_length));
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    const auto output = pipeline->generate(greedy(golden));
+    ASSERT_TRUE(output) << output.error().message;
+    expect_golden(*output, golden);
+    expect_as_planned(*pipeline);
+  }
+}
+
+TEST_P(Goldens, AllInOneBatchAndInChunks) {
+  const std::vector<GoldenCase> all = cases();
+  for (const std::uint64_t chunk : {std::uint64_t{512}, std::uint64_t{11}}) {
+    PlanRequest request = request_of(all.front().max_length);
+    request.max_batch_input_tokens = chunk;
+    request.max_batch_size = 3;
+    auto pipeline = pipeline_of(folder_of(GetParam()), request);
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    const auto outputs = pipeline->generate(requests_of(all));
+    ASSERT_TRUE(outputs) << outputs.error().message;
+    ASSERT_EQ(outputs->size(), all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) expect_golden((*outputs)[i], all[i]);
+    expect_as_planned(*pipeline);
+    if (PagedKvManager* const pages = get_paged_manager(*pipeline)) {
+      EXPECT_EQ(pages->metrics().used_pages, 0U);
+      EXPECT_TRUE(pages->audit());
+    }
+  }
+}
+
+TEST_P(Goldens, APrefixThatWasHitIsAsGoodAsOneThatWasComputed) {
+  const GoldenCase golden = cases().back();
+  auto pipeline = pipeline_of(folder_of(GetParam()), request_of(golden.max_length));
+  ASSERT_TRUE(pipeline) << pipeline.error().message;
+  const auto cold = pipeline->generate(greedy(golden));
+  ASSERT_TRUE(cold) << cold.error().message;
+  const auto warm = pipeline->generate(greedy(golden));
+  ASSERT_TRUE(warm) << warm.error().message;
+  expect_alike(*cold, *warm);
+  EXPECT_GT(get_paged_manager(*pipeline)->metrics().hit_tokens, golden.prompt.size() >= 17 ? 0U : UINT64_MAX);
+}
+
+TEST_P(Goldens, TheSameWeightsAsAGgufFile) {
+  const std::vector<GoldenCase> all = cases();
+  auto pipeline = pipeline_of(gguf_of(GetParam()), request_of(all.front().max_length));
+  ASSERT_TRUE(pipeline) << pipeline.error().message;
+  const auto outputs = pipeline->generate(requests_of(all));
+  ASSERT_TRUE(outputs) << outputs.error().message;
+  for (std::size_t i = 0; i < all.size(); ++i) expect_golden((*outputs)[i], all[i]);
+  expect_as_planned(*pipeline);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Goldens, ::testing::ValuesIn(golden_models()), [](const auto& info) { return info.param; });
+
+} // namespace
+} // namespace plimsoll::testing

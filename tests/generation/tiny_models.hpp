@@ -1,0 +1,41 @@
+// Tiny models and what a second engine says to them (tests/data/tiny/goldens.json), for tests that generate. Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plimsoll/text_generation.hpp"
+
+namespace plimsoll::testing {
+
+struct TopRow {
+  std::size_t step = 0; // of the generated tokens
+  std::vector<Token> tokens;
+  std::vector<double> log_probabilities;
+};
+struct GoldenCase {
+  std::string model;
+  std::uint64_t max_length = 0;
+  double tolerance = 0; // of log-probabilities
+  std::vector<Token> prompt, tokens;
+  std::vector<TopRow> top;
+};
+// Of one model.
+std::vector<GoldenCase> golden_cases(const std::string& model);
+// Every model that has cases, in their order.
+std::vector<std::string> golden_models();
+
+// A folder with the model, made once for this process and removed at its end; those that are stored are where they are.
+std::string folder_of(const std::string& model);
+// The same weights as a GGUF file.
+std::string gguf_of(const std::string& model);
+
+const Context& context();
+// Ours, on a small device.
+PlanRequest request_of(std::uint64_t max_length);
+// A pipeline over it, without a tokenizer; a failure that ends the test where there is none.
+Result<TextGenerationPipeline> pipeline_of(const std::string& path, const PlanRequest& request, const PipelineOptions& options = {});
+TextGenerationRequest greedy(const GoldenCase& golden);
+
+} // namespace plimsoll::testing
