@@ -10,8 +10,8 @@
 #include <stop_token>
 #include <unistd.h>
 
-#include "command.hpp"
 #include "host_device.hpp"
+#include "plimsoll/command.hpp"
 #include "plimsoll/human.hpp"
 #include "requests.hpp"
 #include "run_report.hpp"

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "plimsoll/human.hpp"
-#include "table.hpp"
 
 namespace plimsoll::cli {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "plimsoll/terminal.hpp"
 #include "plimsoll/text_generation.hpp"
-#include "terminal.hpp"
 
 namespace plimsoll::cli {
 
