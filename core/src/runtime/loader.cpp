@@ -109,7 +109,7 @@ std::span<char> chars(std::span<std::byte> bytes) { return {reinterpret_cast<cha
 
 class WeightLoader {
 public:
-  WeightLoader(const WeightSources& sources, const LoadProgress& progress)
+  WeightLoader(const WeightSources& sources, const WeightsProgress& progress)
       : sources_(sources), progress_(progress), total_bytes_(sources.bytes()), memory_(sources.tensors.size()) {}
 
   // Lists all runs as they follow one another in the files, and compares their ends with these.
@@ -195,7 +195,7 @@ private:
   }
 
   const WeightSources& sources_;
-  const LoadProgress& progress_;
+  const WeightsProgress& progress_;
   std::uint64_t total_bytes_, done_bytes_ = 0, told_bytes_ = 0;
   std::vector<std::span<std::byte>> memory_; // as sources_.tensors
   std::vector<Run> runs_;
@@ -205,7 +205,7 @@ private:
 } // namespace
 
 Result<std::vector<std::span<std::byte>>> load_weights(const WeightSources& sources, const PlaceWeight& place,
-                                                       const LoadProgress& progress) {
+                                                       const WeightsProgress& progress) {
   WeightLoader loader(sources, progress);
   PLIMSOLL_TRY(loader.prepare());
   PLIMSOLL_TRY(loader.place(place));

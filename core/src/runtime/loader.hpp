@@ -18,11 +18,11 @@ namespace plimsoll {
 using PlaceWeight = std::function<Result<std::span<std::byte>>(const WeightTensor& tensor)>;
 
 // Told every 16 MiB or so and at the end. An error stops the loading and becomes its result; may be empty.
-using LoadProgress = std::function<Result<void>(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
+using WeightsProgress = std::function<Result<void>(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
 // The memory of each tensor, in the order of sources.tensors. Sizes of all files are checked before the first is asked for.
 // kBadCheckpoint: a file is not there any more, is no regular file, or ends too early.
 Result<std::vector<std::span<std::byte>>> load_weights(const WeightSources& sources, const PlaceWeight& place,
-                                                       const LoadProgress& progress = {});
+                                                       const WeightsProgress& progress = {});
 
 } // namespace plimsoll

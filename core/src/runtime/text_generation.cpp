@@ -51,6 +51,27 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create(PipelineParts part
   return TextGenerationPipeline(std::move(impl));
 }
 
+Result<TextGenerationPipeline> TextGenerationPipeline::create(const Context& context, const Model& model, const PlanRequest& request,
+                                                              const PipelineOptions& options) {
+  PLIMSOLL_ASSIGN(Plan plan, context.plan(model, request));
+  if (plan.error) return tl::unexpected(std::move(*plan.error));
+  PipelineParts parts;
+  parts.config = request;
+  parts.kv.manager.prefix_caching = options.prefix_caching;
+  parts.kv.manager.key_seed = options.key_seed;
+  PipelineModelOptions made;
+  for (std::uint32_t rank = 0; rank < plan.devices.size(); ++rank) {
+    PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan, rank));
+    made.arenas.push_back(std::move(arena));
+  }
+  made.plan = std::move(plan);
+  PLIMSOLL_ASSIGN(parts.model, PipelineModel::load(context, model, request, std::move(made), options.progress));
+  if (options.load_tokenizer) {
+    PLIMSOLL_ASSIGN(parts.tokenizer, load_tokenizer(model.info().path, parts.model->step_limits().vocab_tokens));
+  }
+  return create(std::move(parts));
+}
+
 Result<Generation> TextGenerationPipeline::generate_async(std::span<const TextGenerationRequest> prompts) {
   auto generation = std::make_unique<Generation::Impl>(impl_, prompts.size());
   for (const TextGenerationRequest& prompt : prompts) PLIMSOLL_TRY(generation->enter(prompt));
