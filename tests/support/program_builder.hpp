@@ -122,6 +122,8 @@ public:
     return made;
   }
 
+  void replace_last(const ProgramOp& made) { program_.ops.back() = made; }
+
   // The scratch of every op ends where the slab ends, so that a guard behind the slab sees who needs more.
   Program program(std::uint32_t logits) const {
     Program out = program_;
@@ -133,6 +135,7 @@ public:
     for (ProgramOp& op : out.ops) op.scratch_offset_bytes = out.slab_bytes - ceil_div(op.scratch_bytes, 64) * 64;
     return out;
   }
+  std::uint64_t width_of(std::uint32_t value) const { return program_.values[value].width; }
   std::vector<const void*> weights() const { return {addresses_.begin(), addresses_.end()}; }
 
 private:
@@ -181,6 +184,7 @@ public:
   }
 
   const ExecutorKvGroup& group() const { return group_; }
+  const PoolShape& shape() const { return shape_; }
 
   // Page number `index` of a sequence; page 0 is the null page.
   std::uint32_t page(std::uint64_t sequence, std::uint64_t index) {
