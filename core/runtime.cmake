@@ -2,7 +2,9 @@
 # of it. Included by CMakeLists.txt.
 find_path(PLIMSOLL_CBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
 find_library(PLIMSOLL_OPENBLAS openblas PATH_SUFFIXES openblas-pthread REQUIRED)
-set(PLIMSOLL_RUNTIME_LIBRARIES ${PLIMSOLL_OPENBLAS})
+find_library(PLIMSOLL_PCRE2 pcre2-8 REQUIRED)
+find_library(PLIMSOLL_UTF8PROC utf8proc REQUIRED)
+set(PLIMSOLL_RUNTIME_LIBRARIES ${PLIMSOLL_OPENBLAS} ${PLIMSOLL_PCRE2} ${PLIMSOLL_UTF8PROC})
 
 add_rooms(plimsoll_runtime_objects ${PLIMSOLL_RUNTIME_SOURCES})
 target_include_directories(plimsoll_runtime_objects SYSTEM PRIVATE ${PLIMSOLL_CBLAS_INCLUDE})

@@ -90,13 +90,39 @@ TEST_P(Goldens, APrefixThatWasHitIsAsGoodAsOneThatWasComputed) {
   const auto warm = pipeline->generate(greedy(golden));
   ASSERT_TRUE(warm) << warm.error().message;
   expect_alike(*cold, *warm);
-  EXPECT_GT(get_paged_manager(*pipeline)->metrics().hit_tokens, golden.prompt.size() >= 17 ? 0U : UINT64_MAX);
+  const std::uint64_t whole_pages = (golden.prompt.size() - 1) / 16 * 16; // at least one token is computed
+  EXPECT_GE(get_paged_manager(*pipeline)->metrics().hit_tokens, whole_pages);
 }
+
+// What a GGUF file does not say is refused and never guessed; what such a file cannot say at all is another model.
+struct OnlySafetensors {
+  const char *model, *message; // no message: it runs, as the file says
+};
+constexpr OnlySafetensors kOnlySafetensors[]{
+    {"llama_biased", "'blk.0.attn_q.bias' is not loaded"},
+    {"llama3", "whose rope scaling stands in a tensor alone"},
+    {"phi3", "whose rope scaling stands in a tensor alone"},
+    {"phi4", "whose rope scaling stands in a tensor alone"},
+    {"deepseek_v2", "does not say how yarn scales attention"},
+    {"deepseek_v2_groups", "does not say how yarn scales attention"},
+    {"deepseek_v3_groups", "does not say how yarn scales attention"},
+    {"mistral", nullptr},       // llama.cpp's llama has no windows
+    {"gpt_oss_exact", nullptr}, // and rounds the ends of yarn's ramp
+};
 
 TEST_P(Goldens, TheSameWeightsAsAGgufFile) {
   const std::vector<GoldenCase> all = cases();
   auto pipeline = pipeline_of(gguf_of(GetParam()), request_of(all.front().max_length));
+  const auto only = std::find_if(std::begin(kOnlySafetensors), std::end(kOnlySafetensors),
+                                 [](const OnlySafetensors& row) { return row.model == GetParam(); });
+  if (only != std::end(kOnlySafetensors) && only->message != nullptr) {
+    ASSERT_FALSE(pipeline);
+    EXPECT_EQ(pipeline.error().code, ErrorCode::kUnsupportedArchitecture);
+    EXPECT_THAT(pipeline.error().message, ::testing::HasSubstr(only->message));
+    return;
+  }
   ASSERT_TRUE(pipeline) << pipeline.error().message;
+  if (only != std::end(kOnlySafetensors)) return expect_as_planned(*pipeline);
   const auto outputs = pipeline->generate(requests_of(all));
   ASSERT_TRUE(outputs) << outputs.error().message;
   for (std::size_t i = 0; i < all.size(); ++i) expect_golden((*outputs)[i], all[i]);

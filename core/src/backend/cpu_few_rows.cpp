@@ -9,7 +9,7 @@
 namespace plimsoll::cpu {
 namespace {
 
-constexpr std::uint64_t kLanes = 16, kTogether = 4;
+constexpr std::uint64_t kProductLanes = 16, kTogether = 4;
 constexpr std::uint64_t kBlockElements = 1U << 15; // of a weight, while all rows pass
 
 // Vectors of the compiler's, which it cuts to what the processor has.
@@ -62,9 +62,9 @@ struct Float16 {
 // `rest`: of w's rows, the elements behind the last whole vector, as floats.
 template <std::uint64_t kRows, class Element>
 PLIMSOLL_VECTORS void dot_rows(const Element* w, std::uint64_t n, const float* rest, const float* x, std::uint64_t x_stride, float* sums) {
-  const std::uint64_t whole = n / kLanes * kLanes;
+  const std::uint64_t whole = n / kProductLanes * kProductLanes;
   Floats lanes[kRows]{};
-  for (std::uint64_t i = 0; i < whole; i += kLanes) {
+  for (std::uint64_t i = 0; i < whole; i += kProductLanes) {
     Floats weights, inputs;
     load(w + i, weights);
 #pragma GCC unroll 4
@@ -83,9 +83,9 @@ PLIMSOLL_VECTORS void dot_rows(const Element* w, std::uint64_t n, const float* r
 template <std::uint64_t kRows, class Element>
 void multiply_rows(Strided<const float> x, const Matrix& w, Strided<float> out, float alpha, float beta) {
   const auto* elements = static_cast<const Element*>(w.data);
-  const std::uint64_t whole = w.in / kLanes * kLanes;
+  const std::uint64_t whole = w.in / kProductLanes * kProductLanes;
   for (std::uint64_t o = 0; o < w.out; ++o) {
-    std::array<float, kLanes> rest;
+    std::array<float, kProductLanes> rest;
     std::array<float, kRows> sums;
     if (whole < w.in) load_elements(w.data, w.type, o * w.stride + whole, w.in - whole, rest.data());
     dot_rows<kRows>(elements + o * w.stride, w.in, rest.data(), x.data, x.stride, sums.data());

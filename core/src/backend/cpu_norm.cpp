@@ -10,15 +10,15 @@
 namespace plimsoll::cpu {
 namespace {
 
-constexpr std::uint64_t kLanes = 8;
+constexpr std::uint64_t kNormLanes = 8;
 
 // Sum of (x - centre)^power, power 1 or 2.
 template <class Real>
 PLIMSOLL_VECTORS double sum_of_squares(const Real* x, std::uint64_t n, double centre) {
-  std::array<double, kLanes> lanes{};
-  const std::uint64_t whole = n / kLanes * kLanes;
-  for (std::uint64_t i = 0; i < whole; i += kLanes)
-    for (std::uint64_t lane = 0; lane < kLanes; ++lane) {
+  std::array<double, kNormLanes> lanes{};
+  const std::uint64_t whole = n / kNormLanes * kNormLanes;
+  for (std::uint64_t i = 0; i < whole; i += kNormLanes)
+    for (std::uint64_t lane = 0; lane < kNormLanes; ++lane) {
       const double difference = static_cast<double>(x[i + lane]) - centre;
       lanes[lane] += difference * difference;
     }
@@ -43,10 +43,10 @@ PLIMSOLL_VECTORS void scale_and_gain(const Real* x, const Real* gain, std::uint6
 
 // A part of the gains or biases, as numbers to compute with.
 template <class Real>
-using Part = std::array<Real, 256>;
+using VectorPart = std::array<Real, 256>;
 
 template <class Real>
-void load_part(const Vector& vector, std::uint64_t first, std::uint64_t n, Real without, Part<Real>& part) {
+void load_part(const Vector& vector, std::uint64_t first, std::uint64_t n, Real without, VectorPart<Real>& part) {
   if (vector.data == nullptr) std::fill_n(part.begin(), n, without);
   else load_elements(vector.data, vector.type, first, n, part.data());
 }
@@ -58,7 +58,7 @@ void norm_columns(const NormArgs<Real>& args, std::uint64_t head, const Real* x,
   const double centre = args.mean ? sum_of(x, n) / static_cast<double>(n) : 0;
   const double scale = 1 / std::sqrt(sum_of_squares(x, n, centre) / static_cast<double>(n) + args.epsilon);
   const auto first_of = [&](const Vector& vector) { return vector.elements > n ? head * n : 0; };
-  Part<Real> gain, bias;
+  VectorPart<Real> gain, bias;
   for (std::uint64_t at = 0; at < n; at += gain.size()) {
     const std::uint64_t length = std::min<std::uint64_t>(gain.size(), n - at);
     const bool plus_one = args.plus_one && args.gain.data != nullptr;

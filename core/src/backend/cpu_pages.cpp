@@ -7,20 +7,21 @@ namespace plimsoll::cpu {
 namespace {
 
 // Keys or values of a layer in its pages.
-struct Part {
+struct PagePart {
   std::uint64_t offset_bytes, row_elements, head_elements; // of a token, of a head
   ElementType type;
 };
-Part keys_of(const KvView& kv) { return {kv.k_offset_bytes, kv.heads * kv.k_elements, kv.k_elements, kv.k_type}; }
-Part values_of(const KvView& kv) { return {kv.v_offset_bytes, kv.heads * kv.v_elements, kv.v_elements, kv.v_type}; }
+PagePart keys_of(const KvView& kv) { return {kv.k_offset_bytes, kv.heads * kv.k_elements, kv.k_elements, kv.k_type}; }
+PagePart values_of(const KvView& kv) { return {kv.v_offset_bytes, kv.heads * kv.v_elements, kv.v_elements, kv.v_type}; }
 
-std::byte* page_of(const KvView& kv, const Part& part, std::uint64_t b, std::uint64_t token) {
+std::byte* page_of(const KvView& kv, const PagePart& part, std::uint64_t b, std::uint64_t token) {
   const std::uint64_t page = kv.table[b * kv.columns + token / kv.page_tokens];
   return static_cast<std::byte*>(kv.pool) + page * kv.page_stride_bytes + part.offset_bytes;
 }
 
 template <class Real>
-void gather(const KvView& kv, const Part& part, std::uint64_t b, std::uint64_t head, std::uint64_t begin, std::uint64_t end, Real* out) {
+void gather(const KvView& kv, const PagePart& part, std::uint64_t b, std::uint64_t head, std::uint64_t begin, std::uint64_t end,
+            Real* out) {
   const std::byte* page = nullptr;
   for (std::uint64_t token = begin; token < end; ++token) {
     const std::uint64_t slot = token % kv.page_tokens;
@@ -31,7 +32,7 @@ void gather(const KvView& kv, const Part& part, std::uint64_t b, std::uint64_t h
 }
 
 template <class Real>
-void store_part(const PassView& pass, const KvView& kv, const Part& part, Rows<const Real> rows) {
+void store_part(const PassView& pass, const KvView& kv, const PagePart& part, Rows<const Real> rows) {
   for (std::uint64_t b = 0; b < pass.sequences; ++b)
     for (std::uint64_t row = pass.row_offsets[b]; row < pass.row_offsets[b + 1]; ++row) {
       const std::uint64_t token = pass.cache_lengths[b] + (row - pass.row_offsets[b]);

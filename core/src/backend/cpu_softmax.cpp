@@ -10,17 +10,17 @@
 namespace plimsoll::cpu {
 namespace {
 
-constexpr std::uint64_t kLanes = 16;
+constexpr std::uint64_t kSoftmaxLanes = 16;
 template <class Real>
 constexpr Real kNothing = -std::numeric_limits<Real>::infinity();
 
 template <class Real>
 PLIMSOLL_VECTORS Real largest(const Real* x, std::uint64_t n, Real start) {
-  std::array<Real, kLanes> lanes;
+  std::array<Real, kSoftmaxLanes> lanes;
   lanes.fill(start);
-  const std::uint64_t whole = n / kLanes * kLanes;
-  for (std::uint64_t i = 0; i < whole; i += kLanes)
-    for (std::uint64_t lane = 0; lane < kLanes; ++lane) lanes[lane] = lanes[lane] < x[i + lane] ? x[i + lane] : lanes[lane];
+  const std::uint64_t whole = n / kSoftmaxLanes * kSoftmaxLanes;
+  for (std::uint64_t i = 0; i < whole; i += kSoftmaxLanes)
+    for (std::uint64_t lane = 0; lane < kSoftmaxLanes; ++lane) lanes[lane] = lanes[lane] < x[i + lane] ? x[i + lane] : lanes[lane];
   Real most = start;
   for (const Real lane : lanes) most = most < lane ? lane : most;
   for (std::uint64_t i = whole; i < n; ++i) most = most < x[i] ? x[i] : most;
@@ -30,10 +30,10 @@ PLIMSOLL_VECTORS Real largest(const Real* x, std::uint64_t n, Real start) {
 // x = e^(x - most); their sum.
 template <class Real>
 PLIMSOLL_VECTORS Real exponentials(Real* x, std::uint64_t n, Real most) {
-  std::array<Real, kLanes> lanes{};
-  const std::uint64_t whole = n / kLanes * kLanes;
-  for (std::uint64_t i = 0; i < whole; i += kLanes)
-    for (std::uint64_t lane = 0; lane < kLanes; ++lane) {
+  std::array<Real, kSoftmaxLanes> lanes{};
+  const std::uint64_t whole = n / kSoftmaxLanes * kSoftmaxLanes;
+  for (std::uint64_t i = 0; i < whole; i += kSoftmaxLanes)
+    for (std::uint64_t lane = 0; lane < kSoftmaxLanes; ++lane) {
       x[i + lane] = fast_exp(x[i + lane] - most);
       lanes[lane] += x[i + lane];
     }

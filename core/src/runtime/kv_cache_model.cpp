@@ -8,12 +8,6 @@
 namespace plimsoll {
 namespace {
 
-// The tables of the largest step on one rank, where each step's are written.
-struct StepTables {
-  Tensor cache_lengths, max_lengths;
-  std::vector<Tensor> of_group; // lookup tables, or rows of states
-};
-
 Result<Tensor> take(Arena& arena, Category category, std::string_view label, ElementType type, std::initializer_list<std::uint64_t> shape) {
   PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(category, label, type, std::span(shape.begin(), shape.size())));
   return Tensor::of(std::move(buffer));
@@ -51,6 +45,12 @@ public:
 
   Result<void> take_memory(Arena& arena, const Plan& plan, const KvCacheOptions& options);
   Result<KvDeviceInputs> device_inputs(std::uint32_t rank, const KvInputs& inputs) const;
+
+  // The tables of the largest step on one rank, where each step's are written.
+  struct StepTables {
+    Tensor cache_lengths, max_lengths;
+    std::vector<Tensor> of_group; // lookup tables, or rows of states
+  };
 
   PagedKvManager manager;
   std::vector<std::vector<Tensor>> blocks; // [rank][group]

@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "tokenizer.ggml.";
 
-class Reader {
+class GgufVocabularyReader {
 public:
-  Reader(const RegularFile& file, std::uint32_t vocab_size) : file_(file), vocab_size_(vocab_size) {}
+  GgufVocabularyReader(const RegularFile& file, std::uint32_t vocab_size) : file_(file), vocab_size_(vocab_size) {}
 
   Result<GgufTokenizer> run() {
     PLIMSOLL_ASSIGN(GgufHeader header, read_gguf(file_));
@@ -203,6 +203,8 @@ private:
 
 } // namespace
 
-Result<GgufTokenizer> read_gguf_tokenizer(const RegularFile& file, std::uint32_t vocab_size) { return Reader(file, vocab_size).run(); }
+Result<GgufTokenizer> read_gguf_tokenizer(const RegularFile& file, std::uint32_t vocab_size) {
+  return GgufVocabularyReader(file, vocab_size).run();
+}
 
 } // namespace plimsoll

@@ -23,9 +23,9 @@ Result<void> read_if_there(const std::string& folder, std::string_view name, Rea
   return read(root_of(json, path));
 }
 
-class Reader {
+class NamedTokensReader {
 public:
-  Reader(std::uint32_t vocab_size, const std::function<std::optional<Token>(std::string_view)>& id_of)
+  NamedTokensReader(std::uint32_t vocab_size, const std::function<std::optional<Token>(std::string_view)>& id_of)
       : vocab_size_(vocab_size), id_of_(id_of) {}
 
   FolderTokens& out() { return out_; }
@@ -85,7 +85,7 @@ private:
 
 Result<FolderTokens> read_folder_tokens(const std::string& folder, std::uint32_t vocab_size,
                                         const std::function<std::optional<Token>(std::string_view)>& id_of) {
-  Reader reader(vocab_size, id_of);
+  NamedTokensReader reader(vocab_size, id_of);
   PLIMSOLL_TRY(read_if_there(folder, "tokenizer_config.json", [&](const JsonPart& root) { return reader.by_text(root); }));
   PLIMSOLL_TRY(read_if_there(folder, "generation_config.json", [&](const JsonPart& root) { return reader.by_id(root); }));
   PLIMSOLL_TRY(read_if_there(folder, "config.json", [&](const JsonPart& root) -> Result<void> {

@@ -11,7 +11,7 @@
 #include "tokenizer/utf8.hpp"
 
 namespace plimsoll {
-namespace {
+namespace pcre {
 
 template <auto function>
 struct Freed {
@@ -21,6 +21,14 @@ struct Freed {
   }
 };
 using CodePointer = std::unique_ptr<pcre2_code, Freed<pcre2_code_free>>;
+
+} // namespace pcre
+
+namespace {
+
+using pcre::CodePointer;
+using pcre::Freed;
+
 using CompileContext = std::unique_ptr<pcre2_compile_context, Freed<pcre2_compile_context_free>>;
 using MatchContext = std::unique_ptr<pcre2_match_context, Freed<pcre2_match_context_free>>;
 using MatchData = std::unique_ptr<pcre2_match_data, Freed<pcre2_match_data_free>>;
@@ -74,7 +82,7 @@ PCRE2_SPTR units(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(te
 } // namespace
 
 struct Pattern::Code {
-  CodePointer code;
+  pcre::CodePointer code;
 };
 
 namespace {

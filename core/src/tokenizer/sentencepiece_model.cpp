@@ -81,9 +81,9 @@ private:
   bool broken_ = false;
 };
 
-class Reader {
+class SentencePieceReader {
 public:
-  Reader(const std::string& path, std::uint32_t vocab_size) : path_(path), vocab_size_(vocab_size) {}
+  SentencePieceReader(const std::string& path, std::uint32_t vocab_size) : path_(path), vocab_size_(vocab_size) {}
 
   Result<SentencepieceTokenizer> run(std::string_view bytes) {
     Fields fields(bytes);
@@ -169,7 +169,7 @@ private:
 } // namespace
 
 Result<SentencepieceTokenizer> parse_sentencepiece_model(std::string_view bytes, const std::string& path, std::uint32_t vocab_size) {
-  return Reader(path, vocab_size).run(bytes);
+  return SentencePieceReader(path, vocab_size).run(bytes);
 }
 
 } // namespace plimsoll

@@ -21,9 +21,9 @@ namespace dom = simdjson::dom;
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::string_view kCollides = "was made to collide with others; the file is not to be trusted";
 
-class Reader {
+class TokenizerJsonReader {
 public:
-  Reader(const std::string& path, std::uint32_t vocab_size) : path_(path), vocab_size_(vocab_size) {}
+  TokenizerJsonReader(const std::string& path, std::uint32_t vocab_size) : path_(path), vocab_size_(vocab_size) {}
 
   Result<VocabularyParts> run(const dom::element& document) {
     PLIMSOLL_TRY(take_apart(document));
@@ -274,7 +274,7 @@ Result<VocabularyParts> parse(const simdjson::padded_string& text, const std::st
   if (error == simdjson::SUCCESS) error = parser.parse(text).get(document);
   if (error != simdjson::SUCCESS)
     return fail(ErrorCode::kBadConfig, fmt::format("is not valid JSON: {}", simdjson::error_message(error)), path);
-  return Reader(path, vocab_size).run(document);
+  return TokenizerJsonReader(path, vocab_size).run(document);
 }
 
 } // namespace
