@@ -94,7 +94,9 @@ RopeFrequencies rope_of(const Config& config, const Forward& forward, const Laye
   if (windowed && !config.find_len("/rope_parameters"))
     return plimsoll::rope::plain(config.find_f64("/rope_local_base_freq").value_or(0), head);
   const RopeKeys keys(config, !forward.window_rope ? "" : windowed ? "sliding_attention" : "full_attention");
-  const std::uint64_t columns = keys.columns(head);
+  const auto rotary = forward.partial_rotation ? config.find_u64("/rotary_dim") : std::nullopt; // GGUF files count columns
+  const std::uint64_t columns = rotary ? *rotary : keys.columns(head);
+  if (columns > head) throw Error(PLIMSOLL_E_CONFIG, "/rotary_dim", "is more than a head has elements");
   if (columns != head && !forward.partial_rotation)
     plimsoll::no_pipeline("/partial_rotary_factor", "for a " + std::string(forward.model_type) + " with this key");
   if (forward.yarn != nullptr && !states(config, "rope_scaling") && !states(config, "rope_parameters"))

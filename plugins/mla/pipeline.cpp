@@ -75,6 +75,10 @@ private:
   Value attention(Value x) const {
     const Value q = queries(x), c = latent(x);
     const RopeKeys keys(config_);
+    // GGUF files keep the magnitudes of yarn under a key of their own.
+    if (keys.type() == "yarn" && !config_.has("/rope_scaling/mscale_all_dim") &&
+        config_.str("/quantization_config/quant_method", "") == "gguf")
+      plimsoll::no_pipeline("/rope_scaling/mscale_all_dim", "for a GGUF file whose configuration does not say how yarn scales attention");
     if (keys.columns(s_.rope_elements) != s_.rope_elements)
       plimsoll::no_pipeline("/partial_rotary_factor", "for a latent attention with this key");
     const plimsoll::RopeTable table = out_.table(keys.frequencies(s_.rope_elements));

@@ -66,7 +66,7 @@ Activation activation_of(const Config& config) {
 double positive(const Config& config, std::string_view pointer) {
   const double value = config.find_f64(pointer).value_or(0);
   if (value > 0) return value;
-  throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is missing or not above 0; the weights of experts are multiplied by it");
+  throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is missing or not above 0; the FFN needs it");
 }
 
 class FfnWriter {
@@ -150,8 +150,7 @@ private:
     if (biased && fused) experts.biases("experts.gate_up_proj.bias", "", "experts.down_proj.bias");
     if (biased && !fused) experts.biases("experts.gate_proj.bias", "experts.up_proj.bias", "experts.down_proj.bias");
     experts.sizes(shape_.experts, shape_.experts_per_token, shape_.expert_width, routing.clamped ? Activation::kSwigluOai : act_);
-    constexpr double kAlpha = 1.702; // a constant of the class
-    if (routing.clamped) experts.clamp(positive(config_, "/swiglu_limit"), kAlpha);
+    if (routing.clamped) experts.clamp(positive(config_, "/swiglu_limit"), positive(config_, "/swiglu_alpha"));
     return experts;
   }
 

@@ -227,7 +227,8 @@ private:
   // Refuses what stands beside the keys of this type and would mean something.
   const RopeKeys& known(std::initializer_list<std::string_view> keys) const {
     for (const std::string_view key : config_.keys(scaling_)) {
-      const bool usual = key == "rope_type" || key == "type" || key == "rope_theta" || key == "partial_rotary_factor";
+      const bool usual = key == "rope_type" || key == "type" || key == "rope_theta" || key == "partial_rotary_factor" ||
+                         key == "original_max_position_embeddings"; // of no account where a type does not ask for it
       if (usual || std::find(keys.begin(), keys.end(), key) != keys.end() || !config_.has(at(key))) continue;
       throw Error(PLIMSOLL_E_UNSUPPORTED, at(key), "is nothing that this rope type is known to have; no pipeline is described with it");
     }
