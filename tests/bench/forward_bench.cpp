@@ -68,7 +68,7 @@ std::vector<std::int32_t> prompt(std::size_t n) {
 
 void prefill(benchmark::State& state, const std::string& dtype) {
   const Smol& model = smol(dtype);
-  Run<float> run(model.program, model.builder.weights(), {model.pool()});
+  PassRunner<float> run(model.program, model.builder.weights(), {model.pool()});
   std::uint64_t sequence = 0;
   for (auto _ : state) {
     if (sequence == 64) return state.SkipWithError("the pool is used up; run it for less time");
@@ -81,8 +81,8 @@ void prefill(benchmark::State& state, const std::string& dtype) {
 void decode(benchmark::State& state, const std::string& dtype) {
   const Smol& model = smol(dtype);
   const auto batch = static_cast<std::uint64_t>(state.range(0));
-  Run<float> run(model.program, model.builder.weights(), {model.pool()});
-  std::vector<Run<float>::Part> parts;
+  PassRunner<float> run(model.program, model.builder.weights(), {model.pool()});
+  std::vector<PassRunner<float>::Part> parts;
   for (std::uint64_t sequence = 0; sequence < batch; ++sequence) {
     run.pass({{sequence, prompt(kPrompt)}});
     parts.push_back({sequence, {1}});

@@ -155,7 +155,7 @@ private:
 // with what is no number, so that nothing is read that was not written.
 struct PoolShape {
   CacheKind kind = CacheKind::kFull;
-  std::uint64_t layers = 1, heads = 1, k_elements = 8, v_elements = 8, page_tokens = 16, pages = 64;
+  std::uint64_t layers = 1, heads = 1, k_elements = 8, v_elements = 8, page_tokens = 16, pages = 65;
   std::string k_dtype = "float32", v_dtype = "float32";
 };
 class Pool {
@@ -190,9 +190,16 @@ public:
   std::uint32_t page(std::uint64_t sequence, std::uint64_t index) {
     for (const Taken& taken : taken_)
       if (taken.sequence == sequence && taken.index == index) return taken.page;
-    const auto page = static_cast<std::uint32_t>(1 + (taken_.size() * 7) % (shape_.pages - 1)); // pages - 1 is no multiple of 7
+    const auto page = static_cast<std::uint32_t>(1 + (used_++ * 7) % (shape_.pages - 1)); // pages - 1 is no multiple of 7
     taken_.push_back({sequence, index, page});
     return page;
+  }
+  // Sequence `to` has the first pages of `from`.
+  void share(std::uint64_t from, std::uint64_t to, std::uint64_t pages) {
+    for (std::uint64_t index = 0; index < pages; ++index) {
+      const std::uint32_t number = page(from, index);
+      taken_.push_back({to, index, number});
+    }
   }
   // The table of a batch whose sequences end at `ends`; pages before a first key that is seen are null.
   std::vector<std::uint32_t> table(const std::vector<std::uint64_t>& sequences, const std::vector<std::uint64_t>& ends,
@@ -213,14 +220,15 @@ private:
   ExecutorKvGroup group_;
   std::unique_ptr<Memory> memory_;
   std::vector<Taken> taken_;
+  std::uint64_t used_ = 0;
 };
 
 // An executor with memory of its own, and sequences that go on from pass to pass.
 template <class Real>
-class Run {
+class PassRunner {
 public:
-  Run(const Program& program, const std::vector<const void*>& weights, std::vector<std::shared_ptr<Pool>> pools = {},
-      ExecutorOptions options = {})
+  PassRunner(const Program& program, const std::vector<const void*>& weights, std::vector<std::shared_ptr<Pool>> pools = {},
+             ExecutorOptions options = {})
       : pools_(std::move(pools)), slab_(std::max<std::uint64_t>(Executor<Real>::slab_bytes(program), 64), true) {
     std::memset(slab_.data(), 0xFF, slab_.bytes());
     std::vector<ExecutorKvGroup> groups;
@@ -267,6 +275,13 @@ public:
     const ForwardInputs inputs = inputs_of(logits_per_sequence);
     const ForwardOutputs<Real> out = executor_->run(inputs).value();
     return std::vector<double>(out.logits, out.logits + out.rows * out.width);
+  }
+
+  // Sequence `to` begins with the pages of the first tokens of `from`.
+  void share(std::uint64_t from, std::uint64_t to, std::uint64_t tokens) {
+    for (const auto& pool : pools_) pool->share(from, to, tokens / pool->group().geometry.page_tokens);
+    if (done_.size() <= to) done_.resize(to + 1, 0);
+    done_[to] = tokens;
   }
 
   // Those of the pass before; for tests that spoil them.

@@ -29,7 +29,7 @@ enum class OpKind : std::uint8_t {
   kScaleRows
 };
 
-inline constexpr std::uint32_t kNone = UINT32_MAX;
+inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
 // A tensor [rows, width] of float32 elements, row after row, at an offset of the slab. The slab has room for the most rows of a pass.
 struct ProgramValue {
@@ -41,13 +41,13 @@ struct ProgramValue {
 struct ProgramOp {
   OpKind kind = OpKind::kEmbed;
   bool accumulate = false, reduce = false;
-  std::uint32_t layer = kNone;
-  std::uint32_t out = kNone;                                                      // value
-  std::array<std::uint32_t, 4> in{kNone, kNone, kNone, kNone};                    // values
-  std::array<std::uint32_t, 6> weights{kNone, kNone, kNone, kNone, kNone, kNone}; // of Program::weights.tensors
-  std::uint32_t kv_group = kNone;                                                 // of the plan's KvGeometry
-  std::uint32_t kv_layer = 0;                                                     // position among the group's layers
-  std::array<std::uint64_t, 8> i{};                                               // as described, heads and widths of this rank
+  std::uint32_t layer = kNoIndex;
+  std::uint32_t out = kNoIndex;                                                                     // value
+  std::array<std::uint32_t, 4> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex};                          // values
+  std::array<std::uint32_t, 6> weights{kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex}; // of Program::weights.tensors
+  std::uint32_t kv_group = kNoIndex;                                                                // of the plan's KvGeometry
+  std::uint32_t kv_layer = 0;                                                                       // position among the group's layers
+  std::array<std::uint64_t, 8> i{}; // as described, heads and widths of this rank
   std::array<double, 4> f{};
   std::uint64_t scratch_offset_bytes = 0, scratch_bytes = 0; // in the slab, for this op alone
 };
@@ -62,8 +62,8 @@ struct Program {
   std::vector<ProgramRope> ropes;
   std::vector<ProgramOp> ops;
   WeightSources weights;
-  std::uint32_t logits = kNone;   // the value of the logits
-  std::uint64_t vocab_tokens = 0; // its width
+  std::uint32_t logits = kNoIndex; // the value of the logits
+  std::uint64_t vocab_tokens = 0;  // its width
   std::uint64_t hidden_elements = 0;
   std::uint64_t most_tokens = 0; // of one pass, as planned
   std::uint64_t most_sequences = 0;

@@ -11,17 +11,17 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
     const auto at =
         std::lower_bound(sources.tensors.begin(), sources.tensors.end(), std::tie(label, layer),
                          [](const WeightTensor& tensor, const auto& key) { return std::tie(tensor.label, tensor.layer) < key; });
-    if (at == sources.tensors.end() || at->label != label || at->layer != layer) return kNone;
+    if (at == sources.tensors.end() || at->label != label || at->layer != layer) return kNoIndex;
     return static_cast<std::uint32_t>(at - sources.tensors.begin());
   };
   for (ProgramOp& op : program.ops)
     for (std::uint32_t& weight : op.weights) {
-      if (weight == kNone) continue;
+      if (weight == kNoIndex) continue;
       const WeightClass& c = declared.weights[weight];
-      weight = position(c.label, c.layers.empty() ? kNone : op.layer);
-      if (weight == kNone)
+      weight = position(c.label, c.layers.empty() ? kNoIndex : op.layer);
+      if (weight == kNoIndex)
         return fail(ErrorCode::kBadCheckpoint, fmt::format("the forward pass needs '{}'{}, which the checkpoint does not have", c.label,
-                                                           op.layer == kNone ? "" : fmt::format(" of layer {}", op.layer)));
+                                                           op.layer == kNoIndex ? "" : fmt::format(" of layer {}", op.layer)));
     }
   program.weights = std::move(sources);
   return program;

@@ -42,7 +42,7 @@ Result<void> PagedKvManager::Impl::audit() const {
       for (const StateSpec& state : layout_.states)
         for (std::size_t i = 0; i < state.rows; ++i) {
           const std::uint32_t row = request.state_rows[state.first_row + i];
-          if (state.pool != kNone) ++held[state.pool][row];
+          if (state.pool != kNoPool) ++held[state.pool][row];
           else if (std::vector<bool>& taken = row_held[layout_.state_of_group[state.group]]; taken.at(row))
             wrong = fmt::format("shares state row {}", row);
           else taken[row] = true;

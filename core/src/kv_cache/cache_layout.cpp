@@ -101,10 +101,10 @@ Result<PoolSpec> pool_of(const KvGeometry& g, std::uint32_t first_rank, std::uin
 }
 
 Result<std::uint64_t> rows_of(const KvGeometry& g, std::uint32_t first_rank, std::uint32_t ranks, std::size_t group) {
-  std::uint64_t rows = UINT64_MAX;
+  std::optional<std::uint64_t> least;
   for (std::uint32_t rank = first_rank; rank < first_rank + ranks; ++rank)
-    if (g.group(rank, group).n_layers > 0) rows = std::min(rows, g.pool(rank, group).state_rows);
-  if (rows == UINT64_MAX) rows = 0;
+    if (g.group(rank, group).n_layers > 0) least = std::min(least.value_or(UINT64_MAX), g.pool(rank, group).state_rows);
+  const std::uint64_t rows = least.value_or(0);
   if (rows > kMaxPages) return wrong(g.group(first_rank, group).label, fmt::format("has {} state rows, {} are the most", rows, kMaxPages));
   return rows;
 }
@@ -115,8 +115,8 @@ public:
 
   Result<CacheLayout> build() {
     out_.ranks_per_replica = g_.n_ranks() / options_.replicas;
-    out_.table_of_group.assign(g_.n_groups(), kNone);
-    out_.state_of_group.assign(g_.n_groups(), kNone);
+    out_.table_of_group.assign(g_.n_groups(), kNoPool);
+    out_.state_of_group.assign(g_.n_groups(), kNoPool);
     for (std::size_t i = 0; i < g_.n_groups(); ++i) {
       const KvGroupGeometry& first = one_with_layers(i);
       for (const KvStageGeometry& stage : g_.stages)
@@ -236,7 +236,7 @@ KvPlace place_of(const KvGeometry& g, const CacheLayout& layout, std::uint32_t r
   const std::uint64_t bytes = layer_bytes_of(g.group(rank, index));
   if (bytes == 0 || !g.shared_blocks) return {0, layer * bytes, bytes};
   BlockCursor at;
-  if (const std::size_t table = layout.table_of_group[index]; table != kNone)
+  if (const std::size_t table = layout.table_of_group[index]; table != kNoPool)
     for (const std::size_t before : layout.tables[table].groups) {
       if (before == index) break;
       const std::uint64_t own = layer_bytes_of(g.group(rank, before));

@@ -11,7 +11,7 @@
 
 namespace plimsoll {
 
-inline constexpr std::size_t kNone = SIZE_MAX;
+inline constexpr std::size_t kNoPool = SIZE_MAX;
 
 // One page table per request, or one per lane.
 struct TableSpec {
@@ -36,7 +36,7 @@ struct StateSpec {
   std::size_t rows = 0; // of a request; where blocks are shared, blocks
   std::size_t lanes = 1;
   std::size_t first_row = 0; // among all state rows of a request
-  std::size_t pool = kNone;  // the shared blocks; none: rows of its own
+  std::size_t pool = kNoPool;  // the shared blocks; none: rows of its own
 };
 
 // One id space of a replica.
@@ -50,7 +50,7 @@ struct CacheLayout {
 
   std::vector<TableSpec> tables;
   std::vector<StateSpec> states;
-  std::vector<std::size_t> table_of_group, state_of_group; // kNone where it is the other, or neither
+  std::vector<std::size_t> table_of_group, state_of_group; // kNoPool where it is the other, or neither
   std::vector<std::uint64_t> page_sizes;                   // in tokens, without repetition
   std::size_t n_pools = 0, n_rows = 0, n_state_rows = 0;
   std::vector<std::vector<PoolSpec>> pools;           // per replica

@@ -64,7 +64,7 @@ Result<void> PagedKvManager::Impl::check_claim(RequestId id, std::uint32_t index
     if (!table.grows()) demand_[table.pool] += ceil_div(table.fixed_tokens, table.page_tokens) * table.lanes;
   for (std::size_t i = 0; i < layout_.states.size(); ++i) {
     const StateSpec& state = layout_.states[i];
-    if (state.pool != kNone) demand_[state.pool] += state.rows;
+    if (state.pool != kNoPool) demand_[state.pool] += state.rows;
     else if (replica.free_rows[i].size() < state.rows)
       return fail(ErrorCode::kInsufficientBlocks, fmt::format("request {} needs {} state rows and {} are free; release a request", id,
                                                               state.rows, replica.free_rows[i].size()));
@@ -109,7 +109,7 @@ void PagedKvManager::Impl::take_state_rows(Request& request, Replica& replica) {
   for (std::size_t i = 0; i < layout_.states.size(); ++i) {
     const StateSpec& state = layout_.states[i];
     const std::span<std::uint32_t> rows = std::span(request.state_rows).subspan(state.first_row, state.rows);
-    if (state.pool != kNone) {
+    if (state.pool != kNoPool) {
       static_cast<void>(replica.pools[state.pool].allocate(rows));
       continue;
     }
@@ -140,7 +140,7 @@ Result<void> PagedKvManager::Impl::release(RequestId id) {
   for (std::size_t i = 0; i < layout_.states.size(); ++i) {
     const StateSpec& state = layout_.states[i];
     const std::span<std::uint32_t> rows = std::span(request->state_rows).subspan(state.first_row, state.rows);
-    if (state.pool != kNone) static_cast<void>(replica.pools[state.pool].release(rows));
+    if (state.pool != kNoPool) static_cast<void>(replica.pools[state.pool].release(rows));
     else replica.free_rows[i].insert(replica.free_rows[i].end(), rows.rbegin(), rows.rend());
   }
   requests_.remove(*request);
@@ -157,7 +157,7 @@ void PagedKvManager::Impl::reset_prefix_cache() {
 std::uint64_t PagedKvManager::Impl::total_pages(std::size_t group, std::uint32_t replica) const {
   if (replica >= replicas_.size() || group >= layout_.table_of_group.size()) return 0;
   if (geometry_.shared_blocks) return layout_.pools[replica].front().pages;
-  if (const std::size_t table = layout_.table_of_group[group]; table != kNone)
+  if (const std::size_t table = layout_.table_of_group[group]; table != kNoPool)
     return layout_.pools[replica][layout_.tables[table].pool].pages;
   return layout_.state_rows[replica][layout_.state_of_group[group]];
 }
@@ -166,7 +166,7 @@ std::uint64_t PagedKvManager::Impl::free_pages(std::size_t group, std::uint32_t 
   if (index >= replicas_.size() || group >= layout_.table_of_group.size()) return 0;
   const Replica& replica = replicas_[index];
   if (geometry_.shared_blocks) return replica.pools.front().free_pages();
-  if (const std::size_t table = layout_.table_of_group[group]; table != kNone)
+  if (const std::size_t table = layout_.table_of_group[group]; table != kNoPool)
     return replica.pools[layout_.tables[table].pool].free_pages();
   return replica.free_rows[layout_.state_of_group[group]].size();
 }

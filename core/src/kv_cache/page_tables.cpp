@@ -16,7 +16,7 @@ PageTables::PageTables(const CacheLayout& layout, std::uint32_t replica, const K
     : layout_(options.layout), tables_(layout.tables.size()), state_cells_(layout.states.size()), groups_(layout.table_of_group.size()) {
   for (std::size_t i = 0; i < tables_.size(); ++i) tables_[i].numbers = numbers_of(layout.pools[replica][layout.tables[i].pool]);
   for (const StateSpec& state : layout.states)
-    if (state.pool != kNone) block_numbers_ = numbers_of(layout.pools[replica][state.pool]);
+    if (state.pool != kNoPool) block_numbers_ = numbers_of(layout.pools[replica][state.pool]);
 }
 
 PageTables::Numbers PageTables::numbers_of(const PoolSpec& pool) const {
@@ -55,7 +55,7 @@ Result<KvInputs> PageTables::write(const CacheLayout& layout, std::span<const En
   max_lengths_ = {static_cast<std::uint32_t>(most_active), static_cast<std::uint32_t>(most_cached)};
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     KvGroupInputs& out = groups_[group];
-    if (const std::size_t i = layout.table_of_group[group]; i != kNone) {
+    if (const std::size_t i = layout.table_of_group[group]; i != kNoPool) {
       const Table& table = tables_[i];
       const std::size_t lanes = layout.tables[i].lanes;
       out.table = std::span(table.cells).first(lanes * table.batch * table.columns);
@@ -102,7 +102,7 @@ void PageTables::write_states(const StateSpec& spec, std::size_t state, std::spa
     const std::vector<std::uint32_t>& rows = batch[i].request->state_rows;
     for (std::size_t row = 0; row < spec.rows; ++row) {
       const std::uint32_t held = rows[spec.first_row + row];
-      cells[i * spec.rows + row] = spec.pool == kNone ? held : block_numbers_.of(held);
+      cells[i * spec.rows + row] = spec.pool == kNoPool ? held : block_numbers_.of(held);
     }
   }
 }

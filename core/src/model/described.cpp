@@ -182,13 +182,13 @@ private:
       const std::string_view label = text_of(op.weight[n], PLIMSOLL_MAX_LABEL_BYTES);
       if (op.weight[n].size == 0) continue;
       bound.weights[n] = class_of(label, op.layer);
-      if (bound.weights[n] == kNone)
+      if (bound.weights[n] == kNoIndex)
         return broken(fmt::format("{} names the weight {}, which {}", op_name(*kind), quoted_name(label), unknown(op.layer)));
     }
     if (op.kv_group.size != 0) {
       const std::string_view label = text_of(op.kv_group, PLIMSOLL_MAX_LABEL_BYTES);
       bound.kv_group = group_of(label, op.layer);
-      if (bound.kv_group == kNone)
+      if (bound.kv_group == kNoIndex)
         return broken(fmt::format("{} names the KV group {}, which {}", op_name(*kind), quoted_name(label), unknown(op.layer)));
     }
     std::copy(std::begin(op.i), std::end(op.i), bound.i.begin());
@@ -202,13 +202,13 @@ private:
   }
   std::uint32_t class_of(std::string_view label, std::uint32_t layer) const {
     const auto found = classes_.find(label);
-    if (found == classes_.end()) return kNone;
-    std::uint32_t one = kNone;
+    if (found == classes_.end()) return kNoIndex;
+    std::uint32_t one = kNoIndex;
     for (const std::uint32_t index : found->second) {
       const std::vector<std::uint32_t>& layers = declared_.weights[index].layers;
       const bool listed = layer == PLIMSOLL_NO_LAYER ? layers.empty() : std::binary_search(layers.begin(), layers.end(), layer);
       if (!listed) continue;
-      if (one != kNone) return kNone; // a label of several tensors names none of them
+      if (one != kNoIndex) return kNoIndex; // a label of several tensors names none of them
       one = index;
     }
     return one;
@@ -218,7 +218,7 @@ private:
       const KvGroup& group = declared_.kv[i];
       if (group.label == label && std::binary_search(group.layers.begin(), group.layers.end(), layer)) return i;
     }
-    return kNone;
+    return kNoIndex;
   }
 
   const PlannerNode& root_;

@@ -27,10 +27,11 @@ struct DescribedRope {
 struct DescribedOp {
   OpKind kind = OpKind::kEmbed;
   bool accumulate = false, reduce = false;
-  std::uint32_t layer = kNone, out = kNone;
-  std::array<std::uint32_t, PLIMSOLL_OP_MAX_INPUTS> in{kNone, kNone, kNone, kNone};                     // values
-  std::array<std::uint32_t, PLIMSOLL_OP_MAX_WEIGHTS> weights{kNone, kNone, kNone, kNone, kNone, kNone}; // of Declared::weights
-  std::uint32_t kv_group = kNone;                                                                       // of Declared::kv
+  std::uint32_t layer = kNoIndex, out = kNoIndex;
+  std::array<std::uint32_t, PLIMSOLL_OP_MAX_INPUTS> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex}; // values
+  std::array<std::uint32_t, PLIMSOLL_OP_MAX_WEIGHTS> weights{kNoIndex, kNoIndex, kNoIndex,
+                                                             kNoIndex, kNoIndex, kNoIndex}; // of Declared::weights
+  std::uint32_t kv_group = kNoIndex;                                                        // of Declared::kv
   std::array<std::uint64_t, PLIMSOLL_OP_MAX_INTEGERS> i{};
   std::array<double, PLIMSOLL_OP_MAX_REALS> f{};
 };
@@ -39,7 +40,7 @@ struct Described {
   std::vector<DescribedValue> values;
   std::vector<DescribedRope> ropes;
   std::vector<DescribedOp> ops;
-  std::uint32_t logits = kNone; // the value that the head sets
+  std::uint32_t logits = kNoIndex; // the value that the head sets
 };
 
 // Asks the planners. kUnsupportedArchitecture where one of them describes no pipeline, kPluginFailed where a rule of pipeline.h is

@@ -63,9 +63,9 @@ public:
 private:
   const DescribedValue& in(std::size_t n) const { return described_.values[op_.in[n]]; }
   const WeightClass& weight(std::size_t n) const { return declared_.weights[op_.weights[n]]; }
-  bool has(std::size_t n) const { return op_.weights[n] != kNone; }
+  bool has(std::size_t n) const { return op_.weights[n] != kNoIndex; }
   std::size_t inputs() const {
-    return static_cast<std::size_t>(std::count_if(op_.in.begin(), op_.in.end(), [](std::uint32_t v) { return v != kNone; }));
+    return static_cast<std::size_t>(std::count_if(op_.in.begin(), op_.in.end(), [](std::uint32_t v) { return v != kNoIndex; }));
   }
 
   void wrong(std::string text) {
@@ -98,7 +98,7 @@ private:
     }
     if (op_.accumulate && !shape.accumulates) return wrong("it cannot add to what is there");
     const bool attends = op_.kind == OpKind::kAttend || op_.kind == OpKind::kAttendLatent;
-    if (attends != (op_.kv_group != kNone)) return wrong(attends ? "it names no KV group" : "it names a KV group");
+    if (attends != (op_.kv_group != kNoIndex)) return wrong(attends ? "it names no KV group" : "it names a KV group");
     for (const double real : op_.f)
       if (!std::isfinite(real)) return wrong("one of its reals is no number");
     const bool gathers = op_.kind == OpKind::kLastRows;

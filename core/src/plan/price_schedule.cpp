@@ -38,7 +38,7 @@ Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
   PLIMSOLL_ASSIGN(Program program, schedule_pipeline(*described, declared, s.layout, rank, pass_shape(s), types_known));
   PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, s.layout.stage_of_rank(rank)));
   for (ProgramOp& op : program.ops) {
-    if (op.kv_group == kNone) continue;
+    if (op.kv_group == kNoIndex) continue;
     const KvGroup* const group = &declared.kv[op.kv_group];
     const auto at = std::find_if(prices.begin(), prices.end(), [&](const KvGroupPrice& price) { return price.group == group; });
     if (at == prices.end())

@@ -45,7 +45,7 @@ private:
     return {static_cast<Real*>(at(v.offset_bytes)), v.of_outputs ? pass_.outputs : pass_.tokens, v.width};
   }
   Rows<const Real> input(const ProgramOp& op, std::size_t n) const {
-    if (op.in[n] == kNone) return {};
+    if (op.in[n] == kNoIndex) return {};
     const Rows<Real> rows = value(op.in[n]);
     return {rows.data, rows.rows, rows.width};
   }
@@ -63,16 +63,16 @@ private:
 
   const WeightTensor& tensor(const ProgramOp& op, std::size_t n) const { return program_.weights.tensors[op.weights[n]]; }
   Vector vector(const ProgramOp& op, std::size_t n) const {
-    return op.weights[n] == kNone ? Vector{} : vector_of(tensor(op, n), weights_[op.weights[n]]);
+    return op.weights[n] == kNoIndex ? Vector{} : vector_of(tensor(op, n), weights_[op.weights[n]]);
   }
   Matrix matrix(const ProgramOp& op, std::size_t n, std::uint64_t part) const {
     return matrix_of(tensor(op, n), weights_[op.weights[n]], part_of_matrix(tensor(op, n), part));
   }
   Vector bias(const ProgramOp& op, std::size_t n, std::uint64_t part) const {
-    return op.weights[n] == kNone ? Vector{} : vector_of(tensor(op, n), weights_[op.weights[n]], part_of_bias(tensor(op, n), part));
+    return op.weights[n] == kNoIndex ? Vector{} : vector_of(tensor(op, n), weights_[op.weights[n]], part_of_bias(tensor(op, n), part));
   }
   ExpertMatrices experts(const ProgramOp& op, std::size_t n) const {
-    return op.weights[n] == kNone ? ExpertMatrices{} : experts_of(tensor(op, n), weights_[op.weights[n]]);
+    return op.weights[n] == kNoIndex ? ExpertMatrices{} : experts_of(tensor(op, n), weights_[op.weights[n]]);
   }
 
   KvView kv_view(const ProgramOp& op) const {
@@ -133,7 +133,7 @@ private:
 
   void attend(const ProgramOp& op) {
     const KvView kv = kv_view(op);
-    if (op.in[1] != kNone) ops_.store(pass_, {input(op, 1), input(op, 2), kv});
+    if (op.in[1] != kNoIndex) ops_.store(pass_, {input(op, 1), input(op, 2), kv});
     ops_.attend(
         pass_, {input(op, 0), value(op.out), kv, vector(op, 0), op.i[0], {op.i[4], op.i[5]}, op.f[0], op.f[1], op.accumulate, scratch(op)});
   }

@@ -26,9 +26,9 @@ public:
     case OpKind::kNorm: return operands(op, 1, 0) && check_norm(op);
     case OpKind::kLinear: return operands(op, 1, 0b1) && check_linear(op);
     case OpKind::kRope: return operands(op, 1, 0) && check_rope(op);
-    case OpKind::kAttend: return operands(op, op.in[1] == kNone ? 1 : 3, 0) && check_attend(op);
+    case OpKind::kAttend: return operands(op, op.in[1] == kNoIndex ? 1 : 3, 0) && check_attend(op);
     case OpKind::kAttendLatent: return operands(op, 2, 0b1) && check_latent(op);
-    case OpKind::kGate: return operands(op, op.in[1] == kNone ? 1 : 2, 0) && check_gate(op);
+    case OpKind::kGate: return operands(op, op.in[1] == kNoIndex ? 1 : 2, 0) && check_gate(op);
     case OpKind::kRoute: return operands(op, 1, 0b1) && check_route(op);
     case OpKind::kExperts: return operands(op, 2, 0b100) && check_experts(op);
     case OpKind::kLastRows:
@@ -58,7 +58,7 @@ private:
 
   const ProgramValue& in(const ProgramOp& op, std::size_t n) const { return program_.values[op.in[n]]; }
   const ProgramValue& out(const ProgramOp& op) const { return program_.values[op.out]; }
-  bool has(const ProgramOp& op, std::size_t n) const { return op.weights[n] != kNone; }
+  bool has(const ProgramOp& op, std::size_t n) const { return op.weights[n] != kNoIndex; }
   const WeightTensor& weight(const ProgramOp& op, std::size_t n) const { return program_.weights.tensors[op.weights[n]]; }
 
   bool is_value(std::uint32_t number) {
@@ -75,9 +75,9 @@ private:
   bool operands(const ProgramOp& op, std::size_t inputs, std::uint32_t weights) {
     if (!is_value(op.out)) return false;
     for (std::size_t n = 0; n < op.in.size(); ++n) {
-      if ((op.in[n] != kNone) != (n < inputs)) return wrong("{} inputs were expected", inputs);
-      if (op.in[n] != kNone && !is_value(op.in[n])) return false;
-      if (op.in[n] != kNone && op.kind != OpKind::kLastRows && in(op, n).of_outputs != out(op).of_outputs)
+      if ((op.in[n] != kNoIndex) != (n < inputs)) return wrong("{} inputs were expected", inputs);
+      if (op.in[n] != kNoIndex && !is_value(op.in[n])) return false;
+      if (op.in[n] != kNoIndex && op.kind != OpKind::kLastRows && in(op, n).of_outputs != out(op).of_outputs)
         return wrong("its values have rows of different kinds");
     }
     for (std::size_t n = 0; n < op.weights.size(); ++n) {
@@ -144,7 +144,7 @@ private:
     const KvGroupGeometry* group = group_of(op);
     if (group == nullptr || !sizes({heads, kv_heads, k, v})) return false;
     if (heads % kv_heads != 0 || out(op).of_outputs) return wrong("{} heads over {} of keys, on rows of tokens", heads, kv_heads);
-    if (op.in[1] != kNone && !(expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
+    if (op.in[1] != kNoIndex && !(expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
                                expect("the width of the values", in(op, 2).width, kv_heads * v)))
       return false;
     return expect("the width of the queries", in(op, 0).width, heads * k) && expect("the width of its result", out(op).width, heads * v) &&
@@ -164,9 +164,9 @@ private:
   }
   bool check_gate(const ProgramOp& op) {
     if (op.i[0] > PLIMSOLL_ACT_SWIGLU_OAI) return wrong("activation {}", op.i[0]);
-    if (op.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && op.in[1] == kNone) return wrong("an activation of pairs, but one input");
+    if (op.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && op.in[1] == kNoIndex) return wrong("an activation of pairs, but one input");
     return expect("the width of its result", out(op).width, in(op, 0).width) &&
-           (op.in[1] == kNone || expect("the width of its second input", in(op, 1).width, out(op).width));
+           (op.in[1] == kNoIndex || expect("the width of its second input", in(op, 1).width, out(op).width));
   }
   bool check_route(const ProgramOp& op) {
     const auto [experts, k, groups, kept] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};

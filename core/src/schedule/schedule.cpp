@@ -14,7 +14,7 @@ constexpr std::uint64_t kElementBytes = 4; // values are float32
 
 // Which ops a rank runs: those of its stage's layers, the embedding on the first stage, the head on the last.
 bool runs_on(const DescribedOp& op, bool is_head, const RankLayout& layout, std::uint32_t stage) {
-  if (op.layer != kNone) return layout.stage_of_layer(op.layer) == stage;
+  if (op.layer != kNoIndex) return layout.stage_of_layer(op.layer) == stage;
   return is_head ? stage + 1 == layout.pp : stage == 0;
 }
 
@@ -76,11 +76,11 @@ private:
     const std::uint32_t stage = layout_.stage_of_rank(rank_);
     bool seen_layer = false;
     for (const DescribedOp& from : described_.ops) {
-      seen_layer = seen_layer || from.layer != kNone;
+      seen_layer = seen_layer || from.layer != kNoIndex;
       if (!runs_on(from, seen_layer, layout_, stage)) continue;
       ProgramOp op{from.kind, from.accumulate, from.reduce, from.layer, from.out, from.in, from.weights, from.kv_group,
                    0,         from.i,          from.f,      0,          0};
-      if (op.kv_group != kNone) {
+      if (op.kv_group != kNoIndex) {
         const std::vector<std::uint32_t>& layers = declared_.kv[op.kv_group].layers;
         const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), op.layer) - layers.begin());
         op.kv_layer = static_cast<std::uint32_t>(at - layout_.layers_before_stage(layers, stage));
@@ -104,7 +104,7 @@ private:
     case OpKind::kAttendLatent: op.i[0] = local(op.i[0], from.in[0]); break;
     case OpKind::kAttend:
       op.i[0] = local(op.i[0], from.in[0]);
-      if (from.in[1] != kNone) op.i[1] = local(op.i[1], from.in[1]);
+      if (from.in[1] != kNoIndex) op.i[1] = local(op.i[1], from.in[1]);
       break;
     default: break;
     }
@@ -113,12 +113,12 @@ private:
   // Every value from the op that sets it to the last that reads it, the logits to the end; scratch for its op alone.
   Result<void> place() {
     struct Life {
-      std::uint32_t first = kNone, last = 0;
+      std::uint32_t first = kNoIndex, last = 0;
     };
     std::vector<Life> lives(out_.values.size());
     for (std::uint32_t step = 0; step < out_.ops.size(); ++step) {
       const auto touch = [&](std::uint32_t value) {
-        if (value == kNone) return;
+        if (value == kNoIndex) return;
         lives[value].first = std::min(lives[value].first, step);
         lives[value].last = step;
       };
@@ -127,12 +127,12 @@ private:
     }
     if (out_.ops.empty()) return {};
     const auto end = static_cast<std::uint32_t>(out_.ops.size() - 1);
-    if (lives[described_.logits].first != kNone) lives[described_.logits].last = end;
+    if (lives[described_.logits].first != kNoIndex) lives[described_.logits].last = end;
 
     std::vector<Lifetime> buffers;
     std::vector<std::uint64_t*> places;
     for (std::size_t value = 0; value < lives.size(); ++value) {
-      if (lives[value].first == kNone) continue;
+      if (lives[value].first == kNoIndex) continue;
       const std::uint64_t rows = out_.values[value].of_outputs ? pass_.outputs : pass_.tokens;
       buffers.push_back({lives[value].first, lives[value].last, (Checked(rows) * out_.values[value].width * kElementBytes).saturated()});
       places.push_back(&out_.values[value].offset_bytes);

@@ -140,7 +140,7 @@ constexpr ExpertScratch expert_scratch(const std::array<std::uint64_t, 8>& i, st
 
 // Whether a weight is read through the tile: kernels compute in float32.
 inline bool reads_through_tile(const ProgramOp& op, const WeightSources& weights, std::size_t n) {
-  return op.weights[n] != kNone && weights.tensors[op.weights[n]].dtype != "float32";
+  return op.weights[n] != kNoIndex && weights.tensors[op.weights[n]].dtype != "float32";
 }
 
 inline Checked tile_elements(const ProgramOp& op, const WeightSources& weights, std::size_t n_matrices) {
@@ -151,7 +151,7 @@ inline Checked tile_elements(const ProgramOp& op, const WeightSources& weights, 
 
 // Elements of a row that an expert gives, which are those that it reads.
 inline std::uint64_t expert_row_elements(const ProgramOp& op, const WeightSources& weights) {
-  if (op.weights[2] == kNone) return 0;
+  if (op.weights[2] == kNoIndex) return 0;
   const WeightTensor& down = weights.tensors[op.weights[2]];
   return down.dims.size() == 2 && down.in_dim < 2 ? down.dims[1 - down.in_dim] : 0;
 }

@@ -1,24 +1,15 @@
 // The invariants of the paged KV manager over random operations, on every kind of geometry. Deterministic:
 //   PLIMSOLL_KV_SEED=7 PLIMSOLL_KV_OPERATIONS=1000000 kv_cache_tests --gtest_filter='*Property*'
 // A failure names the geometry, the seed and the operation at which it was found.
-#include <cstdlib>
 #include <gtest/gtest.h>
 
+#include "unit/kv_cache/environment.hpp"
 #include "unit/kv_cache/simulation_step.hpp"
 
 namespace plimsoll::testing {
 namespace {
 
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kOperations = 40'000; // of each geometry: a million of them all
-#else
-constexpr std::uint64_t kOperations = 3'000;
-#endif
-
-std::uint64_t environment_number(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
-}
+constexpr std::uint64_t kOperations = kOptimised ? 40'000 : 2'000; // of each geometry: a million of them all
 
 class KvCacheProperty : public ::testing::TestWithParam<NamedGeometry> {};
 

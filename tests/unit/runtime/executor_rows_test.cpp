@@ -257,7 +257,7 @@ TEST(RopeTest, EverySequenceStandsWhereItsCacheEnds) {
   const Table x(8, 4, 14);
   const std::uint32_t value = op.input(x);
   op.builder.op(OpKind::kRope, value, {value}, {}, {1, 4, 0, 4, 0, op.builder.rope(frequencies)});
-  test::Run<double> run = op.run<double>(op.finish(value));
+  test::PassRunner<double> run = op.run<double>(op.finish(value));
   run.pass({{0, {0, 1, 2}}, {1, {0}}});
   const std::vector<double> is = run.pass({{1, {4, 5}}, {0, {6, 7}}}, kAllRows); // positions 1, 2 and 3, 4
   const std::vector<double> rows(x.values.begin() + 16, x.values.end());

@@ -35,7 +35,7 @@ using Bytes = std::vector<std::byte>;
 // Memory by label and layer.
 class Memory {
 public:
-  Result<std::vector<std::span<std::byte>>> load(const WeightSources& sources, const LoadProgress& progress = {}) {
+  Result<std::vector<std::span<std::byte>>> load(const WeightSources& sources, const WeightsProgress& progress = {}) {
     tensors.clear();
     return load_weights(
         sources,

@@ -43,11 +43,11 @@ public:
     return builder.program(rows);
   }
   template <class Real>
-  Run<Real> run(const Program& program, ExecutorOptions options = {}) {
+  PassRunner<Real> run(const Program& program, ExecutorOptions options = {}) {
     // Pools of one run are not another's.
     std::vector<std::shared_ptr<Pool>> fresh;
     for (const auto& pool : pools) fresh.push_back(std::make_shared<Pool>(pool->shape()));
-    return Run<Real>(program, builder.weights(), std::move(fresh), options);
+    return PassRunner<Real>(program, builder.weights(), std::move(fresh), options);
   }
   // All rows of `value` after one pass of one sequence.
   void expect(std::uint32_t value, const Table& expected, double tolerance = 2e-5) {
