@@ -89,11 +89,13 @@ public:
   }
   int finish(const std::vector<TextGenerationOutput>& outputs) {
     if (!on_) return 0;
-    if (alone_) put("\n");
-    else
-      for (const TextGenerationOutput& output : outputs)
-        put(fmt::format("--- request {} ({})\n{}\n", output.id,
-                        output.error ? output.error->message : std::string(status_name(output.status)), shown(output)));
+    if (alone_) {
+      if (!outputs.front().error) put("\n");
+      return problem_;
+    }
+    for (const TextGenerationOutput& output : outputs)
+      put(fmt::format("--- request {} ({})\n{}\n", output.id,
+                      output.error ? output.error->message : std::string(status_name(output.status)), shown(output)));
     return problem_;
   }
 

@@ -1,0 +1,131 @@
+// `plimsoll run` as its users run it: text, documents, several requests, refusals before anything is taken.
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/program.hpp"
+
+namespace plimsoll::cli_test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kPrompt = "And the LORD said unto ";
+// What llama.cpp goes on with, from the same weights.
+constexpr const char* kText = "Moses, The LORD shall bring thee up to the house of the LORD, and the LORD said unto me, The LOR";
+
+std::string tiny(const std::string& name) { return std::string(PLIMSOLL_TEST_DATA "/tiny/") + name; }
+
+Outcome run_model(const std::string& name, std::vector<std::string> more) {
+  std::vector<std::string> arguments{"run", tiny(name)};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run(std::move(arguments));
+}
+
+TEST(CliRun, PrintsTheText) {
+  const Outcome outcome = run_model("kjv", {"--prompt", kPrompt});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, std::string(kText) + "\n");
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("24 prompt tokens"), HasSubstr("96 generated"), HasSubstr("kv_cache")));
+  const Outcome quiet = run_model("kjv", {"--prompt", kPrompt, "--quiet", "--echo", "--max-new-tokens", "6"});
+  EXPECT_EQ(quiet.out, "And the LORD said unto Moses,\n");
+  EXPECT_EQ(quiet.err, "");
+}
+
+TEST(CliRun, SaysInADocumentWhatItTookOfWhatWasPlanned) {
+  const Outcome outcome =
+      run_model("mla", {"--devices", "64MiB", "--prompt-ids", "5,9,30,41", "--max-new-tokens", "32", "--format", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const Json document = Json::parse(outcome.out);
+  EXPECT_EQ(document["schema"], "plimsoll.run/1");
+  ASSERT_EQ(document["outputs"].size(), 1U);
+  EXPECT_EQ(document["outputs"][0]["tokens"].size(), 32U);
+  EXPECT_EQ(document["outputs"][0]["status"], "maximum_length");
+  std::uint64_t taken = 0;
+  for (const Json& usage : document["usage"]) {
+    EXPECT_EQ(usage["rank"], 0);
+    EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
+    taken += usage["peak_bytes"].get<std::uint64_t>();
+  }
+  EXPECT_GT(taken, 901'696U); // the weights
+  EXPECT_GT(document["tokens_per_second"]["generated"].get<double>(), 0);
+  EXPECT_TRUE(document["error"].is_null());
+}
+
+TEST(CliRun, TakesAFileOfRequests) {
+  const std::string file =
+      write_scratch("requests.jsonl", "{\"prompt\": \"In the beginning God \", \"max_new_tokens\": 9}\n\n"
+                                      "{\"prompt_ids\": [1, 68, 113, 103], \"id\": 77, \"max_new_tokens\": 3, \"logprobs\": 2}\n");
+  const Outcome outcome = run_model("kjv", {"--requests", file, "--format", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const Json document = Json::parse(outcome.out);
+  ASSERT_EQ(document["outputs"].size(), 2U);
+  EXPECT_EQ(document["outputs"][0]["text"], "of the ch");
+  EXPECT_TRUE(document["outputs"][0]["log_probabilities"].is_null());
+  EXPECT_EQ(document["outputs"][1]["request"], 77);
+  const Json& of = document["outputs"][1]["log_probabilities"];
+  EXPECT_EQ(of["tokens"], document["outputs"][1]["tokens"]);
+  for (const Json& row : of["top_log_probabilities"]) EXPECT_GE(row.size(), 2U);
+  const Outcome text = run_model("kjv", {"--requests", file, "--quiet"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr("--- request 0 (maximum_length)\nof the ch\n"), HasSubstr("--- request 77 (maximum_length)\n")));
+}
+
+// A seed is a text, whoever else is in the batch.
+TEST(CliRun, DrawsTheSameFromTheSameSeed) {
+  const auto drawn = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"--prompt", kPrompt, "--temperature",    "0.9", "--top-k", "40",
+                                       "--top-p",  "0.95",  "--max-new-tokens", "24",  "--quiet"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_model("kjv", arguments).out;
+  };
+  EXPECT_EQ(drawn({"--seed", "5"}), drawn({"--seed", "5"}));
+  EXPECT_NE(drawn({"--seed", "5"}), drawn({"--seed", "6"}));
+}
+
+TEST(CliRun, EchoGivesThePromptsLogProbabilities) {
+  const Outcome outcome =
+      run_model("kjv", {"--prompt-ids", "1,68,113,103,35", "--echo", "--logprobs", "1", "--max-new-tokens", "2", "--format", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const Json of = Json::parse(outcome.out)["outputs"][0]["log_probabilities"];
+  ASSERT_EQ(of["tokens"].size(), 6U); // four of the prompt's five tokens follow another one
+  EXPECT_EQ(of["tokens"][0], 68);
+}
+
+TEST(CliRun, RefusesBeforeAnythingIsTaken) {
+  struct Row {
+    std::vector<std::string> arguments;
+    int code;
+    const char* message;
+  };
+  const std::string bad = write_scratch("bad.jsonl", "{\"prompt\": \"a\"}\n{\"promt\": \"b\"}\n");
+  for (const Row& row : {Row{{"run", tiny("kjv"), "--prompt", "a", "--devices", "5MiB"}, 1, "rank 0"},
+                         Row{{"run", tiny("kjv")}, 2, "one of --prompt, --prompt-ids and --requests was expected"},
+                         Row{{"run", tiny("kjv"), "--prompt-ids", "5,,9"}, 2, "ids with commas between them were expected"},
+                         Row{{"run", tiny("kjv"), "--prompt-ids", "5,9999"}, 2, "9999"},
+                         Row{{"run", tiny("kjv"), "--requests", bad}, 2, "bad.jsonl: line 2: /promt"},
+                         Row{{"run", tiny("kjv"), "--requests", "no-such.jsonl"}, 2, "cannot be opened"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--tp", "2", "--devices", "2x64MiB"}, 2, "2 ranks"},
+                         Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
+                         Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
+                         Row{{"run", "no-such-model", "--prompt", "a"}, 2, "no-such-model"}}) {
+    const Outcome outcome = run(row.arguments);
+    EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err, HasSubstr(row.message));
+  }
+}
+
+TEST(CliRun, APromptBeyondTheModelsLengthIsARequestsOwnError) {
+  const std::string file =
+      write_scratch("long.jsonl", "{\"prompt\": \"" + std::string(400, 'a') + "\"}\n{\"prompt\": \"b\", \"max_new_tokens\": 2}\n");
+  const Outcome outcome = run_model("kjv", {"--requests", file, "--format", "json"});
+  EXPECT_EQ(outcome.code, 2) << outcome.out;
+  const Json document = Json::parse(outcome.out);
+  ASSERT_TRUE(document.contains("outputs"));
+  EXPECT_EQ(document["outputs"][1]["tokens"].size(), 2U);
+  EXPECT_THAT(outcome.out, HasSubstr("256"));
+}
+
+} // namespace
+} // namespace plimsoll::cli_test
