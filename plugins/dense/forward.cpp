@@ -1,4 +1,4 @@
-// The rows of forward.hpp. Each was read in the model's class of the transformers library (modeling_<model_type>.py), and Llama, Mistral,
+// The rows of forward.hpp. Each was read in the model's class of the transformers library (its modeling file), and Llama, Mistral,
 // Qwen, Gemma 2 and 3, Phi-3 and gpt-oss in llama.cpp too. Numbers that a configuration may leave out (epsilon, base, caps) are class
 // defaults of models.json.
 #include "forward.hpp"

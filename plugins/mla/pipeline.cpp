@@ -1,8 +1,8 @@
-// Ops from a Shape: see pipeline.hpp. Sources: modeling_deepseek_v2.py and modeling_deepseek_v3.py of the transformers library, DeepSeek's
-// own modeling_deepseek.py, llama.cpp's deepseek2.
+// Ops from a Shape: see pipeline.hpp. Sources: the classes of DeepSeek V2 and V3 in the transformers library, DeepSeek's
+// own modeling code, llama.cpp's deepseek2.
 //
 // Worked example, DeepSeek-V3: scores are over the root of 128 + 64 elements, times the square of 0.1 ln 40 + 1 = 1.368888 (yarn with
-// mscale_all_dim 1): 0.0721688 x 1.873854 = 0.1352337.
+// mscale_all_dim 1): 0.0721688 x 1.873854 = 0.1352338.
 #include "pipeline.hpp"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // How models route, and the ops of their FFNs. Labels are those of ffn.cpp. The rows were read in the model's class of the transformers
-// library (modeling_<model_type>.py), DeepSeek's in its own modeling_deepseek.py too.
+// library (its modeling file), DeepSeek's in its own modeling code too.
 //
 // Worked example, a sparse layer of DeepSeek-V3: one op routes, one is the 8 of 256 experts, the shared expert is two linear layers, a
 // gate and one more onto the same value: 6 ops.

@@ -10,12 +10,31 @@ struct Exception {
   std::string_view source, header; // `header` declares what `source` defines
 };
 constexpr Exception kExceptions[] = {
-    {"core/src/capi/host_c.cpp", "core/include/plimsoll/host.h"},               // C++ and C hosts: two headers of one name
-    {"core/src/host/context.cpp", "core/include/plimsoll/host.hpp"},            // the class behind the public header
-    {"core/src/device/cuda.cpp", "core/src/device/query.hpp"},                  // one interface, two machines
-    {"core/src/device/cuda_none.cpp", "core/src/device/query.hpp"},             //
-    {"core/src/request/options_json.cpp", "core/include/plimsoll/options.hpp"}, // three readers of one table of options
-    {"core/src/request/pipeline.cpp", "core/include/plimsoll/options.hpp"},     //
+    {"core/src/capi/host_c.cpp", "core/include/plimsoll/host.h"},                        // C++ and C hosts: two headers of one name
+    {"core/src/host/context.cpp", "core/include/plimsoll/host.hpp"},                     // the class behind the public header
+    {"core/src/device/cuda.cpp", "core/src/device/query.hpp"},                           // one interface, two machines
+    {"core/src/device/cuda_none.cpp", "core/src/device/query.hpp"},                      //
+    {"core/src/request/options_json.cpp", "core/include/plimsoll/options.hpp"},          // three readers of one table of options
+    {"core/src/request/pipeline.cpp", "core/include/plimsoll/options.hpp"},              //
+    {"core/src/backend/cpu_attend.cpp", "core/src/backend/cpu_ops.hpp"},                 // one table of ops, a file each
+    {"core/src/backend/cpu_experts.cpp", "core/src/backend/cpu_ops.hpp"},                //
+    {"core/src/backend/cpu_latent.cpp", "core/src/backend/cpu_ops.hpp"},                 //
+    {"core/src/backend/cpu_norm.cpp", "core/src/backend/cpu_ops.hpp"},                   //
+    {"core/src/backend/cpu_rope.cpp", "core/src/backend/cpu_ops.hpp"},                   //
+    {"core/src/backend/cpu_route.cpp", "core/src/backend/cpu_ops.hpp"},                  //
+    {"core/src/backend/cpu_rows.cpp", "core/src/backend/cpu_ops.hpp"},                   //
+    {"core/src/backend/host_memory.cpp", "core/include/plimsoll/arena.hpp"},             //
+    {"core/src/kv_cache/block_pool.cpp", "core/include/plimsoll/kv_cache.hpp"},          // the classes behind the public header
+    {"core/src/kv_cache/paged_kv_manager.cpp", "core/include/plimsoll/kv_cache.hpp"},    //
+    {"core/src/kv_cache/allocation.cpp", "core/src/kv_cache/manager.hpp"},               // members of one class
+    {"core/src/kv_cache/audit.cpp", "core/src/kv_cache/manager.hpp"},                    //
+    {"core/src/kv_cache/claims.cpp", "core/src/kv_cache/manager.hpp"},                   //
+    {"core/src/kv_cache/steps.cpp", "core/src/kv_cache/manager.hpp"},                    //
+    {"core/src/runtime/estimates.cpp", "core/include/plimsoll/pipeline_model.hpp"},      // members of one class
+    {"core/src/runtime/signal_buffers.cpp", "core/include/plimsoll/pipeline_model.hpp"}, //
+    {"core/src/runtime/new_context.cpp", "core/src/runtime/pipeline.hpp"},               //
+    {"core/src/runtime/pipeline_step.cpp", "core/src/runtime/pipeline.hpp"},             //
+    {"core/src/tokenizer/load.cpp", "core/include/plimsoll/tokenizer.hpp"},              //
 };
 
 } // namespace

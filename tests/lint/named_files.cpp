@@ -15,6 +15,8 @@ namespace {
 // writes.
 const std::set<std::string_view> kWorld{"llama.cpp",
                                         "ik_llama.cpp",
+                                        "why_not_llama.cpp",
+                                        "new.json",
                                         "config.json",
                                         "hf_quant_config.json",
                                         "generation_config.json",

@@ -1,6 +1,6 @@
 // The block pool behind plimsoll/kv_cache.hpp. Page 0 is the sentinel of a ring: its `next` is the page that is used next, its
 // `previous` the one that is used last. So the null page cannot be handed out: the list ends where it stands. Order of pages as
-// vLLM frees them: its block_pool.py puts hashed blocks at the end and others at the front. Threads: [serial].
+// vLLM frees them: its block pool puts hashed blocks at the end and others at the front. Threads: [serial].
 #include <algorithm>
 #include <fmt/format.h>
 

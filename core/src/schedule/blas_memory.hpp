@@ -1,7 +1,7 @@
 // The memory that OpenBLAS takes for itself, as a bound: the plan sets it aside as an item of its own, since no allocator of ours sees it.
 // Header only: the plan and the runtime's tests have it. Threads: constants.
 //
-// Read in OpenBLAS 0.3.21 (driver/level3/level3.c, kernel/setparam-ref.c, param.h, interface/gemv.c): a thread that multiplies has one
+// Read in OpenBLAS 0.3.21 (its level 3 driver, its parameters for each kernel, its gemv): a thread that multiplies has one
 // buffer for ever, mapped at 128 MiB, of which only what is written becomes memory. A product of [tokens, in] by [out, in] packs
 //   - of the weight a panel of P x Q elements: 768 x 384 on Haswell and Zen, 448 x 448 and 640 x 320 with AVX-512, 512 x 768 on the oldest
 //     cores that were found, so at most 1.5 MiB of float32;

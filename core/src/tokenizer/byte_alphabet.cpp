@@ -15,7 +15,7 @@ constexpr bool shows_itself(unsigned byte) {
 }
 
 // By code point: the byte, or -1. Bytes that do not show themselves take the characters from U+0100 on, in their order (the GPT-2 release,
-// encoder.py).
+// its encoder).
 constexpr std::array<int, kAlphabetEnd> make_alphabet() {
   std::array<int, kAlphabetEnd> bytes{};
   bytes.fill(-1);

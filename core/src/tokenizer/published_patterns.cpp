@@ -48,7 +48,7 @@ constexpr std::array<std::string_view, 1> kDeepseekCoderNames{"deepseek-coder"};
 constexpr std::array<std::string_view, 1> kFalconNames{"falcon"};
 constexpr std::array<std::string_view, 1> kDefaultNames{"default"};
 
-// The names and what llama.cpp makes of them (its src/llama-vocab.cpp at 00ad355e).
+// The names and what llama.cpp makes of them (its vocabulary at 00ad355e).
 constexpr std::array kPreTokenizers{
     GgufPreTokenizer{kGpt2Names, kGpt2Patterns},           GgufPreTokenizer{kLlama3Names, kLlama3Patterns, true, true},
     GgufPreTokenizer{kLikeLlama3Names, kLlama3Patterns},   GgufPreTokenizer{kQwen2Names, kQwen2Patterns},

@@ -7,7 +7,7 @@
 
 namespace plimsoll {
 
-// GPT-2's (its release, encoder.py), of which ByteLevel means this form.
+// GPT-2's (the encoder of its release), of which ByteLevel means this form.
 inline constexpr std::string_view kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 // What a name in a GGUF file's "tokenizer.ggml.pre" stands for.

@@ -2,7 +2,7 @@
 // a configuration says which. For planners that describe a forward pass. Never include it by itself: plimsoll/plugin.hpp is the
 // include of plugins. Threads: pure functions.
 //
-// Sources: modeling_rope_utils.py of the transformers library, as its rope types name them; Su et al. 2021 (RoFormer) for the plain
+// Sources: the rotary utilities of the transformers library, as its rope types name them; Su et al. 2021 (RoFormer) for the plain
 // ones, Peng et al. 2023 for yarn, Ding et al. 2024 for longrope.
 #ifndef PLIMSOLL_PLUGIN_ROPE_HPP
 #define PLIMSOLL_PLUGIN_ROPE_HPP
