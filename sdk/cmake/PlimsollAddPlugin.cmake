@@ -12,8 +12,8 @@
 #   OUTPUT_DIR  folder of folders, default <build>/lib/plimsoll/plugins
 #
 # The sources see plimsoll_identity.h, made from the manifest by `plimsoll plugins identity`: what the library says of itself
-# is written once. In the tree the command is the target plimsoll_cli; elsewhere PLIMSOLL_PROGRAM, looked for on the PATH. A manifest
-# that no host would take stops the build of a library with the host's own words.
+# is written once. In the tree the command is the target plimsoll_cli, if PLIMSOLL_PROGRAM does not name another build's; elsewhere
+# PLIMSOLL_PROGRAM, looked for on the PATH. A manifest that no host would take stops the build of a library with the host's own words.
 #
 # Why each flag: hidden visibility keeps two plugins' inline functions and template statics apart, the version
 # script and --exclude-libs also cover static archives built without it; -z defs turns a forgotten symbol into a
@@ -23,7 +23,7 @@ include_guard(GLOBAL)
 
 # What makes identities, and what they must be made anew for. plimsoll_cli may be defined later: names are looked up at generation.
 function(plimsoll_identity_program program depends)
-  if(TARGET plimsoll_objects)
+  if(TARGET plimsoll_objects AND NOT PLIMSOLL_PROGRAM)
     set(${program} plimsoll_cli PARENT_SCOPE)
     set(${depends} plimsoll_cli PARENT_SCOPE)
     return()
