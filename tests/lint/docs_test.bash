@@ -81,7 +81,23 @@ for edit in "${planted[@]}"; do
 done
 
 failed=0
+
+# What shows a host shows a program that is built and run: every block of C++ stands in it.
+check_host_page() { # PAGE PROGRAM
+  local folder block whole
+  folder=$(mktemp -d -p "$work")
+  split "$1" "$folder"
+  whole=$(<"$2")
+  for block in "$folder"/*.cpp; do
+    [[ $whole == *"$(<"$block")"* ]] || printf '%s:%s: is no part of %s\n' "${1#"$root/"}" "$(basename "$block" .cpp)" "${2#"$root/"}"
+  done
+}
+said=$(check_host_page "$root/sdk/docs/host_runtime.md" "$root/tests/examples/host_runtime/main.cpp")
+[[ -z $said ]] || { echo "$said"; failed=1; }
+[[ -n $(check_host_page "$root/sdk/docs/host_runtime.md" "$root/tests/examples/host_cpp/main.cpp") ]] || { echo "blind to a host of another page"; failed=1; }
+
 for page in "$root"/sdk/docs/*.md; do
+  [[ $page == */host_runtime.md ]] && continue
   said=$(check_page "$page")
   [[ -z $said ]] || { echo "$said"; failed=1; }
 done

@@ -13,7 +13,7 @@ namespace {
 // A plan in which memory limits nothing, so that its length and groups are the model's own.
 Result<Plan> unlimited_plan(const Context& context, const Model& model) {
   PlanRequest request;
-  request.devices = "4096TiB";
+  request.devices = "100TiB";
   PLIMSOLL_ASSIGN(Plan plan, context.plan(model, request));
   if (plan.error) return tl::unexpected(std::move(*plan.error));
   return plan;
