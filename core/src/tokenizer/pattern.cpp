@@ -35,9 +35,11 @@ using MatchData = std::unique_ptr<pcre2_match_data, Freed<pcre2_match_data_free>
 
 constexpr std::uint32_t kHeapLimitKib = 128U << 10U;
 
-// A search begins with a window of the text and few steps. Where they do not do, it begins again with eight times as much; what these
-// later tries cost together is limited by the length of the text, so that all searches of a text take time in proportion to it.
-constexpr std::uint64_t kFirstWindowBytes = 2048, kFirstSteps = 4096, kLastSteps = 1U << 30U;
+// A match is looked for at few places at a time, in a window of the text and with few steps for each. Where window or steps do not do, the
+// first place is tried again alone with eight times as much; what these later tries cost together is limited by the length of the text. So
+// all searches of a text take time in proportion to it. (PCRE2 counts its steps anew at each place, and not those of a plain repetition.)
+constexpr std::size_t kPlacesBytes = 64;
+constexpr std::uint64_t kFirstWindowBytes = 512, kFirstSteps = 512, kMostSteps = 1U << 30U;
 constexpr unsigned kGrowthBits = 3;
 constexpr std::uint64_t kCostPerByte = 64, kFreeCost = 1U << 20U;
 
@@ -112,35 +114,48 @@ public:
   }
 
 private:
+  // The next match from `from` on.
   Result<std::optional<Span>> next(std::string_view part, std::size_t from, std::uint32_t options) {
+    for (;; options = PCRE2_NO_UTF_CHECK) {
+      std::size_t last_place = std::min(part.size(), from + kPlacesBytes);
+      PLIMSOLL_ASSIGN(const std::optional<Span> match, at_places(part, from, last_place, options));
+      if (match || last_place == part.size()) return match;
+      for (from = last_place + 1; from < part.size() && !begins_character(part[from]);) ++from;
+    }
+  }
+
+  // The next match that begins from `from` to `last_place`, which becomes less where less was looked at.
+  Result<std::optional<Span>> at_places(std::string_view part, std::size_t from, std::size_t& last_place, std::uint32_t options) {
     std::uint64_t window_bytes = kFirstWindowBytes, steps = kFirstSteps;
     for (;;) {
       const std::size_t end = window_end(part, from, window_bytes);
-      const bool whole = end == part.size();
+      const std::uint32_t partial = end == part.size() ? 0 : PCRE2_PARTIAL_HARD;
+      pcre2_set_offset_limit(context_.get(), last_place);
       pcre2_set_match_limit(context_.get(), static_cast<std::uint32_t>(steps));
-      const int found =
-          pcre2_match(&code_, units(part), end, from, options | (whole ? 0U : PCRE2_PARTIAL_HARD), data_.get(), context_.get());
+      const int found = pcre2_match(&code_, units(part), end, from, options | partial, data_.get(), context_.get());
       if (found >= 0) {
         const PCRE2_SIZE* const bounds = pcre2_get_ovector_pointer(data_.get());
         return std::optional(Span{bounds[0], std::max(bounds[0], bounds[1])});
       }
-      const bool more_text = !whole && (found == PCRE2_ERROR_NOMATCH || found == PCRE2_ERROR_PARTIAL);
-      if (whole && found == PCRE2_ERROR_NOMATCH) return std::optional<Span>();
-      if (!more_text && found != PCRE2_ERROR_MATCHLIMIT)
+      if (found == PCRE2_ERROR_NOMATCH) return std::optional<Span>();
+      if (found != PCRE2_ERROR_PARTIAL && found != PCRE2_ERROR_MATCHLIMIT)
         return fail(ErrorCode::kBadRequest,
                     fmt::format("the tokenizer's pattern cannot be searched for in this text: {}", message_of(found)));
-      if (window_bytes + steps > budget_) return fail(ErrorCode::kBadRequest, "the tokenizer's pattern takes too long on this text");
-      budget_ -= window_bytes + steps;
-      if (more_text) window_bytes <<= kGrowthBits;
-      steps = std::min(steps << kGrowthBits, kLastSteps);
+      std::uint64_t& grown = found == PCRE2_ERROR_PARTIAL ? window_bytes : steps;
+      grown = std::min(grown << kGrowthBits, kMostSteps);
+      if (grown > budget_) return fail(ErrorCode::kBadRequest, "the tokenizer's pattern takes too long on this text");
+      budget_ -= grown;
+      last_place = from;
     }
   }
+
+  static bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }
 
   // Where the window ends: behind a character.
   static std::size_t window_end(std::string_view part, std::size_t from, std::uint64_t window_bytes) {
     if (part.size() - from <= window_bytes) return part.size();
     std::size_t end = from + static_cast<std::size_t>(window_bytes);
-    while ((static_cast<unsigned char>(part[end]) & 0xc0U) == 0x80U) --end;
+    while (!begins_character(part[end])) --end;
     return end;
   }
 
@@ -170,7 +185,8 @@ Result<Pattern> Pattern::regex(const std::string& expression) {
   int code = 0;
   PCRE2_SIZE offset = 0;
   // Oniguruma's ^ and $ are those of lines.
-  CodePointer compiled(pcre2_compile(units(text), text.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code,
+  CodePointer compiled(pcre2_compile(units(text), text.size(),
+                                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C, &code,
                                      &offset, context.get()));
   if (!compiled) return fail(ErrorCode::kBadConfig, fmt::format("the regular expression is not understood: {}", message_of(code)));
   Pattern pattern;

@@ -20,7 +20,7 @@ struct Span {
 
 class Pattern {
 public:
-  static constexpr std::size_t kMaxPatternBytes = 8192; // the longest published one has some 600
+  static constexpr std::size_t kMaxPatternBytes = 4096; // the longest published one has some 1,500
 
   static Pattern plain(std::string text);
   // The message of an error says what is wrong with the expression; `where` is left to the caller.
