@@ -6,6 +6,7 @@
 
 #include "plimsoll/plugin.hpp"
 
+namespace pipeline_tests {
 namespace {
 
 using namespace plimsoll;
@@ -326,3 +327,4 @@ TEST(DelegatingPipelinePlanner, DescribesAsItsLanguageModel) {
 }
 
 } // namespace
+} // namespace pipeline_tests

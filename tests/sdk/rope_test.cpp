@@ -7,6 +7,7 @@
 
 #include "plimsoll/plugin.hpp"
 
+namespace rope_tests {
 namespace {
 
 using namespace plimsoll;
@@ -261,3 +262,4 @@ TEST(RopeKeys, RefuseWhatTheyDoNotKnow) {
 }
 
 } // namespace
+} // namespace rope_tests

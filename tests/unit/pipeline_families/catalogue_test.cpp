@@ -1,0 +1,43 @@
+// The forward pass of every model of the catalogue: described whole and within the rules, or not at all and said so.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "recorder.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
+  std::string out;
+  for (const char c : info.param) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return out;
+}
+
+class Catalogue : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(Catalogue, IsDescribedWholeOrNotAtAll) {
+  const Pass pass = record(catalogue_config(GetParam()));
+  EXPECT_THAT(pass.faults, ::testing::IsEmpty());
+  if (pass.status != PLIMSOLL_OK) {
+    EXPECT_EQ(pass.status, PLIMSOLL_E_UNSUPPORTED) << pass.where << " " << pass.message;
+    EXPECT_THAT(pass.message, ::testing::HasSubstr("describes no pipeline"));
+    return;
+  }
+  // Nothing of the text model is forgotten.
+  for (const WeightSeen& w : pass.weights)
+    EXPECT_TRUE(w.used || w.role != PLIMSOLL_ROLE_MODEL || w.aspect == PLIMSOLL_ASPECT_VISION) << w.label;
+  // Every layer that caches attends once.
+  std::map<std::uint32_t, int> attends, caches;
+  for (const OpSeen& op : pass.ops)
+    if (op.kind == PLIMSOLL_OP_ATTEND || op.kind == PLIMSOLL_OP_ATTEND_LATENT) ++attends[op.layer];
+  for (const GroupSeen& g : pass.groups)
+    if (g.role == PLIMSOLL_ROLE_MODEL)
+      for (const std::uint32_t layer : g.layers) ++caches[layer];
+  EXPECT_EQ(attends, caches);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Catalogue, ::testing::ValuesIn(catalogue_models()), test_name);
+
+} // namespace
+} // namespace plimsoll::testing

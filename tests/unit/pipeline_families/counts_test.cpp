@@ -1,0 +1,58 @@
+// Real models op by op: how many of each kind, so that a description that changes is seen.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "recorder.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+struct Row {
+  const char* model;
+  const char* ops; // kinds in alphabetical order
+};
+// A dense layer is 7 linear layers, 2 norms, 2 rotations, an attention, a gate and a sum; norms on queries and keys are 2 more, norms
+// behind attention and FFN 2 norms and a sum more. Embedding and head are an op, a norm, a linear layer and the rows that want logits.
+constexpr Row kRows[] = {
+    {"meta-llama__Llama-3.1-8B", "add 32, attend 32, embed 1, gate 32, last_rows 1, linear 225, norm 65, rope 64"},
+    {"Qwen__Qwen3-0.6B", "add 28, attend 28, embed 1, gate 28, last_rows 1, linear 197, norm 113, rope 56"},
+    {"microsoft__Phi-3-mini-4k-instruct", "add 32, attend 32, embed 1, gate 32, last_rows 1, linear 225, norm 65, rope 64"},
+    {"google__gemma-2-9b", "add 84, attend 42, embed 1, gate 43, last_rows 1, linear 295, norm 169, rope 84"}, // a cap on logits
+    {"google__gemma-3-1b-it", "add 52, attend 26, embed 1, gate 26, last_rows 1, linear 183, norm 157, rope 52"},
+    {"mistralai__Mixtral-8x7B-v0.1", "add 32, attend 32, embed 1, experts 32, last_rows 1, linear 129, norm 65, rope 64, route 32"},
+    {"Qwen__Qwen3-30B-A3B", "add 48, attend 48, embed 1, experts 48, last_rows 1, linear 193, norm 193, rope 96, route 48"},
+    // Shared experts, let in by a gate of one column.
+    {"Qwen__Qwen2-57B-A14B",
+     "add 28, attend 28, embed 1, experts 28, gate 28, last_rows 1, linear 225, norm 57, rope 56, route 28, scale_rows 28"},
+    {"openai__gpt-oss-20b", "add 24, attend 24, embed 1, experts 24, last_rows 1, linear 97, norm 49, rope 48, route 24"},
+    {"zai-org__GLM-4.6", "add 92, attend 92, embed 1, experts 89, gate 92, last_rows 1, linear 645, norm 369, rope 184, route 89"},
+    // 61 layers, 3 of them dense; 4 linear layers of the attention, 3 of an FFN or of the shared expert.
+    {"deepseek-ai__DeepSeek-V3",
+     "add 61, attend_latent 61, embed 1, experts 58, gate 61, last_rows 1, linear 428, norm 245, rope 122, route 58"},
+    // Queries are not compressed: a linear layer and a norm less.
+    {"deepseek-ai__DeepSeek-V2-Lite",
+     "add 27, attend_latent 27, embed 1, experts 26, gate 27, last_rows 1, linear 163, norm 82, rope 54, route 26"},
+    // The language model alone.
+    {"Qwen__Qwen2.5-VL-3B-Instruct", "add 36, attend 36, embed 1, gate 36, last_rows 1, linear 253, norm 73, rope 72"},
+    {"google__gemma-3-12b-it", "add 96, attend 48, embed 1, gate 48, last_rows 1, linear 337, norm 289, rope 96"},
+};
+
+TEST(Counts, OfRealModels) {
+  for (const Row& row : kRows) {
+    const Pass pass = record(catalogue_config(row.model));
+    EXPECT_EQ(pass.status, PLIMSOLL_OK) << row.model << ": " << pass.where << " " << pass.message;
+    std::string counts;
+    for (const auto& [kind, n] : pass.counts()) counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", kind, n);
+    EXPECT_EQ(counts, row.ops) << row.model;
+  }
+}
+
+// The catalogue holds many of the models that are described; fewer would be a row that was lost.
+TEST(Counts, OfDescribedModels) {
+  std::size_t described = 0;
+  for (const std::string& name : catalogue_models()) described += record(catalogue_config(name)).status == PLIMSOLL_OK ? 1U : 0U;
+  EXPECT_GE(described, 168U);
+}
+
+} // namespace
+} // namespace plimsoll::testing
