@@ -145,7 +145,7 @@ private:
     if (group == nullptr || !sizes({heads, kv_heads, k, v})) return false;
     if (heads % kv_heads != 0 || out(op).of_outputs) return wrong("{} heads over {} of keys, on rows of tokens", heads, kv_heads);
     if (op.in[1] != kNoIndex && !(expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
-                               expect("the width of the values", in(op, 2).width, kv_heads * v)))
+                                  expect("the width of the values", in(op, 2).width, kv_heads * v)))
       return false;
     return expect("the width of the queries", in(op, 0).width, heads * k) && expect("the width of its result", out(op).width, heads * v) &&
            expect("the heads of its KV group", group->kv_heads, kv_heads) && expect("a key of its KV group", group->k_elements, k) &&

@@ -94,9 +94,13 @@ TEST(MultiplyFewRowsTest, InfinitiesAndOddNumbersOfFloat16AreRead) {
   };
   x[0] = 1;
   EXPECT_EQ(product(0, 16), std::numeric_limits<float>::infinity());
-  x[0] = 2, x[1] = 1;
+  x[0] = 2;
+  x[1] = 1;
   EXPECT_EQ(product(1, 3), 0x1p-24F);
-  x[0] = 0, x[1] = 2, x[2] = 1, x[3] = 0;
+  x[0] = 0;
+  x[1] = 2;
+  x[2] = 1;
+  x[3] = 0;
   std::array<std::uint16_t, 16> finite{};
   std::copy_n(elements + 1, 3, finite.begin() + 1);
   const Matrix whole{finite.data(), ElementType::kFloat16, 1, 16, 16, false};

@@ -95,15 +95,24 @@ const std::vector<std::pair<std::string, Shape>>& shapes() {
     add("two heads share a key", [](Shape&) {});
     add("each head its key", [](Shape& s) { s.kv_heads = 4; });
     add("all heads share one", [](Shape& s) { s.kv_heads = 1; });
-    add("more heads than a block has rows", [](Shape& s) { s.heads = 71, s.kv_heads = 1; });
-    add("values of another width", [](Shape& s) { s.k = 12, s.v = 5; });
+    add("more heads than a block has rows", [](Shape& s) {
+      s.heads = 71;
+      s.kv_heads = 1;
+    });
+    add("values of another width", [](Shape& s) {
+      s.k = 12;
+      s.v = 5;
+    });
     add("a window", [](Shape& s) { s.window = 7; });
     add("a window of one", [](Shape& s) { s.window = 1; });
     add("a window longer than a block", [](Shape& s) { s.window = 100; });
     add("chunks", [](Shape& s) { s.chunk = 24; });
     add("a soft cap", [](Shape& s) { s.cap = 0.7; });
     add("sinks", [](Shape& s) { s.sinks = true; });
-    add("sinks and a window", [](Shape& s) { s.sinks = true, s.window = 5; });
+    add("sinks and a window", [](Shape& s) {
+      s.sinks = true;
+      s.window = 5;
+    });
     add("pages of one token", [](Shape& s) { s.page_tokens = 1; });
     add("pages of seven", [](Shape& s) { s.page_tokens = 7; });
     add("pages longer than a block", [](Shape& s) { s.page_tokens = 256; });
@@ -171,7 +180,9 @@ TEST(AttendTest, LooksIntoWhatAnotherLayerStored) {
   OpCase op(20);
   const Table q(20, 16, 1), r(20, 16, 2), k(20, 8, 3), v(20, 8, 4);
   Shape shape;
-  shape.kv_heads = 2, shape.heads = 4, shape.k = shape.v = 4;
+  shape.kv_heads = 2;
+  shape.heads = 4;
+  shape.k = shape.v = 4;
   const std::uint32_t in_q = op.input(q), in_r = op.input(r), in_k = op.input(k), in_v = op.input(v), first = op.output(16),
                       out = op.output(16);
   op.builder.attend(OpKind::kAttend, 0, 1, first, {in_q, in_k, in_v}, {}, {4, 2, 4, 4}, {0.3});
@@ -182,7 +193,8 @@ TEST(AttendTest, LooksIntoWhatAnotherLayerStored) {
 
 TEST(AttendTest, AddsToItsResult) {
   Shape shape;
-  shape.heads = shape.kv_heads = 2, shape.k = shape.v = 4;
+  shape.heads = shape.kv_heads = 2;
+  shape.k = shape.v = 4;
   OpCase op(20);
   const Table q(20, 8, 1), k(20, 8, 3), v(20, 8, 4), before(20, 8, 5);
   const std::uint32_t in_q = op.input(q), in_k = op.input(k), in_v = op.input(v), out = op.input(before);

@@ -15,7 +15,13 @@ using test::ProgramBuilder;
 // One op of each kind, all of them right. Numbers of ops are those of kinds, less one.
 struct Parts {
   Parts() {
-    x = b.value(8), y = b.value(8), q = b.value(12), latent = b.value(10), routes = b.value(4), one = b.value(1), logits = b.value(8, true);
+    x = b.value(8);
+    y = b.value(8);
+    q = b.value(12);
+    latent = b.value(10);
+    routes = b.value(4);
+    one = b.value(1);
+    logits = b.value(8, true);
     const std::uint32_t table = b.random_weight({20, 8}, 1), square = b.weight({8, 8}, std::vector<double>(64), "float32", 0, 1, {6, 2});
     const std::uint32_t gain = b.random_weight({8}, 1), up = b.random_weight({6, 8}, 1), router = b.random_weight({4, 8}, 1);
     const std::uint32_t experts = b.random_weight({8, 8}, 1, 4), two = b.random_weight({2}, 1);
@@ -116,7 +122,11 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"attend: a group", [](Parts& p) { p.op(K::kAttend).kv_group = 2; }, "KV group 2, which is not there"},
       {"attend: a layer", [](Parts& p) { p.op(K::kAttend).kv_layer = 2; }, "layer 2 of KV group 0"},
       {"attend: heads", [](Parts& p) { p.op(K::kAttend).i[0] = 3; }, "3 heads over 2"},
-      {"attend: another group's keys", [](Parts& p) { p.op(K::kAttend).kv_group = 1, p.op(K::kAttend).kv_layer = 0; },
+      {"attend: another group's keys",
+       [](Parts& p) {
+         p.op(K::kAttend).kv_group = 1;
+         p.op(K::kAttend).kv_layer = 0;
+       },
        "the heads of its KV group is 1"},
       {"attend: sinks", [](Parts& p) { p.op(K::kAttend).weights[0] = p.op(K::kNorm).weights[0]; }, "is 8, where 2 was expected"},
       {"latent: a width", [](Parts& p) { p.op(K::kAttendLatent).i[1] = 7; }, "the width of the latent is 10, where 9"},
@@ -126,13 +136,21 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
        },
        "where 8 was expected"},
       {"gate: an activation", [](Parts& p) { p.op(K::kGate).i[0] = 8; }, "activation 8"},
-      {"gate: half a pair", [](Parts& p) { p.op(K::kGate).i[0] = PLIMSOLL_ACT_SWIGLU_OAI, p.op(K::kGate).in[1] = kNoIndex; },
+      {"gate: half a pair",
+       [](Parts& p) {
+         p.op(K::kGate).i[0] = PLIMSOLL_ACT_SWIGLU_OAI;
+         p.op(K::kGate).in[1] = kNoIndex;
+       },
        "of pairs, but one input"},
       {"route: more than there are", [](Parts& p) { p.op(K::kRoute).i[1] = 5; }, "5 of 4 experts"},
       {"route: groups", [](Parts& p) { p.op(K::kRoute).i[2] = 3; }, "1 of 3 groups of 4 experts"},
       {"route: too few groups", [](Parts& p) { p.op(K::kRoute).i[2] = 4; }, "1 of 4 groups of 4 experts, 2 of which"},
       {"route: a score", [](Parts& p) { p.op(K::kRoute).i[4] = 3; }, "score 3"},
-      {"experts: their number", [](Parts& p) { p.weight(K::kExperts, 0).experts = 2, p.weight(K::kExperts, 0).bytes /= 2; },
+      {"experts: their number",
+       [](Parts& p) {
+         p.weight(K::kExperts, 0).experts = 2;
+         p.weight(K::kExperts, 0).bytes /= 2;
+       },
        "the experts of"},
       {"experts: a pairing", [](Parts& p) { p.op(K::kExperts).i[4] = 1; }, "where its pairing says"},
       {"experts: routes", [](Parts& p) { p.op(K::kExperts).in[1] = p.one; }, "the width of the routes is 1"},

@@ -245,7 +245,8 @@ private:
   }
   double joined(double g, double u) const {
     if (case_.act == PLIMSOLL_ACT_SWIGLU_OAI) {
-      g = std::min(g, 7.0), u = std::clamp(u, -7.0, 7.0);
+      g = std::min(g, 7.0);
+      u = std::clamp(u, -7.0, 7.0);
       return (u + 1) * g * sigmoid(1.702 * g);
     }
     return case_.act == PLIMSOLL_ACT_RELU ? std::max(g, 0.0) * u : g * sigmoid(g) * u;
@@ -285,15 +286,39 @@ TEST(ExpertsTest, SumsWhatTheChosenSay) {
   };
   add("gate and up", [](ExpertCase&) {});
   add("biases, added to what is there", [](ExpertCase& c) { c.biases = c.accumulate = true; });
-  add("both in one, halves", [](ExpertCase& c) { c.paired = 1, c.biases = true; });
-  add("both in one, alternating, stored the other way",
-      [](ExpertCase& c) { c.paired = 2, c.biases = true, c.in_dim = 0, c.act = PLIMSOLL_ACT_SWIGLU_OAI; });
-  add("no gate", [](ExpertCase& c) { c.gate = false, c.biases = true, c.act = PLIMSOLL_ACT_RELU; });
-  add("bfloat16", [](ExpertCase& c) { c.dtype = "bfloat16", c.biases = true; });
-  add("float16, stored the other way", [](ExpertCase& c) { c.dtype = "float16", c.in_dim = 0; });
+  add("both in one, halves", [](ExpertCase& c) {
+    c.paired = 1;
+    c.biases = true;
+  });
+  add("both in one, alternating, stored the other way", [](ExpertCase& c) {
+    c.paired = 2;
+    c.biases = true;
+    c.in_dim = 0;
+    c.act = PLIMSOLL_ACT_SWIGLU_OAI;
+  });
+  add("no gate", [](ExpertCase& c) {
+    c.gate = false;
+    c.biases = true;
+    c.act = PLIMSOLL_ACT_RELU;
+  });
+  add("bfloat16", [](ExpertCase& c) {
+    c.dtype = "bfloat16";
+    c.biases = true;
+  });
+  add("float16, stored the other way", [](ExpertCase& c) {
+    c.dtype = "float16";
+    c.in_dim = 0;
+  });
   add("one token", [](ExpertCase& c) { c.tokens = 1; });
-  add("all tokens at one expert, more than a block", [](ExpertCase& c) { c.tokens = 300, c.all_at_one = true; });
-  add("many tokens", [](ExpertCase& c) { c.tokens = 301, c.paired = 2, c.biases = true; });
+  add("all tokens at one expert, more than a block", [](ExpertCase& c) {
+    c.tokens = 300;
+    c.all_at_one = true;
+  });
+  add("many tokens", [](ExpertCase& c) {
+    c.tokens = 301;
+    c.paired = 2;
+    c.biases = true;
+  });
   for (const ExpertCase& c : cases) {
     SCOPED_TRACE(c.name);
     Experts run(c);

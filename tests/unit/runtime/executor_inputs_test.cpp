@@ -21,7 +21,11 @@ struct Inputs {
   std::uint32_t batch = 2, lanes = 1, columns = 4, fill = 0;
   std::uint64_t logits_per_sequence = 1, groups = 1;
 
-  Inputs() { table[0] = 1, table[4] = 2, table[5] = 3; } // pages of 8: positions 0-2; 0-12
+  Inputs() {
+    table[0] = 1;
+    table[4] = 2;
+    table[5] = 3;
+  } // pages of 8: positions 0-2; 0-12
 };
 
 class ExecutorInputsTest : public testing::Test {
@@ -66,7 +70,8 @@ TEST_F(ExecutorInputsTest, TakesWhatIsPlanned) {
   at_the_limits.offsets[2] = 6;
   at_the_limits.lengths[1] = 27;
   at_the_limits.table[4] = at_the_limits.table[5] = 77; // the window has left them
-  at_the_limits.table[6] = 3, at_the_limits.table[7] = 8;
+  at_the_limits.table[6] = 3;
+  at_the_limits.table[7] = 8;
   EXPECT_TRUE(run(at_the_limits));
 }
 

@@ -93,11 +93,14 @@ std::vector<std::int32_t> tokens(std::int32_t begin, std::int32_t end) {
 TEST(AttendLatentTest, AbsorbedAndExpandedAreWhatKeysAndValuesGive) {
   std::vector<LatentShape> shapes(7);
   shapes[1].in_dim = 0;
-  shapes[2].up_dtype = "bfloat16", shapes[2].in_dim = 0;
-  shapes[3].up_dtype = "float16", shapes[3].accumulate = true;
+  shapes[2].up_dtype = "bfloat16";
+  shapes[2].in_dim = 0;
+  shapes[3].up_dtype = "float16";
+  shapes[3].accumulate = true;
   shapes[4].kv_dtype = "bfloat16";
   shapes[5].heads = 70; // more than a block has rows
-  shapes[6].heads = 1, shapes[6].accumulate = true;
+  shapes[6].heads = 1;
+  shapes[6].accumulate = true;
   for (std::size_t n = 0; n < shapes.size(); ++n) {
     LatentCase c(shapes[n], shapes[n].heads > 64 ? 40 : 150);
     const std::vector<std::int32_t> all = tokens(0, static_cast<std::int32_t>(c.q.rows));

@@ -144,7 +144,10 @@ double activation(std::uint64_t act, double x, double cap) {
 TEST(GateTest, EveryActivationAloneAndTimesASecondInput) {
   const std::uint64_t width = 600; // longer than the blocks that kernels take
   Table a(2, width, 3, 9), b(2, width, 4);
-  a.at(0, 0) = 0, a.at(0, 1) = -100, a.at(0, 2) = 100, a.at(0, 3) = -1e-4;
+  a.at(0, 0) = 0;
+  a.at(0, 1) = -100;
+  a.at(0, 2) = 100;
+  a.at(0, 3) = -1e-4;
   for (std::uint64_t act = PLIMSOLL_ACT_NONE; act <= PLIMSOLL_ACT_SOFT_CAP; ++act)
     for (const bool pair : {false, true})
       for (const bool accumulate : {false, true})

@@ -246,7 +246,8 @@ TEST_F(ExecutorTest, APassAllocatesNothing) {
   PassRunner<float> run = runner<float>();
   run.pass({{0, prompt(20)}, {1, prompt(7)}});
   const ForwardInputs inputs = run.inputs_of(); // the same pass again
-  counting = true, counted = 0;
+  counting = true;
+  counted = 0;
   const Result<ForwardOutputs<float>> outputs = run.executor().run(inputs);
   counting = false;
   EXPECT_EQ(counted, 0U);

@@ -44,7 +44,7 @@ TEST_P(KvCacheMixin, TheEstimateIsThePlanIsWhatThePoolsTake) {
   const FamilyCase& c = GetParam();
   const auto model = context().load(c.name);
   ASSERT_TRUE(model) << model.error().message;
-  constexpr std::uint64_t kAvailable = 256ULL << 20;
+  constexpr std::uint64_t kAvailable = 128ULL << 20;
   PlanRequest request = request_of(c);
   const auto estimate = KvCacheModel::estimate_kv_cache_size(context(), *model, request, kAvailable);
   ASSERT_TRUE(estimate) << estimate.error().message;
