@@ -1,3 +1,4 @@
+// What recorder.hpp promises: the sink, the walk over the parts, and who may name what.
 #include "recorder.hpp"
 
 #include <fmt/format.h>
