@@ -122,7 +122,10 @@ struct PipelineOptions {
   bool load_tokenizer = true; // an error where the model has none; false: requests bring ids
   bool prefix_caching = true;
   std::optional<std::uint64_t> key_seed; // see KvOptions
-  LoadProgress progress;                 // of the weights
+  // kObserve: also what the plan does not set aside is taken, and stands in usage(). For plans of other engines than `reference`, whose
+  // activations are not this runtime's.
+  ArenaMode arena_mode = ArenaMode::kEnforce;
+  LoadProgress progress; // of the weights
 };
 
 // What a host's own model brings: create() makes the same of a model that planners describe.

@@ -14,16 +14,14 @@ namespace {
 constexpr std::uint64_t kMostReserved = 65'536;
 
 std::uint64_t new_pages(const TableSpec& table, const PageRow& row, std::uint64_t end_tokens) {
-  const std::uint64_t wanted = ceil_div(end_tokens, table.page_tokens);
+  const std::uint64_t wanted = table.pages_for(end_tokens);
   return wanted > row.pages.size() ? wanted - row.pages.size() : 0;
 }
 
 } // namespace
 
-Result<Request*> PagedKvManager::Impl::claimed(const TextContext& context) const {
-  Request* request = requests_.find(context.id());
-  if (request == nullptr) return fail(ErrorCode::kBadRequest, fmt::format("request {} is not claimed; claim it first", context.id()));
-  return request;
+tl::unexpected<Error> PagedKvManager::Impl::not_claimed(const TextContext& context) const {
+  return fail(ErrorCode::kBadRequest, fmt::format("request {} is not claimed; claim it first", context.id()));
 }
 
 Result<void> PagedKvManager::Impl::check_position(const Request& request, const TextContext& context) const {
@@ -40,7 +38,7 @@ Result<void> PagedKvManager::Impl::check_position(const Request& request, const 
       return fail(ErrorCode::kBadRequest,
                   fmt::format("request {} calls {} tokens processed and holds pages of {}; call alloc before each step", request.id,
                               processed, row.pages.size() * table.page_tokens));
-    if (table.first_seen(processed) / table.page_tokens < row.first_held)
+    if (table.pages_filled(table.first_seen(processed)) < row.first_held)
       return fail(ErrorCode::kBadRequest,
                   fmt::format("request {} was rewound to token {}, whose window is gone; release it, rewind it to 0 "
                               "and claim it again",
@@ -101,7 +99,7 @@ void PagedKvManager::Impl::start(const TextContext& context, Request& request) {
   const std::uint64_t longest = context.max_length() + options_.slack_tokens;
   for (const TableSpec& table : layout_.tables)
     for (std::size_t lane = 0; lane < table.lanes && table.grows(); ++lane)
-      request.rows[table.first_row + lane].pages.reserve(std::min(ceil_div(longest, table.page_tokens), kMostReserved));
+      request.rows[table.first_row + lane].pages.reserve(std::min(table.pages_for(longest), kMostReserved));
   for (std::size_t i = 0; i < request.keys.size() && layout_.hit_alignment_tokens > 0; ++i) {
     if (!request.keys[i].begun()) request.keys[i].begin(context, layout_.page_sizes[i], seed_);
     request.keys[i].reserve(std::min(ceil_div(longest, layout_.page_sizes[i]), kMostReserved));
@@ -132,7 +130,8 @@ std::uint64_t PagedKvManager::Impl::grow(Request& request, std::uint64_t end_tok
 }
 
 Result<KvAllocation> PagedKvManager::Impl::alloc(TextContext& context) {
-  PLIMSOLL_ASSIGN(Request* const request, claimed(context));
+  Request* const request = requests_.find(context.id());
+  if (request == nullptr) return not_claimed(context);
   PLIMSOLL_TRY(check_position(*request, context));
   KvAllocation out;
   const bool first = !request->started;
@@ -155,7 +154,8 @@ Result<KvAllocation> PagedKvManager::Impl::alloc(TextContext& context) {
 }
 
 Result<std::uint64_t> PagedKvManager::Impl::fitting_tokens(const TextContext& context) {
-  PLIMSOLL_ASSIGN(Request* const request, claimed(context));
+  Request* const request = requests_.find(context.id());
+  if (request == nullptr) return not_claimed(context);
   PLIMSOLL_TRY(check_position(*request, context));
   const std::uint64_t hit = request->started ? 0 : look_up(context, *request), begin = context.processed_length() + hit;
   std::uint64_t low = 0, high = context.active_length_at(begin);

@@ -4,6 +4,7 @@
 // pages: 52 layers with windows beside 10 without, blocks of 10 layers, so a window's page takes 6. Threads: immutable.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,12 @@ struct TableSpec {
   std::size_t pool = 0;
   std::size_t keys = 0; // index into page_sizes
 
+  // Pages that tokens fill, and pages that hold them. Nearly all pages have a power of two of tokens, and a division is dear.
+  std::uint64_t pages_filled(std::uint64_t tokens) const {
+    return (page_tokens & (page_tokens - 1)) == 0 ? tokens >> std::countr_zero(page_tokens) : tokens / page_tokens;
+  }
+  std::uint64_t pages_for(std::uint64_t tokens) const { return pages_filled(tokens + page_tokens - 1); }
+
   bool grows() const { return kind != CacheKind::kCross; }
   // The first token that a later one than `processed` tokens can still see.
   std::uint64_t first_seen(std::uint64_t processed) const {
@@ -35,8 +42,8 @@ struct StateSpec {
   std::size_t group = 0;
   std::size_t rows = 0; // of a request; where blocks are shared, blocks
   std::size_t lanes = 1;
-  std::size_t first_row = 0; // among all state rows of a request
-  std::size_t pool = kNoPool;  // the shared blocks; none: rows of its own
+  std::size_t first_row = 0;  // among all state rows of a request
+  std::size_t pool = kNoPool; // the shared blocks; none: rows of its own
 };
 
 // One id space of a replica.

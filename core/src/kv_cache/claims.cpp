@@ -61,7 +61,7 @@ Result<void> PagedKvManager::Impl::check_claim(RequestId id, std::uint32_t index
   const Replica& replica = replicas_[index];
   std::fill(demand_.begin(), demand_.end(), 0U);
   for (const TableSpec& table : layout_.tables)
-    if (!table.grows()) demand_[table.pool] += ceil_div(table.fixed_tokens, table.page_tokens) * table.lanes;
+    if (!table.grows()) demand_[table.pool] += table.pages_for(table.fixed_tokens) * table.lanes;
   for (std::size_t i = 0; i < layout_.states.size(); ++i) {
     const StateSpec& state = layout_.states[i];
     if (state.pool != kNoPool) demand_[state.pool] += state.rows;
@@ -99,7 +99,7 @@ void PagedKvManager::Impl::take_fixed_pages(Request& request, Replica& replica) 
   for (const TableSpec& table : layout_.tables)
     for (std::size_t lane = 0; lane < table.lanes && !table.grows(); ++lane) {
       std::vector<PageId>& pages = request.rows[table.first_row + lane].pages;
-      pages.resize(ceil_div(table.fixed_tokens, table.page_tokens));
+      pages.resize(table.pages_for(table.fixed_tokens));
       static_cast<void>(replica.pools[table.pool].allocate(pages)); // check_claim counted them
     }
 }

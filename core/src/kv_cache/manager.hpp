@@ -51,7 +51,7 @@ private:
   void give_back_pages(BlockPool& pool, PageRow& row, std::size_t begin, std::size_t end);
 
   // allocation.cpp
-  Result<Request*> claimed(const TextContext& context) const;
+  tl::unexpected<Error> not_claimed(const TextContext& context) const;
   // Whether the request holds what the context calls processed.
   Result<void> check_position(const Request& request, const TextContext& context) const;
   // Pages that every pool must have free so that the request can hold `end_tokens`, hits that nobody holds included: into demand_.
@@ -80,6 +80,7 @@ private:
   std::vector<std::uint64_t> demand_;      // by pool
   std::vector<PageId> order_;              // pages that go back
   std::vector<PageTables::Entry> entries_; // of a batch
+  std::vector<Request*> stepping_;
 };
 
 } // namespace plimsoll

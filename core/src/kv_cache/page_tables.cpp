@@ -40,7 +40,7 @@ Result<KvInputs> PageTables::write(const CacheLayout& layout, std::span<const En
     return fail(ErrorCode::kBadRequest, fmt::format("a request of {} tokens is longer than inputs can say; split it", longest));
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     const TableSpec& spec = layout.tables[i];
-    const std::size_t columns = columns_for(ceil_div(spec.grows() ? longest : spec.fixed_tokens, spec.page_tokens));
+    const std::size_t columns = columns_for(spec.pages_for(spec.grows() ? longest : spec.fixed_tokens));
     if ((Checked(columns) * batch.size() * spec.lanes).saturated() > kMaxCells)
       return fail(ErrorCode::kBadRequest,
                   fmt::format("a page table of {} requests with {} columns is too large; make the batch smaller", batch.size(), columns));
@@ -80,7 +80,7 @@ void PageTables::write_table(const TableSpec& spec, Table& table, std::span<cons
 
 void PageTables::write_row(const TableSpec& spec, Table& table, const Entry& entry, std::size_t index) {
   const PageRow& first = entry.request->rows[spec.first_row];
-  const std::uint64_t wanted = ceil_div(spec.grows() ? entry.end_tokens : spec.fixed_tokens, spec.page_tokens);
+  const std::uint64_t wanted = spec.pages_for(spec.grows() ? entry.end_tokens : spec.fixed_tokens);
   const auto used = static_cast<std::uint32_t>(std::min<std::uint64_t>(first.pages.size(), wanted));
   Shown& shown = table.shown[index];
   const bool same = shown.serial == entry.request->serial && shown.written <= used;

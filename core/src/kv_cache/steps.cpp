@@ -8,16 +8,19 @@
 namespace plimsoll {
 
 Result<void> PagedKvManager::Impl::step(std::span<const TextContext* const> batch) {
+  stepping_.clear();
   for (const TextContext* context : batch) {
-    PLIMSOLL_ASSIGN(const Request* const request, claimed(*context));
+    Request* const request = requests_.find(context->id());
+    if (request == nullptr) return not_claimed(*context);
     PLIMSOLL_TRY(check_position(*request, *context));
+    stepping_.push_back(request);
   }
-  for (const TextContext* context : batch) {
-    Request& request = *requests_.find(context->id());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    Request& request = *stepping_[i];
     for (const TableSpec& table : layout_.tables) {
       if (!table.grows()) continue;
-      if (layout_.hit_alignment_tokens > 0 && request.publishes) publish(*context, request, table);
-      if (is_windowed(table.kind)) free_unseen(*context, request, table);
+      if (layout_.hit_alignment_tokens > 0 && request.publishes) publish(*batch[i], request, table);
+      if (is_windowed(table.kind)) free_unseen(*batch[i], request, table);
     }
   }
   return {};
@@ -25,7 +28,7 @@ Result<void> PagedKvManager::Impl::step(std::span<const TextContext* const> batc
 
 void PagedKvManager::Impl::publish(const TextContext& context, Request& request, const TableSpec& table) {
   const std::uint64_t known = std::min(context.processed_length(), context.realised_length());
-  const auto complete = static_cast<std::uint32_t>(known / table.page_tokens);
+  const auto complete = static_cast<std::uint32_t>(table.pages_filled(known));
   BlockPool& pool = replicas_[request.replica].pools[table.pool];
   for (std::size_t lane = 0; lane < table.lanes; ++lane) {
     PageRow& row = request.rows[table.first_row + lane];
@@ -38,7 +41,7 @@ void PagedKvManager::Impl::publish(const TextContext& context, Request& request,
 }
 
 void PagedKvManager::Impl::free_unseen(const TextContext& context, Request& request, const TableSpec& table) {
-  const std::uint64_t seen_from = table.first_seen(context.processed_length()) / table.page_tokens;
+  const std::uint64_t seen_from = table.pages_filled(table.first_seen(context.processed_length()));
   for (std::size_t lane = 0; lane < table.lanes; ++lane) {
     PageRow& row = request.rows[table.first_row + lane];
     const auto end = static_cast<std::uint32_t>(std::min<std::uint64_t>(seen_from, row.pages.size()));
@@ -54,7 +57,8 @@ Result<KvInputs> PagedKvManager::Impl::runtime_inputs(std::span<const TextContex
     return fail(ErrorCode::kBadRequest, fmt::format("inputs of replica {} are asked for, there are {}", replica, replicas_.size()));
   entries_.clear();
   for (const TextContext* context : batch) {
-    PLIMSOLL_ASSIGN(const Request* const request, claimed(*context));
+    const Request* const request = requests_.find(context->id());
+    if (request == nullptr) return not_claimed(*context);
     if (request->replica != replica)
       return fail(ErrorCode::kBadRequest,
                   fmt::format("request {} is in a batch of replica {} and was claimed for {}; a batch is of one replica", request->id,

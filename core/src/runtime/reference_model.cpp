@@ -127,11 +127,13 @@ Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Aren
   planned.most_context_tokens = program_.most_context_tokens;
   PLIMSOLL_ASSIGN(KvCache cache, KvCache::create(plan, arenas, planned));
   std::vector<ExecutorKvGroup> groups;
+  pools_.clear();
   const KvGeometry& geometry = plan.kv_geometry;
   for (std::size_t group = 0; group < geometry.n_groups(); ++group) {
     ExecutorKvGroup& to = groups.emplace_back();
     to.geometry = geometry.group(0, group);
     to.pool = cache.blocks(0, geometry.shared_blocks ? 0 : group).data();
+    pools_.push_back(cache.blocks(0, group).data());
     to.pages = geometry.pool(0, geometry.shared_blocks ? 0 : group).pages;
     to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(0) : to.geometry.page_bytes;
     for (std::uint64_t layer = 0; layer < to.geometry.n_layers; ++layer) to.layers.push_back(cache.manager().place(0, group, layer));
@@ -143,7 +145,7 @@ Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Aren
 }
 
 // Fields over the memory of the largest pass, cut to this one's size.
-Result<std::unique_ptr<ModelInputs>> ReferenceModel::text_inputs(std::uint64_t tokens, std::uint64_t sequences) const {
+Result<std::unique_ptr<ModelInputs>> ReferenceModel::text_inputs(std::uint64_t tokens, std::uint64_t sequences) {
   if (tokens > program_.most_tokens || sequences > program_.most_sequences)
     return fail(ErrorCode::kBadRequest, fmt::format("a step of {} tokens of {} requests; the plan is for {} of {}", tokens, sequences,
                                                     program_.most_tokens, program_.most_sequences));
@@ -151,6 +153,8 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::text_inputs(std::uint64_t t
   PLIMSOLL_ASSIGN(inputs->tokens, tokens_.first({tokens}));
   PLIMSOLL_ASSIGN(inputs->input_row_offsets, row_offsets_.first({sequences + 1}));
   inputs->return_n_logits = return_n_logits_;
+  PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, signal_buffers());
+  inputs->signal_buffers.assign(buffers.begin(), buffers.end());
   return inputs;
 }
 
@@ -209,7 +213,11 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   if (!executor_) return fail(ErrorCode::kBadRequest, "the model has no pages yet; load_kv_manager comes first");
   if (!inputs.kv_cache_inputs || inputs.kv_cache_inputs->devices.size() != 1)
     return fail(ErrorCode::kBadRequest, "the inputs do not say where in the KV cache the requests stand");
-  PLIMSOLL_ASSIGN(const ExecutorInputs kv, kv_inputs(inputs.kv_cache_inputs->devices.front(), plan().kv_geometry));
+  const KvDeviceInputs& device = inputs.kv_cache_inputs->devices.front();
+  const auto is_bound = [](const KvGroupTensors& group, const std::byte* pool) { return group.blocks.data() == pool; };
+  if (!std::equal(device.groups.begin(), device.groups.end(), pools_.begin(), pools_.end(), is_bound))
+    return fail(ErrorCode::kBadRequest, "the inputs are of another KV cache than the model's, which load_kv_manager made last");
+  PLIMSOLL_ASSIGN(const ExecutorInputs kv, kv_inputs(device, plan().kv_geometry));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, values_of<std::int64_t>(inputs, "tokens"));
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, values_of<std::uint32_t>(inputs, "input_row_offsets"));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> wanted, values_of<std::int64_t>(inputs, "return_n_logits"));

@@ -31,7 +31,7 @@ private:
   Result<void> take_memory();
   Result<void> load_weights(const LoadProgress& progress);
   Result<void> count_blas();
-  Result<std::unique_ptr<ModelInputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences) const;
+  Result<std::unique_ptr<ModelInputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
 
   Program program_;
   std::shared_ptr<Backend> backend_;
@@ -39,6 +39,7 @@ private:
   Buffer slab_;
   Tensor tokens_, row_offsets_, return_n_logits_; // of the largest pass
   std::vector<std::uint32_t> logit_offsets_;      // of the last pass
+  std::vector<const std::byte*> pools_;           // of each group, as the executor has them
   std::optional<Executor<float>> executor_;
 };
 

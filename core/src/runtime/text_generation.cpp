@@ -61,7 +61,7 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create(const Context& con
   parts.kv.manager.key_seed = options.key_seed;
   PipelineModelOptions made;
   for (std::uint32_t rank = 0; rank < plan.devices.size(); ++rank) {
-    PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan, rank));
+    PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan, rank, host_memory(), options.arena_mode));
     made.arenas.push_back(std::move(arena));
   }
   made.plan = std::move(plan);

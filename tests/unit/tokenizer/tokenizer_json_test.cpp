@@ -197,7 +197,7 @@ struct Wrong {
   std::string_view at, message;    // of the error
 };
 constexpr Wrong kWrong[] = {
-    {"/model", R"j(5)j", "/model", "expected an object"},
+    {"/model", R"j(5)j", "/model/vocab", "expected an object"},
     {"/model/type", R"j("Unigram")j", "/model/type", "'Unigram' is not supported"},
     {"/model/dropout", R"j(0.5)j", "/model/dropout", "not supported"},
     {"/model/end_of_word_suffix", R"j("</w>")j", "/model/end_of_word_suffix", "not supported"},
