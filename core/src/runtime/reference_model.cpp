@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <mutex>
+#include <utility>
 
 #include "backend/blas_memory.hpp"
 #include "backend/cpu_backend.hpp"
@@ -91,12 +93,17 @@ Result<void> ReferenceModel::take_memory() {
   return {};
 }
 
-// What the BLAS keeps for itself is set aside as the plan bounds it; that it takes no more is measured.
+// What the BLAS keeps for itself is set aside as the plan bounds it; that it takes no more for this model is measured. It keeps what it
+// took for models before, whose plans count that.
 Result<void> ReferenceModel::count_blas() {
+  static std::mutex mutex;
+  static std::uint64_t before = 0;
+  const std::scoped_lock lock(mutex);
   Arena& arena = arenas().front();
   PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program_.most_tokens));
+  const std::uint64_t grown = taken - std::exchange(before, taken);
   return arena.count(Category::kOverhead, "overhead.blas",
-                     std::max(taken, planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas")));
+                     std::max(grown, planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas")));
 }
 
 Result<void> ReferenceModel::load_weights(const LoadProgress& progress) {
