@@ -16,8 +16,7 @@ MemorySource::~MemorySource() = default;
 namespace {
 
 constexpr std::uint64_t kAlignmentBytes = 64;
-constexpr std::uint64_t kMappedBytes = 1U << 20; // from here on a mapping of its own: zeros that cost nothing until they are touched
-constexpr std::uint64_t kHugePageBytes = 2U << 20;
+constexpr std::uint64_t kMappedBytes = 128U << 10; // from here on a mapping of its own: zeros that cost nothing until they are touched
 
 tl::unexpected<Error> no_memory(std::uint64_t bytes) {
   return fail(ErrorCode::kOutOfMemory, fmt::format("this machine does not give {} B of memory; free some, or plan for less", bytes));
@@ -63,8 +62,9 @@ private:
     void* pages = mmap(nullptr, mapping.all_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) return no_memory(bytes);
     auto* begin = static_cast<std::byte*>(pages);
-    // Weights are read from end to end for every token: fewer, larger pages. Where the kernel has none, nothing is lost.
-    if (bytes >= kHugePageBytes) madvise(begin, mapping.used_bytes, MADV_HUGEPAGE);
+    // Weights are read from end to end for every token: fewer, larger pages. Mappings lie side by side, so small ones share such pages.
+    // Where the kernel has none, nothing is lost.
+    madvise(begin, mapping.used_bytes, MADV_HUGEPAGE);
     if (guarded && mprotect(begin + mapping.used_bytes, page_bytes(), PROT_NONE) != 0) {
       munmap(pages, mapping.all_bytes);
       return no_memory(bytes);

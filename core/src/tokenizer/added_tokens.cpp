@@ -1,6 +1,5 @@
 #include "tokenizer/added_tokens.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <utility>
 
@@ -63,13 +62,12 @@ std::vector<AddedTokenPart> AddedTokens::find(std::string_view text) const {
       ++at;
       continue;
     }
-    const std::size_t after = at + token->content.size();
-    Span span{at, after};
-    at = after;
+    Span span{at, at + token->content.size()};
+    at = span.end;
     if (token->single_word && (word_at_end(text.substr(0, span.begin)) || word_at_start(text.substr(span.end)))) continue;
-    if (token->lstrip) span.begin -= white_space_at_end(text.substr(0, span.begin));
-    span.begin = std::max(span.begin, done); // a token before may have taken it along
+    if (token->lstrip) span.begin -= white_space_at_end(text.substr(done, span.begin - done));
     if (token->rstrip) span.end += white_space_at_start(text.substr(span.end));
+    at = span.end; // what a token takes along is not looked at again
     if (done < span.begin) parts.push_back({{done, span.begin}, nullptr});
     parts.push_back({span, token});
     done = span.end;

@@ -15,6 +15,8 @@
 
 namespace plimsoll {
 
+inline constexpr std::size_t kMaxMerges = std::size_t{1} << 22U; // the longest known list has 514,906
+
 struct BpeRules {
   bool byte_level = false;  // words begin as bytes instead of characters
   bool whole_words = false; // a word that is a piece is that piece, whatever the merges would make of it

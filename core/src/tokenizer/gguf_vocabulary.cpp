@@ -114,6 +114,8 @@ private:
     BpeRules rules;
     rules.byte_level = true;
     rules.whole_words = known->whole_words;
+    if (lists_.merges.size() > kMaxMerges)
+      return wrong("merges", fmt::format("there are {} merges, expected at most {}", lists_.merges.size(), kMaxMerges));
     parts.bpe = Bpe(rules, lists_.merges.size());
     for (std::size_t rank = 0; rank < lists_.merges.size(); ++rank) {
       const std::string_view merge = lists_.merges[rank];

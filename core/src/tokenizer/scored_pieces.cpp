@@ -70,6 +70,7 @@ Result<void> add_merges(const std::vector<ScoredPiece>& pieces, const std::vecto
       if (!left) continue;
       if (const auto right = parts.vocabulary.find(text.substr(at))) merges.push_back({*left, *right, static_cast<Token>(i)});
     }
+    if (merges.size() > kMaxMerges) return wrong(i, text, fmt::format("and those before it can be made in more than {} ways", kMaxMerges));
   }
   parts.bpe = Bpe(rules, merges.size());
   for (const Merge& merge : merges)

@@ -102,7 +102,12 @@ private:
     if (!vocab_ || vocab_->get(entries) != simdjson::SUCCESS)
       return fail(ErrorCode::kBadConfig, "expected an object of pieces and their ids", where);
     PLIMSOLL_ASSIGN(const bool byte_fallback, model.flag_at("byte_fallback", false));
-    parts_.vocabulary = Vocabulary(count(entries));
+    const std::size_t pieces = count(entries);
+    if (pieces > vocab_size_)
+      return fail(ErrorCode::kBadConfig,
+                  fmt::format("there are {} pieces, but the model has {} tokens; the file belongs to another model", pieces, vocab_size_),
+                  where);
+    parts_.vocabulary = Vocabulary(pieces);
     for (const auto& [piece, value] : entries) {
       PLIMSOLL_ASSIGN(const Token id, checked_id(value, json_where(where, piece)));
       switch (add_piece(piece, id, byte_fallback)) {
@@ -220,7 +225,10 @@ private:
     const std::string where = json_where(model.where, "merges");
     dom::array list;
     if (!merges_ || merges_->get(list) != simdjson::SUCCESS) return fail(ErrorCode::kBadConfig, "expected a list of merges", where);
-    parts_.bpe = Bpe(rules, count(list));
+    const std::size_t merges = count(list);
+    if (merges > kMaxMerges)
+      return fail(ErrorCode::kBadConfig, fmt::format("there are {} merges, expected at most {}", merges, kMaxMerges), where);
+    parts_.bpe = Bpe(rules, merges);
     std::uint32_t rank = 0;
     std::string together;
     for (const dom::element item : list) {

@@ -2,19 +2,24 @@
 
 #include <gtest/gtest.h>
 
+#include "backend/cpu_backend.hpp"
 #include "schedule/blas_memory.hpp"
 
 namespace plimsoll {
 namespace {
 
 TEST(BlasMemoryTest, TakesNoMoreThanThePlanSetsAside) {
-  for (const std::uint64_t tokens : {1ULL, 64ULL, 512ULL, 1024ULL}) {
-    const Result<std::uint64_t> measured = blas_bytes(tokens);
-    ASSERT_TRUE(measured);
+  for (const std::uint32_t threads : {1U, 2U}) {
+    cpu_backend({.threads = threads});
+    for (const std::uint64_t tokens : {1ULL, 64ULL, 512ULL, 1024ULL}) {
+      const Result<std::uint64_t> measured = blas_bytes(tokens);
+      ASSERT_TRUE(measured);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // those have memory of their own
-    EXPECT_LE(*measured, blas_bound_bytes(tokens).value()) << tokens;
+      EXPECT_LE(*measured, blas_bound_bytes(tokens, threads).value()) << tokens << " tokens, " << threads << " threads";
 #endif
+    }
   }
+  cpu_backend({.threads = 1});
 }
 
 TEST(BlasMemoryTest, WhatIsThereIsNotTakenAgain) {

@@ -88,7 +88,7 @@ TEST(Layouts, NameAndOrderTensorsAsCheckpointsDo) {
       {"mlp", "experts.down_proj", "model.layers.1.mlp.experts.5.down_proj.weight", 256, 64, 1, 1, PLIMSOLL_EXPERTS_SEPARATE},
       {"mixtral", "experts.gate_proj", "model.layers.1.block_sparse_moe.experts.5.w1.weight", 64, 256, 0, 1, PLIMSOLL_EXPERTS_SEPARATE},
       {"mixtral", "experts.down_proj", "model.layers.1.block_sparse_moe.experts.5.w2.weight", 256, 64, 1, 1, PLIMSOLL_EXPERTS_SEPARATE},
-      {"gpt_oss", "experts.gate_up_proj", "model.layers.1.mlp.experts.gate_up_proj", 128, 256, 0, 1, PLIMSOLL_EXPERTS_STACKED},
+      {"gpt_oss", "experts.gate_up_proj", "model.layers.1.mlp.experts.gate_up_proj", 256, 128, 1, 0, PLIMSOLL_EXPERTS_STACKED},
       {"gpt_oss", "experts.gate_up_proj.bias", "model.layers.1.mlp.experts.gate_up_proj_bias", 128, 0, 0, 0, PLIMSOLL_EXPERTS_STACKED},
       {"gpt_oss", "experts.down_proj.bias", "model.layers.1.mlp.experts.down_proj_bias", 256, 0, UINT32_MAX, 0, PLIMSOLL_EXPERTS_STACKED},
       {"stacked_in_out", "experts.gate_up_proj", "model.layers.1.mlp.experts.gate_up_proj", 256, 128, 1, 0, PLIMSOLL_EXPERTS_STACKED},
