@@ -1,7 +1,8 @@
 // KVCacheMixin of the documented module: get_kv_params, get_num_layers, estimate_kv_cache_size, load_kv_manager.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <numeric>
+#include <ostream>
+#include <string_view>
 
 #include "support/built_context.hpp"
 #include "unit/runtime/fake_model.hpp"
@@ -16,6 +17,9 @@ using ::testing::SizeIs;
 struct FamilyCase {
   const char *name, *devices, *engine;
   std::uint64_t layers;
+  friend void PrintTo(const FamilyCase& c, std::ostream* out) {
+    *out << std::string_view(c.name).substr(std::string_view(c.name).rfind('/') + 1);
+  }
 };
 // Dense, a latent, windows beside full attention, recurrent layers that keep no tokens, several devices.
 constexpr FamilyCase kFamilies[]{
