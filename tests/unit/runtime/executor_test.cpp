@@ -13,15 +13,17 @@ thread_local bool counting = false;
 thread_local std::size_t counted = 0;
 } // namespace
 
-// Counts what a pass allocates.
-void* operator new(std::size_t bytes) {
+// Counts what a pass allocates. Sanitizers have an operator new of their own, which must stay whole.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   if (counting) ++counted;
-  void* memory = std::malloc(bytes);
+  void* memory = std::malloc(bytes == 0 ? 1 : bytes);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 namespace plimsoll {
 namespace {
