@@ -38,7 +38,7 @@ struct BlockKey {
 };
 
 // Pages 1 ... pages of one id space: who holds how many references, which are free and in which order they are used again,
-// which can be found by a key. Flat arrays, about 44 bytes a page. The free list's sentinel is page 0, the null page.
+// which can be found by a key. Flat arrays, 40 to 48 bytes a page. The free list's sentinel is page 0, the null page.
 // A free page keeps its key, and can be found, until it is allocated anew. Freed pages with a key go to the list's end, so the
 // least recently used one goes first; those without go to its front, where they are used before any cached page is lost.
 class PLIMSOLL_API BlockPool {
