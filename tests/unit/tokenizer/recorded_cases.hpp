@@ -5,6 +5,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ struct RecordedVocabulary {
   std::uint64_t vocab_size;    // of the model
   std::vector<Token> in_front; // what the folder's tokenizer_config.json adds to the recorded ids
 };
+inline void PrintTo(const RecordedVocabulary& vocabulary, std::ostream* out) { *out << vocabulary.name; }
 inline const std::vector<RecordedVocabulary>& recorded_vocabularies() {
   static const std::vector<RecordedVocabulary> all{
       {"qwen3", 151936, {}}, {"llama3", 128256, {}}, {"gptoss", 201088, {}}, {"deepseek_v3", 129280, {0}}, {"mistral", 32000, {}}};
