@@ -14,6 +14,7 @@ using testing::planned;
 struct Served {
   const char *model, *devices;
   std::uint32_t tp = 0, pp = 1, dp = 1, ep = 1;
+  std::uint64_t batch = 0; // SGLang sets an encoder's tokens aside for thousands
 };
 
 // One of each family, and what is peculiar in it: latents, drafts, windows, chunks, states, encoders.
@@ -30,7 +31,7 @@ const std::vector<Served>& all_served() {
       {"Qwen/Qwen3-Next-80B-A3B-Instruct", "4xH200"},
       {"state-spaces/mamba-2.8b-hf", "1xH100"},
       {"Qwen/Qwen2.5-VL-7B-Instruct", "1xH100"},
-      {"meta-llama/Llama-3.2-11B-Vision-Instruct", "1xH100"},
+      {"meta-llama/Llama-3.2-11B-Vision-Instruct", "1xH100", 0, 1, 1, 1, 64},
   };
   return kAll;
 }
@@ -39,7 +40,7 @@ Plan plan_of(const Served& served, const std::string& engine) {
   PlanRequest request = on(served.devices);
   request.engine = engine;
   request.max_length = 8192;
-  request.max_batch_size = 64; // SGLang sets an encoder's tokens aside for thousands
+  if (served.batch > 0) request.max_batch_size = served.batch;
   if (served.tp > 0) request.tp = served.tp;
   request.pp = served.pp;
   request.dp = served.dp;
@@ -124,18 +125,17 @@ std::uint64_t tokens_held(PagedKvManager& kv, RequestId id, std::uint64_t length
   }
 }
 
-// The longest request that the plan's pages hold: what the memory would hold, where no more is planned than the batch demands.
+// The longest request that the plan says fits alone.
 TEST(GeometryOfPlans, HoldTheLongestRequestThatThePlanPromises) {
-  for (const char* engine : {"max", "vllm"})
+  for (const char* engine : {"max", "vllm", "sglang"})
     for (const Served& served : all_served()) {
       const Plan plan = plan_of(served, engine);
       if (plan.kv_geometry.n_ranks() == 0) continue;
       KvOptions options{.replicas = plan.request.dp};
       options.prefix_caching = false;
       PagedKvManager kv = PagedKvManager::create(plan.kv_geometry, options).value();
-      const std::uint64_t longest =
-          std::min({plan.limits.max_supported_sequence_length, plan.kv_cache.capacity_tokens, std::uint64_t{1'000'000}});
-      if (plan.kv_cache.capacity_tokens == 0) continue; // states alone: any length
+      std::uint64_t longest = std::min<std::uint64_t>(plan.limits.max_supported_sequence_length, 1'000'000);
+      if (served.batch > 0) longest = std::min(longest, plan.kv_cache.capacity_tokens); // no more is planned than the batch demands
       ASSERT_GE(longest, 8192U) << served.model << " under " << engine;
       for (std::uint32_t replica = 0; replica < plan.request.dp; ++replica)
         EXPECT_EQ(tokens_held(kv, 1 + replica, longest, replica), longest)
@@ -152,7 +152,7 @@ TEST(GeometryOfPlans, HoldTheBatchThatThePlanPromises) {
     options.prefix_caching = false;
     PagedKvManager kv = PagedKvManager::create(plan.kv_geometry, options).value();
     const std::uint64_t together = plan.limits.max_batch_at_max_length / plan.request.dp;
-    if (together == 0) continue; // the plan promises none of that length
+    ASSERT_GT(together, 0U) << served.model;
     for (std::uint64_t i = 0; i < std::min<std::uint64_t>(together, 300); ++i)
       ASSERT_EQ(tokens_held(kv, i, plan.limits.max_length, 0), plan.limits.max_length)
           << served.model << ", request " << i << " of " << together;
