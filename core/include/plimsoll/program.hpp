@@ -55,6 +55,7 @@ struct ProgramOp {
 struct ProgramRope {
   std::vector<double> inverse_frequencies;
   double attention_factor = 1;
+  friend bool operator==(const ProgramRope&, const ProgramRope&) = default;
 };
 
 struct Program {

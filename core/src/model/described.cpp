@@ -120,7 +120,6 @@ private:
       if (table == nullptr || index == nullptr || !PLIMSOLL_HAS(table, plimsoll_rope_table, long_beyond_tokens) || table->n == 0 ||
           table->n > PLIMSOLL_MAX_FREQUENCIES || table->inverse_frequencies == nullptr)
         return self.broken("a table of frequencies is not there, or too long");
-      if (self.out_.ropes.size() >= PLIMSOLL_MAX_ROPE_TABLES) return self.broken("more tables of frequencies than a model may have");
       DescribedRope rope;
       const auto copy = [&](const double* from, double factor) { return ProgramRope{std::vector<double>(from, from + table->n), factor}; };
       if (!is_usable(table->inverse_frequencies, table->n, table->attention_factor)) return self.broken("a frequency that is no number");
@@ -131,8 +130,13 @@ private:
         rope.long_one = copy(table->long_inverse_frequencies, table->long_attention_factor);
         rope.long_beyond_tokens = table->long_beyond_tokens;
       }
-      self.out_.ropes.push_back(std::move(rope));
-      *index = static_cast<std::uint32_t>(self.out_.ropes.size() - 1);
+      // Planners keep nothing between calls, so every layer brings its table again: an equal one is the same.
+      std::vector<DescribedRope>& ropes = self.out_.ropes;
+      const auto known = std::find(ropes.begin(), ropes.end(), rope);
+      *index = static_cast<std::uint32_t>(known - ropes.begin());
+      if (known != ropes.end()) return static_cast<plimsoll_status>(PLIMSOLL_OK);
+      if (ropes.size() >= PLIMSOLL_MAX_ROPE_TABLES) return self.broken("more tables of frequencies than a model may have");
+      ropes.push_back(std::move(rope));
       return static_cast<plimsoll_status>(PLIMSOLL_OK);
     });
   }

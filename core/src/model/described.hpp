@@ -22,6 +22,7 @@ struct DescribedValue {
 struct DescribedRope {
   ProgramRope usual, long_one;
   std::uint64_t long_beyond_tokens = UINT64_MAX;
+  friend bool operator==(const DescribedRope&, const DescribedRope&) = default;
 };
 
 struct DescribedOp {
