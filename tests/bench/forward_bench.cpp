@@ -14,7 +14,7 @@ constexpr std::uint64_t kLayers = 30, kModel = 576, kHeads = 9, kKvHeads = 3, kH
 constexpr std::uint64_t kPrompt = 256, kContext = 1024;
 
 struct Smol {
-  explicit Smol(const std::string& dtype) : builder(kContext, 16, 16, 0) {
+  explicit Smol(const std::string& dtype) : builder(kContext, 16, 16) {
     const auto matrix = [&](std::uint64_t out, std::uint64_t in) {
       return builder.weight({out, in}, random_values(out * in, ++seed, 1 / std::sqrt(static_cast<double>(in))), dtype);
     };

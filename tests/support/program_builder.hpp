@@ -50,9 +50,7 @@ private:
 
 class ProgramBuilder {
 public:
-  // `weight_bytes`: of one piece of memory for all weights, as loaders have it; 0: each has its own, so that sanitizers see its end.
-  ProgramBuilder(std::uint64_t most_tokens, std::uint64_t most_sequences, std::uint64_t most_outputs, std::uint64_t weight_bytes = 0) {
-    if (weight_bytes != 0) memory_.emplace_back(weight_bytes), shared_ = true;
+  ProgramBuilder(std::uint64_t most_tokens, std::uint64_t most_sequences, std::uint64_t most_outputs) {
     program_.most_tokens = most_tokens;
     program_.most_sequences = most_sequences;
     program_.most_outputs = most_outputs;
@@ -76,10 +74,8 @@ public:
     tensor.parts = std::move(parts);
     const ElementType type = find_element_type(dtype).value();
     tensor.bytes = values.size() * element_bytes(type);
-    if (!shared_) memory_.emplace_back(tensor.bytes);
-    addresses_.push_back(static_cast<std::byte*>(memory_.back().data()) + used_);
-    if (shared_) used_ += ceil_div(tensor.bytes, 64) * 64;
-    store_elements(values.data(), values.size(), addresses_.back(), type, 0);
+    memory_.emplace_back(tensor.bytes);
+    store_elements(values.data(), values.size(), memory_.back().data(), type, 0);
     program_.weights.tensors.push_back(std::move(tensor));
     return static_cast<std::uint32_t>(program_.weights.tensors.size() - 1);
   }
@@ -136,7 +132,11 @@ public:
     return out;
   }
   std::uint64_t width_of(std::uint32_t value) const { return program_.values[value].width; }
-  std::vector<const void*> weights() const { return {addresses_.begin(), addresses_.end()}; }
+  std::vector<const void*> weights() const {
+    std::vector<const void*> out;
+    for (const Memory& memory : memory_) out.push_back(memory.data());
+    return out;
+  }
 
 private:
   std::uint64_t take(std::uint64_t bytes) {
@@ -146,9 +146,7 @@ private:
   }
   Program program_;
   std::vector<Memory> memory_;
-  std::vector<std::byte*> addresses_; // of the weights
-  bool shared_ = false;
-  std::uint64_t used_ = 0, seed_ = 0;
+  std::uint64_t seed_ = 0;
 };
 
 // One KV group: its pool, and sequences' pages. Pages are handed out in an order that is not that of their numbers; the pool is filled

@@ -51,6 +51,8 @@ TEST(Architectures, StandInNoCodeOfTheCore) {
   std::size_t files = 0;
   for (const auto& entry : fs::recursive_directory_iterator(kSource + "/core/src")) {
     if (entry.path().extension() != ".cpp" && entry.path().extension() != ".hpp") continue;
+    if (entry.path().parent_path().filename() == "tokenizer")
+      continue; // kinds of vocabularies bear the names of models that had them first
     ++files;
     std::ifstream in(entry.path());
     std::string line;
