@@ -108,6 +108,7 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--tp", "2", "--devices", "2x64MiB"}, 2, "2 ranks"},
                          Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
                          Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--dtype", "bfloat16"}, 2, "weights are loaded as they are stored"},
                          Row{{"run", "no-such-model", "--prompt", "a"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;

@@ -56,9 +56,10 @@ private:
 
 Result<std::uint64_t> blas_bytes(std::uint64_t most_tokens) {
   static std::mutex mutex;
-  static std::uint64_t grown = 0;
+  static std::uint64_t grown = 0, covered = 0;
   const std::scoped_lock lock(mutex);
   const std::uint64_t tokens = std::clamp<std::uint64_t>(most_tokens, 2, 1U << 20);
+  if (tokens <= covered) return grown; // what it took stays taken
   PLIMSOLL_ASSIGN(const Scratchpad x, Scratchpad::take(tokens * kPanel));
   PLIMSOLL_ASSIGN(const Scratchpad w, Scratchpad::take(kPanel * kPanel));
   PLIMSOLL_ASSIGN(const Scratchpad y, Scratchpad::take(tokens * kPanel));
@@ -66,6 +67,7 @@ Result<std::uint64_t> blas_bytes(std::uint64_t most_tokens) {
   cpu::gemm(true, tokens, kPanel, kPanel, 1, x.data(), kPanel, w.data(), kPanel, 0, y.data(), kPanel);
   cpu::gemm(true, 1, kPanel, kPanel, 1, x.data(), kPanel, w.data(), kPanel, 0, y.data(), kPanel);
   PLIMSOLL_ASSIGN(const std::uint64_t after, anonymous_bytes());
+  covered = tokens;
   grown += after > before ? after - before : 0;
   return grown;
 }

@@ -146,6 +146,7 @@ Result<Program> Context::program(const Model& model, const PlanRequest& request)
                 model.data_->info.path);
   PLIMSOLL_ASSIGN(const Checkpoint checkpoint, data_->open(model.data_->files));
   PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(*model.data_, checkpoint));
+  PLIMSOLL_TRY(check_cast(settled.cast, sources));
   return bind_weights(std::move(program), model.data_->declared, std::move(sources));
 }
 

@@ -27,4 +27,15 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
   return program;
 }
 
+Result<void> check_cast(const std::optional<Dtype>& cast, const WeightSources& sources) {
+  if (!cast) return {};
+  for (const WeightTensor& tensor : sources.tensors)
+    if (tensor.dtype != cast->name)
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("the plan casts weights to {}, but '{}' is stored as {} and weights are loaded as they are stored",
+                              cast->name, tensor.label, tensor.dtype),
+                  "--dtype");
+  return {};
+}
+
 } // namespace plimsoll

@@ -1,6 +1,8 @@
 // A scheduled pipeline bound to the weights in a checkpoint: what Context::program hands out. Threads: pure functions.
 #pragma once
 
+#include <optional>
+
 #include "model/loaded_model.hpp"
 #include "plimsoll/program.hpp"
 
@@ -9,5 +11,8 @@ namespace plimsoll {
 // Numbers of Declared::weights in `program` become those of `sources`, which the program keeps. kBadCheckpoint where an op needs a weight
 // that is not stored.
 Result<Program> bind_weights(Program program, const Declared& declared, WeightSources sources);
+
+// kBadRequest for a cast of weights to another type than one is stored as: the plan counts bytes that loading would not take.
+Result<void> check_cast(const std::optional<Dtype>& cast, const WeightSources& sources);
 
 } // namespace plimsoll
