@@ -166,7 +166,8 @@ TEST(CliHostile, FilesThatChangeWhileBeingRead) {
       out.seekp(static_cast<std::streamoff>(i * 977 % start.size())) << (i % 3 == 0 ? start.substr(i * 977 % start.size()) : "\"[{9");
     }
   });
-  for (int i = 0; i < 40; ++i) {
+  for (std::size_t i = 0; i < 40; ++i) {
+    if (!is_tried(i)) continue;
     const Outcome outcome = model.plan();
     EXPECT_THAT(outcome.code, AnyOf(0, 1, 2)) << outcome.out << outcome.err;
     if (outcome.code == 2) {
@@ -200,9 +201,7 @@ void write_huge(const std::string& path, const std::string& begin, const std::fu
 }
 
 TEST(CliHostile, AHugeHeaderTakesAtMostFourTimesItsLength) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers use memory of their own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers use memory of their own";
   const auto number = [](std::uint64_t i) { return std::to_string(i); };
   const auto line = [&](std::uint64_t i, std::uint64_t at, const char* layout) {
     const std::string offsets = "\"data_offsets\":[" + number(at) + "," + number(at + 1) + "]";
@@ -249,9 +248,7 @@ TEST(CliHostile, AHugeHeaderTakesAtMostFourTimesItsLength) {
 
 // An index that promises what no shard holds is compared name by name.
 TEST(CliHostile, AHugeIndexTakesAtMostFourTimesItsLength) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers use memory of their own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers use memory of their own";
   const Model model;
   test::write_safetensors(model / "a", {{"0", "U8", {4}}});
   fs::rename(model / "a", model / "a.safetensors");
