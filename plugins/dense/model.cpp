@@ -60,8 +60,6 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   head_gate = !dialect.head_gate.empty() && on(config, dialect.head_gate_on);
   qk_norm = on(config, dialect.qk_norm_on) ? dialect.qk_norm : QkNorm::kNone;
   tied = config.boolean("/tie_word_embeddings", false);
-  hidden_rope = config.str("/quantization_config/quant_method", "") == "gguf" && !config.has("/rope_scaling") &&
-                (config.find_tensor("rope_freqs.weight") || config.find_tensor("rope_factors_long.weight"));
   for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
 
   for (Layer& layer : layers) {

@@ -80,7 +80,6 @@ public:
   std::uint64_t embedding_rows = 0;  // the vocabulary, and what some models add to the table
   std::uint64_t embedding_width = 0; // hidden, but for OPT's smallest
   bool tied = false;
-  bool hidden_rope = false; // a GGUF file whose rope scaling stands in a tensor, not in its configuration
   bool gated_queries = false;
   bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false, head_gate = false;
   QkNorm qk_norm = QkNorm::kNone;

@@ -155,7 +155,6 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
 void describe(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
   const Forward& forward = forward_of(config);
   if (model.dialect.norm_bias || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
-  if (model.hidden_rope) plimsoll::no_pipeline("/rope_scaling", "for a GGUF file whose rope scaling stands in a tensor alone");
   if (part.is_embedding()) return describe_embedding(model, forward, part, out);
   if (part.is_head()) return describe_head(config, model, forward, part, out);
   if (part.layer >= model.layers.size()) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");

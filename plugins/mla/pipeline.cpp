@@ -75,13 +75,11 @@ private:
   Value attention(Value x) const {
     const Value q = queries(x), c = latent(x);
     const RopeKeys keys(config_);
-    // GGUF files keep the magnitudes of yarn under a key of their own.
-    if (keys.type() == "yarn" && !config_.has("/rope_scaling/mscale_all_dim") &&
-        config_.str("/quantization_config/quant_method", "") == "gguf")
-      plimsoll::no_pipeline("/rope_scaling/mscale_all_dim", "for a GGUF file whose configuration does not say how yarn scales attention");
     if (keys.columns(s_.rope_elements) != s_.rope_elements)
       plimsoll::no_pipeline("/partial_rotary_factor", "for a latent attention with this key");
-    const plimsoll::RopeTable table = out_.table(keys.frequencies(s_.rope_elements));
+    plimsoll::RopeFrequencies frequencies = keys.frequencies(s_.rope_elements);
+    if (yarn_of_gguf(keys)) frequencies.attention_factor = 1;
+    const plimsoll::RopeTable table = out_.table(frequencies);
     const bool neighbours = config_.boolean("/rope_interleave", true);
     const std::uint64_t head = s_.nope_elements + s_.rope_elements;
     out_.set(q, op::Rope(q, table).columns(s_.heads, head, s_.nope_elements, s_.rope_elements).interleaved(neighbours));
@@ -92,9 +90,22 @@ private:
     return out_.make(Bytes(s_.heads) * s_.v_elements, s_.heads, attend);
   }
 
+  // GGUF files keep a tenth of one magnitude of yarn, which is that of scores and of turned columns alike, so that these cancel out.
+  bool yarn_of_gguf(const RopeKeys& keys) const {
+    return keys.type() == "yarn" && config_.str("/quantization_config/quant_method", "") == "gguf" &&
+           !config_.has("/rope_scaling/mscale_all_dim");
+  }
+  double magnitude_of_all(const RopeKeys& keys) const {
+    if (!yarn_of_gguf(keys)) return keys.number("mscale_all_dim");
+    const auto tenth = config_.find_f64("/yarn_log_multiplier");
+    if (!tenth)
+      plimsoll::no_pipeline("/rope_scaling/mscale_all_dim", "for a GGUF file whose configuration does not say how yarn scales attention");
+    return 10 * *tenth;
+  }
+
   double score_scale(const RopeKeys& keys) const {
     const double usual = 1 / std::sqrt(static_cast<double>(s_.nope_elements) + static_cast<double>(s_.rope_elements));
-    const double all = keys.type() == "yarn" ? keys.number("mscale_all_dim") : 0;
+    const double all = keys.type() == "yarn" ? magnitude_of_all(keys) : 0;
     if (all == 0) return usual;
     const double magnitude = plimsoll::rope::yarn_magnitude(keys.number("factor"), all);
     return usual * magnitude * magnitude;

@@ -128,6 +128,8 @@ private:
   // How many groups there are and how many are kept; nothing where all take part.
   std::optional<std::pair<std::uint64_t, std::uint64_t>> groups_of(const Routing& routing) const {
     if (!routing.grouped) return std::nullopt;
+    if (config_.u64("/gguf_expert_groups", 1) > 1)
+      plimsoll::no_pipeline("/topk_method", "for a GGUF file, which does not say how groups of experts are chosen");
     const std::string_view method = config_.str("/topk_method", routing.score == Score::kSigmoid ? "noaux_tc" : "greedy");
     if (method == "greedy" && routing.score != Score::kSigmoid) return std::nullopt;
     if (method != (routing.score == Score::kSigmoid ? "noaux_tc" : "group_limited_greedy"))

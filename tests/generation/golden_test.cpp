@@ -100,12 +100,7 @@ struct OnlySafetensors {
 };
 constexpr OnlySafetensors kOnlySafetensors[]{
     {"llama_biased", "'blk.0.attn_q.bias' is not loaded"},
-    {"llama3", "whose rope scaling stands in a tensor alone"},
-    {"phi3", "whose rope scaling stands in a tensor alone"},
-    {"phi4", "whose rope scaling stands in a tensor alone"},
-    {"deepseek_v2", "does not say how yarn scales attention"},
-    {"deepseek_v2_groups", "does not say how yarn scales attention"},
-    {"deepseek_v3_groups", "does not say how yarn scales attention"},
+    {"deepseek_v2_groups", "does not say how groups of experts are chosen"},
     {"mistral", nullptr},       // llama.cpp's llama has no windows
     {"gpt_oss_exact", nullptr}, // and rounds the ends of yarn's ramp
 };

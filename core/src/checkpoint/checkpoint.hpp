@@ -41,6 +41,8 @@ public:
   const ModelFiles& files() const { return files_; }
   // A GGUF file's metadata as a config.json would put it; null for safetensors.
   const nlohmann::ordered_json& config() const { return config_; }
+  // As the file has them; null for safetensors.
+  const GgufMetadata* gguf_metadata() const { return gguf_.empty() ? nullptr : &gguf_.front().metadata; }
 
   // How the elements of a stored tensor lie. kUnsupportedArchitecture for a GGUF file of whose architecture nobody said it: its data
   // mean nothing to whoever knows the config's own checkpoint.

@@ -14,6 +14,7 @@
 #include "host/file_cache.hpp"
 #include "host/listings.hpp"
 #include "host/program.hpp"
+#include "host/rope_factors.hpp"
 #include "host/verify.hpp"
 #include "model/loaded_model.hpp"
 #include "model/weight_sources.hpp"
@@ -147,6 +148,7 @@ Result<Program> Context::program(const Model& model, const PlanRequest& request)
   PLIMSOLL_ASSIGN(const Checkpoint checkpoint, data_->open(model.data_->files));
   PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(*model.data_, checkpoint));
   PLIMSOLL_TRY(check_cast(settled.cast, sources));
+  PLIMSOLL_TRY(apply_rope_factors(checkpoint, program));
   return bind_weights(std::move(program), model.data_->declared, std::move(sources));
 }
 

@@ -15,6 +15,7 @@ namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMostPieces = 1U << 20; // DeepSeek-V3 lies in 45,000
+constexpr std::size_t kMostTables = 4096;     // one or two are usual; old files have one a layer
 constexpr std::array<std::string_view, 3> kLoadedTypes{"float32", "float16", "bfloat16"};
 
 // Sorts what a checkpoint stores by class and layer; what cannot be loaded is an error.
@@ -22,6 +23,7 @@ class PieceCollector final : public TensorVisitor {
 public:
   PieceCollector(const Declared& declared, const Matcher& matcher, const Checkpoint& checkpoint)
       : declared_(declared), matcher_(matcher), checkpoint_(checkpoint), layers_(declared.weights.size()) {
+    tables_.label = "rotary_tables"; // as the plan's item
     for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].resize(std::max<std::size_t>(1, declared.weights[i].layers.size()));
   }
 
@@ -29,8 +31,7 @@ public:
     const StoredPlace place = matcher_.place_of(entry, keys_);
     switch (place.kind) {
     case StoredPlace::Kind::kBuffer: return {};
-    case StoredPlace::Kind::kTable:
-      return refused(entry, "a table of rotary frequencies, which says what this file's metadata do not; take the model's safetensors");
+    case StoredPlace::Kind::kTable: return keep_table(entry);
     case StoredPlace::Kind::kKvScale: return refused(entry, "a scale of a quantised KV cache");
     case StoredPlace::Kind::kUnknown: return refused(entry, "no planner claims it, so the model would run without it");
     case StoredPlace::Kind::kClass: break;
@@ -39,8 +40,7 @@ public:
     if (first.role != PLIMSOLL_ROLE_MODEL) return {};
     if (!place.main || !std::all_of(first.variants.begin(), first.variants.end(), [](const auto& v) { return v.storage->is_plain(); }))
       return refused(entry, "it is part of a quantised weight; float32, float16 and bfloat16 are loaded");
-    if (std::find(kLoadedTypes.begin(), kLoadedTypes.end(), entry.dtype.name) == kLoadedTypes.end())
-      return refused(entry, fmt::format("it is stored as {}; float32, float16 and bfloat16 are loaded", entry.dtype.name));
+    PLIMSOLL_TRY(check_type(entry));
     StoredPiece piece;
     piece.name = entry.stored_name;
     piece.file = entry.file_index;
@@ -54,9 +54,32 @@ public:
     return place.classes.size() == 1 ? keep(place.classes.front(), place.layer, std::move(piece)) : share(place, piece);
   }
 
+  // Tables that no class declares, one after another: the plan counts them with the weights, so they are loaded with them.
+  const WeightTensor& tables() const { return tables_; }
+
   std::span<const StoredPiece> pieces(std::size_t class_index, std::size_t layer) const { return layers_[class_index][layer]; }
 
 private:
+  Result<void> check_type(const TensorEntry& entry) const {
+    if (std::find(kLoadedTypes.begin(), kLoadedTypes.end(), entry.dtype.name) != kLoadedTypes.end()) return {};
+    return refused(entry, fmt::format("it is stored as {}; float32, float16 and bfloat16 are loaded", entry.dtype.name));
+  }
+  Result<void> keep_table(const TensorEntry& entry) {
+    PLIMSOLL_TRY(check_type(entry));
+    if (tables_.pieces.size() == kMostTables) return refused(entry, fmt::format("it is one of more than {} tables", kMostTables));
+    if (!tables_.pieces.empty() && tables_.dtype != entry.dtype.name)
+      return refused(entry, fmt::format("it is stored as {}, another table as {}", entry.dtype.name, tables_.dtype));
+    if (entry.stored_bytes == 0) return {};
+    tables_.dtype = entry.dtype.name;
+    WeightPiece& piece = tables_.pieces.emplace_back();
+    piece.file = entry.file_index;
+    piece.offset_bytes = entry.offset_bytes;
+    piece.bytes = entry.stored_bytes;
+    piece.to_bytes = tables_.bytes;
+    tables_.bytes += entry.stored_bytes;
+    tables_.dims = {tables_.bytes / entry.dtype.block_bytes};
+    return {};
+  }
   tl::unexpected<Error> refused(const TensorEntry& entry, std::string_view why) const {
     return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("tensor {} is not loaded: {}", quoted_name(entry.stored_name), why),
                 checkpoint_.files().shards[entry.file_index]);
@@ -84,6 +107,7 @@ private:
   const Matcher& matcher_;
   const Checkpoint& checkpoint_;
   NameKeys keys_;
+  WeightTensor tables_;
   std::vector<std::vector<std::vector<StoredPiece>>> layers_; // by class and layer
 };
 
@@ -103,8 +127,9 @@ Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint&
 
   WeightSources out;
   out.files = checkpoint.files().shards;
-  std::size_t pieces = 0;
-  Checked bytes = 0;
+  if (!collector.tables().pieces.empty()) out.tensors.push_back(collector.tables());
+  std::size_t pieces = collector.tables().pieces.size();
+  Checked bytes = collector.tables().bytes;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     if (classes[i].role != PLIMSOLL_ROLE_MODEL) continue;
     for (std::size_t layer = 0; layer < std::max<std::size_t>(1, classes[i].layers.size()); ++layer) {
