@@ -34,6 +34,8 @@ constexpr Exception kExceptions[] = {
     {"core/src/runtime/signal_buffers.cpp", "core/include/plimsoll/pipeline_model.hpp"}, //
     {"core/src/runtime/new_context.cpp", "core/src/runtime/pipeline.hpp"},               //
     {"core/src/runtime/pipeline_step.cpp", "core/src/runtime/pipeline.hpp"},             //
+    {"core/src/runtime_capi/kv_c.cpp", "core/include/plimsoll/runtime.h"},               // C and C++ hosts: two headers of one name
+    {"core/src/runtime_capi/generator_c.cpp", "core/include/plimsoll/runtime.h"},        //
     {"core/src/tokenizer/load.cpp", "core/include/plimsoll/tokenizer.hpp"},              //
 };
 

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 struct Room {
   std::string_view name, may_include;
 };
-constexpr std::array<Room, 22> kRooms{{{"base", ""},
+constexpr std::array<Room, 23> kRooms{{{"base", ""},
                                        {"storage", "base"},
                                        {"checkpoint", "base storage"},
                                        {"device", "base"},
@@ -41,7 +41,8 @@ constexpr std::array<Room, 22> kRooms{{{"base", ""},
                                        {"tokenizer", "base checkpoint"},
                                        {"runtime", "base schedule kv_cache backend tokenizer"},
                                        {"host", "base checkpoint device engine plugin model plan search compare document schedule"},
-                                       {"capi", "base document host"}}};
+                                       {"capi", "base document host"},
+                                       {"runtime_capi", "base capi runtime"}}};
 
 const std::set<std::string_view> kTopLevel{"CMakeLists.txt", "CMakePresets.json", "README.md", "core", "plugins", "sdk", "tests", "tools"};
 

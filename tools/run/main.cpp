@@ -7,7 +7,6 @@
 #include <exception>
 #include <fmt/format.h>
 #include <new>
-#include <stop_token>
 #include <unistd.h>
 
 #include "host_device.hpp"
@@ -120,42 +119,6 @@ private:
   int problem_ = 0;
 };
 
-// Steps until all are done, or Ctrl-C.
-Result<RunResult> generate(TextGenerationPipeline& pipeline, const std::vector<TextGenerationRequest>& requests, Printer& printer) {
-  RunResult result;
-  std::stop_source stop;
-  PLIMSOLL_ASSIGN(Generation generation, pipeline.generate_async(requests));
-  std::map<RequestId, bool> started;
-  const Clock::time_point begin = Clock::now();
-  Clock::time_point first = begin;
-  while (true) {
-    if (interrupted != 0) stop.request_stop();
-    PLIMSOLL_ASSIGN(const std::optional<std::vector<TextGenerationOutput>> outputs, generation.next(stop.get_token()));
-    if (!outputs) break;
-    const bool all_started = started.size() == requests.size();
-    for (const TextGenerationOutput& output : *outputs) {
-      if (all_started) result.times.generated_tokens += output.tokens.size();
-      started[output.id] = true;
-    }
-    if (!all_started && started.size() == requests.size()) first = Clock::now();
-    if (printer.take(*outputs) != 0) break; // nobody reads any more
-  }
-  result.outputs = std::move(generation).finish();
-  if (started.size() < requests.size()) first = Clock::now();
-  result.times.prompt_seconds = std::chrono::duration<double>(first - begin).count();
-  result.times.generate_seconds = seconds_since(first);
-  for (const TextGenerationRequest& request : requests) {
-    if (request.prompt.empty()) {
-      result.times.prompt_tokens += request.prompt_tokens.size();
-    } else if (const Tokenizer* tokenizer = pipeline.tokenizer()) {
-      const auto tokens = tokenizer->encode(request.prompt);
-      result.times.prompt_tokens += tokens ? tokens->size() : 0;
-    }
-  }
-  result.usage = usage_rows(pipeline);
-  return result;
-}
-
 int exit_code(const RunResult& result) {
   for (const UsageRow& row : result.usage)
     if (row.peak_bytes > row.planned_bytes) return kExitDoesNotFit;
@@ -198,7 +161,9 @@ int run(const Arguments& arguments) {
   const Output& output = line.output();
   const bool as_text = output.format == Format::kTable;
   Printer printer(asked, *requests, pipeline->tokenizer(), as_text);
-  auto result = generate(*pipeline, *requests, printer);
+  auto result = run_requests(*pipeline, *requests, [&](const std::vector<TextGenerationOutput>& outputs) {
+    return printer.take(outputs) == 0 && interrupted == 0; // a closed pipe: nobody reads any more
+  });
   if (!result) return line.fail(result.error());
   result->times.load_seconds = load_seconds;
   const int code = exit_code(*result);

@@ -6,86 +6,24 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <exception>
 #include <iterator>
-#include <memory>
-#include <new>
 #include <string>
 #include <utility>
 
+#include "base/c_interface.hpp"
+#include "base/document_text.hpp"
 #include "base/json.hpp"
-#include "capi/handed_out.hpp"
+#include "capi/context_handle.hpp"
 #include "capi/plan_getters.hpp"
 #include "document/plan_json.hpp"
 #include "plimsoll/compare.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/options.hpp"
-
-struct plimsoll_context {
-  plimsoll::Context context;
-};
+#include "plimsoll/plan_task.hpp"
 
 namespace plimsoll::capi {
 namespace {
-
-constexpr std::size_t kMostModelNameBytes = 4'096;
-
-int code_number(ErrorCode code) {
-  switch (code) {
-  case ErrorCode::kBadConfig: return PLIMSOLL_HOST_BAD_CONFIG;
-  case ErrorCode::kBadCheckpoint: return PLIMSOLL_HOST_BAD_CHECKPOINT;
-  case ErrorCode::kBadRequest: return PLIMSOLL_HOST_BAD_REQUEST;
-  case ErrorCode::kUnsupportedArchitecture: return PLIMSOLL_HOST_UNSUPPORTED_ARCHITECTURE;
-  case ErrorCode::kModelTooLarge: return PLIMSOLL_HOST_MODEL_TOO_LARGE;
-  case ErrorCode::kNoRoomForKv: return PLIMSOLL_HOST_NO_ROOM_FOR_KV;
-  case ErrorCode::kNoPageFits: return PLIMSOLL_HOST_NO_PAGE_FITS;
-  case ErrorCode::kOutOfMemory:
-  case ErrorCode::kInsufficientBlocks: // of a running pipeline, which this interface does not offer
-  case ErrorCode::kOverPlan: return PLIMSOLL_HOST_OUT_OF_MEMORY;
-  case ErrorCode::kPluginFailed: return PLIMSOLL_HOST_PLUGIN_FAILED;
-  case ErrorCode::kInternal: return PLIMSOLL_HOST_INTERNAL;
-  }
-  return PLIMSOLL_HOST_INTERNAL;
-}
-
-// Runs `body`; an exception becomes an error that `failed` reports.
-template <class Body, class Failed>
-int walled(Body&& body, Failed&& failed) noexcept {
-  try {
-    try {
-      return body();
-    } catch (const std::bad_alloc&) {
-      return failed(Error{ErrorCode::kInternal, "no memory for the answer", ""});
-    } catch (const std::exception& problem) {
-      return failed(Error{ErrorCode::kInternal, problem.what(), ""});
-    } catch (...) {
-      return failed(Error{ErrorCode::kInternal, "an exception of unknown type", ""});
-    }
-  } catch (...) {
-    return PLIMSOLL_HOST_INTERNAL;
-  }
-}
-
-int hand_out_error(const Error& error, char** out) {
-  if (out) *out = hand_out_text(dump_document(error_object(error), -1));
-  return code_number(error.code);
-}
-
-int hand_out_document(std::string_view document, int code, char** out) {
-  *out = hand_out_text(document);
-  return *out ? code : PLIMSOLL_HOST_INTERNAL;
-}
-
-Error null_argument(const char* which) { return {ErrorCode::kBadRequest, "a NULL argument that must be given", which}; }
-
-template <class Object>
-int hand_out_object(Object object, Object** out) {
-  void* room = hand_out_room(sizeof(Object), [](void* at) noexcept { std::destroy_at(static_cast<Object*>(at)); });
-  if (!room) throw std::bad_alloc();
-  *out = new (room) Object(std::move(object));
-  return PLIMSOLL_HOST_OK;
-}
 
 Result<ContextOptions> read_context_options(const char* json) {
   ContextOptions options;
@@ -118,43 +56,8 @@ Result<ContextOptions> read_context_options(const char* json) {
   return options;
 }
 
-struct Task {
-  Model model;
-  PlanRequest request;
-};
-
-// The model and the request that a JSON object asks for.
-Result<Task> read_task(const Context& context, const char* json) {
-  constexpr std::array<OptionInfo, 4> kAlso{{{.name = "model"},
-                                             {.name = "config", .kind = OptionKind::kDocument},
-                                             {.name = "draft"},
-                                             {.name = "explain", .kind = OptionKind::kSwitch}}};
-  PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kAlso));
-  PlanRequest request;
-  std::string model, config, draft;
-  for (const OptionValue& option : options) {
-    if (option.name == "model") model = option.value;
-    else if (option.name == "config") config = option.value;
-    else if (option.name == "draft") draft = option.value;
-    else if (option.name == "explain") request.explain = option.value == "true";
-    else PLIMSOLL_TRY(set_option(request, option));
-  }
-  if (model.size() > kMostModelNameBytes) return fail(ErrorCode::kBadRequest, "the model's name is longer than any path", "/model");
-  if (model.empty() == config.empty())
-    return fail(ErrorCode::kBadRequest, "give either \"model\", a name or path, or \"config\", the model's config.json", "/model");
-  if (!draft.empty()) {
-    PLIMSOLL_ASSIGN(request.draft, context.load(draft));
-  }
-  if (config.empty()) {
-    PLIMSOLL_ASSIGN(Model loaded, context.load(model));
-    return Task{std::move(loaded), std::move(request)};
-  }
-  PLIMSOLL_ASSIGN(Model loaded, context.load_config(config, "config"));
-  return Task{std::move(loaded), std::move(request)};
-}
-
 Result<Plan> make_plan(const Context& context, const char* json) {
-  PLIMSOLL_ASSIGN(const Task task, read_task(context, json));
+  PLIMSOLL_ASSIGN(const PlanTask task, read_plan_task(context, json));
   return context.plan(task.model, task.request);
 }
 
@@ -246,7 +149,7 @@ int plimsoll_weights_json(const plimsoll_context* context, const char* request_j
       [&] {
         if (!context) return failed(null_argument("context"));
         if (!request_json) return failed(null_argument("request_json"));
-        const auto task = read_task(context->context, request_json);
+        const auto task = read_plan_task(context->context, request_json);
         if (!task) return failed(task.error());
         const auto report = context->context.weights(task->model, task->request);
         if (!report) return failed(report.error());

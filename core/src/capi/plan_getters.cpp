@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "capi/handed_out.hpp"
+#include "base/handed_out.hpp"
 #include "plimsoll/device_figures.hpp"
 
 namespace plimsoll::capi {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/document_text.hpp"
 #include "document/plan_json.hpp"
 
 namespace plimsoll {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/document_text.hpp"
 #include "document/plan_json.hpp"
 
 namespace plimsoll {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/document_text.hpp"
 #include "document/yaml.hpp"
 #include "plimsoll/device_figures.hpp"
 
@@ -196,10 +197,6 @@ Json advice_array(const std::vector<Advice>& advice) {
 
 } // namespace
 
-nlohmann::ordered_json error_object(const Error& error) {
-  return Json{{"code", error_code_name(error.code)}, {"message", error.message}, {"where", error.where}};
-}
-
 nlohmann::ordered_json plan_document(const Plan& plan) {
   Json devices = Json::array();
   const bool workspace =
@@ -225,10 +222,6 @@ nlohmann::ordered_json plan_document(const Plan& plan) {
   out["advice"] = advice_array(plan.advice);
   out["error"] = plan.error ? error_object(*plan.error) : Json(nullptr);
   return out;
-}
-
-std::string dump_document(const nlohmann::ordered_json& document, int indent) {
-  return document.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string plan_to_json(const Plan& plan, int indent) { return dump_document(plan_document(plan), indent); }

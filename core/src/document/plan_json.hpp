@@ -11,9 +11,5 @@
 namespace plimsoll {
 
 nlohmann::ordered_json plan_document(const Plan& plan);
-nlohmann::ordered_json error_object(const Error& error);
-
-// The text of a document. Bytes that are not UTF-8 become U+FFFD; the text ends without a newline.
-std::string dump_document(const nlohmann::ordered_json& document, int indent);
 
 } // namespace plimsoll

@@ -1,5 +1,5 @@
 // See handed_out.hpp.
-#include "capi/handed_out.hpp"
+#include "base/handed_out.hpp"
 
 #include <cstddef>
 #include <cstdlib>

@@ -1,0 +1,105 @@
+// The text of plimsoll/runtime.h: a pipeline behind a handle, requests and outputs as documents. Never lets an exception out.
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/c_interface.hpp"
+#include "base/json.hpp"
+#include "capi/context_handle.hpp"
+#include "plimsoll/generation_json.hpp"
+#include "plimsoll/plan_task.hpp"
+#include "plimsoll/runtime.h"
+#include "runtime_capi/options_reader.hpp"
+
+struct plimsoll_generator {
+  plimsoll::TextGenerationPipeline pipeline;
+  double load_seconds = 0;
+};
+
+namespace plimsoll::capi {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+Result<plimsoll_generator> load_generator(const Context& context, const char* request_json, const char* options_json,
+                                          LoadProgress progress) {
+  const Clock::time_point begin = Clock::now();
+  PLIMSOLL_ASSIGN(PlanTask task, read_plan_task(context, request_json));
+  PLIMSOLL_ASSIGN(const Json given, parse_json(request_json, "", ErrorCode::kBadRequest));
+  if (!given.contains("engine")) task.request.engine = "reference";
+  PipelineOptions options;
+  options.progress = std::move(progress);
+  PLIMSOLL_ASSIGN(const OptionsReader read, OptionsReader::create(options_json, {"tokenizer", "prefix_caching", "key_seed"}));
+  std::uint64_t seed = 0;
+  PLIMSOLL_TRY(read.flag("tokenizer", options.load_tokenizer));
+  PLIMSOLL_TRY(read.flag("prefix_caching", options.prefix_caching));
+  PLIMSOLL_TRY(read.number("key_seed", UINT64_MAX, seed));
+  if (read.has("key_seed")) options.key_seed = seed;
+  // What other engines plan is only observed.
+  if (!task.request.engine.starts_with("reference")) options.arena_mode = ArenaMode::kObserve;
+  PLIMSOLL_ASSIGN(TextGenerationPipeline pipeline, TextGenerationPipeline::create(context, task.model, task.request, options));
+  return plimsoll_generator{std::move(pipeline), seconds_since(begin)};
+}
+
+Result<std::string> generate_document(plimsoll_generator& generator, const char* requests_json, plimsoll_text_sink sink, void* user) {
+  PLIMSOLL_ASSIGN(const std::vector<TextGenerationRequest> requests, read_generation_requests(requests_json));
+  const auto told = [&](const std::vector<TextGenerationOutput>& outputs) {
+    bool go_on = true;
+    for (const TextGenerationOutput& output : outputs)
+      go_on = (sink == nullptr || sink(user, output.id, output.text.c_str(), output.tokens.data(), output.tokens.size()) == 0) && go_on;
+    return go_on;
+  };
+  PLIMSOLL_ASSIGN(RunResult result, run_requests(generator.pipeline, requests, told));
+  result.times.load_seconds = generator.load_seconds;
+  return run_to_json(result);
+}
+
+} // namespace
+} // namespace plimsoll::capi
+
+using namespace plimsoll;       // NOLINT: the C functions below are this file's only content
+using namespace plimsoll::capi; // NOLINT
+
+int plimsoll_generator_create(const plimsoll_context* context, const char* request_json, const char* options_json,
+                              plimsoll_load_progress progress, void* user, plimsoll_generator** out, char** error) {
+  if (error) *error = nullptr;
+  if (out) *out = nullptr;
+  const auto failed = [&](const Error& problem) { return hand_out_error(problem, error); };
+  return walled(
+      [&] {
+        if (context == nullptr || request_json == nullptr || out == nullptr)
+          return failed(null_argument(context == nullptr ? "context" : request_json == nullptr ? "request_json" : "out"));
+        LoadProgress told;
+        if (progress != nullptr) told = [progress, user](std::uint64_t done, std::uint64_t total) { progress(user, done, total); };
+        auto generator = load_generator(context->context, request_json, options_json, std::move(told));
+        if (!generator) return failed(generator.error());
+        return hand_out_object(std::move(*generator), out);
+      },
+      failed);
+}
+
+int plimsoll_generate_json(plimsoll_generator* generator, const char* requests_json, plimsoll_text_sink sink, void* user, char** out_json) {
+  if (out_json == nullptr) return PLIMSOLL_HOST_BAD_REQUEST;
+  *out_json = nullptr;
+  const auto failed = [&](const Error& problem) {
+    return hand_out_document(failure_to_json("plimsoll.run/1", problem), code_number(problem.code), out_json);
+  };
+  return walled(
+      [&] {
+        if (generator == nullptr || requests_json == nullptr)
+          return failed(null_argument(generator == nullptr ? "generator" : "requests_json"));
+        const auto document = generate_document(*generator, requests_json, sink, user);
+        if (!document) return failed(document.error());
+        return hand_out_document(*document, PLIMSOLL_HOST_OK, out_json);
+      },
+      failed);
+}
+
+int plimsoll_generator_plan(const plimsoll_generator* generator, char** out_json) {
+  if (generator == nullptr || out_json == nullptr) return PLIMSOLL_HOST_BAD_REQUEST;
+  *out_json = nullptr;
+  return walled([&] { return hand_out_document(plan_to_json(generator->pipeline.plan()), PLIMSOLL_HOST_OK, out_json); },
+                [](const Error& problem) { return code_number(problem.code); });
+}

@@ -1,0 +1,127 @@
+"""Pages and text from Python, through sdk/python/plimsoll.py: what a server in Python does. Fails by assertion.
+
+Run by ctest with the module's folder, the folder of the libraries, and a model that generates.
+"""
+import os
+import sys
+
+os.environ["PLIMSOLL_LIBRARY_PATH"] = sys.argv[2]
+sys.path.insert(0, sys.argv[1])
+import plimsoll  # noqa: E402
+
+MODEL = sys.argv[3]
+PROMPT = "And the LORD said unto "
+TEXT = "Moses, The LORD shall bring thee up to the house of the LORD, and the LORD said unto me, The LOR"
+
+
+def refused(code, call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except plimsoll.Error as error:
+        assert error.code == code, (error.code, error.message)
+        assert error.message
+        return error
+    raise AssertionError(f"not refused: {arguments} {options}")
+
+
+def check_pages(context):
+    plan = plimsoll.Plan(context, model=MODEL, engine="reference", devices="24MiB", max_length=256)
+    assert plan.verdict in ("fits", "tight")
+    kv = plimsoll.KvManager(plan, layout="exact", key_seed=7)
+    total = kv.metrics["total_pages"]
+    assert total > 0 and kv.metrics["prefix_caching"] == 1
+    prompt = list(range(40))
+    kv.admit(1, prompt, max_length=64)
+    refused("bad_request", kv.inputs, [1])  # no pages yet
+    work = kv.alloc(1, 32)
+    assert (work["begin_tokens"], work["length_tokens"], work["reaches_end"]) == (0, 32, False), work
+    assert work["new_pages"] == 2
+    inputs = kv.inputs([1])
+    assert inputs["cache_lengths"] == [0]
+    table = inputs["groups"][0]["table"][0][0]
+    assert len(table) == 2 and len(set(table)) == 2 and 0 not in table  # the null page is 0
+    kv.step([1], [0])
+    assert kv.alloc(1) == {"begin_tokens": 32, "length_tokens": 8, "hit_tokens": 0, "new_pages": 1, "reaches_end": True}
+    assert kv.inputs([1])["groups"][0]["table"][0][0][:2] == table
+    kv.step([1], [77])
+    # The same beginning again: two full pages are hit, and stand in both tables.
+    kv.admit(2, prompt[:32] + [5, 6], max_length=64)
+    assert kv.alloc(2)["hit_tokens"] == 32
+    kv.alloc(1)
+    both = kv.inputs([1, 2])
+    assert both["cache_lengths"] == [40, 32]
+    assert both["groups"][0]["table"][0][1][:2] == table
+    refused("bad_request", kv.step, [1, 1], [3, 3])
+    refused("bad_request", kv.step, [1], [-4])
+    kv.step([1, 2], [3, 4])
+    assert kv.metrics["used_pages"] == 4 and kv.metrics["requests"] == 2
+    # Pages run out, and nothing is changed by that.
+    long = refused("insufficient_blocks", fill, kv, total)
+    assert long.message
+    for request in (1, 2):
+        kv.release(request)
+    refused("bad_request", kv.release, 1)
+    while kv.metrics["requests"] > 0:
+        kv.release(1000 + kv.metrics["requests"] - 1)
+    assert kv.metrics["used_pages"] == 0
+    kv.reset_prefix_cache()
+    kv.admit(9, prompt, max_length=64)
+    assert kv.alloc(9)["hit_tokens"] == 0
+    # In the other layout the null page is the last, and rows are wider.
+    wide = plimsoll.KvManager(plan)
+    wide.admit(1, prompt, max_length=64)
+    wide.alloc(1)
+    group = wide.inputs([1])["groups"][0]
+    assert group["fill"] == total and len(group["table"][0][0]) == 8 + 16
+    assert group["table"][0][0][3:] == [total] * 21 and max(group["table"][0][0][:3]) < total
+    for options in ({"layout": "wide"}, {"replicas": 0}, {"pages": 3}, {"key_seed": -1}):
+        refused("bad_request", plimsoll.KvManager, plan, **options)
+    refused("bad_request", wide.admit, 1, prompt)
+    refused("bad_request", wide.admit, 2, [])
+    refused("bad_request", wide.admit, 2, prompt, max_length=8)
+    refused("bad_request", wide.alloc, 77)
+
+
+def fill(kv, pages):
+    for request in range(pages):
+        kv.admit(1000 + request, [request % 300] * 200, max_length=256)
+        kv.alloc(1000 + request)
+
+
+def check_text(context):
+    seen = []
+    model = plimsoll.Generator(context, progress=lambda done, total: seen.append((done, total)), model=MODEL, devices="64MiB")
+    assert seen and seen[-1][0] == seen[-1][1] > 0
+    assert model.plan["engine"]["name"] == "reference"
+    pieces = []
+    run = model.generate([{"prompt": PROMPT, "max_new_tokens": 96}], lambda request, text, tokens: pieces.append((text, list(tokens))) and None)
+    assert run["schema"] == "plimsoll.run/1" and run["outputs"][0]["text"] == TEXT, run
+    assert "".join(text for text, _ in pieces) == TEXT
+    assert sum(len(tokens) for _, tokens in pieces) == 96
+    for usage in run["usage"]:
+        assert usage["planned_bytes"] == usage["peak_bytes"], usage
+    stopped = model.generate([{"prompt": PROMPT, "max_new_tokens": 96}], lambda request, text, tokens: True)
+    assert stopped["outputs"][0]["status"] == "cancelled" and len(stopped["outputs"][0]["tokens"]) < 96
+    try:
+        model.generate([{"prompt": PROMPT}], lambda request, text, tokens: 1 / 0)
+    except ZeroDivisionError:
+        pass
+    else:
+        raise AssertionError("the sink's exception is lost")
+    assert "/requests/1/promt" in refused("bad_request", model.generate, [{"prompt": "a"}, {"promt": "b"}]).where
+    refused("bad_request", model.generate, [])
+    both = model.generate([{"prompt": "a", "max_new_tokens": 2}, {"prompt_ids": [99999]}])
+    assert both["outputs"][0]["error"] is None and both["outputs"][1]["error"]["code"] == "bad_request"
+    refused("model_too_large", plimsoll.Generator, context, model=MODEL, devices="4MiB")
+    refused("bad_request", plimsoll.Generator, context, options={"tokeniser": True}, model=MODEL, devices="64MiB")
+    by_ids = plimsoll.Generator(context, options={"tokenizer": False}, model=MODEL, devices="64MiB")
+    assert by_ids.generate([{"prompt_ids": [1, 5, 9], "max_new_tokens": 3}])["outputs"][0]["text"] == ""
+
+
+assert plimsoll.version()
+CONTEXT = plimsoll.Context()
+refused("bad_request", plimsoll.Context, catalogue="x")
+assert CONTEXT.plan(model=MODEL, devices="64MiB")["schema"] == "plimsoll.plan/1"
+check_pages(CONTEXT)
+check_text(CONTEXT)
+print("ok:", plimsoll.version())
