@@ -1,10 +1,11 @@
 // make_tiny NAME|FOLDER OUT [SEED]: writes a tiny model's config.json, model.safetensors and model.gguf to the folder OUT, for developers
 // who record goldens (tests/data/tiny/README.md). A FOLDER with a model in float32 is written again, with its GGUF file. Without arguments:
-// the names.
+// the names. blocks_TYPE is a llama whose matrices are packed in blocks of that type, as model.gguf alone.
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 
+#include "support/tiny_blocks.hpp"
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_model.hpp"
 
@@ -14,10 +15,15 @@ int main(int argc, char** argv) {
   if (argc < 3) {
     std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED]\n";
     for (const std::string& name : tiny_model_names()) std::cout << name << "\n";
+    for (const std::string& type : block_type_names()) std::cout << "blocks_" << type << "\n";
     return argc == 1 ? 0 : 2;
   }
   try {
     const std::string name = argv[1], out = argv[2];
+    if (name.starts_with("blocks_")) {
+      write_block_gguf(name.substr(7), out + "/model.gguf");
+      return 0;
+    }
     const TinyModel model = name.find('/') != std::string::npos ? read_tiny_folder(name)
                             : argc > 3                          ? tiny_model(name, std::strtoull(argv[3], nullptr, 10))
                                                                 : tiny_model(name);

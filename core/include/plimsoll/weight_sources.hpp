@@ -22,6 +22,8 @@ struct WeightPiece {
   std::uint64_t offset_bytes = 0, bytes = 0;
   std::uint64_t to_bytes = 0;   // where in the tensor its first element goes
   std::vector<WeightAxis> axes; // of the stored elements, outermost first; empty: they follow one another in the tensor too
+  std::string block_type;       // "q4_k": what it is stored as, where the tensor is float32 and it is not. `bytes` are then those of
+                                // the file, all else counts float32
   bool minus_one = false;       // they are stored with 1 added: gains of norms that multiply by 1 + g
 };
 
@@ -29,7 +31,7 @@ struct WeightPiece {
 struct WeightTensor {
   std::string label;
   std::uint32_t layer = UINT32_MAX; // UINT32_MAX: belongs to no layer
-  std::string dtype;                // as stored: "float32", "bfloat16", "float16"
+  std::string dtype;                // "float32", "bfloat16", "float16": as stored, or float32 where a class is packed in blocks
   std::uint64_t experts = 0;        // outermost dimension before dims; 0: none
   std::vector<std::uint64_t> dims;  // as declared: [out, in], or [in, out] where in_dim is 0
   std::uint32_t in_dim = 1;

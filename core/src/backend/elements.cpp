@@ -4,29 +4,16 @@
 #include <cstring>
 
 #include "backend/simd.hpp"
+#include "base/half.hpp"
 
 namespace plimsoll {
 namespace {
-
-[[gnu::always_inline]] inline float from_bfloat16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
 
 [[gnu::always_inline]] inline std::uint16_t to_bfloat16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
   const std::uint32_t nan = (bits >> 16) | 0x40U; // quiet; rounding could make it infinite
   return static_cast<std::uint16_t>((bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded);
-}
-
-// The 15 bits of the magnitude, moved to float32's place, are the number divided by 2^112, denormals included.
-[[gnu::always_inline]] inline float from_float16(std::uint16_t half) {
-  const std::uint32_t magnitude = half & 0x7FFFU;
-  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112F;
-  const std::uint32_t finite = std::bit_cast<std::uint32_t>(scaled);
-  const std::uint32_t special = 0x7F800000U | ((magnitude & 0x3FFU) << 13);
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
-  return std::bit_cast<float>(sign | (magnitude >= 0x7C00U ? special : finite));
 }
 
 [[gnu::always_inline]] inline std::uint16_t to_float16(float x) {

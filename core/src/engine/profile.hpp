@@ -116,6 +116,7 @@ struct EngineProfile {
     VisionWeights vision = VisionWeights::kReplicated;
     std::uint64_t vocab_padding_rows = 1;
     bool experts_split_over_dp = false;
+    bool unpacked = false; // elements of packed types are loaded as float32
   } weights;
 
   std::vector<ProfileItem> activations, overheads;

@@ -118,6 +118,7 @@ constexpr std::array kKeys{
     ProfileKey{"/weights/vision", word_key<kVisionWeights, FIELD(weights.vision)>()},
     ProfileKey{"/weights/vocab_padding_rows", NumberKey{FIELD(weights.vocab_padding_rows), 1, kPage}},
     ProfileKey{"/weights/experts_split_over_dp", FlagKey{FIELD(weights.experts_split_over_dp)}},
+    ProfileKey{"/weights/unpacked", FlagKey{FIELD(weights.unpacked)}},
 };
 
 #undef FIELD

@@ -83,6 +83,7 @@ Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvT
   if (g.kind == CacheKind::kLatent && !g.own_type() && g.rope_elements > 0) {
     if (types.latent == LatentCache::kHeads && g.expanded_k_elements > 0) {
       PLIMSOLL_ASSIGN(copies, local_extent({g.query_heads, g.query_heads, true}, 0, layout.tp, g.label));
+      slot.kind = CacheKind::kFull;
       k_elements = g.expanded_k_elements;
       v_elements = g.expanded_v_elements;
     } else if (types.latent == LatentCache::kLatentAndValues) {
@@ -136,6 +137,7 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankL
     if (g.role == PLIMSOLL_ROLE_DRAFT && !draft) continue;
     KvGroupPrice price;
     price.group = &g;
+    price.slot.kind = g.kind;
     price.first_layer = layout.layers_before_stage(g.layers, stage);
     price.layers = layout.layers_on_stage(g.layers, stage);
     if (g.kind == CacheKind::kState) {

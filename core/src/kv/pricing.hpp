@@ -29,6 +29,7 @@ Result<KvTypes> parse_kv_types(const std::string& text, const std::string& where
 
 // What one slot of one layer holds on one rank.
 struct KvSlot {
+  CacheKind kind = CacheKind::kFull; // as it is stored: latents whose keys and values are kept for every head are kFull
   std::uint64_t kv_heads = 0, k_elements = 0, v_elements = 0; // elements of one head as they are stored
   std::string_view k_dtype, v_dtype;                          // live as long as the model; empty for a mixed record
 };

@@ -133,29 +133,38 @@ std::vector<WeightAxis> joined(const std::vector<WeightAxis>& axes) {
 
 class PieceMaker {
 public:
-  PieceMaker(const TensorLayout& tensor, const StoredPiece& piece, const PartRows& part) : tensor_(tensor), piece_(piece), part_(part) {}
+  // `element_bytes`: of the tensor in memory.
+  PieceMaker(const TensorLayout& tensor, const StoredPiece& piece, const PartRows& part, std::uint64_t element_bytes)
+      : tensor_(tensor), piece_(piece), part_(part), element_bytes_(element_bytes) {}
 
   Result<void> make(WeightTensor& into) const {
     PLIMSOLL_TRY(check());
     PLIMSOLL_ASSIGN(std::vector<WeightAxis> axes, axes_of_expert());
-    const std::uint64_t element_bytes = piece_.dtype.block_bytes;
     const bool apart = piece_.joint_rows != 0; // the rows of an expert do not follow those of the one before
     if (piece_.packed && !apart) axes.insert(axes.begin(), {tensor_.experts, tensor_.elements()});
     WeightPiece run;
     run.file = piece_.file;
     run.minus_one = piece_.order.one_added;
-    run.bytes = part_.rows * tensor_.columns * element_bytes * (piece_.packed && !apart ? tensor_.experts : 1);
+    if (piece_.dtype.block_elements > 1 || piece_.dtype.block_bytes != element_bytes_) run.block_type = piece_.dtype.name;
+    PLIMSOLL_ASSIGN(run.bytes, stored_bytes(part_.rows * tensor_.columns * (piece_.packed && !apart ? tensor_.experts : 1)));
     run.axes = joined(axes);
     for (std::uint64_t e = 0; e < (piece_.packed && apart ? tensor_.experts : 1); ++e) {
       const std::uint64_t before = (e * piece_.joint_rows + piece_.joint_rows_before) * tensor_.columns;
-      run.offset_bytes = piece_.offset_bytes + before * element_bytes;
-      run.to_bytes = ((piece_.packed ? e : piece_.expert) * tensor_.elements() + part_.first * tensor_.row_stride()) * element_bytes;
+      PLIMSOLL_ASSIGN(const std::uint64_t before_bytes, stored_bytes(before));
+      run.offset_bytes = piece_.offset_bytes + before_bytes;
+      run.to_bytes = ((piece_.packed ? e : piece_.expert) * tensor_.elements() + part_.first * tensor_.row_stride()) * element_bytes_;
       into.pieces.push_back(run);
     }
     return {};
   }
 
 private:
+  // Of so many elements that begin with a block.
+  Result<std::uint64_t> stored_bytes(std::uint64_t elements) const {
+    if (elements % piece_.dtype.block_elements != 0)
+      return unknown_order(piece_, fmt::format("{} elements of it are no whole blocks of {}", elements, piece_.dtype.name));
+    return elements / piece_.dtype.block_elements * piece_.dtype.block_bytes;
+  }
   // The last two dimensions change places; of a vector, those of a list of experts do not.
   std::vector<std::uint64_t> shape_in_memory() const {
     std::vector<std::uint64_t> shape = piece_.shape;
@@ -219,6 +228,7 @@ private:
   const TensorLayout& tensor_;
   const StoredPiece& piece_;
   const PartRows& part_;
+  std::uint64_t element_bytes_;
 };
 
 tl::unexpected<Error> stored_twice(const StoredPiece& a, const StoredPiece& b) {
@@ -251,8 +261,8 @@ std::uint64_t rows_of(const WeightClass& c) {
   return c.dims[inputs_first(c) ? 1 : 0];
 }
 
-Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, std::span<const StoredPiece> stored,
-                                      std::size_t most_pieces) {
+Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, std::span<const StoredPiece> stored, std::size_t most_pieces,
+                                      bool unpacked) {
   const std::uint32_t layer_number = c.layers.empty() ? 0 : c.layers[layer];
   const std::string wanted = quoted_name(tensor_name(c.pattern, layer_number, 0));
   if (stored.empty()) return fail(ErrorCode::kBadCheckpoint, fmt::format("the checkpoint lacks tensor {}", wanted), wanted);
@@ -262,12 +272,12 @@ Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, s
     return std::tuple(a->part, !a->packed, a->expert) < std::tuple(b->part, !b->packed, b->expert);
   });
   std::vector<const StoredPiece*> parts; // the first piece of each
-  const Dtype& type = sorted.front()->dtype;
+  const Dtype type = unpacked ? *find_dtype("float32") : sorted.front()->dtype;
   for (std::size_t at = 0, end = 0; at < sorted.size(); at = end) {
     parts.push_back(sorted[at]);
     if (parts.front()->part == StoredPlace::kWhole && parts.size() > 1) return stored_twice(*parts[0], *parts[1]);
     while (end < sorted.size() && sorted[end]->part == sorted[at]->part) {
-      if (sorted[end]->dtype != type)
+      if (!unpacked && sorted[end]->dtype != type)
         return unknown_order(*sorted[end], fmt::format("it is {}, what else is stored of {} is {}; store both alike",
                                                        sorted[end]->dtype.name, wanted, type.name));
       ++end;
@@ -293,7 +303,7 @@ Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, s
   std::size_t part = 0;
   for (const StoredPiece* piece : sorted) {
     if (piece->part != parts[part]->part) ++part;
-    PLIMSOLL_TRY(PieceMaker(layout, *piece, rows[part]).make(tensor));
+    PLIMSOLL_TRY(PieceMaker(layout, *piece, rows[part], type.block_bytes).make(tensor));
   }
   return tensor;
 }

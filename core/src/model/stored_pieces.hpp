@@ -38,8 +38,8 @@ bool inputs_first(const WeightClass& c);
 std::uint64_t rows_of(const WeightClass& c);
 
 // The tensor of class `c` in its `layer`-th layer out of what is stored of it. kBadCheckpoint or kUnsupportedArchitecture; a message
-// names what is missing or wrong, without the file. No more than `most_pieces`.
-Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, std::span<const StoredPiece> stored,
-                                      std::size_t most_pieces);
+// names what is missing or wrong, without the file. No more than `most_pieces`. `unpacked`: float32, whatever is stored.
+Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, std::span<const StoredPiece> stored, std::size_t most_pieces,
+                                      bool unpacked);
 
 } // namespace plimsoll

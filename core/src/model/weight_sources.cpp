@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/block_types.hpp"
 #include "checkpoint/quoted_name.hpp"
 #include "model/matcher.hpp"
 #include "model/stored_pieces.hpp"
@@ -39,8 +40,10 @@ public:
     const WeightClass& first = declared_.weights[place.classes.front()];
     if (first.role != PLIMSOLL_ROLE_MODEL) return {};
     if (!place.main || !std::all_of(first.variants.begin(), first.variants.end(), [](const auto& v) { return v.storage->is_plain(); }))
-      return refused(entry, "it is part of a quantised weight; float32, float16 and bfloat16 are loaded");
-    PLIMSOLL_TRY(check_type(entry));
+      return refused(entry, "it is part of a quantised weight; float32, float16, bfloat16 and GGUF's blocks are loaded");
+    if (entry.dtype.block_elements > 1 && find_block_type(entry.dtype.name) == nullptr)
+      return refused(entry, fmt::format("it is stored as {}, which nothing here unpacks", entry.dtype.name));
+    if (entry.dtype.block_elements == 1) PLIMSOLL_TRY(check_type(entry));
     StoredPiece piece;
     piece.name = entry.stored_name;
     piece.file = entry.file_index;
@@ -132,9 +135,11 @@ Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint&
   Checked bytes = collector.tables().bytes;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     if (classes[i].role != PLIMSOLL_ROLE_MODEL) continue;
+    const StoredClass* const found = model.stored_class(i);
+    const bool packed = found != nullptr && found->packed_type; // float32 in all layers, as plans count it (weights.unpacked)
     for (std::size_t layer = 0; layer < std::max<std::size_t>(1, classes[i].layers.size()); ++layer) {
       const std::span<const StoredPiece> stored = collector.pieces(i, layer);
-      auto tensor = tensor_of_pieces(classes[i], layer, stored, kMostPieces - pieces);
+      auto tensor = tensor_of_pieces(classes[i], layer, stored, kMostPieces - pieces, packed);
       if (!tensor) return tl::unexpected(in_file(std::move(tensor.error()), stored, checkpoint.files()));
       pieces += tensor->pieces.size();
       bytes += tensor->bytes;

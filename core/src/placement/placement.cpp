@@ -230,13 +230,14 @@ Result<void> place_variant(const Placing& p, std::span<std::uint64_t> bytes) {
 } // namespace
 
 Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored,
-                          std::span<std::uint64_t> bytes) {
+                          std::span<std::uint64_t> bytes, const Dtype* unpacked) {
   const bool tied = c.role == PLIMSOLL_ROLE_TIED;
   if (tied && layout.pp == 1) return {};                        // a view of the embedding on the same rank
-  if (stored != nullptr && stored->packed_type) cast = nullptr; // a GGUF type stays what it is
+  const bool packed = stored != nullptr && stored->packed_type;
+  if (packed) cast = unpacked;
   const Share share = share_of(c, layout);
   for (const WeightVariant& v : c.variants) {
-    const bool is_cast = cast != nullptr && !c.own_dtype && v.storage->is_plain();
+    const bool is_cast = cast != nullptr && (packed || !c.own_dtype) && v.storage->is_plain();
     Placing placing{c, v, layout, share, is_cast ? *cast : c.dtype, stored, {}};
     if (stored != nullptr && !is_cast && !tied) placing.stored_bytes = stored_bytes(c, v, *stored, layout);
     PLIMSOLL_TRY(place_variant(placing, bytes));

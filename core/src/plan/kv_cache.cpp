@@ -46,7 +46,7 @@ private:
       std::uint64_t token_bytes = 0;
       for (std::size_t i = 0; i < stages_.prices(stage).size(); ++i) {
         const KvGroupPrice& price = stages_.prices(stage)[i];
-        if (kv_.groups.size() <= i) kv_.groups.push_back(describe(*price.group));
+        if (kv_.groups.size() <= i) kv_.groups.push_back(describe(price));
         kv_.groups[i].page_bytes_per_device = std::max(kv_.groups[i].page_bytes_per_device, page_bytes[i]);
         kv_.groups[i].state_bytes_per_sequence = std::max(kv_.groups[i].state_bytes_per_sequence, price.state_bytes);
         token_bytes += price.token_bytes;
@@ -55,10 +55,11 @@ private:
     }
   }
 
-  KvGroupPlan describe(const KvGroup& group) {
+  KvGroupPlan describe(const KvGroupPrice& price) {
+    const KvGroup& group = *price.group;
     KvGroupPlan out;
     out.label = group.label;
-    out.kind = group.kind;
+    out.kind = price.slot.kind;
     out.layers = group.layers.size();
     out.basis = group.bound || rules().bound ? Basis::kBound : Basis::kExact;
     if (is_windowed(group.kind)) out.window_tokens = group.window_tokens;

@@ -11,7 +11,7 @@ KvGroupGeometry group_geometry(const Settled& s, const KvGroupPrice& price, std:
   const KvGroup& group = *price.group;
   KvGroupGeometry out;
   out.label = group.label;
-  out.kind = group.kind;
+  out.kind = price.slot.kind;
   out.draft = group.role == PLIMSOLL_ROLE_DRAFT;
   out.layers = group.kept_layers;
   out.first_layer = price.first_layer;
@@ -31,7 +31,7 @@ KvGroupGeometry group_geometry(const Settled& s, const KvGroupPrice& price, std:
   out.k_dtype = price.slot.k_dtype;
   out.v_dtype = price.slot.v_dtype;
   for (const KvField& field : group.record) out.record.push_back({std::string(field.type.name), field.elements});
-  if (group.kind == CacheKind::kLatent) {
+  if (out.kind == CacheKind::kLatent) {
     out.rope_elements = group.rope_elements;
     out.latent_elements = group.k_elements - std::min(group.k_elements, group.rope_elements);
   }

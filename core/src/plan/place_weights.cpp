@@ -46,7 +46,8 @@ Result<void> place_classes(const Settled& s, const Placing& p, Ledger& ledger) {
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && !p.own_head)) continue;
     Item item;
     item.bytes.assign(p.layout.ranks(), 0);
-    PLIMSOLL_TRY(place_weight(c, p.layout, s.cast ? &*s.cast : nullptr, m.stored_class(i), item.bytes));
+    PLIMSOLL_TRY(
+        place_weight(c, p.layout, s.cast ? &*s.cast : nullptr, m.stored_class(i), item.bytes, s.unpacked ? &*s.unpacked : nullptr));
     item.label = std::string(p.prefix) + c.label;
     item.planner = c.planner;
     item.memory = c.memory;

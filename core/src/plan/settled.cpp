@@ -115,6 +115,7 @@ public:
     PLIMSOLL_TRY(settle_degrees());
     PLIMSOLL_TRY(settle_draft());
     PLIMSOLL_ASSIGN(s_.cast, settle_cast(request()));
+    s_.unpacked = settle_unpacked(s_.profile());
     PLIMSOLL_TRY(settle_types());
     PLIMSOLL_TRY(settle_sizes(s_));
     if (s_.model().dtype_assumed && !s_.model().inventory)
@@ -208,6 +209,11 @@ Result<std::optional<Dtype>> settle_cast(const PlanRequest& request) {
     return fail(ErrorCode::kBadRequest,
                 fmt::format("'{}' is not a run-time type; try bfloat16, float16 or float32", request.dtype->substr(0, 64)), "--dtype");
   return type;
+}
+
+std::optional<Dtype> settle_unpacked(const EngineProfile& profile) {
+  if (!profile.weights.unpacked) return std::nullopt;
+  return find_dtype("float32");
 }
 
 Result<void> settle_sizes(Settled& s) {

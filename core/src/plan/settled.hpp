@@ -35,7 +35,8 @@ struct Settled {
   RankLayout draft_layout; // where there is a draft model: all of it on the last stage
   DraftSource draft = DraftSource::kNone;
   KvTypes kv_types;
-  std::optional<Dtype> cast; // run-time type of unquantised weights
+  std::optional<Dtype> cast;     // run-time type of unquantised weights
+  std::optional<Dtype> unpacked; // of those that the checkpoint packs; absent: as stored
   double utilization = 0, vision_utilization = 0;
   std::uint64_t page_tokens = 0, max_length = 0, max_batch_input_tokens = 0;
   bool max_length_given = false;           // not to be shortened
@@ -72,5 +73,7 @@ Result<SettledLayout> settle_layout(const Model::Data& model, const PlanRequest&
                                     const std::vector<Device>& devices);
 // --dtype; nothing where the request names none.
 Result<std::optional<Dtype>> settle_cast(const PlanRequest& request);
+// The profile's weights.unpacked.
+std::optional<Dtype> settle_unpacked(const EngineProfile& profile);
 
 } // namespace plimsoll

@@ -79,6 +79,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
   PLIMSOLL_ASSIGN(const SettledLayout settled, settle_layout(model, request, engine, devices));
   const RankLayout& layout = settled.layout;
   PLIMSOLL_ASSIGN(const std::optional<Dtype> cast, settle_cast(request));
+  const std::optional<Dtype> unpacked = settle_unpacked(*settled.engine);
   WeightsReport report;
   report.source = model.info.weights_source;
   report.parameters = model.parameters;
@@ -109,7 +110,7 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
       report.notes.push_back(fmt::format("{} stays in host memory, on no device", c.label));
       continue;
     }
-    PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, stored, report.rank_bytes));
+    PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, stored, report.rank_bytes, unpacked ? &*unpacked : nullptr));
   }
   return report;
 }

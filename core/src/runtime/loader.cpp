@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/block_types.hpp"
 #include "base/checked.hpp"
 #include "base/regular_file.hpp"
 
@@ -26,15 +27,31 @@ tl::unexpected<Error> inconsistent(const WeightTensor& tensor, std::string_view 
   return fail(ErrorCode::kInternal, fmt::format("the source of weight '{}' is inconsistent: {}", tensor.label, what));
 }
 
+// What of a run belongs together: an element, or a block of elements that are unpacked.
+struct Blocks {
+  const BlockType* type = nullptr;
+  std::uint64_t stored_bytes = 0, loaded_bytes = 0;
+};
+Blocks blocks_of(const WeightTensor& tensor, const WeightPiece& piece) {
+  const std::uint64_t element = element_bytes_of(tensor);
+  const BlockType* const type = piece.block_type.empty() ? nullptr : find_block_type(piece.block_type);
+  if (type == nullptr) return {nullptr, std::max<std::uint64_t>(element, 1), element};
+  return {type, type->block_bytes, type->block_elements * sizeof(float)};
+}
+
 // Whether a piece stays inside its tensor and its axes hold its bytes.
 Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, std::size_t files) {
   const std::uint64_t element_bytes = element_bytes_of(tensor);
+  const Blocks blocks = blocks_of(tensor, piece);
   if (piece.file >= files) return inconsistent(tensor, "a file that is not listed");
   if (element_bytes == 0) return inconsistent(tensor, "a type that is not loaded");
-  if (piece.bytes == 0 || piece.bytes % element_bytes != 0) return inconsistent(tensor, "a run of no whole elements");
+  if (!piece.block_type.empty() && (blocks.type == nullptr || tensor.dtype != "float32"))
+    return inconsistent(tensor, "blocks that nothing here unpacks");
+  if (piece.bytes == 0 || piece.bytes % blocks.stored_bytes != 0) return inconsistent(tensor, "a run of no whole elements");
   if (piece.minus_one && tensor.dtype != "float32") return inconsistent(tensor, "1 is taken off other elements than float32");
   if ((Checked(piece.offset_bytes) + piece.bytes).overflowed()) return inconsistent(tensor, "a run beyond any file");
-  Checked end = piece.bytes;
+  const Checked in_memory = Checked(piece.bytes / blocks.stored_bytes) * blocks.loaded_bytes;
+  Checked end = in_memory;
   if (!piece.axes.empty()) {
     Checked elements = 1, last = 0;
     for (const WeightAxis& axis : piece.axes) {
@@ -42,7 +59,7 @@ Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, s
       elements *= axis.extent;
       last += Checked(axis.extent - 1) * axis.to_stride_elements;
     }
-    if ((elements * element_bytes).saturated() != piece.bytes) return inconsistent(tensor, "axes of another size than their run");
+    if ((elements * element_bytes).saturated() != in_memory.saturated()) return inconsistent(tensor, "axes of another size than their run");
     end = (last + 1) * element_bytes;
   }
   if ((end + piece.to_bytes).saturated() > tensor.bytes) return inconsistent(tensor, "a run beyond its tensor");
@@ -107,10 +124,18 @@ void take_one_off(std::span<std::byte> floats) {
 
 std::span<char> chars(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
 
+// That are read; of packed weights fewer than they become.
+std::uint64_t file_bytes(const WeightSources& sources) {
+  std::uint64_t sum = 0;
+  for (const WeightTensor& tensor : sources.tensors)
+    for (const WeightPiece& piece : tensor.pieces) sum += piece.bytes;
+  return sum;
+}
+
 class WeightLoader {
 public:
   WeightLoader(const WeightSources& sources, const WeightsProgress& progress)
-      : sources_(sources), progress_(progress), total_bytes_(sources.bytes()), memory_(sources.tensors.size()) {}
+      : sources_(sources), progress_(progress), total_bytes_(file_bytes(sources)), memory_(sources.tensors.size()) {}
 
   // Lists all runs as they follow one another in the files, and compares their ends with these.
   Result<void> prepare() {
@@ -156,7 +181,8 @@ public:
       }
       const WeightTensor& tensor = sources_.tensors[run.tensor];
       const std::span<std::byte> to = memory_[run.tensor].subspan(piece.to_bytes);
-      PLIMSOLL_TRY(piece.axes.empty() ? copy(*file, piece, to) : scatter(*file, piece, element_bytes_of(tensor), to));
+      if (!piece.block_type.empty()) PLIMSOLL_TRY(unpack(*file, piece, blocks_of(tensor, piece), to));
+      else PLIMSOLL_TRY(piece.axes.empty() ? copy(*file, piece, to) : scatter(*file, piece, element_bytes_of(tensor), to));
     }
     if (progress_) PLIMSOLL_TRY(progress_(total_bytes_, total_bytes_));
     return std::move(memory_);
@@ -182,6 +208,26 @@ private:
       const std::span<std::byte> block = std::span(buffer_).first(std::min(kReadBytes, piece.bytes - at));
       PLIMSOLL_TRY(read(file, piece, at, block));
       elements.put(block);
+    }
+    return {};
+  }
+  // Blocks become float32, which then go where they belong.
+  Result<void> unpack(const RegularFile& file, const WeightPiece& piece, const Blocks& blocks, std::span<std::byte> to) {
+    const std::uint64_t most = kReadBytes / blocks.stored_bytes * blocks.stored_bytes;
+    buffer_.resize(kReadBytes);
+    std::optional<ElementScatter> elements;
+    if (!piece.axes.empty()) elements.emplace(piece, sizeof(float), to.data());
+    std::vector<float> floats;
+    for (std::uint64_t at = 0; at < piece.bytes; at += most) {
+      const std::span<std::byte> block = std::span(buffer_).first(std::min(most, piece.bytes - at));
+      PLIMSOLL_TRY(read(file, piece, at, block));
+      floats.resize(block.size() / blocks.stored_bytes * blocks.type->block_elements);
+      const auto* from = reinterpret_cast<const unsigned char*>(block.data());
+      for (std::size_t i = 0; i < floats.size(); i += blocks.type->block_elements, from += blocks.stored_bytes)
+        blocks.type->unpack(from, floats.data() + i);
+      const std::span<const std::byte> loaded = std::as_bytes(std::span(floats));
+      if (elements) elements->put(loaded);
+      else std::memcpy(to.data() + at / blocks.stored_bytes * blocks.loaded_bytes, loaded.data(), loaded.size());
     }
     return {};
   }

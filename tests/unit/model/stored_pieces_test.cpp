@@ -60,7 +60,7 @@ StoredPiece expert(StoredPiece piece, std::uint32_t number) {
 }
 
 Result<WeightTensor> tensor_of(const WeightClass& c, const std::vector<StoredPiece>& pieces, std::size_t most = 64) {
-  return tensor_of_pieces(c, 1, pieces, most);
+  return tensor_of_pieces(c, 1, pieces, most, false);
 }
 
 constexpr StoredOrder kPairs{.rope_pairs = true}, kTransposed{.transposed = true}, kAlternating{.alternating = true};

@@ -119,6 +119,22 @@ TEST(Geometry, OfALatent) {
 }
 
 // The drafting head of DeepSeek-V3 is a layer more; a draft model brings groups of its own.
+// Engines that do not know latents keep keys and values of every head: 16 of 192 and 128.
+TEST(Geometry, OfALatentThatIsExpanded) {
+  PlanRequest request = on("1xH100");
+  request.engine = "llama.cpp";
+  request.engine_overrides["mla_cache"] = "heads";
+  request.max_length = 4096;
+  const Plan plan = planned("deepseek-ai/DeepSeek-V2-Lite", request);
+  const KvGroupGeometry& group = group_of(plan, "latent");
+  EXPECT_EQ(group.kind, CacheKind::kFull);
+  EXPECT_EQ(group.kv_heads, 16U);
+  EXPECT_EQ(group.k_elements, 192U);
+  EXPECT_EQ(group.v_elements, 128U);
+  EXPECT_EQ(group.latent_elements + group.rope_elements, 0U);
+  EXPECT_EQ(plan.kv_cache.groups.at(0).kind, CacheKind::kFull);
+}
+
 TEST(Geometry, OfDrafts) {
   PlanRequest request = on("8xH200");
   request.ep = 8;
