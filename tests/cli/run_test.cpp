@@ -101,6 +101,7 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
   const std::string bad = write_scratch("bad.jsonl", "{\"prompt\": \"a\"}\n{\"promt\": \"b\"}\n");
   for (const Row& row : {Row{{"run", tiny("kjv"), "--prompt", "a", "--devices", "5MiB"}, 1, "rank 0"},
                          Row{{"run", tiny("kjv")}, 2, "one of --prompt, --prompt-ids and --requests was expected"},
+                         Row{{"run", tiny("kjv"), "--prompt", ""}, 2, "is empty"},
                          Row{{"run", tiny("kjv"), "--prompt-ids", "5,,9"}, 2, "ids with commas between them were expected"},
                          Row{{"run", tiny("kjv"), "--prompt-ids", "5,9999"}, 2, "9999"},
                          Row{{"run", tiny("kjv"), "--requests", bad}, 2, "bad.jsonl: line 2: /promt"},

@@ -73,6 +73,7 @@ Result<std::vector<TextGenerationRequest>> read_requests(const Asked& asked) {
     return out;
   }
   for (const std::string& prompt : asked.prompts) {
+    if (prompt.empty()) return wrong("is empty; a text of at least one character was expected", "--prompt");
     out.push_back(usual(asked));
     out.back().prompt = prompt;
   }
