@@ -232,7 +232,7 @@ Result<void> place_variant(const Placing& p, std::span<std::uint64_t> bytes) {
 Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const Dtype* cast, const StoredClass* stored,
                           std::span<std::uint64_t> bytes, const Dtype* unpacked) {
   const bool tied = c.role == PLIMSOLL_ROLE_TIED;
-  if (tied && layout.pp == 1) return {};                        // a view of the embedding on the same rank
+  if (tied && layout.pp == 1) return {}; // a view of the embedding on the same rank
   const bool packed = stored != nullptr && stored->packed_type;
   if (packed) cast = unpacked;
   const Share share = share_of(c, layout);
