@@ -40,6 +40,11 @@ constexpr Forward kForwards[] = {
   {.model_type = "glm4_moe", .partial_rotation = true},
   {.model_type = "phi3", .partial_rotation = true},
   {.model_type = "gpt_oss", .yarn = &kGptOssYarn},
+  {.model_type = "seed_oss"},
+  {.model_type = "olmo2", .order = Order::kAfter},
+  {.model_type = "olmoe"},
+  {.model_type = "granite", .multipliers = true},
+  {.model_type = "granitemoehybrid", .multipliers = true, .optional_rope = true},
   {.model_type = "gemma", .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true},
   {.model_type = "gemma2", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
   {.model_type = "gemma3_text", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .window_rope = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
@@ -53,6 +58,9 @@ constexpr std::string_view kModifiers[] = {
   "/use_parallel_residual", "/attn_temperature_tuning", "/cross_attention_layers", "/embedding_scale",
 };
 // clang-format on
+
+// Those that a Granite's row stands for.
+constexpr std::string_view kMultipliers[] = {"/embedding_multiplier", "/residual_multiplier", "/attention_multiplier", "/logits_scaling"};
 
 // There, and neither null, false, 0 nor an empty list.
 bool is_on(const Config& config, std::string_view pointer) {
@@ -73,7 +81,8 @@ const Forward& forward_of(const Config& config) {
   const auto* row = std::find_if(std::begin(kForwards), std::end(kForwards), [&](const Forward& f) { return f.model_type == model_type; });
   if (row == std::end(kForwards)) plimsoll::no_pipeline("/model_type", "for model_type " + std::string(model_type.substr(0, 60)));
   for (const std::string_view key : kModifiers)
-    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key))
+    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key) &&
+        !(row->multipliers && std::find(std::begin(kMultipliers), std::end(kMultipliers), key) != std::end(kMultipliers)))
       plimsoll::no_pipeline(std::string(key), "for a " + std::string(model_type) + " with this key");
   return *row;
 }
@@ -85,6 +94,26 @@ Activation activation_of(const Config& config, const Forward& forward) {
   if (name == kGeluTanh || name == "gelu_new") return Activation::kGeluTanh;
   if (name == "relu") return Activation::kRelu;
   plimsoll::no_pipeline(std::string(forward.activation), "with the activation " + std::string(name.substr(0, 60)));
+}
+
+Multipliers multipliers_of(const Config& config, const Forward& forward) {
+  if (!forward.multipliers) return {};
+  if (config.str("/quantization_config/quant_method", "") == "gguf" && !config.has(kMultipliers[2]))
+    plimsoll::no_pipeline(std::string(kMultipliers[2]), "for a GGUF file that does not say how scores are scaled");
+  const auto read = [&](std::string_view key) {
+    const double value = config.find_f64(key).value_or(1);
+    if (value > 0) return value;
+    throw Error(PLIMSOLL_E_CONFIG, std::string(key), "is not above 0");
+  };
+  return {read(kMultipliers[0]), read(kMultipliers[1]), 1 / read(kMultipliers[3]), read(kMultipliers[2])};
+}
+
+bool turns(const Config& config, const Forward& forward) {
+  if (!forward.optional_rope) return true;
+  const std::string_view kind = config.str("/position_embedding_type", "rope");
+  if (kind != "rope" && kind != "nope")
+    plimsoll::no_pipeline("/position_embedding_type", "for positions of the kind " + std::string(kind.substr(0, 60)));
+  return kind == "rope";
 }
 
 RopeFrequencies rope_of(const Config& config, const Forward& forward, const Layer& layer) {

@@ -13,6 +13,7 @@ namespace dense {
 // Where the norms of a layer stand, in the order of the dialect's names.
 enum class Order : std::uint8_t {
   kBefore, // before attention, before the FFN: Llama
+  kAfter,  // behind attention, behind the FFN: OLMo 2
   kAround  // before and after attention, before and after the FFN: Gemma 2
 };
 
@@ -26,7 +27,9 @@ struct Forward {
   bool window_rope = false;                                                   // window layers turn otherwise: Gemma 3
   std::string_view score_elements = "";                                       // scores are over the root of this key, not of a head's size
   std::string_view score_cap = "", final_cap = "";                            // keys of soft caps
-  const plimsoll::rope::Yarn* yarn = nullptr;                                 // of the class, where the configuration is silent
+  bool multipliers = false;                                                   // Granite's, of embedding, residuals, scores and logits
+  bool optional_rope = false;                 // position_embedding_type says whether queries and keys turn at all
+  const plimsoll::rope::Yarn* yarn = nullptr; // of the class, where the configuration is silent
 };
 
 // The row of this model; E_UNSUPPORTED where there is none, or where a key of the configuration changes the mathematics and nobody
@@ -35,6 +38,16 @@ const Forward& forward_of(const plimsoll::Config& config);
 
 // The activation of the FFN; E_UNSUPPORTED for one that no op has.
 plimsoll::Activation activation_of(const plimsoll::Config& config, const Forward& forward);
+
+// Factors of a Granite; 1 each, and scores as usual, for others.
+struct Multipliers {
+  double embedding = 1, residual = 1, logits = 1;
+  double scores = 0; // 0: as usual
+};
+Multipliers multipliers_of(const plimsoll::Config& config, const Forward& forward);
+
+// Whether positions turn queries and keys.
+bool turns(const plimsoll::Config& config, const Forward& forward);
 
 // What turns the queries and keys of a layer.
 plimsoll::RopeFrequencies rope_of(const plimsoll::Config& config, const Forward& forward, const Layer& layer);

@@ -28,48 +28,60 @@ class LayerWriter {
 public:
   LayerWriter(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out)
       : config_(config), model_(model), forward_(forward), layer_(model.layers[part.layer]), residual_(part.out), out_(out),
-        epsilon_(config.find_f64("/rms_norm_eps").value_or(0)) {
+        epsilon_(config.find_f64("/rms_norm_eps").value_or(0)), by_(multipliers_of(config, forward)) {
     const Attention& a = layer_.attention;
-    if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || layer_.ffn.none || model.head_gate || model.gated_queries)
+    const bool whole = part.is_layer() && !part.is_attention();
+    if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || (whole && layer_.ffn.none) || model.head_gate ||
+        model.gated_queries)
       plimsoll::no_pipeline("", "for the attention of layer " + std::to_string(part.layer));
   }
 
   void write() const {
     const auto& norms = model_.dialect.norms;
-    const bool around = forward_.order == Order::kAround;
-    const Value context = attention(normed(residual_, norms[0]));
-    op::Linear o(context, "attention.o_proj");
-    o.bias(bias(model_.o_bias, "attention.o_proj")).reduce();
-    if (around) out_.add(residual_, op::Add(normed(out_.make(model_.hidden, 0, o), norms[1])));
-    else out_.add(residual_, o);
+    std::size_t next = 0;
+    const bool before = forward_.order != Order::kAfter, after = forward_.order != Order::kBefore;
+    const op::Linear o = attention(before ? normed(residual_, norms[next++]) : residual_);
+    if (after) out_.add(residual_, op::Add(normed(out_.make(model_.hidden, 0, o), norms[next++])));
+    else out_.add(residual_, op::Linear(o).scale(by_.residual));
     const Value y = out_.value(model_.hidden);
-    out_.ffn(normed(residual_, norms[around ? 2 : 1]), y);
-    out_.add(residual_, op::Add(around ? normed(y, norms[3]) : y));
+    out_.ffn(before ? normed(residual_, norms[next++]) : residual_, y);
+    out_.add(residual_, op::Add(after ? normed(y, norms[next]) : y, by_.residual));
   }
+
+  // The attention by itself, for a layer that another family writes.
+  void write_attention(Value x) const { out_.set(residual_, attention(x)); }
 
 private:
   Value normed(Value x, std::string_view label) const {
     return out_.make(model_.hidden, 0, op::Norm(x, std::string(label), epsilon_).plus_one(forward_.plus_one));
   }
 
-  Value attention(Value x) const {
+  // Projections in and out; what it gives is nowhere yet.
+  op::Linear attention(Value x) const {
     const Attention& a = layer_.attention;
     const Value q = projection(x, 0, "attention.q_proj", a.heads, a.k_elements);
     const Value k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements);
     const Value v = projection(x, 2, "attention.v_proj", a.kv_heads, a.v_elements);
     norm_heads(q, "attention.q_norm", a.heads);
     norm_heads(k, "attention.k_norm", a.kv_heads);
+    if (turns(config_, forward_)) turn(q, k);
+    op::Attend attend(q, k, v, cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
+    if (layer_.span.kind == KvKind::kWindow) attend.window(layer_.span.tokens);
+    if (layer_.span.kind == KvKind::kChunk) attend.chunk(layer_.span.tokens);
+    if (by_.scores > 0) attend.scale(by_.scores);
+    if (!forward_.score_elements.empty()) attend.scale(1 / std::sqrt(positive(forward_.score_elements)));
+    if (!forward_.score_cap.empty()) attend.soft_cap(config_.find_f64(forward_.score_cap).value_or(0));
+    if (!model_.dialect.sinks.empty()) attend.sinks("attention.sinks");
+    op::Linear o(out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend), "attention.o_proj");
+    return o.bias(bias(model_.o_bias, "attention.o_proj")).reduce();
+  }
+
+  void turn(Value q, Value k) const {
+    const Attention& a = layer_.attention;
     const plimsoll::RopeFrequencies frequencies = rope_of(config_, forward_, layer_);
     const plimsoll::RopeTable table = out_.table(frequencies);
     out_.set(q, op::Rope(q, table).columns(a.heads, a.k_elements, 0, frequencies.columns()));
     out_.set(k, op::Rope(k, table).columns(a.kv_heads, a.k_elements, 0, frequencies.columns()));
-    op::Attend attend(q, k, v, cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
-    if (layer_.span.kind == KvKind::kWindow) attend.window(layer_.span.tokens);
-    if (layer_.span.kind == KvKind::kChunk) attend.chunk(layer_.span.tokens);
-    if (!forward_.score_elements.empty()) attend.scale(1 / std::sqrt(positive(forward_.score_elements)));
-    if (!forward_.score_cap.empty()) attend.soft_cap(config_.find_f64(forward_.score_cap).value_or(0));
-    if (!model_.dialect.sinks.empty()) attend.sinks("attention.sinks");
-    return out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend);
   }
 
   // Queries, keys or values: a linear layer of their own, or a part of the fused one.
@@ -108,11 +120,13 @@ private:
   Value residual_;
   const Pipeline& out_;
   double epsilon_;
+  Multipliers by_;
 };
 
-void describe_embedding(const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out) {
+void describe_embedding(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out) {
   if (model.embedding_width != model.hidden) plimsoll::no_pipeline("", "for an embedding of another width than the model's");
   op::Embed embed("embedding");
+  embed.scale(multipliers_of(config, forward).embedding);
   if (forward.scaled_embedding) embed.scale(std::sqrt(static_cast<double>(model.hidden)));
   out.set(part.out, embed.reduce());
 }
@@ -145,7 +159,9 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
   const Value rows = out.value(model.hidden, 0, Rows::kOutputs);
   out.set(rows, op::LastRows(part.in));
   out.set(rows, op::Norm(rows, "final_norm", config.find_f64("/rms_norm_eps").value_or(0)).plus_one(forward.plus_one));
-  out.set(part.out, op::Linear(rows, model.tied ? "embedding" : "head").bias(bias(model.head_bias, "head")));
+  out.set(part.out, op::Linear(rows, model.tied ? "embedding" : "head")
+                        .bias(bias(model.head_bias, "head"))
+                        .scale(multipliers_of(config, forward).logits));
   const double cap = forward.final_cap.empty() ? 0 : config.find_f64(forward.final_cap).value_or(0);
   if (cap > 0) out.set(part.out, op::Gate(part.out, plimsoll::Activation::kSoftCap).cap(cap));
 }
@@ -155,11 +171,13 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
 void describe(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
   const Forward& forward = forward_of(config);
   if (model.dialect.norm_bias || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
-  if (part.is_embedding()) return describe_embedding(model, forward, part, out);
+  if (part.is_embedding()) return describe_embedding(config, model, forward, part, out);
   if (part.is_head()) return describe_head(config, model, forward, part, out);
   if (part.layer >= model.layers.size()) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
   if (part.is_ffn()) return describe_ffn(config, model, forward, part, out);
-  LayerWriter(config, model, forward, part, out).write();
+  const LayerWriter writer(config, model, forward, part, out);
+  if (part.is_attention()) writer.write_attention(part.in);
+  else writer.write();
 }
 
 } // namespace dense

@@ -99,6 +99,13 @@ void fill_falcon_h1(const Config& config, Model& model) {
   add_mamba2(Place(model, kMixer, "mamba.", kState, model.all()), m);
 }
 
+// The gated norm of more groups than one is read in two ways, over all channels and group by group, and no such model is published.
+std::optional<Mamba2Pass> granite_pass(const Config& config, const Mamba2& m) {
+  if (m.groups != 1 || config.str("/hidden_act", "silu") != "silu") return std::nullopt;
+  return Mamba2Pass{config.find_f64("/rms_norm_eps").value_or(0), config.find_f64("/time_step_limit/0").value_or(0),
+                    config.find_f64("/time_step_limit/1").value_or(0)};
+}
+
 // With experts or without, every layer has the FFN that the other ones call shared.
 void fill_granite(const Config& config, Model& model) {
   const auto kinds = words(config, "/layer_types", model.layers, {"mamba", "attention"});
@@ -106,7 +113,11 @@ void fill_granite(const Config& config, Model& model) {
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
   model.ask_dense(where(kinds, {"attention"}), experts ? kNothing : kFfn);
   if (experts) model.ask("moe", kFfn);
-  if (!mamba.empty()) add_mamba2(Place(model, kMixer, "mamba.", kState, mamba), read_mamba2(config, model.hidden));
+  model.frame = Frame{"input_layernorm", "post_attention_layernorm", "/residual_multiplier"};
+  if (mamba.empty()) return;
+  Mamba2 m = read_mamba2(config, model.hidden);
+  m.pass = granite_pass(config, m);
+  add_mamba2(Place(model, kMixer, "mamba.", kState, mamba), m);
 }
 
 // A mixer in every layer; before some of them one of a few shared transformer blocks, taken in turn, on twice the width: the

@@ -9,6 +9,8 @@
 // published recurrences (Mamba, Mamba-2, gated delta networks, Griffin, lightning attention), documented state layouts.
 #include "mixers.hpp"
 
+#include "pipeline.hpp"
+
 namespace hybrid {
 namespace {
 
@@ -102,6 +104,10 @@ void add_mamba2(const Place& p, const Mamba2& m) {
   add_state(p, {{"conv.inner", d * kept(m.kernel), m.heads, kModel, m.inner},
                 {"conv.groups", Bytes(2) * group * kept(m.kernel), m.groups, kModel, (Bytes(2) * group).value()},
                 {"ssm", d * Bytes(m.state), m.heads, m.state_dtype}});
+  if (m.pass)
+    p.model.mixers.push_back({p.layers(), [m, label = p.label()](const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) {
+                                describe_mamba2(m, label, part, out);
+                              }});
 }
 
 void add_mamba1(const Place& p, const Mamba1& m) {

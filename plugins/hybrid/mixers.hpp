@@ -24,11 +24,19 @@ struct KimiDelta {
 };
 void add_kimi_delta(const Place& place, const KimiDelta& m);
 
+// What a Mamba-2 computes besides its shapes.
+struct Mamba2Pass {
+  double epsilon;          // of the gated norm
+  double least, most;      // of a step; most 0: no limit
+  std::uint64_t norms = 1; // runs of channels that the gated norm takes one by one
+};
+
 // Mamba-2: heads of a state each, keys and queries shared within a group.
 struct Mamba2 {
   std::uint64_t hidden, inner, heads, groups, state, kernel;
   bool conv_bias = true, proj_bias = false, norm = true;
   std::string state_dtype;
+  std::optional<Mamba2Pass> pass; // none: it is not described
 };
 void add_mamba2(const Place& place, const Mamba2& m);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,19 @@ struct Delegate {
   std::optional<DraftMap> draft;
 };
 
+// How the parts of a layer stand around the residual stream, where the forward pass is described: a norm before each part, and what a
+// part gives is multiplied before it is added.
+struct Frame {
+  std::string_view mixer_norm, ffn_norm; // labels
+  const char* multiplier = "";           // key; empty: none
+};
+
+// The pass of a recurrent mixer: sets part.out from part.in, in the layers that have it.
+struct Mixer {
+  Layers layers;
+  std::function<void(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out)> describe;
+};
+
 struct Model {
   // Width and layers as every family reads them.
   explicit Model(const Config& config)
@@ -66,6 +80,8 @@ struct Model {
   std::deque<Layers> lists; // that weights and caches point to
   std::vector<Weight> weights;
   std::vector<KvGroup> caches; // that this family declares itself
+  std::vector<Mixer> mixers;   // whose passes are described
+  std::optional<Frame> frame;  // none: the pass is not described
 };
 
 // Layers that have a part of this family's own: how its tensors' names begin, and whose they are.
@@ -87,6 +103,7 @@ public:
     if (bias) model.weights.push_back(w.bias());
   }
   const Layers& layers() const { return *site_.layers; }
+  const std::string& label() const { return site_.label; } // before those of its tensors
   bool draft() const { return site_.draft; }
 
   Model& model;

@@ -2,6 +2,7 @@
 // states itself and asks `dense`, `moe` and `mla` for the rest, in the layers that have it. Immutable after construction; every
 // method runs on any thread.
 #include "models.hpp"
+#include "pipeline.hpp"
 
 namespace hybrid {
 namespace {
@@ -13,9 +14,9 @@ using plimsoll::Request;
 // What a draft repeats of a delegate's parts.
 constexpr Aspects kDraftAspects = kAttention | kFfn;
 
-class Planner : public plimsoll::MemoryPlanner {
+class Planner : public plimsoll::PipelinePlanner {
 public:
-  explicit Planner(const Config& config) : MemoryPlanner(config), model_(this->config()) {
+  explicit Planner(const Config& config) : PipelinePlanner(config), model_(this->config()) {
     find_names(config.str("/hybrid_names", config.model_type()))(config, model_);
   }
 
@@ -49,6 +50,8 @@ public:
     out.draft_layers = model_.draft_layers;
     return out;
   }
+
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override { hybrid::describe(model_, part, out); }
 
 private:
   Model model_;

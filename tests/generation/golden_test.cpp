@@ -90,6 +90,11 @@ TEST_P(Goldens, APrefixThatWasHitIsAsGoodAsOneThatWasComputed) {
   const auto warm = pipeline->generate(greedy(golden));
   ASSERT_TRUE(warm) << warm.error().message;
   expect_alike(*cold, *warm);
+  // What a prefix left in a state no page can say: then nothing is hit.
+  if (!get_paged_manager(*pipeline)->prefix_caching()) {
+    EXPECT_EQ(get_paged_manager(*pipeline)->metrics().hit_tokens, 0U);
+    return;
+  }
   const std::uint64_t whole_pages = (golden.prompt.size() - 1) / 16 * 16; // at least one token is computed
   EXPECT_GE(get_paged_manager(*pipeline)->metrics().hit_tokens, whole_pages);
 }
@@ -101,6 +106,7 @@ struct OnlySafetensors {
 constexpr OnlySafetensors kOnlySafetensors[]{
     {"llama_biased", "'blk.0.attn_q.bias' is not loaded"},
     {"deepseek_v2_groups", "does not say how groups of experts are chosen"},
+    {"granite_hybrid", "describes no pipeline for a granitemoehybrid with this key"},
     {"mistral", nullptr},       // llama.cpp's llama has no windows
     {"gpt_oss_exact", nullptr}, // and rounds the ends of yarn's ramp
 };

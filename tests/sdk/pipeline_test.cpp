@@ -124,6 +124,13 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
             {"attend to what is stored", PLIMSOLL_OP_ATTEND, {4}, {"s"}, {8, 2, 64, 32, 128, 9}, {2, 50}, 0, "kv"});
   expect_op(op::AttendLatent(kA, kB, "kv_b", "kv", {8, 512, 36, 28, 16}),
             {"latent", PLIMSOLL_OP_ATTEND_LATENT, {4, 5}, {"kv_b"}, {8, 512, 36, 28, 16}, {0.125}, 0, "kv"});
+  expect_op(op::Conv(kA, "w", 4, "state", 1), {"conv", PLIMSOLL_OP_CONV, {4}, {"w"}, {all, 4, 0, 1}, {}, 0, "state"});
+  expect_op(op::Conv(kA, "w", 4, "state", 0).part(2, 96).bias("w.bias").act(Activation::kSilu),
+            {"part of a convolution", PLIMSOLL_OP_CONV, {4}, {"w", "w.bias"}, {2, 4, PLIMSOLL_ACT_SILU, 0, 96}, {}, 0, "state"});
+  expect_op(op::SsmScan(kA, kB, kC, kA, "a", "state", 2, {8, 64, 128, 1}),
+            {"scan", PLIMSOLL_OP_SSM_SCAN, {4, 5, 6, 4}, {"a"}, {8, 64, 128, 1, 2}, {}, 0, "state"});
+  expect_op(op::SsmScan(kA, kB, kC, kA, "a", "state", 2, {8, 64, 128, 1}).skip("d").dt_bias("dt").stored().limits(0.001, 0.1),
+            {"scan with all", PLIMSOLL_OP_SSM_SCAN, {4, 5, 6, 4}, {"a", "d", "dt"}, {8, 64, 128, 1, 2, 1}, {0.001, 0.1}, 0, "state"});
   expect_op(op::Gate(kA, kB, Activation::kSilu), {"gate", PLIMSOLL_OP_GATE, {4, 5}, {}, {PLIMSOLL_ACT_SILU}, {}});
   expect_op(op::Gate(kA, Activation::kSoftCap).cap(30), {"cap", PLIMSOLL_OP_GATE, {4}, {}, {PLIMSOLL_ACT_SOFT_CAP}, {30}});
   expect_op(op::Gate(kA, kB, Activation::kSwigluOai).clamp(7, 1.702),

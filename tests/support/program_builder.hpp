@@ -155,14 +155,19 @@ struct PoolShape {
   CacheKind kind = CacheKind::kFull;
   std::uint64_t layers = 1, heads = 1, k_elements = 8, v_elements = 8, page_tokens = 16, pages = 65;
   std::string k_dtype = "float32", v_dtype = "float32";
+  std::vector<KvFieldGeometry> regions = {}; // kState: `pages` rows of these, one row a sequence
 };
 class Pool {
 public:
   explicit Pool(const PoolShape& shape) : shape_(shape) {
     KvGroupGeometry& g = group_.geometry;
-    g.label = "attention";
     g.kind = shape.kind;
     g.n_layers = shape.layers;
+    if (holds_states()) {
+      make_states();
+      return;
+    }
+    g.label = "attention";
     g.page_tokens = shape.page_tokens;
     g.kv_heads = shape.heads;
     g.k_elements = shape.k_elements;
@@ -173,13 +178,9 @@ public:
     const std::uint64_t layer_bytes =
         shape.page_tokens * shape.heads * (shape.k_elements * element_bytes(find_element_type(shape.k_dtype).value()) + v_bytes);
     g.page_bytes = layer_bytes * shape.layers;
-    group_.pages = shape.pages;
-    group_.page_stride_bytes = g.page_bytes;
-    for (std::uint64_t layer = 0; layer < shape.layers; ++layer) group_.layers.push_back({0, layer * layer_bytes, layer_bytes});
-    memory_ = std::make_unique<Memory>(group_.pages * g.page_bytes);
-    std::memset(memory_->data(), 0xFF, memory_->bytes()); // no number in any type
-    group_.pool = memory_->data();
+    take(layer_bytes);
   }
+  bool holds_states() const { return shape_.kind == CacheKind::kState; }
 
   const ExecutorKvGroup& group() const { return group_; }
   const PoolShape& shape() const { return shape_; }
@@ -199,6 +200,14 @@ public:
       taken_.push_back({to, index, number});
     }
   }
+  // The rows of a batch's states.
+  std::vector<std::uint32_t> rows(const std::vector<std::uint64_t>& sequences) {
+    std::vector<std::uint32_t> out;
+    for (const std::uint64_t sequence : sequences) out.push_back(page(sequence, 0));
+    return out;
+  }
+  // Sequence `to` has the row that `from` had, whatever stands in it.
+  void hand_on(std::uint64_t from, std::uint64_t to) { taken_.push_back({to, 0, page(from, 0)}); }
   // The table of a batch whose sequences end at `ends`; pages before a first key that is seen are null.
   std::vector<std::uint32_t> table(const std::vector<std::uint64_t>& sequences, const std::vector<std::uint64_t>& ends,
                                    std::uint32_t columns, const std::vector<std::uint64_t>& first_seen = {}) {
@@ -214,6 +223,24 @@ private:
     std::uint64_t sequence, index;
     std::uint32_t page;
   };
+  void make_states() {
+    KvGroupGeometry& g = group_.geometry;
+    g.label = "state";
+    g.rows_per_sequence = 1;
+    g.regions = shape_.regions;
+    std::uint64_t layer_bytes = 0;
+    for (const KvFieldGeometry& region : g.regions) layer_bytes += region.elements * element_bytes(find_element_type(region.dtype).value());
+    g.state_row_bytes = layer_bytes * shape_.layers;
+    take(layer_bytes);
+  }
+  void take(std::uint64_t layer_bytes) {
+    group_.pages = shape_.pages;
+    group_.page_stride_bytes = layer_bytes * shape_.layers;
+    for (std::uint64_t layer = 0; layer < shape_.layers; ++layer) group_.layers.push_back({0, layer * layer_bytes, layer_bytes});
+    memory_ = std::make_unique<Memory>(group_.pages * group_.page_stride_bytes);
+    std::memset(memory_->data(), 0xFF, memory_->bytes()); // no number in any type
+    group_.pool = memory_->data();
+  }
   PoolShape shape_;
   ExecutorKvGroup group_;
   std::unique_ptr<Memory> memory_;
@@ -259,12 +286,23 @@ public:
     tables_.clear();
     groups_.clear();
     for (const auto& pool : pools_) {
+      if (pool->holds_states()) {
+        tables_.push_back(pool->rows(sequences));
+        continue;
+      }
       const std::uint64_t longest = *std::max_element(ends.begin(), ends.end());
       const auto columns = static_cast<std::uint32_t>(ceil_div(longest, pool->group().geometry.page_tokens) + 2);
       tables_.push_back(pool->table(sequences, ends, columns, first_seen));
     }
-    for (const auto& table : tables_) {
+    for (std::size_t n = 0; n < pools_.size(); ++n) {
+      const std::vector<std::uint32_t>& table = tables_[n];
       KvGroupInputs group;
+      if (pools_[n]->holds_states()) {
+        group.state_rows = table;
+        group.rows_per_request = 1;
+        groups_.push_back(group);
+        continue;
+      }
       group.table = table;
       group.lanes = 1;
       group.columns = static_cast<std::uint32_t>(table.size() / parts.size());

@@ -179,6 +179,45 @@ constexpr std::string_view kDeepseekV3Groups = R"({
   "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid", "tie_word_embeddings": false, "topk_group": 2,
   "topk_method": "noaux_tc", "v_head_dim": 16, "vocab_size": 320})";
 
+constexpr std::string_view kSeedOss = R"({
+  "architectures": ["SeedOssForCausalLM"], "model_type": "seed_oss", "attention_bias": true, "attention_out_bias": false,
+  "bos_token_id": 1, "eos_token_id": 2, "head_dim": 16, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96,
+  "max_position_embeddings": 512, "mlp_bias": false, "num_attention_heads": 4, "num_hidden_layers": 2, "num_key_value_heads": 2,
+  "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 10000.0, "tie_word_embeddings": false, "vocab_size": 320})";
+
+// Norms behind attention and FFN, and over all queries and all keys.
+constexpr std::string_view kOlmo2 = R"({
+  "architectures": ["Olmo2ForCausalLM"], "model_type": "olmo2", "attention_bias": false, "bos_token_id": 1, "eos_token_id": 2,
+  "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96, "max_position_embeddings": 512, "num_attention_heads": 4,
+  "num_hidden_layers": 3, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 500000.0,
+  "tie_word_embeddings": false, "vocab_size": 320})";
+
+constexpr std::string_view kOlmoe = R"({
+  "architectures": ["OlmoeForCausalLM"], "model_type": "olmoe", "attention_bias": false, "bos_token_id": 1, "clip_qkv": null,
+  "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 16, "max_position_embeddings": 512,
+  "norm_topk_prob": false, "num_attention_heads": 4, "num_experts": 8, "num_experts_per_tok": 3, "num_hidden_layers": 2,
+  "num_key_value_heads": 4, "output_router_logits": false, "rms_norm_eps": 1e-05, "rope_scaling": null, "rope_theta": 10000.0,
+  "tie_word_embeddings": false, "vocab_size": 320})";
+
+// Granite's factors, none of them 1.
+constexpr std::string_view kGranite = R"({
+  "architectures": ["GraniteForCausalLM"], "model_type": "granite", "attention_bias": false, "attention_multiplier": 0.375,
+  "bos_token_id": 1, "embedding_multiplier": 1.5, "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96,
+  "logits_scaling": 0.625, "max_position_embeddings": 512, "mlp_bias": false, "num_attention_heads": 4, "num_hidden_layers": 2,
+  "num_key_value_heads": 2, "residual_multiplier": 0.75, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": false,
+  "vocab_size": 320})";
+
+// Granite-4-H: three layers of Mamba-2 and one of attention without positions, a gated FFN in each.
+constexpr std::string_view kGraniteHybrid = R"({
+  "architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid", "attention_bias": false,
+  "attention_multiplier": 0.375, "bos_token_id": 1, "embedding_multiplier": 1.5, "eos_token_id": 2, "hidden_act": "silu",
+  "hidden_size": 64, "intermediate_size": 96, "layer_types": ["mamba", "mamba", "attention", "mamba"], "logits_scaling": 2.0,
+  "mamba_chunk_size": 256, "mamba_conv_bias": true, "mamba_d_conv": 4, "mamba_d_head": 16, "mamba_d_state": 12, "mamba_expand": 2,
+  "mamba_n_groups": 1, "mamba_n_heads": 8, "mamba_proj_bias": false, "max_position_embeddings": 512, "normalization_function": "rmsnorm",
+  "num_attention_heads": 4, "num_experts_per_tok": 0, "num_hidden_layers": 4, "num_key_value_heads": 2, "num_local_experts": 0,
+  "position_embedding_type": "nope", "residual_multiplier": 0.75, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
+  "shared_intermediate_size": 96, "tie_word_embeddings": false, "vocab_size": 320})";
+
 constexpr std::array kConfigs{
     TinyConfig{"llama", 2, kLlama},
     TinyConfig{"llama_biased", 6, kLlamaBiased},
@@ -200,6 +239,11 @@ constexpr std::array kConfigs{
     TinyConfig{"deepseek_v2_groups", 2, kDeepseekV2Groups},
     TinyConfig{"deepseek_v3", 3, kDeepseekV3},
     TinyConfig{"deepseek_v3_groups", 24, kDeepseekV3Groups},
+    TinyConfig{"seed_oss", 9, kSeedOss},
+    TinyConfig{"olmo2", 8, kOlmo2},
+    TinyConfig{"olmoe", 4, kOlmoe},
+    TinyConfig{"granite", 37, kGranite},
+    TinyConfig{"granite_hybrid", 10, kGraniteHybrid},
 };
 
 } // namespace

@@ -38,6 +38,8 @@ private:
   void routing();
   void rope();
   void long_rope();
+  void multipliers();
+  void states();
   void vocabulary();
 
   void number(const std::string& key, std::uint64_t value) { file_.u32(at_ + key, static_cast<std::uint32_t>(value)); }
@@ -56,10 +58,12 @@ private:
 
 const char* Converter::architecture() const {
   static const std::map<std::string_view, const char*> names{
-      {"llama", "llama"},          {"mistral", "llama"},      {"mixtral", "llama"},   {"qwen2", "qwen2"},
-      {"qwen3", "qwen3"},          {"phi3", "phi3"},          {"gemma2", "gemma2"},   {"gemma3_text", "gemma3"},
-      {"qwen2_moe", "qwen2moe"},   {"qwen3_moe", "qwen3moe"}, {"gpt_oss", "gpt-oss"}, {"deepseek_v2", "deepseek2"},
-      {"deepseek_v3", "deepseek2"}};
+      {"llama", "llama"},           {"mistral", "llama"},      {"mixtral", "llama"},
+      {"qwen2", "qwen2"},           {"qwen3", "qwen3"},        {"phi3", "phi3"},
+      {"gemma2", "gemma2"},         {"gemma3_text", "gemma3"}, {"qwen2_moe", "qwen2moe"},
+      {"qwen3_moe", "qwen3moe"},    {"gpt_oss", "gpt-oss"},    {"deepseek_v2", "deepseek2"},
+      {"deepseek_v3", "deepseek2"}, {"granite", "granite"},    {"seed_oss", "seed_oss"},
+      {"olmo2", "olmo2"},           {"olmoe", "olmoe"},        {"granitemoehybrid", "granitehybrid"}};
   const auto found = names.find(type_);
   if (found == names.end()) throw std::runtime_error("no GGUF architecture is known for model_type " + type_);
   return found->second;
@@ -80,7 +84,7 @@ void Converter::sizes() {
   for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
     if (config_.contains(cap) && !config_[cap].is_null()) real(cap, config_[cap]);
   if (!latent()) {
-    number("attention.head_count_kv", count("num_key_value_heads"));
+    if (!config_.contains("mamba_n_heads")) number("attention.head_count_kv", count("num_key_value_heads"));
     number("attention.key_length", head_dim_);
     number("attention.value_length", head_dim_);
     return;
@@ -137,6 +141,27 @@ void Converter::long_rope() {
   real("rope.scaling.attn_factor", std::sqrt(1 + std::log(longest / trained) / std::log(trained)));
 }
 
+void Converter::multipliers() {
+  for (const auto& [from, to] : {std::pair("embedding_multiplier", "embedding_scale"), std::pair("residual_multiplier", "residual_scale"),
+                                 std::pair("attention_multiplier", "attention.scale"), std::pair("logits_scaling", "logit_scale")})
+    if (config_.contains(from)) real(to, config_[from]);
+}
+
+// Mamba-2; a layer without KV heads is one of these. llama.cpp's name for no positions is a scaling that nobody tuned.
+void Converter::states() {
+  if (!config_.contains("mamba_n_heads")) return;
+  std::string heads;
+  for (const json& kind : config_.at("layer_types")) heads += little_endian(kind == "mamba" ? 0 : count("num_key_value_heads"), 4);
+  const std::string array = little_endian(9, 4) + little_endian(5, 4), length = little_endian(config_.at("layer_types").size(), 8);
+  file_.raw(at_ + "attention.head_count_kv", array + length + heads);
+  number("ssm.conv_kernel", count("mamba_d_conv"));
+  number("ssm.inner_size", count("mamba_expand") * count("hidden_size"));
+  number("ssm.state_size", count("mamba_d_state"));
+  number("ssm.time_step_rank", count("mamba_n_heads"));
+  number("ssm.group_count", count("mamba_n_groups"));
+  file_.flag(at_ + "rope.scaling.finetuned", config_.value("position_embedding_type", "rope") == "rope");
+}
+
 // SentencePiece's form, which must have a token for every byte.
 void Converter::vocabulary() {
   std::vector<std::string> tokens{"<unk>", "<s>", "</s>"};
@@ -163,6 +188,8 @@ std::string Converter::bytes() {
   sizes();
   routing();
   rope();
+  multipliers();
+  states();
   vocabulary();
   std::string data;
   for (const TinyTensor& tensor : tiny_gguf_tensors(model_)) {

@@ -39,6 +39,9 @@ const std::map<std::string_view, std::string_view> kNames{
     {"mlp.router", "ffn_gate_inp"},
     {"block_sparse_moe.gate", "ffn_gate_inp"},
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+    {"shared_mlp.output_linear", "ffn_down"},
+    {"mamba.in_proj", "ssm_in"},
+    {"mamba.out_proj", "ssm_out"},
 };
 const std::map<std::string_view, std::string_view> kParts{{"gate_proj", "gate"}, {"up_proj", "up"}, {"down_proj", "down"},
                                                           {"w1", "gate"},        {"w3", "up"},      {"w2", "down"}};
@@ -59,13 +62,15 @@ private:
   bool is(std::string_view type) const { return type_ == type; }
   bool gemma() const { return is("gemma2") || is("gemma3_text"); }
   // llama.cpp's graph for these turns channels 2i and 2i + 1 of a head together, transformers i and i + half.
-  bool neighbours_turn() const { return is("llama") || is("mistral") || is("mixtral"); }
+  bool neighbours_turn() const { return is("llama") || is("mistral") || is("mixtral") || is("granite") || is("granitemoehybrid"); }
 
   void convert_in_layer(const std::string& layer, std::string_view name, const TinyTensor& tensor);
   void keep(std::string name, Shape shape, std::vector<float> values);
   void stack(const std::string& name, const TinyTensor& tensor);
   void split_latent(const std::string& layer, const TinyTensor& tensor);
   void split_experts(const std::string& layer, const TinyTensor& tensor);
+  void convert_states(const std::string& layer, std::string_view name, const TinyTensor& tensor);
+  void halves(const std::string& layer, const TinyTensor& tensor);
   std::vector<float> interleaved(const TinyTensor& tensor) const;
 
   const json& config_;
@@ -154,9 +159,33 @@ void Renamer::split_experts(const std::string& layer, const TinyTensor& tensor) 
   }
 }
 
+// Of a Mamba-2 what is no matrix: a and d are columns, a as it is used, the convolution without its dimension of 1.
+void Renamer::convert_states(const std::string& layer, std::string_view name, const TinyTensor& tensor) {
+  std::vector<float> values = tensor.values;
+  if (name == "dt_bias") return keep(layer + "ssm_dt.bias", tensor.shape, std::move(values));
+  if (name == "D") return keep(layer + "ssm_d", {tensor.shape[0], 1}, std::move(values));
+  if (name == "A_log") {
+    for (float& value : values) value = -std::exp(value);
+    return keep(layer + "ssm_a", {tensor.shape[0], 1}, std::move(values));
+  }
+  if (name == "conv1d.weight") return keep(layer + "ssm_conv1d.weight", {tensor.shape[0], tensor.shape[2]}, std::move(values));
+  if (name == "norm.weight") return keep(layer + "ssm_norm.weight", {1, tensor.shape[0]}, std::move(values)); // a row for each group
+  keep(layer + "ssm_" + std::string(name), tensor.shape, std::move(values));                                  // the convolution's bias
+}
+
+// Gate and up in one tensor become two.
+void Renamer::halves(const std::string& layer, const TinyTensor& tensor) {
+  const auto middle = tensor.values.begin() + static_cast<std::ptrdiff_t>(tensor.values.size() / 2);
+  const Shape shape{tensor.shape[0] / 2, tensor.shape[1]};
+  keep(layer + "ffn_gate.weight", shape, {tensor.values.begin(), middle});
+  keep(layer + "ffn_up.weight", shape, {middle, tensor.values.end()});
+}
+
 void Renamer::convert_in_layer(const std::string& layer, std::string_view name, const TinyTensor& tensor) {
   if (name == "self_attn.sinks") return keep(layer + "attn_sinks.weight", tensor.shape, tensor.values);
   if (name == "mlp.gate.e_score_correction_bias") return keep(layer + "exp_probs_b.bias", tensor.shape, tensor.values);
+  if (name.starts_with("mamba.") && tensor.shape.size() != 2) return convert_states(layer, name.substr(6), tensor);
+  if (name == "shared_mlp.input_linear.weight") return halves(layer, tensor);
   if (is("gpt_oss") && name.starts_with("mlp.experts.")) return split_experts(layer, tensor);
   const std::size_t dot = name.rfind('.');
   const std::string_view owner = name.substr(0, dot), kind = name.substr(dot);
@@ -169,7 +198,7 @@ void Renamer::convert_in_layer(const std::string& layer, std::string_view name, 
   }
   std::string to;
   if (owner == "pre_feedforward_layernorm") to = "ffn_norm";
-  else if (owner == "post_attention_layernorm" && (gemma() || is("gpt_oss"))) to = "post_attention_norm";
+  else if (owner == "post_attention_layernorm" && (gemma() || is("gpt_oss") || is("seed_oss") || is("olmo2"))) to = "post_attention_norm";
   else to = kNames.at(owner);
   std::vector<float> values = tensor.values;
   if (neighbours_turn() && (to == "attn_q" || to == "attn_k")) values = interleaved(tensor);

@@ -42,6 +42,8 @@ private:
   void norm(const std::string& name, std::uint64_t width, std::int64_t center = 1);
   void attention(const std::string& at);
   void latent_attention(const std::string& at);
+  void mamba2(const std::string& at);
+  bool recurrent(std::uint64_t layer) const;
   void gated(const std::string& at, std::uint64_t width);
   void experts(const std::string& at);
   void stacked_experts(const std::string& at);
@@ -93,7 +95,11 @@ void Weights::attention(const std::string& at) {
     }
   }
   matrix(at + "o_proj", hidden_, q);
-  if (biases) bias(at + "o_proj", hidden_);
+  if (flag("attention_out_bias", biases)) bias(at + "o_proj", hidden_);
+  if (is("olmo2") || is("olmoe")) {
+    norm(at + "q_norm", q, 2);
+    norm(at + "k_norm", kv);
+  }
   if (is("qwen3") || is("qwen3_moe") || is("gemma3_text")) {
     norm(at + "q_norm", head_dim_, 2);
     norm(at + "k_norm", head_dim_);
@@ -117,8 +123,35 @@ void Weights::latent_attention(const std::string& at) {
   matrix(at + "o_proj", hidden_, heads_ * value);
 }
 
+bool Weights::recurrent(std::uint64_t layer) const {
+  const auto kinds = config_.find("layer_types");
+  return kinds != config_.end() && kinds->at(layer) == "mamba";
+}
+
+// States that decay by a few percent to nearly all a token.
+void Weights::mamba2(const std::string& at) {
+  const std::uint64_t heads = count("mamba_n_heads"), inner = count("mamba_expand") * hidden_, taps = count("mamba_d_conv");
+  const std::uint64_t channels = inner + 2 * count("mamba_n_groups") * count("mamba_d_state");
+  matrix(at + "in_proj", inner + channels + heads, hidden_);
+  add(at + "conv1d.weight", {channels, 1, taps}, kQueryGain * variance_one(taps));
+  if (flag("mamba_conv_bias")) bias(at + "conv1d", channels);
+  std::vector<float> logarithms = draw_around(seed_, at + "A_log", heads, 0, 1500);
+  out_.push_back({at + "A_log", {heads}, std::move(logarithms)});
+  std::vector<float> skips = draw_around(seed_, at + "D", heads, 1, 500);
+  out_.push_back({at + "D", {heads}, std::move(skips)});
+  std::vector<float> steps = draw_around(seed_, at + "dt_bias", heads, -2, 1500);
+  out_.push_back({at + "dt_bias", {heads}, std::move(steps)});
+  norm(at + "norm", inner);
+  matrix(at + "out_proj", hidden_, inner);
+}
+
 void Weights::gated(const std::string& at, std::uint64_t width) {
   const bool biases = flag("mlp_bias");
+  if (is("granitemoehybrid")) {
+    matrix(at + "input_linear", 2 * width, hidden_);
+    matrix(at + "output_linear", hidden_, width);
+    return;
+  }
   if (is("phi3")) {
     matrix(at + "gate_up_proj", 2 * width, hidden_);
     matrix(at + "down_proj", hidden_, width);
@@ -156,7 +189,8 @@ void Weights::experts(const std::string& at) {
     }
     return;
   }
-  const std::uint64_t experts = count("n_routed_experts", count("num_experts")), width = count("moe_intermediate_size");
+  const std::uint64_t experts = count("n_routed_experts", count("num_experts"));
+  const std::uint64_t width = count("moe_intermediate_size", count("intermediate_size"));
   matrix(at + "gate", experts, hidden_, kRouterGain);
   if (config_.value("topk_method", "") == "noaux_tc") add(at + "gate.e_score_correction_bias", {experts}, kBias / 2);
   for (std::uint64_t i = 0; i < experts; ++i) gated(at + "experts." + std::to_string(i) + ".", width);
@@ -179,16 +213,16 @@ std::vector<TinyTensor> Weights::all() {
   add("model.embed_tokens.weight", {words, hidden_}, embedding);
   for (std::uint64_t layer = 0; layer < count("num_hidden_layers"); ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
-    if (count("kv_lora_rank") > 0) latent_attention(at + "self_attn.");
+    if (recurrent(layer)) mamba2(at + "mamba.");
+    else if (count("kv_lora_rank") > 0) latent_attention(at + "self_attn.");
     else attention(at + "self_attn.");
-    if (!sparse(layer)) gated(at + "mlp.", count("intermediate_size"));
+    if (is("granitemoehybrid")) gated(at + "shared_mlp.", count("shared_intermediate_size"));
+    else if (!sparse(layer)) gated(at + "mlp.", count("intermediate_size"));
     else experts(at + (is("mixtral") ? "block_sparse_moe." : "mlp."));
-    norm(at + "input_layernorm", hidden_);
+    if (!is("olmo2")) norm(at + "input_layernorm", hidden_);
     norm(at + "post_attention_layernorm", hidden_);
-    if (gemma()) {
-      norm(at + "pre_feedforward_layernorm", hidden_);
-      norm(at + "post_feedforward_layernorm", hidden_);
-    }
+    if (gemma()) norm(at + "pre_feedforward_layernorm", hidden_);
+    if (gemma() || is("olmo2")) norm(at + "post_feedforward_layernorm", hidden_);
   }
   norm("model.norm", hidden_, tied_ ? kTiedNorm : 1);
   if (!tied_) matrix("lm_head", words, hidden_, kHeadGain);

@@ -12,7 +12,7 @@
 
 namespace plimsoll {
 
-// A field of a mixed record.
+// A field of a mixed record, or a region of a state.
 struct KvFieldGeometry {
   std::string dtype;
   std::uint64_t elements = 0;
@@ -36,6 +36,7 @@ struct KvGroupGeometry {
   std::uint64_t fixed_tokens = 0;                           // cross attention: encoder tokens of a sequence
   std::uint64_t state_row_bytes = 0;                        // state: one row, all layers of the stage
   std::uint64_t rows_per_sequence = 0;                      // state
+  std::vector<KvFieldGeometry> regions;                     // state: what a layer's part of a row is made of, one after another
 };
 
 struct KvStageGeometry {

@@ -26,7 +26,9 @@ enum class OpKind : std::uint8_t {
   kExperts,
   kLastRows,
   kAdd,
-  kScaleRows
+  kScaleRows,
+  kConv,
+  kSsmScan
 };
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;

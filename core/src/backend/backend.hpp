@@ -63,6 +63,14 @@ struct KvView {
   std::uint64_t columns = 0;
 };
 
+// Some elements of the states of one layer, one row after another: those of sequence b begin at `offset_bytes` of row rows[b].
+struct StateView {
+  void* pool = nullptr;
+  std::uint64_t row_stride_bytes = 0, offset_bytes = 0;
+  ElementType type = ElementType::kFloat32;
+  const std::uint32_t* rows = nullptr; // [sequences]
+};
+
 // Which keys the query at a position sees: those of [first, position].
 struct Visibility {
   std::uint64_t window = 0, chunk = 0; // the last so many; those of its chunk of so many; 0: all
@@ -187,6 +195,28 @@ struct ScaleRowsArgs {
   bool accumulate = false;
 };
 
+template <class Real>
+struct ConvArgs {
+  Rows<const Real> x;
+  Rows<Real> out;  // may be x
+  Matrix weight;   // [channels, taps]
+  Vector bias;     // may have no data
+  StateView state; // [taps - 1, channels]
+  std::uint64_t taps = 0, act = 0;
+  Scratch scratch;
+};
+template <class Real>
+struct ScanArgs {
+  Rows<const Real> x, b, c, dt;
+  Rows<Real> out;
+  Vector a, d, dt_bias; // d and dt_bias may have no data
+  StateView state;      // [heads, head_elements, state_elements]
+  std::uint64_t heads = 0, head_elements = 0, state_elements = 0, groups = 1;
+  bool stored = false; // a is what decays, not the logarithm of its negative
+  double least = 0, most = 0;
+  Scratch scratch;
+};
+
 // The ops in one compute type.
 template <class Real>
 class Ops {
@@ -205,6 +235,8 @@ public:
   virtual void last_rows(const PassView& pass, const RowsArgs<Real>& args) = 0;
   virtual void add(const RowsArgs<Real>& args) = 0;
   virtual void scale_rows(const ScaleRowsArgs<Real>& args) = 0;
+  virtual void conv(const PassView& pass, const ConvArgs<Real>& args) = 0;
+  virtual void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) = 0;
 };
 
 class Backend : public MemorySource {

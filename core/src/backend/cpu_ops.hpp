@@ -32,6 +32,10 @@ template <class Real>
 void add(const RowsArgs<Real>& args);
 template <class Real>
 void scale_rows(const ScaleRowsArgs<Real>& args);
+template <class Real>
+void conv(const PassView& pass, const ConvArgs<Real>& args);
+template <class Real>
+void ssm_scan(const PassView& pass, const ScanArgs<Real>& args);
 
 // A piece of scratch memory, by its offset in compute elements.
 template <class Real, class Element = Real>

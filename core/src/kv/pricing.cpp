@@ -23,7 +23,8 @@ Dtype state_type(const StateRegion& region, const KvTypes& types) {
   return (region.recurrent ? types.state : types.conv).value_or(region.type.value_or(types.model));
 }
 
-Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const RankLayout& layout, const KvTypes& types, std::uint32_t num_draft_tokens) {
+Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const RankLayout& layout, const KvTypes& types, std::uint32_t num_draft_tokens,
+                                         std::vector<StatePart>& parts) {
   Checked sum = 0;
   for (const StateRegion& region : g.regions) {
     Checked elements = Checked(region.elements) + Checked(region.elements_per_draft_token) * num_draft_tokens;
@@ -35,7 +36,9 @@ Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const RankLayout& lay
             "--tp");
       elements = ceil_div(elements.saturated(), std::min<std::uint64_t>(region.units, layout.tp));
     }
-    sum += state_type(region, types).bytes(elements);
+    const Dtype type = state_type(region, types);
+    sum += type.bytes(elements);
+    parts.push_back({type.name, elements.saturated()});
   }
   return sum.get(fmt::format("the state of '{}'", g.label));
 }
@@ -141,7 +144,7 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankL
     price.first_layer = layout.layers_before_stage(g.layers, stage);
     price.layers = layout.layers_on_stage(g.layers, stage);
     if (g.kind == CacheKind::kState) {
-      PLIMSOLL_ASSIGN(price.layer_state_bytes, state_of_one_layer(g, layout, types, num_draft_tokens));
+      PLIMSOLL_ASSIGN(price.layer_state_bytes, state_of_one_layer(g, layout, types, num_draft_tokens, price.state_parts));
       PLIMSOLL_ASSIGN(price.state_bytes, (Checked(price.layer_state_bytes) * price.layers).get("the recurrent state"));
       if (g.window_tokens > 0)
         for (const StateRegion& region : g.regions)

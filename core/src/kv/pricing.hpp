@@ -37,6 +37,12 @@ struct KvSlot {
 // The floating-point type in which a model of these weights computes: their own, or bfloat16.
 Dtype cache_type_of(const Dtype& weights);
 
+// A region of a state as one rank holds it.
+struct StatePart {
+  std::string_view dtype;
+  std::uint64_t elements = 0; // drafted tokens' included
+};
+
 struct KvGroupPrice {
   const KvGroup* group = nullptr;
   std::uint64_t first_layer = 0;        // index of the stage's first layer in the group's list
@@ -47,6 +53,7 @@ struct KvGroupPrice {
   std::uint64_t page_bytes = 0;         // one page of all those layers on one rank; 0 for state
   std::uint64_t token_bytes = 0;        // one token of all those layers; 0 for state
   std::uint64_t state_bytes = 0;        // one sequence's recurrent state, one row
+  std::vector<StatePart> state_parts;   // of layer_state_bytes, in the order of the group's regions
   std::vector<std::uint64_t> row_bytes; // one layer, one token of every region, where the state is rows of a window's tokens
 };
 

@@ -15,7 +15,7 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 12> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 14> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
@@ -26,7 +26,9 @@ constexpr std::array<OpShape, 12> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kExperts, "experts", 2, 2, 0b100, 6, true},
                                            {OpKind::kLastRows, "last_rows", 1, 1, 0, 0, true},
                                            {OpKind::kAdd, "add", 1, 1, 0, 0, true},
-                                           {OpKind::kScaleRows, "scale_rows", 2, 2, 0, 0, true}}};
+                                           {OpKind::kScaleRows, "scale_rows", 2, 2, 0, 0, true},
+                                           {OpKind::kConv, "conv", 1, 1, 0b1, 2, false},
+                                           {OpKind::kSsmScan, "ssm_scan", 4, 4, 0b1, 3, false}}};
 
 const OpShape& shape_of(OpKind kind) { return kShapes[static_cast<std::size_t>(kind) - 1]; }
 
@@ -56,6 +58,8 @@ public:
       expect("the width of the scale", in(1).width, 1);
       at_most("the activation", op_.i[0], PLIMSOLL_ACT_SIGMOID);
       break;
+    case OpKind::kConv: check_conv(); break;
+    case OpKind::kSsmScan: check_scan(); break;
     }
     return wrong_;
   }
@@ -97,8 +101,9 @@ private:
       if (!has(i) && ((shape.needed >> i) & 1U) != 0) return wrong(fmt::format("its weight {} is missing", i));
     }
     if (op_.accumulate && !shape.accumulates) return wrong("it cannot add to what is there");
-    const bool attends = op_.kind == OpKind::kAttend || op_.kind == OpKind::kAttendLatent;
-    if (attends != (op_.kv_group != kNoIndex)) return wrong(attends ? "it names no KV group" : "it names a KV group");
+    const bool keeps =
+        op_.kind == OpKind::kAttend || op_.kind == OpKind::kAttendLatent || op_.kind == OpKind::kConv || op_.kind == OpKind::kSsmScan;
+    if (keeps != (op_.kv_group != kNoIndex)) return wrong(keeps ? "it names no KV group" : "it names a KV group");
     for (const double real : op_.f)
       if (!std::isfinite(real)) return wrong("one of its reals is no number");
     const bool gathers = op_.kind == OpKind::kLastRows;
@@ -188,6 +193,53 @@ private:
     if (!widths) return wrong("its up projection is no linear layer");
     expect("the width of what its up projection reads", widths->in, rank);
     expect("the width of its up projection", widths->out, (Checked(heads) * (Checked(nope) + value)).saturated());
+  }
+  // The elements [first, first + n) of a region of the op's group.
+  void check_region(std::uint64_t region, Checked first, Checked n) {
+    const KvGroup& group = declared_.kv[op_.kv_group];
+    if (group.kind != CacheKind::kState) return wrong("its KV group is of another kind");
+    if (region >= group.regions.size()) return wrong(fmt::format("region {} of a state that has {}", region, group.regions.size()));
+    at_most("the end of its part of the state", (first + n).saturated(), group.regions[static_cast<std::size_t>(region)].elements);
+  }
+  void check_conv() {
+    const auto [part, taps, act, region, first] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
+    positive("the number of taps", taps);
+    if (!wrong_.empty()) return;
+    const WeightClass& w = weight(0);
+    const std::optional<std::uint64_t> channels = channels_of(w, part);
+    if (!channels) return wrong(fmt::format("'{}' is no convolution with a part {}", w.label, part));
+    expect(fmt::format("the channels of '{}'", w.label), *channels, out_.width);
+    expect(fmt::format("the elements of '{}'", w.label), w.elements_of_one().saturated(), (Checked(w.dims[0]) * taps).saturated());
+    expect("the width of what it reads", in(0).width, out_.width);
+    if (has(1)) expect("the number of elements of its bias", channels_of(weight(1), part).value_or(0), out_.width);
+    at_most("the activation", act, PLIMSOLL_ACT_SIGMOID);
+    check_region(region, Checked(first) * (taps - 1), Checked(out_.width) * (taps - 1));
+    if (out_.of_outputs) wrong("tokens have a row each");
+  }
+  // Rows of a class, or of one of its parts.
+  static std::optional<std::uint64_t> channels_of(const WeightClass& c, std::uint64_t part) {
+    if (c.n_dims == 0 || c.experts != 0) return std::nullopt;
+    if (part == PLIMSOLL_ALL_PARTS) return c.dims[0];
+    if (part >= c.parts.size() || c.shard_dim != 0) return std::nullopt;
+    return c.parts[static_cast<std::size_t>(part)].extent;
+  }
+  void check_scan() {
+    const auto [heads, elements, state, groups] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {heads, elements, state, groups}) positive("a size", size);
+    if (!wrong_.empty()) return;
+    if (heads % groups != 0) return wrong(fmt::format("{} heads in {} groups", heads, groups));
+    expect("the width of x", in(0).width, (Checked(heads) * elements).saturated());
+    expect("the width of its result", out_.width, in(0).width);
+    expect("the width of b", in(1).width, (Checked(groups) * state).saturated());
+    expect("the width of c", in(2).width, in(1).width);
+    expect("the width of its steps", in(3).width, heads);
+    expect_vector(0, weight(0).elements_of_one().saturated() == heads ? heads : (Checked(heads) * state).saturated());
+    expect_vector(1, heads);
+    expect_vector(2, heads);
+    at_most("a switch", op_.i[5], 1);
+    if (op_.f[0] < 0 || op_.f[1] < 0 || (op_.f[1] > 0 && op_.f[1] < op_.f[0])) wrong("limits of a step that leave nothing between them");
+    check_region(op_.i[4], 0, Checked(heads) * elements * state);
+    if (out_.of_outputs) wrong("tokens have a row each");
   }
   void check_gate() {
     at_most("the activation", op_.i[0], PLIMSOLL_ACT_SWIGLU_OAI);

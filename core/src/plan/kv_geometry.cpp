@@ -20,6 +20,7 @@ KvGroupGeometry group_geometry(const Settled& s, const KvGroupPrice& price, std:
   out.fixed_tokens = group.fixed_tokens;
   if (group.kind == CacheKind::kState) {
     out.state_row_bytes = price.state_bytes;
+    for (const StatePart& part : price.state_parts) out.regions.push_back({std::string(part.dtype), part.elements});
     out.rows_per_sequence = s.profile().kv.rows_per_sequence(s.request().num_draft_tokens);
     return out;
   }

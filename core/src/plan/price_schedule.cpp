@@ -10,12 +10,13 @@
 namespace plimsoll {
 namespace {
 
-// Page tables of every group that a stage holds.
+// Page tables, or rows of states, of every group that a stage holds.
 Result<Checked> lookup_tables_bytes(const Settled& s, const KvStages& stages, std::uint32_t stage) {
   Checked sum = 0;
   for (std::size_t group = 0; group < stages.prices(stage).size(); ++group)
-    if (stages.prices(stage)[group].group->kind != CacheKind::kState)
-      sum += lookup_table_bytes(pass_shape(s), stages.layout(stage).group_page_tokens(group));
+    if (stages.prices(stage)[group].group->kind == CacheKind::kState)
+      sum += state_rows_bytes(pass_shape(s), s.profile().kv.rows_per_sequence(s.request().num_draft_tokens));
+    else sum += lookup_table_bytes(pass_shape(s), stages.layout(stage).group_page_tokens(group));
   return sum;
 }
 

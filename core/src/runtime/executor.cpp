@@ -94,6 +94,15 @@ private:
     return kv;
   }
 
+  // `elements` of the region before those of the op do not count.
+  StateView state_view(const ProgramOp& op, std::uint64_t region, std::uint64_t elements) const {
+    const ExecutorKvGroup& group = groups_[op.kv_group];
+    const StateRegionPlace place = region_of_state(group.geometry, region);
+    return {group.pool, group.page_stride_bytes,
+            group.layers[op.kv_layer].offset_bytes + place.offset_bytes + elements * element_bytes(place.type), place.type,
+            tables_[op.kv_group].state_rows.data()};
+  }
+
   // ---- ops, with the operands of plimsoll/pipeline.h
 
   void run_op(const ProgramOp& op) {
@@ -116,6 +125,13 @@ private:
     case OpKind::kLastRows: return ops_.last_rows(pass_, {input(op, 0), value(op.out), 1, op.accumulate});
     case OpKind::kAdd: return ops_.add({input(op, 0), value(op.out), op.f[0], op.accumulate});
     case OpKind::kScaleRows: return ops_.scale_rows({input(op, 0), input(op, 1), value(op.out), op.i[0], op.accumulate});
+    case OpKind::kConv:
+      return ops_.conv(pass_, {input(op, 0), value(op.out), taps_of(tensor(op, 0), weights_[op.weights[0]], op.i[0]), bias(op, 1, op.i[0]),
+                               state_view(op, op.i[3], op.i[4] * (op.i[1] - 1)), op.i[1], op.i[2], scratch(op)});
+    case OpKind::kSsmScan:
+      return ops_.ssm_scan(pass_, {input(op, 0), input(op, 1), input(op, 2), input(op, 3), value(op.out), vector(op, 0), vector(op, 1),
+                                   vector(op, 2), state_view(op, op.i[4], 0), op.i[0], op.i[1], op.i[2], op.i[3], op.i[5] != 0, op.f[0],
+                                   op.f[1], scratch(op)});
     }
   }
 

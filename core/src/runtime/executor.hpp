@@ -7,6 +7,8 @@
 // PagedKvManager::place says which). In that part come first all keys, [token][head][k elements] in the group's k_dtype, then all
 // values, [token][head][v elements] in its v_dtype; of a latent [token][k elements], the latent before the rotated part. A page that a
 // table does not name is never looked at: behind a window or before a chunk anything may stand in a table.
+// A state group has rows in place of pages, one a sequence; a layer's part of a row is its regions, one after another, each in its
+// dtype. A sequence without cached tokens does not read its row.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +37,8 @@ struct ExecutorOptions {
 struct ExecutorKvGroup {
   KvGroupGeometry geometry;
   void* pool = nullptr;                // an address of the backend's
-  std::uint64_t pages = 0;             // that the pool has room for, null pages included
-  std::uint64_t page_stride_bytes = 0; // page_bytes, or block_bytes where groups share blocks
+  std::uint64_t pages = 0;             // that the pool has room for, null pages included; rows of states
+  std::uint64_t page_stride_bytes = 0; // page_bytes, state_row_bytes, or block_bytes where groups share blocks
   std::vector<KvPlace> layers;         // of each of the rank's layers of the group, as PagedKvManager::place says
 };
 

@@ -67,6 +67,7 @@ private:
   void check_group(const ExecutorKvGroup& group) {
     const KvGroupGeometry& g = group.geometry;
     if (group.layers.empty()) return; // nothing attends here
+    if (g.kind == CacheKind::kState) return check_states(group);
     const auto k = find_element_type(g.k_dtype), v = find_element_type(g.v_dtype);
     if (g.page_tokens == 0 || !k || (!v && g.v_elements != 0)) return void(wrong("KV group '{}' is no paged one of plain types", g.label));
     for (const auto type : {k, v})
@@ -81,10 +82,35 @@ private:
           place.offset_bytes % k_bytes != 0 || (place.offset_bytes + keys.value()) % v_bytes != 0)
         return void(wrong("KV group '{}': a layer of {} B at {} + {} of a page of {} B", g.label, layer.value(), place.offset_bytes,
                           place.bytes, group.page_stride_bytes));
-    if (group.page_stride_bytes % std::max(k_bytes, v_bytes) != 0 || (Checked(group.pages) * group.page_stride_bytes).overflowed())
-      return void(wrong("KV group '{}': {} pages of {} B", g.label, group.pages, group.page_stride_bytes));
+    check_pool(group, std::max(k_bytes, v_bytes));
+  }
+
+  void check_states(const ExecutorKvGroup& group) {
+    const KvGroupGeometry& g = group.geometry;
+    if (g.rows_per_sequence != 1 || g.regions.empty())
+      return void(wrong("KV group '{}' has {} rows for a sequence, {} regions; one row of some was expected", g.label, g.rows_per_sequence,
+                        g.regions.size()));
+    std::uint64_t bytes = 0, alignment = 1;
+    for (std::size_t n = 0; n < g.regions.size(); ++n) {
+      const StateRegionPlace place = region_of_state(g, n);
+      if (!place.known)
+        return void(wrong("KV group '{}' keeps {} elements of '{}'; give float32, bfloat16 or float16", g.label, g.regions[n].elements,
+                          g.regions[n].dtype));
+      alignment = std::max(alignment, element_bytes(place.type));
+      bytes = place.offset_bytes + place.elements * element_bytes(place.type);
+    }
+    for (const KvPlace& place : group.layers)
+      if (place.lane != 0 || place.bytes < bytes || (Checked(place.offset_bytes) + bytes).saturated() > group.page_stride_bytes ||
+          place.offset_bytes % alignment != 0)
+        return void(wrong("KV group '{}': a layer's state of {} B at {} + {} of a row of {} B", g.label, bytes, place.offset_bytes,
+                          place.bytes, group.page_stride_bytes));
+    check_pool(group, alignment);
+  }
+  void check_pool(const ExecutorKvGroup& group, std::uint64_t alignment) {
+    if (group.page_stride_bytes % alignment != 0 || (Checked(group.pages) * group.page_stride_bytes).overflowed())
+      return void(wrong("KV group '{}': {} pages of {} B", group.geometry.label, group.pages, group.page_stride_bytes));
     if (group.pages != 0 && (group.pool == nullptr || !aligned(group.pool, ElementType::kFloat32)))
-      wrong("the KV group '{}' has no pool, or one at an odd address", g.label);
+      wrong("the KV group '{}' has no pool, or one at an odd address", group.geometry.label);
   }
 
   void check_op(const ProgramOp& op) {

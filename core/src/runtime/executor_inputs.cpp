@@ -63,6 +63,20 @@ Result<void> check_table(const ForwardInputs& in, std::size_t index, const Execu
   return {};
 }
 
+// Rows of states are rows of the pool, no two sequences' the same.
+Result<void> check_rows(const ForwardInputs& in, std::size_t index, const ExecutorKvGroup& group) {
+  const std::string& label = group.geometry.label;
+  if (index >= in.kv.groups.size() || in.kv.groups[index].rows_per_request != 1 || in.kv.groups[index].state_rows.size() < in.kv.batch)
+    return bad("no row of '{}' for each of {} sequences", label, in.kv.batch);
+  const std::span<const std::uint32_t> rows = in.kv.groups[index].state_rows.first(in.kv.batch);
+  for (std::size_t b = 0; b < rows.size(); ++b) {
+    if (rows[b] >= group.pages) return bad("sequence {} has the row {} of '{}', which has {}", b, rows[b], label, group.pages);
+    if (std::find(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(b), rows[b]) != rows.begin() + static_cast<std::ptrdiff_t>(b))
+      return bad("two sequences have the row {} of '{}'", rows[b], label);
+  }
+  return {};
+}
+
 } // namespace
 
 InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> groups) {
@@ -70,6 +84,7 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
   rules.groups.resize(groups.size());
   for (const ProgramOp& op : program.ops) {
     if (op.kind == OpKind::kEmbed) rules.known_tokens = std::min(rules.known_tokens, program.weights.tensors[op.weights[0]].dims[0]);
+    if (op.kind == OpKind::kConv || op.kind == OpKind::kSsmScan) rules.groups[op.kv_group].states = true;
     if (op.kind != OpKind::kAttend && op.kind != OpKind::kAttendLatent) continue;
     InputRules::Group& group = rules.groups[op.kv_group];
     const Visibility visible = op.kind == OpKind::kAttend ? Visibility{op.i[4], op.i[5]} : Visibility{};
@@ -87,6 +102,7 @@ Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& progra
   PLIMSOLL_TRY(check_tokens(inputs.tokens, rules.known_tokens));
   for (std::size_t n = 0; n < groups.size(); ++n)
     if (rules.groups[n].used) PLIMSOLL_TRY(check_table(inputs, n, groups[n], rules.groups[n]));
+    else if (rules.groups[n].states) PLIMSOLL_TRY(check_rows(inputs, n, groups[n]));
   std::uint64_t outputs = 0;
   for (std::size_t b = 0; b < inputs.kv.batch; ++b)
     outputs += std::min<std::uint64_t>(inputs.logits_per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]);

@@ -13,7 +13,8 @@ namespace plimsoll {
 struct InputRules {
   std::uint64_t known_tokens = UINT64_MAX; // ids below it can be embedded
   struct Group {
-    bool used = false;
+    bool used = false;   // some op attends in it
+    bool states = false; // some op keeps states in it
     std::uint32_t lanes = 1;
     Visibility visible; // of all layers that look into it
   };

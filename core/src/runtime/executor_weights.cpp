@@ -58,6 +58,25 @@ Matrix matrix_of(const WeightTensor& tensor, const void* data, const PartRange& 
   return matrix;
 }
 
+PartRange part_of_channels(const WeightTensor& tensor, std::uint64_t part) {
+  const std::uint64_t all = tensor.dims.empty() ? 0 : tensor.dims[0];
+  if (part == kAllParts) return {all > 0, 0, all};
+  PartRange range = part_of(tensor.parts, part);
+  range.known = range.known && range.n <= all && range.first <= all - range.n;
+  return range;
+}
+
+Matrix taps_of(const WeightTensor& tensor, const void* data, std::uint64_t part) {
+  const PartRange range = part_of_channels(tensor, part);
+  Matrix matrix;
+  matrix.type = type_of(tensor);
+  matrix.in = elements_of_one(tensor) / tensor.dims[0];
+  matrix.stride = matrix.in;
+  matrix.out = range.n;
+  matrix.data = at(data, matrix.type, range.first * matrix.stride);
+  return matrix;
+}
+
 ExpertMatrices experts_of(const WeightTensor& tensor, const void* data) {
   return {matrix_of(tensor, data, part_of_matrix(tensor, kAllParts)), elements_of_one(tensor)};
 }

@@ -28,6 +28,9 @@ std::uint64_t elements_of_all(const WeightTensor& tensor);
 
 // Views of a tensor at an address. The dtype is one that the executor knows.
 Matrix matrix_of(const WeightTensor& tensor, const void* data, const PartRange& part);
+// Of a convolution [channels, taps], whatever dimensions of 1 lie between: the channels of a part, or all.
+PartRange part_of_channels(const WeightTensor& tensor, std::uint64_t part);
+Matrix taps_of(const WeightTensor& tensor, const void* data, std::uint64_t part);
 ExpertMatrices experts_of(const WeightTensor& tensor, const void* data);
 Vector vector_of(const WeightTensor& tensor, const void* data);
 Vector vector_of(const WeightTensor& tensor, const void* data, const PartRange& part);

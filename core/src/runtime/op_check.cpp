@@ -39,6 +39,8 @@ public:
     case OpKind::kScaleRows:
       return operands(op, 2, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
              expect("the width of the scale", in(op, 1).width, 1) && (op.i[0] <= PLIMSOLL_ACT_SIGMOID || wrong("activation {}", op.i[0]));
+    case OpKind::kConv: return operands(op, 1, 0b1) && check_conv(op);
+    case OpKind::kSsmScan: return operands(op, 4, 0b1) && check_scan(op);
     }
     return wrong("an op of no known kind");
   }
@@ -162,6 +164,41 @@ private:
            expect("the latent of its KV group", group->k_elements, rank + rope) &&
            expect("the heads of its KV group", group->kv_heads, 1) && is_matrix(weight(op, 0), kAllParts, rank, heads * (nope + value));
   }
+  // The elements [first, first + n) of a region are there.
+  bool is_state(const ProgramOp& op, std::uint64_t region, Checked first, Checked n) {
+    const KvGroupGeometry* group = group_of(op);
+    if (group == nullptr) return false;
+    const StateRegionPlace place = region_of_state(*group, region);
+    if (group->kind != CacheKind::kState || !place.known) return wrong("region {} of KV group '{}', which is none", region, group->label);
+    return (first + n).saturated() <= place.elements ||
+           wrong("{} elements of a state at {}, where '{}' has {}", n.saturated(), first.saturated(), group->label, place.elements);
+  }
+  bool check_conv(const ProgramOp& op) {
+    const std::uint64_t taps = op.i[1], channels = out(op).width;
+    if (!sizes({taps}) || out(op).of_outputs) return wrong("it works on rows of tokens");
+    const WeightTensor& w = weight(op, 0);
+    const PartRange part = part_of_channels(w, op.i[0]);
+    if (w.experts != 0 || !part.known) return wrong("'{}' is no convolution with a part {}", w.label, op.i[0]);
+    if (has(op, 1)) {
+      const PartRange bias = part_of_bias(weight(op, 1), op.i[0]);
+      if (!bias.known || !expect("the elements of its bias", bias.n, channels)) return wrong("its bias has no part {}", op.i[0]);
+    }
+    return expect("the width of its result", channels, in(op, 0).width) && expect("the channels of '" + w.label + "'", part.n, channels) &&
+           expect("the elements of '" + w.label + "'", elements_of_one(w), (Checked(w.dims[0]) * taps).saturated()) &&
+           (op.i[2] <= PLIMSOLL_ACT_SIGMOID || wrong("activation {}", op.i[2])) &&
+           is_state(op, op.i[3], Checked(op.i[4]) * (taps - 1), Checked(channels) * (taps - 1));
+  }
+  bool check_scan(const ProgramOp& op) {
+    const auto [heads, elements, state, groups] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    if (!sizes({heads, elements, state, groups}) || heads % groups != 0 || out(op).of_outputs)
+      return wrong("{} heads in {} groups, on rows of tokens", heads, groups);
+    return expect("the width of its result", out(op).width, (Checked(heads) * elements).saturated()) &&
+           expect("the width of x", in(op, 0).width, out(op).width) &&
+           expect("the width of b", in(op, 1).width, (Checked(groups) * state).saturated()) &&
+           expect("the width of c", in(op, 2).width, in(op, 1).width) && expect("the width of its steps", in(op, 3).width, heads) &&
+           (elements_of_all(weight(op, 0)) == heads || is_vector(op, 0, (Checked(heads) * state).saturated())) && is_vector(op, 1, heads) &&
+           is_vector(op, 2, heads) && is_state(op, op.i[4], 0, Checked(heads) * elements * state);
+  }
   bool check_gate(const ProgramOp& op) {
     if (op.i[0] > PLIMSOLL_ACT_SWIGLU_OAI) return wrong("activation {}", op.i[0]);
     if (op.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && op.in[1] == kNoIndex) return wrong("an activation of pairs, but one input");
@@ -207,6 +244,22 @@ HeadColumns norm_columns(const ProgramOp& op, std::uint64_t width) {
   if (of.stride == 0) of.stride = width / of.heads;
   if (of.columns == 0) of.columns = of.stride - std::min(of.stride, of.first);
   return of;
+}
+
+StateRegionPlace region_of_state(const KvGroupGeometry& group, std::uint64_t region) {
+  StateRegionPlace place;
+  if (region >= group.regions.size()) return place;
+  Checked before = 0;
+  for (std::size_t n = 0; n <= region; ++n) {
+    const std::optional<ElementType> type = find_element_type(group.regions[n].dtype);
+    if (type != ElementType::kFloat32 && type != ElementType::kBfloat16 && type != ElementType::kFloat16) return place;
+    place.offset_bytes = before.saturated();
+    place.elements = group.regions[n].elements;
+    place.type = *type;
+    before += Checked(place.elements) * element_bytes(*type);
+  }
+  place.known = !before.overflowed() && place.offset_bytes % element_bytes(place.type) == 0;
+  return place;
 }
 
 std::string wrong_operands(const ProgramOp& op, const Program& program, std::span<const ExecutorKvGroup> groups) {

@@ -18,6 +18,14 @@ struct HeadColumns {
 // What a NORM works on: its numbers, and what they mean where they are 0.
 HeadColumns norm_columns(const ProgramOp& op, std::uint64_t width);
 
+// Where a region lies in a layer's part of a state row, and how it is kept.
+struct StateRegionPlace {
+  bool known = false; // there is such a region, of elements to compute with
+  std::uint64_t offset_bytes = 0, elements = 0;
+  ElementType type = ElementType::kFloat32;
+};
+StateRegionPlace region_of_state(const KvGroupGeometry& group, std::uint64_t region);
+
 // What is wrong with it; empty: nothing. Weights and groups have been checked by themselves.
 std::string wrong_operands(const ProgramOp& op, const Program& program, std::span<const ExecutorKvGroup> groups);
 

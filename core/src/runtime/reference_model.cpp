@@ -52,6 +52,10 @@ Result<ExecutorInputs> kv_inputs(const KvDeviceInputs& device, const KvGeometry&
   ExecutorInputs out;
   for (const KvGroupTensors& from : device.groups) {
     KvGroupInputs& to = out.groups.emplace_back();
+    if (!from.state_rows.empty()) {
+      PLIMSOLL_ASSIGN(to.state_rows, from.state_rows.values<std::uint32_t>());
+      to.rows_per_request = static_cast<std::uint32_t>(from.state_rows.shape().back());
+    }
     if (from.lookup_table.empty()) continue;
     to.fill = null_page(geometry.pool(0, out.groups.size() - 1));
     const std::span<const std::uint64_t> shape = from.lookup_table.shape();
@@ -142,8 +146,10 @@ Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Aren
     to.geometry = geometry.group(0, group);
     to.pool = cache.blocks(0, geometry.shared_blocks ? 0 : group).data();
     pools_.push_back(cache.blocks(0, group).data());
-    to.pages = geometry.pool(0, geometry.shared_blocks ? 0 : group).pages;
-    to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(0) : to.geometry.page_bytes;
+    const bool rows = to.geometry.kind == CacheKind::kState && !geometry.shared_blocks;
+    const KvGroupPool& pool = geometry.pool(0, geometry.shared_blocks ? 0 : group);
+    to.pages = rows ? pool.state_rows : pool.pages;
+    to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(0) : rows ? to.geometry.state_row_bytes : to.geometry.page_bytes;
     for (std::uint64_t layer = 0; layer < to.geometry.n_layers; ++layer) to.layers.push_back(cache.manager().place(0, group, layer));
   }
   std::vector<const void*> weights;

@@ -36,6 +36,8 @@ public:
       tensor.experts = c.experts;
       tensor.dims.assign(c.dims.begin(), c.dims.begin() + c.n_dims);
       tensor.in_dim = c.in_dim;
+      if (c.parts.size() > 1)
+        for (const WeightPart& part : c.parts) tensor.parts.push_back(part.extent);
     }
   }
 
@@ -85,6 +87,7 @@ private:
         const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), op.layer) - layers.begin());
         op.kv_layer = static_cast<std::uint32_t>(at - layout_.layers_before_stage(layers, stage));
       }
+      PLIMSOLL_TRY(check_norm(from));
       localise_heads(from, op);
       PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, pass_));
       out_.ops.push_back(op);
@@ -92,6 +95,19 @@ private:
     return {};
   }
 
+  // What a norm is over must lie on one rank.
+  Result<void> check_norm(const DescribedOp& op) const {
+    const std::uint64_t whole = described_.values[op.out].width, local = out_.values[op.out].width;
+    if (op.kind != OpKind::kNorm || local == whole) return {};
+    const std::uint64_t norms = std::max<std::uint64_t>(op.i[0], 1);
+    if (norms % (whole / local) == 0) return {};
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("a forward pass norms {} columns at once, which {} ranks share; only fewer ranks can", whole / norms, layout_.tp),
+        "--tp");
+  }
+
+  // Counts that an op has of what is split: heads, groups, channels before its own.
   void localise_heads(const DescribedOp& from, ProgramOp& op) const {
     const auto local = [&](std::uint64_t heads, std::uint32_t value) {
       return local_heads(heads, described_.values[value], out_.values[value]);
@@ -105,6 +121,11 @@ private:
     case OpKind::kAttend:
       op.i[0] = local(op.i[0], from.in[0]);
       if (from.in[1] != kNoIndex) op.i[1] = local(op.i[1], from.in[1]);
+      break;
+    case OpKind::kConv: op.i[4] = local(op.i[4], from.out); break;
+    case OpKind::kSsmScan:
+      op.i[0] = local(op.i[0], from.out);
+      op.i[3] = local(op.i[3], from.in[1]);
       break;
     default: break;
     }

@@ -138,6 +138,39 @@ constexpr ExpertScratch expert_scratch(const std::array<std::uint64_t, 8>& i, st
   return at;
 }
 
+// CONV: the weight as [taps][channels] and the bias as compute elements, the taps of one channel, and as many rows of x as it looks at.
+struct ConvScratch {
+  std::uint64_t weight = 0, bias = 0, channel = 0, rows = 0;
+  Checked elements;
+};
+constexpr ConvScratch conv_scratch(std::uint64_t taps, std::uint64_t channels) {
+  ScratchCutter cutter;
+  ConvScratch at;
+  at.weight = cutter.cut(Checked(taps) * channels);
+  at.bias = cutter.cut(channels);
+  at.channel = cutter.cut(taps);
+  at.rows = cutter.cut(Checked(taps) * channels);
+  at.elements = cutter.end();
+  return at;
+}
+
+// SSM_SCAN: the state of one head, what it decays by in a step, its row of a; then its d and its bias.
+struct ScanScratch {
+  std::uint64_t state = 0, decay = 0, a = 0, d = 0, bias = 0;
+  Checked elements;
+};
+constexpr ScanScratch scan_scratch(const std::array<std::uint64_t, 8>& i) {
+  ScratchCutter cutter;
+  ScanScratch at;
+  at.state = cutter.cut(Checked(i[1]) * i[2]);
+  at.decay = cutter.cut(i[2]);
+  at.a = cutter.cut(i[2]);
+  at.d = cutter.cut(1);
+  at.bias = cutter.cut(1);
+  at.elements = cutter.end();
+  return at;
+}
+
 // Whether a weight is read through the tile: kernels compute in float32.
 inline bool reads_through_tile(const ProgramOp& op, const WeightSources& weights, std::size_t n) {
   return op.weights[n] != kNoIndex && weights.tensors[op.weights[n]].dtype != "float32";
@@ -156,6 +189,14 @@ inline std::uint64_t expert_row_elements(const ProgramOp& op, const WeightSource
   return down.dims.size() == 2 && down.in_dim < 2 ? down.dims[1 - down.in_dim] : 0;
 }
 
+// Channels of a convolution: rows of its weight, or of one of its parts.
+inline std::uint64_t conv_channels(const ProgramOp& op, const WeightSources& weights) {
+  if (op.weights[0] == kNoIndex) return 0;
+  const WeightTensor& weight = weights.tensors[op.weights[0]];
+  if (op.i[0] < weight.parts.size()) return weight.parts[static_cast<std::size_t>(op.i[0])];
+  return weight.dims.empty() ? 0 : weight.dims[0];
+}
+
 // Of any op, the tile last. Weights are numbers of `weights.tensors`.
 inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weights, std::uint64_t tokens) {
   switch (op.kind) {
@@ -168,6 +209,8 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   }
   case OpKind::kRoute: return route_scratch(op.i, tokens).elements + tile_elements(op, weights, 1);
   case OpKind::kExperts: return expert_scratch(op.i, tokens, expert_row_elements(op, weights)).elements + tile_elements(op, weights, 3);
+  case OpKind::kConv: return conv_scratch(op.i[1], conv_channels(op, weights)).elements;
+  case OpKind::kSsmScan: return scan_scratch(op.i).elements;
   case OpKind::kEmbed:
   case OpKind::kNorm:
   case OpKind::kGate:

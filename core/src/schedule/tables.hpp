@@ -31,4 +31,9 @@ constexpr Checked lookup_table_bytes(const PassShape& pass, std::uint64_t page_t
   return Checked(pass.sequences) * table_columns(pass.context_tokens, page_tokens) * 4;
 }
 
+// state_rows uint32 [B, rows of a sequence] of one group of states.
+constexpr Checked state_rows_bytes(const PassShape& pass, std::uint64_t rows_per_sequence) {
+  return Checked(pass.sequences) * rows_per_sequence * 4;
+}
+
 } // namespace plimsoll

@@ -32,6 +32,11 @@ constexpr Row kRows[] = {
     // Queries are not compressed: a linear layer and a norm less.
     {"deepseek-ai__DeepSeek-V2-Lite",
      "add 27, attend_latent 27, embed 1, experts 26, gate 27, last_rows 1, linear 163, norm 82, rope 54, route 26"},
+    // 40 layers, 4 of them attention; this configuration does not say that it has no positions. A layer of Mamba is 6 linear layers, 3
+    // convolutions, a scan, a gate and a norm.
+    {"ibm-granite__granite-4.0-h-micro",
+     "add 80, attend 4, conv 108, embed 1, gate 76, last_rows 1, linear 353, norm 117, rope 8, ssm_scan 36"},
+    {"ibm-granite__granite-3.3-8b-instruct", "add 40, attend 40, embed 1, gate 40, last_rows 1, linear 281, norm 81, rope 80"},
     // The language model alone.
     {"Qwen__Qwen2.5-VL-3B-Instruct", "add 36, attend 36, embed 1, gate 36, last_rows 1, linear 253, norm 73, rope 72"},
     {"google__gemma-3-12b-it", "add 96, attend 48, embed 1, gate 48, last_rows 1, linear 337, norm 289, rope 96"},

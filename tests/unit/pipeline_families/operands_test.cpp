@@ -71,6 +71,8 @@ public:
       expect("reads", in(0), out_);
       expect("scale", in(1), 1);
       break;
+    case PLIMSOLL_OP_CONV: conv(); break;
+    case PLIMSOLL_OP_SSM_SCAN: scan(); break;
     default: return "is no op";
     }
     return wrong_;
@@ -91,7 +93,7 @@ private:
     struct Row {
       std::size_t least_in, most_in, needed_weights, most_weights;
     };
-    constexpr std::array<Row, 13> kRows{{{},
+    constexpr std::array<Row, 15> kRows{{{},
                                          {0, 0, 1, 1},
                                          {1, 1, 0, 2},
                                          {1, 1, 1, 2},
@@ -103,7 +105,9 @@ private:
                                          {2, 2, 0, 6},
                                          {1, 1, 0, 0},
                                          {1, 1, 0, 0},
-                                         {2, 2, 0, 0}}};
+                                         {2, 2, 0, 0},
+                                         {1, 1, 1, 2},
+                                         {4, 4, 1, 3}}};
     if (op_.kind == 0 || op_.kind >= kRows.size()) return wrong("is no op");
     const Row& row = kRows[op_.kind];
     if (op_.in.size() < row.least_in || op_.in.size() > row.most_in) wrong("inputs");
@@ -111,7 +115,9 @@ private:
     for (std::size_t n = 0; n < row.needed_weights; ++n)
       if (weight(n) == nullptr) wrong("lacks a weight");
     const bool attends = op_.kind == PLIMSOLL_OP_ATTEND || op_.kind == PLIMSOLL_OP_ATTEND_LATENT;
-    if (attends != (group_ != nullptr)) wrong("KV group");
+    const bool recurs = op_.kind == PLIMSOLL_OP_CONV || op_.kind == PLIMSOLL_OP_SSM_SCAN;
+    if ((attends || recurs) != (group_ != nullptr)) return wrong("KV group");
+    if (group_ != nullptr && recurs != (group_->kind == PLIMSOLL_KV_STATE)) return wrong("KV group of another kind");
     const std::uint32_t rows = pass_.values.at(op_.out).rows;
     for (const std::uint32_t value : op_.in)
       if (op_.kind != PLIMSOLL_OP_LAST_ROWS && pass_.values.at(value).rows != rows) wrong("rows of two kinds");
@@ -157,6 +163,32 @@ private:
     expect("kv_b reads", w.in, i[1]);
     expect("kv_b gives", w.out, i[0] * (i[2] + i[4]));
     if (!(op_.f[0] > 0)) wrong("scale");
+  }
+
+  void region(std::uint64_t number, std::uint64_t end) {
+    if (number >= group_->regions.size()) return wrong("region");
+    if (end > group_->regions[static_cast<std::size_t>(number)]) wrong("beyond its region");
+  }
+  void conv() {
+    const auto& i = op_.i;
+    const auto channels = [&](const WeightSeen& w) { return i[0] == PLIMSOLL_ALL_PARTS ? w.dims.at(0) : w.parts.at(i[0]); };
+    expect("reads", in(0), out_);
+    expect("channels", channels(*weight(0)), out_);
+    expect("taps", weight(0)->elements(), weight(0)->dims.at(0) * i[1]);
+    if (weight(1) != nullptr) expect("bias", channels(*weight(1)), out_);
+    region(i[3], (i[4] + out_) * (i[1] - 1));
+  }
+  void scan() {
+    const auto& i = op_.i;
+    expect("x", in(0), i[0] * i[1]);
+    expect("gives", out_, in(0));
+    expect("b", in(1), i[3] * i[2]);
+    expect("c", in(2), in(1));
+    expect("steps", in(3), i[0]);
+    if (weight(0)->elements() != i[0]) expect("a", weight(0)->elements(), i[0] * i[2]);
+    for (std::size_t n = 1; n < 3; ++n)
+      if (weight(n) != nullptr) expect("a number for each head", weight(n)->elements(), i[0]);
+    region(i[4], i[0] * i[1] * i[2]);
   }
 
   void experts() {

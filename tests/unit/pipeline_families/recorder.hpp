@@ -29,6 +29,7 @@ struct GroupSeen {
   std::uint32_t kind = 0, role = 0;
   std::vector<std::uint32_t> layers;
   std::uint64_t kv_heads = 0, k_elements = 0, v_elements = 0, window_tokens = 0;
+  std::vector<std::uint64_t> regions; // elements of a state's
 };
 
 struct OpSeen {

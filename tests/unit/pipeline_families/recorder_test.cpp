@@ -36,8 +36,8 @@ std::uint64_t Pass::used_classes() const {
 }
 
 const char* kind_name(std::uint32_t kind) {
-  constexpr std::array<const char*, 13> kNames{"?",    "embed", "norm",    "linear",    "rope", "attend",    "attend_latent",
-                                               "gate", "route", "experts", "last_rows", "add",  "scale_rows"};
+  constexpr std::array<const char*, 15> kNames{"?",     "embed",   "norm",      "linear", "rope",       "attend", "attend_latent", "gate",
+                                               "route", "experts", "last_rows", "add",    "scale_rows", "conv",   "ssm_scan"};
   return kind < kNames.size() ? kNames[kind] : "?";
 }
 
@@ -58,7 +58,8 @@ public:
   }
   Result<void> on_kv(const PlannerNode&, const plimsoll_kv_group& g) override {
     pass_.groups.push_back(
-        {text(g.label), g.kind, g.role, {g.layers, g.layers + g.n_layers}, g.kv_heads, g.k_elements, g.v_elements, g.window_tokens});
+        {text(g.label), g.kind, g.role, {g.layers, g.layers + g.n_layers}, g.kv_heads, g.k_elements, g.v_elements, g.window_tokens, {}});
+    for (std::uint64_t i = 0; i < g.n_regions; ++i) pass_.groups.back().regions.push_back(g.regions[i]->elements);
     return {};
   }
 

@@ -190,6 +190,11 @@ TEST(Geometry, OfStates) {
   EXPECT_EQ(state.kind, CacheKind::kState);
   EXPECT_EQ(state.state_row_bytes, 36U * 548'864);
   EXPECT_EQ(state.rows_per_sequence, 2U);
+  ASSERT_EQ(state.regions.size(), 2U); // half of 8,192 channels of three tokens, half of 32 heads of 128 x 128
+  EXPECT_EQ(state.regions[0].elements, 3U * 4'096);
+  EXPECT_EQ(state.regions[1].elements, 16U * 128 * 128);
+  EXPECT_EQ(state.regions[0].dtype, "bfloat16");
+  EXPECT_EQ(state.regions[1].dtype, "bfloat16");
   EXPECT_EQ(state.page_bytes, 0U);
   EXPECT_EQ(state.page_tokens, 0U);
   EXPECT_TRUE(state.k_dtype.empty());

@@ -30,8 +30,9 @@ struct LoadedProgram {
     for (std::size_t i = 0; i < geometry.n_groups(); ++i) {
       const KvGroupGeometry& g = geometry.group(0, i);
       pools.push_back(std::make_shared<Pool>(
-          test::PoolShape{g.kind, g.n_layers, g.kv_heads, g.k_elements, g.v_elements, g.page_tokens, 65, g.k_dtype, g.v_dtype}));
+          test::PoolShape{g.kind, g.n_layers, g.kv_heads, g.k_elements, g.v_elements, g.page_tokens, 65, g.k_dtype, g.v_dtype, g.regions}));
       EXPECT_EQ(pools.back()->group().geometry.page_bytes, g.page_bytes) << g.label;
+      EXPECT_EQ(pools.back()->group().geometry.state_row_bytes, g.state_row_bytes) << g.label;
     }
     return PassRunner<Real>(program, weights, std::move(pools), {latent});
   }

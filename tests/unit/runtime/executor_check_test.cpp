@@ -38,9 +38,12 @@ struct Parts {
     b.op(OpKind::kLastRows, logits, {y});
     b.op(OpKind::kAdd, y, {x}, {}, {}, {1});
     b.op(OpKind::kScaleRows, y, {x, one}, {}, {PLIMSOLL_ACT_SIGMOID});
+    const std::uint32_t taps = b.weight({8, 1, 3}, std::vector<double>(24), "float32", 0, 1, {6, 2}), heads = b.random_weight({4}, 1);
+    b.attend(OpKind::kConv, 2, 0, y, {x}, {taps, gain}, {UINT32_MAX, 3, PLIMSOLL_ACT_SILU, 0, 1}, {});
+    b.attend(OpKind::kSsmScan, 2, 1, y, {x, routes, routes, routes}, {heads, heads, heads}, {4, 2, 4, 1, 1}, {});
     program = b.program(logits);
     weights = b.weights();
-    groups = {full.group(), latents.group()};
+    groups = {full.group(), latents.group(), states.group()};
   }
   std::uint32_t one2() { return latent_out = b.value(2); }
   ProgramOp& op(OpKind kind) { return program.ops[static_cast<std::size_t>(kind) - 1]; }
@@ -50,6 +53,7 @@ struct Parts {
   ProgramBuilder b{16, 4, 16};
   std::uint32_t x, y, q, latent, routes, one, logits, latent_out = 0;
   Pool full{{CacheKind::kFull, 2, 2, 4, 4, 8, 9}}, latents{{CacheKind::kLatent, 1, 1, 10, 0, 8, 9}};
+  Pool states{{CacheKind::kState, 2, 0, 0, 0, 0, 9, "", "", {{"float32", 18}, {"bfloat16", 32}}}};
   Program program;
   std::vector<const void*> weights;
   std::vector<ExecutorKvGroup> groups;
@@ -119,7 +123,7 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"rope: a table", [](Parts& p) { p.op(K::kRope).i[5] = 1; }, "table 1 of 1"},
       {"rope: frequencies", [](Parts& p) { p.op(K::kRope).i[3] = 2; }, "twice the number of frequencies is 4, where 2"},
       {"rope: heads", [](Parts& p) { p.op(K::kRope).i[0] = 3; }, "3 heads of 4 columns"},
-      {"attend: a group", [](Parts& p) { p.op(K::kAttend).kv_group = 2; }, "KV group 2, which is not there"},
+      {"attend: a group", [](Parts& p) { p.op(K::kAttend).kv_group = 3; }, "KV group 3, which is not there"},
       {"attend: a layer", [](Parts& p) { p.op(K::kAttend).kv_layer = 2; }, "layer 2 of KV group 0"},
       {"attend: heads", [](Parts& p) { p.op(K::kAttend).i[0] = 3; }, "3 heads over 2"},
       {"attend: another group's keys",
@@ -156,6 +160,30 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"experts: routes", [](Parts& p) { p.op(K::kExperts).in[1] = p.one; }, "the width of the routes is 1"},
       {"last rows: of outputs", [](Parts& p) { p.op(K::kLastRows).in[0] = p.logits; }, "it takes rows of tokens"},
       {"scale rows: a scale", [](Parts& p) { p.op(K::kScaleRows).in[1] = p.x; }, "the width of the scale is 8"},
+      {"conv: a part", [](Parts& p) { p.op(K::kConv).i[0] = 2; }, "is no convolution with a part 2"},
+      {"conv: the width of a part", [](Parts& p) { p.op(K::kConv).i[0] = 0; }, "is 6, where 8 was expected"},
+      {"conv: taps", [](Parts& p) { p.op(K::kConv).i[1] = 2; }, "is 24, where 16 was expected"},
+      {"conv: a bias", [](Parts& p) { p.op(K::kConv).weights[1] = p.op(K::kAttend).weights[0]; }, "the elements of its bias is 2"},
+      {"conv: an activation", [](Parts& p) { p.op(K::kConv).i[2] = PLIMSOLL_ACT_SOFT_CAP; }, "activation 6"},
+      {"conv: channels beyond the state", [](Parts& p) { p.op(K::kConv).i[4] = 2; }, "16 elements of a state at 4, where 'state' has 18"},
+      {"conv: channels that overflow", [](Parts& p) { p.op(K::kConv).i[4] = UINT64_MAX; }, "elements of a state at"},
+      {"conv: a region", [](Parts& p) { p.op(K::kConv).i[3] = 2; }, "region 2 of KV group 'state'"},
+      {"conv: a group of pages", [](Parts& p) { p.op(K::kConv).kv_group = 0; }, "region 0 of KV group 'attention', which is none"},
+      {"conv: a group", [](Parts& p) { p.op(K::kConv).kv_group = kNoIndex; }, "which is not there"},
+      {"scan: heads", [](Parts& p) { p.op(K::kSsmScan).i[0] = 3; }, "the width of its result is 8, where 6"},
+      {"scan: groups", [](Parts& p) { p.op(K::kSsmScan).i[3] = 3; }, "4 heads in 3 groups"},
+      {"scan: steps", [](Parts& p) { p.op(K::kSsmScan).in[3] = p.one; }, "the width of its steps is 1"},
+      {"scan: c", [](Parts& p) { p.op(K::kSsmScan).in[2] = p.one; }, "the width of c is 1"},
+      {"scan: a", [](Parts& p) { p.op(K::kSsmScan).weights[0] = p.op(K::kNorm).weights[0]; }, "is 8, where 16 was expected"},
+      {"scan: what goes by", [](Parts& p) { p.op(K::kSsmScan).weights[1] = p.op(K::kNorm).weights[0]; }, "is 8, where 4 was expected"},
+      {"scan: a state that is too small", [](Parts& p) { p.op(K::kSsmScan).i[4] = 0; },
+       "32 elements of a state at 0, where 'state' has 18"},
+      {"states in a type that is none", [](Parts& p) { p.groups[2].geometry.regions[1].dtype = "int32"; }, "32 elements of 'int32'"},
+      {"states in two rows", [](Parts& p) { p.groups[2].geometry.rows_per_sequence = 2; }, "has 2 rows for a sequence"},
+      {"states beyond their row", [](Parts& p) { p.groups[2].layers[1].offset_bytes += 4; }, "a layer's state of 136 B at 140"},
+      {"states in another lane", [](Parts& p) { p.groups[2].layers[0].lane = 1; }, "a layer's state of 136 B"},
+      {"states at odd addresses", [](Parts& p) { p.groups[2].page_stride_bytes += 2; }, "9 pages of 274 B"},
+      {"no states", [](Parts& p) { p.groups[2].pool = nullptr; }, "has no pool"},
       {"a group's type", [](Parts& p) { p.groups[0].geometry.k_dtype = "float8_e4m3fn"; }, "'float8_e4m3fn'|plain types"},
       {"a group's mixed record", [](Parts& p) { p.groups[0].geometry.record.push_back({"float32", 4}); }, "keeps what no op here reads"},
       {"a layer beyond its page", [](Parts& p) { p.groups[0].layers[1].offset_bytes += 4; }, "of a page of"},

@@ -30,6 +30,10 @@ TEST(ScratchTest, IsWhatAnOpNeedsInTheWorstCase) {
   };
   constexpr std::uint32_t kNo = kNoIndex;
   const Case cases[] = {
+      // Three taps of 96 channels, their bias, one channel's taps, three rows.
+      {"a convolution", OpKind::kConv, {UINT32_MAX, 3}, {0, kNo, kNo, kNo, kNo, kNo}, 4 * (288 + 96 + 16 + 288)},
+      // A head's state of 24 x 20, what it decays by and its a, two numbers.
+      {"a scan", OpKind::kSsmScan, {8, 24, 20, 2}, {0, kNo, kNo, kNo, kNo, kNo}, 4 * (480 + 32 + 32 + 16 + 16)},
       {"rows as they are", OpKind::kNorm, {4, 16, 0, 16}, {0, kNo, kNo, kNo, kNo, kNo}, 0},
       {"a weight as it is", OpKind::kLinear, {}, {0, kNo, kNo, kNo, kNo, kNo}, 0},
       {"a weight that is converted", OpKind::kLinear, {}, {1, kNo, kNo, kNo, kNo, kNo}, kTile},

@@ -13,6 +13,8 @@
  *  P-04 Labels of weights and groups are those of classes and groups that list the layer; what belongs to no layer is named
  *       outside layers alone.
  *  P-05 The same call describes the same ops every time, whatever the request: sizes of a request are the host's.
+ *  P-06 Regions of a state are numbered as its group lists them; no two ops of a layer have the same elements. A request begins with
+ *       zeros in its state.
  * [any] for `describe`, [in-call] for the sink.
  */
 #ifndef PLIMSOLL_PIPELINE_H
@@ -87,19 +89,29 @@ enum {
   PLIMSOLL_OP_ATTEND_LATENT = 6, /* q, (c | k_rope) ; kv_b ; heads, rank, nope, rope, v ; scale. kv_b is [heads * (nope + v), rank]. The
                                   * host may absorb kv_b or not */
   PLIMSOLL_OP_GATE = 7,          /* a, b? ; - ; act ; limit or cap, alpha. out = act(a) * b, or act(a); out may be a or b */
-  PLIMSOLL_OP_ROUTE = 8,      /* x ; router, bias?, correction? ; experts, k, groups, kept groups, score, renormalise, group worth ; scale.
-                               * out [2k]: k experts, then their weights. Chosen by score + correction, weighed by score; only the best
-                               * `kept groups` of `groups` take part; renormalise: weights over their sum; then times scale. Equal scores:
-                               * the lower expert first */
-  PLIMSOLL_OP_EXPERTS = 9,    /* x, routes ; gate?, up, down, gate bias?, up bias?, down bias? ; experts, k, width, act, paired ; limit,
-                               * alpha. out = sum over the chosen: weight * down(act(gate x) * up x). paired: `gate` holds both, 1: rows
-                               * of gate, then of up; 2: alternating; `up` is then empty, and so is its bias */
-  PLIMSOLL_OP_LAST_ROWS = 10, /* x ; - ; - ; -. Of the rows of all tokens those that want logits */
-  PLIMSOLL_OP_ADD = 11,       /* a ; - ; - ; scale. out = scale * a */
-  PLIMSOLL_OP_SCALE_ROWS = 12 /* a, s ; - ; act ; -. out = act(s) * a, s one element a row: the gate of a shared expert */
+  PLIMSOLL_OP_ROUTE = 8,       /* x ; router, bias?, correction? ; experts, k, groups, kept groups, score, renormalise, group worth ; scale.
+                                * out [2k]: k experts, then their weights. Chosen by score + correction, weighed by score; only the best
+                                * `kept groups` of `groups` take part; renormalise: weights over their sum; then times scale. Equal scores:
+                                * the lower expert first */
+  PLIMSOLL_OP_EXPERTS = 9,     /* x, routes ; gate?, up, down, gate bias?, up bias?, down bias? ; experts, k, width, act, paired ; limit,
+                                * alpha. out = sum over the chosen: weight * down(act(gate x) * up x). paired: `gate` holds both, 1: rows
+                                * of gate, then of up; 2: alternating; `up` is then empty, and so is its bias */
+  PLIMSOLL_OP_LAST_ROWS = 10,  /* x ; - ; - ; -. Of the rows of all tokens those that want logits */
+  PLIMSOLL_OP_ADD = 11,        /* a ; - ; - ; scale. out = scale * a */
+  PLIMSOLL_OP_SCALE_ROWS = 12, /* a, s ; - ; act ; -. out = act(s) * a, s one element a row: the gate of a shared expert */
+  PLIMSOLL_OP_CONV = 13,    /* x ; w, bias? ; part, taps, act, region, first channel ; -. A causal convolution of every channel by itself:
+                             * out[t] = act(bias + sum over j < taps of w[j] * x[t - taps + 1 + j]). w is [channels, taps], whatever
+                             * dimensions of 1 lie between; parts as of LINEAR. What stood before the pass lies in the state: of
+                             * kv_group's region the (taps - 1) * channels elements from (taps - 1) * first channel on, which then hold
+                             * the last rows of x. out may be x */
+  PLIMSOLL_OP_SSM_SCAN = 14 /* x, b, c, dt ; a, d?, dt bias? ; heads, head elements, state, groups, region, stored ; least, most. The scan
+                             * of Mamba, token by token and in every head: s = clamp(softplus(dt + dt bias), least, most), most 0: no
+                             * limit; S = exp(s A) S + s x b^T; out = S c + d x. S is [head elements, state] and lies in kv_group's
+                             * region, one head after another. dt is one a head; b and c are [groups, state], each for as many heads;
+                             * a is one a head, or [heads, state]; A = -exp(a), stored = 1: A = a */
 };
 enum {
-  PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE */
+  PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN */
   PLIMSOLL_OP_REDUCE = 2u      /* what the op gives is summed over the tensor-parallel group before it is set or added */
 };
 
@@ -114,7 +126,7 @@ typedef struct plimsoll_op {
   uint32_t n_weights;
   uint32_t reserved;
   plimsoll_str weight[PLIMSOLL_OP_MAX_WEIGHTS];
-  plimsoll_str kv_group; /* ATTEND and ATTEND_LATENT: the label of a group */
+  plimsoll_str kv_group; /* ATTEND and ATTEND_LATENT: the label of a group; CONV and SSM_SCAN: of one that keeps states */
   uint64_t i[PLIMSOLL_OP_MAX_INTEGERS];
   double f[PLIMSOLL_OP_MAX_REALS];
 } plimsoll_op;

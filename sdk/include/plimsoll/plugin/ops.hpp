@@ -386,6 +386,78 @@ public:
   ScaleRows(Value a, Value s, Activation act) : Op(PLIMSOLL_OP_SCALE_ROWS, {a, s}) { op_.i[0] = static_cast<std::uint64_t>(act); }
 };
 
+// A causal convolution of every channel by itself, over `taps` tokens; those before the pass lie in a region of a group that keeps states.
+class Conv : public Op {
+public:
+  static constexpr bool kAdds = false;
+  Conv(Value x, std::string w, std::uint64_t taps, std::string kv_group, std::uint64_t region) : Op(PLIMSOLL_OP_CONV, {x}) {
+    positive("a number of taps", taps);
+    weight(0, std::move(w));
+    group_ = std::move(kv_group);
+    op_.i[0] = PLIMSOLL_ALL_PARTS;
+    op_.i[1] = taps;
+    op_.i[3] = region;
+  }
+  // Empty: none.
+  Conv& bias(std::string label) {
+    weight(1, std::move(label));
+    return *this;
+  }
+  // One part of the class, as Weight::parts lists them; the region keeps so many channels before those of this one.
+  Conv& part(std::uint32_t part, std::uint64_t first_channel) {
+    op_.i[0] = part;
+    op_.i[4] = first_channel;
+    return *this;
+  }
+  Conv& act(Activation act) {
+    op_.i[2] = static_cast<std::uint64_t>(act);
+    return *this;
+  }
+};
+
+// Sizes of a scan: heads, elements of one, of a head's state for each of these, groups of heads that share b and c.
+struct ScanSizes {
+  std::uint64_t heads, head_elements, state, groups;
+};
+
+// The scan of Mamba over x with b, c and steps dt; its states lie in a region of a group that keeps them.
+class SsmScan : public Op {
+public:
+  static constexpr bool kAdds = false;
+  SsmScan(Value x, Value b, Value c, Value dt, std::string a, std::string kv_group, std::uint64_t region, const ScanSizes& sizes)
+      : Op(PLIMSOLL_OP_SSM_SCAN, {x, b, c, dt}) {
+    positive("a size", sizes.heads, sizes.head_elements, sizes.state, sizes.groups);
+    weight(0, std::move(a));
+    group_ = std::move(kv_group);
+    op_.i[0] = sizes.heads;
+    op_.i[1] = sizes.head_elements;
+    op_.i[2] = sizes.state;
+    op_.i[3] = sizes.groups;
+    op_.i[4] = region;
+  }
+  // What of x goes by the state. Empty: nothing.
+  SsmScan& skip(std::string label) {
+    weight(1, std::move(label));
+    return *this;
+  }
+  // Empty: none.
+  SsmScan& dt_bias(std::string label) {
+    weight(2, std::move(label));
+    return *this;
+  }
+  // `a` is stored as it is, not as the logarithm of its negative.
+  SsmScan& stored(bool on = true) {
+    op_.i[5] = on ? 1 : 0;
+    return *this;
+  }
+  // Of a step; most 0: none.
+  SsmScan& limits(double least, double most) {
+    op_.f[0] = least;
+    op_.f[1] = most;
+    return *this;
+  }
+};
+
 } // namespace op
 } // namespace plimsoll
 

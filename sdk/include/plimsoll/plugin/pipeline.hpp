@@ -21,7 +21,7 @@ namespace plimsoll {
 enum class Rows : std::uint32_t { kTokens = PLIMSOLL_ROWS_TOKENS, kOutputs = PLIMSOLL_ROWS_OUTPUTS };
 
 // The part of a model that is described (P-01). Of a layer, `in` and `out` both are the residual stream, and its ops add to it; of
-// the others `out` is set from `in`, and the embedding has no `in`.
+// the others `out` is set from `in`, and the embedding has no `in`. A planner may ask a child for the attention of a layer alone.
 struct PipelinePart {
   Aspects aspects;
   std::uint32_t layer; // PLIMSOLL_NO_LAYER: embedding and head
@@ -29,6 +29,7 @@ struct PipelinePart {
 
   bool is_embedding() const { return aspects == Aspect::kEmbed; }
   bool is_ffn() const { return aspects == Aspect::kFfn; }
+  bool is_attention() const { return aspects == Aspect::kAttention; }
   bool is_head() const { return aspects == Aspect::kHead; }
   bool is_layer() const { return aspects.has(Aspect::kAttention | Aspect::kState); }
 };

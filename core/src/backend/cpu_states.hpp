@@ -1,0 +1,27 @@
+// A sequence's part of a state as numbers to compute with, and back. Called by the ops that keep states. Threads: pure functions.
+#pragma once
+
+#include <algorithm>
+
+#include "backend/backend.hpp"
+#include "backend/elements.hpp"
+
+namespace plimsoll::cpu {
+
+inline void* state_row(const StateView& state, std::uint64_t b) {
+  return static_cast<std::byte*>(state.pool) + state.rows[b] * state.row_stride_bytes + state.offset_bytes;
+}
+
+// Elements [first, first + n) of sequence b. A sequence that begins has zeros, whatever an earlier one left in its row.
+template <class Real>
+void load_state(const PassView& pass, const StateView& state, std::uint64_t b, std::uint64_t first, std::uint64_t n, Real* out) {
+  if (pass.cache_lengths[b] == 0) std::fill_n(out, n, Real{0});
+  else load_elements(state_row(state, b), state.type, first, n, out);
+}
+
+template <class Real>
+void store_state(const StateView& state, std::uint64_t b, std::uint64_t first, std::uint64_t n, const Real* x) {
+  store_elements(x, n, state_row(state, b), state.type, first);
+}
+
+} // namespace plimsoll::cpu

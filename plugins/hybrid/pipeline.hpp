@@ -1,0 +1,14 @@
+// The forward pass of a hybrid model (sdk/docs/pipeline.md): layers around the mixers of this family and the parts of others. Labels of
+// mixers are those of mixers.cpp. Throws E_UNSUPPORTED for what no description fits. Threads: pure functions.
+#pragma once
+
+#include "mixers.hpp"
+
+namespace hybrid {
+
+void describe(const Model& model, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+
+// Sets part.out from part.in. `label`: what the labels of its tensors begin with.
+void describe_mamba2(const Mamba2& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+
+} // namespace hybrid
