@@ -25,8 +25,8 @@ using test::TinyTensor;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// A GGUF file says nothing of biases that only a config asks for.
-const std::set<std::string> kNotFromGguf{"llama_biased"};
+// A GGUF file says nothing of biases that only a config asks for; of hybrids nobody says yet how their tensors are stored.
+const std::set<std::string> kNotFromGguf{"llama_biased", "granite_hybrid"};
 
 class EveryTinyModel : public ::testing::TestWithParam<std::string> {
 protected:

@@ -137,6 +137,7 @@ TEST_P(TinyModels, AreWhatTheirPlannersDeclareAsGguf) {
   const TinyModel model = tiny_model(GetParam());
   write_tiny_gguf(model, folder_ / "model.gguf", TinyFormat::kF16);
   // Nothing in a llama file's metadata says that there are biases, and the last matrix of gpt-oss' experts lies the other way round.
+  if (GetParam() == "granite_hybrid") GTEST_SKIP() << "its files without experts name a fused feed-forward layer apart";
   if (GetParam() == "llama_biased" || GetParam().starts_with("gpt_oss")) GTEST_SKIP() << "what is stored counts, with a warning";
   expect_right(folder_ / "model.gguf", model, 2);
 }
