@@ -75,7 +75,8 @@ protected:
   }
   template <class... Sizes>
   void positive(const char* what, Sizes... sizes) const {
-    if (((sizes == 0) || ...)) throw Error(PLIMSOLL_E_INTERNAL, "", std::string(what) + " of an op is 0");
+    for (const std::uint64_t size : {static_cast<std::uint64_t>(sizes)...})
+      if (size == 0) throw Error(PLIMSOLL_E_INTERNAL, "", std::string(what) + " of an op is 0");
   }
   plimsoll_op op_{};
   std::string group_;
