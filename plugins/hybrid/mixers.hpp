@@ -26,9 +26,8 @@ void add_kimi_delta(const Place& place, const KimiDelta& m);
 
 // What a Mamba-2 computes besides its shapes.
 struct Mamba2Pass {
-  double epsilon;          // of the gated norm
-  double least, most;      // of a step; most 0: no limit
-  std::uint64_t norms = 1; // runs of channels that the gated norm takes one by one
+  double epsilon;     // of the gated norm, over all channels
+  double least, most; // of a step; most 0: no limit
 };
 
 // Mamba-2: heads of a state each, keys and queries shared within a group.

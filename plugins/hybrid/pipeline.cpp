@@ -84,9 +84,7 @@ void describe_mamba2(const Mamba2& m, const std::string& label, const PipelinePa
                                .dt_bias(label + "dt_bias")
                                .limits(m.pass->least, m.pass->most));
   out.set(y, op::Gate(gate, y, Activation::kSilu));
-  op::Norm norm(y, label + "norm", m.pass->epsilon);
-  if (m.pass->norms > 1) norm.heads(m.pass->norms, m.inner / m.pass->norms);
-  out.set(y, norm);
+  out.set(y, op::Norm(y, label + "norm", m.pass->epsilon));
   out.set(part.out, op::Linear(y, out_proj).bias(biased(m.proj_bias, out_proj)).reduce());
 }
 

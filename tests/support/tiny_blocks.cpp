@@ -7,6 +7,7 @@
 
 #include "support/sparse_checkpoint.hpp"
 #include "support/tiny_bytes.hpp"
+#include "support/tiny_vocabulary.hpp"
 
 namespace plimsoll::test {
 namespace {
@@ -68,26 +69,6 @@ private:
   std::uint64_t state_ = 88172645463325252U;
 };
 
-// SentencePiece's form, which must have a token for every byte.
-void write_vocabulary(GgufWriter& file) {
-  std::vector<std::string> tokens;
-  std::string types, scores;
-  for (std::uint64_t i = 0; i < kVocab; ++i) {
-    constexpr const char* kDigits = "0123456789ABCDEF";
-    const bool byte = i >= 3 && i < 259;
-    if (byte) tokens.push_back(std::string("<0x") + kDigits[(i - 3) / 16] + kDigits[(i - 3) % 16] + ">");
-    else tokens.push_back(i == 0 ? "<unk>" : i == 1 ? "<s>" : i == 2 ? "</s>" : "t" + std::to_string(i));
-    types += little_endian(i == 0 ? 2 : i < 3 ? 3 : byte ? 6 : 1, 4);
-    const float score = byte || i < 3 ? 0.0F : -static_cast<float>(i);
-    scores += tiny_bytes({&score, 1}, TinyFormat::kF32);
-  }
-  const std::string length = little_endian(kVocab, 8), array = little_endian(9, 4);
-  file.text("tokenizer.ggml.model", "llama").texts("tokenizer.ggml.tokens", tokens);
-  file.raw("tokenizer.ggml.scores", array + little_endian(6, 4) + length + scores);
-  file.raw("tokenizer.ggml.token_type", array + little_endian(5, 4) + length + types);
-  file.u32("tokenizer.ggml.bos_token_id", 1).u32("tokenizer.ggml.eos_token_id", 2);
-}
-
 } // namespace
 
 std::vector<std::string> block_type_names() {
@@ -104,7 +85,7 @@ void write_block_gguf(const std::string& type, const std::string& path) {
   out.file().u32("llama.block_count", kLayers).u32("llama.feed_forward_length", kFfn).u32("llama.vocab_size", kVocab);
   out.file().u32("llama.attention.head_count", 4).u32("llama.attention.head_count_kv", 2).u32("llama.rope.dimension_count", 64);
   out.file().f32("llama.attention.layer_norm_rms_epsilon", 1e-5F).f32("llama.rope.freq_base", 10000);
-  write_vocabulary(out.file());
+  write_tiny_vocabulary(kVocab, out.file());
   out.matrix("token_embd.weight", kVocab, kHidden);
   out.norm("output_norm.weight");
   out.matrix("output.weight", kVocab, kHidden);

@@ -9,14 +9,13 @@
 
 #include "support/sparse_checkpoint.hpp"
 #include "support/tiny_gguf_tensors.hpp"
+#include "support/tiny_vocabulary.hpp"
 
 namespace plimsoll::test {
 namespace {
 
 using nlohmann::json;
 using Shape = std::vector<std::uint64_t>;
-
-constexpr std::uint64_t kSpecial = 3, kBytes = 256; // <unk>, <s>, </s>, then every byte
 
 class Converter {
 public:
@@ -40,7 +39,6 @@ private:
   void long_rope();
   void multipliers();
   void states();
-  void vocabulary();
 
   void number(const std::string& key, std::uint64_t value) { file_.u32(at_ + key, static_cast<std::uint32_t>(value)); }
   void real(const std::string& key, double value) { file_.f32(at_ + key, static_cast<float>(value)); }
@@ -162,35 +160,13 @@ void Converter::states() {
   file_.flag(at_ + "rope.scaling.finetuned", config_.value("position_embedding_type", "rope") == "rope");
 }
 
-// SentencePiece's form, which must have a token for every byte.
-void Converter::vocabulary() {
-  std::vector<std::string> tokens{"<unk>", "<s>", "</s>"};
-  std::string types, scores;
-  for (std::uint64_t i = 0; i < count("vocab_size"); ++i) {
-    if (i >= kSpecial) {
-      char text[16];
-      const bool byte = i < kSpecial + kBytes;
-      std::snprintf(text, sizeof text, byte ? "<0x%02X>" : "t%u", static_cast<unsigned>(byte ? i - kSpecial : i));
-      tokens.emplace_back(text);
-    }
-    types += little_endian(i == 0 ? 2 : i < kSpecial ? 3 : i < kSpecial + kBytes ? 6 : 1, 4);
-    const float score = i < kSpecial + kBytes ? 0.0F : -static_cast<float>(i);
-    scores += tiny_bytes({&score, 1}, TinyFormat::kF32);
-  }
-  file_.text("tokenizer.ggml.model", "llama").texts("tokenizer.ggml.tokens", tokens);
-  const std::string array = little_endian(9, 4), length = little_endian(tokens.size(), 8);
-  file_.raw("tokenizer.ggml.scores", array + little_endian(6, 4) + length + scores);
-  file_.raw("tokenizer.ggml.token_type", array + little_endian(5, 4) + length + types);
-  file_.u32("tokenizer.ggml.unknown_token_id", 0).u32("tokenizer.ggml.bos_token_id", 1).u32("tokenizer.ggml.eos_token_id", 2);
-}
-
 std::string Converter::bytes() {
   sizes();
   routing();
   rope();
   multipliers();
   states();
-  vocabulary();
+  write_tiny_vocabulary(count("vocab_size"), file_);
   std::string data;
   for (const TinyTensor& tensor : tiny_gguf_tensors(model_)) {
     const bool plain = tensor.shape.size() == 1 || tensor.name.find("ffn_gate_inp") != std::string::npos || tensor.name.ends_with(".bias");

@@ -149,8 +149,7 @@ int run(const Arguments& arguments) {
   PipelineOptions options;
   options.load_tokenizer =
       std::any_of(requests->begin(), requests->end(), [](const TextGenerationRequest& r) { return !r.prompt.empty(); });
-  // What another engine plans is that engine's: what our runtime takes beyond it is shown, and no error until the end.
-  if (!task->request.engine.starts_with("reference")) options.arena_mode = ArenaMode::kObserve;
+  options.arena_mode = usual_arena_mode(task->request); // observed: what goes beyond the plan is shown, and no error until the end
   options.progress = progress_bar(line.output().quiet);
   auto pipeline = TextGenerationPipeline::create(task->context, task->model, task->request, options);
   if (!pipeline) return line.fail(pipeline.error());

@@ -12,7 +12,8 @@ struct PlanTask {
 };
 
 // `json`: an object of "model" or "config", "draft", "explain" and the options of a plan, as plimsoll_plan_json in plimsoll/host.h says;
-// loads the model. kBadRequest with a JSON pointer for what the object has wrong, else what loading answers.
-PLIMSOLL_API Result<PlanTask> read_plan_task(const Context& context, const char* json);
+// loads the model. What it leaves out is as in `usual`. kBadRequest with a JSON pointer for what the object has wrong, else what loading
+// answers.
+PLIMSOLL_API Result<PlanTask> read_plan_task(const Context& context, const char* json, PlanRequest usual = {});
 
 } // namespace plimsoll

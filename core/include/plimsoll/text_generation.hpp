@@ -128,6 +128,9 @@ struct PipelineOptions {
   LoadProgress progress; // of the weights
 };
 
+// kEnforce for plans of `reference`, kObserve for those of other engines.
+PLIMSOLL_API ArenaMode usual_arena_mode(const PlanRequest& request);
+
 // What a host's own model brings: create() makes the same of a model that planners describe.
 struct PipelineParts {
   std::unique_ptr<PipelineModel> model; // also a KvCacheModel where it has a cache

@@ -105,20 +105,24 @@ ScaleAndMinimum scale_and_minimum(const Byte* packed, std::size_t group) {
 // 256 elements in 8 groups of 32; a byte holds elements of two groups that follow one another.
 void unpack_q4_k(const Byte* block, float* out) noexcept {
   const float d = half_at(block), m = half_at(block + 2);
-  for (std::size_t i = 0; i < 256; ++i) {
-    const ScaleAndMinimum of = scale_and_minimum(block + 4, i / 32);
-    const Byte both = block[16 + i / 64 * 32 + i % 32];
-    out[i] = d * of.scale * to_float(i / 32 % 2 == 0 ? low(both) : high(both)) - m * of.minimum;
+  for (std::size_t group = 0; group < 8; ++group) {
+    const ScaleAndMinimum of = scale_and_minimum(block + 4, group);
+    for (std::size_t i = 0; i < 32; ++i) {
+      const Byte both = block[16 + group / 2 * 32 + i];
+      *out++ = d * of.scale * to_float(group % 2 == 0 ? low(both) : high(both)) - m * of.minimum;
+    }
   }
 }
 
 void unpack_q5_k(const Byte* block, float* out) noexcept {
   const float d = half_at(block), m = half_at(block + 2);
-  for (std::size_t i = 0; i < 256; ++i) {
-    const ScaleAndMinimum of = scale_and_minimum(block + 4, i / 32);
-    const Byte both = block[48 + i / 64 * 32 + i % 32];
-    const int bit = (block[16 + i % 32] >> (i / 32) & 1) << 4;
-    out[i] = d * of.scale * to_float((i / 32 % 2 == 0 ? low(both) : high(both)) | bit) - m * of.minimum;
+  for (std::size_t group = 0; group < 8; ++group) {
+    const ScaleAndMinimum of = scale_and_minimum(block + 4, group);
+    for (std::size_t i = 0; i < 32; ++i) {
+      const Byte both = block[48 + group / 2 * 32 + i];
+      const int bit = (block[16 + i] >> group & 1) << 4;
+      *out++ = d * of.scale * to_float((group % 2 == 0 ? low(both) : high(both)) | bit) - m * of.minimum;
+    }
   }
 }
 

@@ -14,7 +14,7 @@ int code_number(ErrorCode code) {
   case ErrorCode::kNoRoomForKv: return PLIMSOLL_HOST_NO_ROOM_FOR_KV;
   case ErrorCode::kNoPageFits: return PLIMSOLL_HOST_NO_PAGE_FITS;
   case ErrorCode::kOutOfMemory:
-  case ErrorCode::kInsufficientBlocks: // of a running pipeline, which this interface does not offer
+  case ErrorCode::kInsufficientBlocks:
   case ErrorCode::kOverPlan: return PLIMSOLL_HOST_OUT_OF_MEMORY;
   case ErrorCode::kPluginFailed: return PLIMSOLL_HOST_PLUGIN_FAILED;
   case ErrorCode::kInternal: return PLIMSOLL_HOST_INTERNAL;

@@ -13,13 +13,13 @@ constexpr std::size_t kMostModelNameBytes = 4'096;
 
 } // namespace
 
-Result<PlanTask> read_plan_task(const Context& context, const char* json) {
+Result<PlanTask> read_plan_task(const Context& context, const char* json, PlanRequest usual) {
   constexpr std::array<OptionInfo, 4> kAlso{{{.name = "model"},
                                              {.name = "config", .kind = OptionKind::kDocument},
                                              {.name = "draft"},
                                              {.name = "explain", .kind = OptionKind::kSwitch}}};
   PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kAlso));
-  PlanRequest request;
+  PlanRequest request = std::move(usual);
   std::string model, config, draft;
   for (const OptionValue& option : options) {
     if (option.name == "model") model = option.value;

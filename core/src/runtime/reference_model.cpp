@@ -105,8 +105,7 @@ Result<void> ReferenceModel::count_blas() {
   const std::scoped_lock lock(mutex);
   Arena& arena = arenas().front();
   PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program_.most_tokens));
-  const std::uint64_t grown = taken > before ? taken - before : 0;
-  before = std::max(before, taken);
+  const std::uint64_t grown = taken - std::exchange(before, taken); // what was taken stays taken
   return arena.count(Category::kOverhead, "overhead.blas",
                      std::max(grown, planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas")));
 }

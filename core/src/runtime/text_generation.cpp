@@ -72,6 +72,10 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create(const Context& con
   return create(std::move(parts));
 }
 
+ArenaMode usual_arena_mode(const PlanRequest& request) {
+  return request.engine.starts_with("reference") ? ArenaMode::kEnforce : ArenaMode::kObserve;
+}
+
 Result<Generation> TextGenerationPipeline::generate_async(std::span<const TextGenerationRequest> prompts) {
   auto generation = std::make_unique<Generation::Impl>(impl_, prompts.size());
   for (const TextGenerationRequest& prompt : prompts) PLIMSOLL_TRY(generation->enter(prompt));

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/c_interface.hpp"
-#include "base/json.hpp"
 #include "capi/context_handle.hpp"
 #include "plimsoll/generation_json.hpp"
 #include "plimsoll/plan_task.hpp"
@@ -26,9 +25,9 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 Result<plimsoll_generator> load_generator(const Context& context, const char* request_json, const char* options_json,
                                           LoadProgress progress) {
   const Clock::time_point begin = Clock::now();
-  PLIMSOLL_ASSIGN(PlanTask task, read_plan_task(context, request_json));
-  PLIMSOLL_ASSIGN(const Json given, parse_json(request_json, "", ErrorCode::kBadRequest));
-  if (!given.contains("engine")) task.request.engine = "reference";
+  PlanRequest usual;
+  usual.engine = "reference";
+  PLIMSOLL_ASSIGN(const PlanTask task, read_plan_task(context, request_json, std::move(usual)));
   PipelineOptions options;
   options.progress = std::move(progress);
   PLIMSOLL_ASSIGN(const OptionsReader read, OptionsReader::create(options_json, {"tokenizer", "prefix_caching", "key_seed"}));
@@ -37,8 +36,7 @@ Result<plimsoll_generator> load_generator(const Context& context, const char* re
   PLIMSOLL_TRY(read.flag("prefix_caching", options.prefix_caching));
   PLIMSOLL_TRY(read.number("key_seed", UINT64_MAX, seed));
   if (read.has("key_seed")) options.key_seed = seed;
-  // What other engines plan is only observed.
-  if (!task.request.engine.starts_with("reference")) options.arena_mode = ArenaMode::kObserve;
+  options.arena_mode = usual_arena_mode(task.request);
   PLIMSOLL_ASSIGN(TextGenerationPipeline pipeline, TextGenerationPipeline::create(context, task.model, task.request, options));
   return plimsoll_generator{std::move(pipeline), seconds_since(begin)};
 }

@@ -41,13 +41,15 @@ Result<KvOptions> read_kv_options(const char* json) {
 struct KvHandle {
   struct Request {
     TextContext context;
-    std::uint32_t replica = 0;
-    bool has_pages = false; // for the tokens of the next step
+    bool has_pages = false;          // for the tokens of the next step
+    std::uint64_t last_gathered = 0; // the number of the batch in which it stood last
   };
   PagedKvManager manager;
-  std::map<RequestId, Request> requests;
-  std::vector<const TextContext*> batch;
-  KvInputs inputs;
+  std::map<RequestId, Request> requests = {};
+  std::vector<Request*> gathered = {};        // the requests of the last batch,
+  std::vector<const TextContext*> batch = {}; // and their contexts
+  std::uint64_t batches = 0;
+  KvInputs inputs = {};
 
   Result<Request*> find(RequestId id) {
     const auto found = requests.find(id);
@@ -70,7 +72,7 @@ struct KvHandle {
     PLIMSOLL_TRY(given.text("adapter", options.adapter));
     PLIMSOLL_TRY(given.flag("skip_prefix_read", options.skip_prefix_read));
     PLIMSOLL_ASSIGN(TextContext context, TextContext::create(std::move(options)));
-    const auto at = requests.emplace(id, Request{std::move(context), static_cast<std::uint32_t>(replica)}).first;
+    const auto at = requests.emplace(id, Request{std::move(context)}).first;
     auto claimed = manager.claim(id, static_cast<std::uint32_t>(replica));
     if (!claimed) requests.erase(at);
     return claimed;
@@ -93,12 +95,15 @@ struct KvHandle {
 
   // The contexts of a batch into `batch`; each has its pages, and none stands in it twice.
   Result<void> gather(std::span<const RequestId> ids) {
+    gathered.clear();
     batch.clear();
+    ++batches;
     for (const RequestId id : ids) {
-      PLIMSOLL_ASSIGN(const Request* const request, find(id));
+      PLIMSOLL_ASSIGN(Request* const request, find(id));
       if (!request->has_pages) return bad_request("request " + std::to_string(id) + " has no pages for this step; alloc comes first");
-      for (const TextContext* other : batch)
-        if (other == &request->context) return bad_request("request " + std::to_string(id) + " stands in the batch twice");
+      if (std::exchange(request->last_gathered, batches) == batches)
+        return bad_request("request " + std::to_string(id) + " stands in the batch twice");
+      gathered.push_back(request);
       batch.push_back(&request->context);
     }
     return {};
@@ -118,10 +123,10 @@ struct KvHandle {
         return bad_request("request " + std::to_string(ids[i]) + " has its most tokens; release it");
       if (tokens[i] < 0) return bad_request("token " + std::to_string(tokens[i]) + " of request " + std::to_string(ids[i]));
     }
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      Request& request = requests.at(ids[i]);
-      PLIMSOLL_TRY(request.context.reaches_end() ? request.context.update(tokens[i]) : request.context.advance_chunk());
-      request.has_pages = false;
+    for (std::size_t i = 0; i < gathered.size(); ++i) {
+      TextContext& context = gathered[i]->context;
+      PLIMSOLL_TRY(context.reaches_end() ? context.update(tokens[i]) : context.advance_chunk());
+      gathered[i]->has_pages = false;
     }
     return manager.step(batch);
   }
@@ -171,7 +176,7 @@ int plimsoll_kv_create(const plimsoll_plan* plan, const char* options_json, plim
     if (plan == nullptr || out == nullptr) return tl::unexpected(null_argument(plan == nullptr ? "plan" : "out"));
     PLIMSOLL_ASSIGN(const KvOptions options, read_kv_options(options_json));
     PLIMSOLL_ASSIGN(PagedKvManager manager, PagedKvManager::create(plan->plan.kv_geometry, options));
-    hand_out_object(plimsoll_kv{{std::move(manager), {}, {}, {}}}, out);
+    hand_out_object(plimsoll_kv{{std::move(manager)}}, out);
     return {};
   });
 }

@@ -52,6 +52,19 @@ struct StateOps {
   DescribedOp conv, scan;
 };
 
+// What is wrong with an op once it is spoilt.
+struct Spoilt {
+  std::function<void(StateOps&)> spoil;
+  const char* says;
+};
+void expect_refused(std::string (StateOps::*wrong)() const, std::initializer_list<Spoilt> cases) {
+  for (const Spoilt& c : cases) {
+    StateOps ops;
+    c.spoil(ops);
+    EXPECT_THAT((ops.*wrong)(), HasSubstr(c.says));
+  }
+}
+
 TEST(StateRules, TakeWhatIsRight) {
   StateOps ops;
   EXPECT_EQ(ops.wrong_conv(), "");
@@ -65,73 +78,57 @@ TEST(StateRules, TakeWhatIsRight) {
 }
 
 TEST(StateRules, RefuseAConvolution) {
-  struct Case {
-    std::function<void(StateOps&)> spoil;
-    const char* says;
-  };
-  const Case cases[] = {
-      {[](StateOps& o) { o.conv.weights[0] = kNoIndex; }, "its weight 0 is missing"},
-      {[](StateOps& o) { o.conv.in[0] = kNoIndex; }, "0 inputs"},
-      {[](StateOps& o) { o.conv.accumulate = true; }, "it cannot add to what is there"},
-      {[](StateOps& o) { o.conv.kv_group = kNoIndex; }, "it names no KV group"},
-      {[](StateOps& o) { o.conv.kv_group = 1; }, "its KV group is of another kind"},
-      {[](StateOps& o) { o.conv.i[0] = 2; }, "'taps' is no convolution with a part 2"},
-      {[](StateOps& o) { o.conv.i[0] = 0; }, "the channels of 'taps' is 8, where 6 was expected"},
-      {[](StateOps& o) { o.conv.i[0] = PLIMSOLL_ALL_PARTS; }, "the channels of 'taps' is 14, where 6 was expected"},
-      {[](StateOps& o) { o.conv.i[1] = 0; }, "the number of taps is 0"},
-      {[](StateOps& o) { o.conv.i[1] = 3; }, "the elements of 'taps' is 56, where 42 was expected"},
-      {[](StateOps& o) { o.conv.i[2] = PLIMSOLL_ACT_SOFT_CAP; }, "the activation is 6; at most 5"},
-      {[](StateOps& o) { o.conv.i[3] = 2; }, "region 2 of a state that has 2"},
-      {[](StateOps& o) { o.conv.i[4] = 9; }, "the end of its part of the state is 45; at most 42"},
-      {[](StateOps& o) { o.conv.i[4] = UINT64_MAX; }, "the end of its part of the state"},
-      {[](StateOps& o) { o.conv.in[0] = 0; }, "the width of what it reads is 8, where 6 was expected"},
-      {[](StateOps& o) { o.conv.weights[1] = 2; }, "the number of elements of its bias is 0, where 6 was expected"},
-      {[](StateOps& o) { o.declared.weights[0].experts = 2; }, "'taps' is no convolution"},
-  };
-  for (const Case& c : cases) {
-    StateOps ops;
-    c.spoil(ops);
-    EXPECT_THAT(ops.wrong_conv(), HasSubstr(c.says));
-  }
+  expect_refused(&StateOps::wrong_conv,
+                 {
+                     {[](StateOps& o) { o.conv.weights[0] = kNoIndex; }, "its weight 0 is missing"},
+                     {[](StateOps& o) { o.conv.in[0] = kNoIndex; }, "0 inputs"},
+                     {[](StateOps& o) { o.conv.accumulate = true; }, "it cannot add to what is there"},
+                     {[](StateOps& o) { o.conv.kv_group = kNoIndex; }, "it names no KV group"},
+                     {[](StateOps& o) { o.conv.kv_group = 1; }, "its KV group is of another kind"},
+                     {[](StateOps& o) { o.conv.i[0] = 2; }, "'taps' is no convolution with a part 2"},
+                     {[](StateOps& o) { o.conv.i[0] = 0; }, "the channels of 'taps' is 8, where 6 was expected"},
+                     {[](StateOps& o) { o.conv.i[0] = PLIMSOLL_ALL_PARTS; }, "the channels of 'taps' is 14, where 6 was expected"},
+                     {[](StateOps& o) { o.conv.i[1] = 0; }, "the number of taps is 0"},
+                     {[](StateOps& o) { o.conv.i[1] = 3; }, "the elements of 'taps' is 56, where 42 was expected"},
+                     {[](StateOps& o) { o.conv.i[2] = PLIMSOLL_ACT_SOFT_CAP; }, "the activation is 6; at most 5"},
+                     {[](StateOps& o) { o.conv.i[3] = 2; }, "region 2 of a state that has 2"},
+                     {[](StateOps& o) { o.conv.i[4] = 9; }, "the end of its part of the state is 45; at most 42"},
+                     {[](StateOps& o) { o.conv.i[4] = UINT64_MAX; }, "the end of its part of the state"},
+                     {[](StateOps& o) { o.conv.in[0] = 0; }, "the width of what it reads is 8, where 6 was expected"},
+                     {[](StateOps& o) { o.conv.weights[1] = 2; }, "the number of elements of its bias is 0, where 6 was expected"},
+                     {[](StateOps& o) { o.declared.weights[0].experts = 2; }, "'taps' is no convolution"},
+                 });
 }
 
 TEST(StateRules, RefuseAScan) {
-  struct Case {
-    std::function<void(StateOps&)> spoil;
-    const char* says;
-  };
-  const Case cases[] = {
-      {[](StateOps& o) { o.scan.in[3] = kNoIndex; }, "3 inputs"},
-      {[](StateOps& o) { o.scan.kv_group = kNoIndex; }, "it names no KV group"},
-      {[](StateOps& o) { o.scan.kv_group = 1; }, "its KV group is of another kind"},
-      {[](StateOps& o) { o.scan.i[2] = 0; }, "a size is 0"},
-      {[](StateOps& o) { o.scan.i[3] = 3; }, "4 heads in 3 groups"},
-      {[](StateOps& o) { o.scan.i[1] = 3; }, "the width of x is 8, where 12 was expected"},
-      {[](StateOps& o) { o.scan.in[1] = 0; }, "the width of b is 8, where 6 was expected"},
-      {[](StateOps& o) { o.scan.in[2] = 0; }, "the width of c is 8, where 6 was expected"},
-      {[](StateOps& o) { o.scan.in[3] = 0; }, "the width of its steps is 8, where 4 was expected"},
-      {[](StateOps& o) { o.scan.out = 1; }, "the width of its result is 6, where 8 was expected"},
-      {[](StateOps& o) { o.scan.weights[0] = 1; }, "the number of elements of 'bias' is 14, where 12 was expected"},
-      {[](StateOps& o) { o.scan.weights[1] = 1; }, "the number of elements of 'bias' is 14, where 4 was expected"},
-      {[](StateOps& o) { o.scan.weights[2] = 3; }, "the number of elements of 'decay' is 12, where 4 was expected"},
-      {[](StateOps& o) { o.scan.i[4] = 2; }, "region 2 of a state that has 2"},
-      {[](StateOps& o) { o.declared.kv[0].regions[1].elements = 23; }, "the end of its part of the state is 24; at most 23"},
-      {[](StateOps& o) { o.scan.i[5] = 2; }, "a switch is 2"},
-      {[](StateOps& o) {
-         o.scan.f = {0.5, 0.25};
-       },
-       "limits of a step that leave nothing between them"},
-      {[](StateOps& o) {
-         o.scan.f = {-1, 0};
-       },
-       "limits of a step"},
-      {[](StateOps& o) { o.scan.out = 5; }, "rows of different kinds"},
-  };
-  for (const Case& c : cases) {
-    StateOps ops;
-    c.spoil(ops);
-    EXPECT_THAT(ops.wrong_scan(), HasSubstr(c.says));
-  }
+  expect_refused(&StateOps::wrong_scan,
+                 {
+                     {[](StateOps& o) { o.scan.in[3] = kNoIndex; }, "3 inputs"},
+                     {[](StateOps& o) { o.scan.kv_group = kNoIndex; }, "it names no KV group"},
+                     {[](StateOps& o) { o.scan.kv_group = 1; }, "its KV group is of another kind"},
+                     {[](StateOps& o) { o.scan.i[2] = 0; }, "a size is 0"},
+                     {[](StateOps& o) { o.scan.i[3] = 3; }, "4 heads in 3 groups"},
+                     {[](StateOps& o) { o.scan.i[1] = 3; }, "the width of x is 8, where 12 was expected"},
+                     {[](StateOps& o) { o.scan.in[1] = 0; }, "the width of b is 8, where 6 was expected"},
+                     {[](StateOps& o) { o.scan.in[2] = 0; }, "the width of c is 8, where 6 was expected"},
+                     {[](StateOps& o) { o.scan.in[3] = 0; }, "the width of its steps is 8, where 4 was expected"},
+                     {[](StateOps& o) { o.scan.out = 1; }, "the width of its result is 6, where 8 was expected"},
+                     {[](StateOps& o) { o.scan.weights[0] = 1; }, "the number of elements of 'bias' is 14, where 12 was expected"},
+                     {[](StateOps& o) { o.scan.weights[1] = 1; }, "the number of elements of 'bias' is 14, where 4 was expected"},
+                     {[](StateOps& o) { o.scan.weights[2] = 3; }, "the number of elements of 'decay' is 12, where 4 was expected"},
+                     {[](StateOps& o) { o.scan.i[4] = 2; }, "region 2 of a state that has 2"},
+                     {[](StateOps& o) { o.declared.kv[0].regions[1].elements = 23; }, "the end of its part of the state is 24; at most 23"},
+                     {[](StateOps& o) { o.scan.i[5] = 2; }, "a switch is 2"},
+                     {[](StateOps& o) {
+                        o.scan.f = {0.5, 0.25};
+                      },
+                      "limits of a step that leave nothing between them"},
+                     {[](StateOps& o) {
+                        o.scan.f = {-1, 0};
+                      },
+                      "limits of a step"},
+                     {[](StateOps& o) { o.scan.out = 5; }, "rows of different kinds"},
+                 });
 }
 
 } // namespace
