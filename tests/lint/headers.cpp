@@ -39,6 +39,7 @@ constexpr Exception kExceptions[] = {
     {"core/src/runtime_capi/kv_c.cpp", "core/include/plimsoll/runtime.h"},               // C and C++ hosts: two headers of one name
     {"core/src/runtime_capi/generator_c.cpp", "core/include/plimsoll/runtime.h"},        //
     {"core/src/tokenizer/load.cpp", "core/include/plimsoll/tokenizer.hpp"},              //
+    {"core/src/runtime/verify_run_json.cpp", "core/include/plimsoll/verify_run.hpp"},    // its document
 };
 
 } // namespace

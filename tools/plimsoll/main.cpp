@@ -24,7 +24,7 @@ constexpr std::array<Command, 10> kCommands{{
     {"weights", "MODEL: tensor classes, stored against declared, bytes per rank", run_weights},
     {"plugins", "[list | inspect DIR | identity DIR]: the plugins that are found, and what a build needs of one", run_plugins},
     {"run", "MODEL: generates text inside the plan, and says what it took of it", run_run},
-    {"verify", "MODEL: what the plan's caches really take on this machine's GPUs", run_verify},
+    {"verify", "MODEL [--run]: the plan really taken: on GPUs, or executed in this machine's memory", run_verify},
     {"devices", "the devices of this machine, and the catalogue", run_devices},
     {"compare", "LOG...: what a plan predicts against what an engine printed at its start", run_compare},
     {"models", "[PATTERN]: the model catalogue", run_models},

@@ -1,17 +1,24 @@
 // plimsoll verify: plans for the GPUs of this machine, allocates the plan's KV cache, signal buffers and vision cache
-// there, and says what each really took. Gives everything back. Exit 1 where the plan does not hold, 2 without a GPU.
+// there, and says what each really took. Gives everything back. Exit 1 where the plan does not hold, 2 without a GPU. With --run the
+// plan is executed, which plimsoll-run does.
+#include <algorithm>
+
 #include "command.hpp"
+#include "hand_over.hpp"
 #include "report.hpp"
+#include "verify_line.hpp"
 
 namespace plimsoll::cli {
 
 int run_verify(const Arguments& arguments) {
-  CommandLine line("verify", "Allocates what a plan says on this machine's GPUs, compares, and gives it back.", "plimsoll.verify/1",
-                   "Example:\n  plimsoll verify meta-llama/Llama-3.1-8B --kv-cache-bytes 20GiB\n"
-                   "Exit codes: 0 it holds, 1 it does not, 2 wrong usage or no GPU, 3 a plugin failed, 4 internal.");
-  line.add_plan_options();
-  line.add_context_options();
+  // Before they are parsed: what can be read once, as a pipe, is read by who needs it.
+  if (std::find(arguments.begin(), arguments.end(), "--run") != arguments.end()) return hand_over("verify", arguments, kVerifySchema);
+  CommandLine line("verify", kVerifyDescription, kVerifySchema, kVerifyFooter);
+  VerifyAsked asked;
+  add_verify_options(line, asked);
   if (const auto code = line.parse(arguments)) return *code;
+  if (!asked.inject.empty() || asked.seed != 0)
+    return line.fail({ErrorCode::kBadRequest, "--inject and --seed are of an execution; give --run, too", "command line"});
   const auto task = line.task();
   if (!task) return line.fail(task.error());
   const auto report = task->context.verify(task->model, task->request);

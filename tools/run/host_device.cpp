@@ -32,7 +32,7 @@ std::optional<std::uint64_t> group_figure(const char* path) {
 
 } // namespace
 
-Result<std::string> host_device() {
+Result<HostMemory> host_memory_figures() {
   const std::optional<std::uint64_t> total = memory_figure("MemTotal"), available = memory_figure("MemAvailable");
   if (!total || !available)
     return fail(ErrorCode::kBadRequest, "how much memory this machine has cannot be read from /proc/meminfo; say it, as in --devices 16GiB",
@@ -43,7 +43,25 @@ Result<std::string> host_device() {
     all = std::min(all, *limit);
     free = std::min(free, *limit - std::min(*limit, used));
   }
-  return fmt::format("host={}:{}", all, free / 10 * 9);
+  return HostMemory{all, free};
+}
+
+Result<std::string> host_device() {
+  PLIMSOLL_ASSIGN(const HostMemory memory, host_memory_figures());
+  return fmt::format("host={}:{}", memory.total_bytes, memory.free_bytes / 10 * 9);
+}
+
+Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request) {
+  bool engine = false, devices = false;
+  for (const OptionValue& option : line.given_options()) {
+    engine = engine || option.name == "engine";
+    devices = devices || option.name == "devices";
+  }
+  if (!engine) request.engine = "reference";
+  if (!devices) {
+    PLIMSOLL_ASSIGN(request.devices, host_device());
+  }
+  return {};
 }
 
 } // namespace plimsoll::cli

@@ -1,5 +1,6 @@
-// plimsoll-run, which `plimsoll run` starts: plans for this machine's memory, loads the model into what the plan sets aside, generates
-// text, and says what was taken. A program of its own, so that planning loads nothing of the runtime. Threads: one, and the BLAS's.
+// plimsoll-run, which `plimsoll run` and `plimsoll verify --run` start, the command's name first: plans for this machine's memory, loads
+// the model into what the plan sets aside, generates text, and says what was taken. A program of its own, so that planning loads nothing of
+// the runtime. Threads: one, and the BLAS's.
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -14,6 +15,7 @@
 #include "plimsoll/human.hpp"
 #include "requests.hpp"
 #include "run_report.hpp"
+#include "verify.hpp"
 
 namespace plimsoll::cli {
 namespace {
@@ -45,17 +47,9 @@ void add_options(CommandLine& line, Asked& asked) {
   app.add_flag("--ignore-end", asked.ignore_end, "go on behind tokens that end a text")->group("Generation");
 }
 
-// Our own engine on this machine's memory, where nothing else is asked for.
+// With the rows of logits that an echo needs.
 Result<void> fill_in(const CommandLine& line, const Asked& asked, PlanRequest& request) {
-  bool engine = false, devices = false;
-  for (const OptionValue& option : line.given_options()) {
-    engine = engine || option.name == "engine";
-    devices = devices || option.name == "devices";
-  }
-  if (!engine) request.engine = "reference";
-  if (!devices) {
-    PLIMSOLL_ASSIGN(request.devices, host_device());
-  }
+  PLIMSOLL_TRY(fill_in_machine(line, request));
   if (asked.echo && asked.logprobs > 0 && !request.engine_overrides.contains("schedule.logits"))
     request.engine_overrides["schedule.logits"] = "all";
   return {};
@@ -174,6 +168,16 @@ int run(const Arguments& arguments) {
   return code;
 }
 
+// `plimsoll-run COMMAND arguments...`
+int run_command(const Arguments& arguments) {
+  const Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+  if (!arguments.empty() && arguments.front() == "run") return run(rest);
+  if (!arguments.empty() && arguments.front() == "verify") return verify_by_running(rest);
+  Output output;
+  output.format = wanted_format(arguments);
+  return output.fail({ErrorCode::kBadRequest, "run or verify was expected; plimsoll starts this program", "command line"}, kSchema);
+}
+
 } // namespace
 } // namespace plimsoll::cli
 
@@ -184,7 +188,7 @@ int main(int argc, char** argv) {
   try {
     const cli::Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
     output.format = cli::wanted_format(arguments);
-    return cli::run(arguments);
+    return cli::run_command(arguments);
   } catch (const std::bad_alloc&) {
     return output.fail({ErrorCode::kInternal, "out of memory", ""}, cli::kSchema);
   } catch (const std::exception& problem) {

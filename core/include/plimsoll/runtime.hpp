@@ -5,6 +5,7 @@
 //   text_generation.hpp        TextGenerationPipeline, Generation, get_paged_manager
 //   arena.hpp                  the only door to memory, by the plan's categories and labels
 //   tokenizer.hpp              text and ids
+//   verify_run.hpp             a plan held against its worst case
 // sdk/docs/host_runtime.md has a whole server in two pages. Threads: as each part says.
 #pragma once
 
@@ -16,3 +17,4 @@
 #include "plimsoll/tensor.hpp"
 #include "plimsoll/text_generation.hpp"
 #include "plimsoll/tokenizer.hpp"
+#include "plimsoll/verify_run.hpp"

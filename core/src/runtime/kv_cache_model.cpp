@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "runtime/kv_pool_label.hpp"
 #include "schedule/tables.hpp"
 
 namespace plimsoll {
@@ -19,7 +20,7 @@ Result<Tensor> take_blocks(Arena& arena, const KvGeometry& geometry, std::size_t
   const KvGroupPool& pool = geometry.pool(rank, group);
   const KvGroupGeometry& layout = geometry.group(rank, group);
   if (pool.bytes == 0) return Tensor();
-  const std::string label = geometry.shared_blocks ? "kv_cache" : "kv_cache." + layout.label;
+  const std::string label = kv_pool_label(geometry, rank, group);
   const std::uint64_t rows = layout.kind == CacheKind::kState ? pool.state_rows : pool.pages;
   if (rows > 0 && pool.bytes % rows == 0) return take(arena, Category::kKvCache, label, ElementType::kUint8, {rows, pool.bytes / rows});
   return take(arena, Category::kKvCache, label, ElementType::kUint8, {pool.bytes});

@@ -1,0 +1,532 @@
+#include "plimsoll/verify_run.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+
+#include "backend/process_memory.hpp"
+#include "plimsoll/kv_cache_model.hpp"
+#include "runtime/exercise.hpp"
+#include "runtime/kv_pool_label.hpp"
+#include "runtime/memory_comparison.hpp"
+#include "runtime/pool_check.hpp"
+#include "runtime/watched_memory.hpp"
+
+namespace plimsoll {
+namespace {
+
+constexpr std::uint64_t kMostUnexplainedBytes = 32ULL << 20;
+constexpr RequestId kLeakedId = 1ULL << 40;
+
+// What one execution showed.
+struct Execution {
+  std::vector<RankMeasurement> ranks;
+  Exercised exercised;
+  std::optional<PoolFindings> pools;
+  bool null_pages_are_zero = true; // after the model's own steps
+  std::uint64_t signal_buffers = 0, due_signal_buffers = 0;
+  bool signal_buffers_are_clear = true;
+  std::uint64_t arena_bytes = 0, source_bytes = 0; // live after the exercise: what arenas say, what was taken of the machine
+  std::uint64_t grown_bytes = 0;                   // of the process by then
+  std::uint64_t working_bytes = 0, touched_working_bytes = 0;
+  std::uint64_t source_left_bytes = 0, requests_left = 0;
+};
+
+// The plan with one page (or row) more in its first pool on every rank: what a host that counts wrongly would allocate.
+void make_oversize(Plan& plan) {
+  KvGeometry& geometry = plan.kv_geometry;
+  for (std::uint32_t rank = 0; rank < geometry.n_ranks() && geometry.n_groups() > 0; ++rank) {
+    KvGroupPool& pool = geometry.pools[rank * geometry.n_groups()];
+    const KvGroupGeometry& group = geometry.group(rank, 0);
+    if (!geometry.shared_blocks && group.kind == CacheKind::kState) {
+      ++pool.state_rows;
+      pool.bytes += group.state_row_bytes;
+    } else {
+      ++pool.pages;
+      pool.bytes += geometry.shared_blocks ? geometry.block_bytes(rank) : group.page_bytes;
+    }
+  }
+}
+
+// The largest buffer of the activations once more.
+Result<Buffer> take_again(Arena& arena) {
+  const std::vector<Usage> lines = arena.usage();
+  const auto smaller = [](const Usage& a, const Usage& b) {
+    const bool a_first = a.category == Category::kActivation, b_first = b.category == Category::kActivation;
+    return a_first != b_first ? b_first : a.live_bytes < b.live_bytes;
+  };
+  const auto largest = std::max_element(lines.begin(), lines.end(), smaller);
+  if (largest == lines.end()) return Buffer();
+  const std::array<std::uint64_t, 1> shape{largest->live_bytes};
+  return arena.allocate(largest->category, largest->label, ElementType::kUint8, shape);
+}
+
+// Whether every number in it is a zero, of either sign: nothing that could be taken for a message.
+bool is_clear(const Tensor& buffer) {
+  const std::byte* const bytes = buffer.data();
+  for (std::uint64_t at = 0; at < buffer.bytes(); ++at)
+    if (bytes[at] != std::byte{0} && (at % 4 != 3 || bytes[at] != std::byte{0x80})) return false;
+  return true;
+}
+
+Result<void> look_at_signal_buffers(PipelineModel& model, Execution& out) {
+  for (const Item& item : model.plan().items)
+    if (item.category == Category::kSignalBuffer && item.counted)
+      out.due_signal_buffers +=
+          static_cast<std::uint64_t>(std::count_if(item.bytes.begin(), item.bytes.end(), [](auto b) { return b > 0; }));
+  PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, model.signal_buffers());
+  out.signal_buffers = buffers.size();
+  out.signal_buffers_are_clear = std::all_of(buffers.begin(), buffers.end(), is_clear);
+  return {};
+}
+
+// A request that ends and does not give its claim back.
+Result<void> leak_a_claim(PagedKvManager& manager, std::uint64_t seed) {
+  TextContextOptions options;
+  options.id = kLeakedId;
+  options.prompt = drawn_tokens(seed, kLeakedId, 1, 1);
+  options.max_length = 1;
+  PLIMSOLL_ASSIGN(TextContext context, TextContext::create(std::move(options)));
+  PLIMSOLL_TRY(manager.claim(kLeakedId));
+  PLIMSOLL_TRY(manager.alloc(context));
+  return {};
+}
+
+// Pages that are held although no request is left, as bytes of the plan's lines.
+using LeftBytes = std::vector<std::map<std::string, std::uint64_t>>; // [rank]
+LeftBytes bytes_left(PagedKvManager& manager) {
+  const KvGeometry& geometry = manager.geometry();
+  LeftBytes left(geometry.n_ranks());
+  for (std::uint32_t rank = 0; rank < geometry.n_ranks(); ++rank)
+    for (std::size_t group = 0; group < geometry.n_groups(); ++group) {
+      const KvGroupGeometry& layout = geometry.group(rank, group);
+      const bool rows = !geometry.shared_blocks && layout.kind == CacheKind::kState;
+      const std::uint64_t null_pages = rows ? 0 : geometry.pool(rank, geometry.shared_blocks ? 0 : group).null_pages;
+      const std::uint64_t used = manager.total_pages(group) - std::min(manager.total_pages(group), manager.free_pages(group) + null_pages);
+      if (used == 0 || (geometry.shared_blocks && group > 0)) continue;
+      const std::uint64_t unit = geometry.shared_blocks ? geometry.block_bytes(rank) : rows ? layout.state_row_bytes : layout.page_bytes;
+      left[rank][kv_pool_label(geometry, rank, group)] += used * unit;
+    }
+  return left;
+}
+
+// A total that was given stands in one line of the plan, what was loaded in a line each: one line of both.
+void merge_weights(RankMeasurement& measured) {
+  Usage all;
+  all.category = Category::kWeights;
+  for (const Usage& line : measured.lines) {
+    if (line.category != Category::kWeights) continue;
+    if (line.planned_bytes > 0) all.label = line.label;
+    all.planned_bytes += line.planned_bytes;
+    all.live_bytes += line.live_bytes;
+    all.peak_bytes += line.peak_bytes;
+  }
+  std::erase_if(measured.lines, [](const Usage& line) { return line.category == Category::kWeights; });
+  measured.lines.insert(measured.lines.begin(), std::move(all));
+}
+
+class Verification {
+public:
+  Verification(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options)
+      : plan_(plan), make_(make), options_(options), own_plan_(plan.engine.name.empty() || plan.engine.name == "reference") {}
+
+  Result<VerifyRunReport> run() {
+    VerifyRunReport report;
+    report.model = plan_.model.path;
+    report.engine = plan_.engine;
+    report.seed = options_.seed;
+    report.injected = options_.inject;
+    if (std::optional<Error> refused = refusal()) {
+      report.verdict = RunVerdict::kDoesNotFit;
+      report.error = std::move(refused);
+      return report;
+    }
+    if (plan_.request.dp > 1)
+      return fail(ErrorCode::kBadRequest, fmt::format("the plan has {} replicas; verify each with dp 1", plan_.request.dp), "--dp");
+    PLIMSOLL_ASSIGN(const Execution first, execute());
+    PLIMSOLL_ASSIGN(const Execution second, execute());
+    for (std::uint32_t rank = 0; rank < first.ranks.size(); ++rank) {
+      RankVerdict& verdict =
+          report.ranks.emplace_back(RankVerdict{rank, plan_.devices[rank].name, compare_memory(first.ranks[rank], own_plan_)});
+      for (const Item& item : plan_.items)
+        if (item.counted && rank < item.bytes.size() && item.bytes[rank] > 0) {
+          Basis& basis = verdict.categories[static_cast<std::size_t>(item.category)].basis;
+          basis = std::max(basis, item.basis);
+        }
+    }
+    add_checks(first, second, report);
+    report.verdict = overall(report);
+    return report;
+  }
+
+private:
+  std::uint64_t planned_bytes() const {
+    std::uint64_t sum = 0;
+    for (const DevicePlan& d : plan_.devices)
+      sum += d.weights_bytes + d.activation_bytes + d.signal_buffer_bytes + d.workspace_bytes + d.vision_cache_bytes + d.overhead_bytes +
+             d.kv_cache_bytes;
+    return sum;
+  }
+
+  std::optional<Error> refusal() const {
+    if (plan_.error) return plan_.error;
+    if (options_.available_bytes && planned_bytes() > *options_.available_bytes)
+      return Error{ErrorCode::kOutOfMemory,
+                   fmt::format("the plan takes {} B and this machine has {} B now; free some, or plan for less", planned_bytes(),
+                               *options_.available_bytes),
+                   "--devices"};
+    return std::nullopt;
+  }
+
+  Result<Execution> execute() {
+    Execution out;
+    std::vector<std::shared_ptr<WatchedMemory>> sources;
+    std::vector<Arena> arenas;
+    PipelineModelOptions made;
+    made.plan = plan_;
+    if (options_.inject == Fault::kOversize) make_oversize(made.plan);
+    for (std::uint32_t rank = 0; rank < plan_.devices.size(); ++rank) {
+      sources.push_back(std::make_shared<WatchedMemory>(host_memory()));
+      PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan_, rank, sources.back(), ArenaMode::kObserve));
+      arenas.push_back(arena);
+      made.arenas.push_back(std::move(arena)); // one ledger, two doors
+    }
+    LeftBytes left(arenas.size());
+    PLIMSOLL_TRY(execute_in(std::move(made), arenas, sources, out, left));
+    for (std::size_t rank = 0; rank < arenas.size(); ++rank) {
+      RankMeasurement& measured = out.ranks.emplace_back(RankMeasurement{arenas[rank].usage(), arenas[rank].usage_by_category()});
+      for (Usage& line : measured.lines)
+        if (line.category == Category::kKvCache)
+          if (const auto pages = left[rank].find(line.label); pages != left[rank].end()) line.live_bytes += pages->second;
+      if (plan_.model.weights_source == WeightsSource::kGiven) merge_weights(measured);
+      out.source_left_bytes += sources[rank]->live_bytes();
+    }
+    return out;
+  }
+
+  // From an empty machine to one that is empty again.
+  Result<void> execute_in(PipelineModelOptions made, std::vector<Arena>& arenas, const std::vector<std::shared_ptr<WatchedMemory>>& sources,
+                          Execution& out, LeftBytes& left) {
+    PLIMSOLL_ASSIGN(const std::uint64_t before, anonymous_bytes());
+    const auto told = [&](const char* what) -> LoadProgress {
+      if (!options_.progress) return {};
+      return [this, what](std::uint64_t done, std::uint64_t total) { options_.progress(what, done, total); };
+    };
+    PLIMSOLL_ASSIGN(const std::unique_ptr<PipelineModel> model, make_(std::move(made), told("loading")));
+    std::optional<KvCache> cache;
+    if (auto* const cached = dynamic_cast<KvCacheModel*>(model.get())) {
+      KvCacheOptions options;
+      options.manager.key_seed = options_.seed;
+      PLIMSOLL_ASSIGN(cache, cached->load_kv_manager(model->plan(), model->arenas(), options));
+    }
+    Buffer again;
+    if (options_.inject == Fault::kDouble) {
+      PLIMSOLL_ASSIGN(again, take_again(arenas.front()));
+    }
+    PLIMSOLL_TRY(look_at_signal_buffers(*model, out));
+    for (const auto& source : sources) source->mark_working_memory();
+
+    ExerciseOptions options;
+    options.seed = options_.seed;
+    options.progress = told("computing");
+    options.takes = [&] {
+      std::uint64_t sum = 0;
+      for (const auto& source : sources) sum += source->takes();
+      return sum;
+    };
+    PLIMSOLL_ASSIGN(out.exercised, exercise(*model, cache ? &*cache : nullptr, options));
+
+    for (std::size_t rank = 0; rank < arenas.size(); ++rank) {
+      for (const Usage& line : arenas[rank].usage_by_category())
+        if (line.category != Category::kOverhead) out.arena_bytes += line.live_bytes; // that one is counted, not taken
+      out.source_bytes += sources[rank]->live_bytes();
+      out.working_bytes += sources[rank]->working_bytes();
+      out.touched_working_bytes += sources[rank]->touched_working_bytes();
+    }
+    PLIMSOLL_ASSIGN(const std::uint64_t after, anonymous_bytes());
+    out.grown_bytes = after > before ? after - before : 0;
+    if (!cache) return {};
+    out.null_pages_are_zero = null_pages_are_zero(*cache);
+    PLIMSOLL_ASSIGN(out.pools, check_pools(*cache, model->plan().limits.max_length, options_.seed));
+    if (options_.inject == Fault::kLeak) PLIMSOLL_TRY(leak_a_claim(cache->manager(), options_.seed));
+    out.requests_left = cache->manager().metrics().requests;
+    left = bytes_left(cache->manager());
+    return {};
+  }
+
+  // ---- the twelve
+
+  static VerifyCheck& add(VerifyRunReport& report, const char* name, bool pass, std::string message) {
+    VerifyCheck& check = report.checks.emplace_back();
+    check.number = static_cast<std::uint32_t>(report.checks.size());
+    check.name = name;
+    check.result = pass ? CheckResult::kPass : CheckResult::kFail;
+    check.message = std::move(message);
+    return check;
+  }
+  static void blame(VerifyCheck& check, Category category, std::string label = {}) {
+    if (check.result != CheckResult::kFail) return;
+    check.category = category;
+    check.label = std::move(label);
+  }
+  static void skip(VerifyRunReport& report, const char* name, std::string why) {
+    add(report, name, true, std::move(why)).result = CheckResult::kSkip;
+  }
+
+  void add_checks(const Execution& first, const Execution& second, VerifyRunReport& report) const {
+    check_devices(report);
+    check_categories(report);
+    check_ledger(first, report);
+    check_pool(first, report);
+    check_null_page(first, report);
+    check_signal(first, report);
+    skip(report, "vision_cache", "texts alone are run; no image fills an entry");
+    check_exercised(first, report);
+    check_one_more(first, report);
+    check_repeats(first, second, report);
+    check_returned(first, report);
+    check_steady(first, report);
+  }
+
+  void check_devices(VerifyRunReport& report) const {
+    if (!options_.available_bytes) return skip(report, "devices", "nobody says what this machine has");
+    add(report, "devices", true, "this machine has what the plan takes").figures = {{"planned_bytes", planned_bytes()},
+                                                                                    {"available_bytes", *options_.available_bytes}};
+  }
+
+  static void check_categories(VerifyRunReport& report) {
+    VerifyCheck check;
+    for (const RankVerdict& rank : report.ranks)
+      for (const CategoryVerdict& c : rank.categories) {
+        if (c.verdict == MemoryVerdict::kWithin || (check.category && c.verdict != MemoryVerdict::kOver)) continue;
+        if (check.category && check.result == CheckResult::kFail) continue; // the first that is over is named
+        check.category = c.category;
+        check.message = fmt::format("rank {}, {}: {}", rank.rank, category_name(c.category), c.reason);
+        check.result = c.verdict == MemoryVerdict::kOver ? CheckResult::kFail : CheckResult::kPass;
+        for (const LineVerdict& line : c.lines)
+          if (line.verdict == c.verdict && check.label.empty()) check.label = line.label;
+      }
+    const bool pass = !check.category;
+    VerifyCheck& out = add(report, "categories", pass, pass ? "every category took what is planned for it" : check.message);
+    out.category = check.category;
+    out.label = check.label;
+  }
+
+  void check_ledger(const Execution& of, VerifyRunReport& report) const {
+    std::uint64_t overhead = 0;
+    for (const RankMeasurement& rank : of.ranks) overhead += rank.categories[static_cast<std::size_t>(Category::kOverhead)].peak_bytes;
+    const std::uint64_t known = of.source_bytes + overhead, unexplained = of.grown_bytes > known ? of.grown_bytes - known : 0;
+    const bool sums = of.arena_bytes == of.source_bytes, explained = unexplained <= kMostUnexplainedBytes;
+    VerifyCheck& check =
+        add(report, "ledger", sums && explained,
+            !sums        ? fmt::format("the arenas count {} B and {} B were taken of the machine", of.arena_bytes, of.source_bytes)
+            : !explained ? fmt::format("the process grew by {} B of which nothing is known", unexplained)
+                         : "what the arenas count is what was taken, and the process grew by no more");
+    check.figures = {{"arena_bytes", of.arena_bytes},
+                     {"source_bytes", of.source_bytes},
+                     {"overhead_bytes", overhead},
+                     {"process_growth_bytes", of.grown_bytes},
+                     {"unexplained_bytes", unexplained}};
+    blame(check, Category::kOverhead);
+  }
+
+  static void check_pool(const Execution& of, VerifyRunReport& report) {
+    if (!of.pools) return skip(report, "pool", "the model keeps no KV cache");
+    std::uint64_t units = 0, handed_out = 0;
+    std::string problem = of.pools->broken, label = of.pools->broken_label;
+    for (const PoolFinding& group : of.pools->groups) {
+      units += group.units;
+      handed_out += group.handed_out;
+      if (!problem.empty() || group.handed_out == group.units) continue;
+      problem = fmt::format("{} of {} pages of '{}' can never be handed out", group.units - group.handed_out, group.units, group.label);
+      label = group.label;
+    }
+    VerifyCheck& check =
+        add(report, "pool", problem.empty(), problem.empty() ? "every page was handed out, written and read back" : problem);
+    check.figures = {{"pages", units}, {"pages_handed_out", handed_out}};
+    blame(check, Category::kKvCache, label);
+  }
+
+  static void check_null_page(const Execution& of, VerifyRunReport& report) {
+    if (!of.pools || of.pools->null_pages == 0) return skip(report, "null_page", "the KV cache has none");
+    const bool zero = of.null_pages_are_zero && of.pools->null_pages_are_zero;
+    VerifyCheck& check = add(report, "null_page", zero, zero ? "still zeros" : "somebody wrote to a page that is nobody's");
+    check.figures = {{"null_pages", of.pools->null_pages}};
+    blame(check, Category::kKvCache);
+  }
+
+  static void check_signal(const Execution& of, VerifyRunReport& report) {
+    if (of.due_signal_buffers == 0 && of.signal_buffers == 0)
+      return skip(report, "signal_buffers", "the plan has none: there is nobody to exchange with");
+    const bool count = of.signal_buffers == of.due_signal_buffers;
+    VerifyCheck& check = add(report, "signal_buffers", count && of.signal_buffers_are_clear,
+                             !count ? fmt::format("{} where {} are planned", of.signal_buffers, of.due_signal_buffers)
+                             : of.signal_buffers_are_clear ? "as many as planned, and clear before their first use"
+                                                           : "one of them has something in it before its first use");
+    check.figures = {{"signal_buffers", of.signal_buffers}, {"planned_signal_buffers", of.due_signal_buffers}};
+    blame(check, Category::kSignalBuffer);
+  }
+
+  static void check_exercised(const Execution& of, VerifyRunReport& report) {
+    const Exercised& e = of.exercised;
+    VerifyCheck& check = add(report, "worst_case", e.is_complete(),
+                             e.is_complete()       ? "the longest request, the full batch, full passes and shared prefixes were computed"
+                             : e.cut_short.empty() ? "not all of what the plan promises was reached"
+                                                   : "the pages did not do: " + e.cut_short);
+    check.figures = {{"passes", e.passes},
+                     {"most_tokens", e.most_tokens},
+                     {"due_tokens", e.due_tokens},
+                     {"most_sequences", e.most_sequences},
+                     {"due_sequences", e.due_sequences},
+                     {"most_output_rows", e.most_output_rows},
+                     {"due_output_rows", e.due_output_rows},
+                     {"longest_tokens", e.longest_tokens},
+                     {"due_longest_tokens", e.due_longest_tokens},
+                     {"full_requests", e.full_requests},
+                     {"due_full_requests", e.due_full_requests},
+                     {"hit_tokens", e.hit_tokens},
+                     {"due_hit_tokens", e.due_hit_tokens},
+                     {"working_bytes", of.working_bytes},
+                     {"touched_working_bytes", of.touched_working_bytes}};
+    blame(check, Category::kKvCache);
+  }
+
+  static void check_one_more(const Execution& of, VerifyRunReport& report) {
+    if (!of.pools || of.pools->refusals == 0) return skip(report, "one_page_more", "no pool ran out of pages");
+    const std::string& problem = of.pools->refusal_problem;
+    VerifyCheck& check = add(report, "one_page_more", problem.empty(), problem.empty() ? "refused, and nothing else changed" : problem);
+    check.figures = {{"refusals", of.pools->refusals}};
+    blame(check, Category::kKvCache);
+  }
+
+  static void check_repeats(const Execution& first, const Execution& second, VerifyRunReport& report) {
+    std::uint64_t lines = 0;
+    for (std::size_t rank = 0; rank < first.ranks.size(); ++rank) {
+      // What a library takes it takes once.
+      std::vector<Usage> a = first.ranks[rank].lines, b = second.ranks[rank].lines;
+      for (std::vector<Usage>* const of : {&a, &b}) std::erase_if(*of, [](const Usage& u) { return u.category == Category::kOverhead; });
+      lines += a.size();
+      const auto same = [](const Usage& x, const Usage& y) {
+        return x.category == y.category && x.label == y.label && x.peak_bytes == y.peak_bytes;
+      };
+      const auto [at, other] = std::mismatch(a.begin(), a.end(), b.begin(), b.end(), same);
+      if (at == a.end() && other == b.end()) continue;
+      const Usage& line = at != a.end() ? *at : *other;
+      VerifyCheck& check = add(report, "repeats", false, fmt::format("rank {}: '{}' peaked elsewhere the second time", rank, line.label));
+      blame(check, line.category, line.label);
+      return;
+    }
+    add(report, "repeats", true, "a second run had the same peaks").figures = {{"lines", lines}};
+  }
+
+  static void check_returned(const Execution& of, VerifyRunReport& report) {
+    std::uint64_t left = 0;
+    const CategoryVerdict* where = nullptr;
+    for (const RankVerdict& rank : report.ranks)
+      for (const CategoryVerdict& c : rank.categories) {
+        left += c.left_bytes;
+        if (c.left_bytes > 0 && where == nullptr) where = &c;
+      }
+    const bool pass = left == 0 && of.source_left_bytes == 0 && of.requests_left == 0;
+    std::string label;
+    if (where != nullptr)
+      for (const LineVerdict& line : where->lines)
+        if (line.left_bytes > 0 && label.empty()) label = line.label;
+    VerifyCheck& check =
+        add(report, "returned", pass,
+            pass ? "everything was given back"
+                 : fmt::format("{} B of '{}' were never given back; {} requests still have a claim", left, label, of.requests_left));
+    check.figures = {{"left_bytes", left}, {"source_left_bytes", of.source_left_bytes}, {"requests_left", of.requests_left}};
+    blame(check, where != nullptr ? where->category : Category::kKvCache, label);
+  }
+
+  static void check_steady(const Execution& of, VerifyRunReport& report) {
+    const Exercised& e = of.exercised;
+    if (e.decode_passes == 0) return skip(report, "steady", "no token was computed by itself");
+    VerifyCheck& check = add(report, "steady", e.decode_takes == 0,
+                             e.decode_takes == 0 ? "nothing was allocated while tokens came one by one"
+                                                 : fmt::format("{} allocations in {} passes", e.decode_takes, e.decode_passes));
+    check.figures = {{"decode_passes", e.decode_passes}, {"allocations", e.decode_takes}};
+    blame(check, Category::kActivation);
+  }
+
+  static RunVerdict overall(const VerifyRunReport& report) {
+    bool wasted = false;
+    for (const RankVerdict& rank : report.ranks)
+      for (const CategoryVerdict& c : rank.categories) {
+        if (c.verdict == MemoryVerdict::kOver) return RunVerdict::kOverPlan;
+        wasted = wasted || c.verdict == MemoryVerdict::kWasted;
+      }
+    for (const VerifyCheck& check : report.checks)
+      if (check.result == CheckResult::kFail && !(wasted && check.name == "categories")) return RunVerdict::kCheckFailed;
+    return wasted ? RunVerdict::kWasted : RunVerdict::kWithinPlan;
+  }
+
+  const Plan& plan_;
+  const ModelMaker& make_;
+  const VerifyRunOptions& options_;
+  bool own_plan_;
+};
+
+} // namespace
+
+std::string_view fault_name(Fault fault) noexcept {
+  switch (fault) {
+  case Fault::kNone: return "none";
+  case Fault::kOversize: return "oversize";
+  case Fault::kLeak: return "leak";
+  case Fault::kDouble: return "double";
+  }
+  return "none";
+}
+
+std::optional<Fault> find_fault(std::string_view name) noexcept {
+  for (const Fault fault : {Fault::kNone, Fault::kOversize, Fault::kLeak, Fault::kDouble})
+    if (fault_name(fault) == name) return fault;
+  return std::nullopt;
+}
+
+std::string_view memory_verdict_name(MemoryVerdict verdict) noexcept {
+  switch (verdict) {
+  case MemoryVerdict::kWithin: return "within";
+  case MemoryVerdict::kOver: return "over";
+  case MemoryVerdict::kWasted: return "wasted";
+  case MemoryVerdict::kNotPlanned: return "not_planned";
+  }
+  return "within";
+}
+
+std::string_view check_result_name(CheckResult result) noexcept {
+  switch (result) {
+  case CheckResult::kPass: return "pass";
+  case CheckResult::kFail: return "fail";
+  case CheckResult::kSkip: return "skip";
+  }
+  return "pass";
+}
+
+std::string_view run_verdict_name(RunVerdict verdict) noexcept {
+  switch (verdict) {
+  case RunVerdict::kWithinPlan: return "within_plan";
+  case RunVerdict::kOverPlan: return "over_plan";
+  case RunVerdict::kCheckFailed: return "check_failed";
+  case RunVerdict::kWasted: return "wasted";
+  case RunVerdict::kDoesNotFit: return "does_not_fit";
+  }
+  return "within_plan";
+}
+
+Result<VerifyRunReport> verify_model(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options) {
+  return Verification(plan, make, options).run();
+}
+
+Result<VerifyRunReport> verify_run(const Context& context, const Model& model, const PlanRequest& request,
+                                   const VerifyRunOptions& options) {
+  PLIMSOLL_ASSIGN(const Plan plan, context.plan(model, request));
+  const ModelMaker make = [&](PipelineModelOptions made, const LoadProgress& progress) {
+    return PipelineModel::load(context, model, request, std::move(made), progress);
+  };
+  return verify_model(plan, make, options);
+}
+
+} // namespace plimsoll

@@ -1,0 +1,39 @@
+// A source of memory that counts what it gave by itself, so that an arena's figures have a witness. Used by verification. Threads: [any].
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "plimsoll/arena.hpp"
+
+namespace plimsoll {
+
+class WatchedMemory final : public MemorySource {
+public:
+  explicit WatchedMemory(std::shared_ptr<MemorySource> from) : from_(std::move(from)) {}
+
+  Result<void*> take(std::uint64_t bytes, bool guarded) override;
+  void give_back(void* memory, std::uint64_t bytes, bool guarded) noexcept override;
+
+  std::uint64_t live_bytes() const;
+  std::uint64_t takes() const; // so far
+  // Working memory is what was asked for with a guard. Fills it with a mark that no computation leaves; then, how many of its bytes do not
+  // have it any more.
+  void mark_working_memory();
+  std::uint64_t working_bytes() const;
+  std::uint64_t touched_working_bytes() const;
+
+private:
+  struct Block {
+    std::uint64_t bytes = 0;
+    bool guarded = false;
+  };
+  const std::shared_ptr<MemorySource> from_;
+  mutable std::mutex mutex_; // of all that follows
+  std::map<std::byte*, Block> blocks_;
+  std::uint64_t live_bytes_ = 0, takes_ = 0;
+};
+
+} // namespace plimsoll

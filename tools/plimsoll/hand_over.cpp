@@ -1,0 +1,31 @@
+#include "hand_over.hpp"
+
+#include <cerrno>
+#include <climits>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+namespace plimsoll::cli {
+
+int hand_over(std::string_view command, const Arguments& arguments, std::string_view schema) {
+  Output output;
+  output.format = wanted_format(arguments);
+  std::string self(PATH_MAX, '\0');
+  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size());
+  if (length <= 0) return output.fail({ErrorCode::kInternal, "where this program stands cannot be read", "/proc/self/exe"}, schema);
+  self.resize(static_cast<std::size_t>(length));
+  std::string program = self.substr(0, self.rfind('/') + 1) + "plimsoll-run", name(command);
+  std::vector<std::string> copies(arguments);
+  std::vector<char*> pointers{program.data(), name.data()};
+  for (std::string& argument : copies) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  execv(program.c_str(), pointers.data());
+  return output.fail({ErrorCode::kBadRequest,
+                      errno == ENOENT ? "this installation only plans: plimsoll-run is not beside plimsoll (built with PLIMSOLL_RUNTIME=ON)"
+                                      : "cannot be started",
+                      program},
+                     schema);
+}
+
+} // namespace plimsoll::cli

@@ -1,0 +1,13 @@
+// Commands that execute a plan are another program's, which brings the runtime library: plimsoll-run, beside this one. Threads: one.
+#pragma once
+
+#include <string_view>
+
+#include "command.hpp"
+
+namespace plimsoll::cli {
+
+// Goes on as `plimsoll-run COMMAND arguments...`; comes back with an exit code only where that cannot be started.
+int hand_over(std::string_view command, const Arguments& arguments, std::string_view schema);
+
+} // namespace plimsoll::cli

@@ -1,0 +1,55 @@
+#include "verify.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "host_device.hpp"
+#include "plimsoll/verify_line.hpp"
+#include "plimsoll/verify_run.hpp"
+#include "verify_run_report.hpp"
+
+namespace plimsoll::cli {
+namespace {
+
+// "computing 45 %" on a terminal.
+auto verify_progress(bool quiet) -> decltype(VerifyRunOptions::progress) {
+  if (quiet || isatty(STDERR_FILENO) == 0) return {};
+  return [last = std::string()](std::string_view what, std::uint64_t done, std::uint64_t total) mutable {
+    const std::uint64_t percent = total == 0 ? 100 : done / ((total + 99) / 100);
+    const std::string text = done >= total ? "\r\x1b[K" : fmt::format("\r\x1b[K{}, {} %", what, percent);
+    if (text == last) return;
+    last = text;
+    write_all(STDERR_FILENO, text);
+  };
+}
+
+} // namespace
+
+int verify_by_running(const Arguments& arguments) {
+  CommandLine line("verify", kVerifyDescription, kVerifySchema, kVerifyFooter);
+  VerifyAsked asked;
+  add_verify_options(line, asked);
+  if (const auto code = line.parse(arguments)) return *code;
+  const std::optional<Fault> fault = asked.inject.empty() ? Fault::kNone : find_fault(asked.inject);
+  if (!fault)
+    return line.fail(
+        {ErrorCode::kBadRequest, fmt::format("'{}' is no fault; give oversize, leak or double", asked.inject.substr(0, 64)), "--inject"});
+  auto task = line.task();
+  if (!task) return line.fail(task.error());
+  if (auto filled = fill_in_machine(line, task->request); !filled) return line.fail(filled.error());
+
+  VerifyRunOptions options;
+  options.seed = asked.seed;
+  options.inject = *fault;
+  if (const auto memory = host_memory_figures()) options.available_bytes = memory->free_bytes;
+  options.progress = verify_progress(line.output().quiet);
+  const auto report = verify_run(task->context, task->model, task->request, options);
+  if (!report) return line.fail(report.error());
+  const Output& output = line.output();
+  const int code = report->verdict == RunVerdict::kWithinPlan ? kExitFits : kExitDoesNotFit;
+  if (output.format != Format::kTable) return output.write_document(verify_run_to_json(*report), code);
+  if (report->error) return line.fail(*report->error);
+  return output.write(verify_run_report(*report, output.style(), output.quiet), code);
+}
+
+} // namespace plimsoll::cli
