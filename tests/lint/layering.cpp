@@ -20,29 +20,30 @@ namespace fs = std::filesystem;
 struct Room {
   std::string_view name, may_include;
 };
-constexpr std::array<Room, 23> kRooms{{{"base", ""},
-                                       {"storage", "base"},
-                                       {"checkpoint", "base storage"},
-                                       {"device", "base"},
-                                       {"engine", "base"},
-                                       {"request", "base"},
-                                       {"plugin", "base storage checkpoint"},
-                                       {"model", "base storage checkpoint plugin"},
-                                       {"placement", "base storage model"},
-                                       {"kv", "base engine model placement"},
-                                       {"estimate", "base kv"},
-                                       {"schedule", "base model placement"},
-                                       {"plan", "base device engine plugin model placement kv schedule"},
-                                       {"search", "base device kv plan"},
-                                       {"compare", "base plan"},
-                                       {"document", "base"},
-                                       {"kv_cache", "base"}, // and plimsoll/kv_geometry.hpp, never the plan
-                                       {"backend", "base schedule"},
-                                       {"tokenizer", "base checkpoint"},
-                                       {"runtime", "base schedule kv_cache backend tokenizer"},
-                                       {"host", "base checkpoint device engine plugin model plan search compare document schedule"},
-                                       {"capi", "base document host"},
-                                       {"runtime_capi", "base capi runtime"}}};
+constexpr std::array<Room, 23> kRooms{
+    {{"base", ""},
+     {"storage", "base"},
+     {"checkpoint", "base storage"},
+     {"device", "base"},
+     {"engine", "base"},
+     {"request", "base"},
+     {"plugin", "base storage checkpoint"},
+     {"model", "base storage checkpoint plugin"},
+     {"placement", "base storage model"},
+     {"kv", "base engine model placement"},
+     {"estimate", "base kv"},
+     {"schedule", "base model placement"},
+     {"plan", "base device engine plugin model placement kv schedule"},
+     {"search", "base device kv plan"},
+     {"compare", "base plan"},
+     {"document", "base"},
+     {"kv_cache", "base"}, // and plimsoll/kv_geometry.hpp, never the plan
+     {"backend", "base schedule"},
+     {"tokenizer", "base checkpoint"},
+     {"runtime", "base schedule kv_cache backend tokenizer"},
+     {"host", "base checkpoint device engine plugin model placement plan search compare document schedule"},
+     {"capi", "base document host"},
+     {"runtime_capi", "base capi runtime"}}};
 
 const std::set<std::string_view> kTopLevel{"CMakeLists.txt", "CMakePresets.json", "README.md", "core", "plugins", "sdk", "tests", "tools"};
 

@@ -13,7 +13,8 @@
 
 namespace plimsoll {
 
-// Numbers and operands are those of PLIMSOLL_OP_* in plimsoll/pipeline.h.
+// Numbers and operands are those of PLIMSOLL_OP_* in plimsoll/pipeline.h. From kAllReduce on they are the host's own: planners mark what
+// is to be summed, and the schedule of a rank has an op for it.
 enum class OpKind : std::uint8_t {
   kEmbed = 1,
   kNorm,
@@ -28,8 +29,11 @@ enum class OpKind : std::uint8_t {
   kAdd,
   kScaleRows,
   kConv,
-  kSsmScan
+  kSsmScan,
+  kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
+  kAllGather       // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
 };
+constexpr bool is_collective(OpKind kind) noexcept { return kind >= OpKind::kAllReduce; }
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
@@ -42,14 +46,16 @@ struct ProgramValue {
 
 struct ProgramOp {
   OpKind kind = OpKind::kEmbed;
-  bool accumulate = false, reduce = false;
+  bool accumulate = false;
   std::uint32_t layer = kNoIndex;
   std::uint32_t out = kNoIndex;                                                                     // value
   std::array<std::uint32_t, 4> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex};                          // values
   std::array<std::uint32_t, 6> weights{kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex}; // of Program::weights.tensors
   std::uint32_t kv_group = kNoIndex;                                                                // of the plan's KvGeometry
   std::uint32_t kv_layer = 0;                                                                       // position among the group's layers
-  std::array<std::uint64_t, 8> i{}; // as described, heads and widths of this rank
+  // As described, heads and widths of this rank. Besides, where a rank has a part: EMBED: the table's first token and how many the model
+  // has; EXPERTS: i[5], i[6] its first expert and how many. 0, 0: all.
+  std::array<std::uint64_t, 8> i{};
   std::array<double, 4> f{};
   std::uint64_t scratch_offset_bytes = 0, scratch_bytes = 0; // in the slab, for this op alone
 };
@@ -61,6 +67,7 @@ struct ProgramRope {
 };
 
 struct Program {
+  std::uint32_t rank = 0, tensor_ranks = 1; // of the plan; of its tensor-parallel group
   std::vector<ProgramValue> values;
   std::vector<ProgramRope> ropes;
   std::vector<ProgramOp> ops;

@@ -91,6 +91,7 @@ struct Scratch {
 template <class Real>
 struct EmbedArgs {
   Matrix table;
+  std::uint64_t first = 0, rows = 0; // its tokens, [first, first + rows); others give zeros
   double scale = 1;
   Rows<Real> out;
 };
@@ -176,6 +177,7 @@ struct ExpertsArgs {
   ExpertMatrices gate, up, down;
   Vector gate_bias, up_bias, down_bias; // of all experts
   std::uint64_t experts = 0, k = 0, width = 0, act = 0, paired = 0;
+  std::uint64_t first = 0, held = 0; // experts that the matrices are of: [first, first + held) of `experts`
   double limit = 0, alpha = 0;
   bool accumulate = false;
   Scratch scratch;

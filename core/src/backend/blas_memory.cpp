@@ -1,7 +1,10 @@
 #include "backend/blas_memory.hpp"
 
 #include <algorithm>
+#include <barrier>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 #include "backend/cpu_multiply.hpp"
 #include "backend/process_memory.hpp"
@@ -35,20 +38,35 @@ private:
 
 } // namespace
 
-Result<std::uint64_t> blas_bytes(std::uint64_t most_tokens) {
+Result<std::uint64_t> blas_bytes(std::uint64_t most_tokens, std::uint32_t threads) {
   static std::mutex mutex;
   static std::uint64_t grown = 0, covered = 0;
+  static std::uint32_t covered_threads = 0;
   const std::scoped_lock lock(mutex);
   const std::uint64_t tokens = std::clamp<std::uint64_t>(most_tokens, 2, 1U << 20);
-  if (tokens <= covered) return grown; // what it took stays taken
-  PLIMSOLL_ASSIGN(const Scratchpad x, Scratchpad::take(tokens * kPanel));
+  if (tokens <= covered && threads <= covered_threads) return grown; // what it took stays taken
+  const std::uint64_t rows = std::max(tokens, covered);
+  PLIMSOLL_ASSIGN(const Scratchpad x, Scratchpad::take(rows * kPanel));
   PLIMSOLL_ASSIGN(const Scratchpad w, Scratchpad::take(kPanel * kPanel));
-  PLIMSOLL_ASSIGN(const Scratchpad y, Scratchpad::take(tokens * kPanel));
+  std::vector<Scratchpad> results;
+  for (std::uint32_t thread = 0; thread < threads; ++thread) {
+    PLIMSOLL_ASSIGN(Scratchpad y, Scratchpad::take(rows * kPanel));
+    results.push_back(std::move(y));
+  }
   PLIMSOLL_ASSIGN(const std::uint64_t before, anonymous_bytes());
-  cpu::gemm(true, tokens, kPanel, kPanel, 1, x.data(), kPanel, w.data(), kPanel, 0, y.data(), kPanel);
-  cpu::gemm(true, 1, kPanel, kPanel, 1, x.data(), kPanel, w.data(), kPanel, 0, y.data(), kPanel);
+  std::barrier<> together(static_cast<std::ptrdiff_t>(threads));
+  const auto multiply = [&](std::uint32_t thread) {
+    together.arrive_and_wait();
+    for (const std::uint64_t n : {rows, std::uint64_t{1}})
+      cpu::gemm(true, n, kPanel, kPanel, 1, x.data(), kPanel, w.data(), kPanel, 0, results[thread].data(), kPanel);
+  };
+  std::vector<std::thread> others;
+  for (std::uint32_t thread = 1; thread < threads; ++thread) others.emplace_back(multiply, thread);
+  multiply(0);
+  for (std::thread& other : others) other.join();
   PLIMSOLL_ASSIGN(const std::uint64_t after, anonymous_bytes());
-  covered = tokens;
+  covered = rows;
+  covered_threads = std::max(covered_threads, threads);
   grown += after > before ? after - before : 0;
   return grown;
 }

@@ -30,22 +30,22 @@ public:
   void run() {
     if (!args_.accumulate) std::fill_n(args_.out.data, args_.out.rows * args_.out.width, Real{0});
     sort();
-    for (std::uint64_t expert = 0; expert < args_.experts; ++expert)
+    for (std::uint64_t expert = 0; expert < args_.held; ++expert)
       for (std::uint64_t at = begins_[expert]; at < begins_[expert + 1]; at += kExpertRows)
         run_block(expert, slots_ + at, std::min<std::uint64_t>(kExpertRows, begins_[expert + 1] - at));
   }
 
 private:
-  // The expert of slot n of a row, or `experts` where the route is none.
+  // The expert of slot n of a row, counted from the first that is held; `held` where it is none of them.
   std::uint64_t expert_at(std::uint64_t slot) const {
-    const Real expert = args_.routes.row(slot / args_.k)[slot % args_.k];
-    const bool is_one = expert >= 0 && expert < static_cast<Real>(args_.experts);
-    return is_one ? static_cast<std::uint64_t>(expert) : args_.experts;
+    const Real expert = args_.routes.row(slot / args_.k)[slot % args_.k] - static_cast<Real>(args_.first);
+    const bool is_one = expert >= 0 && expert < static_cast<Real>(args_.held);
+    return is_one ? static_cast<std::uint64_t>(expert) : args_.held;
   }
 
   // slots_[begins_[e] ... begins_[e + 1]): slots (row * k + n) of expert e, rows ascending.
   void sort() {
-    const std::uint64_t slots = args_.x.rows * args_.k, experts = args_.experts;
+    const std::uint64_t slots = args_.x.rows * args_.k, experts = args_.held;
     std::fill_n(begins_, experts + 1, 0U);
     for (std::uint64_t slot = 0; slot < slots; ++slot)
       if (const std::uint64_t expert = expert_at(slot); expert < experts) ++begins_[expert];

@@ -24,7 +24,12 @@ void embed(const PassView& pass, const EmbedArgs<Real>& args) {
   for (std::uint64_t t = 0; t < args.out.rows; ++t) {
     const std::int64_t token = pass.narrow_ids != nullptr ? pass.narrow_ids[t] : pass.wide_ids[t];
     Real* row = args.out.row(t);
-    load_elements(args.table.data, args.table.type, static_cast<std::uint64_t>(token) * args.table.stride, args.out.width, row);
+    const std::uint64_t at = static_cast<std::uint64_t>(token) - args.first; // wraps below the first
+    if (at >= args.rows) {
+      std::fill_n(row, args.out.width, Real{0});
+      continue;
+    }
+    load_elements(args.table.data, args.table.type, at * args.table.stride, args.out.width, row);
     if (scale != 1) scale_row(row, args.out.width, scale, false, row);
   }
 }

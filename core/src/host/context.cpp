@@ -136,12 +136,18 @@ Result<Context::Asked> Context::asked(const Model& model, const PlanRequest& req
   return out;
 }
 
-Result<Program> Context::program(const Model& model, const PlanRequest& request) const {
+Result<Program> Context::program(const Model& model, const PlanRequest& request, std::uint32_t rank) const {
   PLIMSOLL_ASSIGN(const Asked asked_for, asked(model, request));
   PLIMSOLL_ASSIGN(const Settled settled, settle(asked_for.input));
-  if (settled.layout.ranks() != 1)
-    return fail(ErrorCode::kBadRequest, fmt::format("{} ranks; one executes a model by itself", settled.layout.ranks()), "--tp");
-  PLIMSOLL_ASSIGN(Program program, scheduled_program(settled, 0));
+  const RankLayout& layout = settled.layout;
+  if (rank >= layout.ranks())
+    return fail(ErrorCode::kBadRequest, fmt::format("rank {} of a plan of {}; ranks begin at 0", rank, layout.ranks()), "rank");
+  if (layout.pp > 1 || layout.dp > 1)
+    return fail(ErrorCode::kBadRequest, fmt::format("pp {} and dp {}; one stage of one replica is executed", layout.pp, layout.dp),
+                layout.pp > 1 ? "--pp" : "--dp");
+  if (layout.redundant_experts > 0)
+    return fail(ErrorCode::kBadRequest, "experts that are there twice are planned and not executed", "--redundant-experts");
+  PLIMSOLL_ASSIGN(Program program, scheduled_program(settled, rank));
   if (model.data_->files.format == CheckpointFormat::kNone)
     return fail(ErrorCode::kBadRequest, "there are no weights to load; give a directory with safetensors or a GGUF file",
                 model.data_->info.path);
@@ -149,6 +155,9 @@ Result<Program> Context::program(const Model& model, const PlanRequest& request)
   PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(*model.data_, checkpoint));
   PLIMSOLL_TRY(check_cast(settled.cast, sources));
   PLIMSOLL_TRY(apply_rope_factors(checkpoint, program));
+  if (layout.ranks() > 1) {
+    PLIMSOLL_ASSIGN(sources, rank_sources(*model.data_, sources, layout, rank));
+  }
   return bind_weights(std::move(program), model.data_->declared, std::move(sources));
 }
 

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <tuple>
 
+#include "placement/sharded_sources.hpp"
+#include "schedule/schedule.hpp"
+
 namespace plimsoll {
 
 Result<Program> bind_weights(Program program, const Declared& declared, WeightSources sources) {
@@ -25,6 +28,12 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
     }
   program.weights = std::move(sources);
   return program;
+}
+
+Result<WeightSources> rank_sources(const Model::Data& model, const WeightSources& whole, const RankLayout& layout, std::uint32_t rank) {
+  const Result<Described>& described = model.described();
+  if (!described) return tl::unexpected(described.error());
+  return shard_sources(whole, model.declared, layout, rank, alternating_classes(*described, model.declared));
 }
 
 Result<void> check_cast(const std::optional<Dtype>& cast, const WeightSources& sources) {

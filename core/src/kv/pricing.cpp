@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "placement/placement.hpp"
+#include "placement/weight_shard.hpp"
 
 namespace plimsoll {
 namespace {

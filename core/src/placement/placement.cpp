@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "placement/weight_shard.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -16,58 +18,6 @@ std::uint64_t tensors_on_stage(const WeightClass& c, const WeightVariant& v, con
   }
 }
 
-// The shape of one tensor on one rank.
-Result<WeightDims> local_dims(const WeightClass& c, const RankLayout& layout, std::uint32_t index, std::uint32_t degree) {
-  WeightDims dims = c.dims;
-  if (c.parts.empty()) return dims;
-  if (c.placement == PLIMSOLL_PLACE_VOCAB) {
-    const std::uint64_t padded = ceil_div(dims[c.shard_dim], layout.vocab_padding_rows) * layout.vocab_padding_rows;
-    dims[c.shard_dim] = degree == 1 && layout.vocab_padding_rows == 1 ? dims[c.shard_dim] : ceil_div(padded, degree);
-    return dims;
-  }
-  Checked sum = 0;
-  for (const WeightPart& part : c.parts) {
-    PLIMSOLL_ASSIGN(const std::uint64_t rows, local_extent(part, index, degree, c.label));
-    sum += rows;
-  }
-  dims[c.shard_dim] = sum.saturated();
-  return dims;
-}
-
-} // namespace
-
-Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, std::uint32_t degree, std::string_view label) {
-  if (degree == 1) return part.extent;
-  if (part.units == 0) return part.extent / degree + (index < part.extent % degree ? 1 : 0);
-  const std::uint64_t unit = part.extent / part.units;
-  if (part.units % degree == 0) return part.units / degree * unit;
-  if (part.replicate && degree % part.units == 0) return unit;
-  return fail(ErrorCode::kBadRequest,
-              part.replicate
-                  ? fmt::format("a tensor-parallel degree of {} neither divides the {} key/value heads of {} nor is a multiple of them",
-                                degree, part.units, label)
-                  : fmt::format("a tensor-parallel degree of {} does not divide the {} heads of {}", degree, part.units, label),
-              "--tp");
-}
-
-namespace {
-
-bool on_stage(const WeightClass& c, const RankLayout& layout, std::uint32_t layer, std::uint32_t stage) {
-  switch (c.stage) {
-  case PLIMSOLL_STAGE_FIRST: return stage == 0;
-  case PLIMSOLL_STAGE_LAST: return stage + 1 == layout.pp;
-  case PLIMSOLL_STAGE_EVERY: return true;
-  default: return layout.stage_of_layer(layer) == stage;
-  }
-}
-
-// Engines copy a tower unless told otherwise, and then too where the ranks do not divide its heads.
-bool tower_is_copied(const WeightClass& c, const RankLayout& layout) {
-  if (c.aspect != PLIMSOLL_ASPECT_VISION) return false;
-  return !layout.vision_split ||
-         std::any_of(c.parts.begin(), c.parts.end(), [&](const WeightPart& part) { return part.units % layout.tp != 0; });
-}
-
 // Whether every member of a group of `degree` gets the same shape: whole units always do.
 bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
   if (degree == 1 || c.placement == PLIMSOLL_PLACE_VOCAB) return true;
@@ -76,33 +26,8 @@ bool splits_evenly(const WeightClass& c, std::uint32_t degree) {
   return true;
 }
 
-// The ranks of one stage that share a class, and how it is cut among them.
-struct Share {
-  std::uint32_t members = 1;       // of the group that shares one copy
-  bool over_replicas = false;      // the group is all ranks of the stage, tp x dp; else tp ranks, once in every replica
-  std::uint32_t expert_groups = 1; // parts of the group that hold different experts
-  std::uint64_t experts = 1;       // of one layer, redundant ones too
-  std::uint32_t degree = 1;        // members that one tensor is cut among
-
-  std::uint64_t experts_of(std::uint32_t member) const { return local_experts(experts, member / (members / expert_groups), expert_groups); }
-};
-
-Share share_of(const WeightClass& c, const RankLayout& layout) {
-  Share share;
-  share.members = layout.tp;
-  if (c.placement == PLIMSOLL_PLACE_EXPERT) {
-    share.over_replicas = layout.ep > 1 || layout.experts_split_over_dp;
-    if (share.over_replicas) share.members = layout.tp * layout.dp;
-    share.expert_groups = layout.ep;
-    if (c.experts != 0) share.experts = c.experts + (layout.ep > 1 ? layout.redundant_experts : 0);
-  }
-  const bool whole = c.placement == PLIMSOLL_PLACE_REPLICATE || c.placement == PLIMSOLL_PLACE_ONE || tower_is_copied(c, layout);
-  share.degree = whole ? 1 : share.members / share.expert_groups;
-  return share;
-}
-
 // Whether every member holds as many bytes as the first one.
-bool members_are_alike(const WeightClass& c, const Share& share) {
+bool members_are_alike(const WeightClass& c, const WeightShare& share) {
   return splits_evenly(c, share.degree) && share.experts % share.expert_groups == 0;
 }
 
@@ -113,7 +38,7 @@ struct RankBlock {
 
 RankBlock every_rank(const RankLayout& layout) { return {0, layout.dp, 0, layout.tp}; }
 
-RankBlock ranks_of_member(const Share& share, const RankLayout& layout, std::uint32_t member) {
+RankBlock ranks_of_member(const WeightShare& share, const RankLayout& layout, std::uint32_t member) {
   const std::uint32_t tp = member % layout.tp;
   if (!share.over_replicas) return {0, layout.dp, tp, tp + 1};
   const std::uint32_t dp = member / layout.tp;
@@ -192,15 +117,15 @@ struct Placing {
   const WeightClass& c;
   const WeightVariant& variant;
   const RankLayout& layout;
-  const Share& share;
+  const WeightShare& share;
   const Dtype& dtype;        // of what is not quantised
   const StoredClass* stored; // layers that it calls absent do not count
   StoredBytes stored_bytes;
 };
 
 Result<Checked> layer_bytes_of_member(const Placing& p, std::uint32_t member) {
-  PLIMSOLL_ASSIGN(const auto dims, local_dims(p.c, p.layout, member % p.share.degree, p.share.degree));
-  return p.c.bytes_of_one(*p.variant.storage, dims, p.dtype) * p.share.experts_of(member);
+  PLIMSOLL_ASSIGN(const LocalShape local, local_shape(p.c, p.layout, member % p.share.degree, p.share.degree));
+  return p.c.bytes_of_one(*p.variant.storage, local.dims, p.dtype) * p.share.experts_of(member).n;
 }
 
 // Adds what `member` holds to the ranks of `block`, on every stage.
@@ -235,7 +160,7 @@ Result<void> place_weight(const WeightClass& c, const RankLayout& layout, const 
   if (tied && layout.pp == 1) return {}; // a view of the embedding on the same rank
   const bool packed = stored != nullptr && stored->packed_type;
   if (packed) cast = unpacked;
-  const Share share = share_of(c, layout);
+  const WeightShare share = weight_share(c, layout);
   for (const WeightVariant& v : c.variants) {
     const bool is_cast = cast != nullptr && (packed || !c.own_dtype) && v.storage->is_plain();
     Placing placing{c, v, layout, share, is_cast ? *cast : c.dtype, stored, {}};
@@ -258,7 +183,7 @@ std::uint64_t unknown_share(const UnknownGroup& group, std::uint64_t bytes, cons
     const bool spread = layout.ep > 1 || layout.experts_split_over_dp;
     const std::uint32_t ranks = spread ? layout.tp * layout.dp : layout.tp;
     if (layout.ep == 1) return split(bytes, ranks);
-    const std::uint64_t held = local_experts(facts.experts + layout.redundant_experts, 0, layout.ep);
+    const std::uint64_t held = local_experts(facts.experts + layout.redundant_experts, 0, layout.ep).n;
     return split(mul_div_up(bytes, held, facts.experts), ranks / layout.ep);
   }
   default: return bytes;

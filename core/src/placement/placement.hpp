@@ -12,15 +12,6 @@
 
 namespace plimsoll {
 
-// Rows (or columns) of a part that tensor-parallel rank `index` of `degree` holds: whole units, copied where there
-// are fewer units than ranks and the part allows it. Mistral-7B's 8 KV heads of 128 over 16 ranks: 128 on each.
-Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, std::uint32_t degree, std::string_view label);
-
-// Experts of one layer on rank `index` of an expert-parallel group: the remainder goes to the first ranks.
-constexpr std::uint64_t local_experts(std::uint64_t experts, std::uint32_t index, std::uint32_t ep) {
-  return experts / ep + (index < experts % ep ? 1 : 0);
-}
-
 // Adds the class's bytes to each rank's entry of `bytes` (layout.ranks() of them). `cast` is the run-time type of
 // unquantised tensors of the checkpoint's common type; nullptr: as stored. `stored`: what a checkpoint holds of the class;
 // its bytes count then, spread as the declared ones are; layers that it lacks count as declared, absent ones not at all.

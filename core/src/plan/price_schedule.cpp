@@ -5,6 +5,7 @@
 
 #include "plan/kv_cache.hpp"
 #include "schedule/blas_memory.hpp"
+#include "schedule/exchange.hpp"
 #include "schedule/schedule.hpp"
 
 namespace plimsoll {
@@ -53,27 +54,36 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   const PassShape pass = pass_shape(s);
   const std::uint32_t ranks = s.layout.ranks();
   PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, pass.sequences));
-  Item slab, tables, blas;
+  Item slab, tables, blas, signals;
   slab.label = "activation.slab";
   tables.label = "activation.tables";
   blas.label = "overhead.blas";
-  for (Item* item : {&slab, &tables, &blas}) {
-    item->basis = ranks == 1 ? Basis::kExact : Basis::kBound;
+  signals.label = "signal_buffers";
+  const bool exact = s.layout.pp == 1 && s.layout.dp == 1; // other layouts are planned and not executed
+  for (Item* item : {&slab, &tables, &blas, &signals}) {
+    item->basis = exact ? Basis::kExact : Basis::kBound;
     item->planner = s.profile().name;
     item->bytes.assign(ranks, 0);
   }
   blas.basis = Basis::kBound;
-  std::vector<std::uint64_t> slab_of_stage(s.layout.pp, 0), tables_of_stage(s.layout.pp, 0);
+  const Result<Described>& described = s.model().described();
+  const bool alike = described && ranks_are_alike(*described, s.layout);
   for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
-    PLIMSOLL_ASSIGN(const Program program, scheduled_program(s, stage * s.layout.tp));
     PLIMSOLL_ASSIGN(const Checked lookups, lookup_tables_bytes(s, stages, stage));
-    PLIMSOLL_ASSIGN(tables_of_stage[stage], (step_input_bytes(pass) + lookups).get("the page tables"));
-    slab_of_stage[stage] = program.slab_bytes;
-  }
-  for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-    slab.bytes[rank] = slab_of_stage[s.layout.stage_of_rank(rank)];
-    tables.bytes[rank] = tables_of_stage[s.layout.stage_of_rank(rank)];
-    blas.bytes[rank] = blas_bound_bytes(pass.tokens).saturated();
+    PLIMSOLL_ASSIGN(const std::uint64_t tables_bytes, (step_input_bytes(pass) + lookups).get("the page tables"));
+    Program program;
+    for (std::uint32_t tp = 0; tp < s.layout.tp; ++tp) {
+      if (tp == 0 || !alike) {
+        PLIMSOLL_ASSIGN(program, scheduled_program(s, stage * s.layout.tp + tp));
+      }
+      for (std::uint32_t dp = 0; dp < s.layout.dp; ++dp) {
+        const std::size_t rank = (static_cast<std::size_t>(dp) * s.layout.pp + stage) * s.layout.tp + tp;
+        slab.bytes[rank] = program.slab_bytes;
+        tables.bytes[rank] = tables_bytes;
+        blas.bytes[rank] = blas_bound_bytes(pass.tokens).saturated();
+        signals.bytes[rank] = exchange_bytes(program);
+      }
+    }
   }
   if (s.explains()) {
     slab.formula = fmt::format("buffers of the described pipeline in one slab, {} tokens, {} rows of logits, 4 B an element", pass.tokens,
@@ -81,10 +91,12 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     tables.formula =
         fmt::format("tokens, offsets, lengths and page tables of {} sequences of {} tokens", pass.sequences, pass.context_tokens);
     blas.formula = fmt::format("what OpenBLAS packs at most for {} tokens on one thread", pass.tokens);
+    signals.formula = fmt::format("two rounds of the largest value that {} ranks join, 1 MiB at most each", s.layout.tp);
   }
   collector.add(Category::kActivation, "", std::move(slab));
   collector.add(Category::kActivation, "", std::move(tables));
   collector.add(Category::kOverhead, "", std::move(blas));
+  if (!s.model().tree->has_signal_buffers()) collector.add(Category::kSignalBuffer, "", std::move(signals));
   return {};
 }
 

@@ -1,5 +1,5 @@
 // Activations of an engine that executes the pipelines that planners describe, ours: the slab of its schedule, the inputs of a step, the
-// memory that the BLAS takes. To the byte where one rank holds all. Threads: pure functions.
+// memory that the BLAS takes, what ranks hand one another. To the byte. Threads: pure functions.
 #pragma once
 
 #include "plan/ledger.hpp"

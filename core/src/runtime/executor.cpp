@@ -31,7 +31,9 @@ public:
   Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs) {
     PLIMSOLL_ASSIGN(pass_, check_inputs(inputs, program_, groups_, rules_, offsets_));
     tables_ = inputs.kv.groups;
-    for (const ProgramOp& op : program_.ops) run_op(op);
+    for (const ProgramOp& op : program_.ops)
+      if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
+      else run_op(op);
     PLIMSOLL_TRY(backend_->synchronize());
     const Rows<Real> logits = value(program_.logits);
     return ForwardOutputs<Real>{logits.data, logits.rows, logits.width, std::span(offsets_).first(pass_.sequences + 1)};
@@ -107,7 +109,7 @@ private:
 
   void run_op(const ProgramOp& op) {
     switch (op.kind) {
-    case OpKind::kEmbed: return ops_.embed(pass_, {matrix(op, 0, kAllParts), op.f[0], value(op.out)});
+    case OpKind::kEmbed: return ops_.embed(pass_, {matrix(op, 0, kAllParts), op.i[0], tensor(op, 0).dims[0], op.f[0], value(op.out)});
     case OpKind::kNorm: return norm(op);
     case OpKind::kLinear:
       return ops_.linear({input(op, 0), value(op.out), matrix(op, 0, op.i[0]), bias(op, 1, op.i[0]), op.f[0], op.accumulate, scratch(op)});
@@ -119,9 +121,11 @@ private:
       return ops_.route({input(op, 0), value(op.out), matrix(op, 0, kAllParts), vector(op, 1), vector(op, 2), op.i[0], op.i[1], op.i[2],
                          op.i[3], op.i[4], op.i[6], op.i[5] != 0, op.f[0], scratch(op)});
     case OpKind::kExperts:
-      return ops_.experts({input(op, 0), input(op, 1), value(op.out), experts(op, 0), experts(op, 1), experts(op, 2), vector(op, 3),
-                           vector(op, 4), vector(op, 5), op.i[0], op.i[1], op.i[2], op.i[3], op.i[4], op.f[0], op.f[1], op.accumulate,
-                           scratch(op)});
+      return ops_.experts({input(op, 0),   input(op, 1),   value(op.out), experts(op, 0),
+                           experts(op, 1), experts(op, 2), vector(op, 3), vector(op, 4),
+                           vector(op, 5),  op.i[0],        op.i[1],       op.i[2],
+                           op.i[3],        op.i[4],        op.i[5],       op.i[6] == 0 ? op.i[0] : op.i[6],
+                           op.f[0],        op.f[1],        op.accumulate, scratch(op)});
     case OpKind::kLastRows: return ops_.last_rows(pass_, {input(op, 0), value(op.out), 1, op.accumulate});
     case OpKind::kAdd: return ops_.add({input(op, 0), value(op.out), op.f[0], op.accumulate});
     case OpKind::kScaleRows: return ops_.scale_rows({input(op, 0), input(op, 1), value(op.out), op.i[0], op.accumulate});
@@ -132,7 +136,16 @@ private:
       return ops_.ssm_scan(pass_, {input(op, 0), input(op, 1), input(op, 2), input(op, 3), value(op.out), vector(op, 0), vector(op, 1),
                                    vector(op, 2), state_view(op, op.i[4], 0), op.i[0], op.i[1], op.i[2], op.i[3], op.i[5] != 0, op.f[0],
                                    op.f[1], scratch(op)});
+    case OpKind::kAllReduce:
+    case OpKind::kAllGather: break; // see join
     }
+  }
+
+  // With the other ranks, which do the same.
+  Result<void> join(const ProgramOp& op) {
+    PLIMSOLL_TRY(backend_->synchronize());
+    if (op.kind == OpKind::kAllGather) return options_.communicator->all_gather(input(op, 0), value(op.out));
+    return options_.communicator->all_reduce(input(op, 0), value(op.out), op.accumulate);
   }
 
   void norm(const ProgramOp& op) {
@@ -187,6 +200,11 @@ Result<Executor<Real>> Executor<Real>::create(Program program, std::shared_ptr<B
                                               std::vector<ExecutorKvGroup> groups, const ExecutorMemory& memory,
                                               const ExecutorOptions& options) {
   PLIMSOLL_TRY(check_program(program, weights, groups));
+  const bool joins = std::any_of(program.ops.begin(), program.ops.end(), [](const ProgramOp& op) { return is_collective(op.kind); });
+  if (joins && (options.communicator == nullptr || options.communicator->ranks() != program.tensor_ranks))
+    return fail(ErrorCode::kBadRequest, fmt::format("the program is one of {} ranks that join their results; they need a communicator of "
+                                                    "so many",
+                                                    program.tensor_ranks));
   if (memory.slab == nullptr || std::bit_cast<std::uintptr_t>(memory.slab) % kSlabAlignmentBytes != 0 ||
       memory.slab_bytes < slab_bytes(program))
     return fail(ErrorCode::kBadRequest, fmt::format("a slab of {} B; the program needs {} B at a multiple of {}", memory.slab_bytes,

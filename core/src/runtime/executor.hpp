@@ -20,6 +20,7 @@
 #include "plimsoll/kv_cache.hpp"
 #include "plimsoll/program.hpp"
 #include "plimsoll/result.hpp"
+#include "runtime/communicator.hpp"
 
 namespace plimsoll {
 
@@ -31,6 +32,7 @@ enum class LatentAttention : std::uint8_t {
 
 struct ExecutorOptions {
   LatentAttention latent = LatentAttention::kAbsorbed;
+  Communicator* communicator = nullptr; // of the program's tensor-parallel group, where it has several ranks; outlives the executor
 };
 
 // One group's pool on the executor's rank.
@@ -99,7 +101,7 @@ public:
   ~Executor();
 
   // Computes the pass and stores the keys and values of its tokens. kBadRequest where inputs contradict each other or exceed what was
-  // planned; nothing is written then. Allocates no memory.
+  // planned; nothing is written then. The error of the communicator where other ranks do not come along. Allocates no memory.
   Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs);
 
   const Program& program() const;

@@ -56,8 +56,9 @@ Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, s
     Checked elements = 1, last = 0;
     for (const WeightAxis& axis : piece.axes) {
       if (axis.extent == 0) return inconsistent(tensor, "an axis of no elements");
+      if (axis.first > axis.extent || axis.n() > axis.extent - axis.first) return inconsistent(tensor, "more of an axis than there is");
       elements *= axis.extent;
-      last += Checked(axis.extent - 1) * axis.to_stride_elements;
+      last += Checked(axis.n() - 1) * axis.to_stride_elements;
     }
     if ((elements * element_bytes).saturated() != in_memory.saturated()) return inconsistent(tensor, "axes of another size than their run");
     end = (last + 1) * element_bytes;
@@ -66,18 +67,22 @@ Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, s
   return {};
 }
 
-// Puts elements that come in the order of their file where they belong.
+// Puts elements that come in the order of their file where they belong, and leaves out what is not taken.
 class ElementScatter {
 public:
   ElementScatter(const WeightPiece& piece, std::uint64_t element_bytes, std::byte* to)
-      : axes_(piece.axes), element_bytes_(element_bytes), to_(to), at_(axes_.size()) {}
+      : axes_(piece.axes), element_bytes_(element_bytes), to_(to), at_(axes_.size()) {
+    find_row();
+  }
 
   void put(std::span<const std::byte> block) {
     const WeightAxis& inner = axes_.back();
     std::uint64_t& at = at_.back();
     while (!block.empty()) {
       const std::uint64_t run = std::min(inner.extent - at, block.size() / element_bytes_);
-      copy_run(block.data(), run, inner.to_stride_elements);
+      const std::uint64_t begin = std::max(at, inner.first), end = std::min(at + run, inner.first + inner.n());
+      if (row_taken_ && begin < end)
+        copy_run(block.data() + (begin - at) * element_bytes_, end - begin, begin - inner.first, inner.to_stride_elements);
       block = block.subspan(run * element_bytes_);
       at += run;
       if (at == inner.extent) next_row();
@@ -85,8 +90,8 @@ public:
   }
 
 private:
-  void copy_run(const std::byte* from, std::uint64_t elements, std::uint64_t stride) {
-    std::byte* to = to_ + (row_ + at_.back() * stride) * element_bytes_;
+  void copy_run(const std::byte* from, std::uint64_t elements, std::uint64_t first, std::uint64_t stride) {
+    std::byte* to = to_ + (row_ + first * stride) * element_bytes_;
     if (stride == 1) {
       std::memcpy(to, from, elements * element_bytes_);
       return;
@@ -99,10 +104,17 @@ private:
   void next_row() {
     at_.back() = 0;
     for (std::size_t i = axes_.size() - 1; i-- > 0;) {
-      row_ += axes_[i].to_stride_elements;
-      if (++at_[i] < axes_[i].extent) return;
-      row_ -= axes_[i].extent * axes_[i].to_stride_elements;
+      if (++at_[i] < axes_[i].extent) break;
       at_[i] = 0;
+    }
+    find_row();
+  }
+  void find_row() {
+    row_ = 0;
+    row_taken_ = true;
+    for (std::size_t i = 0; i + 1 < axes_.size() && row_taken_; ++i) {
+      row_taken_ = at_[i] >= axes_[i].first && at_[i] - axes_[i].first < axes_[i].n();
+      if (row_taken_) row_ += (at_[i] - axes_[i].first) * axes_[i].to_stride_elements;
     }
   }
 
@@ -111,6 +123,7 @@ private:
   std::byte* to_;
   std::vector<std::uint64_t> at_;
   std::uint64_t row_ = 0; // elements from the start to where the inner axis begins
+  bool row_taken_ = true;
 };
 
 void take_one_off(std::span<std::byte> floats) {
@@ -124,7 +137,7 @@ void take_one_off(std::span<std::byte> floats) {
 
 std::span<char> chars(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
 
-// That are read; of packed weights fewer than they become.
+// That are read: of packed weights fewer than they become, of a rank's columns more than it takes.
 std::uint64_t file_bytes(const WeightSources& sources) {
   std::uint64_t sum = 0;
   for (const WeightTensor& tensor : sources.tensors)

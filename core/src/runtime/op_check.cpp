@@ -41,6 +41,13 @@ public:
              expect("the width of the scale", in(op, 1).width, 1) && (op.i[0] <= PLIMSOLL_ACT_SIGMOID || wrong("activation {}", op.i[0]));
     case OpKind::kConv: return operands(op, 1, 0b1) && check_conv(op);
     case OpKind::kSsmScan: return operands(op, 4, 0b1) && check_scan(op);
+    case OpKind::kAllReduce:
+      return operands(op, 1, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
+             (!op.accumulate || op.out != op.in[0] || wrong("it adds to what it sums"));
+    case OpKind::kAllGather:
+      return operands(op, 1, 0) && !(op.accumulate && wrong("it adds columns")) && (op.out != op.in[0] || wrong("it works in place")) &&
+             ((Checked(in(op, 0).width) * program_.tensor_ranks).saturated() >= out(op).width ||
+              wrong("{} columns of {} ranks for {}", in(op, 0).width, program_.tensor_ranks, out(op).width));
     }
     return wrong("an op of no known kind");
   }
@@ -222,10 +229,12 @@ private:
     if (act > PLIMSOLL_ACT_SWIGLU_OAI || paired > 2 || (act == PLIMSOLL_ACT_SWIGLU_OAI && !has(op, 0)))
       return wrong("activation {}, pairing {}", act, paired);
     if (paired != 0 ? !has(op, 0) || has(op, 1) || has(op, 4) : !has(op, 1)) return wrong("gate and up are not where its pairing says");
+    const std::uint64_t held = op.i[6] == 0 ? experts : op.i[6];
+    if (held > experts || op.i[5] > experts - held) return wrong("{} experts from {} of {}", held, op.i[5], experts);
     const std::uint64_t model = in(op, 0).width, first = paired != 0 ? 2 * width : width;
     return expect("the width of the routes", in(op, 1).width, 2 * k) && expect("the width of its result", out(op).width, model) &&
-           is_expert(op, 0, experts, model, first) && is_expert(op, 1, experts, model, width) && is_expert(op, 2, experts, width, model) &&
-           is_vector(op, 3, experts * first) && is_vector(op, 4, experts * width) && is_vector(op, 5, experts * model);
+           is_expert(op, 0, held, model, first) && is_expert(op, 1, held, model, width) && is_expert(op, 2, held, width, model) &&
+           is_vector(op, 3, held * first) && is_vector(op, 4, held * width) && is_vector(op, 5, held * model);
   }
   bool is_expert(const ProgramOp& op, std::size_t n, std::uint64_t experts, std::uint64_t reads, std::uint64_t gives) {
     return !has(op, n) || (expect("the experts of '" + weight(op, n).label + "'", weight(op, n).experts, experts) &&

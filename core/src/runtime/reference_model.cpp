@@ -7,18 +7,11 @@
 #include <utility>
 
 #include "backend/blas_memory.hpp"
-#include "backend/cpu_backend.hpp"
-#include "runtime/loader.hpp"
+#include "base/checked.hpp"
+#include "schedule/exchange.hpp"
 
 namespace plimsoll {
 namespace {
-
-constexpr std::string_view kTables = "activation.tables";
-
-Result<Tensor> take(Arena& arena, ElementType type, std::initializer_list<std::uint64_t> shape) {
-  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kActivation, kTables, type, std::span(shape.begin(), shape.size())));
-  return Tensor::of(std::move(buffer));
-}
 
 // The bytes that the plan sets aside for a label on the arena's rank.
 std::uint64_t planned_bytes(const Plan& plan, const Arena& arena, Category category, std::string_view label) {
@@ -38,63 +31,28 @@ Result<std::span<T>> values_of(const ModelInputs& inputs, std::string_view name)
   return values;
 }
 
-// What stands in tables for no page: see TableLayout::kMax.
-std::uint32_t null_page(const KvGroupPool& pool) {
-  return pool.null_pages == 0 ? kNoPage : static_cast<std::uint32_t>(pool.pages - pool.null_pages);
-}
-
-// What the cache says of a step, as the executor reads it.
-struct ExecutorInputs {
-  std::vector<KvGroupInputs> groups;
-  KvInputs kv;
-};
-Result<ExecutorInputs> kv_inputs(const KvDeviceInputs& device, const KvGeometry& geometry) {
-  ExecutorInputs out;
-  for (const KvGroupTensors& from : device.groups) {
-    KvGroupInputs& to = out.groups.emplace_back();
-    if (!from.state_rows.empty()) {
-      PLIMSOLL_ASSIGN(to.state_rows, from.state_rows.values<std::uint32_t>());
-      to.rows_per_request = static_cast<std::uint32_t>(from.state_rows.shape().back());
-    }
-    if (from.lookup_table.empty()) continue;
-    to.fill = null_page(geometry.pool(0, out.groups.size() - 1));
-    const std::span<const std::uint64_t> shape = from.lookup_table.shape();
-    PLIMSOLL_ASSIGN(to.table, from.lookup_table.values<std::uint32_t>());
-    to.lanes = shape.size() == 3 ? static_cast<std::uint32_t>(shape[0]) : 1;
-    to.columns = static_cast<std::uint32_t>(shape.back());
-  }
-  PLIMSOLL_ASSIGN(out.kv.cache_lengths, device.cache_lengths.values<std::uint32_t>());
-  PLIMSOLL_ASSIGN(out.kv.max_lengths, device.max_lengths.values<std::uint32_t>());
-  out.kv.batch = static_cast<std::uint32_t>(out.kv.cache_lengths.size());
-  out.kv.groups = out.groups; // the vector's memory moves with it
-  return out;
-}
-
 } // namespace
 
-ReferenceModel::ReferenceModel(Program program, PipelineModelOptions options)
-    : PipelineModel(std::move(options)), program_(std::move(program)), backend_(cpu_backend()) {}
+ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options)
+    : PipelineModel(std::move(options)), group_(static_cast<std::uint32_t>(programs.size())),
+      logit_offsets_(programs.front().most_sequences + 1), threads_(static_cast<std::uint32_t>(programs.size())) {
+  for (Program& program : programs) ranks_.emplace_back(std::move(program));
+}
 
-Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Program program, PipelineModelOptions options, const LoadProgress& progress) {
-  if (options.arenas.size() != 1)
-    return fail(ErrorCode::kBadRequest, fmt::format("{} arenas; the reference model runs on one rank", options.arenas.size()));
-  std::unique_ptr<ReferenceModel> model(new ReferenceModel(std::move(program), std::move(options)));
-  PLIMSOLL_TRY(model->take_memory());
+Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Program> programs, PipelineModelOptions options,
+                                                              const LoadProgress& progress) {
+  if (programs.empty() || options.arenas.size() != programs.size())
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} arenas for a plan of {} ranks; each rank has its own", options.arenas.size(), programs.size()));
+  for (std::size_t rank = 0; rank < programs.size(); ++rank)
+    if (options.arenas[rank].rank() != rank)
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("arena {} is that of rank {}; they must be in order", rank, options.arenas[rank].rank()));
+  std::unique_ptr<ReferenceModel> model(new ReferenceModel(std::move(programs), std::move(options)));
+  for (std::size_t rank = 0; rank < model->ranks_.size(); ++rank) PLIMSOLL_TRY(model->ranks_[rank].take_memory(model->arenas()[rank]));
   PLIMSOLL_TRY(model->count_blas());
   PLIMSOLL_TRY(model->load_weights(progress));
   return model;
-}
-
-// The slab with a guard behind it, and what a step is handed.
-Result<void> ReferenceModel::take_memory() {
-  Arena& arena = arenas().front();
-  const std::array<std::uint64_t, 1> bytes{Executor<float>::slab_bytes(program_)};
-  PLIMSOLL_ASSIGN(slab_, arena.allocate(Category::kActivation, "activation.slab", ElementType::kUint8, bytes, true));
-  PLIMSOLL_ASSIGN(tokens_, take(arena, ElementType::kInt64, {program_.most_tokens}));
-  PLIMSOLL_ASSIGN(row_offsets_, take(arena, ElementType::kUint32, {program_.most_sequences + 1}));
-  PLIMSOLL_ASSIGN(return_n_logits_, take(arena, ElementType::kInt64, {1}));
-  logit_offsets_.resize(program_.most_sequences + 1);
-  return {};
 }
 
 // What the BLAS keeps for itself is set aside as the plan bounds it; that it takes no more for this model is measured. It keeps what it
@@ -103,69 +61,65 @@ Result<void> ReferenceModel::count_blas() {
   static std::mutex mutex;
   static std::uint64_t before = 0;
   const std::scoped_lock lock(mutex);
-  Arena& arena = arenas().front();
-  PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program_.most_tokens));
+  PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program().most_tokens, static_cast<std::uint32_t>(ranks_.size())));
   const std::uint64_t grown = taken - std::exchange(before, taken); // what was taken stays taken
-  return arena.count(Category::kOverhead, "overhead.blas",
-                     std::max(grown, planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas")));
+  for (Arena& arena : arenas())
+    PLIMSOLL_TRY(arena.count(Category::kOverhead, "overhead.blas",
+                             std::max(ceil_div(grown, ranks_.size()), planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas"))));
+  return {};
 }
 
 Result<void> ReferenceModel::load_weights(const LoadProgress& progress) {
-  Arena& arena = arenas().front();
-  const auto place = [&](const WeightTensor& tensor) -> Result<std::span<std::byte>> {
-    const std::optional<ElementType> type = find_element_type(tensor.dtype);
-    if (!type) return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("'{}' is stored as {}", tensor.label, tensor.dtype));
-    const std::array<std::uint64_t, 1> shape{tensor.bytes / element_bytes(*type)};
-    PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kWeights, tensor.label, *type, shape));
-    weights_.push_back(std::move(buffer));
-    return std::span(static_cast<std::byte*>(weights_.back().data()), tensor.bytes);
-  };
-  const auto told = [&](std::uint64_t done, std::uint64_t total) -> Result<void> {
-    if (progress) progress(done, total);
-    return {};
-  };
-  PLIMSOLL_TRY(plimsoll::load_weights(program_.weights, place, told));
+  for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
+    LoadProgress of_all;
+    if (progress) of_all = [&](std::uint64_t done, std::uint64_t total) { progress(rank * total + done, ranks_.size() * total); };
+    PLIMSOLL_TRY(ranks_[rank].load_weights(arenas()[rank], of_all));
+  }
   return {};
 }
 
 StepLimits ReferenceModel::step_limits() const {
-  return {program_.most_tokens, program_.most_sequences, program_.most_outputs, program_.vocab_tokens};
+  return {program().most_tokens, program().most_sequences, program().most_outputs, program().vocab_tokens};
 }
 
 Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) {
   KvCacheOptions planned = options;
-  planned.most_sequences = program_.most_sequences;
-  planned.most_context_tokens = program_.most_context_tokens;
+  planned.most_sequences = program().most_sequences;
+  planned.most_context_tokens = program().most_context_tokens;
   PLIMSOLL_ASSIGN(KvCache cache, KvCache::create(plan, arenas, planned));
-  std::vector<ExecutorKvGroup> groups;
-  pools_.clear();
-  const KvGeometry& geometry = plan.kv_geometry;
-  for (std::size_t group = 0; group < geometry.n_groups(); ++group) {
-    ExecutorKvGroup& to = groups.emplace_back();
-    to.geometry = geometry.group(0, group);
-    to.pool = cache.blocks(0, geometry.shared_blocks ? 0 : group).data();
-    pools_.push_back(cache.blocks(0, group).data());
-    const bool rows = to.geometry.kind == CacheKind::kState && !geometry.shared_blocks;
-    const KvGroupPool& pool = geometry.pool(0, geometry.shared_blocks ? 0 : group);
-    to.pages = rows ? pool.state_rows : pool.pages;
-    to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(0) : rows ? to.geometry.state_row_bytes : to.geometry.page_bytes;
-    for (std::uint64_t layer = 0; layer < to.geometry.n_layers; ++layer) to.layers.push_back(cache.manager().place(0, group, layer));
-  }
-  std::vector<const void*> weights;
-  for (const Buffer& buffer : weights_) weights.push_back(buffer.data());
-  PLIMSOLL_ASSIGN(executor_, Executor<float>::create(program_, backend_, weights, std::move(groups), {slab_.data(), slab_.bytes()}));
+  if (ranks_.size() > 1) PLIMSOLL_TRY(share_buffers());
+  for (std::uint32_t rank = 0; rank < ranks_.size(); ++rank)
+    PLIMSOLL_TRY(ranks_[rank].bind(cache, plan.kv_geometry, ranks_.size() > 1 ? &group_.communicator(rank) : nullptr));
   return cache;
+}
+
+Result<void> ReferenceModel::share_buffers() {
+  PLIMSOLL_ASSIGN(const std::span<const Tensor> planned, signal_buffers());
+  std::vector<std::span<std::byte>> buffers;
+  for (std::size_t rank = 0; rank < ranks_.size() && planned.size() >= ranks_.size(); ++rank) {
+    const Tensor& buffer = planned[rank * (planned.size() / ranks_.size())];
+    buffers.emplace_back(buffer.data(), buffer.bytes());
+  }
+  for (std::size_t rank = 0; rank < ranks_.size() && planned.empty(); ++rank) {
+    if (own_buffers_.size() == rank) {
+      const std::array<std::uint64_t, 1> bytes{std::max<std::uint64_t>(exchange_bytes(ranks_[rank].program()), 2 * kExchangeAlignBytes)};
+      PLIMSOLL_ASSIGN(Buffer own, arenas()[rank].allocate(Category::kSignalBuffer, "signal_buffers", ElementType::kUint8, bytes));
+      own_buffers_.push_back(std::move(own));
+    }
+    buffers.emplace_back(static_cast<std::byte*>(own_buffers_[rank].data()), own_buffers_[rank].bytes());
+  }
+  return group_.use(std::move(buffers));
 }
 
 // Fields over the memory of the largest pass, cut to this one's size.
 Result<std::unique_ptr<ModelInputs>> ReferenceModel::text_inputs(std::uint64_t tokens, std::uint64_t sequences) {
-  if (tokens > program_.most_tokens || sequences > program_.most_sequences)
+  if (tokens > program().most_tokens || sequences > program().most_sequences)
     return fail(ErrorCode::kBadRequest, fmt::format("a step of {} tokens of {} requests; the plan is for {} of {}", tokens, sequences,
-                                                    program_.most_tokens, program_.most_sequences));
+                                                    program().most_tokens, program().most_sequences));
   auto inputs = std::make_unique<TextInputs>();
-  PLIMSOLL_ASSIGN(inputs->tokens, tokens_.first({tokens}));
-  PLIMSOLL_ASSIGN(inputs->input_row_offsets, row_offsets_.first({sequences + 1}));
-  inputs->return_n_logits = return_n_logits_;
+  PLIMSOLL_ASSIGN(inputs->tokens, ranks_.front().tokens().first({tokens}));
+  PLIMSOLL_ASSIGN(inputs->input_row_offsets, ranks_.front().row_offsets().first({sequences + 1}));
+  inputs->return_n_logits = ranks_.front().return_n_logits();
   PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, signal_buffers());
   inputs->signal_buffers.assign(buffers.begin(), buffers.end());
   return inputs;
@@ -177,9 +131,9 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_initial_token_input
   std::uint64_t total = 0;
   for (const TextContext* context : batch) total += context->active_length();
   PLIMSOLL_ASSIGN(std::unique_ptr<ModelInputs> inputs, text_inputs(total, batch.size()));
-  PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, tokens_.values<std::int64_t>());
-  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, row_offsets_.values<std::uint32_t>());
-  PLIMSOLL_ASSIGN(const std::span<std::int64_t> logits, return_n_logits_.values<std::int64_t>());
+  PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, ranks_.front().tokens().values<std::int64_t>());
+  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, ranks_.front().row_offsets().values<std::uint32_t>());
+  PLIMSOLL_ASSIGN(const std::span<std::int64_t> logits, ranks_.front().return_n_logits().values<std::int64_t>());
   std::size_t at = 0;
   offsets[0] = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -207,9 +161,9 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_next_token_inputs(c
       longest[1] = *std::max_element(lengths.begin(), lengths.end());
     }
   PLIMSOLL_ASSIGN(std::unique_ptr<ModelInputs> inputs, text_inputs(sequences, sequences));
-  PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, tokens_.values<std::int64_t>());
-  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, row_offsets_.values<std::uint32_t>());
-  PLIMSOLL_ASSIGN(const std::span<std::int64_t> logits, return_n_logits_.values<std::int64_t>());
+  PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, ranks_.front().tokens().values<std::int64_t>());
+  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, ranks_.front().row_offsets().values<std::uint32_t>());
+  PLIMSOLL_ASSIGN(const std::span<std::int64_t> logits, ranks_.front().return_n_logits().values<std::int64_t>());
   if (const auto wide = next_tokens.values<std::int64_t>()) {
     std::copy(wide->begin(), wide->end(), tokens.begin());
   } else {
@@ -222,28 +176,32 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_next_token_inputs(c
   return inputs;
 }
 
+// All ranks at the same time. The first that cannot go on ends the others, with its error.
+Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices) {
+  if (ranks_.size() == 1) return ranks_.front().run(step, devices.front(), plan().kv_geometry);
+  PLIMSOLL_TRY(share_buffers());
+  std::vector<Result<ForwardOutputs<float>>> results(ranks_.size());
+  threads_.run([&](std::uint32_t rank) {
+    results[rank] = ranks_[rank].run(step, devices[rank], plan().kv_geometry);
+    if (!results[rank]) group_.abort(results[rank].error());
+  });
+  const std::optional<Error> failed = group_.reset();
+  if (failed) return tl::unexpected(*failed);
+  return results.front();
+}
+
 Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
-  if (!executor_) return fail(ErrorCode::kBadRequest, "the model has no pages yet; load_kv_manager comes first");
-  if (!inputs.kv_cache_inputs || inputs.kv_cache_inputs->devices.size() != 1)
+  if (!ranks_.front().is_bound()) return fail(ErrorCode::kBadRequest, "the model has no pages yet; load_kv_manager comes first");
+  if (!inputs.kv_cache_inputs || inputs.kv_cache_inputs->devices.size() != ranks_.size())
     return fail(ErrorCode::kBadRequest, "the inputs do not say where in the KV cache the requests stand");
-  const KvDeviceInputs& device = inputs.kv_cache_inputs->devices.front();
-  const auto is_bound = [](const KvGroupTensors& group, const std::byte* pool) { return group.blocks.data() == pool; };
-  if (!std::equal(device.groups.begin(), device.groups.end(), pools_.begin(), pools_.end(), is_bound))
-    return fail(ErrorCode::kBadRequest, "the inputs are of another KV cache than the model's, which load_kv_manager made last");
-  PLIMSOLL_ASSIGN(const ExecutorInputs kv, kv_inputs(device, plan().kv_geometry));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, values_of<std::int64_t>(inputs, "tokens"));
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, values_of<std::uint32_t>(inputs, "input_row_offsets"));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> wanted, values_of<std::int64_t>(inputs, "return_n_logits"));
-  ForwardInputs pass;
-  pass.tokens = TokenIds(std::span<const std::int64_t>(tokens));
-  pass.row_offsets = offsets;
-  pass.kv = kv.kv;
-  switch (return_logits()) {
-  case ReturnLogits::kLastToken: pass.logits_per_sequence = 1; break;
-  case ReturnLogits::kAll: pass.logits_per_sequence = kAllRows; break;
-  case ReturnLogits::kVariable: pass.logits_per_sequence = static_cast<std::uint64_t>(std::max<std::int64_t>(wanted.front(), 0)); break;
-  }
-  PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, executor_->run(pass));
+  StepInputs step{tokens, offsets, 1};
+  if (return_logits() == ReturnLogits::kAll) step.logits_per_sequence = kAllRows;
+  if (return_logits() == ReturnLogits::kVariable)
+    step.logits_per_sequence = static_cast<std::uint64_t>(std::max<std::int64_t>(wanted.front(), 0));
+  PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, run_ranks(step, inputs.kv_cache_inputs->devices));
 
   // Views of the slab and of the offsets, until the next pass.
   float* const data = const_cast<float*>(computed.logits); // NOLINT: a tensor names memory that this model owns
@@ -264,8 +222,12 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
 Result<std::unique_ptr<PipelineModel>> PipelineModel::load(const Context& context, const Model& model, const PlanRequest& request,
                                                            PipelineModelOptions options, const LoadProgress& progress) {
   if (options.plan.error) return tl::unexpected(*options.plan.error);
-  PLIMSOLL_ASSIGN(Program program, context.program(model, request));
-  return ReferenceModel::create(std::move(program), std::move(options), progress);
+  std::vector<Program> programs;
+  for (std::uint32_t rank = 0; rank < options.plan.devices.size(); ++rank) {
+    PLIMSOLL_ASSIGN(Program program, context.program(model, request, rank));
+    programs.push_back(std::move(program));
+  }
+  return ReferenceModel::create(std::move(programs), std::move(options), progress);
 }
 
 } // namespace plimsoll

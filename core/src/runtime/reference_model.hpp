@@ -1,21 +1,24 @@
-// The reference model: executes the pipeline that a model's planners describe, on one rank, in the memory that its plan sets aside and no
-// other. Made by PipelineModel::load. The executor waits for the pages, which come with load_kv_manager. Threads: see pipeline_model.hpp.
+// The reference model: executes the pipeline that a model's planners describe, on every rank of its plan, in the memory that this sets
+// aside and no other. Ranks are threads of this process. Made by PipelineModel::load. The executors wait for the pages, which come with
+// load_kv_manager. Threads: see pipeline_model.hpp; it has threads of its own where there are several ranks.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "backend/backend.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/pipeline_model.hpp"
-#include "runtime/executor.hpp"
+#include "runtime/model_rank.hpp"
+#include "runtime/rank_threads.hpp"
+#include "runtime/thread_group.hpp"
 
 namespace plimsoll {
 
 class ReferenceModel : public PipelineModel, public KvCacheModel {
 public:
-  static Result<std::unique_ptr<PipelineModel>> create(Program program, PipelineModelOptions options, const LoadProgress& progress);
+  static Result<std::unique_ptr<PipelineModel>> create(std::vector<Program> programs, PipelineModelOptions options,
+                                                       const LoadProgress& progress);
 
   Result<std::unique_ptr<ModelInputs>> prepare_initial_token_inputs(std::span<const TextContext* const> batch,
                                                                     std::optional<KvCacheInputs> kv,
@@ -27,20 +30,20 @@ public:
   Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) override;
 
 private:
-  ReferenceModel(Program program, PipelineModelOptions options);
-  Result<void> take_memory();
+  ReferenceModel(std::vector<Program> programs, PipelineModelOptions options);
+  const Program& program() const { return ranks_.front().program(); }
   Result<void> load_weights(const LoadProgress& progress);
   Result<void> count_blas();
+  // Where the ranks meet: the plan's signal buffers, which a host may have released and taken anew since the step before.
+  Result<void> share_buffers();
+  Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
   Result<std::unique_ptr<ModelInputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
 
-  Program program_;
-  std::shared_ptr<Backend> backend_;
-  std::vector<Buffer> weights_; // of program_.weights.tensors
-  Buffer slab_;
-  Tensor tokens_, row_offsets_, return_n_logits_; // of the largest pass
-  std::vector<std::uint32_t> logit_offsets_;      // of the last pass
-  std::vector<const std::byte*> pools_;           // of each group, as the executor has them
-  std::optional<Executor<float>> executor_;
+  std::vector<ModelRank> ranks_;
+  ThreadGroup group_;
+  std::vector<Buffer> own_buffers_;          // where the plan has no signal buffers
+  std::vector<std::uint32_t> logit_offsets_; // of the last pass
+  RankThreads threads_;                      // goes first: nothing runs when the rest goes
 };
 
 } // namespace plimsoll

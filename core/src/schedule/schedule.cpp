@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <optional>
+#include <utility>
 
-#include "placement/placement.hpp"
+#include "model/op_rules.hpp"
+#include "placement/weight_shard.hpp"
 #include "schedule/scratch.hpp"
 #include "schedule/slab.hpp"
 
 namespace plimsoll {
 namespace {
 
-constexpr std::uint64_t kElementBytes = 4; // values are float32
+constexpr std::uint64_t kElementBytes = 4;     // values are float32
+constexpr std::uint64_t kAlternatingPairs = 2; // EXPERTS: "paired" where rows of gate and up alternate
 
 // Which ops a rank runs: those of its stage's layers, the embedding on the first stage, the head on the last.
 bool runs_on(const DescribedOp& op, bool is_head, const RankLayout& layout, std::uint32_t stage) {
@@ -29,6 +33,7 @@ public:
             bool types_known)
       : described_(described), declared_(declared), layout_(layout), rank_(rank), pass_(pass) {
     // What scratch depends on: types and shapes, class by class.
+    shards_.resize(declared.weights.size());
     for (const WeightClass& c : declared.weights) {
       WeightTensor& tensor = types_.tensors.emplace_back();
       tensor.label = c.label;
@@ -46,6 +51,8 @@ public:
     choose_frequencies();
     PLIMSOLL_TRY(add_ops());
     PLIMSOLL_TRY(place());
+    out_.rank = rank_;
+    out_.tensor_ranks = layout_.tp;
     out_.logits = described_.logits;
     out_.vocab_tokens = out_.values[out_.logits].width;
     out_.hidden_elements = declared_.facts.hidden_elements;
@@ -61,8 +68,13 @@ private:
     for (const DescribedValue& value : described_.values) {
       std::uint64_t width = value.width;
       if (value.units != 0) {
-        const WeightPart part{value.width, value.units, true};
+        // Units of one element are cut as parts of weights without units are: the remainder goes to the first ranks.
+        const WeightPart part{value.width, value.units == value.width ? 0 : value.units, true};
         PLIMSOLL_ASSIGN(width, local_extent(part, rank_ % layout_.tp, layout_.tp, "a forward pass"));
+        if (width == 0)
+          return fail(ErrorCode::kBadRequest,
+                      fmt::format("a tensor-parallel degree of {} leaves a rank without any of {} columns", layout_.tp, value.width),
+                      "--tp");
       }
       out_.values.push_back({value.of_outputs, width, 0});
     }
@@ -80,8 +92,16 @@ private:
     for (const DescribedOp& from : described_.ops) {
       seen_layer = seen_layer || from.layer != kNoIndex;
       if (!runs_on(from, seen_layer, layout_, stage)) continue;
-      ProgramOp op{from.kind, from.accumulate, from.reduce, from.layer, from.out, from.in, from.weights, from.kv_group,
-                   0,         from.i,          from.f,      0,          0};
+      ProgramOp op;
+      op.kind = from.kind;
+      op.accumulate = from.accumulate;
+      op.layer = from.layer;
+      op.out = from.out;
+      op.in = from.in;
+      op.weights = from.weights;
+      op.kv_group = from.kv_group;
+      op.i = from.i;
+      op.f = from.f;
       if (op.kv_group != kNoIndex) {
         const std::vector<std::uint32_t>& layers = declared_.kv[op.kv_group].layers;
         const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), op.layer) - layers.begin());
@@ -89,8 +109,8 @@ private:
       }
       PLIMSOLL_TRY(check_norm(from));
       localise_heads(from, op);
-      PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, pass_));
-      out_.ops.push_back(op);
+      PLIMSOLL_ASSIGN(const Joining joining, localise_weights(from, op));
+      PLIMSOLL_TRY(add(std::move(op), from, joining));
     }
     return {};
   }
@@ -105,6 +125,113 @@ private:
         ErrorCode::kBadRequest,
         fmt::format("a forward pass norms {} columns at once, which {} ranks share; only fewer ranks can", whole / norms, layout_.tp),
         "--tp");
+  }
+
+  // What must follow an op so that its result is whole.
+  enum class Joining : std::uint8_t { kNothing, kSum, kColumns };
+
+  Result<void> add(ProgramOp op, const DescribedOp& from, Joining joining) {
+    if (joining == Joining::kSum && !from.reduce) return cannot(from, "its results are parts of a sum, and the planner does not say so");
+    if (joining == Joining::kColumns && from.accumulate) return cannot(from, "it adds to all columns, of which it has some");
+    ProgramOp join;
+    join.kind = joining == Joining::kSum ? OpKind::kAllReduce : OpKind::kAllGather;
+    join.layer = op.layer;
+    join.out = op.out;
+    if (joining == Joining::kColumns || (joining == Joining::kSum && op.accumulate)) { // parts have a place of their own
+      const ProgramValue& whole = out_.values[op.out];
+      const std::uint64_t width = joining == Joining::kSum ? whole.width : out_columns(op);
+      const bool of_outputs = whole.of_outputs;
+      op.out = static_cast<std::uint32_t>(out_.values.size());
+      out_.values.push_back({of_outputs, width, 0});
+      join.accumulate = std::exchange(op.accumulate, false);
+    }
+    join.in[0] = op.out;
+    PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, pass_));
+    out_.ops.push_back(op);
+    if (joining != Joining::kNothing) out_.ops.push_back(join);
+    return {};
+  }
+
+  tl::unexpected<Error> cannot(const DescribedOp& op, std::string_view why) const {
+    return fail(ErrorCode::kUnsupportedArchitecture,
+                fmt::format("{}{} cannot be computed by {} ranks: {}", op_name(op.kind),
+                            op.layer == kNoIndex ? "" : fmt::format(" of layer {}", op.layer), layout_.tp, why),
+                "--tp");
+  }
+
+  // The rank's part of a class, and its shape for scratch.
+  Result<const WeightShard*> shard(std::uint32_t weight) {
+    std::optional<WeightShard>& known = shards_[weight];
+    if (!known) {
+      PLIMSOLL_ASSIGN(known, weight_shard(declared_.weights[weight], layout_, rank_));
+      WeightTensor& tensor = types_.tensors[weight];
+      std::copy_n(known->shape.dims.begin(), tensor.dims.size(), tensor.dims.begin());
+    }
+    return &*known;
+  }
+
+  // Columns that a linear layer gives on this rank.
+  std::uint64_t out_columns(const ProgramOp& op) const {
+    const WeightClass& c = declared_.weights[op.weights[0]];
+    const LocalShape& shape = shards_[op.weights[0]]->shape;
+    const auto part = static_cast<std::size_t>(op.i[0]);
+    if (c.shard_dim == c.in_dim || c.parts.size() < 2 || op.i[0] >= c.parts.size()) return shape.dims[1 - c.in_dim];
+    return shape.ranges.empty() ? c.parts[part].extent : shape.ranges[part].n;
+  }
+
+  Result<Joining> localise_weights(const DescribedOp& from, ProgramOp& op) {
+    if (layout_.ranks() == 1) return Joining::kNothing;
+    for (const std::uint32_t weight : op.weights)
+      if (weight != kNoIndex) PLIMSOLL_TRY(shard(weight));
+    const auto cut_along = [&](std::uint32_t weight, std::uint32_t dim) {
+      return shards_[weight]->degree > 1 && declared_.weights[weight].shard_dim == dim && !shards_[weight]->shape.ranges.empty();
+    };
+    switch (op.kind) {
+    case OpKind::kEmbed: {
+      const WeightShard& table = *shards_[op.weights[0]];
+      if (table.shape.ranges.empty()) return Joining::kNothing;
+      op.i[0] = table.shape.ranges.front().first;
+      op.i[1] = declared_.weights[op.weights[0]].dims[0];
+      return table.degree > 1 ? Joining::kSum : Joining::kNothing;
+    }
+    case OpKind::kLinear: {
+      const WeightClass& c = declared_.weights[op.weights[0]];
+      if (cut_along(op.weights[0], c.in_dim)) {
+        if (shards_[op.weights[0]]->index != 0) op.weights[1] = kNoIndex; // a bias is added once
+        return Joining::kSum;
+      }
+      if (out_columns(op) == out_.values[op.out].width) return Joining::kNothing;
+      if (c.placement == PLIMSOLL_PLACE_VOCAB) return Joining::kColumns;
+      return cannot(from, "it gives other columns than its result has on a rank");
+    }
+    case OpKind::kExperts: {
+      const WeightClass& down = declared_.weights[op.weights[2]];
+      const WeightShard& held = *shards_[op.weights[2]];
+      const bool some = held.experts.n != std::max<std::uint64_t>(down.experts, 1), part = cut_along(op.weights[2], down.in_dim);
+      if (some) {
+        op.i[5] = held.experts.first;
+        op.i[6] = held.experts.n;
+      }
+      if (part) {
+        op.i[2] = held.shape.dims[down.in_dim];
+        if (held.index != 0) op.weights[5] = kNoIndex;
+      }
+      return some || part ? Joining::kSum : Joining::kNothing;
+    }
+    case OpKind::kConv: { // the channels of parts before its own, which may be cut otherwise
+      const std::vector<LocalRange>& ranges = shards_[op.weights[0]]->shape.ranges;
+      const std::vector<WeightPart>& parts = declared_.weights[op.weights[0]].parts;
+      if (from.i[0] >= ranges.size() || ranges.size() != parts.size()) return Joining::kNothing;
+      std::uint64_t whole = 0, local = 0;
+      for (std::size_t part = 0; part < from.i[0]; ++part) {
+        whole += parts[part].extent;
+        local += ranges[part].n;
+      }
+      if (from.i[4] == whole) op.i[4] = local;
+      return Joining::kNothing;
+    }
+    default: return Joining::kNothing;
+    }
   }
 
   // Counts that an op has of what is split: heads, groups, channels before its own.
@@ -175,6 +302,7 @@ private:
   std::uint32_t rank_;
   const PassShape& pass_;
   WeightSources types_;
+  std::vector<std::optional<WeightShard>> shards_; // of the classes that ops name
   Program out_;
 };
 
@@ -183,6 +311,22 @@ private:
 Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
                                   const PassShape& pass, bool types_known) {
   return Scheduler(described, declared, layout, rank, pass, types_known).run();
+}
+
+bool ranks_are_alike(const Described& described, const RankLayout& layout) {
+  return std::all_of(described.values.begin(), described.values.end(), [&](const DescribedValue& value) {
+    return value.units == 0 || value.units != value.width || value.width % layout.tp == 0;
+  });
+}
+
+std::vector<bool> alternating_classes(const Described& described, const Declared& declared) {
+  std::vector<bool> alternating(declared.weights.size(), false);
+  for (const DescribedOp& op : described.ops) {
+    if (op.kind != OpKind::kExperts || op.i[4] != kAlternatingPairs) continue;
+    for (const std::uint32_t weight : {op.weights[0], op.weights[3]})
+      if (weight != kNoIndex) alternating[weight] = true;
+  }
+  return alternating;
 }
 
 } // namespace plimsoll

@@ -216,7 +216,9 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kGate:
   case OpKind::kLastRows:
   case OpKind::kAdd:
-  case OpKind::kScaleRows: break;
+  case OpKind::kScaleRows:
+  case OpKind::kAllReduce:
+  case OpKind::kAllGather: break;
   }
   return 0;
 }

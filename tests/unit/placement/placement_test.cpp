@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "placement/placement.hpp"
+#include "placement/weight_shard.hpp"
 
 namespace plimsoll::testing {
 namespace {

@@ -1,0 +1,30 @@
+// How the ranks of a group join what each has computed. The executor calls it for every collective op of a program; all ranks of the group
+// run the same ones in the same order. One implementation for threads of a process: thread_group.hpp. Threads: one per communicator, at the
+// same time as the others of its group.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/backend.hpp"
+#include "plimsoll/result.hpp"
+
+namespace plimsoll {
+
+// A call returns once every rank of the group has made it, or with an error: that of the rank that cannot go on, on all ranks.
+class Communicator {
+public:
+  virtual ~Communicator() = default;
+  virtual std::uint32_t rank() const = 0; // in the group
+  virtual std::uint32_t ranks() const = 0;
+
+  // out (+)= the sum of the ranks' x, added in the order of their numbers: the same bits on every rank. out may be x unless it
+  // accumulates. The shapes are the same on all ranks.
+  virtual Result<void> all_reduce(Rows<const float> x, Rows<float> out, bool accumulate) = 0;
+  virtual Result<void> all_reduce(Rows<const double> x, Rows<double> out, bool accumulate) = 0;
+  // The columns of all ranks' x, side by side in the order of their numbers; those beyond the width of out are left out.
+  virtual Result<void> all_gather(Rows<const float> x, Rows<float> out) = 0;
+  virtual Result<void> all_gather(Rows<const double> x, Rows<double> out) = 0;
+  virtual Result<void> barrier() = 0;
+};
+
+} // namespace plimsoll

@@ -1,0 +1,129 @@
+#include "runtime/model_rank.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <utility>
+
+#include "backend/cpu_backend.hpp"
+#include "runtime/loader.hpp"
+
+namespace plimsoll {
+namespace {
+
+Result<Tensor> take_table(Arena& arena, ElementType type, std::initializer_list<std::uint64_t> shape) {
+  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kActivation, "activation.tables", type, std::span(shape.begin(), shape.size())));
+  return Tensor::of(std::move(buffer));
+}
+
+// What stands in tables for no page: see TableLayout::kMax.
+std::uint32_t null_page(const KvGroupPool& pool) {
+  return pool.null_pages == 0 ? kNoPage : static_cast<std::uint32_t>(pool.pages - pool.null_pages);
+}
+
+// What the cache says of a step, as the executor reads it.
+struct ExecutorInputs {
+  std::vector<KvGroupInputs> groups;
+  KvInputs kv;
+};
+Result<ExecutorInputs> kv_inputs(const KvDeviceInputs& device, const KvGeometry& geometry, std::uint32_t rank) {
+  ExecutorInputs out;
+  for (const KvGroupTensors& from : device.groups) {
+    KvGroupInputs& to = out.groups.emplace_back();
+    if (!from.state_rows.empty()) {
+      PLIMSOLL_ASSIGN(to.state_rows, from.state_rows.values<std::uint32_t>());
+      to.rows_per_request = static_cast<std::uint32_t>(from.state_rows.shape().back());
+    }
+    if (from.lookup_table.empty()) continue;
+    to.fill = null_page(geometry.pool(rank, out.groups.size() - 1));
+    const std::span<const std::uint64_t> shape = from.lookup_table.shape();
+    PLIMSOLL_ASSIGN(to.table, from.lookup_table.values<std::uint32_t>());
+    to.lanes = shape.size() == 3 ? static_cast<std::uint32_t>(shape[0]) : 1;
+    to.columns = static_cast<std::uint32_t>(shape.back());
+  }
+  PLIMSOLL_ASSIGN(out.kv.cache_lengths, device.cache_lengths.values<std::uint32_t>());
+  PLIMSOLL_ASSIGN(out.kv.max_lengths, device.max_lengths.values<std::uint32_t>());
+  out.kv.batch = static_cast<std::uint32_t>(out.kv.cache_lengths.size());
+  out.kv.groups = out.groups; // the vector's memory moves with it
+  return out;
+}
+
+// The values in the rank's own memory, where they may be already.
+template <class T>
+Result<std::span<const T>> own_copy(const Tensor& memory, std::span<const T> values) {
+  PLIMSOLL_ASSIGN(const std::span<T> room, memory.values<T>());
+  if (values.size() > room.size())
+    return fail(ErrorCode::kBadRequest, fmt::format("a step hands over {} numbers; the plan is for {}", values.size(), room.size()));
+  if (values.data() != room.data()) std::copy(values.begin(), values.end(), room.begin());
+  return std::span<const T>(room.first(values.size()));
+}
+
+} // namespace
+
+ModelRank::ModelRank(Program program) : program_(std::move(program)), backend_(cpu_backend()) {}
+
+Result<void> ModelRank::take_memory(Arena& arena) {
+  const std::array<std::uint64_t, 1> bytes{Executor<float>::slab_bytes(program_)};
+  PLIMSOLL_ASSIGN(slab_, arena.allocate(Category::kActivation, "activation.slab", ElementType::kUint8, bytes, true));
+  PLIMSOLL_ASSIGN(tokens_, take_table(arena, ElementType::kInt64, {program_.most_tokens}));
+  PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, ElementType::kUint32, {program_.most_sequences + 1}));
+  PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, ElementType::kInt64, {1}));
+  return {};
+}
+
+Result<void> ModelRank::load_weights(Arena& arena, const LoadProgress& progress) {
+  const auto place = [&](const WeightTensor& tensor) -> Result<std::span<std::byte>> {
+    const std::optional<ElementType> type = find_element_type(tensor.dtype);
+    if (!type) return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("'{}' is stored as {}", tensor.label, tensor.dtype));
+    const std::array<std::uint64_t, 1> shape{tensor.bytes / element_bytes(*type)};
+    PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kWeights, tensor.label, *type, shape));
+    weights_.push_back(std::move(buffer));
+    return std::span(static_cast<std::byte*>(weights_.back().data()), tensor.bytes);
+  };
+  const auto told = [&](std::uint64_t done, std::uint64_t total) -> Result<void> {
+    if (progress) progress(done, total);
+    return {};
+  };
+  PLIMSOLL_TRY(plimsoll::load_weights(program_.weights, place, told));
+  return {};
+}
+
+Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator) {
+  std::vector<ExecutorKvGroup> groups;
+  pools_.clear();
+  const std::uint32_t rank = program_.rank;
+  for (std::size_t group = 0; group < geometry.n_groups(); ++group) {
+    ExecutorKvGroup& to = groups.emplace_back();
+    to.geometry = geometry.group(rank, group);
+    to.pool = cache.blocks(rank, geometry.shared_blocks ? 0 : group).data();
+    pools_.push_back(cache.blocks(rank, group).data());
+    const bool rows = to.geometry.kind == CacheKind::kState && !geometry.shared_blocks;
+    const KvGroupPool& pool = geometry.pool(rank, geometry.shared_blocks ? 0 : group);
+    to.pages = rows ? pool.state_rows : pool.pages;
+    to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(rank) : rows ? to.geometry.state_row_bytes : to.geometry.page_bytes;
+    for (std::uint64_t layer = 0; layer < to.geometry.n_layers; ++layer) to.layers.push_back(cache.manager().place(rank, group, layer));
+  }
+  std::vector<const void*> weights;
+  for (const Buffer& buffer : weights_) weights.push_back(buffer.data());
+  ExecutorOptions options;
+  options.communicator = communicator;
+  PLIMSOLL_ASSIGN(executor_,
+                  Executor<float>::create(program_, backend_, weights, std::move(groups), {slab_.data(), slab_.bytes()}, options));
+  return {};
+}
+
+Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDeviceInputs& kv, const KvGeometry& geometry) {
+  const auto is_bound = [](const KvGroupTensors& group, const std::byte* pool) { return group.blocks.data() == pool; };
+  if (!std::equal(kv.groups.begin(), kv.groups.end(), pools_.begin(), pools_.end(), is_bound))
+    return fail(ErrorCode::kBadRequest, "the inputs are of another KV cache than the model's, which load_kv_manager made last");
+  PLIMSOLL_ASSIGN(const ExecutorInputs inputs, kv_inputs(kv, geometry, program_.rank));
+  ForwardInputs pass;
+  PLIMSOLL_ASSIGN(const std::span<const std::int64_t> tokens, own_copy(tokens_, step.tokens));
+  PLIMSOLL_ASSIGN(pass.row_offsets, own_copy(row_offsets_, step.row_offsets));
+  pass.tokens = TokenIds(tokens);
+  pass.kv = inputs.kv;
+  pass.logits_per_sequence = step.logits_per_sequence;
+  return executor_->run(pass);
+}
+
+} // namespace plimsoll

@@ -1,0 +1,52 @@
+// One rank of the reference model: its program, its weights and everything else that lies in its arena, and the executor. Made by
+// reference_model.cpp, one for each rank of a plan. Threads: [serial]; ranks share nothing but what their communicator joins.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backend/backend.hpp"
+#include "plimsoll/kv_cache_model.hpp"
+#include "plimsoll/pipeline_model.hpp"
+#include "runtime/executor.hpp"
+
+namespace plimsoll {
+
+// What a step computes, in memory of the host's.
+struct StepInputs {
+  std::span<const std::int64_t> tokens;
+  std::span<const std::uint32_t> row_offsets;
+  std::uint64_t logits_per_sequence = 1;
+};
+
+class ModelRank {
+public:
+  explicit ModelRank(Program program);
+
+  // The slab with a guard behind it, and what a step is handed.
+  Result<void> take_memory(Arena& arena);
+  Result<void> load_weights(Arena& arena, const LoadProgress& progress);
+  // The executor, over the pages of a cache.
+  Result<void> bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator);
+  // One pass; what is not in the rank's own memory yet is copied there. kBadRequest: pages of another cache, or none.
+  Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs& kv, const KvGeometry& geometry);
+
+  const Program& program() const { return program_; }
+  bool is_bound() const { return executor_.has_value(); }
+  // For the largest pass.
+  const Tensor& tokens() const { return tokens_; }
+  const Tensor& row_offsets() const { return row_offsets_; }
+  const Tensor& return_n_logits() const { return return_n_logits_; }
+
+private:
+  Program program_;
+  std::shared_ptr<Backend> backend_;
+  std::vector<Buffer> weights_; // of program_.weights.tensors
+  Buffer slab_;
+  Tensor tokens_, row_offsets_, return_n_logits_; // of the largest pass
+  std::vector<const std::byte*> pools_;           // of each group, as the executor has them
+  std::optional<Executor<float>> executor_;
+};
+
+} // namespace plimsoll

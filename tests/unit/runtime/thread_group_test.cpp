@@ -1,0 +1,116 @@
+// What ranks that are threads join: sums and columns, the same bits on every rank, in rounds of any size; and what happens when one of them
+// gives up.
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "runtime/rank_threads.hpp"
+#include "runtime/thread_group.hpp"
+#include "support/program_builder.hpp"
+
+namespace plimsoll::testing {
+namespace {
+
+// A group with buffers of its own.
+struct OwnGroup {
+  OwnGroup(std::uint32_t ranks, std::uint64_t buffer_bytes) : group(ranks), threads(ranks) {
+    std::vector<std::span<std::byte>> spans;
+    for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+      memory.emplace_back(buffer_bytes);
+      spans.emplace_back(static_cast<std::byte*>(memory.back().data()), buffer_bytes);
+    }
+    EXPECT_TRUE(group.use(spans));
+  }
+  std::vector<test::Memory> memory;
+  ThreadGroup group;
+  RankThreads threads;
+};
+
+constexpr std::uint64_t kRows = 37, kWidth = 24;
+
+// Values whose sum depends on the order in which they are added.
+std::vector<float> part_of(std::uint32_t rank) {
+  std::vector<float> values;
+  for (const double value : test::random_values(kRows * kWidth, rank + 1, 1e3)) values.push_back(static_cast<float>(value));
+  return values;
+}
+
+class ThreadGroups : public ::testing::TestWithParam<std::uint32_t> {};
+
+TEST_P(ThreadGroups, SumsAreThoseOfOneOrderOnEveryRank) {
+  const std::uint32_t ranks = GetParam();
+  std::vector<float> expected = part_of(0);
+  for (std::uint32_t rank = 1; rank < ranks; ++rank) {
+    const std::vector<float> part = part_of(rank);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += part[i];
+  }
+  for (const std::uint64_t bytes : {128ULL, 1024ULL, 1ULL << 20}) { // 56 rounds, 7, one
+    OwnGroup own(ranks, bytes);
+    std::vector<std::vector<float>> set(ranks), added(ranks, std::vector<float>(expected.size(), 0.5F));
+    own.threads.run([&](std::uint32_t rank) {
+      Communicator& with = own.group.communicator(rank);
+      set[rank] = part_of(rank);
+      const Rows<const float> x{set[rank].data(), kRows, kWidth};
+      EXPECT_TRUE(with.all_reduce(x, Rows<float>{added[rank].data(), kRows, kWidth}, true));
+      EXPECT_TRUE(with.all_reduce(x, Rows<float>{set[rank].data(), kRows, kWidth}, false)); // in place
+    });
+    for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+      EXPECT_EQ(set[rank], expected) << bytes;
+      for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_EQ(added[rank][i], 0.5F + expected[i]);
+    }
+  }
+}
+
+TEST_P(ThreadGroups, ColumnsStandSideBySideAndPaddingIsLeftOut) {
+  const std::uint32_t ranks = GetParam();
+  const std::uint64_t whole = ranks * kWidth - (ranks > 1 ? kWidth + 5 : 0); // the last rank has none of them
+  for (const std::uint64_t bytes : {128ULL, 1ULL << 20}) {
+    OwnGroup own(ranks, bytes);
+    std::vector<std::vector<double>> out(ranks, std::vector<double>(kRows * whole, -1));
+    own.threads.run([&](std::uint32_t rank) {
+      std::vector<double> x(kRows * kWidth);
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<double>(i / kWidth * 1000 + rank * kWidth + i % kWidth);
+      EXPECT_TRUE(own.group.communicator(rank).all_gather(Rows<const double>{x.data(), kRows, kWidth},
+                                                          Rows<double>{out[rank].data(), kRows, whole}));
+    });
+    for (std::uint32_t rank = 0; rank < ranks; ++rank)
+      for (std::uint64_t i = 0; i < kRows * whole; ++i)
+        ASSERT_EQ(out[rank][i], static_cast<double>(i / whole * 1000 + i % whole)) << rank << ", " << i;
+  }
+}
+
+TEST_P(ThreadGroups, WhoWaitsGetsTheErrorOfWhoGivesUpAndTheGroupGoesOnAfterwards) {
+  const std::uint32_t ranks = GetParam();
+  if (ranks == 1) return;
+  OwnGroup own(ranks, 1024);
+  for (std::uint32_t bad = 0; bad < ranks; ++bad) {
+    std::vector<std::string> messages(ranks);
+    own.threads.run([&](std::uint32_t rank) {
+      if (rank == bad) return own.group.abort({ErrorCode::kBadRequest, "enough", ""});
+      std::vector<float> x = part_of(rank);
+      const auto done = own.group.communicator(rank).all_reduce({x.data(), kRows, kWidth}, {x.data(), kRows, kWidth}, false);
+      if (!done) messages[rank] = done.error().message;
+    });
+    for (std::uint32_t rank = 0; rank < ranks; ++rank) EXPECT_EQ(messages[rank], rank == bad ? "" : "enough");
+    const auto error = own.group.reset();
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->message, "enough");
+    own.threads.run([&](std::uint32_t rank) { EXPECT_TRUE(own.group.communicator(rank).barrier()); });
+    EXPECT_FALSE(own.group.reset());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, ThreadGroups, ::testing::Values(1U, 2U, 4U));
+
+TEST(ThreadGroups, BuffersThatCannotServeAreRefused) {
+  test::Memory memory(256);
+  auto* const bytes = static_cast<std::byte*>(memory.data());
+  ThreadGroup group(2);
+  EXPECT_FALSE(group.use({{bytes, 128}}));                         // one is missing
+  EXPECT_FALSE(group.use({{bytes, 128}, {bytes + 128, 127}}));     // too small
+  EXPECT_FALSE(group.use({{bytes + 4, 128}, {bytes + 128, 128}})); // at an odd address
+  EXPECT_TRUE(group.use({{bytes, 128}, {bytes + 128, 128}}));
+}
+
+} // namespace
+} // namespace plimsoll::testing
