@@ -53,6 +53,23 @@ TEST(CliRun, SaysInADocumentWhatItTookOfWhatWasPlanned) {
   EXPECT_TRUE(document["error"].is_null());
 }
 
+TEST(CliRun, RanksSayWhatOneSays) {
+  const Outcome two =
+      run_model("kjv", {"--prompt", kPrompt, "--max-new-tokens", "6", "--tp", "2", "--devices", "2x64MiB", "--format", "json"});
+  ASSERT_EQ(two.code, 0) << two.out;
+  const Json document = Json::parse(two.out);
+  EXPECT_EQ(document["outputs"][0]["text"], "Moses,");
+  std::vector<std::uint64_t> ranks;
+  for (const Json& usage : document["usage"]) {
+    EXPECT_EQ(usage["peak_bytes"], usage["planned_bytes"]) << usage;
+    if (usage["category"] == "signal_buffer" && usage["peak_bytes"] > 0) ranks.push_back(usage["rank"]);
+  }
+  EXPECT_THAT(ranks, ::testing::ElementsAre(0, 1));
+  const Outcome refused = run_model("mla", {"--prompt-ids", "5", "--tp", "3", "--devices", "3x64MiB"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--tp"));
+}
+
 TEST(CliRun, TakesAFileOfRequests) {
   const std::string file =
       write_scratch("requests.jsonl", "{\"prompt\": \"In the beginning God \", \"max_new_tokens\": 9}\n\n"

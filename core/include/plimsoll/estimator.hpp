@@ -19,14 +19,14 @@
 
 namespace plimsoll {
 
-// How an element type stores its elements: {1, 2} for bfloat16, {32, 34} for q8_0. `name` is a static string.
-struct ElementType {
+// How elements are stored: {1, 2} for bfloat16, {32, 34} for q8_0. `name` is a static string.
+struct StorageType {
   std::string_view name = "bfloat16";
   std::uint32_t block_elements = 1;
   std::uint32_t block_bytes = 2;
 };
 // The type of that name ("bfloat16", "F8_E4M3", "q8_0"). kBadRequest when nobody knows it.
-PLIMSOLL_API Result<ElementType> element_type(std::string_view name);
+PLIMSOLL_API Result<StorageType> storage_type(std::string_view name);
 
 struct EstimateDevice {
   std::string name;                                 // for messages; may be empty
@@ -44,7 +44,7 @@ struct EstimateSize {
 
 // Scales of a quantised cache: one per `granularity` elements of a head.
 struct EstimateScales {
-  ElementType type{"float32", 1, 4};
+  StorageType type{"float32", 1, 4};
   std::int64_t granularity = 128;
 };
 
@@ -53,7 +53,7 @@ struct EstimateStateRegion {
   std::string label;
   std::int64_t layers = 0;
   std::vector<std::int64_t> row_shape;
-  ElementType type{"float32", 1, 4};
+  StorageType type{"float32", 1, 4};
 };
 
 // Layers that store alike: kFull (with window_tokens a window), kLatent, which stores one latent of head_dim elements on every
@@ -61,7 +61,7 @@ struct EstimateStateRegion {
 struct EstimateCache {
   std::string label;
   CacheKind kind = CacheKind::kFull;
-  ElementType type;
+  StorageType type;
   std::int64_t layers = 0;
   std::int64_t kv_heads = 0;                 // kFull
   std::optional<std::int64_t> query_heads;   // kLatent: required, divisible by the tensor-parallel degree
@@ -82,7 +82,7 @@ struct EstimateDraft {
 struct EstimateVisionCache {
   double utilization = 0.05;                // fraction of what the KV cache could have, 0..1; 0 = off
   std::optional<std::int64_t> row_elements; // width of one image token; none = no cache is reserved
-  ElementType row_type;
+  StorageType row_type;
   std::int64_t entry_bytes = 0; // the largest image; 0 = the model has no vision tower
 };
 

@@ -31,9 +31,12 @@ enum class OpKind : std::uint8_t {
   kConv,
   kSsmScan,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
-  kAllGather       // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
+  kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
+  kSumSquares,     // x: out, one column, = the sum of the squares of each row
+  kNormOfSums // x, s; gain?, bias?; columns, first, plus_one; epsilon: an RMS norm of rows that ranks share: s is the sum of the squares
+              // of `columns` columns, x those of this rank, for which gain and bias begin at `first`
 };
-constexpr bool is_collective(OpKind kind) noexcept { return kind >= OpKind::kAllReduce; }
+constexpr bool is_collective(OpKind kind) noexcept { return kind == OpKind::kAllReduce || kind == OpKind::kAllGather; }
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 

@@ -226,6 +226,10 @@ public:
   virtual ~Ops() = default;
   virtual void embed(const PassView& pass, const EmbedArgs<Real>& args) = 0;
   virtual void norm(const NormArgs<Real>& args) = 0;
+  // Where ranks share the rows: each row's sum of squares, into a column; and the RMS norm by the sums of `columns` squares, with gains
+  // and biases from `first` on.
+  virtual void sum_squares(const RowsArgs<Real>& args) = 0;
+  virtual void norm_of_sums(const NormArgs<Real>& args, const Rows<const Real>& sums) = 0;
   virtual void linear(const LinearArgs<Real>& args) = 0;
   virtual void rope(const PassView& pass, const RopeArgs<Real>& args) = 0;
   virtual void store(const PassView& pass, const StoreArgs<Real>& args) = 0;

@@ -13,6 +13,8 @@ class CpuOps final : public Ops<Real> {
 public:
   void embed(const PassView& pass, const EmbedArgs<Real>& args) override { cpu::embed(pass, args); }
   void norm(const NormArgs<Real>& args) override { cpu::norm(args); }
+  void sum_squares(const RowsArgs<Real>& args) override { cpu::sum_squares(args); }
+  void norm_of_sums(const NormArgs<Real>& args, const Rows<const Real>& sums) override { cpu::norm_of_sums(args, sums); }
   void linear(const LinearArgs<Real>& args) override { cpu::linear(args); }
   void rope(const PassView& pass, const RopeArgs<Real>& args) override { cpu::rope(pass, args); }
   void store(const PassView& pass, const StoreArgs<Real>& args) override { cpu::store(pass, args); }

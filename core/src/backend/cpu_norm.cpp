@@ -1,4 +1,4 @@
-// NORM on the CPU. Sums are double. Threads: [serial].
+// NORM on the CPU, and its halves where ranks share the rows. Sums are double. Threads: [serial].
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -51,13 +51,11 @@ void load_part(const Vector& vector, std::uint64_t first, std::uint64_t n, Real 
   else load_elements(vector.data, vector.type, first, n, part.data());
 }
 
-// `head`: of the gain, where each head has its own.
+// out = (x - centre) * scale * gain + bias, of `n` columns; gain and bias from their elements at `first` on, or all of them.
 template <class Real>
-void norm_columns(const NormArgs<Real>& args, std::uint64_t head, const Real* x, Real* out) {
-  const std::uint64_t n = args.columns;
-  const double centre = args.mean ? sum_of(x, n) / static_cast<double>(n) : 0;
-  const double scale = 1 / std::sqrt(sum_of_squares(x, n, centre) / static_cast<double>(n) + args.epsilon);
-  const auto first_of = [&](const Vector& vector) { return vector.elements > n ? head * n : 0; };
+void scale_columns(const NormArgs<Real>& args, std::uint64_t first, std::uint64_t n, double centre, double scale, const Real* x,
+                   Real* out) {
+  const auto first_of = [&](const Vector& vector) { return vector.elements > n ? first : 0; };
   VectorPart<Real> gain, bias;
   for (std::uint64_t at = 0; at < n; at += gain.size()) {
     const std::uint64_t length = std::min<std::uint64_t>(gain.size(), n - at);
@@ -69,6 +67,18 @@ void norm_columns(const NormArgs<Real>& args, std::uint64_t head, const Real* x,
     load_part(args.bias, first_of(args.bias) + at, length, Real{0}, bias);
     for (std::uint64_t i = 0; i < length; ++i) out[at + i] += bias[i];
   }
+}
+
+double norm_scale(double sum_of_squares, std::uint64_t columns, double epsilon) {
+  return 1 / std::sqrt(sum_of_squares / static_cast<double>(columns) + epsilon);
+}
+
+// `head`: of the gain, where each head has its own.
+template <class Real>
+void norm_columns(const NormArgs<Real>& args, std::uint64_t head, const Real* x, Real* out) {
+  const std::uint64_t n = args.columns;
+  const double centre = args.mean ? sum_of(x, n) / static_cast<double>(n) : 0;
+  scale_columns(args, head * n, n, centre, norm_scale(sum_of_squares(x, n, centre), n, args.epsilon), x, out);
 }
 
 } // namespace
@@ -87,7 +97,24 @@ void norm(const NormArgs<Real>& args) {
   }
 }
 
+template <class Real>
+void sum_squares(const RowsArgs<Real>& args) {
+  for (std::uint64_t row = 0; row < args.x.rows; ++row)
+    *args.out.row(row) = static_cast<Real>(sum_of_squares(args.x.row(row), args.x.width, 0));
+}
+
+template <class Real>
+void norm_of_sums(const NormArgs<Real>& args, const Rows<const Real>& sums) {
+  for (std::uint64_t row = 0; row < args.x.rows; ++row)
+    scale_columns(args, args.first, args.x.width, 0, norm_scale(static_cast<double>(*sums.row(row)), args.columns, args.epsilon),
+                  args.x.row(row), args.out.row(row));
+}
+
 template void norm(const NormArgs<float>&);
 template void norm(const NormArgs<double>&);
+template void sum_squares(const RowsArgs<float>&);
+template void sum_squares(const RowsArgs<double>&);
+template void norm_of_sums(const NormArgs<float>&, const Rows<const float>&);
+template void norm_of_sums(const NormArgs<double>&, const Rows<const double>&);
 
 } // namespace plimsoll::cpu

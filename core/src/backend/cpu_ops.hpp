@@ -11,6 +11,10 @@ void embed(const PassView& pass, const EmbedArgs<Real>& args);
 template <class Real>
 void norm(const NormArgs<Real>& args);
 template <class Real>
+void sum_squares(const RowsArgs<Real>& args);
+template <class Real>
+void norm_of_sums(const NormArgs<Real>& args, const Rows<const Real>& sums);
+template <class Real>
 void linear(const LinearArgs<Real>& args);
 template <class Real>
 void rope(const PassView& pass, const RopeArgs<Real>& args);

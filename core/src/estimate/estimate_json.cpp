@@ -95,9 +95,9 @@ Result<std::string_view> read_string(const dom::element& value, const Place& pla
   return text;
 }
 
-Result<ElementType> read_type(const dom::element& value, const Place& place) {
+Result<StorageType> read_type(const dom::element& value, const Place& place) {
   PLIMSOLL_ASSIGN(const std::string_view name, read_string(value, place));
-  auto type = element_type(name);
+  auto type = storage_type(name);
   if (!type) return bad(place, std::move(type.error().message));
   return *type;
 }

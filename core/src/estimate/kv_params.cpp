@@ -19,7 +19,7 @@ std::string human_wide(Wide bytes) {
   return human_bytes(bytes > INT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(bytes));
 }
 
-CheckedWide stored_bytes(CheckedWide elements, const ElementType& type) {
+CheckedWide stored_bytes(CheckedWide elements, const StorageType& type) {
   if (type.block_elements == 1) return elements * type.block_bytes;
   return elements.overflowed() ? elements : CheckedWide(wide_ceil_div(elements.value(), type.block_elements)) * type.block_bytes;
 }

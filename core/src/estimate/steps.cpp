@@ -39,13 +39,13 @@ Result<void> check_sizes(const EstimateRequest& request) {
 
 } // namespace
 
-Result<ElementType> element_type(std::string_view name) {
+Result<StorageType> storage_type(std::string_view name) {
   const auto type = find_dtype(name);
   if (!type)
     return fail(
         ErrorCode::kBadRequest,
         fmt::format("unknown element type '{}'; known are bfloat16, float16, float32, float8_e4m3fn and others", name.substr(0, 64)));
-  return ElementType{type->name, type->block_elements, type->block_bytes};
+  return StorageType{type->name, type->block_elements, type->block_bytes};
 }
 
 EstimateResult refused(EstimateResult result, Error error) {

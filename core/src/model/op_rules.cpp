@@ -61,7 +61,9 @@ public:
     case OpKind::kConv: check_conv(); break;
     case OpKind::kSsmScan: check_scan(); break;
     case OpKind::kAllReduce:
-    case OpKind::kAllGather: break; // no planner describes these
+    case OpKind::kAllGather:
+    case OpKind::kSumSquares:
+    case OpKind::kNormOfSums: break; // no planner describes these
     }
     return wrong_;
   }

@@ -16,7 +16,7 @@ std::uint64_t natural(const std::optional<std::int64_t>& value) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(value.value_or(0), 0));
 }
 
-ElementType element(const Dtype& type) { return {type.name, type.block_elements, type.block_bytes}; }
+StorageType element(const Dtype& type) { return {type.name, type.block_elements, type.block_bytes}; }
 
 Result<std::int64_t> total(const Settled& s, const Ledger& ledger, Category category) {
   Checked sum = 0;

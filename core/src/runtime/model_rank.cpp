@@ -100,7 +100,9 @@ Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communi
     const bool rows = to.geometry.kind == CacheKind::kState && !geometry.shared_blocks;
     const KvGroupPool& pool = geometry.pool(rank, geometry.shared_blocks ? 0 : group);
     to.pages = rows ? pool.state_rows : pool.pages;
-    to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(rank) : rows ? to.geometry.state_row_bytes : to.geometry.page_bytes;
+    to.page_stride_bytes = geometry.shared_blocks ? geometry.block_bytes(rank)
+                           : rows                 ? to.geometry.state_row_bytes
+                                                  : to.geometry.page_bytes;
     for (std::uint64_t layer = 0; layer < to.geometry.n_layers; ++layer) to.layers.push_back(cache.manager().place(rank, group, layer));
   }
   std::vector<const void*> weights;

@@ -48,6 +48,8 @@ public:
       return operands(op, 1, 0) && !(op.accumulate && wrong("it adds columns")) && (op.out != op.in[0] || wrong("it works in place")) &&
              ((Checked(in(op, 0).width) * program_.tensor_ranks).saturated() >= out(op).width ||
               wrong("{} columns of {} ranks for {}", in(op, 0).width, program_.tensor_ranks, out(op).width));
+    case OpKind::kSumSquares: return operands(op, 1, 0) && !op.accumulate && expect("the width of its result", out(op).width, 1);
+    case OpKind::kNormOfSums: return operands(op, 2, 0) && check_norm_of_sums(op);
     }
     return wrong("an op of no known kind");
   }
@@ -123,6 +125,17 @@ private:
       return false;
     for (std::size_t n = 0; n < 2; ++n)
       if (has(op, n) && elements_of_all(weight(op, n)) != of.columns && !is_vector(op, n, of.heads * of.columns)) return false;
+    return op.f[0] >= 0 || wrong("an epsilon below 0");
+  }
+  bool check_norm_of_sums(const ProgramOp& op) {
+    if (!expect("the width of its result", out(op).width, in(op, 0).width) || !expect("the width of the sums", in(op, 1).width, 1) ||
+        !sizes({op.i[0]}))
+      return false;
+    for (std::size_t n = 0; n < 2; ++n)
+      if (has(op, n) && elements_of_all(weight(op, n)) != out(op).width &&
+          (Checked(op.i[1]) + out(op).width).saturated() > elements_of_all(weight(op, n)))
+        return wrong("'{}' has {} elements, of which those from {} on are taken for {} columns", weight(op, n).label,
+                     elements_of_all(weight(op, n)), op.i[1], out(op).width);
     return op.f[0] >= 0 || wrong("an epsilon below 0");
   }
   bool check_linear(const ProgramOp& op) {

@@ -64,13 +64,14 @@ public:
   }
 
 private:
+  // Units of one element are cut as parts of weights without units are: the remainder goes to the first ranks.
+  static WeightPart part_of(const DescribedValue& value) { return {value.width, value.units == value.width ? 0 : value.units, true}; }
+
   Result<void> localise_values() {
     for (const DescribedValue& value : described_.values) {
       std::uint64_t width = value.width;
       if (value.units != 0) {
-        // Units of one element are cut as parts of weights without units are: the remainder goes to the first ranks.
-        const WeightPart part{value.width, value.units == value.width ? 0 : value.units, true};
-        PLIMSOLL_ASSIGN(width, local_extent(part, rank_ % layout_.tp, layout_.tp, "a forward pass"));
+        PLIMSOLL_ASSIGN(width, local_extent(part_of(value), rank_ % layout_.tp, layout_.tp, "a forward pass"));
         if (width == 0)
           return fail(ErrorCode::kBadRequest,
                       fmt::format("a tensor-parallel degree of {} leaves a rank without any of {} columns", layout_.tp, value.width),
@@ -107,7 +108,10 @@ private:
         const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), op.layer) - layers.begin());
         op.kv_layer = static_cast<std::uint32_t>(at - layout_.layers_before_stage(layers, stage));
       }
-      PLIMSOLL_TRY(check_norm(from));
+      if (shares_norm(from)) {
+        PLIMSOLL_TRY(add_shared_norm(std::move(op), from));
+        continue;
+      }
       localise_heads(from, op);
       PLIMSOLL_ASSIGN(const Joining joining, localise_weights(from, op));
       PLIMSOLL_TRY(add(std::move(op), from, joining));
@@ -115,16 +119,39 @@ private:
     return {};
   }
 
-  // What a norm is over must lie on one rank.
-  Result<void> check_norm(const DescribedOp& op) const {
+  // Whether what a norm is over lies on several ranks.
+  bool shares_norm(const DescribedOp& op) const {
     const std::uint64_t whole = described_.values[op.out].width, local = out_.values[op.out].width;
-    if (op.kind != OpKind::kNorm || local == whole) return {};
-    const std::uint64_t norms = std::max<std::uint64_t>(op.i[0], 1);
-    if (norms % (whole / local) == 0) return {};
-    return fail(
-        ErrorCode::kBadRequest,
-        fmt::format("a forward pass norms {} columns at once, which {} ranks share; only fewer ranks can", whole / norms, layout_.tp),
-        "--tp");
+    return op.kind == OpKind::kNorm && local != whole && std::max<std::uint64_t>(op.i[0], 1) % (whole / local) != 0;
+  }
+
+  // An RMS norm of whole rows by the sum of all ranks' squares. Where ranks have copies of the same columns each counts as often.
+  Result<void> add_shared_norm(ProgramOp op, const DescribedOp& from) {
+    const DescribedValue& whole = described_.values[op.out];
+    const std::uint64_t local = out_.values[op.out].width;
+    if (from.i[0] > 1 || from.i[2] != 0 || (from.i[3] != 0 && from.i[3] != whole.width) || from.i[4] != 0)
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("a forward pass norms {} columns at once, which {} ranks share; only fewer ranks can",
+                              whole.width / std::max<std::uint64_t>(from.i[0], 1), layout_.tp),
+                  "--tp");
+    const auto sums = static_cast<std::uint32_t>(out_.values.size());
+    out_.values.push_back({whole.of_outputs, 1, 0});
+    ProgramOp squares, join;
+    squares.kind = OpKind::kSumSquares;
+    join.kind = OpKind::kAllReduce;
+    squares.layer = join.layer = op.layer;
+    squares.in[0] = op.in[0];
+    squares.out = join.in[0] = join.out = sums;
+    out_.ops.push_back(squares);
+    out_.ops.push_back(join);
+    PLIMSOLL_ASSIGN(const LocalRange columns, local_range(part_of(whole), rank_ % layout_.tp, layout_.tp, "a forward pass"));
+    op.kind = OpKind::kNormOfSums;
+    op.in[1] = sums;
+    op.i = {local * layout_.tp, columns.first, from.i[5]};
+    for (const std::uint32_t weight : op.weights)
+      if (weight != kNoIndex) PLIMSOLL_TRY(shard(weight));
+    out_.ops.push_back(op);
+    return {};
   }
 
   // What must follow an op so that its result is whole.
@@ -166,6 +193,8 @@ private:
       PLIMSOLL_ASSIGN(known, weight_shard(declared_.weights[weight], layout_, rank_));
       WeightTensor& tensor = types_.tensors[weight];
       std::copy_n(known->shape.dims.begin(), tensor.dims.size(), tensor.dims.begin());
+      for (std::size_t part = 0; part < std::min(tensor.parts.size(), known->shape.ranges.size()); ++part)
+        tensor.parts[part] = known->shape.ranges[part].n;
     }
     return &*known;
   }

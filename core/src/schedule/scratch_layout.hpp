@@ -218,7 +218,9 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kAdd:
   case OpKind::kScaleRows:
   case OpKind::kAllReduce:
-  case OpKind::kAllGather: break;
+  case OpKind::kAllGather:
+  case OpKind::kSumSquares:
+  case OpKind::kNormOfSums: break;
   }
   return 0;
 }

@@ -85,6 +85,47 @@ TEST(NormTest, LongRowsAreSummedAsDoubles) {
   op.expect(out, Table(1, 5000, std::vector<double>(5000, 1)), 1e-6);
 }
 
+// Two ranks' halves of rows of 24 columns, by the sum of both halves' squares.
+TEST(NormTest, OfRowsThatRanksShareIsThatOfWholeRows) {
+  struct Case {
+    std::uint64_t gains; // 0: none, 12: of the rank's own columns, 24: of all
+    bool plus_one, bias;
+    std::string dtype;
+  };
+  for (const Case& c : {Case{0, false, false, "float32"}, Case{12, false, true, "float16"}, Case{24, true, false, "bfloat16"},
+                        Case{24, false, true, "float32"}}) {
+    const Table x(3, 24, 50 + c.gains, 3);
+    std::vector<double> gain(c.gains == 0 ? 0 : 24), bias(c.bias ? 24 : 0);
+    for (std::size_t i = 0; i < gain.size(); ++i) gain[i] = 1 + static_cast<double>(i) / 16;
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<double>(i) / 16 - 0.5;
+    const Table whole = norm_by_hand(x, {0, 0, 0, 0, c.gains, false, c.plus_one, c.bias, false, c.dtype}, gain, bias);
+    for (const std::uint64_t first : {0U, 12U}) {
+      SCOPED_TRACE(fmt::format("{} gains, columns from {}", c.gains, first));
+      const auto half = [&](const Table& of, std::uint64_t from) {
+        Table out(3, 12, std::vector<double>(36));
+        for (std::uint64_t row = 0; row < 3; ++row)
+          for (std::uint64_t i = 0; i < 12; ++i) out.at(row, i) = of.at(row, from + i);
+        return out;
+      };
+      const auto own = [&](const std::vector<double>& all) {
+        return c.gains == 24 || all.empty()
+                   ? all
+                   : std::vector<double>(all.begin() + static_cast<int>(first), all.begin() + static_cast<int>(first) + 12);
+      };
+      OpCase op(3);
+      const std::uint32_t mine = op.input(half(x, first)), other = op.input(half(x, 12 - first)), sums = op.output(1), more = op.output(1);
+      op.builder.op(OpKind::kSumSquares, sums, {mine});
+      op.builder.op(OpKind::kSumSquares, more, {other});
+      op.builder.op(OpKind::kAdd, sums, {more}, {}, {}, {1}).accumulate = true;
+      const std::uint32_t out = op.output(12);
+      ProgramOp& made = op.builder.op(OpKind::kNormOfSums, out, {mine, sums}, {}, {24, first, c.plus_one ? 1U : 0U}, {1e-3});
+      if (c.gains != 0) made.weights[0] = op.builder.weight({c.gains}, own(gain), c.dtype);
+      if (c.bias) made.weights[1] = op.builder.weight({c.gains}, own(bias), c.dtype);
+      op.expect(out, half(whole, first), 1e-5);
+    }
+  }
+}
+
 TEST(LinearTest, MultipliesAddsScalesAndTakesParts) {
   struct Case {
     std::uint32_t in_dim;
