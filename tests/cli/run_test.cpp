@@ -65,6 +65,8 @@ TEST(CliRun, RanksSayWhatOneSays) {
     if (usage["category"] == "signal_buffer" && usage["peak_bytes"] > 0) ranks.push_back(usage["rank"]);
   }
   EXPECT_THAT(ranks, ::testing::ElementsAre(0, 1));
+  const Outcome text = run_model("kjv", {"--prompt", kPrompt, "--max-new-tokens", "1", "--tp", "2", "--devices", "2x64MiB"});
+  EXPECT_THAT(text.err, AllOf(HasSubstr("rank 0  weights"), HasSubstr("rank 1  weights")));
   const Outcome refused = run_model("mla", {"--prompt-ids", "5", "--tp", "3", "--devices", "3x64MiB"});
   EXPECT_EQ(refused.code, 2);
   EXPECT_THAT(refused.err, HasSubstr("--tp"));
@@ -123,7 +125,7 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
                          Row{{"run", tiny("kjv"), "--prompt-ids", "5,9999"}, 2, "9999"},
                          Row{{"run", tiny("kjv"), "--requests", bad}, 2, "bad.jsonl: line 2: /promt"},
                          Row{{"run", tiny("kjv"), "--requests", "no-such.jsonl"}, 2, "cannot be opened"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--tp", "2", "--devices", "2x64MiB"}, 2, "2 ranks"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--dp", "2", "--devices", "2x64MiB"}, 2, "replica"},
                          Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
                          Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--dtype", "bfloat16"}, 2, "weights are loaded as they are stored"},

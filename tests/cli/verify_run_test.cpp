@@ -74,6 +74,22 @@ TEST(CliVerifyRun, TinyModelsAreWithinTheirPlans) {
   }
 }
 
+TEST(CliVerifyRun, EveryRankIsWithinItsPlan) {
+  for (const char* const name : {"llama", "gpt_oss", "deepseek_v3", "granite_hybrid"}) {
+    const VerifyJson document =
+        verified(made(name), {"--tp", "2", "--devices", "2x64MiB", "--max-length", "100", "--max-batch-size", "2"}, 0);
+    EXPECT_EQ(document["verdict"], "within_plan") << name;
+    expect_consistent(document);
+    ASSERT_EQ(document["devices"].size(), 2U);
+    for (const VerifyJson& device : document["devices"])
+      for (const VerifyJson& category : device["categories"])
+        EXPECT_EQ(category["planned_bytes"], category["peak_bytes"]) << name << category["category"];
+  }
+  const VerifyJson leak = verified(stored("kjv"), {"--tp", "2", "--devices", "2x64MiB", "--inject", "leak"}, 1);
+  EXPECT_EQ(leak["verdict"], "over_plan");
+  expect_consistent(leak);
+}
+
 TEST(CliVerifyRun, EveryInjectedFaultFailsAndIsNamed) {
   struct Row {
     const char *fault, *category, *label;
@@ -139,7 +155,7 @@ TEST(CliVerifyRun, Refuses) {
   for (const Row& row : {Row{{"verify", stored("kjv"), "--run", "--devices", "5MiB"}, 1, "MiB short"},
                          Row{{"verify", stored("kjv"), "--run", "--inject", "huge"}, 2, "give oversize, leak or double"},
                          Row{{"verify", stored("kjv"), "--inject", "leak"}, 2, "give --run, too"},
-                         Row{{"verify", stored("kjv"), "--run", "--tp", "2", "--devices", "2x64MiB"}, 2, "2 ranks"},
+                         Row{{"verify", stored("kjv"), "--run", "--dp", "2", "--devices", "2x64MiB"}, 2, "replica"},
                          Row{{"verify", "--run"}, 2, "no model"}, Row{{"verify", "no-such-model", "--run"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;

@@ -152,7 +152,8 @@ Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_
 
 std::vector<UsageRow> usage_rows(const TextGenerationPipeline& pipeline) {
   std::vector<UsageRow> rows;
-  for (const Usage& of : pipeline.usage()) rows.push_back({0, of.category, of.planned_bytes, of.peak_bytes});
+  for (const Arena& arena : pipeline.model().arenas())
+    for (const Usage& of : arena.usage_by_category()) rows.push_back({arena.rank(), of.category, of.planned_bytes, of.peak_bytes});
   return rows;
 }
 
