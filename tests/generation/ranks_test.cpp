@@ -24,12 +24,19 @@ struct Refused {
 };
 constexpr Refused kRefused[]{{"deepseek_v2", 4, "does not divide the 2 heads of attention.q_proj"}};
 
-PlanRequest ranks_request(std::uint64_t max_length, std::uint32_t tp) {
+PlanRequest ranks_request(std::uint64_t max_length, std::uint32_t tp, std::uint32_t pp = 1) {
   PlanRequest request = request_of(max_length);
-  request.devices = std::to_string(tp) + "x256MiB";
+  request.devices = std::to_string(tp * pp) + "x256MiB";
   request.tp = tp;
+  request.pp = pp;
   return request;
 }
+
+// Tensor-parallel ranks on each of so many stages; the tiny models have two layers or more.
+struct Layout {
+  std::uint32_t tp, pp;
+};
+constexpr Layout kLayouts[]{{2, 1}, {4, 1}, {1, 2}, {2, 2}};
 
 class Ranks : public ::testing::TestWithParam<std::string> {
 protected:
@@ -59,9 +66,9 @@ protected:
 
 TEST_P(Ranks, TogetherTheyGenerateWhatOneDoes) {
   const std::vector<GoldenCase> all = golden_cases(GetParam());
-  for (const std::uint32_t tp : {2U, 4U}) {
-    SCOPED_TRACE(tp);
-    auto pipeline = pipeline_of(folder_of(GetParam()), ranks_request(all.front().max_length, tp));
+  for (const auto [tp, pp] : kLayouts) {
+    SCOPED_TRACE(std::to_string(tp) + " x " + std::to_string(pp));
+    auto pipeline = pipeline_of(folder_of(GetParam()), ranks_request(all.front().max_length, tp, pp));
     if (const Refused* const row = refused(tp)) {
       ASSERT_FALSE(pipeline);
       EXPECT_EQ(pipeline.error().where, "--tp");
@@ -84,15 +91,33 @@ TEST_P(Ranks, TogetherTheyGenerateWhatOneDoes) {
 
 TEST_P(Ranks, EachLoadsTheBytesThatItsPlanCounts) {
   const Model model = context().load(folder_of(GetParam())).value();
-  for (const std::uint32_t tp : {1U, 2U, 4U}) {
+  for (const auto [tp, pp] : kLayouts) {
     if (refused(tp) != nullptr) continue;
-    const PlanRequest request = ranks_request(golden_cases(GetParam()).front().max_length, tp);
+    const PlanRequest request = ranks_request(golden_cases(GetParam()).front().max_length, tp, pp);
     const Plan plan = context().plan(model, request).value();
-    for (std::uint32_t rank = 0; rank < tp; ++rank) {
+    for (std::uint32_t rank = 0; rank < tp * pp; ++rank) {
       const auto program = context().program(model, request, rank);
       ASSERT_TRUE(program) << program.error().message;
-      EXPECT_EQ(program->weights.bytes(), plan.devices[rank].weights_bytes) << "rank " << rank << " of " << tp;
+      EXPECT_EQ(program->weights.bytes(), plan.devices[rank].weights_bytes) << "rank " << rank << " of " << tp << " x " << pp;
     }
+  }
+}
+
+// As many layers on each stage as the operator says.
+TEST(RankStages, UnevenOnesGenerateWhatOneDoes) {
+  const std::vector<GoldenCase> all = golden_cases("gemma3");
+  const std::size_t layers = nlohmann::json::parse(test::tiny_model("gemma3").config)["num_hidden_layers"];
+  for (const std::uint32_t first : {1U, static_cast<std::uint32_t>(layers) - 1}) {
+    SCOPED_TRACE(first);
+    PlanRequest request = ranks_request(all.front().max_length, 1, 2);
+    request.stage_layers = {first, static_cast<std::uint32_t>(layers) - first};
+    auto pipeline = pipeline_of(folder_of("gemma3"), request);
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    const auto output = pipeline->generate(greedy(all.front()));
+    ASSERT_TRUE(output) << output.error().message;
+    EXPECT_EQ(output->tokens, std::vector<Token>(all.front().tokens.begin(), all.front().tokens.end()));
+    for (const Arena& arena : pipeline->model().arenas())
+      for (const Usage& usage : arena.usage()) EXPECT_EQ(usage.peak_bytes, usage.planned_bytes) << arena.rank() << usage.label;
   }
 }
 

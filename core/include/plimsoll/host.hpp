@@ -459,8 +459,9 @@ public:
   Result<Plan> plan(const Model& model, const PlanRequest& request) const;
   // What one rank executes for a forward pass of a plan of that request, which it must be: the ops that the planners describe, in the
   // slab that `--engine reference` plans, and where the weights lie. kUnsupportedArchitecture where a planner describes no pipeline or a
-  // weight is stored as this library does not load; kBadRequest for stages and replicas, or where there are no weights to load. Ranks
-  // of a tensor-parallel group have the parts that the plan counts, and ops that join what they compute.
+  // weight is stored as this library does not load; kBadRequest for several replicas, or where there are no weights to load. Ranks
+  // of a tensor-parallel group have the parts that the plan counts, and ops that join what they compute; those of a pipeline stage its
+  // layers, and ops that hand the residual stream on.
   Result<Program> program(const Model& model, const PlanRequest& request, std::uint32_t rank = 0) const;
   // Weight classes, and bytes per rank of the request's layout.
   Result<WeightsReport> weights(const Model& model, const PlanRequest& request) const;

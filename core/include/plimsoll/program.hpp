@@ -32,11 +32,13 @@ enum class OpKind : std::uint8_t {
   kSsmScan,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
   kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
+  kSend,           // x: to the rank in its place on the next pipeline stage; out is x
+  kReceive,        // -: out = what the rank in its place on the stage before sends
   kSumSquares,     // x: out, one column, = the sum of the squares of each row
   kNormOfSums // x, s; gain?, bias?; columns, first, plus_one; epsilon: an RMS norm of rows that ranks share: s is the sum of the squares
               // of `columns` columns, x those of this rank, for which gain and bias begin at `first`
 };
-constexpr bool is_collective(OpKind kind) noexcept { return kind == OpKind::kAllReduce || kind == OpKind::kAllGather; }
+constexpr bool is_collective(OpKind kind) noexcept { return kind >= OpKind::kAllReduce && kind <= OpKind::kReceive; }
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
@@ -70,7 +72,7 @@ struct ProgramRope {
 };
 
 struct Program {
-  std::uint32_t rank = 0, tensor_ranks = 1; // of the plan; of its tensor-parallel group
+  std::uint32_t rank = 0, tensor_ranks = 1, stages = 1; // of the plan; ranks of its tensor-parallel group, and such groups of a replica
   std::vector<ProgramValue> values;
   std::vector<ProgramRope> ropes;
   std::vector<ProgramOp> ops;

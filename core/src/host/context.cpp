@@ -142,9 +142,9 @@ Result<Program> Context::program(const Model& model, const PlanRequest& request,
   const RankLayout& layout = settled.layout;
   if (rank >= layout.ranks())
     return fail(ErrorCode::kBadRequest, fmt::format("rank {} of a plan of {}; ranks begin at 0", rank, layout.ranks()), "rank");
-  if (layout.pp > 1 || layout.dp > 1)
-    return fail(ErrorCode::kBadRequest, fmt::format("pp {} and dp {}; one stage of one replica is executed", layout.pp, layout.dp),
-                layout.pp > 1 ? "--pp" : "--dp");
+  if (layout.dp > 1)
+    return fail(ErrorCode::kBadRequest, fmt::format("{} replicas; a program is one of one replica, plan each with dp 1", layout.dp),
+                "--dp");
   if (layout.redundant_experts > 0)
     return fail(ErrorCode::kBadRequest, "experts that are there twice are planned and not executed", "--redundant-experts");
   PLIMSOLL_ASSIGN(Program program, scheduled_program(settled, rank));

@@ -22,6 +22,8 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
       if (weight == kNoIndex) continue;
       const WeightClass& c = declared.weights[weight];
       weight = position(c.label, c.layers.empty() ? kNoIndex : op.layer);
+      for (const WeightClass& copy : declared.weights) // of an embedding that lies on another stage
+        if (weight == kNoIndex && copy.role == PLIMSOLL_ROLE_TIED && tied_to(copy, declared) == &c) weight = position(copy.label, kNoIndex);
       if (weight == kNoIndex)
         return fail(ErrorCode::kBadCheckpoint, fmt::format("the forward pass needs '{}'{}, which the checkpoint does not have", c.label,
                                                            op.layer == kNoIndex ? "" : fmt::format(" of layer {}", op.layer)));

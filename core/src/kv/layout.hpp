@@ -27,6 +27,7 @@ struct KvDemand {
 // A budget cut up.
 struct KvCut {
   bool fits = false;                            // what the sequences need beside tokens, and one page
+  bool endless = false;                         // more pages would serve no longer request
   std::uint64_t pages = 0;                      // of full attention, as the engine counts them
   std::optional<std::uint64_t> capacity_tokens; // that these pages hold; none where nothing grows with the length
   std::optional<std::uint64_t> state_rows;      // rows of recurrent state, where they are set apart

@@ -39,7 +39,7 @@ KvPool::KvPool(KvPoolSpec spec) : spec_(std::move(spec)) {
       sequence += CheckedWide(static_cast<Wide>(group.state_bytes)) * static_cast<Wide>(group.rows_per_sequence);
       break;
     }
-    if (group.kind == CacheKind::kState) continue;
+    if (group.kind == CacheKind::kState || group.page_bytes == 0) continue; // or none of its layers are on this stage
     nulls += page * static_cast<Wide>(spec_.null_pages);
     paged_ = true;
   }
@@ -151,6 +151,7 @@ KvPoolCut KvPool::cut(Wide budget_bytes, std::uint64_t sequences, std::uint64_t 
       if (is_windowed(group.kind)) pages = std::max(pages, bounded(CheckedWide(window_pages(group)) * static_cast<Wide>(sequences)));
   }
   pages = std::min(pages, most_pages);
+  r.endless = endless;
   r.fits = pages > 0 || endless || !paged_;
   r.used_bytes = paged_bytes(pages, sequences) + null_bytes_ + states;
   r.unused_bytes = budget_bytes - r.used_bytes;

@@ -47,6 +47,7 @@ bool operator<(const KvRequestCount& a, const KvRequestCount& b);
 // A budget cut into pages for a number of sequences.
 struct KvPoolCut {
   bool fits = false;                            // the sequences' states, the null pages and one page of each group fit
+  bool endless = false;                         // more pages would serve no longer request: nothing grows with its length
   std::uint64_t pages = 0;                      // of every full and latent group, null pages included
   std::optional<std::uint64_t> capacity_tokens; // held by those pages; none where no group grows with the length
   Wide used_bytes = 0;                          // whole pages, rows and null pages

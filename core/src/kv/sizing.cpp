@@ -90,7 +90,8 @@ private:
     lack(KvShortage::kTooMany, beside.rank);
   }
 
-  // As many pages as the poorest rank of a replica has, since a page number spans the replica.
+  // As many pages as the poorest rank of a replica has, since a page number spans the replica; a stage whose layers look no further back
+  // than a window, or are states, has as many as it needs.
   void cut_memory() {
     r_.demand.sequences = r_.batch;
     r_.demand.sequences_given = wish_.batch_is_asked_for;
@@ -116,7 +117,7 @@ private:
       cut = memory_.same_as_before(rank) && rank > first ? r_.cuts[rank - 1]
                                                          : memory_.layout(rank).cut(memory_.room_bytes[rank], r_.demand, kWideMax);
       if (!cut.fits && r_.shortage == KvShortage::kNone) lack(KvShortage::kTooMany, rank);
-      if (cut.pages > 0 || !cut.fits) pages = std::min(pages, static_cast<Wide>(cut.pages));
+      if ((cut.pages > 0 && !cut.endless) || !cut.fits) pages = std::min(pages, static_cast<Wide>(cut.pages));
     }
     for (std::uint32_t rank = first; rank < end; ++rank)
       if (static_cast<Wide>(r_.cuts[rank].pages) > pages)

@@ -62,6 +62,8 @@ public:
     case OpKind::kSsmScan: check_scan(); break;
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
+    case OpKind::kSend:
+    case OpKind::kReceive:
     case OpKind::kSumSquares:
     case OpKind::kNormOfSums: break; // no planner describes these
     }

@@ -5,6 +5,7 @@
 #include <map>
 #include <span>
 #include <string_view>
+#include <tuple>
 
 #include "base/block_types.hpp"
 
@@ -307,6 +308,14 @@ private:
 
 } // namespace
 
+const WeightClass* tied_to(const WeightClass& tied, const Declared& declared) {
+  for (const WeightClass& c : declared.weights)
+    if (c.role == PLIMSOLL_ROLE_MODEL && c.aspect == PLIMSOLL_ASPECT_EMBED && c.layers.empty() && c.n_dims == tied.n_dims &&
+        c.dims == tied.dims)
+      return &c;
+  return nullptr;
+}
+
 LocalShape alternating_shape(const WeightClass& c, LocalShape shape) {
   if (shape.ranges.size() < 2) return shape;
   LocalRange all{shape.ranges.front().first * c.parts.size(), 0};
@@ -318,9 +327,21 @@ LocalShape alternating_shape(const WeightClass& c, LocalShape shape) {
 Result<WeightSources> shard_sources(const WeightSources& whole, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
                                     const std::vector<bool>& alternating) {
   const ClassTable classes(declared);
+  const std::uint32_t stage = layout.stage_of_rank(rank);
   WeightSources out;
   out.files = whole.files;
   std::size_t runs = 0;
+  for (const WeightClass& c : declared.weights) {
+    if (c.role != PLIMSOLL_ROLE_TIED || layout.pp == 1 || !on_stage(c, layout, 0, stage)) continue;
+    const WeightClass* const embedding = tied_to(c, declared);
+    for (const WeightTensor& tensor : whole.tensors) {
+      if (embedding == nullptr || tensor.label != embedding->label || tensor.layer != UINT32_MAX) continue;
+      PLIMSOLL_ASSIGN(const WeightShard shard, weight_shard(c, layout, rank));
+      PLIMSOLL_ASSIGN(WeightTensor copy, TensorCutter(tensor, c, shard).cut());
+      copy.label = c.label;
+      out.tensors.push_back(std::move(copy));
+    }
+  }
   for (const WeightTensor& tensor : whole.tensors) {
     const std::optional<std::size_t> at = classes.find(tensor);
     if (!at) {
@@ -329,7 +350,7 @@ Result<WeightSources> shard_sources(const WeightSources& whole, const Declared& 
     }
     const WeightClass& c = declared.weights[*at];
     PLIMSOLL_ASSIGN(WeightShard shard, weight_shard(c, layout, rank));
-    if (!shard.held || !on_stage(c, layout, tensor.layer, layout.stage_of_rank(rank))) continue;
+    if (!shard.held || !on_stage(c, layout, tensor.layer, stage)) continue;
     if (alternating[*at]) shard.shape = alternating_shape(c, std::move(shard.shape));
     PLIMSOLL_ASSIGN(WeightTensor local, TensorCutter(tensor, c, shard).cut());
     runs += local.pieces.size();
@@ -337,6 +358,8 @@ Result<WeightSources> shard_sources(const WeightSources& whole, const Declared& 
       return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("'{}' would be read in too many runs", tensor.label), "--tp");
     out.tensors.push_back(std::move(local));
   }
+  std::sort(out.tensors.begin(), out.tensors.end(),
+            [](const WeightTensor& a, const WeightTensor& b) { return std::tie(a.label, a.layer) < std::tie(b.label, b.layer); });
   return out;
 }
 

@@ -59,7 +59,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   tables.label = "activation.tables";
   blas.label = "overhead.blas";
   signals.label = "signal_buffers";
-  const bool exact = s.layout.pp == 1 && s.layout.dp == 1; // other layouts are planned and not executed
+  const bool exact = s.layout.dp == 1; // replicas are planned together and executed one by one
   for (Item* item : {&slab, &tables, &blas, &signals}) {
     item->basis = exact ? Basis::kExact : Basis::kBound;
     item->planner = s.profile().name;
@@ -91,7 +91,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     tables.formula =
         fmt::format("tokens, offsets, lengths and page tables of {} sequences of {} tokens", pass.sequences, pass.context_tokens);
     blas.formula = fmt::format("what OpenBLAS packs at most for {} tokens on one thread", pass.tokens);
-    signals.formula = fmt::format("two rounds of the largest value that {} ranks join, 1 MiB at most each", s.layout.tp);
+    signals.formula = "two rounds of the largest value that ranks join or hand on, 1 MiB at most each";
   }
   collector.add(Category::kActivation, "", std::move(slab));
   collector.add(Category::kActivation, "", std::move(tables));

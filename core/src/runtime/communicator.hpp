@@ -1,6 +1,7 @@
-// How the ranks of a group join what each has computed. The executor calls it for every collective op of a program; all ranks of the group
-// run the same ones in the same order. One implementation for threads of a process: thread_group.hpp. Threads: one per communicator, at the
-// same time as the others of its group.
+// How the ranks of a replica join what each has computed: those of a tensor-parallel group among themselves, each with those in its place
+// on the pipeline stages before and behind. The executor calls it for every collective op of a program; all ranks of the group run the same
+// ones in the same order. One implementation for threads of a process: thread_group.hpp. Threads: one per communicator, at the same time as
+// the others of its group.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ namespace plimsoll {
 class Communicator {
 public:
   virtual ~Communicator() = default;
-  virtual std::uint32_t rank() const = 0; // in the group
+  virtual std::uint32_t rank() const = 0; // in the tensor-parallel group
   virtual std::uint32_t ranks() const = 0;
 
   // out (+)= the sum of the ranks' x, added in the order of their numbers: the same bits on every rank. out may be x unless it
@@ -25,6 +26,12 @@ public:
   virtual Result<void> all_gather(Rows<const float> x, Rows<float> out) = 0;
   virtual Result<void> all_gather(Rows<const double> x, Rows<double> out) = 0;
   virtual Result<void> barrier() = 0;
+
+  // To the rank in the same place on the next stage, which receives a value of that shape; from the one on the stage before.
+  virtual Result<void> send(Rows<const float> x) = 0;
+  virtual Result<void> send(Rows<const double> x) = 0;
+  virtual Result<void> receive(Rows<float> out) = 0;
+  virtual Result<void> receive(Rows<double> out) = 0;
 };
 
 } // namespace plimsoll

@@ -141,15 +141,22 @@ private:
       return ops_.norm_of_sums(
           {input(op, 0), value(op.out), vector(op, 0), vector(op, 1), 1, 0, op.i[1], op.i[0], false, op.i[2] != 0, op.f[0]}, input(op, 1));
     case OpKind::kAllReduce:
-    case OpKind::kAllGather: break; // see join
+    case OpKind::kAllGather:
+    case OpKind::kSend:
+    case OpKind::kReceive: break; // see join
     }
   }
 
   // With the other ranks, which do the same.
   Result<void> join(const ProgramOp& op) {
     PLIMSOLL_TRY(backend_->synchronize());
-    if (op.kind == OpKind::kAllGather) return options_.communicator->all_gather(input(op, 0), value(op.out));
-    return options_.communicator->all_reduce(input(op, 0), value(op.out), op.accumulate);
+    Communicator& others = *options_.communicator;
+    switch (op.kind) {
+    case OpKind::kAllGather: return others.all_gather(input(op, 0), value(op.out));
+    case OpKind::kSend: return others.send(input(op, 0));
+    case OpKind::kReceive: return others.receive(value(op.out));
+    default: return others.all_reduce(input(op, 0), value(op.out), op.accumulate);
+    }
   }
 
   void norm(const ProgramOp& op) {

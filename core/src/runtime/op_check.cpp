@@ -50,6 +50,8 @@ public:
               wrong("{} columns of {} ranks for {}", in(op, 0).width, program_.tensor_ranks, out(op).width));
     case OpKind::kSumSquares: return operands(op, 1, 0) && !op.accumulate && expect("the width of its result", out(op).width, 1);
     case OpKind::kNormOfSums: return operands(op, 2, 0) && check_norm_of_sums(op);
+    case OpKind::kSend: return operands(op, 1, 0) && (op.out == op.in[0] || wrong("it gives something else than it sends"));
+    case OpKind::kReceive: return operands(op, 0, 0) && (!op.accumulate || wrong("it adds to what it receives"));
     }
     return wrong("an op of no known kind");
   }

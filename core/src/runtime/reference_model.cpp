@@ -34,7 +34,7 @@ Result<std::span<T>> values_of(const ModelInputs& inputs, std::string_view name)
 } // namespace
 
 ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options)
-    : PipelineModel(std::move(options)), group_(static_cast<std::uint32_t>(programs.size())),
+    : PipelineModel(std::move(options)), group_(programs.front().tensor_ranks, programs.front().stages), own_buffers_(programs.size()),
       logit_offsets_(programs.front().most_sequences + 1), threads_(static_cast<std::uint32_t>(programs.size())) {
   for (Program& program : programs) ranks_.emplace_back(std::move(program));
 }
@@ -95,18 +95,24 @@ Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Aren
 
 Result<void> ReferenceModel::share_buffers() {
   PLIMSOLL_ASSIGN(const std::span<const Tensor> planned, signal_buffers());
-  std::vector<std::span<std::byte>> buffers;
-  for (std::size_t rank = 0; rank < ranks_.size() && planned.size() >= ranks_.size(); ++rank) {
-    const Tensor& buffer = planned[rank * (planned.size() / ranks_.size())];
-    buffers.emplace_back(buffer.data(), buffer.bytes());
-  }
-  for (std::size_t rank = 0; rank < ranks_.size() && planned.empty(); ++rank) {
-    if (own_buffers_.size() == rank) {
-      const std::array<std::uint64_t, 1> bytes{std::max<std::uint64_t>(exchange_bytes(ranks_[rank].program()), 2 * kExchangeAlignBytes)};
-      PLIMSOLL_ASSIGN(Buffer own, arenas()[rank].allocate(Category::kSignalBuffer, "signal_buffers", ElementType::kUint8, bytes));
-      own_buffers_.push_back(std::move(own));
+  std::vector<std::span<std::byte>> buffers(ranks_.size());
+  std::size_t next = 0;
+  for (std::uint32_t rank = 0; rank < ranks_.size(); ++rank) {
+    const auto of_rank = static_cast<std::size_t>(std::count_if(plan().items.begin(), plan().items.end(), [&](const Item& item) {
+      return item.category == Category::kSignalBuffer && item.bytes[rank] > 0;
+    }));
+    const std::uint64_t needed = exchange_bytes(ranks_[rank].program());
+    if (of_rank > 0) { // the first of its sites
+      if (next < planned.size()) buffers[rank] = {planned[next].data(), planned[next].bytes()};
+    } else if (needed > 0) {
+      Buffer& own = own_buffers_[rank];
+      if (own.data() == nullptr) {
+        const std::array<std::uint64_t, 1> shape{needed};
+        PLIMSOLL_ASSIGN(own, arenas()[rank].allocate(Category::kSignalBuffer, "signal_buffers", ElementType::kUint8, shape));
+      }
+      buffers[rank] = {static_cast<std::byte*>(own.data()), own.bytes()};
     }
-    buffers.emplace_back(static_cast<std::byte*>(own_buffers_[rank].data()), own_buffers_[rank].bytes());
+    next += of_rank;
   }
   return group_.use(std::move(buffers));
 }
@@ -187,7 +193,7 @@ Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, 
   });
   const std::optional<Error> failed = group_.reset();
   if (failed) return tl::unexpected(*failed);
-  return results.front();
+  return results[ranks_.size() - program().tensor_ranks]; // the last stage has the logits
 }
 
 Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {

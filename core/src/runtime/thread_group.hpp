@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -36,15 +37,16 @@ private:
 
 class ThreadGroup {
 public:
-  explicit ThreadGroup(std::uint32_t ranks);
+  // `tensor_ranks` on each of `stages`, numbered as a plan's ranks are.
+  explicit ThreadGroup(std::uint32_t tensor_ranks, std::uint32_t stages = 1);
   ~ThreadGroup();
 
-  // One buffer for each rank, at a multiple of 64, valid until others are given. kBadRequest where one is too small for two rounds. No rank
-  // may be running.
+  // One buffer for each rank, at a multiple of 64, valid until others are given. kBadRequest where one is too small for two rounds; a rank
+  // that only receives needs none. No rank may be running.
   Result<void> use(std::vector<std::span<std::byte>> buffers);
   Communicator& communicator(std::uint32_t rank);
   // A rank cannot go on, so none can: who waits for it gets its error.
-  void abort(Error error) { barrier_.abort(std::move(error)); }
+  void abort(const Error& error);
   // As new, once all ranks have stopped; the error that ended them.
   std::optional<Error> reset();
 
@@ -52,8 +54,10 @@ private:
   class Member;
 
   std::vector<std::span<std::byte>> buffers_;
-  std::size_t half_bytes_ = 0; // of each buffer: one round
-  AbortableBarrier barrier_;
+  std::uint32_t tensor_ranks_, stages_;
+  std::vector<std::size_t> half_bytes_;   // of the smallest buffer of each stage: one round
+  std::deque<AbortableBarrier> barriers_; // of each stage
+  std::deque<AbortableBarrier> links_;    // of each rank that has a next stage, with its receiver
   std::vector<std::unique_ptr<Member>> members_;
 };
 

@@ -16,12 +16,6 @@ namespace {
 constexpr std::uint64_t kElementBytes = 4;     // values are float32
 constexpr std::uint64_t kAlternatingPairs = 2; // EXPERTS: "paired" where rows of gate and up alternate
 
-// Which ops a rank runs: those of its stage's layers, the embedding on the first stage, the head on the last.
-bool runs_on(const DescribedOp& op, bool is_head, const RankLayout& layout, std::uint32_t stage) {
-  if (op.layer != kNoIndex) return layout.stage_of_layer(op.layer) == stage;
-  return is_head ? stage + 1 == layout.pp : stage == 0;
-}
-
 // Heads of an op on one rank, where the value that they are in is split.
 std::uint64_t local_heads(std::uint64_t heads, const DescribedValue& whole, const ProgramValue& local) {
   return mul_div(heads, local.width, whole.width);
@@ -49,10 +43,14 @@ public:
   Result<Program> run() {
     PLIMSOLL_TRY(localise_values());
     choose_frequencies();
+    const std::uint32_t stage = layout_.stage_of_rank(rank_);
+    add_handover(stage, OpKind::kReceive);
     PLIMSOLL_TRY(add_ops());
+    add_handover(stage + 1, OpKind::kSend);
     PLIMSOLL_TRY(place());
     out_.rank = rank_;
     out_.tensor_ranks = layout_.tp;
+    out_.stages = layout_.pp;
     out_.logits = described_.logits;
     out_.vocab_tokens = out_.values[out_.logits].width;
     out_.hidden_elements = declared_.facts.hidden_elements;
@@ -87,12 +85,18 @@ private:
       out_.ropes.push_back(pass_.context_tokens > rope.long_beyond_tokens ? rope.long_one : rope.usual);
   }
 
+  // Which stage runs an op: that of its layer; the first the embedding, the last the head.
+  std::uint32_t stage_of(const DescribedOp& op, bool is_head) const {
+    if (op.layer != kNoIndex) return layout_.stage_of_layer(op.layer);
+    return is_head ? layout_.pp - 1 : 0;
+  }
+
   Result<void> add_ops() {
     const std::uint32_t stage = layout_.stage_of_rank(rank_);
     bool seen_layer = false;
     for (const DescribedOp& from : described_.ops) {
       seen_layer = seen_layer || from.layer != kNoIndex;
-      if (!runs_on(from, seen_layer, layout_, stage)) continue;
+      if (stage_of(from, seen_layer) != stage) continue;
       ProgramOp op;
       op.kind = from.kind;
       op.accumulate = from.accumulate;
@@ -152,6 +156,31 @@ private:
       if (weight != kNoIndex) PLIMSOLL_TRY(shard(weight));
     out_.ops.push_back(op);
     return {};
+  }
+
+  // Values that are set on stages before `stage` and read on it or behind it go from rank to rank: the residual stream, as a rule.
+  void add_handover(std::uint32_t stage, OpKind kind) {
+    if (stage == 0 || stage >= layout_.pp) return;
+    std::vector<bool> set(described_.values.size(), false), read(described_.values.size(), false);
+    bool seen_layer = false;
+    for (const DescribedOp& op : described_.ops) {
+      seen_layer = seen_layer || op.layer != kNoIndex;
+      if (stage_of(op, seen_layer) < stage) {
+        set[op.out] = true;
+        continue;
+      }
+      for (const std::uint32_t value : op.in)
+        if (value != kNoIndex) read[value] = true;
+      if (op.accumulate) read[op.out] = true;
+    }
+    for (std::uint32_t value = 0; value < set.size(); ++value) {
+      if (!set[value] || !read[value]) continue;
+      ProgramOp op;
+      op.kind = kind;
+      op.out = value;
+      if (kind == OpKind::kSend) op.in[0] = value;
+      out_.ops.push_back(op);
+    }
   }
 
   // What must follow an op so that its result is whole.

@@ -219,6 +219,8 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kScaleRows:
   case OpKind::kAllReduce:
   case OpKind::kAllGather:
+  case OpKind::kSend:
+  case OpKind::kReceive:
   case OpKind::kSumSquares:
   case OpKind::kNormOfSums: break;
   }

@@ -281,6 +281,36 @@ TEST(Sizing, StagesHaveTheirOwnPrices) {
   EXPECT_EQ(sizing.scarce_rank, 1U);
 }
 
+// Pages that grow with a request are on the second stage alone: 40 of 1,000 B beside what the sequences need. What the first one has,
+// states or windows, bounds nothing, in either order; a page number still spans both, so there are no more windows than pages.
+TEST(Sizing, AStageWithoutGrowingPagesDoesNotBoundThem) {
+  for (const bool windows : {false, true}) {
+    HandMade first(KvLayoutKind::kGrouped, 10), second(KvLayoutKind::kGrouped, 10);
+    if (windows) first.full(0, 100).window(1, 100, 20);
+    else first.full(0, 100).state(3, 50);
+    second.full(1, 100);
+    if (windows) second.window(0, 100, 20);
+    else second.state(1, 50);
+    for (HandMade* const made : {&first, &second}) {
+      made->rules.null_pages = 1;
+      made->rules.demand_limited = false;
+    }
+    const Wide beside = windows ? 1'000 : 2 * 50 + 1'000; // a null page; states of two sequences
+    for (const bool swapped : {false, true}) {
+      SCOPED_TRACE(std::to_string(windows) + std::to_string(swapped));
+      const Ranks ranks({swapped ? &second : &first, swapped ? &first : &second},
+                        {swapped ? 40'000 + beside : 50'000, swapped ? 50'000 : 40'000 + beside});
+      const KvSizing sizing = ranks.size(asking_for(30, 2));
+      const KvCut& grows = sizing.cuts.at(swapped ? 0 : 1);
+      EXPECT_EQ(sizing.shortage, KvShortage::kNone);
+      EXPECT_EQ(grows.pages, 41U);
+      EXPECT_EQ(grows.capacity_tokens, 400U);
+      EXPECT_EQ(sizing.longest_tokens, 400U);
+      EXPECT_EQ(sizing.cuts.at(swapped ? 1 : 0).used_bytes, windows ? 7'000 : 300); // 3 pages of each window, a null page
+    }
+  }
+}
+
 class Random {
 public:
   explicit Random(std::uint64_t seed) : random_(seed) {}

@@ -13,9 +13,10 @@ namespace {
 
 // A group with buffers of its own.
 struct OwnGroup {
-  OwnGroup(std::uint32_t ranks, std::uint64_t buffer_bytes) : group(ranks), threads(ranks) {
+  OwnGroup(std::uint32_t tensor_ranks, std::uint64_t buffer_bytes, std::uint32_t stages = 1)
+      : group(tensor_ranks, stages), threads(tensor_ranks * stages) {
     std::vector<std::span<std::byte>> spans;
-    for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+    for (std::uint32_t rank = 0; rank < tensor_ranks * stages; ++rank) {
       memory.emplace_back(buffer_bytes);
       spans.emplace_back(static_cast<std::byte*>(memory.back().data()), buffer_bytes);
     }
@@ -102,6 +103,53 @@ TEST_P(ThreadGroups, WhoWaitsGetsTheErrorOfWhoGivesUpAndTheGroupGoesOnAfterwards
 
 INSTANTIATE_TEST_SUITE_P(Sizes, ThreadGroups, ::testing::Values(1U, 2U, 4U));
 
+// On every stage the sum of its ranks is added to what the stage before has handed over, several times in a row.
+TEST(ThreadGroups, StagesHandOnWhatTheyHaveSummed) {
+  constexpr std::uint32_t kTensorRanks = 2, kStages = 3, kTimes = 3;
+  for (const std::uint64_t bytes : {128ULL, 1024ULL, 1ULL << 20}) {
+    OwnGroup own(kTensorRanks, bytes, kStages);
+    std::vector<std::vector<double>> last(kTensorRanks);
+    own.threads.run([&](std::uint32_t rank) {
+      Communicator& with = own.group.communicator(rank);
+      const std::uint32_t stage = rank / kTensorRanks;
+      EXPECT_EQ(with.rank(), rank % kTensorRanks);
+      EXPECT_EQ(with.ranks(), kTensorRanks);
+      std::vector<double> x(kRows * kWidth, 0);
+      const Rows<double> rows{x.data(), kRows, kWidth};
+      for (std::uint32_t time = 0; time < kTimes; ++time) {
+        std::vector<double> part(x.size());
+        for (std::size_t i = 0; i < part.size(); ++i) part[i] = static_cast<double>(i * (rank + 1) + time);
+        std::fill(x.begin(), x.end(), 0);
+        EXPECT_TRUE(stage == 0 || with.receive(rows));
+        EXPECT_TRUE(with.all_reduce(Rows<const double>{part.data(), kRows, kWidth}, rows, true));
+        EXPECT_TRUE(stage + 1 == kStages || with.send(Rows<const double>{x.data(), kRows, kWidth}));
+      }
+      if (stage + 1 == kStages) last[rank % kTensorRanks] = x;
+    });
+    for (const std::vector<double>& x : last)
+      for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(x[i], static_cast<double>(i * 21 + 6 * (kTimes - 1))) << bytes;
+    EXPECT_FALSE(own.group.reset());
+  }
+}
+
+TEST(ThreadGroups, AStageThatGivesUpEndsTheOthers) {
+  for (std::uint32_t bad = 0; bad < 3; ++bad) {
+    OwnGroup own(1, 128, 3);
+    std::vector<std::uint8_t> ended(3, 0);
+    own.threads.run([&](std::uint32_t rank) {
+      if (rank == bad) return own.group.abort({ErrorCode::kBadRequest, "enough", ""});
+      std::vector<float> x(kRows * kWidth);
+      Communicator& with = own.group.communicator(rank);
+      for (int time = 0; time < 2 && ended[rank] == 0; ++time)
+        if ((rank > 0 && !with.receive(Rows<float>{x.data(), kRows, kWidth})) ||
+            (rank < 2 && !with.send(Rows<const float>{x.data(), kRows, kWidth})))
+          ended[rank] = 1;
+    });
+    for (std::uint32_t rank = 0; rank < 3; ++rank) EXPECT_EQ(ended[rank], rank == bad ? 0 : 1) << rank << " of " << bad;
+    EXPECT_EQ(own.group.reset().value().message, "enough");
+  }
+}
+
 TEST(ThreadGroups, BuffersThatCannotServeAreRefused) {
   test::Memory memory(256);
   auto* const bytes = static_cast<std::byte*>(memory.data());
@@ -110,6 +158,9 @@ TEST(ThreadGroups, BuffersThatCannotServeAreRefused) {
   EXPECT_FALSE(group.use({{bytes, 128}, {bytes + 128, 127}}));     // too small
   EXPECT_FALSE(group.use({{bytes + 4, 128}, {bytes + 128, 128}})); // at an odd address
   EXPECT_TRUE(group.use({{bytes, 128}, {bytes + 128, 128}}));
+  ThreadGroup stages(1, 2);
+  EXPECT_FALSE(stages.use({{}, {bytes, 128}})); // the first sends
+  EXPECT_TRUE(stages.use({{bytes, 128}, {}}));  // the last only receives
 }
 
 } // namespace

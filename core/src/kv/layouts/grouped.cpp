@@ -59,6 +59,7 @@ KvCut GroupedLayout::cut(Wide budget, const KvDemand& demand, Wide most_pages) c
   const KvPoolCut found = pool_.cut(budget, demand.sequences, demand.sequences, std::max<Wide>(wanted, 0));
   KvCut cut;
   cut.fits = found.fits;
+  cut.endless = found.endless;
   cut.pages = found.pages;
   if (found.capacity_tokens) cut.capacity_tokens = *found.capacity_tokens * context_ranks_;
   cut.used_bytes =
