@@ -39,6 +39,8 @@ constexpr Forward kForwards[] = {
   {.model_type = "qwen3_vl_text"},
   {.model_type = "glm4_moe", .partial_rotation = true},
   {.model_type = "phi3", .partial_rotation = true},
+  {.model_type = "qwen3_next", .plus_one = true, .partial_rotation = true},
+  {.model_type = "qwen3_5_text", .plus_one = true, .partial_rotation = true},
   {.model_type = "gpt_oss", .yarn = &kGptOssYarn},
   {.model_type = "seed_oss"},
   {.model_type = "olmo2", .order = Order::kAfter},

@@ -31,8 +31,7 @@ public:
         epsilon_(config.find_f64("/rms_norm_eps").value_or(0)), by_(multipliers_of(config, forward)) {
     const Attention& a = layer_.attention;
     const bool whole = part.is_layer() && !part.is_attention();
-    if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || (whole && layer_.ffn.none) || model.head_gate ||
-        model.gated_queries)
+    if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || (whole && layer_.ffn.none) || model.head_gate)
       plimsoll::no_pipeline("", "for the attention of layer " + std::to_string(part.layer));
   }
 
@@ -59,7 +58,17 @@ private:
   // Projections in and out; what it gives is nowhere yet.
   op::Linear attention(Value x) const {
     const Attention& a = layer_.attention;
-    const Value q = projection(x, 0, "attention.q_proj", a.heads, a.k_elements);
+    Value q, gate;
+    if (model_.gated_queries) {
+      const Value both = projection(x, 0, "attention.q_proj", a.heads, 2 * a.k_elements);
+      const auto half = [&](std::uint64_t first) {
+        return out_.make(Bytes(a.heads) * a.k_elements, a.heads, op::Columns(both, a.heads, 2 * a.k_elements, first, a.k_elements));
+      };
+      q = half(0);
+      gate = half(a.k_elements);
+    } else {
+      q = projection(x, 0, "attention.q_proj", a.heads, a.k_elements);
+    }
     const Value k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements);
     const Value v = projection(x, 2, "attention.v_proj", a.kv_heads, a.v_elements);
     norm_heads(q, "attention.q_norm", a.heads);
@@ -72,7 +81,9 @@ private:
     if (!forward_.score_elements.empty()) attend.scale(1 / std::sqrt(positive(forward_.score_elements)));
     if (!forward_.score_cap.empty()) attend.soft_cap(config_.find_f64(forward_.score_cap).value_or(0));
     if (!model_.dialect.sinks.empty()) attend.sinks("attention.sinks");
-    op::Linear o(out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend), "attention.o_proj");
+    const Value context = out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend);
+    if (model_.gated_queries) out_.set(context, op::Gate(gate, context, plimsoll::Activation::kSigmoid));
+    op::Linear o(context, "attention.o_proj");
     return o.bias(bias(model_.o_bias, "attention.o_proj")).reduce();
   }
 

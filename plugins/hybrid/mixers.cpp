@@ -62,6 +62,10 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
   p.add(p.linear("out_proj", h, v).heads(1, m.value_heads));
   add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, kModel, conv.value()},
                 {"ssm", v * Bytes(m.key_elements), m.value_heads, m.state_dtype}});
+  if (m.epsilon)
+    p.model.mixers.push_back({p.layers(), [m, label = p.label()](const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) {
+                                describe_delta_net(m, label, part, out);
+                              }});
 }
 
 // The recurrence is kept in float32. Checkpoints with a full gate (K3) store convolutions and norm in float32 too, and pad

@@ -14,6 +14,7 @@ struct DeltaNet {
   std::uint64_t hidden, key_heads, value_heads, key_elements, value_elements, kernel;
   bool fused = true; // in_proj_qkvz and in_proj_ba; else four projections
   std::string state_dtype;
+  std::optional<double> epsilon = {}; // of the gated norm; none: the pass is not described
 };
 void add_delta_net(const Place& place, const DeltaNet& m);
 

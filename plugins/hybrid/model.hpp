@@ -48,6 +48,7 @@ struct Delegate {
 struct Frame {
   std::string_view mixer_norm, ffn_norm; // labels
   const char* multiplier = "";           // key; empty: none
+  bool plus_one = false;                 // the gains of the norms are stored less 1
 };
 
 // The pass of a recurrent mixer: sets part.out from part.in, in the layers that have it.

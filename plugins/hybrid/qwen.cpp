@@ -23,7 +23,8 @@ DeltaNet read_delta_net(const Config& config, std::uint64_t hidden) {
                    config.positive("/linear_value_head_dim"),
                    config.positive("/linear_conv_kernel_dim"),
                    config.boolean("/linear_projections_fused", true),
-                   read_state_dtype(config)};
+                   read_state_dtype(config),
+                   config.find_f64("/rms_norm_eps").value_or(0)};
   check_divides(m.key_heads, m.value_heads, "/linear_num_key_heads");
   return m;
 }
@@ -46,6 +47,7 @@ void fill_qwen(const Config& config, Model& model) {
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
   model.ask_dense(attention, experts ? kNothing : kFfn);
   if (experts) model.ask("moe", kFfn);
+  model.frame = Frame{.mixer_norm = "input_layernorm", .ffn_norm = "post_attention_layernorm", .plus_one = true};
   add_delta_net(Place(model, "model.layers.{layer}.linear_attn.", "delta_net.", kState, without(model.layers, attention)),
                 read_delta_net(config, model.hidden));
   if (model.draft_layers > 0) add_draft(model);

@@ -41,6 +41,7 @@ constexpr Routing kRoutings[] = {
   {.model_type = "mixtral", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
   {.model_type = "qwen2_moe"},
   {.model_type = "qwen3_moe"},
+  {.model_type = "qwen3_next"},
   {.model_type = "olmoe"},
   {.model_type = "gpt_oss", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever, .clamped = true},
   {.model_type = "deepseek_v2", .scaled = true, .grouped = true},

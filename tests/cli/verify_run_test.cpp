@@ -59,7 +59,7 @@ void expect_consistent(const VerifyJson& document) {
 
 TEST(CliVerifyRun, TinyModelsAreWithinTheirPlans) {
   std::vector<std::string> models{stored("kjv"), stored("mla")};
-  for (const char* const name : {"llama", "mistral", "gemma2", "gpt_oss", "mixtral", "deepseek_v3", "granite_hybrid"})
+  for (const char* const name : {"llama", "mistral", "gemma2", "gpt_oss", "mixtral", "deepseek_v3", "granite_hybrid", "qwen3_next"})
     models.push_back(made(name));
   for (const std::string& model : models) {
     const VerifyJson document = verified(model, {"--devices", "64MiB", "--max-length", "200", "--max-batch-size", "3"}, 0);
@@ -75,7 +75,7 @@ TEST(CliVerifyRun, TinyModelsAreWithinTheirPlans) {
 }
 
 TEST(CliVerifyRun, EveryRankIsWithinItsPlan) {
-  for (const char* const name : {"llama", "gpt_oss", "deepseek_v3", "granite_hybrid"}) {
+  for (const char* const name : {"llama", "gpt_oss", "deepseek_v3", "granite_hybrid", "qwen3_next"}) {
     const VerifyJson document =
         verified(made(name), {"--tp", "2", "--devices", "2x64MiB", "--max-length", "100", "--max-batch-size", "2"}, 0);
     EXPECT_EQ(document["verdict"], "within_plan") << name;

@@ -24,6 +24,7 @@ constexpr Exception kExceptions[] = {
     {"core/src/backend/cpu_route.cpp", "core/src/backend/cpu_ops.hpp"},                  //
     {"core/src/backend/cpu_rows.cpp", "core/src/backend/cpu_ops.hpp"},                   //
     {"core/src/backend/cpu_conv.cpp", "core/src/backend/cpu_ops.hpp"},                   //
+    {"core/src/backend/cpu_delta.cpp", "core/src/backend/cpu_ops.hpp"},                  //
     {"core/src/backend/cpu_scan.cpp", "core/src/backend/cpu_ops.hpp"},                   //
     {"core/src/backend/host_memory.cpp", "core/include/plimsoll/arena.hpp"},             //
     {"core/src/kv_cache/block_pool.cpp", "core/include/plimsoll/kv_cache.hpp"},          // the classes behind the public header

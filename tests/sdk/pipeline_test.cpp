@@ -131,6 +131,11 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
             {"scan", PLIMSOLL_OP_SSM_SCAN, {4, 5, 6, 4}, {"a"}, {8, 64, 128, 1, 2}, {}, 0, "state"});
   expect_op(op::SsmScan(kA, kB, kC, kA, "a", "state", 2, {8, 64, 128, 1}).skip("d").dt_bias("dt").stored().limits(0.001, 0.1),
             {"scan with all", PLIMSOLL_OP_SSM_SCAN, {4, 5, 6, 4}, {"a", "d", "dt"}, {8, 64, 128, 1, 2, 1}, {0.001, 0.1}, 0, "state"});
+  expect_op(op::Columns(kA, 4, 24, 8, 16), {"columns", PLIMSOLL_OP_COLUMNS, {4}, {}, {4, 24, 8, 16}, {}});
+  expect_op(op::DeltaRule(kA, kB, kC, kA, kB, "a", "state", 1, {8, 4, 64, 32}, 1e-6),
+            {"delta rule", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a"}, {8, 4, 64, 32, 1}, {1e-6, 0.125}, 0, "state"});
+  expect_op(op::DeltaRule(kA, kB, kC, kA, kB, "a", "state", 1, {8, 4, 64, 32}, 1e-6).dt_bias("dt").stored().scale(1),
+            {"delta rule with all", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a", "dt"}, {8, 4, 64, 32, 1, 1}, {1e-6, 1}, 0, "state"});
   expect_op(op::Gate(kA, kB, Activation::kSilu), {"gate", PLIMSOLL_OP_GATE, {4, 5}, {}, {PLIMSOLL_ACT_SILU}, {}});
   expect_op(op::Gate(kA, Activation::kSoftCap).cap(30), {"cap", PLIMSOLL_OP_GATE, {4}, {}, {PLIMSOLL_ACT_SOFT_CAP}, {30}});
   expect_op(op::Gate(kA, kB, Activation::kSwigluOai).clamp(7, 1.702),

@@ -218,6 +218,17 @@ constexpr std::string_view kGraniteHybrid = R"({
   "position_embedding_type": "nope", "residual_multiplier": 0.75, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
   "shared_intermediate_size": 96, "tie_word_embeddings": false, "vocab_size": 320})";
 
+// Qwen3-Next: three delta-net layers and one of gated attention, of which a quarter of each head turns; experts in each.
+constexpr std::string_view kQwen3Next = R"({
+  "architectures": ["Qwen3NextForCausalLM"], "model_type": "qwen3_next", "attention_bias": false, "bos_token_id": 1,
+  "decoder_sparse_step": 1, "eos_token_id": 2, "full_attention_interval": 4, "head_dim": 16, "hidden_act": "silu", "hidden_size": 64,
+  "intermediate_size": 96, "layer_types": ["linear_attention", "linear_attention", "linear_attention", "full_attention"],
+  "linear_conv_kernel_dim": 4, "linear_key_head_dim": 8, "linear_num_key_heads": 4, "linear_num_value_heads": 8,
+  "linear_value_head_dim": 8, "max_position_embeddings": 512, "mlp_only_layers": [], "moe_intermediate_size": 12,
+  "mtp_num_hidden_layers": 0, "norm_topk_prob": true, "num_attention_heads": 4, "num_experts": 8, "num_experts_per_tok": 2,
+  "num_hidden_layers": 4, "num_key_value_heads": 2, "output_router_logits": false, "partial_rotary_factor": 0.25, "rms_norm_eps": 1e-06,
+  "rope_scaling": null, "rope_theta": 10000.0, "shared_expert_intermediate_size": 24, "tie_word_embeddings": false, "vocab_size": 320})";
+
 constexpr std::array kConfigs{
     TinyConfig{"llama", 2, kLlama},
     TinyConfig{"llama_biased", 6, kLlamaBiased},
@@ -244,6 +255,7 @@ constexpr std::array kConfigs{
     TinyConfig{"olmoe", 4, kOlmoe},
     TinyConfig{"granite", 37, kGranite},
     TinyConfig{"granite_hybrid", 10, kGraniteHybrid},
+    TinyConfig{"qwen3_next", 24, kQwen3Next},
 };
 
 } // namespace

@@ -39,6 +39,7 @@ private:
   void long_rope();
   void multipliers();
   void states();
+  void delta_states();
 
   void number(const std::string& key, std::uint64_t value) { file_.u32(at_ + key, static_cast<std::uint32_t>(value)); }
   void real(const std::string& key, double value) { file_.f32(at_ + key, static_cast<float>(value)); }
@@ -61,7 +62,8 @@ const char* Converter::architecture() const {
       {"gemma2", "gemma2"},         {"gemma3_text", "gemma3"}, {"qwen2_moe", "qwen2moe"},
       {"qwen3_moe", "qwen3moe"},    {"gpt_oss", "gpt-oss"},    {"deepseek_v2", "deepseek2"},
       {"deepseek_v3", "deepseek2"}, {"granite", "granite"},    {"seed_oss", "seed_oss"},
-      {"olmo2", "olmo2"},           {"olmoe", "olmoe"},        {"granitemoehybrid", "granitehybrid"}};
+      {"olmo2", "olmo2"},           {"olmoe", "olmoe"},        {"granitemoehybrid", "granitehybrid"},
+      {"qwen3_next", "qwen3next"}};
   const auto found = names.find(type_);
   if (found == names.end()) throw std::runtime_error("no GGUF architecture is known for model_type " + type_);
   return found->second;
@@ -145,8 +147,19 @@ void Converter::multipliers() {
     if (config_.contains(from)) real(to, config_[from]);
 }
 
+// A delta net, in Mamba's words.
+void Converter::delta_states() {
+  number("ssm.conv_kernel", count("linear_conv_kernel_dim"));
+  number("ssm.inner_size", count("linear_num_value_heads") * count("linear_value_head_dim"));
+  number("ssm.state_size", count("linear_key_head_dim"));
+  number("ssm.time_step_rank", count("linear_num_value_heads"));
+  number("ssm.group_count", count("linear_num_key_heads"));
+  number("full_attention_interval", count("full_attention_interval"));
+}
+
 // Mamba-2; a layer without KV heads is one of these. llama.cpp's name for no positions is a scaling that nobody tuned.
 void Converter::states() {
+  if (config_.contains("linear_num_key_heads")) return delta_states();
   if (!config_.contains("mamba_n_heads")) return;
   std::string heads;
   for (const json& kind : config_.at("layer_types")) heads += little_endian(kind == "mamba" ? 0 : count("num_key_value_heads"), 4);

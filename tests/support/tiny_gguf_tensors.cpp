@@ -42,6 +42,10 @@ const std::map<std::string_view, std::string_view> kNames{
     {"shared_mlp.output_linear", "ffn_down"},
     {"mamba.in_proj", "ssm_in"},
     {"mamba.out_proj", "ssm_out"},
+    {"linear_attn.in_proj_qkvz", "ssm_in"},
+    {"linear_attn.in_proj_ba", "ssm_ba"},
+    {"linear_attn.norm", "ssm_norm"},
+    {"linear_attn.out_proj", "ssm_out"},
 };
 const std::map<std::string_view, std::string_view> kParts{{"gate_proj", "gate"}, {"up_proj", "up"}, {"down_proj", "down"},
                                                           {"w1", "gate"},        {"w3", "up"},      {"w2", "down"}};
@@ -70,6 +74,7 @@ private:
   void split_latent(const std::string& layer, const TinyTensor& tensor);
   void split_experts(const std::string& layer, const TinyTensor& tensor);
   void convert_states(const std::string& layer, std::string_view name, const TinyTensor& tensor);
+  void convert_delta(const std::string& layer, std::string_view name, const TinyTensor& tensor);
   void halves(const std::string& layer, const TinyTensor& tensor);
   std::vector<float> interleaved(const TinyTensor& tensor) const;
 
@@ -173,6 +178,15 @@ void Renamer::convert_states(const std::string& layer, std::string_view name, co
   keep(layer + "ssm_" + std::string(name), tensor.shape, std::move(values));                                  // the convolution's bias
 }
 
+// Of a delta net what is no matrix, likewise; a is no column there.
+void Renamer::convert_delta(const std::string& layer, std::string_view name, const TinyTensor& tensor) {
+  std::vector<float> values = tensor.values;
+  if (name == "dt_bias") return keep(layer + "ssm_dt.bias", tensor.shape, std::move(values));
+  if (name == "conv1d.weight") return keep(layer + "ssm_conv1d.weight", {tensor.shape[0], tensor.shape[2]}, std::move(values));
+  for (float& value : values) value = -std::exp(value);
+  keep(layer + "ssm_a", tensor.shape, std::move(values));
+}
+
 // Gate and up in one tensor become two.
 void Renamer::halves(const std::string& layer, const TinyTensor& tensor) {
   const auto middle = tensor.values.begin() + static_cast<std::ptrdiff_t>(tensor.values.size() / 2);
@@ -185,6 +199,8 @@ void Renamer::convert_in_layer(const std::string& layer, std::string_view name, 
   if (name == "self_attn.sinks") return keep(layer + "attn_sinks.weight", tensor.shape, tensor.values);
   if (name == "mlp.gate.e_score_correction_bias") return keep(layer + "exp_probs_b.bias", tensor.shape, tensor.values);
   if (name.starts_with("mamba.") && tensor.shape.size() != 2) return convert_states(layer, name.substr(6), tensor);
+  if (name == "linear_attn.dt_bias" || name == "linear_attn.A_log" || name == "linear_attn.conv1d.weight")
+    return convert_delta(layer, name.substr(12), tensor);
   if (name == "shared_mlp.input_linear.weight") return halves(layer, tensor);
   if (is("gpt_oss") && name.starts_with("mlp.experts.")) return split_experts(layer, tensor);
   const std::size_t dot = name.rfind('.');
@@ -198,11 +214,12 @@ void Renamer::convert_in_layer(const std::string& layer, std::string_view name, 
   }
   std::string to;
   if (owner == "pre_feedforward_layernorm") to = "ffn_norm";
-  else if (owner == "post_attention_layernorm" && (gemma() || is("gpt_oss") || is("seed_oss") || is("olmo2"))) to = "post_attention_norm";
+  else if (owner == "post_attention_layernorm" && (gemma() || is("gpt_oss") || is("seed_oss") || is("olmo2") || is("qwen3_next")))
+    to = "post_attention_norm";
   else to = kNames.at(owner);
   std::vector<float> values = tensor.values;
   if (neighbours_turn() && (to == "attn_q" || to == "attn_k")) values = interleaved(tensor);
-  if (gemma() && to.ends_with("norm"))
+  if ((gemma() || (is("qwen3_next") && to != "ssm_norm")) && to.ends_with("norm"))
     for (float& value : values) value += 1;
   if (is("gemma2") && to == "attn_q") {
     // llama.cpp scales by the head's width whatever the configuration says: the difference goes into the weights.
@@ -219,7 +236,7 @@ void Renamer::convert(const TinyTensor& tensor) {
   if (name == "lm_head.weight") return keep("output.weight", tensor.shape, tensor.values);
   if (name == "model.norm.weight") {
     std::vector<float> values = tensor.values;
-    if (gemma())
+    if (gemma() || is("qwen3_next"))
       for (float& value : values) value += 1;
     return keep("output_norm.weight", tensor.shape, std::move(values));
   }

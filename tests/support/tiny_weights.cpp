@@ -43,6 +43,7 @@ private:
   void attention(const std::string& at);
   void latent_attention(const std::string& at);
   void mamba2(const std::string& at);
+  void delta_net(const std::string& at);
   bool recurrent(std::uint64_t layer) const;
   void gated(const std::string& at, std::uint64_t width);
   void experts(const std::string& at);
@@ -75,10 +76,11 @@ void Weights::matrix(const std::string& name, std::uint64_t rows, std::uint64_t 
   add(name + ".weight", {rows, columns}, gain * variance_one(columns));
 }
 
-// Gemma's norms multiply by one plus what is stored.
+// Gemma's norms, and Qwen3-Next's but for one, multiply by one plus what is stored.
 void Weights::norm(const std::string& name, std::uint64_t width, std::int64_t center) {
   std::string weight = name + ".weight";
-  std::vector<float> values = draw_around(seed_, weight, width, gemma() ? center - 1 : center, 100 * center);
+  const bool less_one = gemma() || (is("qwen3_next") && name.find("linear_attn") == std::string::npos);
+  std::vector<float> values = draw_around(seed_, weight, width, less_one ? center - 1 : center, 100 * center);
   out_.push_back({std::move(weight), {width}, std::move(values)});
 }
 
@@ -89,7 +91,7 @@ void Weights::attention(const std::string& at) {
     matrix(at + "qkv_proj", q + 2 * kv, hidden_, kFusedGain);
   } else {
     for (const auto& [part, rows, gain] :
-         {std::tuple("q_proj", q, kQueryGain), std::tuple("k_proj", kv, 1.0F), std::tuple("v_proj", kv, 1.0F)}) {
+         {std::tuple("q_proj", is("qwen3_next") ? 2 * q : q, kQueryGain), std::tuple("k_proj", kv, 1.0F), std::tuple("v_proj", kv, 1.0F)}) {
       matrix(at + part, rows, hidden_, gain);
       if (qkv_biases) bias(at + part, rows);
     }
@@ -100,7 +102,7 @@ void Weights::attention(const std::string& at) {
     norm(at + "q_norm", q, 2);
     norm(at + "k_norm", kv);
   }
-  if (is("qwen3") || is("qwen3_moe") || is("gemma3_text")) {
+  if (is("qwen3") || is("qwen3_moe") || is("qwen3_next") || is("gemma3_text")) {
     norm(at + "q_norm", head_dim_, 2);
     norm(at + "k_norm", head_dim_);
   }
@@ -125,7 +127,7 @@ void Weights::latent_attention(const std::string& at) {
 
 bool Weights::recurrent(std::uint64_t layer) const {
   const auto kinds = config_.find("layer_types");
-  return kinds != config_.end() && kinds->at(layer) == "mamba";
+  return kinds != config_.end() && (kinds->at(layer) == "mamba" || kinds->at(layer) == "linear_attention");
 }
 
 // States that decay by a few percent to nearly all a token.
@@ -143,6 +145,21 @@ void Weights::mamba2(const std::string& at) {
   out_.push_back({at + "dt_bias", {heads}, std::move(steps)});
   norm(at + "norm", inner);
   matrix(at + "out_proj", hidden_, inner);
+}
+
+// States that are forgotten within a few tokens, or hardly.
+void Weights::delta_net(const std::string& at) {
+  const std::uint64_t heads = count("linear_num_value_heads"), taps = count("linear_conv_kernel_dim");
+  const std::uint64_t keys = count("linear_num_key_heads") * count("linear_key_head_dim"), values = heads * count("linear_value_head_dim");
+  matrix(at + "in_proj_qkvz", 2 * keys + 2 * values, hidden_);
+  matrix(at + "in_proj_ba", 2 * heads, hidden_);
+  add(at + "conv1d.weight", {2 * keys + values, 1, taps}, kQueryGain * variance_one(taps));
+  std::vector<float> logarithms = draw_around(seed_, at + "A_log", heads, 0, 1500);
+  out_.push_back({at + "A_log", {heads}, std::move(logarithms)});
+  std::vector<float> steps = draw_around(seed_, at + "dt_bias", heads, -2, 1500);
+  out_.push_back({at + "dt_bias", {heads}, std::move(steps)});
+  norm(at + "norm", count("linear_value_head_dim"));
+  matrix(at + "out_proj", hidden_, values);
 }
 
 void Weights::gated(const std::string& at, std::uint64_t width) {
@@ -213,7 +230,8 @@ std::vector<TinyTensor> Weights::all() {
   add("model.embed_tokens.weight", {words, hidden_}, embedding);
   for (std::uint64_t layer = 0; layer < count("num_hidden_layers"); ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
-    if (recurrent(layer)) mamba2(at + "mamba.");
+    if (recurrent(layer) && is("qwen3_next")) delta_net(at + "linear_attn.");
+    else if (recurrent(layer)) mamba2(at + "mamba.");
     else if (count("kv_lora_rank") > 0) latent_attention(at + "self_attn.");
     else attention(at + "self_attn.");
     if (is("granitemoehybrid")) gated(at + "shared_mlp.", count("shared_intermediate_size"));

@@ -30,6 +30,8 @@ enum class OpKind : std::uint8_t {
   kScaleRows,
   kConv,
   kSsmScan,
+  kColumns,
+  kDeltaRule,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
   kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
   kSend,           // x: to the rank in its place on the next pipeline stage; out is x
@@ -39,6 +41,9 @@ enum class OpKind : std::uint8_t {
               // of `columns` columns, x those of this rank, for which gain and bias begin at `first`
 };
 constexpr bool is_collective(OpKind kind) noexcept { return kind >= OpKind::kAllReduce && kind <= OpKind::kReceive; }
+
+// Ops whose KV group keeps states.
+constexpr bool keeps_state(OpKind kind) noexcept { return kind == OpKind::kConv || kind == OpKind::kSsmScan || kind == OpKind::kDeltaRule; }
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
@@ -54,7 +59,7 @@ struct ProgramOp {
   bool accumulate = false;
   std::uint32_t layer = kNoIndex;
   std::uint32_t out = kNoIndex;                                                                     // value
-  std::array<std::uint32_t, 4> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex};                          // values
+  std::array<std::uint32_t, 6> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex};      // values
   std::array<std::uint32_t, 6> weights{kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex}; // of Program::weights.tensors
   std::uint32_t kv_group = kNoIndex;                                                                // of the plan's KvGeometry
   std::uint32_t kv_layer = 0;                                                                       // position among the group's layers

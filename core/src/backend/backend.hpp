@@ -219,6 +219,24 @@ struct ScanArgs {
   Scratch scratch;
 };
 
+template <class Real>
+struct ColumnsArgs {
+  Rows<const Real> x;
+  Rows<Real> out;
+  std::uint64_t heads = 1, stride = 0, first = 0, columns = 0;
+};
+template <class Real>
+struct DeltaArgs {
+  Rows<const Real> q, k, v, decay, write;
+  Rows<Real> out;
+  Vector a, dt_bias; // dt_bias may have no data
+  StateView state;   // [heads, value_elements, key_elements]
+  std::uint64_t heads = 0, key_heads = 0, key_elements = 0, value_elements = 0;
+  bool stored = false; // a is what decays, not the logarithm of its negative
+  double epsilon = 0, scale = 1;
+  Scratch scratch;
+};
+
 // The ops in one compute type.
 template <class Real>
 class Ops {
@@ -243,6 +261,8 @@ public:
   virtual void scale_rows(const ScaleRowsArgs<Real>& args) = 0;
   virtual void conv(const PassView& pass, const ConvArgs<Real>& args) = 0;
   virtual void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) = 0;
+  virtual void columns(const ColumnsArgs<Real>& args) = 0;
+  virtual void delta_rule(const PassView& pass, const DeltaArgs<Real>& args) = 0;
 };
 
 class Backend : public MemorySource {

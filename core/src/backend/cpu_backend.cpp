@@ -28,6 +28,8 @@ public:
   void scale_rows(const ScaleRowsArgs<Real>& args) override { cpu::scale_rows(args); }
   void conv(const PassView& pass, const ConvArgs<Real>& args) override { cpu::conv(pass, args); }
   void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) override { cpu::ssm_scan(pass, args); }
+  void columns(const ColumnsArgs<Real>& args) override { cpu::columns(args); }
+  void delta_rule(const PassView& pass, const DeltaArgs<Real>& args) override { cpu::delta_rule(pass, args); }
 };
 
 class CpuBackend final : public Backend {

@@ -40,6 +40,10 @@ template <class Real>
 void conv(const PassView& pass, const ConvArgs<Real>& args);
 template <class Real>
 void ssm_scan(const PassView& pass, const ScanArgs<Real>& args);
+template <class Real>
+void columns(const ColumnsArgs<Real>& args);
+template <class Real>
+void delta_rule(const PassView& pass, const DeltaArgs<Real>& args);
 
 // A piece of scratch memory, by its offset in compute elements.
 template <class Real, class Element = Real>

@@ -1,4 +1,4 @@
-// Ops of the CPU that take rows as they are: EMBED, LAST_ROWS, ADD, SCALE_ROWS. Threads: [serial].
+// Ops of the CPU that take rows as they are: EMBED, LAST_ROWS, ADD, SCALE_ROWS, COLUMNS. Threads: [serial].
 #include <algorithm>
 
 #include "backend/cpu_activations.hpp"
@@ -58,6 +58,13 @@ void scale_rows(const ScaleRowsArgs<Real>& args) {
   }
 }
 
+template <class Real>
+void columns(const ColumnsArgs<Real>& args) {
+  for (std::uint64_t row = 0; row < args.out.rows; ++row)
+    for (std::uint64_t head = 0; head < args.heads; ++head)
+      std::copy_n(args.x.row(row) + head * args.stride + args.first, args.columns, args.out.row(row) + head * args.columns);
+}
+
 template void embed(const PassView&, const EmbedArgs<float>&);
 template void embed(const PassView&, const EmbedArgs<double>&);
 template void last_rows(const PassView&, const RowsArgs<float>&);
@@ -66,5 +73,7 @@ template void add(const RowsArgs<float>&);
 template void add(const RowsArgs<double>&);
 template void scale_rows(const ScaleRowsArgs<float>&);
 template void scale_rows(const ScaleRowsArgs<double>&);
+template void columns(const ColumnsArgs<float>&);
+template void columns(const ColumnsArgs<double>&);
 
 } // namespace plimsoll::cpu

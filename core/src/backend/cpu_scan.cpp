@@ -9,12 +9,6 @@
 namespace plimsoll::cpu {
 namespace {
 
-// log(1 + e^x), without overflow and exact where x is very negative.
-template <class Real>
-Real softplus(Real x) {
-  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
-}
-
 template <class Real>
 PLIMSOLL_VECTORS void decays_of(const Real* a, Real step, std::uint64_t n, Real* out) {
   for (std::uint64_t s = 0; s < n; ++s) out[s] = fast_exp(step * a[s]);

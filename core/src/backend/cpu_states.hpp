@@ -1,12 +1,20 @@
-// A sequence's part of a state as numbers to compute with, and back. Called by the ops that keep states. Threads: pure functions.
+// A sequence's part of a state as numbers to compute with, and back; and what steps are made of. Called by the ops that keep states.
+// Threads: pure functions.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "backend/backend.hpp"
 #include "backend/elements.hpp"
 
 namespace plimsoll::cpu {
+
+// log(1 + e^x), without overflow and exact where x is very negative.
+template <class Real>
+Real softplus(Real x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
 
 inline void* state_row(const StateView& state, std::uint64_t b) {
   return static_cast<std::byte*>(state.pool) + state.rows[b] * state.row_stride_bytes + state.offset_bytes;

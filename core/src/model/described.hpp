@@ -29,7 +29,7 @@ struct DescribedOp {
   OpKind kind = OpKind::kEmbed;
   bool accumulate = false, reduce = false;
   std::uint32_t layer = kNoIndex, out = kNoIndex;
-  std::array<std::uint32_t, PLIMSOLL_OP_MAX_INPUTS> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex}; // values
+  std::array<std::uint32_t, PLIMSOLL_OP_MAX_INPUTS> in{kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex, kNoIndex}; // values
   std::array<std::uint32_t, PLIMSOLL_OP_MAX_WEIGHTS> weights{kNoIndex, kNoIndex, kNoIndex,
                                                              kNoIndex, kNoIndex, kNoIndex}; // of Declared::weights
   std::uint32_t kv_group = kNoIndex;                                                        // of Declared::kv

@@ -15,7 +15,7 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 14> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 16> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
@@ -28,7 +28,9 @@ constexpr std::array<OpShape, 14> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kAdd, "add", 1, 1, 0, 0, true},
                                            {OpKind::kScaleRows, "scale_rows", 2, 2, 0, 0, true},
                                            {OpKind::kConv, "conv", 1, 1, 0b1, 2, false},
-                                           {OpKind::kSsmScan, "ssm_scan", 4, 4, 0b1, 3, false}}};
+                                           {OpKind::kSsmScan, "ssm_scan", 4, 4, 0b1, 3, false},
+                                           {OpKind::kColumns, "columns", 1, 1, 0, 0, false},
+                                           {OpKind::kDeltaRule, "delta_rule", 5, 5, 0b1, 2, false}}};
 
 const OpShape& shape_of(OpKind kind) { return kShapes[static_cast<std::size_t>(kind) - 1]; }
 
@@ -60,6 +62,8 @@ public:
       break;
     case OpKind::kConv: check_conv(); break;
     case OpKind::kSsmScan: check_scan(); break;
+    case OpKind::kColumns: check_columns(); break;
+    case OpKind::kDeltaRule: check_delta_rule(); break;
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
     case OpKind::kSend:
@@ -107,8 +111,7 @@ private:
       if (!has(i) && ((shape.needed >> i) & 1U) != 0) return wrong(fmt::format("its weight {} is missing", i));
     }
     if (op_.accumulate && !shape.accumulates) return wrong("it cannot add to what is there");
-    const bool keeps =
-        op_.kind == OpKind::kAttend || op_.kind == OpKind::kAttendLatent || op_.kind == OpKind::kConv || op_.kind == OpKind::kSsmScan;
+    const bool keeps = op_.kind == OpKind::kAttend || op_.kind == OpKind::kAttendLatent || keeps_state(op_.kind);
     if (keeps != (op_.kv_group != kNoIndex)) return wrong(keeps ? "it names no KV group" : "it names a KV group");
     for (const double real : op_.f)
       if (!std::isfinite(real)) return wrong("one of its reals is no number");
@@ -245,6 +248,33 @@ private:
     at_most("a switch", op_.i[5], 1);
     if (op_.f[0] < 0 || op_.f[1] < 0 || (op_.f[1] > 0 && op_.f[1] < op_.f[0])) wrong("limits of a step that leave nothing between them");
     check_region(op_.i[4], 0, Checked(heads) * elements * state);
+    if (out_.of_outputs) wrong("tokens have a row each");
+  }
+  void check_columns() {
+    const auto [heads, stride, first, columns] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {heads, stride, columns}) positive("a size", size);
+    expect("the width of what it reads", in(0).width, (Checked(heads) * stride).saturated());
+    check_heads(heads, stride, first, columns, in(0).width);
+    expect("the width of its result", out_.width, (Checked(heads) * columns).saturated());
+    if (op_.out == op_.in[0]) wrong("it cannot work in place");
+  }
+  void check_delta_rule() {
+    const auto [heads, key_heads, key, value] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {heads, key_heads, key, value}) positive("a size", size);
+    if (!wrong_.empty()) return;
+    if (heads % key_heads != 0) return wrong(fmt::format("{} heads over {} of keys", heads, key_heads));
+    expect("the width of the queries", in(0).width, (Checked(key_heads) * key).saturated());
+    expect("the width of the keys", in(1).width, in(0).width);
+    expect("the width of the values", in(2).width, (Checked(heads) * value).saturated());
+    expect("the width of its result", out_.width, in(2).width);
+    const std::uint64_t decays = in(3).width == heads ? heads : (Checked(heads) * key).saturated();
+    expect("the width of what decays", in(3).width, decays);
+    expect("the width of what is written", in(4).width, heads);
+    expect_vector(0, heads);
+    expect_vector(1, decays);
+    at_most("a switch", op_.i[5], 1);
+    if (!(op_.f[0] > 0)) wrong("its epsilon is not above 0");
+    check_region(op_.i[4], 0, Checked(heads) * key * value);
     if (out_.of_outputs) wrong("tokens have a row each");
   }
   void check_gate() {

@@ -136,6 +136,11 @@ private:
       return ops_.ssm_scan(pass_, {input(op, 0), input(op, 1), input(op, 2), input(op, 3), value(op.out), vector(op, 0), vector(op, 1),
                                    vector(op, 2), state_view(op, op.i[4], 0), op.i[0], op.i[1], op.i[2], op.i[3], op.i[5] != 0, op.f[0],
                                    op.f[1], scratch(op)});
+    case OpKind::kColumns: return ops_.columns({input(op, 0), value(op.out), op.i[0], op.i[1], op.i[2], op.i[3]});
+    case OpKind::kDeltaRule:
+      return ops_.delta_rule(pass_, {input(op, 0), input(op, 1), input(op, 2), input(op, 3), input(op, 4), value(op.out), vector(op, 0),
+                                     vector(op, 1), state_view(op, op.i[4], 0), op.i[0], op.i[1], op.i[2], op.i[3], op.i[5] != 0, op.f[0],
+                                     op.f[1], scratch(op)});
     case OpKind::kSumSquares: return ops_.sum_squares({input(op, 0), value(op.out), 1, false});
     case OpKind::kNormOfSums:
       return ops_.norm_of_sums(

@@ -85,7 +85,7 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
   for (const ProgramOp& op : program.ops) {
     if (op.kind == OpKind::kEmbed)
       rules.known_tokens = std::min(rules.known_tokens, op.i[1] != 0 ? op.i[1] : program.weights.tensors[op.weights[0]].dims[0]);
-    if (op.kind == OpKind::kConv || op.kind == OpKind::kSsmScan) rules.groups[op.kv_group].states = true;
+    if (keeps_state(op.kind)) rules.groups[op.kv_group].states = true;
     if (op.kind != OpKind::kAttend && op.kind != OpKind::kAttendLatent) continue;
     InputRules::Group& group = rules.groups[op.kv_group];
     const Visibility visible = op.kind == OpKind::kAttend ? Visibility{op.i[4], op.i[5]} : Visibility{};

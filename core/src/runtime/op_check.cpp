@@ -41,6 +41,8 @@ public:
              expect("the width of the scale", in(op, 1).width, 1) && (op.i[0] <= PLIMSOLL_ACT_SIGMOID || wrong("activation {}", op.i[0]));
     case OpKind::kConv: return operands(op, 1, 0b1) && check_conv(op);
     case OpKind::kSsmScan: return operands(op, 4, 0b1) && check_scan(op);
+    case OpKind::kColumns: return operands(op, 1, 0) && check_columns(op);
+    case OpKind::kDeltaRule: return operands(op, 5, 0b1) && check_delta_rule(op);
     case OpKind::kAllReduce:
       return operands(op, 1, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
              (!op.accumulate || op.out != op.in[0] || wrong("it adds to what it sums"));
@@ -220,6 +222,25 @@ private:
            expect("the width of c", in(op, 2).width, in(op, 1).width) && expect("the width of its steps", in(op, 3).width, heads) &&
            (elements_of_all(weight(op, 0)) == heads || is_vector(op, 0, (Checked(heads) * state).saturated())) && is_vector(op, 1, heads) &&
            is_vector(op, 2, heads) && is_state(op, op.i[4], 0, Checked(heads) * elements * state);
+  }
+  bool check_columns(const ProgramOp& op) {
+    const auto [heads, stride, first, columns] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    return sizes({heads, stride, columns}) && (op.out != op.in[0] || wrong("it works in place")) &&
+           within({heads, stride, first, columns}, in(op, 0).width) &&
+           expect("the width of its result", out(op).width, (Checked(heads) * columns).saturated());
+  }
+  bool check_delta_rule(const ProgramOp& op) {
+    const auto [heads, key_heads, key, value] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    if (!sizes({heads, key_heads, key, value}) || heads % key_heads != 0 || out(op).of_outputs)
+      return wrong("{} heads over {} of keys, on rows of tokens", heads, key_heads);
+    const std::uint64_t decays = in(op, 3).width == heads ? heads : (Checked(heads) * key).saturated();
+    return expect("the width of its result", out(op).width, (Checked(heads) * value).saturated()) &&
+           expect("the width of the values", in(op, 2).width, out(op).width) &&
+           expect("the width of the queries", in(op, 0).width, (Checked(key_heads) * key).saturated()) &&
+           expect("the width of the keys", in(op, 1).width, in(op, 0).width) &&
+           expect("the width of what decays", in(op, 3).width, decays) && expect("the width of what is written", in(op, 4).width, heads) &&
+           is_vector(op, 0, heads) && is_vector(op, 1, decays) && (op.f[0] >= 0 || wrong("an epsilon below 0")) &&
+           is_state(op, op.i[4], 0, Checked(heads) * key * value);
   }
   bool check_gate(const ProgramOp& op) {
     if (op.i[0] > PLIMSOLL_ACT_SWIGLU_OAI) return wrong("activation {}", op.i[0]);

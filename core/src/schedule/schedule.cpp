@@ -312,6 +312,11 @@ private:
       op.i[0] = local(op.i[0], from.out);
       op.i[3] = local(op.i[3], from.in[1]);
       break;
+    case OpKind::kColumns: op.i[0] = local(op.i[0], from.in[0]); break;
+    case OpKind::kDeltaRule:
+      op.i[0] = local(op.i[0], from.out);
+      op.i[1] = local(op.i[1], from.in[0]);
+      break;
     default: break;
     }
   }

@@ -171,6 +171,24 @@ constexpr ScanScratch scan_scratch(const std::array<std::uint64_t, 8>& i) {
   return at;
 }
 
+// DELTA_RULE: the state of one head; what its columns decay by, its key and its query; its a and its biases.
+struct DeltaScratch {
+  std::uint64_t state = 0, decay = 0, key = 0, query = 0, a = 0, bias = 0;
+  Checked elements;
+};
+constexpr DeltaScratch delta_scratch(const std::array<std::uint64_t, 8>& i) {
+  ScratchCutter cutter;
+  DeltaScratch at;
+  at.state = cutter.cut(Checked(i[2]) * i[3]);
+  at.decay = cutter.cut(i[2]);
+  at.key = cutter.cut(i[2]);
+  at.query = cutter.cut(i[2]);
+  at.a = cutter.cut(1);
+  at.bias = cutter.cut(i[2]);
+  at.elements = cutter.end();
+  return at;
+}
+
 // Whether a weight is read through the tile: kernels compute in float32.
 inline bool reads_through_tile(const ProgramOp& op, const WeightSources& weights, std::size_t n) {
   return op.weights[n] != kNoIndex && weights.tensors[op.weights[n]].dtype != "float32";
@@ -211,12 +229,14 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kExperts: return expert_scratch(op.i, tokens, expert_row_elements(op, weights)).elements + tile_elements(op, weights, 3);
   case OpKind::kConv: return conv_scratch(op.i[1], conv_channels(op, weights)).elements;
   case OpKind::kSsmScan: return scan_scratch(op.i).elements;
+  case OpKind::kDeltaRule: return delta_scratch(op.i).elements;
   case OpKind::kEmbed:
   case OpKind::kNorm:
   case OpKind::kGate:
   case OpKind::kLastRows:
   case OpKind::kAdd:
   case OpKind::kScaleRows:
+  case OpKind::kColumns:
   case OpKind::kAllReduce:
   case OpKind::kAllGather:
   case OpKind::kSend:

@@ -32,12 +32,23 @@ struct StateOps {
     conv.i = {1, 4, 1, 0, 8};
     scan.kind = OpKind::kSsmScan;
     scan.out = 4;
-    scan.in = {0, 1, 2, 3};
+    scan.in = {0, 1, 2, 3, kNoIndex, kNoIndex};
     scan.weights[0] = 3;
     scan.weights[1] = scan.weights[2] = 2;
     scan.kv_group = 0;
     scan.i = {4, 2, 3, 2, 1};
     scan.f = {0.001, 0.1};
+    delta.kind = OpKind::kDeltaRule; // queries and keys of 2 heads of 3, values of 4 heads of 2
+    delta.out = 4;
+    delta.in = {1, 2, 0, 3, 3, kNoIndex};
+    delta.weights[0] = delta.weights[1] = 2;
+    delta.kv_group = 0;
+    delta.i = {4, 2, 3, 2, 1};
+    delta.f = {1e-6, 0.5};
+    columns.kind = OpKind::kColumns; // of two heads of 3 the last two
+    columns.out = 3;
+    columns.in[0] = 1;
+    columns.i = {2, 3, 1, 2};
   }
   void declare(const char* label, std::initializer_list<std::uint64_t> dims) {
     WeightClass& c = declared.weights.emplace_back();
@@ -46,10 +57,12 @@ struct StateOps {
   }
   std::string wrong_conv() const { return wrong_op(conv, described, declared); }
   std::string wrong_scan() const { return wrong_op(scan, described, declared); }
+  std::string wrong_delta() const { return wrong_op(delta, described, declared); }
+  std::string wrong_columns() const { return wrong_op(columns, described, declared); }
 
   Described described;
   Declared declared;
-  DescribedOp conv, scan;
+  DescribedOp conv, scan, delta, columns;
 };
 
 // What is wrong with an op once it is spoilt.
@@ -75,6 +88,49 @@ TEST(StateRules, TakeWhatIsRight) {
   EXPECT_EQ(ops.wrong_scan(), "");
   ops.conv.weights[1] = kNoIndex;
   EXPECT_EQ(ops.wrong_conv(), "");
+}
+
+TEST(StateRules, RefuseADeltaRule) {
+  StateOps ops;
+  EXPECT_EQ(ops.wrong_delta(), "");
+  EXPECT_EQ(ops.wrong_columns(), "");
+  expect_refused(&StateOps::wrong_delta,
+                 {
+                     {[](StateOps& o) { o.delta.in[4] = kNoIndex; }, "4 inputs"},
+                     {[](StateOps& o) { o.delta.weights[0] = kNoIndex; }, "its weight 0 is missing"},
+                     {[](StateOps& o) { o.delta.weights[2] = 2; }, "2 weights at most"},
+                     {[](StateOps& o) { o.delta.accumulate = true; }, "it cannot add to what is there"},
+                     {[](StateOps& o) { o.delta.kv_group = kNoIndex; }, "it names no KV group"},
+                     {[](StateOps& o) { o.delta.kv_group = 1; }, "its KV group is of another kind"},
+                     {[](StateOps& o) { o.delta.i[2] = 0; }, "a size is 0"},
+                     {[](StateOps& o) { o.delta.i[1] = 3; }, "4 heads over 3 of keys"},
+                     {[](StateOps& o) { o.delta.i[2] = 4; }, "the width of the queries is 6, where 8 was expected"},
+                     {[](StateOps& o) { o.delta.in[1] = 0; }, "the width of the keys is 8, where 6 was expected"},
+                     {[](StateOps& o) { o.delta.i[3] = 1; }, "the width of the values is 8, where 4 was expected"},
+                     {[](StateOps& o) { o.delta.out = 1; }, "the width of its result is 6, where 8 was expected"},
+                     {[](StateOps& o) { o.delta.in[3] = 0; }, "the width of what decays is 8, where 12 was expected"},
+                     {[](StateOps& o) { o.delta.in[4] = 0; }, "the width of what is written is 8, where 4 was expected"},
+                     {[](StateOps& o) { o.delta.weights[0] = 3; }, "the number of elements of 'decay' is 12, where 4 was expected"},
+                     {[](StateOps& o) { o.delta.weights[1] = 3; }, "the number of elements of 'decay' is 12, where 4 was expected"},
+                     {[](StateOps& o) { o.delta.i[4] = 2; }, "region 2 of a state that has 2"},
+                     {[](StateOps& o) { o.declared.kv[0].regions[1].elements = 23; }, "the end of its part of the state is 24; at most 23"},
+                     {[](StateOps& o) { o.delta.i[5] = 2; }, "a switch is 2"},
+                     {[](StateOps& o) { o.delta.f[0] = 0; }, "its epsilon is not above 0"},
+                     {[](StateOps& o) { o.delta.out = 5; }, "rows of different kinds"},
+                 });
+  expect_refused(&StateOps::wrong_columns,
+                 {
+                     {[](StateOps& o) { o.columns.i[0] = 0; }, "a size is 0"},
+                     {[](StateOps& o) { o.columns.i[0] = 3; }, "the width of what it reads is 6, where 9 was expected"},
+                     {[](StateOps& o) { o.columns.i[2] = 2; }, "columns 2 + 2 of a head of 3"},
+                     {[](StateOps& o) { o.columns.i[3] = 1; }, "the width of its result is 4, where 2 was expected"},
+                     {[](StateOps& o) { o.columns.kv_group = 0; }, "it names a KV group"},
+                     {[](StateOps& o) {
+                        o.columns.out = 1;
+                        o.columns.i = {2, 3, 0, 3};
+                      },
+                      "it cannot work in place"},
+                 });
 }
 
 TEST(StateRules, RefuseAConvolution) {

@@ -30,7 +30,9 @@ TEST_P(Catalogue, IsDescribedWholeOrNotAtAll) {
   // Every layer that caches attends once; one that keeps states goes over them once.
   std::map<std::uint32_t, int> attends, caches;
   for (const OpSeen& op : pass.ops)
-    if (op.kind == PLIMSOLL_OP_ATTEND || op.kind == PLIMSOLL_OP_ATTEND_LATENT || op.kind == PLIMSOLL_OP_SSM_SCAN) ++attends[op.layer];
+    if (op.kind == PLIMSOLL_OP_ATTEND || op.kind == PLIMSOLL_OP_ATTEND_LATENT || op.kind == PLIMSOLL_OP_SSM_SCAN ||
+        op.kind == PLIMSOLL_OP_DELTA_RULE)
+      ++attends[op.layer];
   for (const GroupSeen& g : pass.groups)
     if (g.role == PLIMSOLL_ROLE_MODEL)
       for (const std::uint32_t layer : g.layers) ++caches[layer];

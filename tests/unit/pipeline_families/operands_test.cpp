@@ -73,6 +73,12 @@ public:
       break;
     case PLIMSOLL_OP_CONV: conv(); break;
     case PLIMSOLL_OP_SSM_SCAN: scan(); break;
+    case PLIMSOLL_OP_COLUMNS:
+      expect("reads", in(0), op_.i[0] * op_.i[1]);
+      expect("gives", op_.i[0] * op_.i[3], out_);
+      if (op_.i[2] + op_.i[3] > op_.i[1]) wrong("columns");
+      break;
+    case PLIMSOLL_OP_DELTA_RULE: delta_rule(); break;
     default: return "is no op";
     }
     return wrong_;
@@ -93,7 +99,7 @@ private:
     struct Row {
       std::size_t least_in, most_in, needed_weights, most_weights;
     };
-    constexpr std::array<Row, 15> kRows{{{},
+    constexpr std::array<Row, 17> kRows{{{},
                                          {0, 0, 1, 1},
                                          {1, 1, 0, 2},
                                          {1, 1, 1, 2},
@@ -107,7 +113,9 @@ private:
                                          {1, 1, 0, 0},
                                          {2, 2, 0, 0},
                                          {1, 1, 1, 2},
-                                         {4, 4, 1, 3}}};
+                                         {4, 4, 1, 3},
+                                         {1, 1, 0, 0},
+                                         {5, 5, 1, 2}}};
     if (op_.kind == 0 || op_.kind >= kRows.size()) return wrong("is no op");
     const Row& row = kRows[op_.kind];
     if (op_.in.size() < row.least_in || op_.in.size() > row.most_in) wrong("inputs");
@@ -115,7 +123,7 @@ private:
     for (std::size_t n = 0; n < row.needed_weights; ++n)
       if (weight(n) == nullptr) wrong("lacks a weight");
     const bool attends = op_.kind == PLIMSOLL_OP_ATTEND || op_.kind == PLIMSOLL_OP_ATTEND_LATENT;
-    const bool recurs = op_.kind == PLIMSOLL_OP_CONV || op_.kind == PLIMSOLL_OP_SSM_SCAN;
+    const bool recurs = op_.kind == PLIMSOLL_OP_CONV || op_.kind == PLIMSOLL_OP_SSM_SCAN || op_.kind == PLIMSOLL_OP_DELTA_RULE;
     if ((attends || recurs) != (group_ != nullptr)) return wrong("KV group");
     if (group_ != nullptr && recurs != (group_->kind == PLIMSOLL_KV_STATE)) return wrong("KV group of another kind");
     const std::uint32_t rows = pass_.values.at(op_.out).rows;
@@ -189,6 +197,20 @@ private:
     for (std::size_t n = 1; n < 3; ++n)
       if (weight(n) != nullptr) expect("a number for each head", weight(n)->elements(), i[0]);
     region(i[4], i[0] * i[1] * i[2]);
+  }
+
+  void delta_rule() {
+    const auto& i = op_.i;
+    if (i[0] % i[1] != 0) wrong("heads");
+    expect("queries", in(0), i[1] * i[2]);
+    expect("keys", in(1), in(0));
+    expect("values", in(2), i[0] * i[3]);
+    expect("gives", out_, in(2));
+    if (in(3) != i[0]) expect("decays", in(3), i[0] * i[2]);
+    expect("writes", in(4), i[0]);
+    expect("a", weight(0)->elements(), i[0]);
+    if (weight(1) != nullptr) expect("bias", weight(1)->elements(), in(3));
+    region(i[4], i[0] * i[2] * i[3]);
   }
 
   void experts() {

@@ -41,6 +41,8 @@ struct Parts {
     const std::uint32_t taps = b.weight({8, 1, 3}, std::vector<double>(24), "float32", 0, 1, {6, 2}), heads = b.random_weight({4}, 1);
     b.attend(OpKind::kConv, 2, 0, y, {x}, {taps, gain}, {UINT32_MAX, 3, PLIMSOLL_ACT_SILU, 0, 1}, {});
     b.attend(OpKind::kSsmScan, 2, 1, y, {x, routes, routes, routes}, {heads, heads, heads}, {4, 2, 4, 1, 1}, {});
+    b.op(OpKind::kColumns, routes, {x}, {}, {2, 4, 1, 2});
+    b.attend(OpKind::kDeltaRule, 2, 1, y, {routes, routes, x, routes, routes}, {heads, heads}, {4, 2, 2, 2, 1}, {1e-6, 1});
     program = b.program(logits);
     weights = b.weights();
     groups = {full.group(), latents.group(), states.group()};
@@ -170,6 +172,18 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"conv: a region", [](Parts& p) { p.op(K::kConv).i[3] = 2; }, "region 2 of KV group 'state'"},
       {"conv: a group of pages", [](Parts& p) { p.op(K::kConv).kv_group = 0; }, "region 0 of KV group 'attention', which is none"},
       {"conv: a group", [](Parts& p) { p.op(K::kConv).kv_group = kNoIndex; }, "which is not there"},
+      {"columns: heads", [](Parts& p) { p.op(K::kColumns).i[0] = 3; }, "3 heads of 2 columns at 1, 4 apart, in a row of 8"},
+      {"columns: the result", [](Parts& p) { p.op(K::kColumns).i[3] = 1; }, "the width of its result is 4, where 2"},
+      {"columns: in place", [](Parts& p) { p.op(K::kColumns).out = p.x; }, "it works in place"},
+      {"delta rule: heads", [](Parts& p) { p.op(K::kDeltaRule).i[0] = 6; }, "the width of its result is 8, where 12"},
+      {"delta rule: key heads", [](Parts& p) { p.op(K::kDeltaRule).i[1] = 3; }, "4 heads over 3 of keys"},
+      {"delta rule: queries", [](Parts& p) { p.op(K::kDeltaRule).in[0] = p.x; }, "the width of the queries is 8, where 4"},
+      {"delta rule: keys", [](Parts& p) { p.op(K::kDeltaRule).in[1] = p.one; }, "the width of the keys is 1, where 4"},
+      {"delta rule: values", [](Parts& p) { p.op(K::kDeltaRule).in[2] = p.one; }, "the width of the values is 1"},
+      {"delta rule: decays", [](Parts& p) { p.op(K::kDeltaRule).in[3] = p.one; }, "the width of what decays is 1, where 8"},
+      {"delta rule: writes", [](Parts& p) { p.op(K::kDeltaRule).in[4] = p.one; }, "the width of what is written is 1, where 4"},
+      {"delta rule: a", [](Parts& p) { p.op(K::kDeltaRule).weights[0] = p.op(K::kNorm).weights[0]; }, "is 8, where 4"},
+      {"delta rule: a state that is not there", [](Parts& p) { p.op(K::kDeltaRule).i[4] = 2; }, "region 2 of KV group"},
       {"scan: heads", [](Parts& p) { p.op(K::kSsmScan).i[0] = 3; }, "the width of its result is 8, where 6"},
       {"scan: groups", [](Parts& p) { p.op(K::kSsmScan).i[3] = 3; }, "4 heads in 3 groups"},
       {"scan: steps", [](Parts& p) { p.op(K::kSsmScan).in[3] = p.one; }, "the width of its steps is 1"},

@@ -34,6 +34,8 @@ TEST(ScratchTest, IsWhatAnOpNeedsInTheWorstCase) {
       {"a convolution", OpKind::kConv, {UINT32_MAX, 3}, {0, kNo, kNo, kNo, kNo, kNo}, 4 * (288 + 96 + 16 + 288)},
       // A head's state of 24 x 20, what it decays by and its a, two numbers.
       {"a scan", OpKind::kSsmScan, {8, 24, 20, 2}, {0, kNo, kNo, kNo, kNo, kNo}, 4 * (480 + 32 + 32 + 16 + 16)},
+      // A head's state of 24 x 20; what its keys decay by, its key, its query; its a; biases of as many.
+      {"a delta rule", OpKind::kDeltaRule, {8, 4, 24, 20}, {0, kNo, kNo, kNo, kNo, kNo}, 4 * (480 + 32 + 32 + 32 + 16 + 32)},
       {"rows as they are", OpKind::kNorm, {4, 16, 0, 16}, {0, kNo, kNo, kNo, kNo, kNo}, 0},
       {"a weight as it is", OpKind::kLinear, {}, {0, kNo, kNo, kNo, kNo, kNo}, 0},
       {"a weight that is converted", OpKind::kLinear, {}, {1, kNo, kNo, kNo, kNo, kNo}, kTile},

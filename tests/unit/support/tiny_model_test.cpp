@@ -138,6 +138,7 @@ TEST_P(TinyModels, AreWhatTheirPlannersDeclareAsGguf) {
   write_tiny_gguf(model, folder_ / "model.gguf", TinyFormat::kF16);
   // Nothing in a llama file's metadata says that there are biases, and the last matrix of gpt-oss' experts lies the other way round.
   if (GetParam() == "granite_hybrid") GTEST_SKIP() << "its files without experts name a fused feed-forward layer apart";
+  if (GetParam() == "qwen3_next") GTEST_SKIP() << "its files do not say that it has no draft layer, which its class has";
   if (GetParam() == "llama_biased" || GetParam().starts_with("gpt_oss")) GTEST_SKIP() << "what is stored counts, with a warning";
   expect_right(folder_ / "model.gguf", model, 2);
 }

@@ -30,7 +30,7 @@ extern "C" {
 #define PLIMSOLL_NO_VALUE            UINT32_MAX
 #define PLIMSOLL_NO_TABLE            UINT32_MAX
 #define PLIMSOLL_ALL_PARTS           UINT32_MAX /* LINEAR: every part of the class */
-#define PLIMSOLL_OP_MAX_INPUTS       4u
+#define PLIMSOLL_OP_MAX_INPUTS       6u
 #define PLIMSOLL_OP_MAX_WEIGHTS      6u
 #define PLIMSOLL_OP_MAX_INTEGERS     8u
 #define PLIMSOLL_OP_MAX_REALS        4u
@@ -99,19 +99,29 @@ enum {
   PLIMSOLL_OP_LAST_ROWS = 10,  /* x ; - ; - ; -. Of the rows of all tokens those that want logits */
   PLIMSOLL_OP_ADD = 11,        /* a ; - ; - ; scale. out = scale * a */
   PLIMSOLL_OP_SCALE_ROWS = 12, /* a, s ; - ; act ; -. out = act(s) * a, s one element a row: the gate of a shared expert */
-  PLIMSOLL_OP_CONV = 13,    /* x ; w, bias? ; part, taps, act, region, first channel ; -. A causal convolution of every channel by itself:
-                             * out[t] = act(bias + sum over j < taps of w[j] * x[t - taps + 1 + j]). w is [channels, taps], whatever
-                             * dimensions of 1 lie between; parts as of LINEAR. What stood before the pass lies in the state: of
-                             * kv_group's region the (taps - 1) * channels elements from (taps - 1) * first channel on, which then hold
-                             * the last rows of x. out may be x */
-  PLIMSOLL_OP_SSM_SCAN = 14 /* x, b, c, dt ; a, d?, dt bias? ; heads, head elements, state, groups, region, stored ; least, most. The scan
-                             * of Mamba, token by token and in every head: s = clamp(softplus(dt + dt bias), least, most), most 0: no
-                             * limit; S = exp(s A) S + s x b^T; out = S c + d x. S is [head elements, state] and lies in kv_group's
-                             * region, one head after another. dt is one a head; b and c are [groups, state], each for as many heads;
-                             * a is one a head, or [heads, state]; A = -exp(a), stored = 1: A = a */
+  PLIMSOLL_OP_CONV = 13,      /* x ; w, bias? ; part, taps, act, region, first channel ; -. A causal convolution of every channel by itself:
+                               * out[t] = act(bias + sum over j < taps of w[j] * x[t - taps + 1 + j]). w is [channels, taps], whatever
+                               * dimensions of 1 lie between; parts as of LINEAR. What stood before the pass lies in the state: of
+                               * kv_group's region the (taps - 1) * channels elements from (taps - 1) * first channel on, which then hold
+                               * the last rows of x. out may be x */
+  PLIMSOLL_OP_SSM_SCAN = 14,  /* x, b, c, dt ; a, d?, dt bias? ; heads, head elements, state, groups, region, stored ; least, most. The scan
+                               * of Mamba, token by token and in every head: s = clamp(softplus(dt + dt bias), least, most), most 0: no
+                               * limit; S = exp(s A) S + s x b^T; out = S c + d x. S is [head elements, state] and lies in kv_group's
+                               * region, one head after another. dt is one a head; b and c are [groups, state], each for as many heads;
+                               * a is one a head, or [heads, state]; A = -exp(a), stored = 1: A = a */
+  PLIMSOLL_OP_COLUMNS = 15,   /* x ; - ; heads, stride, first column, columns ; -. out [heads * columns]: of each head h the columns
+                               * [h * stride + first, + columns), side by side: what one projection gives for several uses */
+  PLIMSOLL_OP_DELTA_RULE = 16 /* q, k, v, decay, write ; a, dt bias? ; heads, key heads, key elements, value elements, region, stored ;
+                               * epsilon, scale. The gated delta rule, token by token and in every head: q and k are made as long as 1,
+                               * x / sqrt(|x|^2 + epsilon), and q times scale; S = exp(A softplus(decay + dt bias)) S;
+                               * S = S + sigmoid(write) (v - S k) k^T; out = S q. S is [value elements, key elements] and lies in
+                               * kv_group's region, one head after another. q and k are [key heads, key elements], each for as many
+                               * heads; write is one a head; decay and dt bias are one a head, or [heads, key elements]: then every
+                               * column of S by its own; a is one a head; A = -exp(a), stored = 1: A = a */
 };
 enum {
-  PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN */
+  PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN, COLUMNS,
+                                * DELTA_RULE */
   PLIMSOLL_OP_REDUCE = 2u      /* what the op gives is summed over the tensor-parallel group before it is set or added */
 };
 
@@ -126,7 +136,7 @@ typedef struct plimsoll_op {
   uint32_t n_weights;
   uint32_t reserved;
   plimsoll_str weight[PLIMSOLL_OP_MAX_WEIGHTS];
-  plimsoll_str kv_group; /* ATTEND and ATTEND_LATENT: the label of a group; CONV and SSM_SCAN: of one that keeps states */
+  plimsoll_str kv_group; /* ATTEND and ATTEND_LATENT: the label of a group; CONV, SSM_SCAN and DELTA_RULE: of one that keeps states */
   uint64_t i[PLIMSOLL_OP_MAX_INTEGERS];
   double f[PLIMSOLL_OP_MAX_REALS];
 } plimsoll_op;

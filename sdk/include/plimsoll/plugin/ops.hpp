@@ -459,6 +459,60 @@ public:
   }
 };
 
+// Of each head, `stride` columns from one to the next, the columns [first, first + columns), side by side.
+class Columns : public Op {
+public:
+  static constexpr bool kAdds = false;
+  Columns(Value x, std::uint64_t heads, std::uint64_t stride, std::uint64_t first, std::uint64_t columns) : Op(PLIMSOLL_OP_COLUMNS, {x}) {
+    positive("a number of heads or columns", heads, stride, columns);
+    op_.i[0] = heads;
+    op_.i[1] = stride;
+    op_.i[2] = first;
+    op_.i[3] = columns;
+  }
+};
+
+// Sizes of a delta rule: heads of values, of keys and queries, elements of a key and of a value.
+struct DeltaSizes {
+  std::uint64_t heads, key_heads, key_elements, value_elements;
+};
+
+// The gated delta rule of values over keys and queries, which it makes as long as 1, queries then times 1 / sqrt(key elements); its states
+// lie in a region of a group that keeps them.
+class DeltaRule : public Op {
+public:
+  static constexpr bool kAdds = false;
+  DeltaRule(Value q, Value k, Value v, Value decay, Value write, std::string a, std::string kv_group, std::uint64_t region,
+            const DeltaSizes& sizes, double epsilon)
+      : Op(PLIMSOLL_OP_DELTA_RULE, {q, k, v, decay, write}) {
+    positive("a size", sizes.heads, sizes.key_heads, sizes.key_elements, sizes.value_elements);
+    weight(0, std::move(a));
+    group_ = std::move(kv_group);
+    op_.i[0] = sizes.heads;
+    op_.i[1] = sizes.key_heads;
+    op_.i[2] = sizes.key_elements;
+    op_.i[3] = sizes.value_elements;
+    op_.i[4] = region;
+    op_.f[0] = epsilon;
+    op_.f[1] = 1 / std::sqrt(static_cast<double>(sizes.key_elements));
+  }
+  // Empty: none.
+  DeltaRule& dt_bias(std::string label) {
+    weight(1, std::move(label));
+    return *this;
+  }
+  // `a` is stored as it is, not as the logarithm of its negative.
+  DeltaRule& stored(bool on = true) {
+    op_.i[5] = on ? 1 : 0;
+    return *this;
+  }
+  // Of the queries, in place of the usual one.
+  DeltaRule& scale(double scale) {
+    op_.f[1] = scale;
+    return *this;
+  }
+};
+
 } // namespace op
 } // namespace plimsoll
 
