@@ -250,7 +250,7 @@ class KvManager(_Object):
 
 
 class Generator(_Object):
-    """A model in memory, inside its plan. `options`: tokenizer, prefix_caching, key_seed; `progress(done_bytes, total_bytes)`.
+    """A model in memory, inside its plan. `options`: tokenizer, prefix_caching, key_seed, loras; `progress(done_bytes, total_bytes)`.
 
     The request is that of Context.plan; "engine" is "reference" where it is not given.
     """

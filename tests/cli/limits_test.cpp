@@ -24,7 +24,7 @@ struct Limit {
   std::string refused_for = {};    // at the limit: why this model is not planned so; empty: it is
 };
 
-const Json kOne{{"devices", "80GiB"}}, kMany{{"devices", "65536x80GiB"}};
+const Json kOne{{"devices", "80GiB"}}, kMany{{"devices", "65536x80GiB"}}, kAdapters{{"devices", "80GiB"}, {"engine", "reference"}};
 
 Json many(const char* option) {
   Json out = kMany;
@@ -58,6 +58,8 @@ std::vector<Limit> limits() {
        Json{{"devices", "80GiB"}, {"draft", data_path("llama")}},
        [](PlanRequest& r) { r.num_draft_tokens = kMaxDraftTokens + 1; },
        {"/draft/num_draft_tokens"}},
+      {"max_loras", kMaxLoras, kAdapters, [](PlanRequest& r) { r.max_loras = kMaxLoras + 1; }, {}},
+      {"max_lora_rank", kMaxLoraRank, kAdapters, [](PlanRequest& r) { r.max_lora_rank = kMaxLoraRank + 1; }, {}, "give --max-loras"},
       {"weights_bytes", kMaxBytes, kOne, [](PlanRequest& r) { r.weights_bytes = kMaxBytes + 1; }, {"/sizes/weights_bytes"}},
       {"kv_cache_bytes", kMaxBytes, kOne, [](PlanRequest& r) { r.kv_cache_bytes = kMaxBytes + 1; }, {}},
   };

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/program.hpp"
+#include "support/tiny_adapter.hpp"
 
 namespace plimsoll::cli_test {
 namespace {
@@ -90,6 +91,34 @@ TEST(CliRun, TakesAFileOfRequests) {
   EXPECT_THAT(text.out, AllOf(HasSubstr("--- request 0 (maximum_length)\nof the ch\n"), HasSubstr("--- request 77 (maximum_length)\n")));
 }
 
+// Requests with an adapter and without in one batch; whoever has it says what merged weights say, and its bytes are planned ones.
+TEST(CliRun, RequestsGoThroughAdapters) {
+  const test::TinyModel model = test::tiny_model("llama");
+  const test::TinyAdapter adapter = test::tiny_adapter(model);
+  const std::string file =
+      write_scratch("lora.jsonl", "{\"prompt_ids\": [5, 9, 30]}\n{\"prompt_ids\": [5, 9, 30], \"adapter\": \"mine\"}\n");
+  const std::string at = file.substr(0, file.rfind('/') + 1) + "lora-";
+  test::write_tiny_folder(model, at + "base");
+  test::write_tiny_folder(test::merged(model, adapter), at + "merged");
+  test::write_tiny_adapter(adapter, at + "adapter");
+  const auto tokens = [&](const std::string& folder, std::vector<std::string> more) {
+    std::vector<std::string> arguments{"run", at + folder, "--devices", "64MiB", "--max-new-tokens", "6", "--format", "json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(std::move(arguments));
+    EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+    const Json document = Json::parse(outcome.out);
+    for (const Json& usage : document["usage"]) EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
+    return document["outputs"];
+  };
+  const std::string lora = "mine=" + at + "adapter";
+  const Json both = tokens("base", {"--requests", file, "--lora", lora, "--max-lora-rank", "4"});
+  const Json merged = tokens("merged", {"--prompt-ids", "5,9,30"}), plain = tokens("base", {"--prompt-ids", "5,9,30"});
+  EXPECT_EQ(both[0]["tokens"], plain[0]["tokens"]);
+  EXPECT_EQ(both[1]["tokens"], merged[0]["tokens"]);
+  EXPECT_NE(merged[0]["tokens"], plain[0]["tokens"]);
+  EXPECT_EQ(tokens("base", {"--prompt-ids", "5,9,30", "--lora", lora, "--adapter", "mine"})[0]["tokens"], merged[0]["tokens"]);
+}
+
 // A seed is a text, whoever else is in the batch.
 TEST(CliRun, DrawsTheSameFromTheSameSeed) {
   const auto drawn = [](std::vector<std::string> more) {
@@ -129,6 +158,11 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
                          Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
                          Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--dtype", "bfloat16"}, 2, "weights are loaded as they are stored"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--lora", "x=/no/such/folder"}, 2, "is no directory"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--lora", "x=" + tiny("kjv")}, 2, "adapter_config.json"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--adapter", "x"}, 2, "give --max-loras"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--max-loras", "1", "--adapter", "x"}, 2, "no adapter is called 'x'"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--engine", "max", "--max-loras", "1"}, 2, "--engine reference"},
                          Row{{"run", "no-such-model", "--prompt", "a"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;

@@ -1,4 +1,5 @@
 // `plimsoll verify --run` as its users run it: verdicts, documents, faults that are found, refusals.
+#include <algorithm>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
@@ -88,6 +89,26 @@ TEST(CliVerifyRun, EveryRankIsWithinItsPlan) {
   const VerifyJson leak = verified(stored("kjv"), {"--tp", "2", "--devices", "2x64MiB", "--inject", "leak"}, 1);
   EXPECT_EQ(leak["verdict"], "over_plan");
   expect_consistent(leak);
+}
+
+// Every slot holds an adapter of the largest rank and computes, also where there are more slots than requests at once.
+TEST(CliVerifyRun, AdaptersInEverySlotAreWithinThePlan) {
+  for (const char* const name : {"llama", "deepseek_v3", "granite_hybrid"})
+    for (const char* const slots : {"2", "5"}) {
+      const VerifyJson document =
+          verified(made(name), {"--devices", "64MiB", "--max-length", "60", "--max-batch-size", "3", "--max-loras", slots}, 0);
+      EXPECT_EQ(document["verdict"], "within_plan") << name << document.dump(1);
+      expect_consistent(document);
+      const VerifyJson& lines = document["devices"][0]["categories"][0]["lines"];
+      const auto lora = std::find_if(lines.begin(), lines.end(), [](const VerifyJson& line) { return line["label"] == "lora"; });
+      ASSERT_NE(lora, lines.end()) << name;
+      EXPECT_GT((*lora)["planned_bytes"], 0);
+      EXPECT_EQ((*lora)["planned_bytes"], (*lora)["peak_bytes"]);
+      const VerifyJson& reached = document["checks"][7]["figures"];
+      EXPECT_EQ(reached["adapters"], std::stoi(slots));
+      EXPECT_EQ(reached["due_adapters"], std::stoi(slots));
+      EXPECT_EQ(document["checks"][11]["figures"]["allocations"], 0) << name;
+    }
 }
 
 TEST(CliVerifyRun, EveryInjectedFaultFailsAndIsNamed) {

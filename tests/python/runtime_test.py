@@ -2,8 +2,11 @@
 
 Run by ctest with the module's folder, the folder of the libraries, and a model that generates.
 """
+import json
 import os
+import struct
 import sys
+import tempfile
 
 os.environ["PLIMSOLL_LIBRARY_PATH"] = sys.argv[2]
 sys.path.insert(0, sys.argv[1])
@@ -118,10 +121,47 @@ def check_text(context):
     assert by_ids.generate([{"prompt_ids": [1, 5, 9], "max_new_tokens": 3}])["outputs"][0]["text"] == ""
 
 
+def write_adapter(folder, value):
+    """Of one layer's down_proj: A all ones, B all of the value."""
+    with open(os.path.join(MODEL, "config.json")) as file:
+        config = json.load(file)
+    sizes = {"A": [1, config["intermediate_size"]], "B": [config["hidden_size"], 1]}
+    header, data = {}, b""
+    for name, (rows, columns) in sizes.items():
+        begin = len(data)
+        data += struct.pack("<f", 1 if name == "A" else value) * (rows * columns)
+        header["base_model.model.model.layers.1.mlp.down_proj.lora_%s.weight" % name] = {
+            "dtype": "F32", "shape": [rows, columns], "data_offsets": [begin, len(data)]}
+    with open(os.path.join(folder, "adapter_config.json"), "w") as file:
+        json.dump({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["down_proj"]}, file)
+    text = json.dumps(header).encode()
+    with open(os.path.join(folder, "adapter_model.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def check_adapters(context):
+    with tempfile.TemporaryDirectory() as none, tempfile.TemporaryDirectory() as much:
+        write_adapter(none, 0)
+        write_adapter(much, 50)
+        options = {"loras": ["none=" + none, "much=" + much]}
+        model = plimsoll.Generator(context, options=options, model=MODEL, devices="64MiB", max_loras=2, max_lora_rank=1)
+        prompt = {"prompt": PROMPT, "max_new_tokens": 16}
+        run = model.generate([prompt, {**prompt, "adapter": "none"}, {**prompt, "adapter": "much"}, {**prompt, "adapter": "?"}])
+        base, same, other, unknown = run["outputs"]
+        assert base["text"] == same["text"] != other["text"], run["outputs"]
+        assert unknown["error"]["code"] == "bad_request"
+        for usage in run["usage"]:
+            assert usage["planned_bytes"] == usage["peak_bytes"], usage
+    refused("bad_request", plimsoll.Generator, context, options={"loras": ["x=" + much]}, model=MODEL, devices="64MiB", max_loras=1)
+    refused("bad_request", plimsoll.Generator, context, options={"loras": ["x=y"]}, model=MODEL, devices="64MiB")
+    refused("bad_request", plimsoll.Generator, context, options={"loras": "x=y"}, model=MODEL, devices="64MiB", max_loras=1)
+
+
 assert plimsoll.version()
 CONTEXT = plimsoll.Context()
 refused("bad_request", plimsoll.Context, catalogue="x")
 assert CONTEXT.plan(model=MODEL, devices="64MiB")["schema"] == "plimsoll.plan/1"
 check_pages(CONTEXT)
 check_text(CONTEXT)
+check_adapters(CONTEXT)
 print("ok:", plimsoll.version())

@@ -106,7 +106,7 @@ public:
     std::copy(weights.begin(), weights.end(), made.weights.begin());
     std::copy(i.begin(), i.end(), made.i.begin());
     std::copy(f.begin(), f.end(), made.f.begin());
-    made.scratch_bytes = scratch_elements(made, program_.weights, program_.most_tokens).saturated() * sizeof(float);
+    made.scratch_bytes = scratch_elements(made, program_.weights, program_.adapters, program_.most_tokens).saturated() * sizeof(float);
     program_.ops.push_back(made);
     return program_.ops.back();
   }

@@ -40,6 +40,7 @@ TextGenerationRequest usual(const Asked& asked) {
   request.log_probabilities = asked.logprobs;
   request.echo = asked.echo;
   request.ignore_end = asked.ignore_end;
+  request.adapter = asked.adapter;
   return request;
 }
 

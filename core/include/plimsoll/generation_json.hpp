@@ -15,7 +15,7 @@
 namespace plimsoll {
 
 // One request: an object of prompt or prompt_ids, and id, max_new_tokens, max_length, temperature, top_k, top_p, seed, stop, stop_ids,
-// ignore_end, logprobs, echo, cache_salt. What it leaves out is as in `usual`. kBadRequest names `where` and the key.
+// ignore_end, logprobs, echo, cache_salt, adapter. What it leaves out is as in `usual`. kBadRequest names `where` and the key.
 PLIMSOLL_API Result<TextGenerationRequest> read_generation_request(std::string_view json, const std::string& where,
                                                                    TextGenerationRequest usual);
 // {"requests": [...]}, one at least. Keys of it as `where`: "/requests/3/prompt".

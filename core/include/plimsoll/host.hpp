@@ -108,6 +108,10 @@ struct PlanRequest {
   std::optional<Model> draft;                  // a second model that shares the devices: its weights and its KV
   std::uint32_t num_draft_tokens = 0;          // with no draft model: the checkpoint's own MTP head
   std::optional<std::uint64_t> images_per_request;
+  std::optional<std::uint64_t> max_loras;     // LoRA adapters on the device at once; absent: none
+  std::optional<std::uint64_t> max_lora_rank; // of each of them; absent: kDefaultLoraRank
+  std::optional<std::string> lora_dtype;      // of their elements there; absent: that of unquantised weights
+  std::vector<std::string> lora_targets;      // names of the linear layers that they may change, as "q_proj"; empty: all but the head
   Phase phase = Phase::kBoth;
   bool explain = false;                        // fill Item::formula
   bool frontier = false;                       // fill Plan::frontier
@@ -234,6 +238,8 @@ struct EffectiveRequest { // what was planned with, after all defaults
   std::uint64_t page_tokens = 0;
   double vision_cache_utilization = 0;
   std::uint32_t num_draft_tokens = 0, redundant_experts = 0;
+  std::uint64_t max_loras = 0, max_lora_rank = 0; // 0: no adapters
+  std::string lora_dtype;
   std::map<std::string, std::string> engine_overrides;
 };
 
@@ -463,6 +469,10 @@ public:
   // of a tensor-parallel group have the parts that the plan counts, and ops that join what they compute; those of a pipeline stage its
   // layers, and ops that hand the residual stream on.
   Result<Program> program(const Model& model, const PlanRequest& request, std::uint32_t rank = 0) const;
+  // Where the matrices of a LoRA adapter lie, a directory as PEFT writes it, held against the slots of a program of this model.
+  // Reads headers, never tensor data. kBadConfig, kBadCheckpoint or kBadRequest name the file and the key or tensor: an adapter of another
+  // kind than plain LoRA, of a higher rank than the slots, for a weight without room or of another shape.
+  Result<AdapterSources> adapter(const Model& model, const AdapterSlots& slots, const std::string& directory) const;
   // Weight classes, and bytes per rank of the request's layout.
   Result<WeightsReport> weights(const Model& model, const PlanRequest& request) const;
 

@@ -19,13 +19,12 @@
 #include "plimsoll/arena.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/host.hpp"
+#include "plimsoll/lora_manager.hpp"
 #include "plimsoll/model_io.hpp"
 #include "plimsoll/result.hpp"
 #include "plimsoll/text_context.hpp"
 
 namespace plimsoll {
-
-class LoraManager;
 
 // `value` where given, else the bound. kBadRequest: a value above the bound (the message names both), or below 1.
 Result<std::uint64_t> PLIMSOLL_API upper_bounded_default(std::uint64_t upper_bound, std::optional<std::uint64_t> value);
@@ -138,7 +137,7 @@ public:
   Result<ElementType> dtype() const;
   // As the plan says, every token with a row, unless a model knows better.
   virtual StepLimits step_limits() const;
-  // Adapters; null where the model has none.
+  // LoRA adapters; null where the plan has no room for any (PlanRequest::max_loras).
   virtual LoraManager* lora_manager() noexcept;
   // One buffer per device for the collectives of several, zero-filled, their slots marked as not written; none where the plan has none:
   // the family's policy decides that, so a model that always reduces has one on a single device too. Allocated when first asked for, the

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "plimsoll/adapters.hpp"
 #include "plimsoll/weight_sources.hpp"
 
 namespace plimsoll {
@@ -68,6 +69,7 @@ struct ProgramOp {
   std::array<std::uint64_t, 8> i{};
   std::array<double, 4> f{};
   std::uint64_t scratch_offset_bytes = 0, scratch_bytes = 0; // in the slab, for this op alone
+  std::uint32_t adapter = kNoIndex;                          // of Program::adapters.targets: what adapters add to a LINEAR
 };
 
 struct ProgramRope {
@@ -82,6 +84,7 @@ struct Program {
   std::vector<ProgramRope> ropes;
   std::vector<ProgramOp> ops;
   WeightSources weights;
+  AdapterSlots adapters;           // none where the plan has no room for any
   std::uint32_t logits = kNoIndex; // the value of the logits
   std::uint64_t vocab_tokens = 0;  // its width
   std::uint64_t hidden_elements = 0;

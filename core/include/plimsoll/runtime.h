@@ -97,7 +97,8 @@ typedef void (*plimsoll_load_progress)(void* user, uint64_t done_bytes, uint64_t
 /* Plans, refuses what does not fit before anything is taken, and loads the model into what the plan sets aside. `request_json` is that
  * of plimsoll_plan_json; "engine" is "reference" where it is not given. `options_json`: NULL, or an object of
  *   "tokenizer": true        an error where the model has none; false: requests bring ids
- *   "prefix_caching": true, "key_seed": N   as above */
+ *   "prefix_caching": true, "key_seed": N   as above
+ *   "loras": ["NAME=DIRECTORY"]   LoRA adapters to begin with; "max_loras" of the request makes room for them */
 PLIMSOLL_HOST_EXPORT int plimsoll_generator_create(const plimsoll_context* context, const char* request_json, const char* options_json,
                                                    plimsoll_load_progress progress, void* user, plimsoll_generator** out, char** error);
 
@@ -106,7 +107,7 @@ typedef int (*plimsoll_text_sink)(void* user, uint64_t request, const char* text
 
 /* Generates, and hands out the document plimsoll.run/1. `requests_json`: {"requests": [...]}, each an object of
  *   "prompt": "text" or "prompt_ids": [5, 9]; "id", "max_new_tokens", "max_length", "temperature", "top_k", "top_p", "seed", "stop",
- *   "stop_ids", "ignore_end", "logprobs", "echo", "cache_salt"
+ *   "stop_ids", "ignore_end", "logprobs", "echo", "cache_salt", "adapter"
  * `sink` may be NULL. A request that cannot be served has its error in its output, and the code is OK. */
 PLIMSOLL_HOST_EXPORT int plimsoll_generate_json(plimsoll_generator* generator, const char* requests_json, plimsoll_text_sink sink,
                                                 void* user, char** out_json);

@@ -33,7 +33,7 @@ struct TextContextOptions {
   std::vector<Token> prompt;     // at least one
   std::uint64_t max_length = 0;  // tokens, prompt included
   std::string cache_salt;        // requests share cached pages only where salt and adapter are equal
-  std::string adapter;           // name of the LoRA adapter; empty: the base model
+  std::string adapter;           // LoraManager::key of the LoRA adapter; empty: the base model
   std::vector<MediaSpan> media;  // ascending, without overlap
   bool skip_prefix_read = false; // prompt log-probabilities are wanted: every prompt token is computed, none comes from the cache
 };

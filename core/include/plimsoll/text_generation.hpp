@@ -53,6 +53,7 @@ struct TextGenerationRequest {
   std::int32_t log_probabilities = 0;    // so many best tokens of each place; 0: none
   bool echo = false;                     // log-probabilities of the prompt's tokens too; they are then not taken from the prefix cache
   std::string cache_salt;                // requests share cached pages only where it is equal
+  std::string adapter;                   // name of a LoRA adapter that is loaded; empty: the base model. Pages are not shared with others
 };
 
 enum class Status : std::uint8_t { kActive, kEndOfSequence, kMaximumLength, kCancelled };
@@ -125,7 +126,8 @@ struct PipelineOptions {
   // kObserve: also what the plan does not set aside is taken, and stands in usage(). For plans of other engines than `reference`, whose
   // activations are not this runtime's.
   ArenaMode arena_mode = ArenaMode::kEnforce;
-  LoadProgress progress; // of the weights
+  LoadProgress progress;          // of the weights
+  std::vector<std::string> loras; // "NAME=DIRECTORY" of adapters to begin with, where the plan has room for any
 };
 
 // kEnforce for plans of `reference`, kObserve for those of other engines.

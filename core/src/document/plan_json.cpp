@@ -71,8 +71,10 @@ Json request_object(const EffectiveRequest& request) {
                   {"vision_cache_utilization", request.vision_cache_utilization},
                   {"num_draft_tokens", request.num_draft_tokens},
                   {"redundant_experts", request.redundant_experts},
-                  {"phase", phase_name(request.phase)},
-                  {"engine_overrides", std::move(overrides)}});
+                  {"phase", phase_name(request.phase)}});
+  if (request.max_loras > 0)
+    out.update(Json{{"max_loras", request.max_loras}, {"max_lora_rank", request.max_lora_rank}, {"lora_dtype", request.lora_dtype}});
+  out.update(Json{{"engine_overrides", std::move(overrides)}});
   return out;
 }
 

@@ -16,6 +16,7 @@
 #include "host/program.hpp"
 #include "host/rope_factors.hpp"
 #include "host/verify.hpp"
+#include "model/adapter_sources.hpp"
 #include "model/loaded_model.hpp"
 #include "model/weight_sources.hpp"
 #include "plan/make_plan.hpp"
@@ -159,6 +160,10 @@ Result<Program> Context::program(const Model& model, const PlanRequest& request,
     PLIMSOLL_ASSIGN(sources, rank_sources(*model.data_, sources, layout, rank));
   }
   return bind_weights(std::move(program), model.data_->declared, std::move(sources));
+}
+
+Result<AdapterSources> Context::adapter(const Model& model, const AdapterSlots& slots, const std::string& directory) const {
+  return adapter_sources(*model.data_, slots, directory);
 }
 
 Result<Plan> Context::plan(const Model& model, const PlanRequest& request) const {

@@ -51,6 +51,11 @@ const BlockKey& PageKeys::at(const TextContext& context, std::size_t page) {
   return keys_[page];
 }
 
+BlockKey hash_after(const BlockKey& before, std::span<const std::byte> bytes) {
+  const BlockKey own = hash_of(bytes.data(), bytes.size(), 0);
+  return hash_of_words(0, before.low, before.high, own.low, own.high);
+}
+
 BlockKey table_salt(std::uint64_t table, std::uint64_t seed) { return hash_of_words(seed, table, std::uint64_t{0x7461626c65}); }
 
 } // namespace plimsoll

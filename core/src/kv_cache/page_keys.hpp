@@ -4,6 +4,7 @@
 // tokens in pages of 16 are 2,048 keys. Not a cryptographic hash; the seed is the deployment's secret. Threads: [serial] per object.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -34,6 +35,8 @@ private:
 
 // The same key for another table of the same pool. Its own inverse.
 constexpr BlockKey salted(const BlockKey& key, const BlockKey& salt) { return {key.low ^ salt.low, key.high ^ salt.high}; }
+// A hash of everything whose hash is `before`, and then of these bytes.
+BlockKey hash_after(const BlockKey& before, std::span<const std::byte> bytes);
 BlockKey table_salt(std::uint64_t table, std::uint64_t seed);
 
 } // namespace plimsoll

@@ -62,6 +62,9 @@ void fill_head(const Settled& s, Plan& plan) {
   e.vision_cache_utilization = s.vision_utilization;
   e.num_draft_tokens = r.num_draft_tokens;
   e.redundant_experts = r.redundant_experts;
+  e.max_loras = s.adapters.slots;
+  e.max_lora_rank = s.adapters.max_rank;
+  e.lora_dtype = s.adapters.dtype.name;
   e.engine_overrides = r.engine_overrides;
 }
 

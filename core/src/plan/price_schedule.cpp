@@ -21,6 +21,18 @@ Result<Checked> lookup_tables_bytes(const Settled& s, const KvStages& stages, st
   return sum;
 }
 
+// All slots, on the one rank.
+Item adapters_item(const Settled& s, const AdapterSlots& adapters) {
+  Item item;
+  item.label = "lora";
+  item.planner = s.profile().name;
+  item.bytes.assign(1, adapters.bytes);
+  if (s.explains())
+    item.formula = fmt::format("{} slots x {} elements of A and B at rank {} for {} linear layers, in {}", adapters.slots,
+                               adapters.slot_elements, adapters.max_rank, adapters.targets.size(), adapters.dtype);
+  return item;
+}
+
 } // namespace
 
 PassShape pass_shape(const Settled& s) {
@@ -37,7 +49,9 @@ Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
   if (!described) return tl::unexpected(described.error());
   const Declared& declared = s.model().declared;
   const bool types_known = s.model().files.format != CheckpointFormat::kGguf;
-  PLIMSOLL_ASSIGN(Program program, schedule_pipeline(*described, declared, s.layout, rank, pass_shape(s), types_known));
+  PLIMSOLL_ASSIGN(AdapterSlots adapters, cut_adapter_slots(*described, declared, fusions_of(*s.model().tree), s.adapters));
+  PLIMSOLL_ASSIGN(Program program,
+                  schedule_pipeline(*described, declared, s.layout, rank, pass_shape(s), types_known, std::move(adapters)));
   PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, s.layout.stage_of_rank(rank)));
   for (ProgramOp& op : program.ops) {
     if (op.kv_group == kNoIndex) continue;
@@ -70,7 +84,8 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   const bool alike = described && ranks_are_alike(*described, s.layout);
   for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
     PLIMSOLL_ASSIGN(const Checked lookups, lookup_tables_bytes(s, stages, stage));
-    PLIMSOLL_ASSIGN(const std::uint64_t tables_bytes, (step_input_bytes(pass) + lookups).get("the page tables"));
+    const Checked adapter_inputs = s.adapters.slots > 0 ? adapter_input_bytes(pass) : Checked(0);
+    PLIMSOLL_ASSIGN(const std::uint64_t tables_bytes, (step_input_bytes(pass) + adapter_inputs + lookups).get("the page tables"));
     Program program;
     for (std::uint32_t tp = 0; tp < s.layout.tp; ++tp) {
       if (tp == 0 || !alike) {
@@ -84,6 +99,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
         signals.bytes[rank] = exchange_bytes(program);
       }
     }
+    if (s.adapters.slots > 0) collector.add(Category::kWeights, "", adapters_item(s, program.adapters));
   }
   if (s.explains()) {
     slab.formula = fmt::format("buffers of the described pipeline in one slab, {} tokens, {} rows of logits, 4 B an element", pass.tokens,

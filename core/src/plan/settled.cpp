@@ -1,6 +1,7 @@
 #include "plan/settled.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
@@ -25,6 +26,8 @@ Result<void> check_ranges(const PlanRequest& r) {
   PLIMSOLL_TRY(positive(r.max_batch_total_tokens, kMaxTokens, "--max-batch-total-tokens"));
   PLIMSOLL_TRY(positive(r.page_tokens, kMaxPageTokens, "--page-tokens"));
   PLIMSOLL_TRY(positive(r.images_per_request, kMaxSequences, "--images-per-request"));
+  PLIMSOLL_TRY(positive(r.max_loras, kMaxLoras, "--max-loras"));
+  PLIMSOLL_TRY(positive(r.max_lora_rank, kMaxLoraRank, "--max-lora-rank"));
   PLIMSOLL_TRY(positive(r.weights_bytes, kMaxBytes, "--weights-bytes"));
   return positive(r.kv_cache_bytes, kMaxBytes, "--kv-cache-bytes");
 }
@@ -117,6 +120,7 @@ public:
     PLIMSOLL_ASSIGN(s_.cast, settle_cast(request()));
     s_.unpacked = settle_unpacked(s_.profile());
     PLIMSOLL_TRY(settle_types());
+    PLIMSOLL_TRY(settle_adapters());
     PLIMSOLL_TRY(settle_sizes(s_));
     if (s_.model().dtype_assumed && !s_.model().inventory)
       warn(s_, WarningCode::kDtypeAssumed, "the configuration names no torch_dtype; bfloat16 is assumed");
@@ -174,6 +178,35 @@ private:
     s_.kv_types.latent = profile().kv.mla_cache;
     s_.kv_types.packed_latent = profile().kv.packed_latent;
     s_.page_tokens = request().page_tokens.value_or(profile().kv.page_tokens);
+    return {};
+  }
+  Result<void> settle_adapters() {
+    const PlanRequest& r = request();
+    if (!r.max_loras) {
+      const char* const alone = r.max_lora_rank ? "--max-lora-rank" : r.lora_dtype ? "--lora-dtype" : "--lora-targets";
+      if (r.max_lora_rank || r.lora_dtype || !r.lora_targets.empty())
+        return fail(ErrorCode::kBadRequest, "says how adapters are kept, but there is room for none; give --max-loras N too", alone);
+      return {};
+    }
+    if (profile().schedule.activations != ActivationRule::kPipeline)
+      return fail(
+          ErrorCode::kBadRequest,
+          fmt::format("the profile of engine {} does not say what adapters take; plan them with --engine reference", profile().name),
+          "--max-loras");
+    if (s_.layout.ranks() != 1)
+      return fail(ErrorCode::kBadRequest, fmt::format("adapters are planned for one rank; these are {}", s_.layout.ranks()), "--max-loras");
+    s_.adapters.slots = *r.max_loras;
+    s_.adapters.max_rank = r.max_lora_rank.value_or(kDefaultLoraRank);
+    s_.adapters.targets = r.lora_targets;
+    s_.adapters.dtype = s_.cast ? *s_.cast : s_.model().dtype;
+    const std::optional<Dtype> asked = r.lora_dtype ? find_dtype(*r.lora_dtype) : s_.adapters.dtype;
+    const std::array<std::string_view, 3> plain{"float32", "bfloat16", "float16"};
+    if (!asked || std::find(plain.begin(), plain.end(), asked->name) == plain.end())
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("adapters are kept as float32, bfloat16 or float16, not as '{}'",
+                              r.lora_dtype ? r.lora_dtype->substr(0, 64) : std::string(s_.adapters.dtype.name)),
+                  "--lora-dtype");
+    s_.adapters.dtype = *asked;
     return {};
   }
   Result<void> own_type(const std::string& name, const char* key, std::optional<Dtype>& out) const {

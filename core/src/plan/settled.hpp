@@ -14,6 +14,7 @@
 #include "model/loaded_model.hpp"
 #include "placement/rank_layout.hpp"
 #include "plan/findings.hpp"
+#include "schedule/adapter_slots.hpp"
 
 namespace plimsoll {
 
@@ -44,6 +45,7 @@ struct Settled {
   std::vector<std::uint64_t> memory_bytes; // per rank: what the engine's fraction is taken of
   std::vector<std::uint64_t> budget_bytes; // per rank: what each device gives to the plan
   std::vector<Warning> warnings;
+  AdapterRoom adapters; // for LoRA; no slots where none were asked for
 
   const EngineProfile& profile() const { return *engine; }
   const PlanRequest& request() const { return *input.request; }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kMaximumText = 4'096;
 constexpr std::size_t kMaximumTypes = 16;
+constexpr std::size_t kMaximumTargets = 64;
 
 std::string shown(std::string_view text) {
   std::string out;
@@ -160,6 +161,17 @@ Result<void> set_frontier_types(PlanRequest& request, const OptionValue& option)
   return {};
 }
 
+Result<void> set_lora_targets(PlanRequest& request, const OptionValue& option) {
+  std::vector<std::string> targets;
+  PLIMSOLL_TRY(each_part(option, kMaximumTargets, [&](std::string_view part) -> Result<void> {
+    PLIMSOLL_ASSIGN(std::string target, word(part, option.where));
+    targets.push_back(std::move(target));
+    return {};
+  }));
+  request.lora_targets = std::move(targets);
+  return {};
+}
+
 Result<void> set_phase(PlanRequest& request, const OptionValue& option) {
   for (const Phase phase : {Phase::kBoth, Phase::kPrefill, Phase::kDecode})
     if (option.value == phase_name(phase)) {
@@ -197,7 +209,7 @@ struct Row {
 };
 
 using K = OptionKind;
-constexpr std::array<Row, 29> kRows{{
+constexpr std::array<Row, 33> kRows{{
     {{"devices", K::kTexts, "SPEC",
       "8xH200, 4xH100,4xA100-40GB, 2x80GiB, name=80GiB[:free], 2x8xH200 (two nodes of eight), a YAML file, or auto (this machine)"},
      set_word<&PlanRequest::devices>},
@@ -238,6 +250,13 @@ constexpr std::array<Row, 29> kRows{{
      set_small<&PlanRequest::num_draft_tokens, kMaxDraftTokens>},
     {{"images_per_request", K::kNumber, "N", "images of one request at most; default: what one forward pass takes"},
      set_count<&PlanRequest::images_per_request, kMaxSequences>},
+    {{"max_loras", K::kNumber, "N", "LoRA adapters on the device at once; default: none"}, set_count<&PlanRequest::max_loras, kMaxLoras>},
+    {{"max_lora_rank", K::kNumber, "N", "largest rank of an adapter; default 16"}, set_count<&PlanRequest::max_lora_rank, kMaxLoraRank>},
+    {{"lora_dtype", K::kText, "T", "float32, bfloat16 or float16: how adapters are kept; default: as unquantised weights"},
+     set_word<&PlanRequest::lora_dtype>},
+    {{"lora_targets", K::kTexts, "NAME,NAME,...",
+      "linear layers that adapters may change, such as q_proj,v_proj; default: all of the layers"},
+     set_lora_targets},
     {{"phase", K::kText, "both|prefill|decode", "what this deployment computes; default both"}, set_phase},
     {{"frontier", K::kSwitch, "", "also the largest batch for every length"}, set_frontier},
     {{"frontier_kv_dtypes", K::kTexts, "T,T,...", "the frontier for these KV types too"}, set_frontier_types},

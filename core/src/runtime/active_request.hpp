@@ -12,9 +12,14 @@ namespace plimsoll {
 struct ActiveRequest {
   std::optional<TextGenerationContext> context; // absent where the request was refused
   std::optional<KvClaim> claim;                 // while it is in a batch
+  std::optional<LoraClaim> adapter;             // likewise, where it has one
   bool released = false;                        // by who owns the pipeline; its generation ends it
   TextGenerationOutput merged;                  // of all steps
 
+  void give_claims_back() {
+    claim.reset();
+    adapter.reset();
+  }
   TextGenerationContext::State& state() { return context->state(); }
   TextContext& tokens() { return context->state().tokens; }
 };

@@ -4,6 +4,7 @@
 #include <bit>
 #include <fmt/format.h>
 
+#include "runtime/executor_adapters.hpp"
 #include "runtime/executor_check.hpp"
 #include "runtime/executor_inputs.hpp"
 #include "runtime/executor_weights.hpp"
@@ -21,16 +22,17 @@ template <class Real>
 class Executor<Real>::Impl {
 public:
   Impl(Program program, std::shared_ptr<Backend> backend, std::span<const void* const> weights, std::vector<ExecutorKvGroup> groups,
-       void* slab, const ExecutorOptions& options)
+       const ExecutorMemory& memory, const ExecutorOptions& options)
       : program_(std::move(program)), backend_(std::move(backend)), ops_(backend_->ops(Real{})), weights_(weights.begin(), weights.end()),
-        groups_(std::move(groups)), rules_(input_rules(program_, groups_)), slab_(static_cast<std::byte*>(slab)), options_(options),
-        offsets_(program_.most_sequences + 1) {}
+        groups_(std::move(groups)), rules_(input_rules(program_, groups_)), slab_(static_cast<std::byte*>(memory.slab)),
+        adapters_(memory.adapters), options_(options), offsets_(program_.most_sequences + 1) {}
 
   const Program& program() const { return program_; }
 
   Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs) {
     PLIMSOLL_ASSIGN(pass_, check_inputs(inputs, program_, groups_, rules_, offsets_));
     tables_ = inputs.kv.groups;
+    adapter_slots_ = inputs.adapters;
     for (const ProgramOp& op : program_.ops)
       if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
       else run_op(op);
@@ -57,7 +59,7 @@ private:
   Scratch scratch(const ProgramOp& op) const {
     std::uint64_t tile_bytes = program_.slab_bytes; // for double: behind all else
     if constexpr (std::is_same_v<Real, float>) {
-      const std::uint64_t elements = scratch_elements(op, program_.weights, program_.most_tokens).saturated();
+      const std::uint64_t elements = scratch_elements(op, program_.weights, program_.adapters, program_.most_tokens).saturated();
       tile_bytes = op.scratch_offset_bytes + (elements - std::min(elements, kTileElements)) * sizeof(float);
     }
     return {at(op.scratch_offset_bytes), at(tile_bytes)};
@@ -112,7 +114,8 @@ private:
     case OpKind::kEmbed: return ops_.embed(pass_, {matrix(op, 0, kAllParts), op.i[0], tensor(op, 0).dims[0], op.f[0], value(op.out)});
     case OpKind::kNorm: return norm(op);
     case OpKind::kLinear:
-      return ops_.linear({input(op, 0), value(op.out), matrix(op, 0, op.i[0]), bias(op, 1, op.i[0]), op.f[0], op.accumulate, scratch(op)});
+      ops_.linear({input(op, 0), value(op.out), matrix(op, 0, op.i[0]), bias(op, 1, op.i[0]), op.f[0], op.accumulate, scratch(op)});
+      return adapt(op);
     case OpKind::kRope: return rope(op);
     case OpKind::kAttend: return attend(op);
     case OpKind::kAttendLatent: return attend_latent(op);
@@ -164,6 +167,15 @@ private:
     }
   }
 
+  // What the sequences' adapters add to a LINEAR.
+  void adapt(const ProgramOp& op) {
+    if (op.adapter == kNoIndex || adapter_slots_.empty()) return;
+    const std::span<const std::uint32_t> rows =
+        program_.values[op.out].of_outputs ? std::span<const std::uint32_t>(offsets_) : std::span(pass_.row_offsets, pass_.sequences + 1);
+    add_adapters<Real>(ops_, program_.adapters, adapters_, program_.adapters.targets[op.adapter],
+                       {input(op, 0), value(op.out), op.i[0], op.f[0], adapter_slots_, rows, scratch(op)});
+  }
+
   void norm(const ProgramOp& op) {
     const HeadColumns of = norm_columns(op, program_.values[op.out].width);
     ops_.norm({input(op, 0), value(op.out), vector(op, 0), vector(op, 1), of.heads, of.stride, of.first, of.columns, op.i[4] != 0,
@@ -197,11 +209,13 @@ private:
   std::vector<ExecutorKvGroup> groups_;
   InputRules rules_;
   std::byte* slab_;
+  ExecutorAdapters adapters_;
   ExecutorOptions options_;
   std::vector<std::uint32_t> offsets_;
 
   PassView pass_; // of the pass that runs
   std::span<const KvGroupInputs> tables_;
+  std::span<const std::int32_t> adapter_slots_;
 };
 
 template <class Real>
@@ -221,11 +235,13 @@ Result<Executor<Real>> Executor<Real>::create(Program program, std::shared_ptr<B
     return fail(ErrorCode::kBadRequest, fmt::format("the program is one of {} ranks that join their results; they need a communicator of "
                                                     "so many",
                                                     program.tensor_ranks));
+  if (std::string wrong = wrong_adapters(program, memory.adapters); !wrong.empty())
+    return fail(ErrorCode::kBadRequest, "this program cannot be executed: " + wrong);
   if (memory.slab == nullptr || std::bit_cast<std::uintptr_t>(memory.slab) % kSlabAlignmentBytes != 0 ||
       memory.slab_bytes < slab_bytes(program))
     return fail(ErrorCode::kBadRequest, fmt::format("a slab of {} B; the program needs {} B at a multiple of {}", memory.slab_bytes,
                                                     slab_bytes(program), kSlabAlignmentBytes));
-  return Executor(std::make_unique<Impl>(std::move(program), std::move(backend), weights, std::move(groups), memory.slab, options));
+  return Executor(std::make_unique<Impl>(std::move(program), std::move(backend), weights, std::move(groups), memory, options));
 }
 
 template <class Real>

@@ -44,10 +44,24 @@ struct ExecutorKvGroup {
   std::vector<KvPlace> layers;         // of each of the rank's layers of the group, as PagedKvManager::place says
 };
 
-// Values and scratch lie here: memory of the backend at a multiple of 64, which must outlive the executor.
+// How an adapter in a slot changes one part of a target: its rank, 0 where it does not, and what B (A x) is multiplied by.
+struct AdapterFactor {
+  std::uint64_t rank = 0;
+  double scale = 0;
+};
+
+// The slots of Program::adapters, memory of the backend; what is in them may change between passes.
+struct ExecutorAdapters {
+  const void* data = nullptr;
+  std::uint64_t bytes = 0;
+  std::span<const AdapterFactor> factors; // [slots][parts]
+};
+
+// Values and scratch lie here: memory of the backend at a multiple of 64, which must outlive the executor, and so must adapters.
 struct ExecutorMemory {
   void* slab = nullptr;
   std::uint64_t slab_bytes = 0;
+  ExecutorAdapters adapters = {};
 };
 
 // Token ids as a host keeps them.
@@ -75,6 +89,7 @@ struct ForwardInputs {
   TokenIds tokens;                            // [T] of all sequences, one after another
   std::span<const std::uint32_t> row_offsets; // [B + 1]: sequence b has the tokens [row_offsets[b], row_offsets[b + 1]), one at least
   KvInputs kv;                                // cache lengths [B] and page tables, in the order of the executor's groups
+  std::span<const std::int32_t> adapters;     // [B]: slot of each sequence's adapter, -1 for none; empty: none has one
   std::uint64_t logits_per_sequence = 1;      // of the last so many tokens of each sequence, or of all it has here; 0: of none
 };
 

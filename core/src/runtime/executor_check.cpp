@@ -116,7 +116,7 @@ private:
   void check_op(const ProgramOp& op) {
     wrong_ = wrong_operands(op, program_, groups_);
     if (!wrong_.empty()) return;
-    const Checked needed = scratch_elements(op, program_.weights, program_.most_tokens) * sizeof(float);
+    const Checked needed = scratch_elements(op, program_.weights, program_.adapters, program_.most_tokens) * sizeof(float);
     if (needed.saturated() > op.scratch_bytes || op.scratch_offset_bytes % kAlignmentBytes != 0 ||
         (op.scratch_bytes != 0 && (Checked(op.scratch_offset_bytes) + op.scratch_bytes).saturated() > program_.slab_bytes))
       wrong("{} B of scratch at {} of a slab of {} B, where {} B are needed", op.scratch_bytes, op.scratch_offset_bytes,

@@ -77,6 +77,15 @@ Result<void> check_rows(const ForwardInputs& in, std::size_t index, const Execut
   return {};
 }
 
+Result<void> check_adapter_slots(const ForwardInputs& in, std::uint64_t slots) {
+  if (!in.adapters.empty() && in.adapters.size() != in.kv.batch)
+    return bad("adapters of {} sequences, where there are {}", in.adapters.size(), in.kv.batch);
+  for (std::size_t b = 0; b < in.adapters.size(); ++b)
+    if (in.adapters[b] < -1 || (in.adapters[b] >= 0 && static_cast<std::uint64_t>(in.adapters[b]) >= slots))
+      return bad("sequence {} has the adapter in slot {}; the plan has {} slots, and -1 is none", b, in.adapters[b], slots);
+  return {};
+}
+
 } // namespace
 
 InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> groups) {
@@ -100,6 +109,7 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
 Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& program, std::span<const ExecutorKvGroup> groups,
                               const InputRules& rules, std::span<std::uint32_t> offsets) {
   PLIMSOLL_TRY(check_sequences(inputs, program));
+  PLIMSOLL_TRY(check_adapter_slots(inputs, program.adapters.slots));
   PLIMSOLL_TRY(check_tokens(inputs.tokens, rules.known_tokens));
   for (std::size_t n = 0; n < groups.size(); ++n)
     if (rules.groups[n].used) PLIMSOLL_TRY(check_table(inputs, n, groups[n], rules.groups[n]));

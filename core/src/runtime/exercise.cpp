@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/checked.hpp"
@@ -17,6 +18,7 @@ constexpr std::uint64_t kDecodeTokens = 100; // that each request of the full ba
 struct Running {
   TextContext context;
   std::optional<KvClaim> claim;
+  std::optional<LoraClaim> adapter;
   bool done = false;
   bool waiting = false; // without a claim, for one of the others to end
 };
@@ -48,18 +50,21 @@ public:
     done_.due_output_rows = all_rows_ ? done_.due_tokens : done_.due_sequences;
     total_tokens_ = longest + limits_.sequences * in_batch;
 
-    PLIMSOLL_TRY(start(prompt(0, longest), longest));
+    PLIMSOLL_TRY(fill_adapter_slots());
+    PLIMSOLL_TRY(start(prompt(0, longest), longest, 0));
     PLIMSOLL_TRY(run_to_end());
     done_.longest_tokens = longest_;
     end_all();
 
-    for (std::uint64_t i = 0; i < limits_.sequences; ++i) PLIMSOLL_TRY(start(prompt(1 + i, prompt_tokens), in_batch));
+    for (std::uint64_t i = 0; i < limits_.sequences; ++i) PLIMSOLL_TRY(start(prompt(1 + i, prompt_tokens), in_batch, i));
     PLIMSOLL_TRY(run_to_end());
     for (const Running& request : requests_) done_.full_requests += request.context.size_tokens() == in_batch ? 1U : 0U;
     end_all();
 
+    PLIMSOLL_TRY(use_further_adapters());
     if (cache_ != nullptr && cache_->manager().prefix_caching())
       PLIMSOLL_TRY(share_a_prefix(prompt_tokens, std::min(prompt_tokens + 1, in_batch)));
+    PLIMSOLL_TRY(unload_adapters());
     return std::move(done_);
   }
 
@@ -95,7 +100,7 @@ private:
 
   // A prompt and a token after it, with which its pages are published; then all of the batch with that prompt: they are still there.
   Result<void> share_a_prefix(std::uint64_t tokens, std::uint64_t max_length) {
-    PLIMSOLL_TRY(start(prompt(limits_.sequences + 1, tokens), max_length));
+    PLIMSOLL_TRY(start(prompt(limits_.sequences + 1, tokens), max_length, 0));
     PLIMSOLL_TRY(run_to_end());
     end_all();
     const PagedKvManager& manager = cache_->manager();
@@ -104,7 +109,7 @@ private:
     for (std::size_t group = 0; group < manager.geometry().n_groups(); ++group)
       windows = windows || is_windowed(manager.geometry().group(0, group).kind);
     if (unit > 0 && !windows) done_.due_hit_tokens = (tokens - 1) / unit * unit;
-    for (std::uint64_t i = 0; i < limits_.sequences; ++i) PLIMSOLL_TRY(start(prompt(limits_.sequences + 1, tokens), max_length));
+    for (std::uint64_t i = 0; i < limits_.sequences; ++i) PLIMSOLL_TRY(start(prompt(limits_.sequences + 1, tokens), max_length, 0));
     PLIMSOLL_TRY(run_to_end());
     end_all();
     return {};
@@ -114,13 +119,49 @@ private:
     return drawn_tokens(options_.seed, stream, tokens, limits_.vocab_tokens);
   }
 
-  Result<void> start(std::vector<Token> tokens, std::uint64_t max_length) {
+  // As many as there are slots, each in one.
+  Result<void> fill_adapter_slots() {
+    LoraManager* const manager = model_.lora_manager();
+    if (manager == nullptr) return {};
+    done_.due_adapters = manager->slots();
+    for (std::uint64_t i = 0; i < manager->slots(); ++i) {
+      const std::string name = fmt::format("drawn-{}", i);
+      for (LoraAnswer answer : {manager->load_drawn(name, options_.seed + i), manager->activate(name)})
+        if (!answer.ok()) return tl::unexpected(std::move(*answer.error));
+      adapter_names_.push_back(name);
+      adapter_keys_.push_back(manager->key(name).value_or(name));
+    }
+    return {};
+  }
+  // Of more slots than the full batch has requests: a token through each of the others.
+  Result<void> use_further_adapters() {
+    for (std::uint64_t next = limits_.sequences; next < adapter_keys_.size();) {
+      for (std::uint64_t i = 0; i < limits_.sequences && next < adapter_keys_.size(); ++i, ++next)
+        PLIMSOLL_TRY(start(prompt(limits_.sequences + 2, 1), 1, next));
+      PLIMSOLL_TRY(run_to_end());
+      end_all();
+    }
+    return {};
+  }
+  Result<void> unload_adapters() {
+    for (const std::string& name : adapter_names_)
+      if (LoraAnswer answer = model_.lora_manager()->unload(name); !answer.ok()) return tl::unexpected(std::move(*answer.error));
+    done_.adapters = used_adapters_.size();
+    return {};
+  }
+
+  // `adapter`: which of them, over and over, where there are any.
+  Result<void> start(std::vector<Token> tokens, std::uint64_t max_length, std::uint64_t adapter) {
     TextContextOptions of;
     of.id = next_id_++;
     of.prompt = std::move(tokens);
     of.max_length = max_length;
+    if (!adapter_keys_.empty()) of.adapter = adapter_keys_[adapter % adapter_keys_.size()];
     PLIMSOLL_ASSIGN(TextContext context, TextContext::create(std::move(of)));
-    Running& request = requests_.emplace_back(Running{std::move(context), std::nullopt});
+    Running& request = requests_.emplace_back(Running{std::move(context), std::nullopt, std::nullopt});
+    if (!request.context.adapter().empty()) {
+      PLIMSOLL_ASSIGN(request.adapter, model_.lora_manager()->claim(request.context.adapter()));
+    }
     return claim(request);
   }
 
@@ -237,6 +278,8 @@ private:
     done_.most_sequences = std::max<std::uint64_t>(done_.most_sequences, batch.size());
     const std::span<const std::uint64_t> shape = outputs.logits().shape();
     done_.most_output_rows = std::max(done_.most_output_rows, shape.empty() ? 0 : shape.front());
+    for (const TextContext* const context : contexts)
+      if (!context->adapter().empty()) used_adapters_.insert(context->adapter());
     for (Running* const request : batch) PLIMSOLL_TRY(advance(*request));
     if (cache_ != nullptr) PLIMSOLL_TRY(cache_->manager().step(contexts));
     if (one_by_one) {
@@ -268,6 +311,8 @@ private:
   StepLimits limits_;
   bool all_rows_ = false;
   std::vector<Running> requests_;
+  std::vector<std::string> adapter_names_, adapter_keys_;
+  std::set<std::string> used_adapters_; // keys
   RequestId next_id_ = 1;
   std::uint64_t done_tokens_ = 0, total_tokens_ = 0, longest_ = 0;
   bool ended_one_ = false; // and nobody who waits has been told

@@ -37,7 +37,7 @@ Result<void> Generation::Impl::enter(const TextGenerationRequest& prompt) {
 // Nothing of the request stays in the pipeline.
 void Generation::Impl::leave(ActiveRequest& request) noexcept {
   scheduler_.remove(request);
-  request.claim.reset();
+  request.give_claims_back();
   pipeline_->parts.model->release(request.merged.id);
   pipeline_->active.erase(request.merged.id);
   --left_;
@@ -82,7 +82,9 @@ Result<void> Generation::Impl::step() {
   if (batch.empty() && told_.empty())
     return fail(
         ErrorCode::kInsufficientBlocks,
-        fmt::format("{} requests wait for pages that others of this pipeline hold; nothing is lost, go on with those first", left_));
+        fmt::format(
+            "{} requests wait for pages or adapter slots that others of this pipeline hold; nothing is lost, go on with those first",
+            left_));
   std::vector<TextGenerationContext*> contexts;
   for (ActiveRequest* const request : batch) contexts.push_back(&*request->context);
   PLIMSOLL_ASSIGN(PipelineImpl::Outputs outputs, pipeline_->execute(contexts));

@@ -40,6 +40,7 @@ private:
     if (key == "prompt_ids") return tokens(value, request_.prompt_tokens);
     if (key == "stop_ids") return tokens(value, request_.stop_tokens);
     if (key == "cache_salt") return text(value, request_.cache_salt);
+    if (key == "adapter") return text(value, request_.adapter);
     if (key == "echo") return flag(value, request_.echo);
     if (key == "ignore_end") return flag(value, request_.ignore_end);
     if (key == "temperature") return real(value, request_.sampling.temperature);
@@ -53,7 +54,7 @@ private:
     if (key == "stop") return texts(value, request_.stop_strings);
     return expected(
         "is no key of a request; there are prompt, prompt_ids, id, max_new_tokens, max_length, temperature, top_k, top_p, seed, "
-        "stop, stop_ids, ignore_end, logprobs, echo and cache_salt");
+        "stop, stop_ids, ignore_end, logprobs, echo, cache_salt and adapter");
   }
   bool expected(std::string what) {
     said_ = std::move(what);

@@ -68,6 +68,9 @@ Result<void> ModelRank::take_memory(Arena& arena) {
   PLIMSOLL_ASSIGN(tokens_, take_table(arena, ElementType::kInt64, {program_.most_tokens}));
   PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, ElementType::kUint32, {program_.most_sequences + 1}));
   PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, ElementType::kInt64, {1}));
+  if (program_.adapters.slots == 0) return {};
+  PLIMSOLL_ASSIGN(lora_ids_, take_table(arena, ElementType::kInt32, {program_.most_sequences}));
+  PLIMSOLL_ASSIGN(lora_ranks_, take_table(arena, ElementType::kUint32, {program_.most_sequences}));
   return {};
 }
 
@@ -86,6 +89,12 @@ Result<void> ModelRank::load_weights(Arena& arena, const LoadProgress& progress)
   };
   PLIMSOLL_TRY(plimsoll::load_weights(program_.weights, place, told));
   return {};
+}
+
+Result<std::unique_ptr<LoraManager>> ModelRank::take_slots(Arena& arena, LoraManager::Impl::FindSources find) {
+  PLIMSOLL_ASSIGN(std::unique_ptr<LoraManager> manager, LoraManager::Impl::create(program_.adapters, std::move(find), backend_, arena));
+  slots_ = manager->impl().memory();
+  return manager;
 }
 
 Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator) {
@@ -110,7 +119,7 @@ Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communi
   ExecutorOptions options;
   options.communicator = communicator;
   PLIMSOLL_ASSIGN(executor_,
-                  Executor<float>::create(program_, backend_, weights, std::move(groups), {slab_.data(), slab_.bytes()}, options));
+                  Executor<float>::create(program_, backend_, weights, std::move(groups), {slab_.data(), slab_.bytes(), slots_}, options));
   return {};
 }
 
@@ -125,6 +134,9 @@ Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDev
   pass.tokens = TokenIds(tokens);
   pass.kv = inputs.kv;
   pass.logits_per_sequence = step.logits_per_sequence;
+  if (program_.adapters.slots > 0) {
+    PLIMSOLL_ASSIGN(pass.adapters, own_copy(lora_ids_, step.adapters));
+  }
   return executor_->run(pass);
 }
 

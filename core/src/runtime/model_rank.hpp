@@ -2,6 +2,7 @@
 // reference_model.cpp, one for each rank of a plan. Threads: [serial]; ranks share nothing but what their communicator joins.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/pipeline_model.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/lora_manager.hpp"
 
 namespace plimsoll {
 
@@ -18,15 +20,18 @@ struct StepInputs {
   std::span<const std::int64_t> tokens;
   std::span<const std::uint32_t> row_offsets;
   std::uint64_t logits_per_sequence = 1;
+  std::span<const std::int32_t> adapters; // slot of each sequence's adapter, -1 for none; empty: none has one
 };
 
 class ModelRank {
 public:
   explicit ModelRank(Program program);
 
-  // The slab with a guard behind it, and what a step is handed.
+  // The slab with a guard behind it, and what a step is handed, which says who has which adapter where the program has slots for any.
   Result<void> take_memory(Arena& arena);
   Result<void> load_weights(Arena& arena, const LoadProgress& progress);
+  // The slots of the program's adapters, and who fills them, which must outlive the executor. `find`: adapters in directories.
+  Result<std::unique_ptr<LoraManager>> take_slots(Arena& arena, LoraManager::Impl::FindSources find);
   // The executor, over the pages of a cache.
   Result<void> bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator);
   // One pass; what is not in the rank's own memory yet is copied there. kBadRequest: pages of another cache, or none.
@@ -38,13 +43,17 @@ public:
   const Tensor& tokens() const { return tokens_; }
   const Tensor& row_offsets() const { return row_offsets_; }
   const Tensor& return_n_logits() const { return return_n_logits_; }
+  const Tensor& lora_ids() const { return lora_ids_; }
+  const Tensor& lora_ranks() const { return lora_ranks_; }
 
 private:
   Program program_;
   std::shared_ptr<Backend> backend_;
   std::vector<Buffer> weights_; // of program_.weights.tensors
   Buffer slab_;
+  ExecutorAdapters slots_;                        // of the manager that take_slots gave away
   Tensor tokens_, row_offsets_, return_n_logits_; // of the largest pass
+  Tensor lora_ids_, lora_ranks_;                  // likewise, where there are adapters
   std::vector<const std::byte*> pools_;           // of each group, as the executor has them
   std::optional<Executor<float>> executor_;
 };

@@ -57,6 +57,15 @@ Result<void> check_options(const TextGenerationRequest& request, const PipelineM
   return {};
 }
 
+// What the request's adapter is called in the keys of its pages.
+Result<std::string> adapter_key(const TextGenerationRequest& request, PipelineModel& model) {
+  if (request.adapter.empty()) return std::string();
+  const LoraManager* const adapters = model.lora_manager();
+  if (adapters == nullptr) return fail(ErrorCode::kBadRequest, "the plan has no room for adapters; give --max-loras", "adapter");
+  if (std::optional<std::string> key = adapters->key(request.adapter)) return std::move(*key);
+  return fail(ErrorCode::kBadRequest, fmt::format("no adapter is called '{}'; load it first", request.adapter.substr(0, 256)), "adapter");
+}
+
 std::vector<Token> stop_tokens_of(const TextGenerationRequest& request, const Tokenizer* tokenizer) {
   std::vector<Token> stops = request.stop_tokens;
   if (tokenizer != nullptr && !request.ignore_end) {
@@ -78,6 +87,7 @@ Result<TextGenerationContext> TextGenerationPipeline::Impl::new_context(const Te
   PLIMSOLL_TRY(check_ids(options.prompt, limits.vocab_tokens));
   PLIMSOLL_ASSIGN(options.max_length, length_of(request, options.prompt.size(), parts.model->plan()));
   options.cache_salt = request.cache_salt;
+  PLIMSOLL_ASSIGN(options.adapter, adapter_key(request, *parts.model));
   options.skip_prefix_read = request.echo && request.log_probabilities > 0;
   const std::uint64_t prompt_tokens = options.prompt.size();
   const std::uint64_t first_row = options.skip_prefix_read || prompt_tokens == 0 ? 0 : prompt_tokens - 1;

@@ -40,7 +40,7 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
 }
 
 Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Program> programs, PipelineModelOptions options,
-                                                              const LoadProgress& progress) {
+                                                              LoraManager::Impl::FindSources find, const LoadProgress& progress) {
   if (programs.empty() || options.arenas.size() != programs.size())
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} arenas for a plan of {} ranks; each rank has its own", options.arenas.size(), programs.size()));
@@ -52,6 +52,9 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Progra
   for (std::size_t rank = 0; rank < model->ranks_.size(); ++rank) PLIMSOLL_TRY(model->ranks_[rank].take_memory(model->arenas()[rank]));
   PLIMSOLL_TRY(model->count_blas());
   PLIMSOLL_TRY(model->load_weights(progress));
+  if (model->program().adapters.slots > 0) {
+    PLIMSOLL_ASSIGN(model->adapters_, model->ranks_.front().take_slots(model->arenas().front(), std::move(find)));
+  }
   return model;
 }
 
@@ -147,6 +150,15 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_initial_token_input
     offsets[i + 1] = static_cast<std::uint32_t>(at);
   }
   logits[0] = static_cast<std::int64_t>(std::min<std::uint64_t>(return_n_logits, INT64_MAX));
+  if (adapters_) {
+    PLIMSOLL_ASSIGN(inputs->lora_ids, ranks_.front().lora_ids().first({batch.size()}));
+    PLIMSOLL_ASSIGN(inputs->lora_ranks, ranks_.front().lora_ranks().first({batch.size()}));
+    PLIMSOLL_ASSIGN(const std::span<std::int32_t> ids, inputs->lora_ids->values<std::int32_t>());
+    PLIMSOLL_ASSIGN(const std::span<std::uint32_t> ranks, inputs->lora_ranks->values<std::uint32_t>());
+    PLIMSOLL_TRY(adapters_->route(batch, ids, ranks));
+  } else if (std::any_of(batch.begin(), batch.end(), [](const TextContext* context) { return !context->adapter().empty(); })) {
+    return fail(ErrorCode::kBadRequest, "the plan has no room for adapters; give --max-loras", "adapter");
+  }
   inputs->kv_cache_inputs = std::move(kv);
   return inputs;
 }
@@ -179,7 +191,28 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_next_token_inputs(c
   for (std::size_t i = 0; i <= sequences; ++i) offsets[i] = static_cast<std::uint32_t>(i);
   logits[0] = 1;
   inputs->kv_cache_inputs = std::move(previous->kv_cache_inputs);
+  inputs->lora_ids = std::move(previous->lora_ids);
+  inputs->lora_ranks = std::move(previous->lora_ranks);
   return inputs;
+}
+
+// The slot of each request's adapter as the inputs say it, held against what is in the slots; empty where they say nothing.
+Result<std::span<const std::int32_t>> ReferenceModel::adapter_slots(const ModelInputs& inputs, std::size_t sequences) const {
+  if (!inputs.lora_ids && !inputs.lora_ranks) return std::span<const std::int32_t>();
+  PLIMSOLL_ASSIGN(const std::span<std::int32_t> ids, values_of<std::int32_t>(inputs, "lora_ids"));
+  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> ranks, values_of<std::uint32_t>(inputs, "lora_ranks"));
+  if (ids.size() != sequences || ranks.size() != sequences)
+    return fail(ErrorCode::kBadRequest, fmt::format("{} lora_ids and {} lora_ranks for {} requests", ids.size(), ranks.size(), sequences));
+  for (std::size_t i = 0; i < sequences; ++i) {
+    if (ids[i] == -1 && ranks[i] == 0) continue;
+    const auto rank = adapters_ && ids[i] >= 0 ? adapters_->slot_rank(static_cast<std::uint32_t>(ids[i])) : std::nullopt;
+    if (rank != ranks[i])
+      return fail(
+          ErrorCode::kBadRequest,
+          fmt::format("request {} of the batch has an adapter of rank {} in slot {}, where there is none such", i, ranks[i], ids[i]),
+          "lora_ids");
+  }
+  return std::span<const std::int32_t>(ids);
 }
 
 // All ranks at the same time. The first that cannot go on ends the others, with its error.
@@ -203,7 +236,8 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, values_of<std::int64_t>(inputs, "tokens"));
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, values_of<std::uint32_t>(inputs, "input_row_offsets"));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> wanted, values_of<std::int64_t>(inputs, "return_n_logits"));
-  StepInputs step{tokens, offsets, 1};
+  StepInputs step{tokens, offsets, 1, {}};
+  PLIMSOLL_ASSIGN(step.adapters, adapter_slots(inputs, offsets.size() - 1));
   if (return_logits() == ReturnLogits::kAll) step.logits_per_sequence = kAllRows;
   if (return_logits() == ReturnLogits::kVariable)
     step.logits_per_sequence = static_cast<std::uint64_t>(std::max<std::int64_t>(wanted.front(), 0));
@@ -233,7 +267,12 @@ Result<std::unique_ptr<PipelineModel>> PipelineModel::load(const Context& contex
     PLIMSOLL_ASSIGN(Program program, context.program(model, request, rank));
     programs.push_back(std::move(program));
   }
-  return ReferenceModel::create(std::move(programs), std::move(options), progress);
+  LoraManager::Impl::FindSources find;
+  if (!programs.empty() && programs.front().adapters.slots > 0)
+    find = [context, model, slots = programs.front().adapters](const std::string& directory) {
+      return context.adapter(model, slots, directory);
+    };
+  return ReferenceModel::create(std::move(programs), std::move(options), std::move(find), progress);
 }
 
 } // namespace plimsoll

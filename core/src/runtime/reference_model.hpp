@@ -9,6 +9,7 @@
 
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/pipeline_model.hpp"
+#include "runtime/lora_manager.hpp"
 #include "runtime/model_rank.hpp"
 #include "runtime/rank_threads.hpp"
 #include "runtime/thread_group.hpp"
@@ -17,8 +18,9 @@ namespace plimsoll {
 
 class ReferenceModel : public PipelineModel, public KvCacheModel {
 public:
+  // `find`: adapters in directories, where the program has slots for them.
   static Result<std::unique_ptr<PipelineModel>> create(std::vector<Program> programs, PipelineModelOptions options,
-                                                       const LoadProgress& progress);
+                                                       LoraManager::Impl::FindSources find, const LoadProgress& progress);
 
   Result<std::unique_ptr<ModelInputs>> prepare_initial_token_inputs(std::span<const TextContext* const> batch,
                                                                     std::optional<KvCacheInputs> kv,
@@ -26,6 +28,7 @@ public:
   Result<std::unique_ptr<ModelInputs>> prepare_next_token_inputs(const Tensor& next_tokens, std::unique_ptr<ModelInputs> previous) override;
   Result<ModelOutputs> execute(const ModelInputs& inputs) override;
   StepLimits step_limits() const override;
+  LoraManager* lora_manager() noexcept override { return adapters_.get(); }
   // Tables for the largest pass of the program, which is what the plan counts; then the executor.
   Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) override;
 
@@ -34,11 +37,13 @@ private:
   const Program& program() const { return ranks_.front().program(); }
   Result<void> load_weights(const LoadProgress& progress);
   Result<void> count_blas();
+  Result<std::span<const std::int32_t>> adapter_slots(const ModelInputs& inputs, std::size_t sequences) const;
   // Where the ranks meet: the plan's signal buffers, which a host may have released and taken anew since the step before.
   Result<void> share_buffers();
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
   Result<std::unique_ptr<ModelInputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
 
+  std::unique_ptr<LoraManager> adapters_; // null where the plan has no room for any; its slots are the one rank's
   std::vector<ModelRank> ranks_;
   ThreadGroup group_;
   std::vector<Buffer> own_buffers_;          // where the plan has no signal buffers

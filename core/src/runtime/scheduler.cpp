@@ -15,7 +15,7 @@ struct Scheduler::Batch {
 namespace {
 
 void give_up(ActiveRequest& request, Error why, std::vector<ActiveRequest*>& failed) {
-  request.claim.reset();
+  request.give_claims_back();
   request.state().give_up(std::move(why));
   failed.push_back(&request);
 }
@@ -46,7 +46,7 @@ void Scheduler::remove(const ActiveRequest& request) {
 bool Scheduler::others_hold_pages() const { return kv_ != nullptr && kv_->metrics().requests > running_.size(); }
 
 void Scheduler::put_back(ActiveRequest& request) {
-  request.claim.reset();
+  request.give_claims_back();
   model_->release(request.tokens().id());
   TextContext& tokens = request.tokens();
   static_cast<void>(tokens.rewind_processing(tokens.processed_length())); // of all processed tokens: always possible
@@ -93,11 +93,27 @@ Scheduler::Grant Scheduler::grant(ActiveRequest& request, Batch& batch, bool may
   return Grant::kGiven;
 }
 
+// The slot of its adapter, where it has one. Who finds all of them in use waits, and those behind it do too.
+Scheduler::Grant Scheduler::claim_adapter(ActiveRequest& request) {
+  const std::string& key = request.tokens().adapter();
+  if (key.empty()) return Grant::kGiven;
+  LoraManager* const adapters = model_->lora_manager();
+  auto claim =
+      adapters != nullptr ? adapters->claim(key) : Result<LoraClaim>(fail(ErrorCode::kBadRequest, "the model has no adapters", "adapter"));
+  if (claim) {
+    request.adapter.emplace(std::move(*claim));
+    return Grant::kGiven;
+  }
+  shortage_ = std::move(claim.error());
+  return shortage_.code == ErrorCode::kInsufficientBlocks ? Grant::kNoSlot : Grant::kFailed;
+}
+
 void Scheduler::run_further(Batch& batch, std::vector<ActiveRequest*>& failed) {
   for (std::size_t i = 0; i < running_.size();) {
     ActiveRequest& request = *running_[i];
     switch (grant(request, batch, true)) {
     case Grant::kGiven:
+    case Grant::kNoSlot: // its adapter has one
     case Grant::kNoRoom: ++i; break;
     case Grant::kFailed:
       running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -120,8 +136,9 @@ void Scheduler::admit(Batch& batch, std::vector<ActiveRequest*>& failed) {
   while (!waiting_.empty() && running_.size() < limits_.sequences && batch.tokens_left > 0) {
     ActiveRequest& request = *waiting_.front();
     const bool alone = running_.empty() && !others_hold_pages();
-    Grant granted = Grant::kGiven;
-    if (kv_ != nullptr) {
+    Grant granted = claim_adapter(request);
+    if (granted == Grant::kNoSlot) return;
+    if (granted == Grant::kGiven && kv_ != nullptr) {
       auto claim = KvClaim::take(*kv_, request.tokens().id());
       if (claim) {
         request.claim.emplace(std::move(*claim));
@@ -137,7 +154,7 @@ void Scheduler::admit(Batch& batch, std::vector<ActiveRequest*>& failed) {
       waiting_.pop_front();
       continue;
     }
-    request.claim.reset();
+    request.give_claims_back();
     if (granted == Grant::kNoRoom || (granted == Grant::kNoPages && !alone)) return;
     waiting_.pop_front();
     give_up(request, granted == Grant::kFailed ? std::move(shortage_) : never_fits(request.tokens(), shortage_), failed);

@@ -25,10 +25,11 @@ public:
   std::vector<ActiveRequest*> next_batch(std::vector<ActiveRequest*>& failed);
 
 private:
-  enum class Grant { kGiven, kNoRoom, kNoPages, kFailed };
+  enum class Grant { kGiven, kNoRoom, kNoPages, kNoSlot, kFailed };
   struct Batch;
   void run_further(Batch& batch, std::vector<ActiveRequest*>& failed);
   void admit(Batch& batch, std::vector<ActiveRequest*>& failed);
+  Grant claim_adapter(ActiveRequest& request);
   Grant grant(ActiveRequest& request, Batch& batch, bool may_cut);
   Result<void> take_pages(TextContext& tokens, bool may_cut) const;
   void put_back(ActiveRequest& request);

@@ -7,6 +7,18 @@
 #include "runtime/pipeline.hpp"
 
 namespace plimsoll {
+namespace {
+
+Result<void> load_adapters(PipelineModel& model, const std::vector<std::string>& loras) {
+  LoraManager* const adapters = model.lora_manager();
+  if (adapters == nullptr && !loras.empty())
+    return fail(ErrorCode::kBadRequest, "the plan has no room for adapters; give --max-loras", "--lora");
+  for (const std::string& lora : loras)
+    if (LoraAnswer answer = adapters->load(lora); !answer.ok()) return tl::unexpected(std::move(*answer.error));
+  return {};
+}
+
+} // namespace
 
 Result<std::shared_ptr<TextGenerationPipeline::Impl>> TextGenerationPipeline::Impl::create(PipelineParts parts) {
   if (!parts.model) return fail(ErrorCode::kBadRequest, "a pipeline without a model; give PipelineParts::model");
@@ -34,7 +46,7 @@ Result<std::shared_ptr<TextGenerationPipeline::Impl>> TextGenerationPipeline::Im
 void TextGenerationPipeline::Impl::release(RequestId request) noexcept {
   if (const auto found = active.find(request); found != active.end()) {
     found->second->released = true; // its generation tells
-    found->second->claim.reset();
+    found->second->give_claims_back();
   } else if (PagedKvManager* const kv = manager(); kv != nullptr && kv->contains(request)) {
     static_cast<void>(kv->release(request));
   }
@@ -66,6 +78,7 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create(const Context& con
   }
   made.plan = std::move(plan);
   PLIMSOLL_ASSIGN(parts.model, PipelineModel::load(context, model, request, std::move(made), options.progress));
+  PLIMSOLL_TRY(load_adapters(*parts.model, options.loras));
   if (options.load_tokenizer) {
     PLIMSOLL_ASSIGN(parts.tokenizer, load_tokenizer(model.info().path, parts.model->step_limits().vocab_tokens));
   }

@@ -386,6 +386,8 @@ private:
                      {"due_full_requests", e.due_full_requests},
                      {"hit_tokens", e.hit_tokens},
                      {"due_hit_tokens", e.due_hit_tokens},
+                     {"adapters", e.adapters},
+                     {"due_adapters", e.due_adapters},
                      {"working_bytes", of.working_bytes},
                      {"touched_working_bytes", of.touched_working_bytes}};
     blame(check, Category::kKvCache);

@@ -30,11 +30,12 @@ Result<plimsoll_generator> load_generator(const Context& context, const char* re
   PLIMSOLL_ASSIGN(const PlanTask task, read_plan_task(context, request_json, std::move(usual)));
   PipelineOptions options;
   options.progress = std::move(progress);
-  PLIMSOLL_ASSIGN(const OptionsReader read, OptionsReader::create(options_json, {"tokenizer", "prefix_caching", "key_seed"}));
+  PLIMSOLL_ASSIGN(const OptionsReader read, OptionsReader::create(options_json, {"tokenizer", "prefix_caching", "key_seed", "loras"}));
   std::uint64_t seed = 0;
   PLIMSOLL_TRY(read.flag("tokenizer", options.load_tokenizer));
   PLIMSOLL_TRY(read.flag("prefix_caching", options.prefix_caching));
   PLIMSOLL_TRY(read.number("key_seed", UINT64_MAX, seed));
+  PLIMSOLL_TRY(read.texts("loras", options.loras));
   if (read.has("key_seed")) options.key_seed = seed;
   options.arena_mode = usual_arena_mode(task.request);
   PLIMSOLL_ASSIGN(TextGenerationPipeline pipeline, TextGenerationPipeline::create(context, task.model, task.request, options));

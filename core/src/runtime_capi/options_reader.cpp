@@ -56,4 +56,13 @@ Result<void> OptionsReader::text(const char* key, std::string& out) const {
   return {};
 }
 
+Result<void> OptionsReader::texts(const char* key, std::vector<std::string>& out) const {
+  const Json* const value = find(key);
+  if (value == nullptr) return {};
+  if (!value->is_array() || !std::all_of(value->begin(), value->end(), [](const Json& one) { return one.is_string(); }))
+    return bad_option(key, "a list of texts");
+  out = value->get<std::vector<std::string>>();
+  return {};
+}
+
 } // namespace plimsoll::capi

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "base/json.hpp"
 
@@ -17,6 +18,7 @@ public:
   Result<void> number(const char* key, std::uint64_t most, std::uint64_t& out) const;
   Result<void> flag(const char* key, bool& out) const;
   Result<void> text(const char* key, std::string& out) const;
+  Result<void> texts(const char* key, std::vector<std::string>& out) const;
   bool has(const char* key) const { return find(key) != nullptr; }
 
 private:

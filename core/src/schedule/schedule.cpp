@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <optional>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "model/op_rules.hpp"
@@ -24,8 +26,9 @@ std::uint64_t local_heads(std::uint64_t heads, const DescribedValue& whole, cons
 class Scheduler {
 public:
   Scheduler(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank, const PassShape& pass,
-            bool types_known)
+            bool types_known, AdapterSlots adapters)
       : described_(described), declared_(declared), layout_(layout), rank_(rank), pass_(pass) {
+    out_.adapters = std::move(adapters);
     // What scratch depends on: types and shapes, class by class.
     shards_.resize(declared.weights.size());
     for (const WeightClass& c : declared.weights) {
@@ -107,6 +110,7 @@ private:
       op.kv_group = from.kv_group;
       op.i = from.i;
       op.f = from.f;
+      op.adapter = adapter_of(from);
       if (op.kv_group != kNoIndex) {
         const std::vector<std::uint32_t>& layers = declared_.kv[op.kv_group].layers;
         const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), op.layer) - layers.begin());
@@ -121,6 +125,19 @@ private:
       PLIMSOLL_TRY(add(std::move(op), from, joining));
     }
     return {};
+  }
+
+  // The target of adapters that a LINEAR multiplies with.
+  std::uint32_t adapter_of(const DescribedOp& op) const {
+    if (op.kind != OpKind::kLinear) return kNoIndex;
+    const WeightClass& c = declared_.weights[op.weights[0]];
+    const auto key = std::tuple(std::string_view(c.label), c.layers.empty() ? kNoIndex : op.layer);
+    const std::vector<AdapterTarget>& targets = out_.adapters.targets;
+    const auto at = std::lower_bound(targets.begin(), targets.end(), key, [](const AdapterTarget& target, const auto& wanted) {
+      return std::tuple(std::string_view(target.label), target.layer) < wanted;
+    });
+    const bool found = at != targets.end() && at->label == c.label && at->layer == std::get<1>(key);
+    return found ? static_cast<std::uint32_t>(at - targets.begin()) : kNoIndex;
   }
 
   // Whether what a norm is over lies on several ranks.
@@ -202,7 +219,7 @@ private:
       join.accumulate = std::exchange(op.accumulate, false);
     }
     join.in[0] = op.out;
-    PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, pass_));
+    PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, out_.adapters, pass_));
     out_.ops.push_back(op);
     if (joining != Joining::kNothing) out_.ops.push_back(join);
     return {};
@@ -372,8 +389,8 @@ private:
 } // namespace
 
 Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
-                                  const PassShape& pass, bool types_known) {
-  return Scheduler(described, declared, layout, rank, pass, types_known).run();
+                                  const PassShape& pass, bool types_known, AdapterSlots adapters) {
+  return Scheduler(described, declared, layout, rank, pass, types_known, std::move(adapters)).run();
 }
 
 bool ranks_are_alike(const Described& described, const RankLayout& layout) {

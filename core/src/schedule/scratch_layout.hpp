@@ -17,6 +17,7 @@ inline constexpr std::uint64_t kQueryRows = 64;                    // rows of qu
 inline constexpr std::uint64_t kKeyBlockTokens = 64;               // keys that they look at together; blocks begin at multiples of it
 inline constexpr std::uint64_t kExpertRows = 128;                  // rows that go through an expert together
 inline constexpr std::uint64_t kRouteRows = 64;                    // rows that are routed together
+inline constexpr std::uint64_t kAdapterRows = 128;                 // rows that an adapter is added to together
 inline constexpr std::uint64_t kTileRows = 64, kTileColumns = 512; // of a weight that is not of the compute type, converted at a time
 inline constexpr std::uint64_t kTileElements = kTileRows * kTileColumns;
 
@@ -215,10 +216,19 @@ inline std::uint64_t conv_channels(const ProgramOp& op, const WeightSources& wei
   return weight.dims.empty() ? 0 : weight.dims[0];
 }
 
+// LINEAR with adapters: A x of a block of rows, and the tile where the adapters' or the weight's elements are no float32.
+inline Checked linear_scratch_elements(const ProgramOp& op, const WeightSources& weights, const AdapterSlots& adapters,
+                                       std::uint64_t rows) {
+  if (op.adapter == kNoIndex) return tile_elements(op, weights, 1);
+  ScratchCutter cutter;
+  cutter.cut(Checked(std::min(rows, kAdapterRows)) * adapters.max_rank);
+  return cutter.end() + (adapters.dtype != "float32" ? Checked(kTileElements) : tile_elements(op, weights, 1));
+}
+
 // Of any op, the tile last. Weights are numbers of `weights.tensors`.
-inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weights, std::uint64_t tokens) {
+inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weights, const AdapterSlots& adapters, std::uint64_t tokens) {
   switch (op.kind) {
-  case OpKind::kLinear: return tile_elements(op, weights, 1);
+  case OpKind::kLinear: return linear_scratch_elements(op, weights, adapters, tokens);
   case OpKind::kRope: return rope_scratch_elements(op.i);
   case OpKind::kAttend: return attend_scratch(op.i, tokens).elements;
   case OpKind::kAttendLatent: {

@@ -26,6 +26,9 @@ constexpr Checked step_input_bytes(const PassShape& pass) {
   return Checked(pass.tokens) * 8 + (Checked(pass.sequences) + 1) * 4 + 8 + Checked(pass.sequences) * 4 + 8;
 }
 
+// lora_ids int32 [B], lora_ranks uint32 [B], where a plan has room for adapters.
+constexpr Checked adapter_input_bytes(const PassShape& pass) { return Checked(pass.sequences) * 8; }
+
 // lookup_table uint32 [B, columns] of one KV group.
 constexpr Checked lookup_table_bytes(const PassShape& pass, std::uint64_t page_tokens) {
   return Checked(pass.sequences) * table_columns(pass.context_tokens, page_tokens) * 4;

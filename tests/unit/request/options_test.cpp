@@ -34,6 +34,8 @@ TEST(Options, EveryOptionRefusesWhatIsNoNumberAndNamesItself) {
                            "weights-bytes",
                            "vision-cache-utilization",
                            "num-draft-tokens",
+                           "max-loras",
+                           "max-lora-rank",
                            "ubatch",
                            "sequences",
                            "stage-layers"};
