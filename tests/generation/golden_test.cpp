@@ -131,6 +131,31 @@ TEST_P(Goldens, TheSameWeightsAsAGgufFile) {
   expect_as_planned(*pipeline);
 }
 
+// Through adapters, in one batch with requests that have none, over either file of the base model.
+class GoldenAdapters : public Goldens {};
+
+TEST_P(GoldenAdapters, BesideRequestsWithoutOne) {
+  const std::vector<GoldenCase> adapted = golden_cases(GetParam(), true), plain = cases();
+  PlanRequest request = request_of(plain.front().max_length);
+  request.max_loras = 1;
+  request.lora_dtype = "float32"; // a GGUF file's own is bfloat16
+  std::vector<TextGenerationRequest> requests = requests_of(adapted);
+  for (TextGenerationRequest& one : requests) one.adapter = "golden";
+  for (const GoldenCase& golden : plain) requests.push_back(greedy(golden));
+  for (const std::string& base : {folder_of(GetParam()), gguf_of(GetParam())}) {
+    auto pipeline = pipeline_of(base, request);
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    const LoraAnswer loaded = pipeline->model().lora_manager()->load("golden=" + adapter_of(GetParam(), adapted.front().adapter));
+    ASSERT_TRUE(loaded.ok()) << loaded.error->message;
+    const auto outputs = pipeline->generate(requests);
+    ASSERT_TRUE(outputs) << outputs.error().message;
+    for (std::size_t i = 0; i < adapted.size(); ++i) expect_golden((*outputs)[i], adapted[i]);
+    for (std::size_t i = 0; i < plain.size(); ++i) expect_golden((*outputs)[adapted.size() + i], plain[i]);
+    expect_as_planned(*pipeline);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenAdapters, ::testing::Values("llama", "qwen3"), [](const auto& info) { return info.param; });
 INSTANTIATE_TEST_SUITE_P(Models, Goldens, ::testing::ValuesIn(golden_models()), [](const auto& info) { return info.param; });
 
 } // namespace

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "support/tiny_adapter.hpp"
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_model.hpp"
 
@@ -45,13 +46,14 @@ test::TinyModel weights_of(const std::string& model) {
 
 } // namespace
 
-std::vector<GoldenCase> golden_cases(const std::string& model) {
+std::vector<GoldenCase> golden_cases(const std::string& model, bool adapters) {
   std::vector<GoldenCase> out;
   for (const auto& c : goldens()["cases"]) {
-    if (c["model"] != model) continue;
+    if (c["model"] != model || c.contains("adapter") != adapters) continue;
     GoldenCase& golden = out.emplace_back();
     golden.model = model;
     golden.max_length = c["max_length"];
+    golden.adapter = c.value("adapter", std::uint64_t{0});
     golden.tolerance = c["tolerance"];
     golden.prompt = c["prompt"].get<std::vector<Token>>();
     golden.tokens = c["tokens"].get<std::vector<Token>>();
@@ -79,6 +81,12 @@ std::string gguf_of(const std::string& model) {
   const fs::path file = scratch() / (model + ".gguf");
   if (!fs::exists(file)) test::write_tiny_gguf(weights_of(model), file.string(), test::TinyFormat::kF32);
   return file.string();
+}
+
+std::string adapter_of(const std::string& model, std::uint64_t seed) {
+  const fs::path folder = scratch() / (model + "-adapter-" + std::to_string(seed));
+  if (!fs::exists(folder)) test::write_tiny_adapter(test::tiny_adapter(weights_of(model), {.seed = seed}), folder.string());
+  return folder.string();
 }
 
 const Context& context() {

@@ -17,12 +17,13 @@ struct TopRow {
 struct GoldenCase {
   std::string model;
   std::uint64_t max_length = 0;
-  double tolerance = 0; // of log-probabilities
+  std::uint64_t adapter = 0; // seed of the LoRA adapter that it went through (tests/support/tiny_adapter.hpp); 0: none
+  double tolerance = 0;      // of log-probabilities
   std::vector<Token> prompt, tokens;
   std::vector<TopRow> top;
 };
-// Of one model.
-std::vector<GoldenCase> golden_cases(const std::string& model);
+// Of one model: without adapters, or with them.
+std::vector<GoldenCase> golden_cases(const std::string& model, bool adapters = false);
 // Every model that has cases, in their order.
 std::vector<std::string> golden_models();
 
@@ -34,6 +35,8 @@ std::string gguf_of(const std::string& model);
 const Context& context();
 // Ours, on a small device.
 PlanRequest request_of(std::uint64_t max_length);
+// The folder of an adapter of that model.
+std::string adapter_of(const std::string& model, std::uint64_t seed);
 // A pipeline over it, without a tokenizer; a failure that ends the test where there is none.
 Result<TextGenerationPipeline> pipeline_of(const std::string& path, const PlanRequest& request, const PipelineOptions& options = {});
 TextGenerationRequest greedy(const GoldenCase& golden);

@@ -1,10 +1,12 @@
-// make_tiny NAME|FOLDER OUT [SEED]: writes a tiny model's config.json, model.safetensors and model.gguf to the folder OUT, for developers
-// who record goldens (tests/data/tiny/README.md). A FOLDER with a model in float32 is written again, with its GGUF file. Without arguments:
-// the names. blocks_TYPE is a llama whose matrices are packed in blocks of that type, as model.gguf alone.
+// make_tiny NAME|FOLDER OUT [SEED [ADAPTER]]: writes a tiny model's config.json, model.safetensors and model.gguf to the folder OUT, for
+// developers who record goldens (tests/data/tiny/README.md). A FOLDER with a model in float32 is written again, with its GGUF file. Without
+// arguments: the names. With the seed of an adapter, that is written too: as adapter.gguf, and in the folder `adapter`. blocks_TYPE is a
+// llama whose matrices are packed in blocks of that type, as model.gguf alone.
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 
+#include "support/tiny_adapter.hpp"
 #include "support/tiny_blocks.hpp"
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_model.hpp"
@@ -13,7 +15,7 @@ using namespace plimsoll::test;
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED]\n";
+    std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED [ADAPTER]]\n";
     for (const std::string& name : tiny_model_names()) std::cout << name << "\n";
     for (const std::string& type : block_type_names()) std::cout << "blocks_" << type << "\n";
     return argc == 1 ? 0 : 2;
@@ -29,6 +31,11 @@ int main(int argc, char** argv) {
                                                                 : tiny_model(name);
     write_tiny_folder(model, out);
     write_tiny_gguf(model, out + "/model.gguf");
+    if (argc > 4) {
+      const TinyAdapter adapter = tiny_adapter(model, {.seed = std::strtoull(argv[4], nullptr, 10)});
+      write_tiny_adapter(adapter, out + "/adapter");
+      write_tiny_adapter_gguf(model, adapter, out + "/adapter.gguf");
+    }
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 2;

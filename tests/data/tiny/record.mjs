@@ -1,6 +1,6 @@
 // What llama.cpp makes of tiny models: node record.mjs MODELS GOLDENS > NEW
 // MODELS/<model>/model.gguf are files that make_tiny wrote. Of each case of GOLDENS whose witness is llama.cpp, the model, the prompt, the
-// longest sequence and the number of tokens are read, the rest is recorded anew; other cases are copied. README.md beside this says more.
+// longest sequence, the number of tokens and the seed of an adapter are read, the rest is recorded anew; other cases are copied. README.md beside this says more.
 import {getLlama} from "node-llama-cpp";
 import {readFileSync} from "fs";
 
@@ -21,7 +21,8 @@ async function record(golden) {
   const model = await llama.loadModel({modelPath: `${models}/${golden.model}/model.gguf`});
   const context = await model.createContext({
     contextSize: golden.max_length, batchSize: 512, threads: 1, flashAttention: false,
-    experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"
+    experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32",
+    lora: golden.adapter ? {adapters: [{filePath: `${models}/${golden.model}/adapter.gguf`}]} : undefined
   });
   const sequence = context.getSequence();
   const count = golden.tokens.length, tokens = [], top = [];
