@@ -94,7 +94,7 @@ TEST(VendorGguf, PlansWithAPlannerOfItsOwn) {
   write_plugin(folder, "com.small", good_manifest("com.small") + "    gguf: words.json\n");
   folder.write("com.small/words.json", R"({"architectures": {"small": {"class": "AcmeHybridForCausalLM", "model_type": "acme_hybrid",
     "names": {"blk.norm": "norm", "blk.qkv": "self_attn.qkv_proj", "blk.out": "self_attn.o_proj", "blk.mix_in": "mixer.in_proj",
-              "blk.mix_out": "mixer.out_proj"}}}})");
+              "blk.mix_out": "mixer.out_proj", "blk.mix_decay": "mixer.decay"}}}})");
   Gguf file;
   file.writer.text("general.architecture", "small").u32("small.block_count", 4).u32("small.embedding_length", 64);
   file.writer.u32("small.attention.head_count", 4).u32("small.context_length", 512).u32("small.feed_forward_length", 128);
@@ -107,6 +107,7 @@ TEST(VendorGguf, PlansWithAPlannerOfItsOwn) {
     file.tensor(at + "norm.weight", {64});
     file.tensor(at + (attends ? "qkv.weight" : "mix_in.weight"), {64, attends ? 192U : 128U});
     file.tensor(at + (attends ? "out.weight" : "mix_out.weight"), {64, 64});
+    if (!attends) file.tensor(at + "mix_decay.weight", {4});
     file.tensor(at + "ffn_gate.weight", {64, 128});
     file.tensor(at + "ffn_up.weight", {64, 128});
     file.tensor(at + "ffn_down.weight", {128, 64});
