@@ -95,10 +95,10 @@ public:
 
   // ---- making one ----
 
-  // The reference model: executes the pipeline that the model's planners describe, with weights loaded into the arenas. The ranks of a
-  // tensor-parallel group are threads of this process and join their results in the plan's signal buffers; a rank that cannot go on ends
-  // the step of all with its error. kBadRequest where the plan does not fit or has stages or replicas; kUnsupportedArchitecture where no
-  // pipeline is described, or one that ranks cannot share.
+  // The reference model: executes the pipeline that the model's planners describe, with weights loaded into the arenas. Ranks are threads
+  // of this process: those of a tensor-parallel group join their results in the plan's signal buffers, those of a pipeline stage hand on to
+  // the next through them; a rank that cannot go on ends the step of all with its error. kBadRequest where the plan does not fit or has
+  // replicas; kUnsupportedArchitecture where no pipeline is described, or one that ranks cannot share.
   static Result<std::unique_ptr<PipelineModel>> load(const Context& context, const Model& model, const PlanRequest& request,
                                                      PipelineModelOptions options, const LoadProgress& progress = {});
   virtual ~PipelineModel();
