@@ -14,7 +14,8 @@ if(PLIMSOLL_PCH)
 endif()
 
 add_library(plimsoll_runtime SHARED $<TARGET_OBJECTS:plimsoll_runtime_objects> $<TARGET_OBJECTS:plimsoll_file_objects>)
-target_include_directories(plimsoll_runtime PUBLIC include)
+target_include_directories(plimsoll_runtime PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+set_target_properties(plimsoll_runtime PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PLIMSOLL_SOVERSION} INSTALL_RPATH "$ORIGIN")
 target_link_libraries(plimsoll_runtime PUBLIC plimsoll PRIVATE fmt::fmt yaml-cpp simdjson::simdjson Threads::Threads ${PLIMSOLL_RUNTIME_LIBRARIES})
 
 # The rooms of both libraries, for unit tests.

@@ -1,4 +1,4 @@
-# What tools/quickstart, tools/test and .ci/run share: packages, configure, build. Sourced, never run by itself.
+# What tools/quickstart, tools/test, tools/package and .ci/run share: packages, configure, build. Sourced, never run by itself.
 # Uses Debian's own packages and nothing else; asks no questions. PLIMSOLL_JOBS limits parallel compile jobs.
 
 set -euo pipefail
@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(g++ cmake ninja-build libboost-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libsimdjson-dev
   libexpected-dev libcli11-dev libopenblas-dev libxxhash-dev libpcre2-dev libutf8proc-dev)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev clang clang-format python3)
+test_packages=(libgtest-dev libgmock-dev libbenchmark-dev clang clang-format python3 pkg-config man-db groff)
 
 say() { printf '== %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 2; }

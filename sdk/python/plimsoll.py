@@ -6,8 +6,9 @@
     model = plimsoll.Generator(context, model="./model", devices="64MiB")
     print(model.generate([{"prompt": "And the LORD said unto "}])["outputs"][0]["text"])
 
-Only the standard library is needed. The libraries are looked for in the folder that PLIMSOLL_LIBRARY_PATH names, in ../lib and ../../lib
-beside this file, and where the system keeps its own. libplimsoll_runtime.so is loaded when the first object needs it.
+Only the standard library is needed. The libraries are looked for in the folder that PLIMSOLL_LIBRARY_PATH names, in ../.. of this file's
+folder, which is lib of an installation, in ../lib and ../../lib, and where the system keeps its own. libplimsoll_runtime.so is loaded when
+the first object needs it.
 Threads: a Context and a Plan may be used by any number of them at once, a KvManager and a Generator by one at a time.
 """
 import ctypes
@@ -40,7 +41,7 @@ class _GroupInputs(ctypes.Structure):
 
 def _find(name):
     here = os.path.dirname(os.path.abspath(__file__))
-    for folder in (os.environ.get("PLIMSOLL_LIBRARY_PATH"), os.path.join(here, "../lib"), os.path.join(here, "../../lib")):
+    for folder in (os.environ.get("PLIMSOLL_LIBRARY_PATH"), *(os.path.join(here, to) for to in ("../..", "../lib", "../../lib"))):
         if folder and os.path.exists(os.path.join(folder, name)):
             return os.path.join(folder, name)
     return name
@@ -55,7 +56,7 @@ class _Libraries:
     @property
     def host(self):
         if self._host is None:
-            lib = ctypes.CDLL(_find("libplimsoll.so"))
+            lib = ctypes.CDLL(_find("libplimsoll.so.1"))
             lib.plimsoll_version.restype = ctypes.c_char_p
             lib.plimsoll_free.argtypes, lib.plimsoll_free.restype = [ctypes.c_void_p], None
             lib.plimsoll_context_create.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, _OUT, _OUT]
@@ -71,7 +72,7 @@ class _Libraries:
     def runtime(self):
         if self._runtime is None:
             self.host  # what it stands on
-            lib = ctypes.CDLL(_find("libplimsoll_runtime.so"))
+            lib = ctypes.CDLL(_find("libplimsoll_runtime.so.1"))
             kv, ids, tokens = ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(ctypes.c_int32)
             lib.plimsoll_kv_create.argtypes = [ctypes.c_void_p, ctypes.c_char_p, _OUT, _OUT]
             lib.plimsoll_kv_admit.argtypes = [kv, ctypes.c_uint64, tokens, ctypes.c_size_t, ctypes.c_char_p, _OUT]

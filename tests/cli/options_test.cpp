@@ -1,6 +1,7 @@
 // Every number of the command line against values that are none, and the ways to give options.
 #include <array>
 #include <gmock/gmock.h>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/program.hpp"
@@ -108,7 +109,7 @@ TEST(CliOptions, HelpAndVersion) {
   EXPECT_EQ(help.code, 0);
   EXPECT_THAT(help.out, HasSubstr("Examples:"));
   EXPECT_THAT(run({"--version"}).out, StartsWith("plimsoll "));
-  for (const std::string command : {"plan", "estimate", "explain", "weights", "plugins", "devices", "models"}) {
+  for (const std::string command : {"plan", "estimate", "explain", "weights", "plugins", "devices", "models", "new-plugin"}) {
     const Outcome outcome = run({command, "--help"});
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_THAT(outcome.out, HasSubstr("plimsoll " + command)) << command;
@@ -116,6 +117,26 @@ TEST(CliOptions, HelpAndVersion) {
   }
   const Outcome plan = run({"plan", "--help"});
   for (const std::string option : kNumbers) EXPECT_THAT(plan.out, HasSubstr(option + " "));
+}
+
+TEST(CliOptions, HelpIsADocumentToo) {
+  const Json program = Json::parse(run({"--help", "--format", "json"}).out);
+  EXPECT_EQ(program["schema"], "plimsoll.help/1");
+  EXPECT_EQ(program["version"], run({"--version"}).out.substr(9, program["version"].get<std::string>().size()));
+  ASSERT_GE(program["commands"].size(), 10U);
+  for (const Json& command : program["commands"]) EXPECT_THAT(run({"--help"}).out, HasSubstr(command["summary"].get<std::string>()));
+  const Outcome asked = run({"estimate", "--format", "json", "--help"});
+  EXPECT_EQ(asked.code, 0);
+  const Json estimate = Json::parse(asked.out);
+  EXPECT_EQ(estimate["command"], "plimsoll estimate");
+  EXPECT_EQ(estimate["arguments"][0]["name"], "FILE");
+  std::map<std::string, Json> options;
+  for (const Json& option : estimate["options"]) options[option["names"].back()] = option;
+  EXPECT_EQ(options.at("--output")["names"], Json({"-o", "--output"}));
+  EXPECT_EQ(options.at("--output")["argument"], "FILE");
+  EXPECT_EQ(options.at("--quiet")["argument"], nullptr);
+  EXPECT_EQ(options.at("--format")["argument"], "table|json|yaml|jsonl"); // what this command has
+  EXPECT_THAT(run({"plan", "--help", "--format", "yaml"}).out, HasSubstr("argument: table|json|yaml\n"));
 }
 
 TEST(CliPipeline, GivesOptionsAndTheCommandLineWins) {

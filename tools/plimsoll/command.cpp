@@ -5,6 +5,8 @@
 #include <array>
 #include <fmt/format.h>
 
+#include "help.hpp"
+
 namespace plimsoll::cli {
 namespace {
 
@@ -50,11 +52,17 @@ CommandLine::CommandLine(std::string_view name, std::string_view description, st
     : schema_(schema), app_(std::string(description), fmt::format("plimsoll {}", name)) {
   app_.footer(std::string(examples));
   app_.get_formatter()->column_width(34);
-  app_.add_option("--format", format_, "table, json or yaml; default table")->type_name("FORMAT")->group("Output");
+  app_.add_option("--format", format_, "of the result; default table")->type_name("table|json|yaml")->group("Output");
   app_.add_option("-o,--output", output_.file, "write the result to a file, complete or not at all")->type_name("FILE")->group("Output");
-  app_.add_option("--color", colour_, "auto, always or never; NO_COLOR is respected")->type_name("WHEN")->group("Output");
+  app_.add_option("--color", colour_, "colours; default auto; NO_COLOR is respected")->type_name("auto|always|never")->group("Output");
   app_.add_flag("--quiet", output_.quiet, "only the result, and its verdict alone in a table")->group("Output");
   app_.add_flag("--verbose", output_.verbose, "say what is done, on standard error")->group("Output");
+}
+
+void CommandLine::allow(bool& allowed, std::string_view format) {
+  CLI::Option* const option = app_.get_option("--format");
+  option->type_name(fmt::format("{}|{}", option->get_type_name(), format));
+  allowed = true;
 }
 
 void CommandLine::add_context_options() {
@@ -66,8 +74,8 @@ void CommandLine::add_context_options() {
       ->type_name("ID")
       ->allow_extra_args(false)
       ->group("Plugins");
-  app_.add_option("--trust", trust_, "checked: load only plugins that nobody else can write; open: any")
-      ->type_name("WHICH")
+  app_.add_option("--trust", trust_, "checked, the default: load only plugins that nobody else can write; open: any")
+      ->type_name("checked|open")
       ->group("Plugins");
 }
 
@@ -98,7 +106,8 @@ std::optional<int> CommandLine::parse(const Arguments& arguments) {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    return output_.write(app_.help() + "\n", kExitFits);
+    if (output_.format == Format::kTable) return output_.write(app_.help() + "\n", kExitFits);
+    return output_.write_document(command_help_json(app_), kExitFits);
   } catch (const CLI::ParseError& problem) {
     return fail({ErrorCode::kBadRequest, fmt::format("{}; see {} --help", problem.what(), app_.get_name()), "command line"});
   }

@@ -27,6 +27,7 @@ int run_devices(const Arguments& arguments);
 int run_models(const Arguments& arguments);
 int run_compare(const Arguments& arguments);
 int run_run(const Arguments& arguments);
+int run_new_plugin(const Arguments& arguments);
 
 // The format that the arguments ask for, read before they are parsed: errors of parsing are reported in it too.
 Format wanted_format(const Arguments& arguments);
@@ -45,8 +46,8 @@ public:
 
   CLI::App& app() { return app_; }
   void add_context_options(); // --plugin-path, --prefer, --trust
-  void allow_jsonl() { jsonl_allowed_ = true; }
-  void allow_markdown() { markdown_allowed_ = true; }
+  void allow_jsonl() { allow(jsonl_allowed_, "jsonl"); }
+  void allow_markdown() { allow(markdown_allowed_, "markdown"); }
   void add_plan_options();    // MODEL, --draft and the request's options
   void add_request_options(); // --pipeline and every option of a plan's request
 
@@ -66,6 +67,7 @@ public:
   Result<Task> task() const;
 
 private:
+  void allow(bool& allowed, std::string_view format);
   Result<PlanRequest> request(const Context& context) const;
   struct PlanOption {
     OptionInfo info;

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "command.hpp"
+#include "help.hpp"
 #include "output.hpp"
 #include "plimsoll/host.h"
 
@@ -17,7 +18,7 @@ struct Command {
   std::string_view name, summary;
   int (*run)(const Arguments&);
 };
-constexpr std::array<Command, 10> kCommands{{
+constexpr std::array<Command, 11> kCommands{{
     {"plan", "MODEL: what each device holds, what is left, how long and how many", run_plan},
     {"estimate", "[FILE|-]: the estimator alone, from explicit sizes (JSON or YAML)", run_estimate},
     {"explain", "MODEL: every byte with its formula, values and basis", run_explain},
@@ -28,12 +29,13 @@ constexpr std::array<Command, 10> kCommands{{
     {"devices", "the devices of this machine, and the catalogue", run_devices},
     {"compare", "LOG...: what a plan predicts against what an engine printed at its start", run_compare},
     {"models", "[PATTERN]: the model catalogue", run_models},
+    {"new-plugin", "NAME: a project of a planner plugin, from the template", run_new_plugin},
 }};
 
 std::string help() {
   std::string out = "plimsoll: plans the memory of a language model before anything is loaded\n\n"
                     "Usage: plimsoll COMMAND [options]\n\nCommands:\n";
-  for (const Command& command : kCommands) out += fmt::format("  {:<10}{}\n", command.name, command.summary);
+  for (const Command& command : kCommands) out += fmt::format("  {:<12}{}\n", command.name, command.summary);
   return out + "\nExamples:\n"
                "  plimsoll plan meta-llama/Llama-3.1-8B --devices 1xH100\n"
                "  plimsoll plan ./model --devices 8xH200 --engine vllm --format json\n"
@@ -47,7 +49,12 @@ int run(const Arguments& arguments) {
   output.format = wanted_format(arguments);
   if (arguments.empty()) return output.fail({ErrorCode::kBadRequest, "no command; see plimsoll --help", "command line"}, "plimsoll.plan/1");
   const std::string& name = arguments.front();
-  if (name == "--help" || name == "-h" || name == "help") return output.write(help(), kExitFits);
+  if (name == "--help" || name == "-h" || name == "help") {
+    if (output.format == Format::kTable) return output.write(help(), kExitFits);
+    std::vector<CommandSummary> commands;
+    for (const Command& command : kCommands) commands.push_back({command.name, command.summary});
+    return output.write_document(program_help_json(commands), kExitFits);
+  }
   if (name == "--version") return output.write(fmt::format("plimsoll {}\n", plimsoll_version()), kExitFits);
   for (const Command& command : kCommands)
     if (command.name == name) return command.run(rest);

@@ -80,9 +80,15 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 } // namespace
 
+std::string prefix_of(const std::string& library) {
+  std::filesystem::path folder = std::filesystem::path(library).parent_path();
+  if (folder.filename().string().find("-linux-") != std::string::npos) folder = folder.parent_path();
+  return folder.parent_path().string();
+}
+
 std::string installation_prefix() {
   const std::string file = core_library();
-  return file.empty() ? "." : std::filesystem::path(file).parent_path().parent_path().string();
+  return file.empty() ? "." : prefix_of(file);
 }
 
 bool Plugin::may_replace(const Plugin& other, std::string_view name, std::string_view family) const {

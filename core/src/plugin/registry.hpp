@@ -132,5 +132,7 @@ private:
 
 // The folder that holds lib/plimsoll/plugins and share/plimsoll of the library this code is in.
 std::string installation_prefix();
+// The same of a library in <prefix>/lib, or in a folder of lib for one machine's code, as lib/x86_64-linux-gnu.
+std::string prefix_of(const std::string& library);
 
 } // namespace plimsoll

@@ -25,6 +25,13 @@ const Plugin* find_plugin(const Registry& registry, const std::string& directory
   return nullptr;
 }
 
+TEST(Registry, ThePrefixIsAboveTheLibrarysFolder) {
+  EXPECT_EQ(prefix_of("/opt/plimsoll/lib/libplimsoll.so.1"), "/opt/plimsoll");
+  EXPECT_EQ(prefix_of("/usr/lib/x86_64-linux-gnu/libplimsoll.so.1"), "/usr");
+  EXPECT_EQ(prefix_of("/usr/lib64/libplimsoll.so.1"), "/usr");
+  EXPECT_EQ(prefix_of("/usr/lib/plimsoll/libplimsoll.so.1"), "/usr/lib"); // no other folder is stepped over
+}
+
 TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   const TemporaryFolder folder;
   write_plugin(folder, "first/alpha", good_manifest("alpha", "2.0.0"));
