@@ -1,0 +1,48 @@
+# .debs of what is installed: plimsoll, libplimsoll-dev, python3-plimsoll. tools/package builds and makes them; `cpack -G DEB` does it for any
+# build that is complete.
+set(PLIMSOLL_PACKAGE_MAINTAINER "Plimsoll developers <plimsoll@example.org>" CACHE STRING "Who answers for the packages: Name <address>")
+set(CPACK_PACKAGE_VENDOR Plimsoll)
+set(CPACK_PACKAGE_CONTACT "${PLIMSOLL_PACKAGE_MAINTAINER}")
+set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
+set(CPACK_GENERATOR DEB)
+set(CPACK_COMPONENTS_ALL plimsoll dev python)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/debian_files.cmake)
+set(CPACK_PLIMSOLL_PACKAGING ${CMAKE_CURRENT_LIST_DIR}) # for that script
+
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(same "(= ${PROJECT_VERSION})")
+
+set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_NAME plimsoll)
+set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_GENERATE_SHLIBS ON) # and the trigger of ldconfig
+set(CPACK_COMPONENT_PLIMSOLL_DESCRIPTION "memory planner for large language models
+ Given a model, the devices and how it will be served, says per device, to the
+ byte, what weights, activations, signal buffers and caches take, what is left,
+ how long a request and how large a batch may be, and why.
+ .
+ This package has the programs, the shared libraries, the built-in planners and
+ the catalogue.")
+
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME libplimsoll-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "plimsoll ${same}, libexpected-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_RECOMMENDS cmake)
+set(CPACK_COMPONENT_DEV_DESCRIPTION "memory planner for large language models (development)
+ Headers for hosts in C++20 and C and for planner plugins in C++17 and C11, the
+ CMake package Plimsoll with plimsoll_add_plugin(), files of pkg-config, a
+ template of a plugin's project and its guide.")
+
+set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-plimsoll)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_ARCHITECTURE all)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3, plimsoll (>= ${PROJECT_VERSION}), plimsoll (<< ${PROJECT_VERSION_MAJOR}.99)")
+set(CPACK_COMPONENT_PYTHON_DESCRIPTION "memory planner for large language models (Python)
+ Plans, pages and text from Python 3, through the C interfaces of Plimsoll's
+ shared libraries and the standard library alone.")
+include(CPack)
