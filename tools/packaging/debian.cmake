@@ -20,29 +20,31 @@ set(same "(= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_NAME plimsoll)
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_GENERATE_SHLIBS ON) # and the trigger of ldconfig
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/triggers)
 set(CPACK_COMPONENT_PLIMSOLL_DESCRIPTION "memory planner for large language models
- Given a model, the devices and how it will be served, says per device, to the
- byte, what weights, activations, signal buffers and caches take, what is left,
- how long a request and how large a batch may be, and why.
- .
- This package has the programs, the shared libraries, the built-in planners and
- the catalogue.")
+Given a model, the devices and how it will be served, says per device, to the
+byte, what weights, activations, signal buffers and caches take, what is left,
+how long a request and how large a batch may be, and why.
+
+This package has the programs, the shared libraries, the built-in planners and
+the catalogue.")
 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libplimsoll-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "plimsoll ${same}, libexpected-dev")
 set(CPACK_DEBIAN_DEV_PACKAGE_RECOMMENDS cmake)
 set(CPACK_COMPONENT_DEV_DESCRIPTION "memory planner for large language models (development)
- Headers for hosts in C++20 and C and for planner plugins in C++17 and C11, the
- CMake package Plimsoll with plimsoll_add_plugin(), files of pkg-config, a
- template of a plugin's project and its guide.")
+Headers for hosts in C++20 and C and for planner plugins in C++17 and C11, the
+CMake package Plimsoll with plimsoll_add_plugin(), files of pkg-config, a
+template of a plugin's project and its guide.")
 
 set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-plimsoll)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3, plimsoll (>= ${PROJECT_VERSION}), plimsoll (<< ${PROJECT_VERSION_MAJOR}.99)")
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "memory planner for large language models (Python)
- Plans, pages and text from Python 3, through the C interfaces of Plimsoll's
- shared libraries and the standard library alone.")
+Plans, pages and text from Python 3, through the C interfaces of Plimsoll's
+shared libraries and the standard library alone.")
 include(CPack)
