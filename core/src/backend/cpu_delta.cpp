@@ -50,11 +50,7 @@ public:
   void head(std::uint64_t h) {
     load_head(h);
     const std::uint64_t elements = args_.key_elements * args_.value_elements;
-    for (std::uint64_t b = 0; b < pass_.sequences; ++b) {
-      load_state(pass_, args_.state, b, h * elements, elements, state_);
-      for (std::uint64_t t = pass_.row_offsets[b]; t < pass_.row_offsets[b + 1]; ++t) token(h, t);
-      store_state(args_.state, b, h * elements, elements, state_);
-    }
+    over_tokens(pass_, args_.state, h * elements, elements, state_, [&](std::uint64_t t) { token(h, t); });
   }
 
 private:

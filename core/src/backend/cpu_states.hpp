@@ -32,4 +32,14 @@ void store_state(const StateView& state, std::uint64_t b, std::uint64_t first, s
   store_elements(x, n, state_row(state, b), state.type, first);
 }
 
+// Calls token(t) for the tokens of every sequence, with elements [first, first + n) of its state in `at_hand`.
+template <class Real, class Token>
+void over_tokens(const PassView& pass, const StateView& state, std::uint64_t first, std::uint64_t n, Real* at_hand, const Token& token) {
+  for (std::uint64_t b = 0; b < pass.sequences; ++b) {
+    load_state(pass, state, b, first, n, at_hand);
+    for (std::uint64_t t = pass.row_offsets[b]; t < pass.row_offsets[b + 1]; ++t) token(t);
+    store_state(state, b, first, n, at_hand);
+  }
+}
+
 } // namespace plimsoll::cpu

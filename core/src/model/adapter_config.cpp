@@ -33,11 +33,6 @@ bool is_off(const Json& value) {
   return value.is_null() || value == Json(false) || ((value.is_array() || value.is_object() || value.is_string()) && value.empty());
 }
 
-// The name, or its last parts.
-bool fits(std::string_view module, std::string_view pattern) {
-  return module == pattern || (module.ends_with(pattern) && module[module.size() - pattern.size() - 1] == '.');
-}
-
 // A name of layers, where PEFT would also take an expression.
 bool is_plain_name(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -46,6 +41,10 @@ bool is_plain_name(std::string_view text) {
 }
 
 } // namespace
+
+bool is_called(std::string_view module, std::string_view name) {
+  return module == name || (module.ends_with(name) && module[module.size() - name.size() - 1] == '.');
+}
 
 class AdapterConfigReader {
 public:
@@ -138,14 +137,14 @@ Result<AdapterConfig> AdapterConfig::read(const std::string& path) {
 
 std::uint64_t AdapterConfig::rank_of(std::string_view module) const {
   for (const auto& [name, rank] : rank_pattern_)
-    if (fits(module, name)) return rank;
+    if (is_called(module, name)) return rank;
   return rank_;
 }
 
 double AdapterConfig::scale_of(std::string_view module) const {
   double alpha = alpha_;
   for (const auto& [name, value] : alpha_pattern_)
-    if (fits(module, name)) {
+    if (is_called(module, name)) {
       alpha = value;
       break;
     }
@@ -154,7 +153,7 @@ double AdapterConfig::scale_of(std::string_view module) const {
 }
 
 bool AdapterConfig::is_target(std::string_view module) const {
-  return !targets_ || std::any_of(targets_->begin(), targets_->end(), [&](const std::string& name) { return fits(module, name); });
+  return !targets_ || std::any_of(targets_->begin(), targets_->end(), [&](const std::string& name) { return is_called(module, name); });
 }
 
 } // namespace plimsoll

@@ -2,15 +2,18 @@
 // another way than scale * B (A x) is refused by its key; so is a key that nobody here knows and that is not off. Threads: pure functions.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plimsoll/result.hpp"
 
 namespace plimsoll {
+
+// Whether a module is called so: by its whole name, or by its last parts.
+bool is_called(std::string_view module, std::string_view name);
 
 class AdapterConfig {
 public:

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/checked.hpp"
+#include "model/adapter_config.hpp"
 
 namespace plimsoll {
 namespace {
@@ -44,12 +45,6 @@ std::vector<std::string> module_names(const WeightClass& c, const Fusions& fusio
   return names;
 }
 
-bool is_called(const std::vector<std::string>& names, std::string_view target) {
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    return name == target || (name.ends_with(target) && name[name.size() - target.size() - 1] == '.');
-  });
-}
-
 // Which classes are targets.
 Result<std::vector<bool>> chosen_classes(const Described& described, const Declared& declared, const Fusions& fusions,
                                          const std::vector<std::string>& targets) {
@@ -62,7 +57,9 @@ Result<std::vector<bool>> chosen_classes(const Described& described, const Decla
     known.emplace(last_segment(names.front()));
     if (targets.empty()) chosen[i] = !declared.weights[i].layers.empty();
     for (std::size_t t = 0; t < targets.size(); ++t) {
-      if (targets[t].empty() || !is_called(names, targets[t])) continue;
+      if (targets[t].empty() ||
+          std::none_of(names.begin(), names.end(), [&](const std::string& name) { return is_called(name, targets[t]); }))
+        continue;
       chosen[i] = true;
       met[t] = true;
     }

@@ -78,6 +78,14 @@ protected:
     for (const std::uint64_t size : {static_cast<std::uint64_t>(sizes)...})
       if (size == 0) throw Error(PLIMSOLL_E_INTERNAL, "", std::string(what) + " of an op is 0");
   }
+  // Of each head, `stride` columns from one to the next, [first, first + columns): what several ops begin with.
+  void head_columns(std::uint64_t heads, std::uint64_t stride, std::uint64_t first, std::uint64_t columns) {
+    positive("a number of heads or columns", heads, stride, columns);
+    op_.i[0] = heads;
+    op_.i[1] = stride;
+    op_.i[2] = first;
+    op_.i[3] = columns;
+  }
   plimsoll_op op_{};
   std::string group_;
 
@@ -130,11 +138,7 @@ public:
   Norm& heads(std::uint64_t heads, std::uint64_t stride) { return columns(heads, stride, 0, stride); }
   // Of these columns of each head; the others are copied.
   Norm& columns(std::uint64_t heads, std::uint64_t stride, std::uint64_t first, std::uint64_t columns) {
-    positive("a number of heads or columns", heads, stride, columns);
-    op_.i[0] = heads;
-    op_.i[1] = stride;
-    op_.i[2] = first;
-    op_.i[3] = columns;
+    head_columns(heads, stride, first, columns);
     return *this;
   }
   // A layer norm: the mean is taken off first.
@@ -179,11 +183,7 @@ public:
   static constexpr bool kAdds = false;
   Rope(Value x, RopeTable table) : Op(PLIMSOLL_OP_ROPE, {x}) { op_.i[5] = table.index; }
   Rope& columns(std::uint64_t heads, std::uint64_t stride, std::uint64_t first, std::uint64_t columns) {
-    positive("a number of heads or columns", heads, stride, columns);
-    op_.i[0] = heads;
-    op_.i[1] = stride;
-    op_.i[2] = first;
-    op_.i[3] = columns;
+    head_columns(heads, stride, first, columns);
     return *this;
   }
   // Pairs are neighbours, not half a head apart.
@@ -464,11 +464,7 @@ class Columns : public Op {
 public:
   static constexpr bool kAdds = false;
   Columns(Value x, std::uint64_t heads, std::uint64_t stride, std::uint64_t first, std::uint64_t columns) : Op(PLIMSOLL_OP_COLUMNS, {x}) {
-    positive("a number of heads or columns", heads, stride, columns);
-    op_.i[0] = heads;
-    op_.i[1] = stride;
-    op_.i[2] = first;
-    op_.i[3] = columns;
+    head_columns(heads, stride, first, columns);
   }
 };
 
