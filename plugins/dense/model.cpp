@@ -83,7 +83,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
 
 void Model::read_sizes(const Config& config) {
   hidden = config.positive_of({"/hidden_size", "/n_embd", "/d_model", "/n_embed"});
-  vocab = config.positive_of({"/padded_vocab_size", "/vocab_size"});
+  vocab = config.positive(config.find_u64("/padded_vocab_size") ? "/padded_vocab_size" : "/vocab_size"); // nearly all have the latter
   layers.resize(plimsoll::layer_count(config));
   if (dialect.attention) read_heads(config);
   read_widths(config);

@@ -24,7 +24,8 @@ struct Limit {
   std::string refused_for = {};    // at the limit: why this model is not planned so; empty: it is
 };
 
-const Json kOne{{"devices", "80GiB"}}, kMany{{"devices", "65536x80GiB"}}, kAdapters{{"devices", "80GiB"}, {"engine", "reference"}};
+const Json kOne{{"devices", "80GiB"}}, kMany{{"devices", "65536x80GiB"}}, kAdapters{{"devices", "80GiB"}, {"engine", "reference"}},
+    kDealt{{"devices", "80GiB"}, {"engine", "llama.cpp"}};
 
 Json many(const char* option) {
   Json out = kMany;
@@ -60,6 +61,9 @@ std::vector<Limit> limits() {
        {"/draft/num_draft_tokens"}},
       {"max_loras", kMaxLoras, kAdapters, [](PlanRequest& r) { r.max_loras = kMaxLoras + 1; }, {}},
       {"max_lora_rank", kMaxLoraRank, kAdapters, [](PlanRequest& r) { r.max_lora_rank = kMaxLoraRank + 1; }, {}, "give --max-loras"},
+      {"host", kMaxBytes, kOne, [](PlanRequest& r) { r.host_bytes = kMaxBytes + 1; }, {}},
+      {"gpu_layers", kMaxRanks, kDealt, nullptr, {}},
+      {"n_cpu_moe", kMaxRanks, kDealt, nullptr, {}},
       {"weights_bytes", kMaxBytes, kOne, [](PlanRequest& r) { r.weights_bytes = kMaxBytes + 1; }, {"/sizes/weights_bytes"}},
       {"kv_cache_bytes", kMaxBytes, kOne, [](PlanRequest& r) { r.kv_cache_bytes = kMaxBytes + 1; }, {}},
   };

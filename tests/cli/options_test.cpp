@@ -136,7 +136,7 @@ TEST(CliOptions, HelpIsADocumentToo) {
   EXPECT_EQ(options.at("--output")["argument"], "FILE");
   EXPECT_EQ(options.at("--quiet")["argument"], nullptr);
   EXPECT_EQ(options.at("--format")["argument"], "table|json|yaml|jsonl"); // what this command has
-  EXPECT_THAT(run({"plan", "--help", "--format", "yaml"}).out, HasSubstr("argument: \"table|json|yaml\"\n"));
+  EXPECT_THAT(run({"plan", "--help", "--format", "yaml"}).out, HasSubstr("argument: \"table|json|yaml|markdown|html\"\n"));
 }
 
 TEST(CliPipeline, GivesOptionsAndTheCommandLineWins) {

@@ -71,10 +71,51 @@ TEST(CliPlan, DoesNotFitIsExitCodeOneWithTheShortfall) {
   EXPECT_EQ(document["verdict"], "does_not_fit");
   EXPECT_LT(document["devices"][0]["unused_bytes"].get<std::int64_t>(), 0);
   EXPECT_FALSE(document["error"].is_null());
+  const Json& reason = document["devices"][0]["reasons"][0]; // what is short of the budget before there is a KV cache
+  EXPECT_EQ(reason["limit"], "budget");
+  EXPECT_EQ(reason["limit_bytes"], document["devices"][0]["budget_bytes"]);
+  EXPECT_EQ(reason["bytes"].get<std::int64_t>(), -document["devices"][0]["unused_bytes"].get<std::int64_t>());
+  EXPECT_FALSE(Json::parse(run(plan_of("80GiB", {"--format", "json"})).out)["devices"][0].contains("reasons"));
   const Outcome table = run(plan_of("8GiB"));
   EXPECT_EQ(table.code, 1);
   EXPECT_THAT(table.out, StartsWith("does not fit:"));
   EXPECT_THAT(table.out, HasSubstr("short by"));
+}
+
+// One figure is short in the sentence; what the whole device has is said beside it.
+TEST(CliPlan, OneShortfallInTheVerdict) {
+  Invocation wide;
+  wide.arguments = {"plan", "deepseek-ai/DeepSeek-V3", "--devices", "8xH100", "--engine", "vllm", "--ep", "8", "--quiet"};
+  wide.environment = {"COLUMNS=200"};
+  const Outcome outcome = run(wide);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("8 of 8 devices are short"));
+  EXPECT_THAT(outcome.out, HasSubstr("is short by 12.55 GiB;"));
+  EXPECT_THAT(outcome.out, HasSubstr("of a budget of 72.85 GiB: 12.55 GiB"));
+  EXPECT_THAT(outcome.out, HasSubstr("78.58 GiB free\n"));
+}
+
+// What a length and a batch need: given as the KV cache's size it is enough, and a byte less is not.
+TEST(CliPlan, TheKvThatIsNeededIsSaidBesideWhatIsSetAside) {
+  for (const std::string model : {"meta-llama/Llama-3.1-8B", "google/gemma-2-9b-it", "deepseek-ai/DeepSeek-V2-Lite"}) {
+    const std::vector<std::string> asked{"plan",         model, "--devices",        "H200", "--engine", "vllm",
+                                         "--max-length", "8K",  "--max-batch-size", "8"};
+    const auto with = [&](std::vector<std::string> more) {
+      std::vector<std::string> arguments = asked;
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      return run(arguments);
+    };
+    const Json document = Json::parse(with({"--format", "json"}).out);
+    const auto needed = document["kv_cache"]["needed_bytes_per_device"].get<std::uint64_t>();
+    EXPECT_LT(needed, document["devices"][0]["kv_cache_bytes"].get<std::uint64_t>()) << model;
+    EXPECT_THAT(with({}).out, HasSubstr("--kv-cache-bytes " + std::to_string(needed)));
+    const auto held = [&](std::uint64_t bytes) {
+      return Json::parse(with({"--format", "json", "--kv-cache-bytes", std::to_string(bytes)}).out)["limits"]["max_batch_at_max_length"];
+    };
+    EXPECT_EQ(held(needed), 8) << model;
+    EXPECT_EQ(held(needed - 1), 7) << model;
+  }
+  EXPECT_FALSE(Json::parse(run(plan_of("80GiB", {"--format", "json"})).out)["kv_cache"].contains("needed_bytes_per_device"));
 }
 
 TEST(CliPlan, EqualRanksAreOneRow) {

@@ -50,6 +50,7 @@ const std::string& scratch_folder() {
 
 std::string write_scratch(const std::string& name, const std::string& text) {
   const std::string path = scratch_folder() + "/" + name;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }

@@ -34,6 +34,16 @@ TEST(Bar, IsToScaleAndExactlyAsWideAsAsked) {
   EXPECT_EQ(bar({}, 8, style), "");
 }
 
+TEST(Sparkline, HasABarForEachHeightAndKeepsBothEnds) {
+  Style style;
+  EXPECT_EQ(sparkline({0, 0.5, 1, -1, 2}, 9, style), "_=# #");
+  EXPECT_EQ(sparkline({1, 0.9, 0.8, 0.2, 0.1, 0}, 3, style), "#*_");
+  EXPECT_EQ(sparkline({0.3, 1}, 1, style), ":");
+  EXPECT_EQ(sparkline({}, 9, style), "");
+  style.unicode = true;
+  EXPECT_EQ(sparkline({0, 1}, 9, style), "\u2581\u2588");
+}
+
 TEST(Text, RanksColumnsAndControlCharacters) {
   EXPECT_EQ(rank_list({0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
   EXPECT_EQ(columns_of("\x1b[31m\u2588x\x1b[0m"), 2U);
@@ -44,6 +54,17 @@ TEST(Text, ParagraphsBreakAtBlanks) {
   Style style;
   style.width_columns = 12;
   EXPECT_EQ(paragraph("one two three four", style, 2), "  one two\n    three\n    four\n");
+}
+
+// A shell reads the lines as the one line that they were.
+TEST(Text, CommandsGoOnWithABackslash) {
+  Style style;
+  style.width_columns = 31;
+  EXPECT_EQ(shell_lines("plimsoll plan m --devices 2xH100 --tp 2 --set 'engine.a=b c'", style, 4),
+            "    plimsoll plan m \\\n      --devices 2xH100 --tp 2 \\\n      --set 'engine.a=b c'\n");
+  EXPECT_EQ(shell_lines("plimsoll plan 'it'\\''s mine'", style, 0), "plimsoll plan 'it'\\''s mine'\n");
+  EXPECT_EQ(shell_lines("a --frontier --quiet", style, 0), "a --frontier --quiet\n");
+  EXPECT_EQ(shell_lines("", style, 4), "");
 }
 
 } // namespace

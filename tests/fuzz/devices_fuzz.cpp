@@ -13,6 +13,8 @@ std::vector<std::string> seeds() {
       "8xH200",
       "2x8xH200",
       "1x4xH100,2x4xT4",
+      "H100x8,8*T4",
+      "2xp5.48xlarge,g6e.12xlarge:40GiB",
       "4xH100,4xA100-40GB",
       "2x79.19GiB,name=80GiB:70GiB,4090",
       "devices:\n  - 4xH100\n  - {name: A100-40GB, count: 4, free_bytes: 38GiB}\n  - {name: edge, total_bytes: 24GiB, kind: unified, "

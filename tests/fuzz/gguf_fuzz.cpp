@@ -18,10 +18,11 @@ void parse(std::string_view input, std::uint64_t file_bytes) {
     if (header.error().message.empty()) std::abort();
     return;
   }
-  if (header->header_bytes > file_bytes) std::abort();
+  const auto beyond_the_file = [&](std::uint64_t bytes) { return bytes > file_bytes && bytes - file_bytes > header->lacking_bytes; };
+  if (beyond_the_file(header->header_bytes)) std::abort();
   std::string name;
   for (const GgufTensor& tensor : header->tensors) {
-    if (tensor.dtype == nullptr || tensor.rank > kGgufMaxRank || tensor.stored_bytes > file_bytes) std::abort();
+    if (tensor.dtype == nullptr || tensor.rank > kGgufMaxRank || beyond_the_file(tensor.stored_bytes)) std::abort();
   }
   const auto architecture = gguf_architecture_name(header->metadata, "f");
   if (!architecture) return;

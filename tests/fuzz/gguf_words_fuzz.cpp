@@ -10,7 +10,7 @@ namespace plimsoll::fuzz {
 
 std::vector<std::string> seeds() {
   std::vector<std::string> out;
-  for (const char* file : {"/core/catalogue/gguf.json", "/plugins/hybrid/gguf.json", "/plugins/mla/gguf.json"})
+  for (const char* file : {"/core/catalogue/gguf.json", "/plugins/gguf/gguf.json", "/plugins/mla/gguf.json"})
     out.push_back(read_text_file(PLIMSOLL_SOURCE_DIR + std::string(file), 1 << 20, ErrorCode::kInternal).value());
   return out;
 }

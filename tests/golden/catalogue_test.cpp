@@ -118,7 +118,21 @@ TEST(Catalogue, ListsEveryEntryOfEveryFamily) {
       EXPECT_GT(model.kv_bytes_per_token, 0U) << model.name;
     }
   }
-  for (const char* family : {"dense", "mla", "moe", "vlm", "hybrid"}) EXPECT_TRUE(families.contains(family)) << family;
+  for (const char* family : {"dense", "mla", "moe", "vlm", "hybrid", "draft"}) EXPECT_TRUE(families.contains(family)) << family;
+}
+
+// Another name is of a model that has an entry, and of no entry itself; what it is called afterwards is the entry.
+TEST(Catalogue, OtherNamesStandForEntries) {
+  const Json names = read_catalogue_file("../model_names");
+  EXPECT_EQ(names.value("schema", ""), "plimsoll.model_names/1");
+  ASSERT_GE(names["names"].size(), 20U);
+  for (const Json& row : names["names"]) {
+    const std::string name = row.value("name", ""), model = row.value("model", "");
+    EXPECT_NE(row.value("source", ""), "") << name;
+    const auto found = shipped().load(name);
+    ASSERT_TRUE(found) << name << ": " << found.error().message;
+    EXPECT_EQ(found->info().path, model) << name;
+  }
 }
 
 TEST(Catalogue, AnswersForNamesThatPeopleType) {

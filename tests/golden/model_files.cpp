@@ -18,7 +18,7 @@ const std::string kData = PLIMSOLL_TEST_DATA;
 const std::string kCatalogue = PLIMSOLL_SOURCE_DIR "/core/catalogue/models";
 
 const Registry& built_plugins() {
-  static const Registry registry({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen, {});
+  static const Registry registry({{std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen}, {});
   return registry;
 }
 

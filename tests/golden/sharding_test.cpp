@@ -86,7 +86,7 @@ TEST_P(Sharding, SumsToTheWholeAndItsCopies) {
         want->exact = want->exact && part->exact;
       }
       std::vector<std::uint64_t> bytes(layout->ranks(), 0);
-      const auto done = place_weight(c, *layout, nullptr, nullptr, bytes);
+      const auto done = place_weight(c, *layout, {}, nullptr, bytes);
       const std::string at = c.label + ", tp " + std::to_string(g.tp) + ", pp " + std::to_string(g.pp) + ", dp " + std::to_string(g.dp) +
                              ", ep " + std::to_string(g.ep);
       ASSERT_EQ(done.has_value(), want.has_value()) << at;

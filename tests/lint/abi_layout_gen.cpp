@@ -1,5 +1,5 @@
 // abi_layout_gen HEADER OUTPUT: reads a header of the ABI and writes a C program that prints its layout, a line per struct field,
-// enumerator and numeric macro. Run by the build for abi_lock_test. It understands the plain C of these headers
+// enumerator, function and numeric macro. Run by the build for abi_lock_test. It understands the plain C of these headers
 // and stops at anything else, so that no declaration can slip past the lock.
 #include <algorithm>
 #include <cctype>
@@ -170,6 +170,30 @@ struct Generator {
     if (!sized) line("fixed " + owner, " size %zu align %zu", ", sizeof(" + owner + "), _Alignof(" + owner + ")");
   }
 
+  // RESULT name(PARAMETERS); where it is a pointer, RESULT (*name)(PARAMETERS);
+  void function(const std::string& what, bool pointer) {
+    std::vector<std::string> result, parameters;
+    while (peek() != "(") result.push_back(take());
+    std::string name;
+    if (pointer) {
+      expect("(");
+      expect("*");
+      name = take();
+      expect(")");
+    } else {
+      name = result.back();
+      result.pop_back();
+    }
+    expect("(");
+    while (peek() != ")") {
+      if (peek() == "(") stop(name + " takes a function by its type; give that a name");
+      parameters.push_back(take());
+    }
+    expect(")");
+    expect(";");
+    line(what + " " + name, " " + join(result) + "(" + parameter_types(parameters) + ")", "");
+  }
+
   void run() {
     while (at < tokens.size()) {
       if (peek() == "enum") {
@@ -195,6 +219,13 @@ struct Generator {
       } else if (peek() == "typedef" && peek(3) == ";") {
         line("type " + peek(2), " %zu " + peek(1), ", sizeof(" + peek(2) + ")");
         at += 4;
+      } else if (peek() == "typedef" && std::find(tokens.begin() + static_cast<std::ptrdiff_t>(at), tokens.end(), "(") <
+                                            std::find(tokens.begin() + static_cast<std::ptrdiff_t>(at), tokens.end(), ";")) {
+        take();
+        function("callback", true);
+      } else if (peek() == "PLIMSOLL_HOST_EXPORT") {
+        take();
+        function("function", false);
       } else if (peek() == "extern" && peek(1) == "PLIMSOLL_EXPORT") {
         std::string words;
         take(), take();

@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
   }
   std::ifstream file(argv[2]);
   if (!file) {
-    std::cerr << argv[2] << ": cannot be read; `cmake --build build --target abi_lock` writes it\n";
+    std::cerr << argv[2] << ": cannot be read; `cmake --build build --target <header>_lock` writes it\n";
     return 1;
   }
   const auto now = entries(printed), locked = entries(file);
@@ -58,9 +58,10 @@ int main(int argc, char** argv) {
   if (broken > 0)
     std::cerr << broken << " lines of the lock no longer hold: plugins built with the header as it was would misread memory.\n";
   if (added > 0)
-    std::cerr << added
-              << " lines are new. Appended on purpose? Raise PLIMSOLL_ABI_MINOR, note it in core/abi/CHANGELOG.md, run `cmake --build "
-                 "build --target abi_lock`.\n";
+    std::cerr
+        << added
+        << " lines are new. Appended on purpose? Note it in core/abi/CHANGELOG.md, raise PLIMSOLL_ABI_MINOR where it is abi.h, and run "
+           "`cmake --build build --target <header>_lock`.\n";
   if (broken + added == 0) std::cout << now.size() << " lines as locked\n";
   return broken + added == 0 ? 0 : 1;
 }

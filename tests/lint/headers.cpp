@@ -10,23 +10,37 @@ struct Exception {
   std::string_view source, header; // `header` declares what `source` defines
 };
 constexpr Exception kExceptions[] = {
-    {"core/src/capi/host_c.cpp", "core/include/plimsoll/host.h"},                        // C++ and C hosts: two headers of one name
-    {"core/src/host/context.cpp", "core/include/plimsoll/host.hpp"},                     // the class behind the public header
-    {"core/src/device/cuda.cpp", "core/src/device/query.hpp"},                           // one interface, two machines
-    {"core/src/device/cuda_none.cpp", "core/src/device/query.hpp"},                      //
-    {"core/src/request/options_json.cpp", "core/include/plimsoll/options.hpp"},          // three readers of one table of options
-    {"core/src/request/pipeline.cpp", "core/include/plimsoll/options.hpp"},              //
-    {"core/src/backend/cpu_attend.cpp", "core/src/backend/cpu_ops.hpp"},                 // one table of ops, a file each
-    {"core/src/backend/cpu_experts.cpp", "core/src/backend/cpu_ops.hpp"},                //
-    {"core/src/backend/cpu_latent.cpp", "core/src/backend/cpu_ops.hpp"},                 //
-    {"core/src/backend/cpu_norm.cpp", "core/src/backend/cpu_ops.hpp"},                   //
-    {"core/src/backend/cpu_rope.cpp", "core/src/backend/cpu_ops.hpp"},                   //
-    {"core/src/backend/cpu_route.cpp", "core/src/backend/cpu_ops.hpp"},                  //
-    {"core/src/backend/cpu_rows.cpp", "core/src/backend/cpu_ops.hpp"},                   //
-    {"core/src/backend/cpu_conv.cpp", "core/src/backend/cpu_ops.hpp"},                   //
-    {"core/src/backend/cpu_delta.cpp", "core/src/backend/cpu_ops.hpp"},                  //
-    {"core/src/backend/cpu_scan.cpp", "core/src/backend/cpu_ops.hpp"},                   //
-    {"core/src/backend/host_memory.cpp", "core/include/plimsoll/arena.hpp"},             //
+    {"core/src/capi/host_c.cpp", "core/include/plimsoll/host.h"},               // C++ and C hosts: two headers of one name
+    {"core/src/host/context.cpp", "core/include/plimsoll/host.hpp"},            // the class behind the public header
+    {"core/src/device/cuda.cpp", "core/src/device/query.hpp"},                  // one interface, two machines
+    {"core/src/device/cuda_none.cpp", "core/src/device/query.hpp"},             //
+    {"core/src/request/options_json.cpp", "core/include/plimsoll/options.hpp"}, // three readers of one table of options
+    {"core/src/request/pipeline.cpp", "core/include/plimsoll/options.hpp"},     //
+    {"core/src/request/demand_text.cpp", "core/include/plimsoll/fit.hpp"},      // what people write of a fit
+    {"core/src/request/prices.cpp", "core/include/plimsoll/fit.hpp"},           //
+    {"core/src/backend/cpu_attend.cpp", "core/src/backend/cpu_ops.hpp"},        // one table of ops, a file each
+    {"core/src/backend/cpu_experts.cpp", "core/src/backend/cpu_ops.hpp"},       //
+    {"core/src/backend/cpu_latent.cpp", "core/src/backend/cpu_ops.hpp"},        //
+    {"core/src/backend/cpu_norm.cpp", "core/src/backend/cpu_ops.hpp"},          //
+    {"core/src/backend/cpu_rope.cpp", "core/src/backend/cpu_ops.hpp"},          //
+    {"core/src/backend/cpu_route.cpp", "core/src/backend/cpu_ops.hpp"},         //
+    {"core/src/backend/cpu_rows.cpp", "core/src/backend/cpu_ops.hpp"},          //
+    {"core/src/backend/cpu_conv.cpp", "core/src/backend/cpu_ops.hpp"},          //
+    {"core/src/backend/cpu_delta.cpp", "core/src/backend/cpu_ops.hpp"},         //
+    {"core/src/backend/cpu_scan.cpp", "core/src/backend/cpu_ops.hpp"},          //
+    {"core/src/backend/host_memory.cpp", "core/include/plimsoll/arena.hpp"},    //
+    {"core/src/check/report.cpp", "core/include/plimsoll/check.hpp"},           // its documents
+    {"core/src/check/manifest_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/load_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/abi_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/life_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/error_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/determinism_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/law_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/composition_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/process_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/pipeline_cases.cpp", "core/src/check/cases.hpp"},
+    {"core/src/check/fuzz_cases.cpp", "core/src/check/cases.hpp"},
     {"core/src/kv_cache/block_pool.cpp", "core/include/plimsoll/kv_cache.hpp"},          // the classes behind the public header
     {"core/src/kv_cache/paged_kv_manager.cpp", "core/include/plimsoll/kv_cache.hpp"},    //
     {"core/src/kv_cache/allocation.cpp", "core/src/kv_cache/manager.hpp"},               // members of one class

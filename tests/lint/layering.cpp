@@ -20,30 +20,37 @@ namespace fs = std::filesystem;
 struct Room {
   std::string_view name, may_include;
 };
-constexpr std::array<Room, 23> kRooms{
-    {{"base", ""},
-     {"storage", "base"},
-     {"checkpoint", "base storage"},
-     {"device", "base"},
-     {"engine", "base"},
-     {"request", "base"},
-     {"plugin", "base storage checkpoint"},
-     {"model", "base storage checkpoint plugin"},
-     {"placement", "base storage model"},
-     {"kv", "base engine model placement"},
-     {"estimate", "base kv"},
-     {"schedule", "base model placement"},
-     {"plan", "base device engine plugin model placement kv schedule"},
-     {"search", "base device kv plan"},
-     {"compare", "base plan"},
-     {"document", "base"},
-     {"kv_cache", "base"}, // and plimsoll/kv_geometry.hpp, never the plan
-     {"backend", "base schedule"},
-     {"tokenizer", "base checkpoint"},
-     {"runtime", "base schedule kv_cache backend tokenizer"},
-     {"host", "base checkpoint device engine plugin model placement plan search compare document schedule"},
-     {"capi", "base document host"},
-     {"runtime_capi", "base capi runtime"}}};
+constexpr std::array<Room, 30> kRooms{{{"base", ""},
+                                       {"storage", "base"},
+                                       {"checkpoint", "base storage"},
+                                       {"device", "base"},
+                                       {"engine", "base"},
+                                       {"request", "base"},
+                                       {"flags", "base engine request"},
+                                       {"emit", "base engine flags"},
+                                       {"process", "base"},
+                                       {"remote", "base storage checkpoint"},
+                                       {"plugin", "base storage checkpoint process"},
+                                       {"worker", "base storage checkpoint process plugin"},
+                                       {"model", "base storage checkpoint plugin worker"},
+                                       {"placement", "base storage model"},
+                                       {"kv", "base engine model placement"},
+                                       {"estimate", "base kv"},
+                                       {"schedule", "base model placement"},
+                                       {"plan", "base device engine plugin model placement kv schedule"},
+                                       {"search", "base device kv plan"},
+                                       {"compare", "base plan"},
+                                       {"diff", "base"},
+                                       {"document", "base"},
+                                       {"check", "base checkpoint engine process plugin model placement schedule plan"},
+                                       {"kv_cache", "base"}, // and plimsoll/kv_geometry.hpp, never the plan
+                                       {"backend", "base schedule"},
+                                       {"tokenizer", "base checkpoint"},
+                                       {"runtime", "base schedule kv_cache backend tokenizer"},
+                                       {"host", "base checkpoint device engine request flags emit process remote plugin worker model "
+                                                "placement plan search compare document check schedule"},
+                                       {"capi", "base document host"},
+                                       {"runtime_capi", "base capi runtime"}}};
 
 const std::set<std::string_view> kTopLevel{"CMakeLists.txt", "CMakePresets.json", "README.md", "core", "plugins", "sdk", "tests", "tools"};
 
@@ -55,13 +62,16 @@ struct ThirdParty {
   std::string_view prefix;
   std::string_view folder; // the only place that may include it, besides tests
 };
-constexpr std::array<ThirdParty, 15> kThirdParty{
+constexpr std::array<ThirdParty, 17> kThirdParty{
     {{"boost/", "core/src/plugin/library.cpp"},
      {"cuda", "core/src/device/cuda.cpp"},
      {"driver_types.h", "core/src/device/cuda.cpp"},
      {"nvml.h", "core/src/device/cuda.cpp"},
-     {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/document/yaml.cpp"},
+     {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/request/prices.cpp core/src/flags/ "
+                   "core/src/emit/yaml_text.cpp core/src/document/yaml.cpp"},
      {"simdjson", "core/src/"},
+     {"curl/", "core/src/remote/curl_library.hpp"},
+     {"httplib.h", "tools/watch/"},
      {"cblas.h", "core/src/backend/"},
      {"pcre2.h", "core/src/tokenizer/"},
      {"utf8proc.h", "core/src/tokenizer/"},

@@ -23,13 +23,14 @@ says() { # PACKAGE FIELD TEXT
   [[ $said == *"$3"* ]] || wrong "$1 has $2 '$said', not '$3'"
 }
 version=$("$build/bin/plimsoll" --version | cut -d' ' -f2)
-has plimsoll bin/plimsoll lib/libplimsoll.so.1 "lib/libplimsoll.so.$version" lib/plimsoll/plugins/dense/plugin.yaml share/plimsoll/gguf.json \
+has plimsoll bin/plimsoll bin/plimsoll-watch lib/libplimsoll.so.1 "lib/libplimsoll.so.$version" lib/plimsoll/plugins/dense/plugin.yaml share/plimsoll/gguf.json \
   share/man/man1/plimsoll-plan.1.gz share/doc/plimsoll/copyright share/doc/plimsoll/changelog.gz
 has libplimsoll-dev lib/libplimsoll.so include/plimsoll/host.hpp include/plimsoll/abi.h lib/cmake/Plimsoll/PlimsollConfig.cmake \
   lib/pkgconfig/plimsoll.pc share/plimsoll/template/plugin.yaml share/doc/plimsoll/sdk/first_plugin.md share/doc/libplimsoll-dev/copyright
-has python3-plimsoll lib/python3/dist-packages/plimsoll.py
+has python3-plimsoll lib/python3/dist-packages/plimsoll/{__init__.py,context.py,py.typed}
 for package in plimsoll libplimsoll-dev python3-plimsoll; do says $package Version "$version"; done
 says plimsoll Depends libc6
+says plimsoll Recommends libcurl4
 says libplimsoll-dev Depends "plimsoll (= $version)"
 says python3-plimsoll Architecture all
 owners=$(for deb in "$build"/packages/*.deb; do dpkg-deb -c "$deb"; done | awk '$2 != "root/root"')

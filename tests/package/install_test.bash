@@ -29,7 +29,7 @@ runtime=
 
 for file in bin/plimsoll share/plimsoll/gguf.json share/plimsoll/models include/plimsoll/{host.h,host.hpp,abi.h,plugin.hpp} share/man/man1/plimsoll.1 \
   share/man/man1/plimsoll-plan.1 share/bash-completion/completions/plimsoll share/zsh/site-functions/_plimsoll \
-  share/fish/vendor_completions.d/plimsoll.fish lib/plimsoll/plugins/{dense,mla,moe,hybrid,vlm}/plugin.yaml; do
+  share/fish/vendor_completions.d/plimsoll.fish lib/plimsoll/plugins/{dense,mla,moe,hybrid,vlm,draft}/plugin.yaml; do
   [[ -e $prefix/$file ]] || wrong "$file is not installed"
 done
 for path in "$work/first" "$root" "$build"; do
@@ -54,9 +54,11 @@ if [[ $runtime ]]; then
   [[ $said == "Moses, The LORD"* ]] || wrong "it does not run: $said"
 fi
 if has python3; then
-  said=$(cd / && PYTHONPATH=$(dirname "$(find "$prefix" -name plimsoll.py)") PYTHONDONTWRITEBYTECODE=1 python3 -c '
+  modules=$(dirname "$(dirname "$(find "$prefix" -path '*/plimsoll/py.typed')")")
+  [[ -z $(find "$modules" -name '*.pyc') ]] || wrong "compiled modules of the source tree are installed"
+  said=$(cd / && PYTHONPATH=$modules PYTHONDONTWRITEBYTECODE=1 python3 -c '
 import plimsoll
-print(plimsoll.Context().plan(model="Qwen/Qwen3-8B", devices="1xH100")["verdict"])' 2>&1)
+print(plimsoll.plan("Qwen/Qwen3-8B", devices="1xH100").verdict)' 2>&1)
   [[ $said == fits ]] || wrong "Python does not find it: $said"
 fi
 

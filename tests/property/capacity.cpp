@@ -23,10 +23,10 @@ std::uint64_t pages_of_request(const Json& groups, std::uint64_t length, std::ui
 
 // Requests that the states' bytes allow at most; no stage of a pipeline keeps them all.
 std::string more_than_states(const Answer& answer, std::uint64_t whole) {
-  if (count(answer.document["request"], "pp") > 1) return {};
+  if (count(answer.document["request"], "pp") > 1 || answer.document.contains("host_memory")) return {};
   Wide states = 0;
   for (const Json& group : answer.document["kv_cache"]["groups"]) states += count(group, "state_bytes_per_sequence");
-  for (const Json& device : answer.document["devices"])
+  for (const Json& device : ranks_of(answer.document))
     if (states * static_cast<Wide>(whole) > static_cast<Wide>(count(device, "kv_cache_bytes")))
       return "more requests than states: " + std::to_string(whole) + " in " + device["kv_cache_bytes"].dump() + " B";
   return {};

@@ -42,7 +42,10 @@ std::string plan_is_not_estimate(const Request& request, const Answer& answer) {
   }
   if (caches.empty()) return {};
   Json devices = Json::array(), weights = Json::array(), activations = Json::array(), signals = Json::array();
-  for (const Json& device : answer.document["devices"]) {
+  if (answer.document["request"].contains("split_mode")) return {}; // the host has no place there
+  for (const Json& device : ranks_of(answer.document)) {
+    // The estimator gives every device the room of the poorest; in a plan replicas on unlike devices have each their own.
+    if (count(settled, "dp") > 1 && device["free_bytes"] != answer.document["devices"][0]["free_bytes"]) return {};
     devices.push_back({{"free_bytes", device["free_bytes"]}, {"total_bytes", device["total_bytes"]}});
     weights.push_back(device["weights_bytes"]);
     activations.push_back(count(device, "activation_bytes") + count(device, "overhead_bytes") + count(device, "vision_cache_bytes"));

@@ -24,6 +24,14 @@ inline Wide parts_of(const Json& device) {
   return sum;
 }
 
+// The devices that are ranks: all but the host.
+inline Json ranks_of(const Json& document) {
+  Json out = Json::array();
+  for (const Json& device : document.at("devices"))
+    if (device.at("kind") != "host") out.push_back(device);
+  return out;
+}
+
 inline std::uint64_t limit(const Answer& answer, const char* key) { return count(answer.document["limits"], key); }
 
 inline std::uint64_t divided_up(std::uint64_t value, std::uint64_t by) { return value / by + (value % by != 0 ? 1 : 0); }

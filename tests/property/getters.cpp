@@ -136,7 +136,8 @@ std::string geometry_differs(const plimsoll_plan* plan, const Json& document) {
   const bool none = document["verdict"] == "does_not_fit" || document["request"]["accounting"] == "pooled";
   if (groups == 0 && (none || shown.empty())) return {};
   if (std::string text = unequal("groups of a rank", groups, shown.size()); !text.empty()) return text;
-  for (std::uint32_t rank = 0; rank < document["devices"].size(); ++rank) {
+  const Json ranks = ranks_of(document);
+  for (std::uint32_t rank = 0; rank < ranks.size(); ++rank) {
     std::uint64_t sum = 0;
     for (std::uint32_t at = 0; at < groups; ++at) {
       RankGroup group(plan, rank, at);
@@ -150,7 +151,7 @@ std::string geometry_differs(const plimsoll_plan* plan, const Json& document) {
       if (whole != bytes && !ring) return unequal("pages and rows of " + shown[at]["label"].dump(), whole, bytes);
       sum += bytes;
     }
-    if (std::string text = unequal("the groups of a rank", sum, document["devices"][rank]["kv_cache_bytes"]); !text.empty()) return text;
+    if (std::string text = unequal("the groups of a rank", sum, ranks[rank]["kv_cache_bytes"]); !text.empty()) return text;
   }
   return {};
 }
@@ -159,7 +160,7 @@ std::string geometry_differs(const plimsoll_plan* plan, const Json& document) {
 
 std::string getters_differ(const plimsoll_plan* plan, const Json& document) {
   if (std::string text = verdict_differs(plan, document); !text.empty()) return text;
-  if (std::string text = ranks_differ(plan, document["devices"]); !text.empty()) return text;
+  if (std::string text = ranks_differ(plan, ranks_of(document)); !text.empty()) return text;
   if (std::string text = limits_differ(plan, document); !text.empty()) return text;
   if (std::string text = groups_differ(plan, document["kv_cache"]["groups"]); !text.empty()) return text;
   return geometry_differs(plan, document);

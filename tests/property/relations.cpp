@@ -7,14 +7,19 @@
 namespace plimsoll::property {
 namespace {
 
-// The request with the batch and the tokens of a pass that its plan settled on, so that no default follows the memory.
+// The request with the batch, the tokens of a pass and the split that its plan settled on, so that no default follows the memory.
 Request pinned(const Request& request, const Answer& answer) {
   const Json& settled = answer.document["request"];
-  return request.without("sequences")
-      .without("ubatch")
-      .without("frontier")
-      .with("max_batch_size", settled["max_batch_size"].dump())
-      .with("max_batch_input_tokens", settled["max_batch_input_tokens"].dump());
+  const Request out = request.without("sequences")
+                          .without("ubatch")
+                          .without("frontier")
+                          .with("max_batch_size", settled["max_batch_size"].dump())
+                          .with("max_batch_input_tokens", settled["max_batch_input_tokens"].dump());
+  if (!settled.contains("split_mode")) return out;
+  std::string shares = request.option("tensor_split").value_or("");
+  if (shares.empty())
+    for (const Json& device : ranks_of(answer.document)) shares += (shares.empty() ? "" : ",") + device["free_bytes"].dump();
+  return out.with("tensor_split", shares).with("gpu_layers", settled["gpu_layers"].dump()).with("n_cpu_moe", settled["n_cpu_moe"].dump());
 }
 
 bool rules_change(std::uint64_t from, std::uint64_t to) {
@@ -26,7 +31,7 @@ std::string described(const Answer& answer) { return answer.verdict() + " " + an
 // The plan's devices one by one, each with `more` bytes more: in all, or free alone where that leaves it within its total.
 std::string larger_devices(const Answer& answer, std::uint64_t more, bool free_alone) {
   std::string out;
-  for (const Json& device : answer.document["devices"]) {
+  for (const Json& device : ranks_of(answer.document)) {
     const std::uint64_t total = count(device, "total_bytes"), free = count(device, "free_bytes");
     const std::uint64_t new_total = free_alone ? total : total + more, new_free = std::min(new_total, free + more);
     if (rules_change(total, new_total)) return {};

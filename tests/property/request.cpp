@@ -210,15 +210,18 @@ void Generator::add_limits(Request& request) {
   if (once_in(5))
     request.options.emplace_back("device_memory_utilization",
                                  one_of(std::vector<std::string>{"0.01", "0.3", "0.5", "0.8", "0.85", "0.92", "0.95", "0.99", "1"}));
-  if (once_in(6)) number("page_tokens", {1, 8, 16, 32, 64, 100, 128, 256, 1024});
+  if (once_in(8)) // most of them are pages that engines have
+    request.options.emplace_back("page_tokens",
+                                 one_of(std::vector<std::string>{"16", "32", "64", "64", "128", "128", "256", "1", "100", "1024"}));
   if (once_in(12)) request.options.emplace_back("kv_cache_bytes", std::to_string((1 + below(1000)) << (16 + below(20))));
   if (once_in(12)) request.options.emplace_back("frontier", "true");
 }
 
 void Generator::add_types(Request& request) {
   if (once_in(4))
-    request.options.emplace_back("kv_dtype", one_of(std::vector<std::string>{"bfloat16", "float16", "float32", "float8_e4m3fn",
-                                                                             "float8_e5m2", "q8_0", "q4_0", "q8_0/q4_0", "int8"}));
+    request.options.emplace_back(
+        "kv_dtype", one_of(std::vector<std::string>{"bfloat16", "bfloat16", "float16", "float32", "float8_e4m3fn", "float8_e4m3fn",
+                                                    "float8_e4m3fn", "float8_e5m2", "q8_0", "q8_0/q4_0", "int8"}));
   if (once_in(8))
     request.options.emplace_back("dtype", one_of(std::vector<std::string>{"bfloat16", "float16", "float32", "float8_e4m3fn"}));
   if (once_in(10)) request.options.emplace_back("phase", one_of(std::vector<std::string>{"prefill", "decode", "both"}));
@@ -236,6 +239,21 @@ void Generator::add_rare(Request& request) {
   if (once_in(30)) request.options.emplace_back("redundant_experts", std::to_string(1 + below(32)));
 }
 
+// Drawn apart: other requests stay as they were.
+void Generator::add_placement(Request& request) {
+  const std::mt19937_64 kept = random_;
+  if (once_in(10)) request.options.emplace_back("host", std::to_string((1 + below(1000)) << (20 + below(12))));
+  const bool deals = request.option("engine").value_or("").starts_with("llama.cpp");
+  if (deals || once_in(100)) {
+    const auto layers = [&] { return once_in(3) ? "auto" : std::to_string(below(70)); };
+    if (once_in(3)) request.options.emplace_back("gpu_layers", layers());
+    if (once_in(3)) request.options.emplace_back("n_cpu_moe", layers());
+    if (once_in(5)) request.options.emplace_back("split_mode", one_of(std::vector<std::string>{"layer", "row", "none", "tensor"}));
+    if (once_in(5)) request.options.emplace_back("tensor_split", one_of(std::vector<std::string>{"1", "3,1", "0,1", "0.25,0.5,0.25"}));
+  }
+  random_ = kept;
+}
+
 Request Generator::next() {
   Request request;
   request.model = one_of(models_);
@@ -244,6 +262,7 @@ Request Generator::next() {
   add_limits(request);
   add_types(request);
   add_rare(request);
+  add_placement(request);
   return request;
 }
 

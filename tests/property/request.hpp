@@ -48,6 +48,7 @@ private:
   void add_limits(Request& request);
   void add_types(Request& request);
   void add_rare(Request& request);
+  void add_placement(Request& request);
 
   std::mt19937_64 random_;
   std::vector<std::string> models_, engines_, cards_;

@@ -1,6 +1,6 @@
-"""Pages and text from Python, through sdk/python/plimsoll.py: what a server in Python does. Fails by assertion.
+"""Pages and text from Python, through the package sdk/python/plimsoll: what a server in Python does. Fails by assertion.
 
-Run by ctest with the module's folder, the folder of the libraries, and a model that generates.
+Run by ctest with the package's folder, the folder of the libraries, and a model that generates.
 """
 import json
 import os

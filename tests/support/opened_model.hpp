@@ -22,8 +22,8 @@ struct OpenedModel {
 };
 
 inline std::shared_ptr<const Registry> built_registry() {
-  static const auto registry =
-      std::make_shared<const Registry>(std::vector<std::string>{PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"}, Trust::kOpen, LogCallback{});
+  static const auto registry = std::make_shared<const Registry>(
+      RegistryOptions{std::vector<std::string>{PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"}, Trust::kOpen}, LogCallback{});
   return registry;
 }
 
@@ -37,7 +37,7 @@ inline Result<OpenedModel> open_model(const std::string& path) {
   PLIMSOLL_ASSIGN(Checkpoint checkpoint, open_checkpoint(files, meaning_of));
   ConfigFiles config{checkpoint.config(), {}};
   if (files.config_path) {
-    PLIMSOLL_ASSIGN(config, read_config(*files.config_path, files.hf_quant_config_path));
+    PLIMSOLL_ASSIGN(config, read_config(*files.config_path, files.hf_quant_config_path, PLIMSOLL_SOURCE_DIR "/core/catalogue"));
   }
   PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> model,
                   load_model(built_registry(), std::move(config.config), config.quant(), path, path, &checkpoint));

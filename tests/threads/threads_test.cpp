@@ -172,7 +172,7 @@ TEST(Threads, SettleAProfile) {
 
 TEST(Threads, OpenAPluginOnce) {
   for (std::size_t round = 0; round < kRounds; ++round) {
-    const Registry registry({PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"}, Trust::kOpen, {});
+    const Registry registry({{PLIMSOLL_BUILD_DIR "/lib/plimsoll/plugins"}, Trust::kOpen}, {});
     std::vector<const plimsoll_family*> got(kThreads, nullptr);
     on_eight_threads([&](std::size_t number) { got[number] = registry.load(registry.for_family("dense")).value_or(nullptr); });
     ASSERT_NE(got.front(), nullptr);

@@ -54,22 +54,28 @@ static plimsoll_status matrix(const plimsoll_sink* out, uint32_t aspect, const c
   return out->weight(out->ctx, &w);
 }
 
+static plimsoll_status refused(plimsoll_error* err, plimsoll_status status) {
+  static const char text[] = "the host refused it";
+  if (status != PLIMSOLL_OK && err != NULL && PLIMSOLL_HAS(err, plimsoll_error, message)) memcpy(err->message, text, sizeof text);
+  return status;
+}
+
 static plimsoll_status weights(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) {
   plimsoll_status status = PLIMSOLL_OK;
-  (void)aspects, (void)err;
+  (void)aspects;
   if (status == PLIMSOLL_OK) status = matrix(out, PLIMSOLL_ASPECT_EMBED, "embedding", "embed.weight", 0, kVocab, kHidden);
   if (status == PLIMSOLL_OK) status = matrix(out, PLIMSOLL_ASPECT_ATTENTION, "mix", "layers.{layer}.mix.weight", 1, kHidden, kHidden);
   if (status == PLIMSOLL_OK) status = matrix(out, PLIMSOLL_ASPECT_FFN, "ffn", "layers.{layer}.ffn.weight", 1, kHidden, kHidden);
   if (status == PLIMSOLL_OK) status = matrix(out, PLIMSOLL_ASPECT_HEAD, "head", "head.weight", 0, kVocab, kHidden);
   if (status == PLIMSOLL_OK && is(self, "two_of_a_label"))
     status = matrix(out, PLIMSOLL_ASPECT_HEAD, "head", "other_head.weight", 0, kVocab, kHidden);
-  return status;
+  return refused(err, status);
 }
 
 static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) {
   static const uint32_t layers[1] = {0};
   plimsoll_kv_group g;
-  (void)self, (void)aspects, (void)err;
+  (void)self, (void)aspects;
   memset(&g, 0, sizeof g);
   g.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_kv_group, expanded_v_elements);
   g.kind = PLIMSOLL_KV_FULL;
@@ -81,7 +87,7 @@ static plimsoll_status kv(const plimsoll_planner* self, uint32_t aspects, const 
   g.query_heads = kHeads;
   g.k_elements = kWidth;
   g.v_elements = kWidth;
-  return out->kv(out->ctx, &g);
+  return refused(err, out->kv(out->ctx, &g));
 }
 
 static plimsoll_status facts(const plimsoll_planner* self, plimsoll_facts* out, plimsoll_error* err) {

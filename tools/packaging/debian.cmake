@@ -20,6 +20,7 @@ set(same "(= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_NAME plimsoll)
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_RECOMMENDS "libcurl4, ca-certificates") # loaded where --online asks for it, and so in no list of libraries
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PLIMSOLL_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/triggers)
@@ -43,8 +44,9 @@ template of a plugin's project and its guide.")
 set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-plimsoll)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_ARCHITECTURE all)
-set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3, plimsoll (>= ${PROJECT_VERSION}), plimsoll (<< ${PROJECT_VERSION_MAJOR}.99)")
+set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3 (>= 3.10), plimsoll (>= ${PROJECT_VERSION}), plimsoll (<< ${PROJECT_VERSION_MAJOR}.99)")
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "memory planner for large language models (Python)
-Plans, pages and text from Python 3, through the C interfaces of Plimsoll's
-shared libraries and the standard library alone.")
+Plans, weights, estimates, fits, pages and text from Python 3 as typed values,
+through the C interfaces of Plimsoll's shared libraries and the standard
+library alone.")
 include(CPack)

@@ -11,6 +11,7 @@
 
 #include "command.hpp"
 #include "compare_report.hpp"
+#include "report.hpp"
 
 namespace plimsoll::cli {
 namespace {
@@ -56,11 +57,24 @@ Result<std::vector<EngineStart>> starts_of(const Context& context, const std::ve
   return out;
 }
 
+// What the one start measured, as a profile for --engine.
+Result<void> save_profile(const Context& context, const std::vector<EngineStart>& starts, const CompareRequest& request,
+                          const std::string& file) {
+  if (starts.size() != 1)
+    return fail(ErrorCode::kBadRequest, fmt::format("a profile is of one start, and {} were given", starts.size()), "--save-profile");
+  PLIMSOLL_ASSIGN(const std::string json, measured_profile(context, starts.front(), request));
+  PLIMSOLL_ASSIGN(const std::string yaml, document_to_yaml(json));
+  const std::string head =
+      fmt::format("# What one start measured ({}), in place of estimates. Written by `plimsoll compare --save-profile`.\n",
+                  printable(starts.front().id));
+  return write_whole_file(file, head + yaml, "--save-profile");
+}
+
 int code_of(const std::vector<Comparison>& starts) {
   switch (compare_verdict(starts)) {
   case CompareVerdict::kWithin: return kExitFits;
   case CompareVerdict::kBeyond: return kExitDoesNotFit;
-  case CompareVerdict::kSkipped: return kExitUsage;
+  case CompareVerdict::kNothingJudged: return kExitUsage;
   case CompareVerdict::kError: break;
   }
   int worst = kExitUsage;
@@ -76,24 +90,29 @@ int run_compare(const Arguments& arguments) {
                    "Examples:\n"
                    "  plimsoll compare vllm.log\n"
                    "  plimsoll compare server.log --model meta-llama/Llama-3.1-8B --devices 2xH100\n"
+                   "  plimsoll compare server.log --save-profile measured.yaml; plimsoll plan MODEL --engine measured.yaml\n"
                    "  plimsoll compare starts.jsonl --format markdown -o ACCURACY.md\n"
-                   "The configuration is the printed one; options win over it. KV figures must lie inside the printed rounding,\n"
-                   "weights within 3 %, available KV memory within 8 %.\n"
-                   "Exit codes: 0 within, 1 beyond, 2 wrong usage or input, 3 a plugin failed, 4 internal.");
+                   "The configuration is the printed one; options win over it. Weights must lie within 3 %, memory for the KV cache\n"
+                   "within 8 %, needs inside the printed rounding. What follows from other printed figures is only consistent with them;\n"
+                   "what lacks the device, the fraction or a release's defaults is only shown, with the reason.\n"
+                   "Exit codes: 0 within, 1 beyond, 2 nothing was judged, or wrong usage or input, 3 a plugin failed, 4 internal.");
   std::vector<std::string> paths;
-  std::string model, tolerance;
+  std::string model, tolerance, profile;
   line.app().add_option("LOG", paths, "start-up logs as text, or .jsonl files with a start a line; - for standard input")->type_name("");
   line.app().add_option("--model", model, "instead of the printed model")->type_name("MODEL");
   line.app()
       .add_option("--tolerance", tolerance, "allowed deviation of every judged figure, 0 to 1, instead of the usual ones")
       ->type_name("F");
+  line.app()
+      .add_option("--save-profile", profile, "write what the log measured as an engine profile, for --engine FILE of a plan")
+      ->type_name("FILE");
   line.add_request_options();
   line.add_context_options();
   line.allow_markdown();
   if (const auto code = line.parse(arguments)) return *code;
   if (paths.empty()) return line.fail({ErrorCode::kBadRequest, "no log; give one or more files", "LOG"});
   CompareRequest request;
-  request.model = model;
+  request.model = model.empty() ? line.model() : model; // of the pipeline file
   request.options = line.given_options();
   auto by = tolerance_of(tolerance);
   if (!by) return line.fail(by.error());
@@ -104,6 +123,8 @@ int run_compare(const Arguments& arguments) {
   if (!starts) return line.fail(starts.error());
   const auto comparisons = compare_starts(*context, *starts, request);
   if (!comparisons) return line.fail(comparisons.error());
+  if (!profile.empty())
+    if (const auto saved = save_profile(*context, *starts, request, profile); !saved) return line.fail(saved.error());
   const Output& output = line.output();
   const int code = code_of(*comparisons);
   if (line.markdown()) return output.write(compare_markdown(*comparisons), code);

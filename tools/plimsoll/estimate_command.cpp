@@ -1,11 +1,11 @@
 // plimsoll estimate [FILE|-]: the estimator from explicit sizes; with --format jsonl a stream of them.
 #include <cerrno>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <system_error>
 #include <unistd.h>
 
 #include "command.hpp"
+#include "input.hpp"
 #include "plimsoll/estimate_json.hpp"
 #include "plimsoll/human.hpp"
 #include "plimsoll/limits.hpp"
@@ -17,51 +17,6 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 1U << 20;
 constexpr std::string_view kBlanks = " \t\r\n";
-
-// A descriptor that closes itself; standard input stays open.
-class Input {
-public:
-  explicit Input(const std::string& file) : descriptor_(file == "-" ? STDIN_FILENO : open(file.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
-  ~Input() {
-    if (descriptor_ > STDIN_FILENO) close(descriptor_);
-  }
-  bool opened() const { return descriptor_ >= 0; }
-  // Bytes read; 0 at the end; negative on failure, with errno.
-  ssize_t read(char* into, std::size_t room) const {
-    ssize_t got = 0;
-    do got = ::read(descriptor_, into, room);
-    while (got < 0 && errno == EINTR);
-    return got;
-  }
-
-private:
-  int descriptor_;
-};
-
-Error cannot_read(const std::string& file) {
-  return {ErrorCode::kBadRequest, fmt::format("cannot read: {}", std::generic_category().message(errno)),
-          file == "-" ? "standard input" : file};
-}
-
-Result<std::string> read_request(const std::string& file) {
-  const Input input(file);
-  if (!input.opened()) return tl::unexpected(cannot_read(file));
-  std::string text(kMaxEstimateBytes + 1, '\0');
-  std::size_t taken = 0;
-  while (taken < text.size()) {
-    const ssize_t got = input.read(text.data() + taken, text.size() - taken);
-    if (got < 0) return tl::unexpected(cannot_read(file));
-    if (got == 0) break;
-    taken += static_cast<std::size_t>(got);
-  }
-  if (taken > kMaxEstimateBytes)
-    return fail(ErrorCode::kBadRequest,
-                fmt::format("a request of more than {} bytes; a stream of requests wants --format jsonl", kMaxEstimateBytes), file);
-  text.resize(taken);
-  return text;
-}
 
 std::string figure(const std::optional<std::int64_t>& value, bool bytes) {
   if (!value) return "-";
@@ -108,7 +63,7 @@ std::string estimate_report(const EstimateResult& result, const Style& style) {
 }
 
 int estimate_one(const CommandLine& line, const std::string& file) {
-  const auto text = read_request(file);
+  const auto text = read_input(file, kMaxEstimateBytes, "a stream of requests wants --format jsonl");
   const auto failed = [&](Error error) {
     EstimateResult result;
     const int code = exit_code(error);
@@ -172,13 +127,13 @@ private:
 
 int estimate_stream(const CommandLine& line, const std::string& file) {
   const Input input(file);
-  if (!input.opened()) return line.fail(cannot_read(file));
+  if (!input.opened()) return line.fail(Input::failure(file));
   if (!line.output().file.empty()) return line.fail({ErrorCode::kBadRequest, "a stream goes to standard output; redirect it", "-o"});
   std::string chunk(kChunkBytes, '\0'), answers;
   Stream stream;
   while (true) {
     const ssize_t got = input.read(chunk.data(), chunk.size());
-    if (got < 0) return line.fail(cannot_read(file));
+    if (got < 0) return line.fail(Input::failure(file));
     if (got == 0) stream.finish(answers);
     else stream.take(std::string_view(chunk).substr(0, static_cast<std::size_t>(got)), answers);
     const int problem = answers.empty() ? 0 : write_all(STDOUT_FILENO, answers);

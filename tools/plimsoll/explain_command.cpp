@@ -11,12 +11,14 @@ int run_explain(const Arguments& arguments) {
                    "  plimsoll explain deepseek-ai/DeepSeek-V3 --devices 8xH200 --ep 8 --format json");
   line.add_plan_options();
   line.add_context_options();
+  line.allow_engine_command();
   if (const auto code = line.parse(arguments)) return *code;
   auto task = line.task();
   if (!task) return line.fail(task.error());
   task->request.explain = true;
-  const auto plan = task->context.plan(task->model, task->request);
+  auto plan = task->context.plan(task->model, task->request);
   if (!plan) return line.fail(plan.error());
+  plan->warnings.insert(plan->warnings.end(), task->warnings.begin(), task->warnings.end());
   const Output& output = line.output();
   if (output.format == Format::kTable) return output.write(explain_report(*plan, output.style()), exit_code(*plan));
   return output.write_document(plan_to_json(*plan), exit_code(*plan));

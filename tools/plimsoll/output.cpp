@@ -4,7 +4,9 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <optional>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -29,6 +31,32 @@ mode_t default_mode() {
   return 0666 & ~mask;
 }
 
+// Writes all of it and makes it last, with that mode.
+int fill(int descriptor, std::string_view text, mode_t mode) {
+  if (const int problem = write_all(descriptor, text); problem != 0) return problem;
+  return fchmod(descriptor, mode) != 0 || fsync(descriptor) != 0 ? errno : 0;
+}
+
+// A file without a name gets one when it is complete, and takes the target's place: what ends this process before leaves nothing behind.
+// Nothing where the file system has no such files.
+std::optional<int> replace_by_unnamed(const std::string& target, std::string_view text, mode_t mode) {
+  const std::size_t slash = target.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : target.substr(0, slash + 1);
+  const int descriptor = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (descriptor < 0) return std::nullopt;
+  std::optional<int> problem = fill(descriptor, text, mode);
+  if (problem == 0) {
+    const std::string self = fmt::format("/proc/self/fd/{}", descriptor), name = fmt::format("{}.{}", target, getpid());
+    if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) problem.reset(); // no /proc, or the name is taken
+    else if (std::rename(name.c_str(), target.c_str()) != 0) {
+      problem = errno;
+      unlink(name.c_str());
+    }
+  }
+  close(descriptor);
+  return problem;
+}
+
 // A new file beside the target takes its place only when it is complete. Devices and pipes are written as they are.
 int write_file(const std::string& path, std::string_view text) {
   struct stat existing {};
@@ -41,12 +69,12 @@ int write_file(const std::string& path, std::string_view text) {
     return std::fclose(file) != 0 && problem == 0 ? errno : problem;
   }
   const std::string target = resolved(path);
+  const mode_t mode = exists ? existing.st_mode & 07777 : default_mode();
+  if (const auto problem = replace_by_unnamed(target, text, mode)) return *problem;
   std::string temporary = target + ".XXXXXX";
   const int descriptor = mkstemp(temporary.data());
   if (descriptor < 0) return errno;
-  int problem = write_all(descriptor, text);
-  if (problem == 0 && fchmod(descriptor, exists ? existing.st_mode & 07777 : default_mode()) != 0) problem = errno;
-  if (problem == 0 && fsync(descriptor) != 0) problem = errno;
+  int problem = fill(descriptor, text, mode);
   if (close(descriptor) != 0 && problem == 0) problem = errno;
   if (problem == 0 && std::rename(temporary.c_str(), target.c_str()) != 0) problem = errno;
   if (problem != 0) unlink(temporary.c_str());
@@ -54,6 +82,13 @@ int write_file(const std::string& path, std::string_view text) {
 }
 
 } // namespace
+
+Result<void> write_whole_file(const std::string& path, std::string_view text, std::string_view option) {
+  const int problem = write_file(path, text);
+  if (problem == 0) return {};
+  return plimsoll::fail(ErrorCode::kBadRequest, fmt::format("cannot write the file: {}", reason(problem)),
+                        fmt::format("{} {}", option, path));
+}
 
 int write_all(int descriptor, std::string_view text) {
   while (!text.empty()) {
@@ -100,12 +135,11 @@ int Output::write(std::string_view text, int code) const {
     message(LogLevel::kError, fmt::format("cannot write the result: {} (standard output)", reason(problem)));
     return kExitInternal;
   }
-  const int problem = write_file(file, text);
-  if (problem == 0) return code;
-  const Error error{ErrorCode::kBadRequest, fmt::format("cannot write the file: {}", reason(problem)), fmt::format("-o {}", file)};
+  const auto written = write_whole_file(file, text, "-o");
+  if (written) return code;
   Output standard = *this;
   standard.file.clear();
-  return standard.fail(error, "plimsoll.plan/1");
+  return standard.fail(written.error(), "plimsoll.plan/1");
 }
 
 int Output::write_document(std::string json, int code) const {

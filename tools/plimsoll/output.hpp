@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "plimsoll/host.hpp"
+#include "plimsoll/result.hpp"
 #include "terminal.hpp"
 
 namespace plimsoll::cli {
@@ -33,6 +34,9 @@ struct Output {
   // "plimsoll: warning: ..." on standard error.
   void message(LogLevel level, std::string_view text) const;
 };
+
+// `text` to a file that is complete or as it was; `option` names it in the error.
+Result<void> write_whole_file(const std::string& path, std::string_view text, std::string_view option);
 
 // All of `text` to a descriptor; 0, or the errno.
 int write_all(int descriptor, std::string_view text);

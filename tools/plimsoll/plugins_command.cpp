@@ -29,9 +29,18 @@ int print_identity(const CommandLine& line, const std::string& path) {
   return output.write(*header, kExitFits);
 }
 
-int inspect(const CommandLine& line, const Context& context, const std::string& directory) {
+// A folder, or the id of a plugin that is found.
+std::string folder_of(const Context& context, const std::string& path) {
+  std::error_code failed;
+  if (std::filesystem::exists(path, failed)) return path;
+  for (const PluginInfo& plugin : context.plugins())
+    if (plugin.id == path) return plugin.directory;
+  return path;
+}
+
+int inspect(const CommandLine& line, const Context& context, const std::string& path) {
   const Output& output = line.output();
-  const auto plugin = context.inspect_plugin(directory);
+  const auto plugin = context.inspect_plugin(folder_of(context, path));
   if (!plugin) return line.fail(plugin.error());
   const int code = plugin->status == PluginStatus::kRefused ? kExitPluginFailed : kExitFits;
   if (output.format == Format::kTable) return output.write(plugin_report(*plugin, output.style()), code);
@@ -52,15 +61,17 @@ int run_plugins(const Arguments& arguments) {
                    "plimsoll.plugins/1",
                    "Examples:\n"
                    "  plimsoll plugins\n"
+                   "  plimsoll plugins inspect dense\n"
                    "  plimsoll plugins inspect ./my_plugin\n"
                    "  plimsoll plugins identity ./my_plugin -o plimsoll_identity.h");
   std::string action = "list", path;
   line.app().add_option("ACTION", action, "list (default), inspect or identity")->type_name("");
-  line.app().add_option("PATH", path, "the plugin's folder; for identity its plugin.yaml too")->type_name("");
+  line.app().add_option("PATH", path, "the plugin's folder, to inspect it its id too; for identity its plugin.yaml too")->type_name("");
   line.add_context_options();
   if (const auto code = line.parse(arguments)) return *code;
   if (action != "list" && action != "inspect" && action != "identity")
-    return line.fail({ErrorCode::kBadRequest, fmt::format("'{}' is no action; give list, inspect DIR or identity DIR", action), "ACTION"});
+    return line.fail(
+        {ErrorCode::kBadRequest, fmt::format("'{}' is no action; give list, inspect ID or DIR, or identity DIR", action), "ACTION"});
   if ((action == "list") != path.empty())
     return line.fail({ErrorCode::kBadRequest, action == "list" ? "list takes no folder" : "no folder; give one", "PATH"});
   if (action == "identity") return print_identity(line, path);

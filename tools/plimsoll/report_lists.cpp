@@ -229,7 +229,15 @@ std::string devices_report(const std::vector<DeviceCard>& cards, const Result<st
   for (const DeviceCard& card : cards)
     table.row({printable(card.name), human_bytes(card.total_bytes), human_count(card.total_bytes), printable(card.kind),
                printable(card.basis), joined(card.aliases)});
-  return out + "\n" + heading("Catalogue", style) + table.render(style);
+  out += "\n" + heading("Catalogue", style) + table.render(style);
+  std::string machines;
+  for (const DeviceCard& card : cards) {
+    std::string names;
+    for (const CloudMachine& machine : card.machines)
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", printable(machine.name), machine.count);
+    if (!names.empty()) machines += paragraph(fmt::format("{:<14}{}", printable(card.name), names), style, 2);
+  }
+  return machines.empty() ? out : out + "\n" + heading("Machines of clouds, by card, and how many each has", style) + machines;
 }
 
 std::string verify_report(const VerifyReport& report, const Style& style) {
@@ -254,16 +262,22 @@ std::string verify_report(const VerifyReport& report, const Style& style) {
 
 std::string models_report(const std::vector<CatalogueModel>& models, const Style& style) {
   if (models.empty()) return "no model of the catalogue matches\n";
-  Table table({{"model"},
-               {"architecture", Align::kLeft, true},
-               {"family"},
-               {"parameters", Align::kRight},
-               {"weights", Align::kRight},
-               {"KV bytes/token", Align::kRight}});
-  for (const CatalogueModel& model : models)
-    table.row({printable(model.name), printable(model.architecture), printable(model.family), human_count(model.parameters),
-               human_bytes(model.weights_bytes), human_count(model.kv_bytes_per_token)});
-  return table.render(style, 0);
+  // The class is shown where there is room for all of it.
+  const auto listed_with = [&](bool classes) {
+    std::vector<Column> columns{
+        {"model"}, {"family"}, {"parameters", Align::kRight}, {"weights", Align::kRight}, {"KV bytes/token", Align::kRight}};
+    if (classes) columns.push_back({"architecture"});
+    Table table(std::move(columns));
+    for (const CatalogueModel& model : models) {
+      std::vector<std::string> cells{printable(model.name), printable(model.family), human_count(model.parameters),
+                                     human_bytes(model.weights_bytes), human_count(model.kv_bytes_per_token)};
+      if (classes) cells.push_back(printable(model.architecture));
+      table.row(std::move(cells));
+    }
+    return table;
+  };
+  const Table whole = listed_with(true);
+  return whole.width_columns() <= style.width_columns ? whole.render(style, 0) : listed_with(false).render(style, 0);
 }
 
 } // namespace plimsoll::cli

@@ -2,6 +2,7 @@
 #include "table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 namespace plimsoll::cli {
@@ -89,6 +90,19 @@ std::string bar(const std::vector<Segment>& segments, std::size_t width, const S
     std::string cells;
     for (; drawn < end; ++drawn) cells += style.unicode ? segment.unicode : segment.ascii;
     if (!cells.empty()) out += style.paint(segment.paint, cells);
+  }
+  return out;
+}
+
+std::string sparkline(const std::vector<double>& heights, std::size_t width, const Style& style) {
+  constexpr std::array<std::string_view, 8> kUnicode{"\u2581", "\u2582", "\u2583", "\u2584", "\u2585", "\u2586", "\u2587", "\u2588"};
+  constexpr std::array<std::string_view, 8> kAscii{"_", ".", ":", "-", "=", "+", "*", "#"};
+  const std::size_t drawn = std::min(width, heights.size());
+  std::string out;
+  for (std::size_t i = 0; i < drawn; ++i) {
+    const double height = heights[drawn == 1 ? 0 : i * (heights.size() - 1) / (drawn - 1)];
+    const auto level = static_cast<std::size_t>(std::clamp(height, 0.0, 1.0) * 7 + 0.5);
+    out += height < 0 ? " " : style.unicode ? kUnicode[level] : kAscii[level];
   }
   return out;
 }

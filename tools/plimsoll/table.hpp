@@ -51,6 +51,10 @@ struct Segment {
 // The segments to scale in `width` columns, each rounded so that the whole is exact.
 std::string bar(const std::vector<Segment>& segments, std::size_t width, const Style& style);
 
+// A bar for each height from 0 to 1; a negative height is a blank. More heights than `width` columns are thinned out, the first and
+// the last kept.
+std::string sparkline(const std::vector<double>& heights, std::size_t width, const Style& style);
+
 // "0-3,5": ranks in increasing order.
 std::string rank_list(const std::vector<std::uint32_t>& ranks);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -33,6 +34,14 @@ bool utf8_locale() {
   return false;
 }
 
+// COLUMNS, which counts where there is no terminal to ask.
+std::size_t columns_asked_for() {
+  const std::string_view text = variable("COLUMNS");
+  std::size_t columns = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), columns);
+  return problem == std::errc() && end == text.data() + text.size() ? columns : kDefaultColumns;
+}
+
 } // namespace
 
 std::string Style::paint(Paint paint, std::string_view text) const {
@@ -50,7 +59,7 @@ Style output_style(ColourChoice choice, bool to_file) {
   style.colour = to_file ? choice == ColourChoice::kAlways : colour_on(choice, STDOUT_FILENO);
   style.unicode = utf8_locale();
   winsize size{};
-  style.width_columns = kDefaultColumns;
+  style.width_columns = std::clamp(columns_asked_for(), kLeastColumns, kMostColumns);
   if (!to_file && isatty(STDOUT_FILENO) == 1 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
     style.width_columns = std::clamp<std::size_t>(size.ws_col, kLeastColumns, kMostColumns);
   return style;

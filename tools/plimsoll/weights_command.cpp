@@ -1,5 +1,6 @@
 // plimsoll weights MODEL: tensor classes, stored against declared, bytes per rank.
 #include "command.hpp"
+#include "option_groups.hpp"
 #include "report.hpp"
 
 namespace plimsoll::cli {
@@ -10,6 +11,7 @@ int run_weights(const Arguments& arguments) {
                    "  plimsoll weights ./Llama-3.1-8B\n"
                    "  plimsoll weights deepseek-ai/DeepSeek-V3 --devices 8xH200 --ep 8 --format json");
   line.add_plan_options();
+  line.show_only(options_of_weights());
   line.add_context_options();
   if (const auto code = line.parse(arguments)) return *code;
   const auto task = line.task();

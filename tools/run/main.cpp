@@ -37,7 +37,6 @@ void add_options(CommandLine& line, Asked& asked) {
   option("--prompt", asked.prompts, "text to go on from; may repeat", "TEXT");
   option("--prompt-ids", asked.prompt_ids, "token ids to go on from, such as 5,9,30", "IDS");
   option("--requests", asked.requests, "a file of requests, a JSON object each line; - is standard input", "FILE.jsonl");
-  option("--lora", asked.loras, "load a LoRA adapter under a name; may repeat; sets --max-loras where that is not given", "NAME=DIR");
   option("--adapter", asked.adapter, "the adapter that prompts go through; default: none. In --requests each may have its own", "NAME");
   option("--max-new-tokens", asked.max_new_tokens, "at most so many are generated; default 96", "N");
   option("--temperature", asked.temperature, "0: the most probable token; default 0", "T");
@@ -54,7 +53,6 @@ Result<void> fill_in(const CommandLine& line, const Asked& asked, PlanRequest& r
   PLIMSOLL_TRY(fill_in_machine(line, request));
   if (asked.echo && asked.logprobs > 0 && !request.engine_overrides.contains("schedule.logits"))
     request.engine_overrides["schedule.logits"] = "all";
-  if (!asked.loras.empty() && !request.max_loras) request.max_loras = asked.loras.size();
   return {};
 }
 
@@ -148,7 +146,7 @@ int run(const Arguments& arguments) {
       std::any_of(requests->begin(), requests->end(), [](const TextGenerationRequest& r) { return !r.prompt.empty(); });
   options.arena_mode = usual_arena_mode(task->request); // observed: what goes beyond the plan is shown, and no error until the end
   options.progress = progress_bar(line.output().quiet);
-  options.loras = asked.loras;
+  options.loras = task->request.loras;
   auto pipeline = TextGenerationPipeline::create(task->context, task->model, task->request, options);
   if (!pipeline) return line.fail(pipeline.error());
   const double load_seconds = seconds_since(begin);

@@ -11,7 +11,6 @@ namespace plimsoll::cli {
 // As given on the command line; it is also what a line of a file leaves out.
 struct Asked {
   std::vector<std::string> prompts; // --prompt, may repeat
-  std::vector<std::string> loras;   // --lora: NAME=DIRECTORY, may repeat
   std::string adapter;              // --adapter: the name of one of them
   std::string prompt_ids;           // --prompt-ids: "5,9,30"
   std::string requests;             // --requests: a file, "-" is standard input

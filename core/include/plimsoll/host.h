@@ -65,12 +65,20 @@ PLIMSOLL_HOST_EXPORT void plimsoll_free(void* handed_out);
  *   "catalogue_path": "DIR"           instead of the one that ships with the library; BAD_REQUEST where it is no folder
  *   "trust": "checked" or "open"      whether plugins that others may write are refused (default) or loaded;
  *                                     "open" is PLUGIN_FAILED in a process that has more rights than who started it
+ *   "isolation": "strangers", "all" or "off"
+ *                                     whose code runs in a worker process: that of plugins that do not come with the library (default),
+ *                                     every plugin's, nobody's. One that crashes, hangs, prints or exits there is PLUGIN_FAILED, with
+ *                                     its name
+ *   "plugin_timeout": 10              seconds that a worker may take for one answer
+ *   "online": true                    models of URLs ("hf://ORG/NAME", "https://..."): their configs and headers are fetched, into a cache
+ *                                     of this user. false, the default: no socket is opened, and a URL as a model is BAD_REQUEST
+ *   "fetch_timeout": 300              seconds that fetching one model may take
  * `log` may be NULL. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_context_create(const char* options_json, plimsoll_host_log log, void* user, plimsoll_context** out,
                                                  char** error);
 
 /* Plans, and hands out the document `plimsoll.plan/1`. `request_json`: an object of
- *   "model": "org/name, directory, config.json or .gguf file", or "config": {the model's config.json}
+ *   "model": "org/name, directory, config.json, .gguf file or a URL", or "config": {the model's config.json}
  *   "draft": a draft model, as "model"; "explain": true to fill the items' formulas
  *   and every option of `plimsoll plan`, named with underscores: "devices", "tp", "engine", "max_length", "set", ...
  * A value has its option's type, or the request is refused with the key: words are strings, counts and fractions numbers
@@ -93,8 +101,19 @@ PLIMSOLL_HOST_EXPORT int plimsoll_estimate_json(const char* request_json, char**
  *   "records": "TEXT"                 starts as JSON objects, one a line
  *   "model": instead of the printed one; "tolerance": 0 to 1, instead of the usual ones
  *   and every option of a plan, which wins over what was printed.
- * PLIMSOLL_HOST_OK wherever the logs could be read: "verdict" says within, beyond, skipped or error. */
+ * PLIMSOLL_HOST_OK wherever the logs could be read: "verdict" says within, beyond, nothing_judged or error. */
 PLIMSOLL_HOST_EXPORT int plimsoll_compare_json(const plimsoll_context* context, const char* request_json, char** out_json);
+
+/* Which cards and layouts serve a model: the document `plimsoll.fit/1`. `request_json`: an object of
+ *   "on": ["H100", "80GiB", ...]      where to look; every GPU of the catalogue where it is not given
+ *   "max_devices": N                  of each card; default 8, at most 64
+ *   "for": "64x8K,4x128K"             requests that must be held at once; instead of "max_length" and "max_batch_size", one kind of them
+ *   "prices": {"H100": 2.49, ...}     of one card for an hour
+ *   "all": true                       every number of devices in every layout that serves
+ *   and every key of a plan's request but "devices" and "layout", which are found; degrees that are given are kept.
+ * Of each card the fewest that serve it, in the layout that serves it best; fewest devices first, then the lower price, then more headroom.
+ * PLIMSOLL_HOST_OK with no rows where none serves it. */
+PLIMSOLL_HOST_EXPORT int plimsoll_fit_json(const plimsoll_context* context, const char* request_json, char** out_json);
 
 /* The same plan as an object to ask figures of. On failure *out is NULL. */
 PLIMSOLL_HOST_EXPORT int plimsoll_plan_create(const plimsoll_context* context, const char* request_json, plimsoll_plan** out, char** error);

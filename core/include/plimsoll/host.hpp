@@ -10,6 +10,7 @@
 // Everything returned is a value. Threads: a Context may load and plan on any number of threads at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -40,13 +41,43 @@ using LogCallback = std::function<void(LogLevel, std::string_view)>;
 // who started it.
 enum class Trust { kOpen, kChecked };
 
+// Whose code runs in a worker process instead of this one: that of plugins which do not come with the library, every plugin's, or none's.
+// A plugin that crashes, hangs, prints or ends its process then costs a plan and not the host.
+enum class Isolation { kStrangers, kAll, kOff };
+
+// How long a worker may take for one answer, unless a host says otherwise.
+inline constexpr std::chrono::milliseconds kPluginTimeout{10'000};
+// Such a time as options have it, in seconds; nothing where it is not from 0.001 to 86400.
+constexpr std::optional<std::chrono::milliseconds> plugin_timeout_of(double seconds) noexcept {
+  if (!(seconds >= 0.001 && seconds <= 86400)) return std::nullopt;
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+// How far the fetching of a model of a URL has come: files of those that are known to be needed so far, and bytes received.
+struct FetchProgress {
+  std::uint64_t files_done = 0, files = 0, received_bytes = 0;
+  bool finished = false; // the last one of a model, whether it could be fetched or not
+};
+using FetchCallback = std::function<void(const FetchProgress&)>;
+
+// How long the headers of one model may take to be fetched, unless a host says otherwise.
+inline constexpr std::chrono::milliseconds kFetchTimeout{300'000};
+
 struct ContextOptions {
   std::vector<std::string> plugin_paths; // searched before every other place; an error where one yields no plugin that can be used
   std::vector<std::string> prefer;       // ids of plugins that may replace built-in ones, as their manifests say
   std::string catalogue_path;            // empty: the one that ships with the library
   Trust trust = Trust::kChecked;
-  bool list_refused = false; // refused plugins of plugin_paths are no error: for who asks why they are
-  LogCallback log;           // may be empty; called on the thread that loads or plans
+  Isolation isolation = Isolation::kStrangers;
+  std::chrono::milliseconds plugin_timeout = kPluginTimeout; // at least 1 ms
+  bool list_refused = false;                                 // refused plugins of plugin_paths are no error: for who asks why they are
+  LogCallback log;                                           // may be empty; called on the thread that loads or plans
+  // Models of URLs ("hf://ORG/NAME", "https://HOST/..."): true fetches their configs and headers, never tensor data, into a cache of this
+  // user. False, the default: no socket is ever opened, and such a model is kBadRequest. Proxies, HF_ENDPOINT and HF_TOKEN are the
+  // environment's.
+  bool online = false;
+  std::chrono::milliseconds fetch_timeout = kFetchTimeout; // of one model; at least 1 ms
+  FetchCallback fetch_progress;                            // may be empty; called on the thread that loads
 };
 
 enum class Verdict { kFits, kTight, kDoesNotFit, kError };
@@ -86,6 +117,20 @@ constexpr std::string_view phase_name(Phase phase) noexcept {
   return "both";
 }
 
+// How the layers of a model are spread over devices, where an engine deals them one after the other. kLayer: whole layers, by shares. kRow:
+// layers as well, and the matrices of all of them cut by rows over all devices. kNone: the first device alone. kTensor: every layer over
+// all devices, as --tp does.
+enum class SplitMode : std::uint8_t { kLayer, kRow, kNone, kTensor };
+constexpr std::string_view split_mode_name(SplitMode mode) noexcept {
+  switch (mode) {
+  case SplitMode::kLayer: return "layer";
+  case SplitMode::kRow: return "row";
+  case SplitMode::kNone: return "none";
+  case SplitMode::kTensor: return "tensor";
+  }
+  return "layer";
+}
+
 // How the model will be served. Numbers are at most what plimsoll/limits.hpp says. An absent value is the engine profile's, the planner's
 // or the model's own.
 struct PlanRequest {
@@ -93,27 +138,44 @@ struct PlanRequest {
   std::string engine = "max";                          // NAME[@VERSION] or a YAML file
   std::map<std::string, std::string> engine_overrides; // "kv.page_tokens" -> "64"
   std::optional<std::uint32_t> tp, pp, dp, ep;         // default: tp = devices, others 1
+  bool layout_auto = false;                            // the layout that serves best, of those with the degrees that are given
   std::optional<std::uint32_t> nodes;                  // machines that hold the ranks, the same number each; default: the list's, or 1
   std::vector<std::uint32_t> stage_layers;             // layers of each pipeline stage; empty: balanced
-  std::uint32_t redundant_experts = 0;                 // extra copies, in whole experts per layer
+  // Of engines that deal layers to devices; errors for others.
+  std::optional<SplitMode> split_mode;         // absent: the engine's
+  std::vector<double> tensor_split;            // each device's share; empty: its free memory
+  std::optional<std::uint32_t> gpu_layers;     // layers on devices, the output layer as one of them; the rest in host memory. Absent: all
+  bool gpu_layers_auto = false;                // the most that fit
+  std::optional<std::uint32_t> cpu_moe_layers; // the first layers, whose experts stay in host memory; absent: none
+  bool cpu_moe_auto = false;                   // the fewest with which the plan fits
+  std::vector<std::string> tensor_overrides;   // REGEX=CPU: tensors whose GGUF name it finds stay in host memory
+  std::optional<std::string> projector;        // GGUF file of an encoder, loaded beside the model; "none": not even one in its folder
+  std::optional<std::uint64_t> host_bytes;     // memory of the host; absent: what lies there is not checked
+  std::uint32_t redundant_experts = 0;         // extra copies, in whole experts per layer
   Accounting accounting = Accounting::kPerDevice;
   std::optional<std::uint64_t> max_length; // tokens
   bool max_length_auto = false;            // the longest that fits, at most max_length where given
   std::optional<std::uint64_t> max_batch_size, max_batch_input_tokens, max_batch_total_tokens;
   std::optional<double> device_memory_utilization, vision_cache_utilization;
   std::optional<std::string> kv_dtype, dtype;
+  std::vector<std::string> quantize; // weights as these methods would store them, "fp8"; of several the first that fits is planned
   std::optional<std::uint64_t> page_tokens;
-  std::optional<std::uint64_t> weights_bytes;  // total of one replica
-  std::optional<std::uint64_t> kv_cache_bytes; // per device
-  std::optional<Model> draft;                  // a second model that shares the devices: its weights and its KV
-  std::uint32_t num_draft_tokens = 0;          // with no draft model: the checkpoint's own MTP head
-  std::optional<std::uint64_t> images_per_request;
+  std::optional<std::uint64_t> weights_bytes;    // total of one replica
+  std::optional<std::uint64_t> kv_cache_bytes;   // per device
+  std::optional<std::uint64_t> kv_blocks;        // that many blocks, whatever the memory holds; engines with blocks of one size
+  std::optional<std::uint64_t> kv_offload_bytes; // a second tier of the KV cache in host memory, of all ranks together
+  std::optional<Model> draft;                    // a second model that shares the devices: its weights and its KV
+  std::uint32_t num_draft_tokens = 0;            // with no draft model: the checkpoint's own MTP head
+  std::optional<std::uint64_t> images_per_request, videos_per_request, audios_per_request; // 0: none is taken
+  bool language_model_only = false;                                                        // no images, film or sound at all
+  std::vector<std::string> loras;             // PEFT directories, each as DIR or NAME=DIR: room for them all, of their largest rank
   std::optional<std::uint64_t> max_loras;     // LoRA adapters on the device at once; absent: none
   std::optional<std::uint64_t> max_lora_rank; // of each of them; absent: kDefaultLoraRank
   std::optional<std::string> lora_dtype;      // of their elements there; absent: that of unquantised weights
   std::vector<std::string> lora_targets;      // names of the linear layers that they may change, as "q_proj"; empty: all but the head
   Phase phase = Phase::kBoth;
   bool explain = false;                        // fill Item::formula
+  bool advise = true;                          // fill Plan::advice where the plan does not fit
   bool frontier = false;                       // fill Plan::frontier
   std::vector<std::string> frontier_kv_dtypes; // curves beside that of the plan's own KV type
 };
@@ -142,12 +204,14 @@ constexpr std::string_view category_name(Category category) noexcept {
   return "weights";
 }
 
-// How sure a figure is: it follows from rules that are known to the byte, is a safe upper bound, or an estimate.
-enum class Basis : std::uint8_t { kExact, kBound, kHeuristic };
+// How sure a figure is: it follows from rules that are known to the byte, is a safe upper bound, was measured at a start, or is an
+// estimate.
+enum class Basis : std::uint8_t { kExact, kBound, kMeasured, kHeuristic }; // the least sure one last
 constexpr std::string_view basis_name(Basis basis) noexcept {
   switch (basis) {
   case Basis::kExact: return "exact";
   case Basis::kBound: return "bound";
+  case Basis::kMeasured: return "measured";
   case Basis::kHeuristic: return "heuristic";
   }
   return "exact";
@@ -162,7 +226,17 @@ struct Item {
   std::string formula; // with values put in; only with PlanRequest::explain
   bool counted = true; // false: a transient that a larger phase covers
   MemoryKind memory = MemoryKind::kDevice;
-  std::vector<std::uint64_t> bytes; // per rank; in host memory: of the process of that rank
+  std::vector<std::uint64_t> bytes;            // per rank; in host memory: of the process of that rank
+  std::vector<std::string> rank_formulas = {}; // where ranks differ, each one's in place of `formula`; else empty
+
+  const std::string& formula_on(std::size_t rank) const { return rank < rank_formulas.size() ? rank_formulas[rank] : formula; }
+};
+
+// A limit that what stands on a device exceeds.
+struct BrokenLimit {
+  std::string limit;                               // "budget", "free_memory", "kv_cache", "free_to_start", "beside_fraction", "host_memory"
+  std::uint64_t limit_bytes = 0, needed_bytes = 0; // needed is the larger one
+  std::string message;                             // both in words, and what is short
 };
 
 struct DevicePlan {
@@ -171,7 +245,18 @@ struct DevicePlan {
   std::uint64_t total_bytes = 0, free_bytes = 0, budget_bytes = 0;
   std::uint64_t weights_bytes = 0, activation_bytes = 0, signal_buffer_bytes = 0, workspace_bytes = 0, vision_cache_bytes = 0;
   std::uint64_t overhead_bytes = 0, kv_cache_bytes = 0;
-  std::int64_t unused_bytes = 0; // negative: the shortfall
+  std::int64_t unused_bytes = 0;    // negative: the shortfall
+  std::vector<BrokenLimit> reasons; // of a plan that does not fit: every limit that this device breaks
+};
+
+// What lies where an engine deals layers to devices. Absent in other plans.
+struct DealtPlan {
+  SplitMode split_mode = SplitMode::kLayer;
+  std::vector<std::uint32_t> stage_layers;    // of each device
+  std::uint32_t gpu_layers = 0;               // on devices, the output layer as one of them
+  std::uint32_t host_layers = 0;              // whole layers in host memory
+  std::uint32_t cpu_moe_layers = 0;           // the first layers, whose experts are there
+  std::optional<std::uint32_t> output_device; // that holds the output layer; none: the host
 };
 
 struct KvGroupPlan {
@@ -190,6 +275,9 @@ struct KvPlan {
   std::uint64_t engine_reported_tokens = 0, bytes_per_token_per_device = 0;
   // Where there is recurrent state: its rows as the engine counts them, or the requests whose state the memory holds.
   std::optional<std::uint64_t> state_slots;
+  // Where the length and the batch were both asked for: KV memory per device with which so many requests of that length stand at once.
+  // --kv-cache-bytes takes no more than that.
+  std::optional<std::uint64_t> needed_bytes_per_device;
   std::vector<KvGroupPlan> groups;
 };
 
@@ -221,19 +309,37 @@ struct Warning {
   WarningCode code = WarningCode::kNearLimit;
   std::string message;
 };
+// An option as an advice has it, by its name in a request; without a value it goes back to its default.
+struct AdvisedOption {
+  std::string name;
+  std::optional<std::string> value;
+};
+// A change to the request that was planned and fits.
 struct Advice {
-  std::string option;
+  std::string option; // the main one that changes, "--max-length"
   std::string value;
   std::string message;
+  std::string command = {};                // the whole line that plans it, for a shell
+  std::vector<AdvisedOption> options = {}; // all that change
+};
+
+// What one of several methods of PlanRequest::quantize comes to.
+struct QuantizationRow {
+  std::string quantize;
+  std::uint64_t weights_bytes = 0; // of all devices
+  std::uint64_t capacity_tokens = 0;
+  Verdict verdict = Verdict::kFits;
 };
 
 struct EffectiveRequest { // what was planned with, after all defaults
   std::uint32_t tp = 1, pp = 1, dp = 1, ep = 1, nodes = 1;
+  std::vector<std::uint32_t> stage_layers; // of each pipeline stage, where they were given or found; empty: balanced
   Accounting accounting = Accounting::kPerDevice;
   double device_memory_utilization = 0;
   std::uint64_t max_length = 0, max_batch_size = 0, max_batch_input_tokens = 0;
   std::optional<std::uint64_t> max_batch_total_tokens;
   std::string kv_dtype, dtype;
+  std::string quantize; // empty: weights are as they are
   Phase phase = Phase::kBoth;
   std::uint64_t page_tokens = 0;
   double vision_cache_utilization = 0;
@@ -271,14 +377,17 @@ struct Plan {
   ModelInfo model;
   EngineInfo engine;
   EffectiveRequest request;
-  std::vector<DevicePlan> devices;
+  std::vector<DevicePlan> devices; // one for each rank
+  std::optional<DevicePlan> host;  // memory of the host, where the request says how much there is; no rank
+  std::optional<DealtPlan> dealt;
   KvPlan kv_cache;
   KvGeometry kv_geometry; // the same for whoever enacts it; empty under pooled accounting
   Limits limits;
   std::vector<FrontierCurve> frontier;                      // where it was asked for
+  std::vector<QuantizationRow> quantizations;               // where several were asked for, in that order
   std::uint64_t vision_entry_bytes = 0, vision_entries = 0; // of the largest entry
   std::vector<EntryPlan> entries;                           // of every modality that the model takes
-  std::uint64_t host_memory_bytes = 0;                      // what stays in host memory, of all ranks; held against no device
+  std::uint64_t host_memory_bytes = 0;                      // what stays in host memory, of all ranks
   std::vector<Item> items;
   std::vector<Warning> warnings;
   std::vector<Advice> advice;
@@ -393,10 +502,16 @@ struct CatalogueModel {
   std::uint64_t parameters = 0, weights_bytes = 0, kv_bytes_per_token = 0;
 };
 
+// A machine of a cloud: its name there, and how many of a card it has.
+struct CloudMachine {
+  std::string name;
+  std::uint64_t count = 0;
+};
 struct DeviceCard {
   std::string name, vendor, kind, basis;
   std::vector<std::string> aliases;
   std::uint64_t total_bytes = 0;
+  std::vector<CloudMachine> machines; // that have it
 };
 
 // A device of this machine as its driver describes it.
@@ -473,6 +588,9 @@ public:
   // Reads headers, never tensor data. kBadConfig, kBadCheckpoint or kBadRequest name the file and the key or tensor: an adapter of another
   // kind than plain LoRA, of a higher rank than the slots, for a weight without room or of another shape.
   Result<AdapterSources> adapter(const Model& model, const AdapterSlots& slots, const std::string& directory) const;
+  // How `plimsoll plan` is called for the same: a whole line for a shell, with the options of this context. A model whose configuration was
+  // given as text stands for as config.json.
+  std::string plan_command(const Model& model, const PlanRequest& request) const;
   // Weight classes, and bytes per rank of the request's layout.
   Result<WeightsReport> weights(const Model& model, const PlanRequest& request) const;
 
@@ -493,7 +611,9 @@ private:
   struct Data;
   explicit Context(std::shared_ptr<Data> data) : data_(std::move(data)) {}
   struct Asked;
+  friend class CardSearch; // of plimsoll/fit.hpp
   Result<Asked> asked(const Model& model, const PlanRequest& request) const;
+  Result<Plan> first_that_fits(const Model& model, const PlanRequest& request) const;
   std::shared_ptr<Data> data_;
 };
 

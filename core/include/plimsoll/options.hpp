@@ -21,6 +21,7 @@ enum class OptionKind {
   kNumber,   // a number
   kSize,     // bytes: a number, or a string with a unit, "20GiB"
   kLength,   // tokens: a number, or the string "auto" or "auto:CAP"
+  kLayers,   // layers: a number, or the string "auto" or "all"
   kSwitch,   // true or false
   kTexts,    // a string, or a list of them: joined by commas
   kNumbers,  // a list of numbers, or a string of them with commas, "31,30"
@@ -47,6 +48,15 @@ std::span<const OptionInfo> PLIMSOLL_API plan_options() noexcept;
 // Sets one option of `request` from its text. Numbers are strict: "-1", "1e400", "nan" and "0x10" are bad_request,
 // and so is an unknown name; `request` is then unchanged.
 Result<void> PLIMSOLL_API set_option(PlanRequest& request, const OptionValue& option);
+
+// The other way: the options that make `request` out of an empty one, in the table's order; `where` is each one's flag, "--max-length".
+// Its draft and `explain` are no options of this table.
+std::vector<OptionValue> PLIMSOLL_API show_options(const PlanRequest& request);
+// The same as a shell takes it: "--devices 2xH100 --max-length 8192".
+std::string PLIMSOLL_API options_text(const PlanRequest& request);
+
+// The one of `known` that a misspelt name is like; empty where none is.
+std::string PLIMSOLL_API nearest_name(std::string_view name, std::span<const std::string> known);
 
 // The options of a pipeline file in file order, lists as one value per entry where the option repeats, joined by commas
 // where it takes a list. A key must be one of plan_options() or of `also`, and stand once; anything else is an error that

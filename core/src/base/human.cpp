@@ -1,9 +1,11 @@
 #include "base/human.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "base/digit.hpp"
 
 namespace plimsoll {
 namespace {
@@ -88,6 +90,34 @@ Result<std::uint64_t> parse_bytes(std::string_view text, const std::string& wher
   const Checked bytes = whole * unit + mul_div(fraction, unit, scale);
   if (bytes.overflowed()) return fail(ErrorCode::kBadRequest, fmt::format("'{}' does not fit 64 bits", text), where);
   return bytes.value();
+}
+
+std::optional<std::uint64_t> parse_tokens(std::string_view text) {
+  constexpr std::array<std::pair<char, std::uint64_t>, 6> kLetters{
+      {{'k', 1'000}, {'K', 1ULL << 10}, {'m', 1'000'000}, {'M', 1ULL << 20}, {'g', 1'000'000'000}, {'G', 1ULL << 30}}};
+  std::uint64_t unit = 1;
+  for (const auto& [letter, tokens] : kLetters)
+    if (text.ends_with(letter)) unit = tokens;
+  if (unit != 1) text.remove_suffix(1);
+  const std::size_t point = std::min(text.find('.'), text.size());
+  const std::string_view whole = text.substr(0, point), tenths = text.substr(std::min(text.size(), point + 1));
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.size() < 19 && std::all_of(part.begin(), part.end(), is_digit);
+  };
+  const bool decimal = point < text.size();
+  if (!digits(whole) || (whole.size() > 1 && whole.front() == '0')) return std::nullopt;
+  if (decimal && (!digits(tenths) || unit % 10 != 0)) return std::nullopt;
+  Checked value = 0;
+  for (const char c : whole) value = value * 10 + static_cast<std::uint64_t>(c - '0');
+  value = value * unit;
+  for (const char c : decimal ? tenths : std::string_view()) {
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    if (unit < 10 && digit != 0) return std::nullopt; // a part of a token
+    unit /= 10;
+    value += digit * unit;
+  }
+  if (value.overflowed() || value.value() > INT64_MAX) return std::nullopt;
+  return value.value();
 }
 
 } // namespace plimsoll

@@ -1,10 +1,12 @@
 #include "base/regular_file.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -22,6 +24,18 @@ std::string_view kind_of(mode_t mode) {
   return "no regular file";
 }
 
+// What Git leaves where a large file was not fetched: a few lines of text that name it.
+Result<void> refuse_lfs_pointer(const RegularFile& file, ErrorCode code) {
+  constexpr std::string_view kBegins = "version https://git-lfs.github.com/spec/";
+  constexpr std::uint64_t kMostPointerBytes = 1024;
+  if (file.file_bytes() < kBegins.size() || file.file_bytes() >= kMostPointerBytes) return {};
+  std::array<char, kBegins.size()> start{};
+  PLIMSOLL_TRY(file.read(0, start));
+  if (std::string_view(start.data(), start.size()) != kBegins) return {};
+  return fail(code, "this is the pointer that Git LFS leaves for the file and not the file; run `git lfs pull` in its repository",
+              file.path());
+}
+
 } // namespace
 
 Result<RegularFile> RegularFile::open(const std::string& path, ErrorCode code) {
@@ -36,7 +50,9 @@ Result<RegularFile> RegularFile::open(const std::string& path, ErrorCode code) {
     ::close(descriptor);
     return fail(code, fmt::format("expected a file, found {}", kind_of(after.st_mode)), path);
   }
-  return RegularFile(descriptor, path, static_cast<std::uint64_t>(after.st_size), code);
+  RegularFile file(descriptor, path, static_cast<std::uint64_t>(after.st_size), code);
+  PLIMSOLL_TRY(refuse_lfs_pointer(file, code));
+  return file;
 }
 
 RegularFile::RegularFile(RegularFile&& other) noexcept

@@ -14,6 +14,7 @@
 #include "base/document_text.hpp"
 #include "base/json.hpp"
 #include "capi/context_handle.hpp"
+#include "capi/fit_request.hpp"
 #include "capi/plan_getters.hpp"
 #include "document/plan_json.hpp"
 #include "plimsoll/compare.hpp"
@@ -48,9 +49,26 @@ Result<ContextOptions> read_context_options(const char* json) {
     } else if (key == "trust") {
       if (value == "open") options.trust = Trust::kOpen;
       else if (value != "checked") return bad(key, "\"checked\" or \"open\"");
+    } else if (key == "isolation") {
+      if (value == "all") options.isolation = Isolation::kAll;
+      else if (value == "off") options.isolation = Isolation::kOff;
+      else if (value != "strangers") return bad(key, "\"strangers\", \"all\" or \"off\"");
+    } else if (key == "plugin_timeout") {
+      const auto timeout = plugin_timeout_of(value.is_number() ? value.get<double>() : 0);
+      if (!timeout) return bad(key, "seconds from 0.001 to 86400");
+      options.plugin_timeout = *timeout;
+    } else if (key == "online") {
+      if (!value.is_boolean()) return bad(key, "true or false");
+      options.online = value.get<bool>();
+    } else if (key == "fetch_timeout") {
+      const auto timeout = plugin_timeout_of(value.is_number() ? value.get<double>() : 0);
+      if (!timeout) return bad(key, "seconds from 0.001 to 86400");
+      options.fetch_timeout = *timeout;
     } else {
       return fail(ErrorCode::kBadRequest,
-                  "unknown key '" + key.substr(0, 60) + "'; plugin_paths, prefer, catalogue_path and trust are known", "/" + key);
+                  "unknown key '" + key.substr(0, 60) +
+                      "'; plugin_paths, prefer, catalogue_path, trust, isolation, plugin_timeout, online and fetch_timeout are known",
+                  "/" + key);
     }
   }
   return options;
@@ -92,7 +110,33 @@ Result<std::string> compare(const Context& context, const char* json) {
   return compare_to_json(comparisons, records);
 }
 
+// The document of the weights that a JSON object asks for.
+Result<std::string> weights(const Context& context, const char* json) {
+  PLIMSOLL_ASSIGN(const PlanTask task, read_plan_task(context, json));
+  PLIMSOLL_ASSIGN(const WeightsReport report, context.weights(task.model, task.request));
+  return weights_to_json(report);
+}
+
 int refuse() { return PLIMSOLL_HOST_BAD_REQUEST; }
+
+// What a function answers that takes a request and hands out a document of `schema`, made by `make`; an error is a document too.
+int answer(const plimsoll_context* context, const char* request_json, char** out_json, std::string_view schema,
+           Result<std::string> (*make)(const Context&, const char*)) {
+  if (!out_json) return refuse();
+  *out_json = nullptr;
+  const auto failed = [&](const Error& problem) {
+    return hand_out_document(failure_to_json(schema, problem), code_number(problem.code), out_json);
+  };
+  return walled(
+      [&] {
+        if (!context) return failed(null_argument("context"));
+        if (!request_json) return failed(null_argument("request_json"));
+        const auto document = make(context->context, request_json);
+        if (!document) return failed(document.error());
+        return hand_out_document(*document, PLIMSOLL_HOST_OK, out_json);
+      },
+      failed);
+}
 
 } // namespace
 } // namespace plimsoll::capi
@@ -140,22 +184,7 @@ int plimsoll_plan_json(const plimsoll_context* context, const char* request_json
 }
 
 int plimsoll_weights_json(const plimsoll_context* context, const char* request_json, char** out_json) {
-  if (!out_json) return refuse();
-  *out_json = nullptr;
-  const auto failed = [&](const Error& problem) {
-    return hand_out_document(failure_to_json("plimsoll.weights/1", problem), code_number(problem.code), out_json);
-  };
-  return walled(
-      [&] {
-        if (!context) return failed(null_argument("context"));
-        if (!request_json) return failed(null_argument("request_json"));
-        const auto task = read_plan_task(context->context, request_json);
-        if (!task) return failed(task.error());
-        const auto report = context->context.weights(task->model, task->request);
-        if (!report) return failed(report.error());
-        return hand_out_document(weights_to_json(*report), PLIMSOLL_HOST_OK, out_json);
-      },
-      failed);
+  return answer(context, request_json, out_json, "plimsoll.weights/1", weights);
 }
 
 int plimsoll_estimate_json(const char* request_json, char** out_json) {
@@ -180,20 +209,11 @@ int plimsoll_estimate_json(const char* request_json, char** out_json) {
 }
 
 int plimsoll_compare_json(const plimsoll_context* context, const char* request_json, char** out_json) {
-  if (!out_json) return refuse();
-  *out_json = nullptr;
-  const auto failed = [&](const Error& problem) {
-    return hand_out_document(failure_to_json("plimsoll.compare/1", problem), code_number(problem.code), out_json);
-  };
-  return walled(
-      [&] {
-        if (!context) return failed(null_argument("context"));
-        if (!request_json) return failed(null_argument("request_json"));
-        const auto document = compare(context->context, request_json);
-        if (!document) return failed(document.error());
-        return hand_out_document(*document, PLIMSOLL_HOST_OK, out_json);
-      },
-      failed);
+  return answer(context, request_json, out_json, "plimsoll.compare/1", compare);
+}
+
+int plimsoll_fit_json(const plimsoll_context* context, const char* request_json, char** out_json) {
+  return answer(context, request_json, out_json, "plimsoll.fit/1", fit_document_of);
 }
 
 int plimsoll_plan_create(const plimsoll_context* context, const char* request_json, plimsoll_plan** out, char** error) {

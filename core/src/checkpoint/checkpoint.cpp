@@ -100,8 +100,18 @@ Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& m
   return checkpoint;
 }
 
+std::uint64_t Checkpoint::lacking_bytes() const {
+  std::uint64_t sum = 0; // of at most a pebibyte each
+  for (const GgufHeader& header : gguf_) sum += header.lacking_bytes;
+  return sum;
+}
+
 Result<StoredOrder> Checkpoint::order_of(std::string_view stored_name) const {
   if (files_.format != CheckpointFormat::kGguf) return StoredOrder{};
+  if (const std::uint64_t lacking = lacking_bytes(); lacking != 0)
+    return fail(ErrorCode::kBadCheckpoint,
+                fmt::format("the file lacks {} bytes of its tensors; it plans, but to load it fetch all of it", lacking),
+                files_.shards.front());
   if (orders_) return stored_order(*orders_, stored_name);
   return fail(ErrorCode::kUnsupportedArchitecture,
               "no gguf.json says how files of this architecture store their tensors (`orders`); take the model's safetensors",

@@ -44,8 +44,11 @@ public:
   // As the file has them; null for safetensors.
   const GgufMetadata* gguf_metadata() const { return gguf_.empty() ? nullptr : &gguf_.front().metadata; }
 
+  // What the files lack of the data that their headers tell of: 0, but for GGUF headers fetched alone and downloads that did not end.
+  std::uint64_t lacking_bytes() const;
+
   // How the elements of a stored tensor lie. kUnsupportedArchitecture for a GGUF file of whose architecture nobody said it: its data
-  // mean nothing to whoever knows the config's own checkpoint.
+  // mean nothing to whoever knows the config's own checkpoint. kBadCheckpoint where the files lack data.
   Result<StoredOrder> order_of(std::string_view stored_name) const;
 
   // Tells `visitor` of every tensor, file by file in order, in the order of each header. Errors: kBadCheckpoint with the file and

@@ -16,8 +16,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint32_t kMagic = 0x46554747;        // "GGUF"
-constexpr std::uint32_t kSwappedMagic = 0x47475546; // "FUGG"
+constexpr std::uint32_t kMagic = 0x46554747;         // "GGUF"
+constexpr std::uint32_t kSwappedMagic = 0x47475546;  // "FUGG"
+constexpr std::uint64_t kMostDataBytes = 1ULL << 50; // no file of a model has a pebibyte
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr std::uint64_t kKeptStringBytes = 65'536, kKeptArrayElements = 4096, kKeptElementsInAll = 65'536;
 constexpr std::uint64_t kReservedTensors = 4096;
@@ -80,6 +81,7 @@ public:
     PLIMSOLL_TRY(unique_names());
     return std::move(header_);
   }
+  bool ran_out() const { return ran_out_; }
 
 private:
   tl::unexpected<Error> wrong(std::string message, std::string_view subject = {}) const {
@@ -87,6 +89,7 @@ private:
   }
   // The bytes ran out (or could not be read) inside `what`.
   tl::unexpected<Error> ended(std::string_view what, std::string_view subject = {}) {
+    ran_out_ = true;
     if (cursor_.read_error()) return tl::unexpected(std::move(*cursor_.read_error()));
     return wrong(
         fmt::format("{} leads beyond the end of the header (file: {} bytes, headers: at most {}); the file is truncated or damaged, "
@@ -107,7 +110,7 @@ private:
     if (header_.version < 2 || header_.version > 3)
       return wrong(fmt::format("the file has GGUF version {}, expected 2 or 3; convert it anew", header_.version));
     if (!cursor_.read(tensor_count) || !cursor_.read(key_count)) return ended("the counts");
-    const std::uint64_t left = cursor_.left_bytes();
+    const std::uint64_t left = std::min(file_bytes_, kGgufHeaderLimitBytes) - cursor_.position();
     if (key_count > kGgufMaxMetadataKeys || key_count > left / kSmallestPairBytes)
       return wrong(
           fmt::format("the header announces {} metadata keys, which is more than its {} bytes or any model can hold", key_count, left));
@@ -274,7 +277,8 @@ private:
     return {};
   }
 
-  // Every tensor lies inside the file, and none on another.
+  // No tensor lies on another, and all inside the file. A file without most of its data is a header that was fetched alone, and says how
+  // much it lacks; one with most of it is a download that broke.
   Result<void> places() {
     const std::uint64_t end = cursor_.position();
     header_.header_bytes = std::min(file_bytes_, ceil_div(end, alignment_) * alignment_);
@@ -282,15 +286,20 @@ private:
     ByteRanges ranges;
     Checked stored = 0;
     for (const GgufTensor& tensor : header_.tensors) {
-      if (tensor.stored_bytes > data_bytes || tensor.offset_bytes > data_bytes - tensor.stored_bytes)
-        return wrong(
-            fmt::format("the tensor takes {} bytes from offset {}, but the file has only {} data bytes; it is truncated or damaged, "
-                        "fetch it again",
-                        tensor.stored_bytes, tensor.offset_bytes, data_bytes),
-            quoted_name(header_.name(tensor)));
+      const std::uint64_t data_end = (Checked(tensor.offset_bytes) + tensor.stored_bytes).saturated();
+      if (data_end > kMostDataBytes)
+        return wrong(fmt::format("the tensor takes {} bytes from offset {}, but the file has only {} data bytes; it is damaged, fetch it "
+                                 "again",
+                                 tensor.stored_bytes, tensor.offset_bytes, data_bytes),
+                     quoted_name(header_.name(tensor)));
+      if (data_end > data_bytes) header_.lacking_bytes = std::max(header_.lacking_bytes, data_end - data_bytes);
       ranges.add(tensor.offset_bytes, tensor.offset_bytes + ceil_div(tensor.stored_bytes, alignment_) * alignment_);
       stored += tensor.stored_bytes;
     }
+    if (header_.lacking_bytes != 0 && header_.lacking_bytes <= data_bytes)
+      return wrong(
+          fmt::format("the file ends {} bytes before its tensors do; it is truncated or damaged, fetch it again", header_.lacking_bytes),
+          "tensor data");
     if (const auto summary = ranges.finish(); summary.overlap_at) return overlap(*summary.overlap_at);
     for (GgufTensor& tensor : header_.tensors) tensor.offset_bytes += header_.header_bytes;
     header_.stored_bytes = stored.saturated();
@@ -324,6 +333,7 @@ private:
   GgufHeader header_;
   std::uint64_t alignment_ = kDefaultAlignment;
   std::uint64_t kept_elements_ = 0;
+  bool ran_out_ = false;
 };
 
 } // namespace
@@ -347,6 +357,15 @@ Result<GgufHeader> parse_gguf(std::span<const std::byte> file_start, std::uint64
   GgufCursor cursor(reinterpret_cast<const char*>(file_start.data()), std::min<std::uint64_t>(file_start.size(), file_bytes),
                     kGgufHeaderLimitBytes);
   return Parser(cursor, file_bytes, path).run();
+}
+
+bool is_whole_gguf_header(std::span<const std::byte> file_start, std::uint64_t file_bytes) {
+  if (file_start.size() >= std::min(file_bytes, kGgufHeaderLimitBytes)) return true;
+  if (file_start.size() < sizeof(kMagic)) return false;
+  const std::string nameless;
+  GgufCursor cursor(reinterpret_cast<const char*>(file_start.data()), file_start.size(), kGgufHeaderLimitBytes);
+  Parser parser(cursor, file_bytes, nameless);
+  return parser.run().has_value() || !parser.ran_out();
 }
 
 } // namespace plimsoll

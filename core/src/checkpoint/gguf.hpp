@@ -45,8 +45,9 @@ struct GgufHeader {
   GgufMetadata metadata;
   std::string names; // of all tensors, one after the other
   std::vector<GgufTensor> tensors;
-  std::uint64_t header_bytes = 0; // up to the tensor data, padding included
-  std::uint64_t stored_bytes = 0; // of all tensors, without padding
+  std::uint64_t header_bytes = 0;  // up to the tensor data, padding included
+  std::uint64_t stored_bytes = 0;  // of all tensors, without padding
+  std::uint64_t lacking_bytes = 0; // of the data, where the file ends before its tensors do: a header fetched alone
 
   std::string_view name(const GgufTensor& tensor) const { return std::string_view(names).substr(tensor.name_at, tensor.name_bytes); }
 };
@@ -56,6 +57,10 @@ Result<GgufHeader> read_gguf(const RegularFile& file);
 
 // The pure function under it: the first bytes of a file that is `file_bytes` long; for tests and fuzzing.
 Result<GgufHeader> parse_gguf(std::span<const std::byte> file_start, std::uint64_t file_bytes, const std::string& path = {});
+
+// Whether the header of a file that is `file_bytes` long ends within its first bytes, for who fetches a file from its start. True where it
+// is wrong: what is wrong is read_gguf's to say.
+bool is_whole_gguf_header(std::span<const std::byte> file_start, std::uint64_t file_bytes);
 
 // The element type of a ggml type number; nullptr where there is none, or none any more.
 const Dtype* ggml_type(std::uint32_t number);

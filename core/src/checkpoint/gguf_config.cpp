@@ -19,6 +19,8 @@ public:
     attention();
     rope();
     config_["tie_word_embeddings"] = !facts_.has_output;
+    if (facts_.attention_bias) config_["attention_bias"] = true;
+    if (facts_.ffn_bias) config_["mlp_bias"] = true;
     for (const GgufKeySet& set : architecture_.keys) apply_gguf_keys(set, values_, config_);
     config_["architectures"] = Json::array({architecture_.class_name});
     config_["model_type"] = architecture_.model_type;
@@ -57,7 +59,10 @@ private:
     }
     copy_gguf_number(values_, "attention.head_count", "num_attention_heads", config_);
     copy_gguf_number(values_, "attention.head_count_kv", "num_key_value_heads", config_);
-    if (!config_.contains("num_key_value_heads")) copy("num_attention_heads", "num_key_value_heads");
+    if (!config_.contains("num_key_value_heads")) {
+      copy("num_attention_heads", "num_key_value_heads");
+      copy("num_attention_heads_per_layer", "num_key_value_heads_per_layer");
+    }
     auto vocabulary = facts_.embedding_rows;
     if (!vocabulary) vocabulary = number("vocab_size");
     if (const auto tokens = metadata_.array_counts.find("tokenizer.ggml.tokens"); !vocabulary && tokens != metadata_.array_counts.end())
@@ -66,7 +71,9 @@ private:
   }
 
   void attention() {
-    const auto key_width = number("attention.key_length"), value_width = number("attention.value_length");
+    const auto absent = default_width();
+    const auto key_width = number("attention.key_length") ? number("attention.key_length") : absent;
+    const auto value_width = number("attention.value_length") ? number("attention.value_length") : absent;
     if (!number("attention.kv_lora_rank")) {
       set("head_dim", key_width);
       if (value_width && key_width && *value_width != *key_width) config_["v_head_dim"] = *value_width;
@@ -82,6 +89,17 @@ private:
     config_["q_lora_rank"] = nullptr; // where the file has a rank, the usual keys put it here
     // The absorbed form has one latent head; transformers counts the heads it serves.
     if (number("attention.key_length_mla")) copy("num_attention_heads", "num_key_value_heads");
+  }
+
+  // What a head is wide where the file does not say: the loader's default, whatever the class's is.
+  std::optional<std::uint64_t> default_width() const {
+    const Json* hidden = find_pointer(config_, "/hidden_size");
+    const auto width = hidden == nullptr ? std::nullopt : gguf_number(*hidden);
+    std::optional<std::uint64_t> heads = number("attention.head_count");
+    for (const std::uint64_t of_layer : values_.per_layer("attention.head_count"))
+      if (of_layer != 0 && !heads) heads = of_layer;
+    if (!width || heads.value_or(0) == 0 || *width < *heads) return std::nullopt;
+    return *width / *heads;
   }
 
   void rope() {
@@ -107,6 +125,10 @@ GgufTensorFacts tensor_facts(const GgufHeader& header, GgufTensorFacts so_far) {
   for (const GgufTensor& tensor : header.tensors) {
     const std::string_view name = header.name(tensor);
     if (name == "output.weight") so_far.has_output = true;
+    if (name.ends_with(".bias") && !name.ends_with("_norm.bias")) {
+      so_far.attention_bias = so_far.attention_bias || name.find(".attn_") != std::string_view::npos;
+      so_far.ffn_bias = so_far.ffn_bias || name.find(".ffn_") != std::string_view::npos;
+    }
     if (name == "token_embd.weight" && tensor.rank == 2) {
       so_far.embedding_columns = tensor.dims[0];
       so_far.embedding_rows = tensor.dims[1];

@@ -20,6 +20,7 @@ namespace plimsoll {
 struct GgufTensorFacts {
   std::optional<std::uint64_t> embedding_rows, embedding_columns; // of token_embd.weight
   bool has_output = false;                                        // output.weight is stored: the head is not tied
+  bool attention_bias = false, ffn_bias = false;                  // stored of a layer's projections
 };
 
 GgufTensorFacts tensor_facts(const GgufHeader& header, GgufTensorFacts so_far = {});

@@ -32,6 +32,7 @@ public:
     case GgufRule::Kind::kLayersWith: return numbered(rule, true);
     case GgufRule::Kind::kLayersWithout: return numbered(rule, false);
     case GgufRule::Kind::kCycle: return cycle(rule);
+    case GgufRule::Kind::kPeriod: return period(rule);
     case GgufRule::Kind::kRemove: break;
     }
     return std::nullopt;
@@ -97,10 +98,22 @@ private:
   }
 
   std::optional<Found> cycle(const GgufRule& rule) const {
+    return each_layer([&](std::uint64_t layer) { return rule.words[layer % rule.words.size()]; });
+  }
+  // One of each `period` layers is the second word: the last, or the first. A list under the source is no period.
+  std::optional<Found> period(const GgufRule& rule) const {
+    const std::uint64_t of = values_.number(rule.sources.front()).value_or(rule.period);
+    return each_layer([&](std::uint64_t layer) {
+      const bool other = of != 0 && layer % of == (rule.first ? 0 : of - 1); // of no layers: nobody's turn
+      return rule.words[other ? 1 : 0];
+    });
+  }
+  template <class Word>
+  Found each_layer(Word&& word) const {
     const Json* count = find_pointer(config_, "/num_hidden_layers");
     const std::uint64_t layers = count == nullptr ? 0 : std::min(gguf_number(*count).value_or(0), kMostLayers);
     Json list = Json::array();
-    for (std::uint64_t layer = 0; layer < layers; ++layer) list.push_back(rule.words[layer % rule.words.size()]);
+    for (std::uint64_t layer = 0; layer < layers; ++layer) list.push_back(word(layer));
     return Found{std::move(list), nullptr};
   }
 

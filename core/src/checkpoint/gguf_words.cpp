@@ -44,15 +44,16 @@ public:
 
   Result<GgufWords> read(const Json& root) {
     if (!root.is_object()) wrong("", "an object with architectures, keys, names and orders was expected");
-    known_keys(root, "", {"architectures", "keys", "names", "orders"});
+    known_keys(root, "", {"architectures", "defaults", "keys", "names", "orders"});
     each(member(root, "keys"), "/keys", kMaxSets,
          [&](const std::string& name, const Json& set, const std::string& at) { words_.keys[name] = key_set(set, at); });
     each(member(root, "names"), "/names", kMaxSets,
          [&](const std::string& name, const Json& set, const std::string& at) { words_.names[name] = name_set(set, at); });
     each(member(root, "orders"), "/orders", kMaxSets,
          [&](const std::string& name, const Json& set, const std::string& at) { words_.orders[name] = order_set(set, at); });
+    if (const Json* defaults = member(root, "defaults")) read_defaults(*defaults);
     each(member(root, "architectures"), "/architectures", kMaxArchitectures,
-         [&](const std::string& name, const Json& node, const std::string& at) { words_.architectures[name] = meanings(node, at); });
+         [&](const std::string& name, const Json& node, const std::string& at) { words_.architectures[name] = meanings(node, at, name); });
     if (error_) return tl::unexpected(std::move(*error_));
     return std::move(words_);
   }
@@ -158,7 +159,9 @@ private:
       wrong(at, "a metadata key, a rule, a list of these or null was expected");
       return out;
     }
-    known_keys(node, at, {"when", "key", "words", "value", "ratio", "layers", "join", "layers_with", "layers_without", "cycle"});
+    known_keys(
+        node, at,
+        {"when", "key", "words", "value", "ratio", "layers", "join", "layers_with", "layers_without", "cycle", "period", "of", "first"});
     out.when = conditions(member(node, "when"), at + "/when");
     std::size_t kinds = 0;
     if (const Json* key = member(node, "key")) {
@@ -197,8 +200,28 @@ private:
       out.kind = GgufRule::Kind::kCycle;
       out.words = texts(*cycle, at + "/cycle", 1);
     }
-    if (kinds != 1) wrong(at, "exactly one of key, value, ratio, layers, layers_with, layers_without, cycle was expected");
+    if (const Json* period = member(node, "period")) {
+      ++kinds;
+      read_period(*period, node, at, out);
+    }
+    if (kinds != 1) wrong(at, "exactly one of key, value, ratio, layers, layers_with, layers_without, cycle, period was expected");
     return out;
+  }
+
+  // "period": ["attention.sliding_window_pattern", 4], "of": ["sliding_attention", "full_attention"]
+  void read_period(const Json& node, const Json& rule, const std::string& at, GgufRule& out) {
+    out.kind = GgufRule::Kind::kPeriod;
+    if (!node.is_array() || node.size() != 2 || !node[1].is_number_unsigned() || node[1].get<std::uint64_t>() == 0)
+      return wrong(at + "/period", "a metadata key and a number of layers, 1 or more, were expected");
+    out.sources.push_back(text(&node[0], at + "/period/0"));
+    out.period = node[1].get<std::uint64_t>();
+    const Json* of = member(rule, "of");
+    if (of == nullptr) return wrong(at + "/of", "two words were expected");
+    out.words = texts(*of, at + "/of", 2);
+    if (out.words.size() != 2) wrong(at + "/of", "two words were expected");
+    const Json* first = member(rule, "first");
+    if (first != nullptr && !first->is_boolean()) wrong(at + "/first", "true or false was expected");
+    else out.first = first != nullptr && first->get<bool>();
   }
 
   // [["attention.head_count_kv", "attention"], "mamba"]
@@ -242,17 +265,27 @@ private:
     return set;
   }
 
-  std::vector<GgufArchitecture> meanings(const Json& node, const std::string& at) {
+  // What rows leave out that are all alike.
+  void read_defaults(const Json& node) {
+    known_keys(node, "/defaults", {"class", "names"});
+    default_class_ = text(member(node, "class"), "/defaults/class");
+    const Json* names = member(node, "names");
+    if (names != nullptr && !names->is_null()) wrong("/defaults/names", "null was expected: tensors keep their stored names");
+    default_own_names_ = names == nullptr;
+  }
+
+  std::vector<GgufArchitecture> meanings(const Json& node, const std::string& at, const std::string& name) {
     std::vector<GgufArchitecture> out;
     if (!node.is_array()) {
-      out.push_back(meaning(node, at));
+      out.push_back(meaning(node, at, name));
       return out;
     }
     if (node.empty() || node.size() > kMaxMeanings) wrong(at, fmt::format("1 to {} meanings were expected", kMaxMeanings));
-    for (std::size_t i = 0; i < std::min(node.size(), kMaxMeanings); ++i) out.push_back(meaning(node[i], fmt::format("{}/{}", at, i)));
+    for (std::size_t i = 0; i < std::min(node.size(), kMaxMeanings); ++i)
+      out.push_back(meaning(node[i], fmt::format("{}/{}", at, i), name));
     return out;
   }
-  GgufArchitecture meaning(const Json& node, const std::string& at) {
+  GgufArchitecture meaning(const Json& node, const std::string& at, const std::string& name) {
     GgufArchitecture out;
     if (!node.is_object()) {
       wrong(at, "an object with class and model_type was expected");
@@ -260,11 +293,14 @@ private:
     }
     known_keys(node, at, {"when", "class", "model_type", "keys", "names", "orders"});
     out.when = conditions(member(node, "when"), at + "/when");
-    out.class_name = text(member(node, "class"), at + "/class");
-    out.model_type = text(member(node, "model_type"), at + "/model_type");
+    const bool as_others = !default_class_.empty() && member(node, "class") == nullptr;
+    out.class_name = as_others ? default_class_ : text(member(node, "class"), at + "/class");
+    out.model_type = as_others && member(node, "model_type") == nullptr ? name : text(member(node, "model_type"), at + "/model_type");
     sets(member(node, "keys"), at + "/keys", words_.keys, common_ == nullptr ? nullptr : &common_->keys, out.keys,
          [&](const Json& own, const std::string& here) { return key_set(own, here); });
-    sets(member(node, "names"), at + "/names", words_.names, common_ == nullptr ? nullptr : &common_->names, out.names,
+    const Json* names = member(node, "names");
+    out.own_names = names == nullptr ? !as_others || default_own_names_ : !names->is_null();
+    sets(out.own_names ? names : nullptr, at + "/names", words_.names, common_ == nullptr ? nullptr : &common_->names, out.names,
          [&](const Json& own, const std::string& here) { return name_set(own, here); });
     if (const Json* orders = member(node, "orders"))
       sets(orders, at + "/orders", words_.orders, common_ == nullptr ? nullptr : &common_->orders, out.orders.emplace(),
@@ -296,6 +332,8 @@ private:
   const GgufWords* common_;
   const std::string& where_;
   GgufWords words_;
+  std::string default_class_;
+  bool default_own_names_ = true;
   std::optional<Error> error_;
 };
 
@@ -315,6 +353,7 @@ GgufArchitecture gguf_architecture(std::string_view name, const GgufArchitecture
   out.class_name = known->class_name;
   out.model_type = known->model_type;
   out.keys.insert(out.keys.end(), known->keys.begin(), known->keys.end());
+  if (!known->own_names) out.names.clear();
   out.names.insert(out.names.end(), known->names.begin(), known->names.end());
   out.orders = known->orders;
   return out;

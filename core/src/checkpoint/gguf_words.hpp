@@ -27,11 +27,14 @@ struct GgufCondition {
 // One way to find a value of the config. A source is a metadata key without the architecture's prefix, or with a slash in front a
 // place in the config as it was before this set.
 struct GgufRule {
-  enum class Kind { kCopy, kValue, kRatio, kLayers, kLayersWith, kLayersWithout, kCycle, kRemove };
+  enum class Kind { kCopy, kValue, kRatio, kLayers, kLayersWith, kLayersWithout, kCycle, kPeriod, kRemove };
   Kind kind = Kind::kCopy;
   std::vector<GgufCondition> when;
   std::vector<std::string> sources;         // kCopy: 1; kRatio: 2; kLayers: as many as words, or one less
-  std::vector<std::string> words;           // kLayers: what a layer is whose source is positive, then what the others are; kCycle
+  std::vector<std::string> words;           // kLayers: what a layer is whose source is positive, then what the others are; kCycle;
+                                            // kPeriod: what most layers are, then what one of each period is
+  std::uint64_t period = 0;                 // kPeriod: where the source has no number
+  bool first = false;                       // kPeriod: the first of each period is the other, not the last
   std::map<std::string, std::string> named; // kCopy: words for numbers; "*" for all others
   Json value;                               // kValue
   bool join = false;                        // kLayers: one text instead of a list
@@ -64,7 +67,8 @@ struct GgufArchitecture {
   std::vector<GgufCondition> when;
   std::string class_name, model_type;
   std::vector<GgufKeySet> keys;
-  std::vector<GgufNameSet> names;
+  std::vector<GgufNameSet> names;                    // none: tensors keep their stored names
+  bool own_names = true;                             // false: as stored, not even the usual ones
   std::optional<std::vector<StoredOrderSet>> orders; // nothing: nobody said, so nobody may read the data
 };
 

@@ -9,7 +9,12 @@
 #include <system_error>
 #include <utility>
 
+#include "base/nearest.hpp"
 #include "base/regular_file.hpp"
+#include "base/words.hpp"
+#include "checkpoint/known_models.hpp"
+#include "checkpoint/left_out.hpp"
+#include "checkpoint/model_name.hpp"
 #include "checkpoint/quoted_name.hpp"
 #include "checkpoint/safetensors_index.hpp"
 #include "checkpoint/shard_names.hpp"
@@ -21,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kEntryLimit = 100'000;
 constexpr std::string_view kConfigName = "config.json";
+constexpr std::string_view kParamsName = "params.json"; // of Mistral's own format
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
 constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
 constexpr std::string_view kShardSuffix = ".safetensors";
@@ -118,9 +124,9 @@ Result<Names> shards_by_index(const std::string& index_path, const std::string& 
   const bool complete_set = groups.size() == 1 && is_numbered(present.front()) && missing_shards(present).empty();
   if (complete_set && !listing.folders) return present;
   if (!listing.folders && present.empty())
-    return fail(ErrorCode::kBadCheckpoint,
-                "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name",
-                index_path);
+    return fail( // but where there is a config.json, add_safetensors()
+        ErrorCode::kBadCheckpoint,
+        "there is an index but not one of the shards it names; fetch them, or give config.json alone under another name", index_path);
   PLIMSOLL_ASSIGN(IndexSummary index, read_safetensors_index(index_path));
   const auto in_folder = [](const std::string& shard) { return shard.find('/') != std::string::npos; };
   if (complete_set && std::none_of(index.shards.begin(), index.shards.end(), in_folder)) return present;
@@ -165,7 +171,10 @@ Result<Names> shards_by_name(const std::string& directory, const Names& present)
 
 Result<void> add_safetensors(ModelFiles& files, const std::string& directory, const Listing& listing) {
   const Names& names = listing.names;
-  const Names present = ending_with(names, kShardSuffix), indexes = ending_with(names, kIndexSuffix);
+  const Names indexes = ending_with(names, kIndexSuffix);
+  Names present = ending_with(names, kShardSuffix);
+  std::erase_if(present, is_rank_part);                                    // no tensor of them is whole
+  if (present.empty() && !listing.folders && files.config_path) return {}; // left_out() has the word for it
   std::string_view index;
   if (contains(names, kIndexName)) index = kIndexName;
   else if (indexes.size() == 1 && !contains(present, "model.safetensors")) index = indexes.front();
@@ -206,6 +215,10 @@ Result<void> add_config(ModelFiles& files, const std::string& directory) {
     return fail(ErrorCode::kBadConfig,
                 fmt::format("expected a file, found {}", kind == PathKind::kDirectory ? "a directory" : "a pipe or a device"), config);
   if (kind == PathKind::kFile) files.config_path = config;
+  if (kind == PathKind::kMissing) {
+    PLIMSOLL_ASSIGN(const PathKind params, path_kind(joined(directory, kParamsName)));
+    if (params == PathKind::kFile) files.config_path = joined(directory, kParamsName);
+  }
   PLIMSOLL_ASSIGN(const PathKind quantization_kind, path_kind(quantization));
   if (quantization_kind == PathKind::kFile) files.hf_quant_config_path = quantization;
   return {};
@@ -285,34 +298,35 @@ std::optional<std::string> variable(const LocateOptions& options, const char* na
   return value;
 }
 
-// "org/name" or "name", of the characters that a repository name may have.
-bool is_repository_name(std::string_view model) {
-  if (model.empty() || model.size() > 200 || std::count(model.begin(), model.end(), '/') > 1) return false;
-  if (model.front() == '/' || model.back() == '/' || model.front() == '.' || model.find("..") != std::string_view::npos) return false;
-  return std::all_of(model.begin(), model.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
-  });
-}
-
 std::string with_slash_as(std::string_view model, std::string_view replacement) {
   std::string out(model);
   if (const std::size_t slash = out.find('/'); slash != std::string::npos) out.replace(slash, 1, replacement);
   return out;
 }
 
-// The snapshot directory that refs/main names, or the only one there is; nothing where the repository is not cached.
-Result<std::optional<std::string>> cached_snapshot(const std::string& repository) {
+// What a commit may be called: the name of one folder.
+bool is_commit(std::string_view text) {
+  const auto name = parse_model_name(text);
+  return name && name->text() == text && name->revision.empty() && name->gguf_tag.empty() && text.find('/') == std::string_view::npos;
+}
+
+// The snapshot directory of `revision`, or where it is empty the one that refs/main names, or the only one there is; nothing where the
+// repository is not cached.
+Result<std::optional<std::string>> cached_snapshot(const std::string& repository, const std::string& revision) {
   constexpr std::uint64_t kRefLimitBytes = 4096;
   PLIMSOLL_ASSIGN(const PathKind kind, path_kind(repository));
   if (kind != PathKind::kDirectory) return std::nullopt;
-  const std::string snapshots = joined(repository, "snapshots"), ref = repository + "/refs/main";
+  const std::string snapshots = joined(repository, "snapshots"), ref = repository + "/refs/" + (revision.empty() ? "main" : revision);
   PLIMSOLL_ASSIGN(const PathKind snapshots_kind, path_kind(snapshots));
   if (snapshots_kind != PathKind::kDirectory) return std::nullopt;
   PLIMSOLL_ASSIGN(const PathKind ref_kind, path_kind(ref));
-  if (ref_kind == PathKind::kFile) {
-    PLIMSOLL_ASSIGN(std::string commit, read_text_file(ref, kRefLimitBytes, ErrorCode::kBadCheckpoint));
-    while (!commit.empty() && (commit.back() == '\n' || commit.back() == '\r' || commit.back() == ' ')) commit.pop_back();
-    if (!is_repository_name(commit) || commit.find('/') != std::string::npos)
+  if (ref_kind == PathKind::kFile || !revision.empty()) {
+    std::string commit = revision; // of no branch or tag: a commit itself
+    if (ref_kind == PathKind::kFile) {
+      PLIMSOLL_ASSIGN(commit, read_text_file(ref, kRefLimitBytes, ErrorCode::kBadCheckpoint));
+      while (!commit.empty() && (commit.back() == '\n' || commit.back() == '\r' || commit.back() == ' ')) commit.pop_back();
+    }
+    if (!is_commit(commit))
       return fail(ErrorCode::kBadCheckpoint, fmt::format("expected a commit, found {}; fetch the model again", quoted_name(commit)), ref);
     const std::string snapshot = joined(snapshots, commit);
     PLIMSOLL_ASSIGN(const PathKind snapshot_kind, path_kind(snapshot));
@@ -329,43 +343,113 @@ Result<std::optional<std::string>> cached_snapshot(const std::string& repository
   return joined(snapshots, names.front());
 }
 
-Result<ModelFiles> by_name(const std::string& model, const LocateOptions& options) {
-  const std::string cache = hf_cache_directory(options);
-  std::string looked = "no file or directory of that name";
-  std::optional<Error> cache_error;
-  if (is_repository_name(model)) {
-    if (!cache.empty()) {
-      const std::string repository = joined(cache, "models--" + with_slash_as(model, "--"));
-      looked += fmt::format(", not in the Hugging Face cache ({})", cache);
-      PLIMSOLL_ASSIGN(const std::optional<std::string> snapshot, cached_snapshot(repository));
-      if (snapshot) {
-        auto files = in_directory(*snapshot, ModelOrigin::kHfCache);
-        // A snapshot without a config (of a tokenizer, say) is no model; the catalogue may still know it.
-        if (files || files.error().code != ErrorCode::kBadConfig) return files;
-        cache_error = std::move(files.error());
-      }
-    }
-    if (!options.catalogue_directory.empty()) {
-      const std::string entry = joined(options.catalogue_directory, with_slash_as(model, "__") + ".json");
-      looked += ", not in the catalogue";
-      PLIMSOLL_ASSIGN(const PathKind kind, path_kind(entry));
-      if (kind == PathKind::kFile) {
-        ModelFiles files;
-        files.origin = ModelOrigin::kCatalogue;
-        files.catalogue_name = model;
-        files.config_path = entry;
-        return files;
-      }
-    }
+// The GGUF files of a directory that `tag` picks, as hubs write it: the end of a file's name, or a folder of that name.
+Result<ModelFiles> tagged_gguf(const std::string& directory, const std::string& tag) {
+  const auto has_tag = [wanted = lower_case(tag)](std::string_view name) {
+    const std::string stem = lower_case(name);
+    return stem.ends_with(wanted) &&
+           (stem.size() == wanted.size() || std::string_view("-._").find(stem[stem.size() - wanted.size() - 1]) != std::string_view::npos);
+  };
+  PLIMSOLL_ASSIGN(const Listing listing, list_directory(directory));
+  Names found, present;
+  for (const auto& [key, family] : families(ending_with(listing.names, kGgufSuffix))) {
+    const auto shard = parse_shard_name(family.front());
+    const std::string_view file = family.front();
+    if (file.find("mmproj") != std::string_view::npos) continue;
+    (has_tag(shard ? std::string_view(shard->stem) : file.substr(0, file.size() - kGgufSuffix.size())) ? found : present)
+        .push_back(family.front());
   }
-  if (cache_error) return tl::unexpected(std::move(*cache_error));
-  return fail(ErrorCode::kBadRequest,
-              fmt::format("found no model {}: {}; give a directory, a config.json, a .gguf file or a name that `models` lists",
-                          quoted_name(model), looked),
-              quoted_name(model));
+  if (found.size() == 1) return gguf_file(joined(directory, found.front()));
+  if (found.empty() && listing.folders)
+    for (const std::string& name : listing.names) {
+      PLIMSOLL_ASSIGN(const PathKind kind, path_kind(joined(directory, name)));
+      if (kind == PathKind::kDirectory && has_tag(name)) return in_directory(joined(directory, name), ModelOrigin::kHfCache);
+    }
+  if (found.empty())
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("no GGUF file of the repository is {}{}", quoted_name(tag),
+                            present.empty() ? "; it holds none" : fmt::format("; there is {}", some_of(present))),
+                directory);
+  return fail(ErrorCode::kBadRequest, fmt::format("{} may be {}; give one of the files", quoted_name(tag), some_of(found)), directory);
 }
 
+// What `name` means in a snapshot of its repository.
+Result<ModelFiles> in_snapshot(const std::string& snapshot, const ModelName& name) {
+  if (!name.gguf_tag.empty()) return tagged_gguf(snapshot, name.gguf_tag);
+  if (name.file.ends_with(kGgufSuffix)) return gguf_file(joined(snapshot, name.file));
+  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(joined(snapshot, name.file)));
+  return in_directory(kind == PathKind::kDirectory ? joined(snapshot, name.file) : snapshot, ModelOrigin::kHfCache);
+}
+
+class ByName {
+public:
+  explicit ByName(const LocateOptions& options) : catalogue_(options.catalogue_directory), cache_(hf_cache_directory(options)) {}
+
+  Result<ModelFiles> find(const std::string& model) {
+    std::optional<ModelName> name = parse_model_name(model);
+    if (!name) return refuse(model, "no file or directory of that name", kWhatToGive);
+    PLIMSOLL_ASSIGN(std::optional<ModelFiles> files, of_that_name(*name));
+    if (files) return std::move(*files);
+    if (cache_error_) return tl::unexpected(std::move(*cache_error_));
+    PLIMSOLL_ASSIGN(const KnownNames known, find_known_model(name->repository, cache_, catalogue_));
+    const std::string typed = std::exchange(name->repository, known.name);
+    if (!known.name.empty()) {
+      PLIMSOLL_ASSIGN(files, of_that_name(*name));
+      if (files) return std::move(*files);
+      if (cache_error_) return tl::unexpected(std::move(*cache_error_));
+    }
+    std::string looked = "no file or directory of that name";
+    if (!cache_.empty()) looked += fmt::format(", not in the Hugging Face cache ({})", cache_);
+    if (!catalogue_.empty()) looked += ", not in the catalogue";
+    if (!known.meant.empty()) return refuse(model, looked, fmt::format("it may be {}; give one of them", either(known.meant)));
+    if (!known.name.empty())
+      return refuse(model, looked,
+                    fmt::format("the catalogue has {}, but neither its revisions nor its GGUF files; fetch it, or plan that", known.name));
+    const std::string near = known.nearest.empty() ? std::string() : fmt::format("did you mean {}; ", either(known.nearest));
+    if (name->is_address)
+      return refuse(model, looked,
+                    fmt::format("{}nothing is downloaded: fetch it with `hf download {}` and give its name again", near, typed));
+    return refuse(model, looked, near.empty() ? std::string(kWhatToGive) : near + "`plimsoll models` lists all");
+  }
+
+private:
+  static constexpr std::string_view kWhatToGive = "give a directory, a config.json, a .gguf file or a name that `plimsoll models` lists";
+
+  // The model of exactly that name: in the cache, else in the catalogue, which knows main revisions.
+  Result<std::optional<ModelFiles>> of_that_name(const ModelName& name) {
+    if (!cache_.empty()) {
+      const std::string repository = joined(cache_, "models--" + with_slash_as(name.repository, "--"));
+      PLIMSOLL_ASSIGN(const std::optional<std::string> snapshot, cached_snapshot(repository, name.revision));
+      if (snapshot) {
+        auto files = in_snapshot(*snapshot, name);
+        if (files) files->name = name.text();
+        // A snapshot without a config (of a tokenizer, say) is no model; the catalogue may still know it.
+        if (files || files.error().code != ErrorCode::kBadConfig) return files;
+        cache_error_ = std::move(files.error());
+      }
+    }
+    if (catalogue_.empty() || !name.revision.empty() || !name.gguf_tag.empty() || name.file.ends_with(kGgufSuffix)) return std::nullopt;
+    const std::string entry = joined(catalogue_, with_slash_as(name.repository, "__") + ".json");
+    PLIMSOLL_ASSIGN(const PathKind kind, path_kind(entry));
+    if (kind != PathKind::kFile) return std::nullopt;
+    ModelFiles files;
+    files.origin = ModelOrigin::kCatalogue;
+    files.name = name.repository;
+    files.config_path = entry;
+    return files;
+  }
+
+  static tl::unexpected<Error> refuse(const std::string& model, std::string_view looked, std::string_view advice) {
+    return fail(ErrorCode::kBadRequest, fmt::format("found no model {}: {}; {}", quoted_name(model), looked, advice), "model");
+  }
+
+  std::string catalogue_, cache_;
+  std::optional<Error> cache_error_;
+};
+
 } // namespace
+
+std::optional<std::string> environment_value(const LocateOptions& options, const char* name) { return variable(options, name); }
 
 std::string hf_cache_directory(const LocateOptions& options) {
   if (const auto hub = variable(options, "HF_HUB_CACHE")) return *hub;
@@ -385,7 +469,7 @@ Result<ModelFiles> locate_model(const std::string& model, const LocateOptions& o
   case PathKind::kOther: return fail(ErrorCode::kBadRequest, "expected a file or a directory, found a pipe, a socket or a device", model);
   case PathKind::kMissing: break;
   }
-  return by_name(model, options);
+  return ByName(options).find(model);
 }
 
 } // namespace plimsoll

@@ -24,7 +24,8 @@ struct ModelFiles {
   std::optional<std::string> index_path;           // of a sharded safetensors checkpoint
   CheckpointFormat format = CheckpointFormat::kNone;
   ModelOrigin origin = ModelOrigin::kDirectory;
-  std::string catalogue_name; // "org/name" where origin is kCatalogue
+  std::string name;          // "org/name", with its revision and tag, where it was found by name, however that was typed; else empty
+  bool headers_only = false; // of a URL: behind their headers the files are holes, and no weights can be loaded
 
   // As an index names it: "model-00001-of-00002.safetensors", "sub/model.safetensors".
   std::string_view shard_name(std::size_t shard) const { return std::string_view(shards[shard]).substr(folder_bytes); }
@@ -39,6 +40,9 @@ struct LocateOptions {
 // kBadRequest where nothing of that name exists (the message lists where it was looked for), kBadConfig where a model has
 // no config, kBadCheckpoint where its shards are incomplete or no files.
 Result<ModelFiles> locate_model(const std::string& model, const LocateOptions& options = {});
+
+// A variable of the environment; nothing where it is not set or empty.
+std::optional<std::string> environment_value(const LocateOptions& options, const char* name);
 
 // The directory of the local Hugging Face cache: HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME or ~/.cache; empty without any.
 std::string hf_cache_directory(const LocateOptions& options);

@@ -200,21 +200,27 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
 
   CheckpointTotals totals;
   Checked stored = 0;
-  std::uint64_t fingerprint = 0, hole_bytes = 0, file_bytes = 0;
+  std::uint64_t fingerprint = 0, file_bytes = 0;
   for (std::size_t shard = 0; shard < files.shards.size(); ++shard) {
     const HeaderTotals& part = work.totals(shard);
     stored += part.stored_bytes;
     totals.tensor_count += part.tensor_count;
     totals.header_bytes += part.header_bytes;
     fingerprint += part.fingerprint;
-    hole_bytes += part.hole_bytes;
-    file_bytes += part.stored_bytes + part.header_bytes + part.hole_bytes;
+    file_bytes += part.stored_bytes + part.header_bytes;
   }
   if (stored.overflowed())
     return fail(ErrorCode::kBadCheckpoint, "the tensors of all shards together do not fit 64 bits", files.shards.front());
   totals.stored_bytes = stored.value();
 
   if (const auto suspects = repeated(work.hashes()); !suspects.empty()) PLIMSOLL_TRY(refuse_duplicates(files, suspects));
+  for (std::size_t shard = 0; shard < files.shards.size(); ++shard)
+    if (const std::uint64_t hole_bytes = work.totals(shard).hole_bytes; hole_bytes > 0)
+      return fail(ErrorCode::kBadCheckpoint,
+                  fmt::format("{} bytes of the file belong to no tensor; the safetensors library refuses such files. Fetch it again, or "
+                              "write it anew",
+                              hole_bytes),
+                  files.shards[shard]);
   if (work.index()) {
     const IndexSummary& index = **work.index();
     PLIMSOLL_TRY(compare_shards(files, index));
@@ -224,8 +230,6 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
       totals.notes.push_back(fmt::format("the index says total_size {}, the headers add up to {}; the headers count", *index.total_bytes,
                                          totals.stored_bytes));
   }
-  if (hole_bytes > 0)
-    totals.notes.push_back(fmt::format("{} bytes of the shards belong to no tensor; strict loaders refuse such files", hole_bytes));
   return totals;
 }
 

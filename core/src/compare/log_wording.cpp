@@ -18,6 +18,8 @@ constexpr std::size_t kMostAttempts = 16; // places of one line that are tried; 
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
 
+bool in_name(char c) { return c == '_' || c == '-' || is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
 struct Unit {
   std::string_view name;
   double scale;
@@ -92,17 +94,65 @@ Result<Json> read_document(const std::string& file, const char* schema) {
   return root;
 }
 
+struct Saying {
+  std::string_view word;
+  Says says;
+  StartRefusal refusal;
+};
+constexpr std::array<Saying, 10> kSayings{{{"", Says::kNothing, StartRefusal::kNone},
+                                           {"arguments", Says::kArguments, StartRefusal::kNone},
+                                           {"started", Says::kStarted, StartRefusal::kNone},
+                                           {"retried", Says::kRetried, StartRefusal::kNone},
+                                           {"free_memory", Says::kRefused, StartRefusal::kFreeMemory},
+                                           {"state_blocks", Says::kRefused, StartRefusal::kStateBlocks},
+                                           {"one_request", Says::kRefused, StartRefusal::kOneRequest},
+                                           {"no_kv_memory", Says::kRefused, StartRefusal::kNoKvMemory},
+                                           {"fraction", Says::kRefused, StartRefusal::kFraction},
+                                           {"out_of_memory", Says::kRefused, StartRefusal::kOutOfMemory}}};
+
 Result<LineWording> read_line(const Json& entry, const std::string& where) {
   constexpr std::array<std::string_view, 5> kTakes{"first", "last", "least", "most", "sum"};
-  std::string text, take = "first";
+  std::string text, says, take = "first";
   LineWording line;
-  if (!entry.is_object() || !read(entry, "text", text) || !read(entry, "inside", line.inside) || !read(entry, "take", take))
+  if (!entry.is_object() || !read(entry, "text", text) || !read(entry, "inside", line.inside) || !read(entry, "part", line.part) ||
+      !read(entry, "take", take) || !read(entry, "says", says) || !read(entry, "shared", line.shared))
     return fail(ErrorCode::kInternal, "lines is missing or malformed", where);
+  const auto* saying = std::find_if(kSayings.begin(), kSayings.end(), [&](const Saying& known) { return known.word == says; });
+  if (saying == kSayings.end()) return fail(ErrorCode::kInternal, "says is missing or malformed", where);
+  line.says = saying->says;
+  line.refusal = saying->refusal;
   const auto* found = std::find(kTakes.begin(), kTakes.end(), take);
   if (found == kTakes.end()) return fail(ErrorCode::kInternal, "take is missing or malformed", where);
   line.take = static_cast<Take>(found - kTakes.begin());
   PLIMSOLL_ASSIGN(line.pattern, LinePattern::parse(text, where));
   return line;
+}
+
+std::string with(std::string text, std::string_view what, std::string_view value) {
+  if (const std::size_t at = text.find(what); at != std::string::npos) text.replace(at, what.size(), value);
+  return text;
+}
+
+// Arguments that an engine prints as a list: one entry of `arguments`, a line for each name, once with its value in quotes and once
+// without.
+Result<void> read_arguments(const Json& entry, const std::string& where, std::vector<LineWording>& out) {
+  const auto bad = [&] { return fail(ErrorCode::kInternal, "arguments is missing or malformed", where); };
+  std::string form, inside, part;
+  std::map<std::string, std::string> names;
+  if (!entry.is_object() || !read(entry, "form", form) || !read(entry, "inside", inside) || !read(entry, "part", part) ||
+      !read(entry, "names", names) || form.find("KEY") == std::string::npos || form.find("VALUE") == std::string::npos)
+    return bad();
+  for (const auto& [key, name] : names)
+    for (const char* quote : {"'", "\"", ""}) {
+      LineWording line;
+      line.inside = inside;
+      line.part = part;
+      const std::string value = quote + ("{" + name + "}") + quote;
+      PLIMSOLL_ASSIGN(line.pattern, LinePattern::parse(with(with(form, "KEY", key), "VALUE", value), where));
+      line.pattern.begin_at_name();
+      out.push_back(std::move(line));
+    }
+  return {};
 }
 
 Result<Wording> read_wording(const std::string& file) {
@@ -119,9 +169,14 @@ Result<Wording> read_wording(const std::string& file) {
   if (!read(root, "weights_as_stored", out.weights_as_stored)) return bad("weights_as_stored");
   if (!read(root, "values", out.values)) return bad("values");
   if (!root.contains("lines") || !root["lines"].is_array()) return bad("lines");
+  for (const Json& entry : root.value("arguments", Json::array())) PLIMSOLL_TRY(read_arguments(entry, file, out.lines));
   for (const Json& entry : root["lines"]) {
     PLIMSOLL_ASSIGN(LineWording line, read_line(entry, file));
     out.lines.push_back(std::move(line));
+  }
+  for (const LineWording& line : out.lines) {
+    if (!line.part.empty() && std::find(out.parts.begin(), out.parts.end(), line.part) == out.parts.end()) out.parts.push_back(line.part);
+    out.has_fraction = out.has_fraction || line.pattern.has_field("device_memory_utilization");
   }
   return out;
 }
@@ -185,17 +240,23 @@ bool LinePattern::match_at(std::string_view line, std::size_t at, std::vector<Ca
   return true;
 }
 
-std::optional<std::vector<LinePattern::Capture>> LinePattern::match(std::string_view line) const {
+std::optional<LinePattern::Match> LinePattern::match(std::string_view line) const {
   const std::string_view literal = parts_[0].literal;
   const std::string_view anchor = literal.substr(0, literal.find(' '));
-  std::vector<Capture> out;
+  Match out;
   std::size_t at = line.find(anchor);
   for (std::size_t attempt = 0; at != std::string_view::npos && attempt < kMostAttempts; ++attempt) {
-    out.clear();
-    if (match_at(line, at, out)) return out;
+    out.captures.clear();
+    out.begin = at;
+    const bool inside_name = at_name_ && at > 0 && in_name(line[at - 1]);
+    if (!inside_name && match_at(line, at, out.captures)) return out;
     at = line.find(anchor, at + 1);
   }
   return std::nullopt;
+}
+
+bool LinePattern::has_field(std::string_view name) const {
+  return std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) { return part.field.name == name; });
 }
 
 std::string_view LinePattern::key() const {
@@ -208,8 +269,10 @@ std::string_view LinePattern::key() const {
 }
 
 std::string_view LineWording::key() const {
-  const std::string_view own = pattern.key(), other = longest_word(inside);
-  return other.size() > own.size() ? other : own;
+  std::string_view longest = pattern.key();
+  for (const std::string_view other : {longest_word(inside), longest_word(part)})
+    if (other.size() > longest.size()) longest = other;
+  return longest;
 }
 
 Result<std::vector<Wording>> read_wordings(const std::string& catalogue_path) {

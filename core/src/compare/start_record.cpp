@@ -18,7 +18,9 @@ struct Field {
   const char* key;
   const char* name; // of the setting
 };
-constexpr std::array<Field, 14> kSettings{{{"tp", "tp"},
+constexpr std::array<Field, 19> kSettings{{{"tp", "tp"},
+                                           {"gpu_layers", "gpu_layers"},
+                                           {"n_cpu_moe", "n_cpu_moe"},
                                            {"pp", "pp"},
                                            {"dp", "dp"},
                                            {"dcp", "engine.decode_context_parallel"},
@@ -31,8 +33,12 @@ constexpr std::array<Field, 14> kSettings{{{"tp", "tp"},
                                            {"block_size", "page_tokens"},
                                            {"spec_tokens", "num_draft_tokens"},
                                            {"stage_layers", "stage_layers"},
+                                           {"weights_bytes", "weights_bytes"},
+                                           {"max_loras", "max_loras"},
+                                           {"max_lora_rank", "max_lora_rank"},
                                            {"device", "device"}}};
-constexpr std::array<Field, 4> kEngineSettings{{{"prefix_caching", "engine.prefix_caching"},
+constexpr std::array<Field, 5> kEngineSettings{{{"prefix_caching", "engine.prefix_caching"},
+                                                {"flash_attn", "engine.flash_attention"},
                                                 {"state_dtype", "engine.state_dtype"},
                                                 {"kv_unified", "engine.kv_unified"},
                                                 {"mla_mode", "engine.mla_cache"}}};
@@ -44,13 +50,14 @@ struct Measured {
   bool exact = false; // a count, or bytes to the byte
 };
 // Where two keys name one figure the first that is there counts.
-constexpr std::array<Measured, 14> kMeasured{{{"weights_gib_precise", "weights_bytes", kGiB},
+constexpr std::array<Measured, 15> kMeasured{{{"weights_gib_precise", "weights_bytes", kGiB},
                                               {"weights_gib", "weights_bytes", kGiB},
                                               {"peak_activation_gib", "activation_bytes", kGiB},
                                               {"non_torch_gib", "non_torch_bytes", kGiB},
                                               {"cudagraph_gib", "graph_bytes", kGiB},
                                               {"kv_bytes_exact", "available_kv_bytes", 1, true},
                                               {"available_kv_gib", "available_kv_bytes", kGiB},
+                                              {"block_tokens", "block_tokens", 1, true},
                                               {"kv_blocks", "kv_blocks", 1, true},
                                               {"kv_tokens", "kv_tokens", 1, true},
                                               {"max_concurrency", "max_concurrency", 1},
@@ -90,8 +97,11 @@ public:
     const Json* devices = find(root_, "gpu_count");
     if (out_.not_compared.empty() && find(root_, "tp") == nullptr && devices != nullptr && devices->is_number_unsigned() && *devices > 1)
       out_.not_compared = fmt::format("how {} devices were split is not printed", devices->dump());
+    out_.record = true;
     PLIMSOLL_TRY(settings());
     PLIMSOLL_TRY(measured());
+    refused();
+    out_.served = out_.refusal.kind == StartRefusal::kNone;
     what_is_known();
     for (const Json& name : root_.value("known_outliers", Json::array())) out_.outliers.push_back(figure_of(text_of(name)));
     out_.outlier_reason = text("outlier_reason");
@@ -136,6 +146,7 @@ private:
         if (value->is_structured()) return bad(field.key, "a single value");
         out_.set(field.name, spelled(field.name, text_of(*value)), place_);
       }
+    if (find(root_, "max_loras") != nullptr) out_.set("lora_enabled", "true", place_);
     if (const Json* ep = find(root_, "ep")) {
       if (ep->is_boolean() && ep->get<bool>()) out_.set("expert_parallel", "true", place_);
       else if (ep->is_number_unsigned()) out_.set("ep", ep->dump(), place_);
@@ -181,6 +192,17 @@ private:
         if (size.is_number() && size.get<double>() * kMiB > out_.printed["compute_buffer_bytes"].value)
           out_.printed["compute_buffer_bytes"] = {size.get<double>() * kMiB, step_of(size) * kMiB, place_};
     return {};
+  }
+  // The engine's sentence: what stands in it joins what the record says.
+  void refused() {
+    const std::string sentence = text("refused");
+    if (sentence.empty()) return add_implied_refusal(out_);
+    EngineStart said = read_sentence(sentence, place_, *wording_);
+    out_.refusal = said.refusal.kind == StartRefusal::kNone
+                       ? PrintedRefusal{StartRefusal::kOutOfMemory, sentence.substr(0, kMaxRefusalText), place_}
+                       : std::move(said.refusal);
+    out_.settings.merge(said.settings);
+    out_.printed.merge(said.printed);
   }
   void put(const char* name, Printed printed) { out_.printed.try_emplace(name, std::move(printed)); }
   void add(const char* name, const Json& value, double scale) {

@@ -122,6 +122,26 @@ Result<std::vector<Card>> read_all(const std::string& text, const std::string& o
   return cards;
 }
 
+Result<std::vector<Instance>> read_instances(const std::string& text, const std::string& origin) {
+  PLIMSOLL_ASSIGN(const Json root, read_yaml(text, origin));
+  PLIMSOLL_ASSIGN(const YamlFields fields, YamlFields::open(root, origin + "#", {"schema", "instances"}));
+  const Json* list = fields.node("instances");
+  if (list == nullptr || !list->is_array()) return fail(ErrorCode::kBadRequest, "expected a list of machines", fields.at("instances"));
+  std::vector<Instance> out;
+  for (const Json& entry : *list) {
+    PLIMSOLL_ASSIGN(const YamlFields row,
+                    YamlFields::open(entry, fmt::format("{}/{}", fields.at("instances"), out.size()), {"name", "card", "count", "source"}));
+    PLIMSOLL_ASSIGN(const std::optional<std::string> name, row.text("name"));
+    PLIMSOLL_ASSIGN(const std::optional<std::string> card, row.text("card"));
+    PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> count, row.count("count"));
+    PLIMSOLL_ASSIGN(const std::optional<std::string> source, row.text("source"));
+    if (!name || !card || count.value_or(0) == 0)
+      return fail(ErrorCode::kBadRequest, "expected a name, a card and a count of at least 1", row.where());
+    out.push_back({*name, *card, *count, source.value_or("")});
+  }
+  return out;
+}
+
 } // namespace
 
 std::string device_name_key(std::string_view name) {
@@ -142,7 +162,17 @@ struct DeviceCatalogue::State {
   std::mutex guard;                        // of everything below
   std::optional<Result<std::string>> text; // read once, the error too
   std::optional<Result<std::vector<Card>>> cards;
+  std::optional<Result<std::vector<Instance>>> instances;
 
+  const Result<std::vector<Instance>>& load_instances() {
+    if (instances) return *instances;
+    const std::filesystem::path beside = file.parent_path() / "instances.yaml";
+    std::ifstream in(beside, std::ios::binary);
+    std::ostringstream bytes;
+    const bool is_there = !file.empty() && in && bytes << in.rdbuf();
+    instances = is_there ? read_instances(std::move(bytes).str(), beside.string()) : std::vector<Instance>();
+    return *instances;
+  }
   const Result<std::string>& load() {
     if (text) return *text;
     std::ifstream in(file, std::ios::binary);
@@ -210,6 +240,21 @@ Result<std::optional<Card>> DeviceCatalogue::find(std::string_view name) const {
 Result<std::vector<Card>> DeviceCatalogue::cards() const {
   const std::lock_guard lock(state_->guard);
   return state_->load_cards();
+}
+
+Result<std::vector<Instance>> DeviceCatalogue::instances() const {
+  const std::lock_guard lock(state_->guard);
+  return state_->load_instances();
+}
+
+Result<std::optional<Instance>> DeviceCatalogue::find_instance(std::string_view name) const {
+  const std::lock_guard lock(state_->guard);
+  const Result<std::vector<Instance>>& instances = state_->load_instances();
+  if (!instances) return tl::unexpected(instances.error());
+  const std::string key = squeeze(name);
+  for (const Instance& instance : *instances)
+    if (squeeze(instance.name) == key) return instance;
+  return std::nullopt;
 }
 
 Result<std::vector<std::string>> DeviceCatalogue::nearest(std::string_view name) const {

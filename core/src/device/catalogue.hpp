@@ -25,6 +25,13 @@ struct Card {
   std::string source;
 };
 
+// A machine that a cloud rents out under that name.
+struct Instance {
+  std::string name, card; // the card's name in the catalogue
+  std::uint64_t count = 0;
+  std::string source;
+};
+
 class DeviceCatalogue {
 public:
   // Nothing is read yet.
@@ -36,6 +43,11 @@ public:
   Result<std::optional<Card>> find(std::string_view name) const;
   // All cards in the file's order, checked: unique names, sizes in order, known keys.
   Result<std::vector<Card>> cards() const;
+  // The machines of clouds (instances.yaml beside the cards), in the file's order; none where there is no such file. Read when first asked
+  // for.
+  Result<std::vector<Instance>> instances() const;
+  // The machine of that name; empty where there is none.
+  Result<std::optional<Instance>> find_instance(std::string_view name) const;
   // Up to three names that look like `name`, the likeliest first.
   Result<std::vector<std::string>> nearest(std::string_view name) const;
 

@@ -13,19 +13,23 @@
 namespace plimsoll {
 namespace {
 
-tl::unexpected<Error> no_gpu(cudaError_t problem) {
+// The runtime's words for these sound like a fault of the machine; most have no NVIDIA driver because they have no GPU.
+std::string why_none(cudaError_t problem) {
+  if (problem == cudaErrorInsufficientDriver) return "no NVIDIA driver answers, or only one that is older than this program's CUDA runtime";
+  if (problem == cudaErrorNoDevice) return "the NVIDIA driver knows of none";
   const char* words = cudaGetErrorString(problem);
+  return words != nullptr ? words : "unknown error";
+}
+
+tl::unexpected<Error> no_gpu(cudaError_t problem) {
   return fail(ErrorCode::kBadRequest,
-              fmt::format("no GPU here ({}): give --devices, for example 8xH200, 4xA100-40GB or 2x80GiB",
-                          words != nullptr ? words : "unknown error"),
-              "--devices");
+              fmt::format("no GPU here ({}): give --devices, for example 8xH200, 4xA100-40GB or 2x80GiB", why_none(problem)), "--devices");
 }
 
 tl::unexpected<Error> broken(int index, const char* what, cudaError_t problem) {
-  const char* words = cudaGetErrorString(problem);
   return fail(ErrorCode::kBadRequest,
               fmt::format("GPU {} does not answer ({}: {}); name the devices instead, for example --devices 8xH200", index, what,
-                          words != nullptr ? words : "unknown error"),
+                          why_none(problem)),
               "--devices");
 }
 

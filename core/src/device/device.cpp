@@ -7,6 +7,7 @@
 
 #include "base/digit.hpp"
 #include "base/human.hpp"
+#include "base/nearest.hpp"
 #include "device/device_file.hpp"
 #include "device/device_items.hpp"
 #include "device/nodes.hpp"
@@ -31,17 +32,50 @@ std::string_view trim(std::string_view text) {
 
 bool all_digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_digit); }
 
+// Cuts an x, a * or a multiplication sign off the front of `text`, where one is there.
+bool take_times(std::string_view& text) {
+  for (const std::string_view sign : {"x", "X", "*", "\u00d7"})
+    if (text.starts_with(sign)) {
+      text = trim(text.substr(sign.size()));
+      return true;
+    }
+  return false;
+}
+
+Result<std::uint64_t> read_count(std::string_view digits, std::string_view item, const std::string& where) {
+  std::uint64_t count = 0;
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
+  if (problem != std::errc() || count == 0 || count > kMaxRanks)
+    return fail(ErrorCode::kBadRequest, fmt::format("the count in '{}' must lie between 1 and {}", item.substr(0, 64), kMaxRanks), where);
+  return count;
+}
+
 // Cuts `COUNTx` off the front of `item`, where it is there.
 Result<std::optional<std::uint64_t>> take_count(std::string_view& item, const std::string& where) {
   std::size_t digits = 0;
   while (digits < item.size() && is_digit(item[digits])) ++digits;
   std::string_view rest = trim(item.substr(digits));
-  if (digits == 0 || rest.empty() || (rest.front() != 'x' && rest.front() != 'X')) return std::nullopt;
-  std::uint64_t count = 0;
-  const auto [end, problem] = std::from_chars(item.data(), item.data() + digits, count);
-  if (problem != std::errc() || count == 0 || count > kMaxRanks)
-    return fail(ErrorCode::kBadRequest, fmt::format("the count in '{}' must lie between 1 and {}", item.substr(0, 64), kMaxRanks), where);
-  item = trim(rest.substr(1));
+  if (digits == 0 || !take_times(rest)) return std::nullopt;
+  PLIMSOLL_ASSIGN(const std::uint64_t count, read_count(item.substr(0, digits), item, where));
+  item = rest;
+  return count;
+}
+
+// Cuts `xCOUNT` off the end of a card's name or a size, as H100x8; what is itself a card's name ("RTX4090") stays.
+Result<std::optional<std::uint64_t>> take_count_behind(std::string_view& item, const DeviceCatalogue& catalogue, const std::string& where) {
+  std::size_t end = item.size();
+  while (end > 0 && is_digit(item[end - 1])) --end;
+  const std::string_view digits = item.substr(end);
+  std::string_view head = trim(item.substr(0, end));
+  const char sign = head.empty() ? ' ' : head.back();
+  if (digits.empty() || head.size() < 2 || (sign != 'x' && sign != 'X' && sign != '*')) return std::nullopt;
+  head = trim(head.substr(0, head.size() - 1));
+  PLIMSOLL_ASSIGN(const std::optional<Card> whole, catalogue.find(item));
+  if (whole || head.find('=') != std::string_view::npos) return std::nullopt;
+  PLIMSOLL_ASSIGN(const std::optional<Card> card, catalogue.find(head));
+  if (!card && !parse_bytes(head, where)) return std::nullopt;
+  PLIMSOLL_ASSIGN(const std::uint64_t count, read_count(digits, item, where));
+  item = head;
   return count;
 }
 
@@ -63,6 +97,16 @@ std::string_view device_kind_name(DeviceKind kind) noexcept { return kind == Dev
 tl::unexpected<Error> unknown_card(std::string_view name, const DeviceCatalogue& catalogue, const std::string& where) {
   const auto near = catalogue.nearest(name);
   if (!near) return tl::unexpected(near.error());
+  const auto instances = catalogue.instances();
+  if (!instances) return tl::unexpected(instances.error());
+  std::vector<std::string_view> names;
+  for (const Instance& instance : *instances) names.emplace_back(instance.name);
+  const std::vector<std::string> machines = nearest(name, names, 2);
+  if (!machines.empty() && name.find_first_of("._") != std::string_view::npos) // as machines are called, and cards are not
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("'{}' is no card and no machine of the catalogue; did you mean {}? `plimsoll devices` lists all",
+                            name.substr(0, 64), either(machines)),
+                where);
   return fail(
       ErrorCode::kBadRequest,
       fmt::format("'{}' is no card of the catalogue; the nearest are {}. `plimsoll devices` lists all, {}=80GiB declares one of your own",
@@ -93,8 +137,20 @@ Result<void> append_copies(Device device, std::uint64_t count, const std::string
 
 namespace {
 
-// An item without its counts.
-Result<Device> read_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where) {
+// A size behind a card's name: what is free. A small number without a unit is a count, in other tools.
+Result<std::uint64_t> read_free(std::string_view text, std::string_view card, const std::string& where) {
+  PLIMSOLL_ASSIGN(const std::uint64_t bytes, parse_bytes(text, where));
+  if (all_digits(text) && bytes < (1ULL << 20))
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("'{0}:{1}' says that {1} bytes are free; did you mean {1}x{0}? For free memory give a unit, {0}:{1}GiB", card, text),
+        where);
+  return bytes;
+}
+
+// An item without its counts. `of_machine`: the cards of each, where it is a machine of a cloud.
+Result<Device> read_item(std::string_view item, const DeviceCatalogue& catalogue, const std::string& where,
+                         std::optional<std::uint64_t>& of_machine) {
   Device device;
   if (const std::size_t equals = item.find('='); equals != std::string_view::npos) {
     const std::string_view name = trim(item.substr(0, equals));
@@ -131,11 +187,17 @@ Result<Device> read_item(std::string_view item, const DeviceCatalogue& catalogue
     }
   }
 
-  PLIMSOLL_ASSIGN(const std::optional<Card> card, catalogue.find(head));
-  if (!card) return unknown_card(head, catalogue, where);
+  PLIMSOLL_ASSIGN(std::optional<Card> card, catalogue.find(head));
+  if (!card) {
+    PLIMSOLL_ASSIGN(const std::optional<Instance> machine, catalogue.find_instance(head));
+    if (!machine) return unknown_card(head, catalogue, where);
+    PLIMSOLL_ASSIGN(card, catalogue.find(machine->card));
+    if (!card) return unknown_card(machine->card, catalogue, where);
+    of_machine = machine->count;
+  }
   device = card->device;
   if (colon != std::string_view::npos) {
-    PLIMSOLL_ASSIGN(device.free_bytes, parse_bytes(trim(item.substr(colon + 1)), where));
+    PLIMSOLL_ASSIGN(device.free_bytes, read_free(trim(item.substr(colon + 1)), head, where));
   }
   return device;
 }
@@ -156,15 +218,23 @@ Result<void> append_item(std::string_view item, const DeviceCatalogue& catalogue
   if (item.empty())
     return fail(ErrorCode::kBadRequest, "an item of the device list is empty; items such as 8xH200 or 80GiB are joined by single commas",
                 where);
-  PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> first, take_count(item, where));
-  std::optional<std::uint64_t> second;
+  PLIMSOLL_ASSIGN(std::optional<std::uint64_t> first, take_count(item, where));
+  std::optional<std::uint64_t> second, of_machine;
   if (first) {
     PLIMSOLL_ASSIGN(second, take_count(item, where));
+  } else {
+    PLIMSOLL_ASSIGN(first, take_count_behind(item, catalogue, where));
   }
-  PLIMSOLL_ASSIGN(Device device, read_item(item, catalogue, where));
+  PLIMSOLL_ASSIGN(Device device, read_item(item, catalogue, where, of_machine));
+  if (of_machine && second)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("'{}' is a machine of {} cards; give the number of machines alone, as 2x{}", item.substr(0, 64), *of_machine,
+                            item.substr(0, 64)),
+                where);
+  if (of_machine) second = of_machine;
   if (!second) return append_copies(std::move(device), first.value_or(1), where, out);
   const std::uint64_t node = next_node(out);
-  for (std::uint64_t i = 0; i < *first; ++i) {
+  for (std::uint64_t i = 0; i < first.value_or(1); ++i) {
     device.node = fmt::to_string(node + i);
     PLIMSOLL_TRY(append_copies(device, *second, where, out));
   }
@@ -200,7 +270,7 @@ Result<std::vector<Device>> parse_devices(std::string_view spec, const DeviceCat
     return real;
   }
   if (spec.find('=') == std::string_view::npos &&
-      (spec.ends_with(".yaml") || spec.ends_with(".yml") || spec.find('/') != std::string_view::npos))
+      (spec.ends_with(".yaml") || spec.ends_with(".yml") || spec.ends_with(".json") || spec.find('/') != std::string_view::npos))
     return read_device_file(std::filesystem::path(spec), catalogue);
   std::vector<Device> out;
   NodeList nodes;

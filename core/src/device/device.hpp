@@ -43,11 +43,12 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-// Reads a list of devices: items joined by commas, each `[COUNTx]` or `NODESxCOUNTx` followed by
+// Reads a list of devices: items joined by commas, each `[COUNTx]` or `NODESxCOUNTx` (or x8, *8 behind a card) with
 //   H200  H200:120GiB        a card of the catalogue, with other free bytes
 //   80GiB  79.19GiB:78.5GiB  a size, with free bytes
+//   p5.48xlarge          a machine of a cloud: a node with its cards; 2xp5.48xlarge are two
 //   NAME=80GiB[:70GiB]       a size under a name; the other properties are kept where NAME is a card
-// or `auto` (the devices of this machine, one node), or the path of a YAML file (see device_file.hpp).
+// or `auto` (the devices of this machine, one node), or the path of a YAML or JSON file (see device_file.hpp).
 // Names ignore case, spaces, - and _. Free bytes default to the card's own, for sizes to the total. Two counts make nodes:
 // 2x8xH200 are two machines of eight cards each, numbered through the list. Either all devices have a node or none; those of a
 // node stand one after the other, and every node holds the same number.

@@ -84,7 +84,10 @@ Result<void> append_mapping(const Json& entry, const std::string& where, const D
     device.name = fmt::format("device {}", out.size());
   }
   if (kind && *kind != "gpu" && *kind != "unified")
-    return fail(ErrorCode::kBadRequest, fmt::format("kind '{}' is neither gpu nor unified", kind->substr(0, 64)), fields.at("kind"));
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("kind '{}' is neither gpu nor unified{}", kind->substr(0, 64),
+                            *kind == "host" ? "; the host is no rank, give its memory as --host SIZE" : ""),
+                fields.at("kind"));
   if (kind) device.kind = *kind == "unified" ? DeviceKind::kUnified : DeviceKind::kGpu;
   if (total_bytes) {
     device.total_bytes = device.free_bytes = *total_bytes;

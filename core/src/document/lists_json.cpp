@@ -158,13 +158,17 @@ nlohmann::ordered_json models_document(const std::vector<CatalogueModel>& models
 
 nlohmann::ordered_json devices_document(const std::vector<DeviceCard>& cards, const Result<std::vector<RealDevice>>& real) {
   Json catalogue = Json::array(), found = Json::array();
-  for (const DeviceCard& card : cards)
+  for (const DeviceCard& card : cards) {
+    Json machines = Json::array();
+    for (const CloudMachine& machine : card.machines) machines.push_back(Json{{"name", machine.name}, {"count", machine.count}});
     catalogue.push_back(Json{{"name", card.name},
                              {"aliases", card.aliases},
                              {"vendor", card.vendor},
                              {"kind", card.kind},
                              {"total_bytes", card.total_bytes},
-                             {"basis", card.basis}});
+                             {"basis", card.basis},
+                             {"machines", std::move(machines)}});
+  }
   if (real)
     for (const RealDevice& device : *real) found.push_back(real_device(device));
   return Json{{"schema", "plimsoll.devices/1"},

@@ -2,12 +2,14 @@
 #include "document/plan_json.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/document_text.hpp"
 #include "document/yaml.hpp"
 #include "plimsoll/device_figures.hpp"
+#include "plimsoll/options.hpp"
 
 namespace plimsoll {
 namespace {
@@ -16,25 +18,38 @@ using Json = nlohmann::ordered_json;
 
 Json nullable(const std::optional<std::uint64_t>& value) { return value ? Json(*value) : Json(nullptr); }
 
-// A value of an advice, typed as the option takes it: "65536" is a number, "fp8" and "auto:4096" are not.
-Json typed_value(const std::string& text) {
-  const bool digits =
-      !text.empty() && text.size() <= 19 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (digits && (text.size() == 1 || text[0] != '0')) {
-    std::uint64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
+// A number as it was written; text that is none stays text.
+Json number_or_text(const std::string& text) {
+  Json value = Json::parse(text, nullptr, false);
+  return value.is_number() ? value : Json(text);
+}
+
+// A list of numbers with commas, "54,26".
+Json numbers(std::string_view text) {
+  Json out = Json::array();
+  while (true) {
+    const std::size_t comma = text.find(',');
+    out.push_back(number_or_text(std::string(text.substr(0, comma))));
+    if (comma == std::string_view::npos) return out;
+    text.remove_prefix(comma + 1);
   }
-  const auto point = text.find('.');
-  const bool decimal = point != std::string::npos && point > 0 && point + 1 < text.size() && text.size() <= 17 &&
-                       std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; }) &&
-                       text.find('.', point + 1) == std::string::npos;
-  if (decimal) {
-    double value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
+}
+
+// An option's value as a JSON request has it, by its kind; `name` is its name or its flag.
+Json option_value(std::string_view name, const std::string& text) {
+  std::string key(name.substr(std::min(name.size(), name.find_first_not_of('-'))));
+  std::replace(key.begin(), key.end(), '-', '_');
+  const std::span<const OptionInfo> options = plan_options();
+  const auto option = std::find_if(options.begin(), options.end(), [&](const OptionInfo& info) { return info.name == key; });
+  switch (option == options.end() ? OptionKind::kText : option->kind) {
+  case OptionKind::kNumber:
+  case OptionKind::kSize:
+  case OptionKind::kLength:
+  case OptionKind::kLayers: return number_or_text(text);
+  case OptionKind::kNumbers: return numbers(text);
+  case OptionKind::kSwitch: return text == "true";
+  default: return text;
   }
-  return text;
 }
 
 Json model_object(const ModelInfo& model) {
@@ -54,11 +69,21 @@ Json model_object(const ModelInfo& model) {
               {"weights_source", weights_source_name(model.weights_source)}};
 }
 
-Json request_object(const EffectiveRequest& request) {
+// Where layers lie, of engines that deal them to devices.
+void append_dealt(Json& out, const DealtPlan& dealt) {
+  out["split_mode"] = split_mode_name(dealt.split_mode);
+  out["stage_layers"] = dealt.stage_layers;
+  out["gpu_layers"] = dealt.gpu_layers;
+  out["n_cpu_moe"] = dealt.cpu_moe_layers;
+}
+
+Json request_object(const EffectiveRequest& request, const std::optional<DealtPlan>& dealt) {
   Json overrides = Json::object();
   for (const auto& [key, value] : request.engine_overrides) overrides[key] = value;
   Json out{{"tp", request.tp}, {"pp", request.pp}, {"dp", request.dp}, {"ep", request.ep}};
   if (request.nodes > 1) out["nodes"] = request.nodes; // a key of deployments over several machines
+  if (dealt) append_dealt(out, *dealt);
+  else if (!request.stage_layers.empty()) out["stage_layers"] = request.stage_layers;
   out.update(Json{{"accounting", accounting_name(request.accounting)},
                   {"device_memory_utilization", request.device_memory_utilization},
                   {"max_length", request.max_length},
@@ -66,8 +91,9 @@ Json request_object(const EffectiveRequest& request) {
                   {"max_batch_input_tokens", request.max_batch_input_tokens},
                   {"max_batch_total_tokens", nullable(request.max_batch_total_tokens)},
                   {"kv_dtype", request.kv_dtype},
-                  {"dtype", request.dtype},
-                  {"page_tokens", request.page_tokens},
+                  {"dtype", request.dtype}});
+  if (!request.quantize.empty()) out["quantize"] = request.quantize; // a key of what-ifs
+  out.update(Json{{"page_tokens", request.page_tokens},
                   {"vision_cache_utilization", request.vision_cache_utilization},
                   {"num_draft_tokens", request.num_draft_tokens},
                   {"redundant_experts", request.redundant_experts},
@@ -87,15 +113,26 @@ void append_figures(Json& out, const DevicePlan& device, bool workspace) {
   }
 }
 
-Json device_object(const DevicePlan& device, bool workspace) {
-  Json out{{"rank", device.rank}, {"name", device.name}};
+Json device_object(const DevicePlan& device, bool is_host, bool workspace) {
+  Json out{{"rank", is_host ? Json(nullptr) : Json(device.rank)}, {"name", device.name}, {"kind", is_host ? "host" : "gpu"}};
   append_figures(out, device, workspace);
+  if (device.reasons.empty()) return out; // a key of devices that break a limit
+  Json reasons = Json::array();
+  for (const BrokenLimit& broken : device.reasons)
+    reasons.push_back(Json{{"limit", broken.limit},
+                           {"bytes", broken.needed_bytes - broken.limit_bytes},
+                           {"needed_bytes", broken.needed_bytes},
+                           {"limit_bytes", broken.limit_bytes},
+                           {"message", broken.message}});
+  out["reasons"] = std::move(reasons);
   return out;
 }
 
 // Sums that stop at the largest value instead of wrapping.
-Json totals_object(const std::vector<DevicePlan>& devices) {
+Json totals_object(const Plan& plan) {
   DevicePlan sum;
+  std::vector<DevicePlan> devices = plan.devices;
+  if (plan.host) devices.push_back(*plan.host);
   for (const DevicePlan& device : devices) {
     for (const DeviceFigure& figure : kDeviceFigures)
       if (figure.bytes != nullptr && __builtin_add_overflow(sum.*figure.bytes, device.*figure.bytes, &(sum.*figure.bytes)))
@@ -118,15 +155,18 @@ Json kv_object(const KvPlan& kv) {
                           {"window_tokens", nullable(group.window_tokens)},
                           {"state_bytes_per_sequence", group.state_bytes_per_sequence},
                           {"basis", basis_name(group.basis)}});
-  return Json{{"dtype", kv.dtype},
-              {"page_tokens", kv.page_tokens},
-              {"pages", kv.pages},
-              {"capacity_tokens", kv.capacity_tokens},
-              {"capacity_requests", kv.capacity_requests},
-              {"engine_reported_tokens", kv.engine_reported_tokens},
-              {"bytes_per_token_per_device", kv.bytes_per_token_per_device},
-              {"state_slots", nullable(kv.state_slots)},
-              {"groups", std::move(groups)}};
+  Json out{{"dtype", kv.dtype},
+           {"page_tokens", kv.page_tokens},
+           {"pages", kv.pages},
+           {"capacity_tokens", kv.capacity_tokens},
+           {"capacity_requests", kv.capacity_requests},
+           {"engine_reported_tokens", kv.engine_reported_tokens},
+           {"bytes_per_token_per_device", kv.bytes_per_token_per_device},
+           {"state_slots", nullable(kv.state_slots)}};
+  if (kv.needed_bytes_per_device)
+    out["needed_bytes_per_device"] = *kv.needed_bytes_per_device; // of a length and a batch that were asked for
+  out["groups"] = std::move(groups);
+  return out;
 }
 
 Json limits_object(const Limits& limits) {
@@ -151,7 +191,7 @@ Json items_array(const Plan& plan, MemoryKind memory, bool counted) {
                  {"bytes", item.bytes[rank]},
                  {"basis", basis_name(item.basis)},
                  {"planner", item.planner}};
-      if (!item.formula.empty()) entry["formula"] = item.formula;
+      if (const std::string& formula = item.formula_on(rank); !formula.empty()) entry["formula"] = formula;
       out.push_back(std::move(entry));
     }
   return out;
@@ -184,37 +224,57 @@ Json frontier_array(const std::vector<FrontierCurve>& frontier) {
   return out;
 }
 
+Json quantizations_array(const std::vector<QuantizationRow>& rows) {
+  Json out = Json::array();
+  for (const QuantizationRow& row : rows)
+    out.push_back(Json{{"quantize", row.quantize},
+                       {"weights_bytes", row.weights_bytes},
+                       {"capacity_tokens", row.capacity_tokens},
+                       {"verdict", verdict_name(row.verdict)}});
+  return out;
+}
+
 Json warnings_array(const std::vector<Warning>& warnings) {
   Json out = Json::array();
   for (const Warning& warning : warnings) out.push_back(Json{{"code", warning_name(warning.code)}, {"message", warning.message}});
   return out;
 }
 
-Json advice_array(const std::vector<Advice>& advice) {
+} // namespace
+
+nlohmann::ordered_json advice_array(const std::vector<Advice>& advice) {
   Json out = Json::array();
-  for (const Advice& line : advice)
-    out.push_back(Json{{"option", line.option}, {"value", typed_value(line.value)}, {"message", line.message}});
+  for (const Advice& line : advice) {
+    Json options = Json::object();
+    for (const AdvisedOption& option : line.options)
+      options[option.name] = option.value ? option_value(option.name, *option.value) : Json(nullptr);
+    out.push_back(Json{{"option", line.option},
+                       {"value", option_value(line.option, line.value)},
+                       {"message", line.message},
+                       {"command", line.command},
+                       {"options", std::move(options)}});
+  }
   return out;
 }
-
-} // namespace
 
 nlohmann::ordered_json plan_document(const Plan& plan) {
   Json devices = Json::array();
   const bool workspace =
       std::any_of(plan.devices.begin(), plan.devices.end(), [](const DevicePlan& device) { return device.workspace_bytes > 0; });
-  for (const DevicePlan& device : plan.devices) devices.push_back(device_object(device, workspace));
+  for (const DevicePlan& device : plan.devices) devices.push_back(device_object(device, false, workspace));
+  if (plan.host) devices.push_back(device_object(*plan.host, true, workspace));
   Json out = Json::object();
   out["schema"] = "plimsoll.plan/1";
   out["verdict"] = verdict_name(plan.verdict);
   out["model"] = model_object(plan.model);
   out["engine"] = Json{{"name", plan.engine.name}, {"version", plan.engine.version}};
-  out["request"] = request_object(plan.request);
+  out["request"] = request_object(plan.request, plan.dealt);
   out["devices"] = std::move(devices);
-  out["totals"] = totals_object(plan.devices);
+  out["totals"] = totals_object(plan);
   out["kv_cache"] = kv_object(plan.kv_cache);
   out["limits"] = limits_object(plan.limits);
   if (!plan.frontier.empty()) out["frontier"] = frontier_array(plan.frontier);
+  if (!plan.quantizations.empty()) out["quantizations"] = quantizations_array(plan.quantizations);
   out["vision_cache"] = vision_object(plan);
   out["items"] = items_array(plan, MemoryKind::kDevice, true);
   out["covered_items"] = items_array(plan, MemoryKind::kDevice, false);

@@ -5,11 +5,13 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "plimsoll/host.hpp"
 
 namespace plimsoll {
 
 nlohmann::ordered_json plan_document(const Plan& plan);
+nlohmann::ordered_json advice_array(const std::vector<Advice>& advice);
 
 } // namespace plimsoll

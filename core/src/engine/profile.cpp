@@ -1,6 +1,7 @@
 #include "engine/profile.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "base/nearest.hpp"
 #include "base/regular_file.hpp"
 #include "base/yaml.hpp"
+#include "engine/engine_name.hpp"
 #include "engine/profile_schema.hpp"
 #include "engine/release.hpp"
 #include "plimsoll/abi.h"
@@ -18,6 +20,14 @@ namespace {
 
 constexpr std::uint64_t kMaxProfileBytes = 1 << 20;
 constexpr std::size_t kMaxItems = 1024, kMaxSettled = 256;
+// What a start can be refused for; who refuses it: plan/refusals.cpp.
+constexpr std::array<std::string_view, 7> kRefusals{"free_memory",      "no_kv_memory",  "one_request",          "state_blocks",
+                                                    "block_over_batch", "chunks_needed", "weights_leave_nothing"};
+
+bool is_choice_name(const Json& root, const std::string& name) {
+  const Json* const choices = find_pointer(root, "/choices");
+  return choices != nullptr && choices->is_object() && choices->contains(name);
+}
 
 // Reads a settled profile; remembers the first thing wrong.
 class Reader {
@@ -33,7 +43,14 @@ public:
       if (const Json* value = find_pointer(root_, key.pointer))
         std::visit([&](const auto& kind) { set(key.pointer, kind, *value); }, key.kind);
     read_aliases();
+    read_choices();
+    read_texts("/start/vendors", profile_.start.vendors);
+    read_texts("/start/quantizations", profile_.start.quantizations);
+    read_says();
+    read_texts("/kv/takes", profile_.kv.takes);
+    read_numbers("/kv/page_sizes", profile_.kv.page_sizes);
     read_terms("/budget/reserve", profile_.budget.reserve);
+    read_terms("/start/outside", profile_.start.outside);
     read_items("/activations", profile_.activations);
     read_items("/overheads", profile_.overheads);
     if (const Json* planner = find_pointer(root_, "/planner"))
@@ -83,11 +100,45 @@ private:
     const Json* aliases = find_pointer(root_, "/aliases");
     if (aliases == nullptr) return;
     if (!aliases->is_object()) return wrong("/aliases", "names and keys were expected");
-    for (const auto& [alias, meant] : aliases->items())
-      if (!meant.is_string() || std::none_of(profile_keys().begin(), profile_keys().end(), [&, &m = meant](const ProfileKey& key) {
-            return key.short_name() == m.get_ref<const std::string&>();
-          }))
-        wrong("/aliases/" + alias, "the last part of a key was expected, such as page_tokens");
+    for (const auto& [alias, meant] : aliases->items()) {
+      const std::string key = meant.is_string() ? meant.get<std::string>() : "";
+      const bool known = is_choice_name(root_, key) || std::any_of(profile_keys().begin(), profile_keys().end(),
+                                                                   [&](const ProfileKey& one) { return one.short_name() == key; });
+      if (!known) wrong("/aliases/" + alias, "the last part of a key or a choice was expected, such as page_tokens");
+    }
+  }
+  void read_choices() {
+    if (const Json* choices = find_pointer(root_, "/choices"))
+      for (const auto& [name, word] : choices->items()) profile_.choices.emplace(name, word.get<std::string>()); // settled
+  }
+  void read_texts(const char* pointer, std::vector<std::string>& out) {
+    const Json* list = find_pointer(root_, pointer);
+    if (list == nullptr) return;
+    const bool texts = list->is_array() && list->size() <= kMaxItems &&
+                       std::all_of(list->begin(), list->end(), [](const Json& one) { return one.is_string(); });
+    if (!texts) return wrong(pointer, "a list of texts was expected");
+    for (const Json& one : *list) out.push_back(one.get<std::string>());
+  }
+  void read_numbers(const char* pointer, std::vector<std::uint64_t>& out) {
+    const Json* list = find_pointer(root_, pointer);
+    if (list == nullptr) return;
+    if (!list->is_array() || list->size() > kMaxItems) return wrong(pointer, "a list of whole numbers was expected");
+    for (const Json& one : *list) {
+      const auto number = as_u64(one);
+      if (!number) return wrong(pointer, "a list of whole numbers was expected");
+      out.push_back(*number);
+    }
+  }
+  void read_says() {
+    const Json* says = find_pointer(root_, "/start/says");
+    if (says == nullptr) return;
+    if (!says->is_object()) return wrong("/start/says", "kinds of refusals and sentences were expected");
+    for (const auto& [kind, sentence] : says->items()) {
+      const bool known = std::find(kRefusals.begin(), kRefusals.end(), kind) != kRefusals.end();
+      if (!known || !sentence.is_string())
+        return wrong("/start/says/" + kind, fmt::format("the sentence of one of these was expected: {}", fmt::join(kRefusals, ", ")));
+      profile_.start.says.emplace(kind, sentence.get<std::string>());
+    }
   }
 
   void read_terms(const std::string& pointer, std::vector<Term>& out) {
@@ -121,15 +172,20 @@ private:
         wrong(here + "/label", fmt::format("'{}' stands twice where both apply; add its terms up in one entry", item.label.substr(0, 64)));
       const std::string basis = text((here + "/basis").c_str());
       bool known = basis.empty();
-      for (const Basis word : {Basis::kExact, Basis::kBound, Basis::kHeuristic})
+      for (const Basis word : {Basis::kExact, Basis::kBound, Basis::kMeasured, Basis::kHeuristic})
         if (basis == basis_name(word)) {
           item.basis = word;
           known = true;
         }
-      if (!known) wrong(here + "/basis", "exact, bound or heuristic was expected");
+      if (!known) wrong(here + "/basis", "exact, bound, measured or heuristic was expected");
+      const std::string memory = text((here + "/memory").c_str());
+      if (memory == memory_kind_name(MemoryKind::kHost)) item.memory = MemoryKind::kHost;
+      else if (!memory.empty() && memory != memory_kind_name(MemoryKind::kDevice)) wrong(here + "/memory", "device or host was expected");
+      item.warning = text((here + "/warning").c_str());
+      if (item.memory == MemoryKind::kHost && !item.phase.empty()) wrong(here + "/phase", "what is in host memory stays there");
       for (const auto& [key, value] : node.items())
-        if (key != "label" && key != "phase" && key != "basis" && key != "terms")
-          unknown(here, key, {"label", "phase", "basis", "terms", "when"});
+        if (key != "label" && key != "phase" && key != "basis" && key != "memory" && key != "warning" && key != "terms")
+          unknown(here, key, {"label", "phase", "basis", "memory", "warning", "terms", "when"});
       read_terms(here + "/terms", item.terms);
       out.push_back(std::move(item));
     }
@@ -144,8 +200,10 @@ private:
   // Whatever no row names is a mistake of the author.
   void no_others(const Json& node, const std::string& section) {
     std::vector<std::string_view> known;
-    if (section.empty()) known = {"schema", "name", "version", "oldest", "aliases", "planner", "activations", "overheads"};
+    if (section.empty()) known = {"schema", "name", "version", "oldest", "aliases", "choices", "planner", "activations", "overheads"};
     if (section == "/budget") known = {"reserve"};
+    if (section == "/start") known = {"vendors", "quantizations", "outside", "says"};
+    if (section == "/kv") known = {"takes", "page_sizes"};
     const std::string below = section + "/";
     for (const ProfileKey& key : profile_keys()) {
       if (!key.pointer.starts_with(below)) continue;
@@ -187,6 +245,9 @@ Result<void> apply_override(Json& root, const std::string& key, const std::strin
       names.emplace_back(known.short_name());
       if (known.short_name() == short_name) pointer = known.pointer;
     }
+    if (const Json* choices = find_pointer(root, "/choices"); choices != nullptr && choices->is_object())
+      for (const auto& [name, choice] : choices->items()) names.push_back(name);
+    if (is_choice_name(root, short_name)) pointer = fmt::format("/choices/{}/default", short_name);
     if (pointer == "/" + key) {
       const std::string close = either(nearest(key, {names.begin(), names.end()}, 3));
       return fail(ErrorCode::kBadRequest,
@@ -211,9 +272,15 @@ Result<void> apply_override(Json& root, const std::string& key, const std::strin
   return {};
 }
 
+// The newest release that the profile describes; empty where it says none.
+std::string newest_release(const Json& root) {
+  const Json* const version = find_pointer(root, "/version");
+  return version != nullptr && version->is_string() ? version->get<std::string>() : "";
+}
+
 // The release that was asked for, else the newest that the profile describes.
 Result<std::string> settle_release(const Json& root, const std::string& wanted) {
-  const std::string newest = root.value("version", Json("")).is_string() ? root.value("version", std::string()) : "";
+  const std::string newest = newest_release(root);
   if (wanted.empty()) return newest;
   const auto release = parse_release(wanted), oldest = parse_release(root.value("oldest", newest));
   if (!release)
@@ -229,25 +296,9 @@ Result<std::string> settle_release(const Json& root, const std::string& wanted) 
 
 Result<ProfileSource> ProfileSource::load(const std::string& catalogue, const std::string& name,
                                           const std::map<std::string, std::string>& overrides) {
-  const std::string folder = catalogue + "/engines";
-  std::string file = name, wanted_release;
-  if (name.find('/') == std::string::npos && !name.ends_with(".yaml") && !name.ends_with(".yml")) {
-    const std::size_t at = name.find('@');
-    if (at != std::string::npos) wanted_release = name.substr(at + 1);
-    const std::string base = name.substr(0, at);
-    file = folder + "/" + base + ".yaml";
-    std::error_code failed;
-    if (base.empty() || !std::filesystem::is_regular_file(file, failed)) {
-      std::vector<std::string> known;
-      for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
-        if (it->path().extension() == ".yaml") known.push_back(it->path().stem().string());
-      std::sort(known.begin(), known.end());
-      return fail(ErrorCode::kBadRequest, fmt::format("no engine profile '{}'; there is {}, or give a YAML file", base, either(known)),
-                  "--engine");
-    }
-    if (at != std::string::npos && wanted_release.empty())
-      return fail(ErrorCode::kBadRequest, fmt::format("'{}' names no release behind the @", name), "--engine");
-  }
+  PLIMSOLL_ASSIGN(const EngineName engine, find_engine_name(catalogue, name));
+  const std::string &wanted_release = engine.release,
+                    file = engine.is_file ? name : fmt::format("{}/engines/{}.yaml", catalogue, engine.name);
   ProfileSource source;
   PLIMSOLL_ASSIGN(const std::string text, read_text_file(file, kMaxProfileBytes, ErrorCode::kBadRequest));
   PLIMSOLL_ASSIGN(source.root_, parse_yaml(text, file, ErrorCode::kBadRequest));
@@ -255,9 +306,15 @@ Result<ProfileSource> ProfileSource::load(const std::string& catalogue, const st
   for (const auto& [key, value] : overrides) PLIMSOLL_TRY(apply_override(source.root_, key, value));
   source.file_ = overrides.empty() ? file : file + " with --set";
   PLIMSOLL_ASSIGN(source.release_, settle_release(source.root_, wanted_release));
-  if (!wanted_release.empty()) source.root_["version"] = source.release_;
+  if (!wanted_release.empty()) {
+    const auto asked = parse_release(source.release_), newest = parse_release(newest_release(source.root_));
+    source.newer_than_known_ = asked && newest && *newest < *asked;
+    source.root_["version"] = source.release_;
+  }
+  source.asked_ = AskedFacts(source.root_);
   if (!has_conditions(source.root_)) {
     PLIMSOLL_ASSIGN(EngineProfile profile, Reader(source.root_, source.file_).read());
+    profile.newer_than_known = source.newer_than_known_;
     source.fixed_ = std::make_shared<const EngineProfile>(std::move(profile));
   }
   return source;
@@ -265,13 +322,14 @@ Result<ProfileSource> ProfileSource::load(const std::string& catalogue, const st
 
 Result<std::shared_ptr<const EngineProfile>> ProfileSource::settle(const ProfileFacts& facts) const {
   if (fixed_) return fixed_;
-  const std::string key = facts.key();
+  const std::string key = asked_.key(facts);
   {
     const std::shared_lock lock(settled_->mutex);
     if (const auto it = settled_->by_facts.find(key); it != settled_->by_facts.end()) return it->second;
   }
   PLIMSOLL_ASSIGN(const Json settled, settle_conditions(root_, facts, release_, file_));
   PLIMSOLL_ASSIGN(EngineProfile read, Reader(settled, file_).read());
+  read.newer_than_known = newer_than_known_;
   auto profile = std::make_shared<const EngineProfile>(std::move(read));
   const std::unique_lock lock(settled_->mutex);
   if (settled_->by_facts.size() >= kMaxSettled) settled_->by_facts.clear();

@@ -1,9 +1,12 @@
 #include "host/config_files.hpp"
 
 #include <cstdint>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "base/regular_file.hpp"
+#include "checkpoint/mistral_params.hpp"
 
 namespace plimsoll {
 namespace {
@@ -12,11 +15,31 @@ constexpr std::uint64_t kMaxConfigBytes = 64ULL << 20;
 
 } // namespace
 
-Result<ConfigFiles> read_config(const std::string& path, const std::optional<std::string>& hf_quant_path) {
+Result<std::optional<std::string>> adapted_model(const std::string& folder) {
+  const std::string path = folder + "/adapter_config.json";
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed) || std::filesystem::exists(folder + "/config.json", failed)) return std::nullopt;
+  PLIMSOLL_ASSIGN(std::string text, read_text_file(path, kMaxConfigBytes, ErrorCode::kBadConfig));
+  PLIMSOLL_ASSIGN(const Json config, parse_json(std::move(text), path, ErrorCode::kBadConfig));
+  const Json* const base = find_pointer(config, "/base_model_name_or_path");
+  if (base == nullptr || !base->is_string() || base->get_ref<const std::string&>().empty())
+    return fail(ErrorCode::kBadConfig, "the name of the model that the adapter changes was expected; plan that model with --lora FOLDER",
+                path + ": /base_model_name_or_path");
+  return base->get<std::string>();
+}
+
+Result<ConfigFiles> read_config(const std::string& path, const std::optional<std::string>& hf_quant_path, const std::string& catalogue,
+                                bool with_checkpoint) {
   ConfigFiles files;
   PLIMSOLL_ASSIGN(std::string text, read_text_file(path, kMaxConfigBytes, ErrorCode::kBadConfig));
   PLIMSOLL_ASSIGN(files.config, parse_json(std::move(text), path, ErrorCode::kBadConfig));
   if (!files.config.is_object()) return fail(ErrorCode::kBadConfig, "an object was expected", path);
+  if (std::filesystem::path(path).filename() == "params.json") {
+    const std::string names_path = catalogue + "/mistral_params.json";
+    PLIMSOLL_ASSIGN(std::string names, read_text_file(names_path, kMaxConfigBytes, ErrorCode::kInternal));
+    PLIMSOLL_ASSIGN(const Json kinds, parse_json(std::move(names), names_path, ErrorCode::kInternal));
+    PLIMSOLL_ASSIGN(files.config, config_of_mistral_params(files.config, kinds, with_checkpoint, path));
+  }
   if (files.config.value("schema", Json()) == "plimsoll.model/1") {
     if (files.config.contains("hf_quant_config")) files.hf_quant_config = files.config["hf_quant_config"];
     Json inner = files.config.value("config", Json::object());

@@ -16,6 +16,12 @@ struct ConfigFiles {
   const Json* quant() const { return hf_quant_config ? &*hf_quant_config : nullptr; }
 };
 
-Result<ConfigFiles> read_config(const std::string& path, const std::optional<std::string>& hf_quant_path);
+// `catalogue`: the folder that says what the kinds of a params.json are called. `with_checkpoint`: tensors lie beside it, which say what
+// such a file leaves out.
+Result<ConfigFiles> read_config(const std::string& path, const std::optional<std::string>& hf_quant_path, const std::string& catalogue,
+                                bool with_checkpoint = true);
+
+// The model that the LoRA adapter in that folder was made for; nothing where the folder holds no adapter, or a model of its own.
+Result<std::optional<std::string>> adapted_model(const std::string& folder);
 
 } // namespace plimsoll

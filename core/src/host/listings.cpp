@@ -4,19 +4,15 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/words.hpp"
 #include "host/config_files.hpp"
 #include "model/loaded_model.hpp"
 #include "plan/weights_report.hpp"
 #include "plugin/gguf_meaning.hpp"
+#include "worker/isolated_planners.hpp"
 
 namespace plimsoll {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
 
 PluginFamily plugin_family(const FamilyManifest& family) {
   PluginFamily out;
@@ -82,7 +78,7 @@ std::string model_name(const std::filesystem::path& file) {
 }
 
 Result<CatalogueModel> catalogue_model(const std::shared_ptr<const Registry>& registry, const std::string& name, const std::string& file) {
-  PLIMSOLL_ASSIGN(ConfigFiles config, read_config(file, std::nullopt));
+  PLIMSOLL_ASSIGN(ConfigFiles config, read_config(file, std::nullopt, {}));
   PLIMSOLL_ASSIGN(const std::shared_ptr<const Model::Data> model,
                   load_model(registry, std::move(config.config), config.quant(), name, file));
   CatalogueModel entry;
@@ -103,22 +99,19 @@ std::vector<PluginInfo> list_plugins(const Registry& registry) {
   return out;
 }
 
-Result<PluginInfo> inspect_plugin(const std::string& directory, Trust trust, const std::string& gguf_words) {
+Result<PluginInfo> inspect_plugin(const std::string& directory, const RegistryOptions& like, const std::string& gguf_words) {
   // A registry of its own, so that no other vendor's plugin comes first.
-  const Registry registry({directory}, trust, {});
+  RegistryOptions options = like;
+  options.paths = {directory};
+  options.prefer = {};
+  const Registry registry(std::move(options), {});
   PLIMSOLL_TRY(registry.arguments());
   std::error_code failed;
   const std::filesystem::path folder = std::filesystem::canonical(directory, failed);
   for (const auto& plugin : registry.plugins()) {
     if (std::filesystem::path(plugin->manifest.directory) != folder) continue;
     if (plugin->status == PluginStatus::kRefused) return fail(ErrorCode::kPluginFailed, plugin->reason, directory);
-    for (const FamilyManifest& family : plugin->manifest.families) {
-      FamilyRef ref;
-      ref.plugin = plugin.get();
-      ref.family = &family;
-      ref.signal_policy = family.signal_policy;
-      PLIMSOLL_TRY(registry.load(ref));
-    }
+    PLIMSOLL_TRY(open_plugin(registry, *plugin));
     PLIMSOLL_TRY(check_gguf_words(plugin->manifest, gguf_words));
     PluginInfo info = plugin_info(*plugin);
     if (!plugin->manifest.library.empty()) info.status = PluginStatus::kLoaded;
@@ -134,11 +127,10 @@ Result<std::vector<CatalogueModel>> list_models(const std::shared_ptr<const Regi
   for (std::filesystem::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
     if (it->path().extension() == ".json") files.push_back(it->path());
   std::sort(files.begin(), files.end());
-  const std::string wanted = lower(pattern);
   std::vector<CatalogueModel> out;
   for (const std::filesystem::path& file : files) {
     const std::string name = model_name(file);
-    if (lower(name).find(wanted) == std::string::npos) continue;
+    if (!matches_pattern(name, pattern)) continue;
     PLIMSOLL_ASSIGN(CatalogueModel entry, catalogue_model(registry, name, file.string()));
     out.push_back(std::move(entry));
   }
@@ -148,9 +140,18 @@ Result<std::vector<CatalogueModel>> list_models(const std::shared_ptr<const Regi
 Result<std::vector<DeviceCard>> list_cards(const DeviceCatalogue& catalogue) {
   PLIMSOLL_ASSIGN(const std::vector<Card> cards, catalogue.cards());
   std::vector<DeviceCard> out;
-  for (const Card& card : cards)
-    out.push_back({card.device.name, card.device.vendor, std::string(device_kind_name(card.device.kind)),
-                   card.reported ? "reported" : "nominal", card.aliases, card.device.total_bytes});
+  PLIMSOLL_ASSIGN(const std::vector<Instance> instances, catalogue.instances());
+  for (const Card& card : cards) {
+    out.push_back({card.device.name,
+                   card.device.vendor,
+                   std::string(device_kind_name(card.device.kind)),
+                   card.reported ? "reported" : "nominal",
+                   card.aliases,
+                   card.device.total_bytes,
+                   {}});
+    for (const Instance& instance : instances)
+      if (instance.card == card.device.name) out.back().machines.push_back({instance.name, instance.count});
+  }
   return out;
 }
 

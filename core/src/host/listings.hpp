@@ -15,7 +15,7 @@ namespace plimsoll {
 
 std::vector<PluginInfo> list_plugins(const Registry& registry);
 // One plugin folder, judged as if it came first, with its library opened where it has one.
-Result<PluginInfo> inspect_plugin(const std::string& directory, Trust trust, const std::string& gguf_words);
+Result<PluginInfo> inspect_plugin(const std::string& directory, const RegistryOptions& like, const std::string& gguf_words);
 // The models of a catalogue's folder whose names contain `pattern`, whatever the case, by name.
 Result<std::vector<CatalogueModel>> list_models(const std::shared_ptr<const Registry>& registry, const std::string& directory,
                                                 std::string_view pattern);

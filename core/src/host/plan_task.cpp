@@ -4,21 +4,26 @@
 #include <string>
 #include <utility>
 
-#include "plimsoll/options.hpp"
-
 namespace plimsoll {
 namespace {
 
 constexpr std::size_t kMostModelNameBytes = 4'096;
 
+constexpr std::array<OptionInfo, 4> kTaskOptions{{{.name = "model"},
+                                                  {.name = "config", .kind = OptionKind::kDocument},
+                                                  {.name = "draft"},
+                                                  {.name = "explain", .kind = OptionKind::kSwitch}}};
+
 } // namespace
 
+std::span<const OptionInfo> plan_task_options() noexcept { return kTaskOptions; }
+
 Result<PlanTask> read_plan_task(const Context& context, const char* json, PlanRequest usual) {
-  constexpr std::array<OptionInfo, 4> kAlso{{{.name = "model"},
-                                             {.name = "config", .kind = OptionKind::kDocument},
-                                             {.name = "draft"},
-                                             {.name = "explain", .kind = OptionKind::kSwitch}}};
-  PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kAlso));
+  PLIMSOLL_ASSIGN(const std::vector<OptionValue> options, read_options_json(json, kTaskOptions));
+  return make_plan_task(context, options, std::move(usual));
+}
+
+Result<PlanTask> make_plan_task(const Context& context, std::span<const OptionValue> options, PlanRequest usual) {
   PlanRequest request = std::move(usual);
   std::string model, config, draft;
   for (const OptionValue& option : options) {

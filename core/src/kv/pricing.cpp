@@ -10,10 +10,10 @@ namespace {
 // KV heads of one rank: whole ones, copied where there are more ranks than heads; a latent is copied everywhere.
 Result<std::uint64_t> local_heads(const KvGroup& g, const RankLayout& layout) {
   if (g.query_heads != 0 && g.query_heads % layout.tp != 0)
-    return fail(
-        ErrorCode::kBadRequest,
-        fmt::format("a tensor-parallel degree of {} does not divide the {} attention heads of '{}'", layout.tp, g.query_heads, g.label),
-        "--tp");
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("a tensor-parallel degree of {} does not divide the {} attention heads of '{}'; {} do", layout.tp,
+                            g.query_heads, g.label, degrees_text(g.query_heads)),
+                "--tp");
   if (g.kind == CacheKind::kLatent) return g.kv_heads;
   return local_extent({g.kv_heads, g.kv_heads, true}, 0, layout.tp, g.label);
 }
@@ -30,10 +30,10 @@ Result<std::uint64_t> state_of_one_layer(const KvGroup& g, const RankLayout& lay
     Checked elements = Checked(region.elements) + Checked(region.elements_per_draft_token) * num_draft_tokens;
     if (region.units != 0) {
       if (region.units % layout.tp != 0 && layout.tp % region.units != 0)
-        return fail(
-            ErrorCode::kBadRequest,
-            fmt::format("a tensor-parallel degree of {} does not divide the {} heads of state '{}'", layout.tp, region.units, region.label),
-            "--tp");
+        return fail(ErrorCode::kBadRequest,
+                    fmt::format("a tensor-parallel degree of {} does not divide the {} heads of state '{}'; {} do", layout.tp, region.units,
+                                region.label, degrees_text(region.units)),
+                    "--tp");
       elements = ceil_div(elements.saturated(), std::min<std::uint64_t>(region.units, layout.tp));
     }
     const Dtype type = state_type(region, types);
@@ -97,6 +97,8 @@ Result<Checked> slot_bytes(const KvGroup& g, const RankLayout& layout, const KvT
       return Checked(latent) + Checked(ceil_div(latent, 128)) * 4 + Checked(g.rope_elements) * 2;
     }
   }
+  if (v_elements > 0 && (copies * v_elements).saturated() < types.value_row_elements)
+    v_elements = ceil_div(types.value_row_elements, std::max<std::uint64_t>(1, copies.saturated()));
   slot.kv_heads = copies.saturated();
   slot.k_elements = k_elements;
   slot.v_elements = v_elements;
@@ -141,7 +143,7 @@ Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankL
     KvGroupPrice price;
     price.group = &g;
     price.slot.kind = g.kind;
-    price.first_layer = layout.layers_before_stage(g.layers, stage);
+    price.first_layer = stage == layout.host_stage() ? 0 : layout.layers_before_stage(g.layers, stage);
     price.layers = layout.layers_on_stage(g.layers, stage);
     if (g.kind == CacheKind::kState) {
       PLIMSOLL_ASSIGN(price.layer_state_bytes, state_of_one_layer(g, layout, types, num_draft_tokens, price.state_parts));

@@ -20,8 +20,9 @@ struct KvTypes {
   std::optional<Dtype> state, conv;                 // absent: the checkpoint's wish, else the model's own type
   std::uint64_t k_head_bytes = 0, v_head_bytes = 0; // scales of a token and head
   LatentCache latent = LatentCache::kLatent;
-  bool packed_latent = false; // 8-bit latents with a scale per 128 elements beside rope in 16 bits
-  std::string name;           // as given
+  bool packed_latent = false;           // 8-bit latents with a scale per 128 elements beside rope in 16 bits
+  std::uint64_t value_row_elements = 0; // a token's values of a layer, all heads, take at least so many; 0: what they are
+  std::string name;                     // as given
 };
 
 // "bfloat16", "q8_0/q4_0", "fp8_per_token_head"; kBadRequest names `where` for anything else.
@@ -57,7 +58,7 @@ struct KvGroupPrice {
   std::vector<std::uint64_t> row_bytes; // one layer, one token of every region, where the state is rows of a window's tokens
 };
 
-// Prices of every group that has layers on `stage`; draft groups only where `draft` is set.
+// Prices of every group that has layers on `stage`, which may be the host's; draft groups only where `draft` is set.
 Result<std::vector<KvGroupPrice>> price_kv(const Declared& declared, const RankLayout& layout, std::uint32_t stage, const KvTypes& types,
                                            std::uint64_t page_tokens, std::uint32_t num_draft_tokens, bool draft);
 

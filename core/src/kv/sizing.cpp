@@ -111,7 +111,7 @@ private:
 
   void cut_replica(std::uint32_t first) {
     Wide pages = kWideMax;
-    const std::uint32_t end = first + memory_.ranks_per_replica;
+    const std::uint32_t end = std::min(first + memory_.ranks_per_replica, memory_.n_ranks());
     for (std::uint32_t rank = first; rank < end; ++rank) {
       KvCut& cut = r_.cuts[rank];
       cut = memory_.same_as_before(rank) && rank > first ? r_.cuts[rank - 1]

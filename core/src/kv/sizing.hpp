@@ -14,7 +14,8 @@
 
 namespace plimsoll {
 
-// The KV memory of all ranks. Refers to its parts; they outlive it.
+// The KV memory of all ranks; where the host keeps layers, its own stands behind them like a replica's. Refers to its parts; they outlive
+// it.
 struct KvMemory {
   std::span<const KvLayout* const> layout_of_stage;
   std::span<const std::uint32_t> stage_of_rank;

@@ -152,6 +152,12 @@ double AdapterConfig::scale_of(std::string_view module) const {
   return alpha / (root_scale_ ? std::sqrt(rank) : rank);
 }
 
+std::uint64_t AdapterConfig::most_rank() const {
+  std::uint64_t most = rank_;
+  for (const auto& [name, rank] : rank_pattern_) most = std::max(most, rank);
+  return most;
+}
+
 bool AdapterConfig::is_target(std::string_view module) const {
   return !targets_ || std::any_of(targets_->begin(), targets_->end(), [&](const std::string& name) { return is_called(module, name); });
 }

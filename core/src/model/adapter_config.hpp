@@ -21,6 +21,8 @@ public:
   static Result<AdapterConfig> read(const std::string& path);
 
   std::uint64_t rank_of(std::string_view module) const;
+  // The largest that any module has.
+  std::uint64_t most_rank() const;
   // alpha / rank, or alpha / sqrt(rank) where use_rslora says so.
   double scale_of(std::string_view module) const;
   // Whether target_modules has it; also where that is no list of names.

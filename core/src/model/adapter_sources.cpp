@@ -66,7 +66,7 @@ private:
 class AdapterPlacer {
 public:
   AdapterPlacer(const Model::Data& model, const AdapterSlots& slots, const AdapterConfig& config, const std::string& file)
-      : model_(model), slots_(slots), config_(config), matcher_(model.declared, fusions_of(*model.tree), false) {
+      : model_(model), slots_(slots), config_(config), matcher_(model.declared, fusions_of(*model.planners), false) {
     out_.file = file;
   }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include "model/declaration_gate.hpp"
 #include "plugin/abi_text.hpp"
+#include "plugin/declaration_gate.hpp"
 #include "storage/named_storage.hpp"
 #include "storage/vendor_formats.hpp"
 
@@ -240,15 +240,21 @@ private:
       c.variants.push_back({named, c.layers});
       return {};
     }
-    if (!c.quantizable || !quantization_.quantized() || c.n_dims < 2) {
+    const bool ends = c.aspect == PLIMSOLL_ASPECT_EMBED || c.aspect == PLIMSOLL_ASPECT_HEAD;
+    const bool table = ends && quantization_.ends_too() && c.placement == PLIMSOLL_PLACE_VOCAB && c.n_dims == 2;
+    if (table) c.in_dim = 1;
+    if ((!c.quantizable && !table) || !quantization_.quantized() || c.n_dims < 2) {
       c.variants.push_back({&kPlain, c.layers});
       return {};
     }
-    const bool stays = c.aspect == PLIMSOLL_ASPECT_EMBED || c.aspect == PLIMSOLL_ASPECT_HEAD;
+    if (quantization_.layers_alone() && (c.aspect == PLIMSOLL_ASPECT_VISION || c.role == PLIMSOLL_ROLE_DRAFT)) {
+      c.variants.push_back({&kPlain, c.layers});
+      return {};
+    }
     const auto storage_of = [&](std::uint64_t layer) {
       std::string module = tensor_name(c.pattern, layer, 0);
       if (module.ends_with(".weight")) module.resize(module.size() - 7);
-      return &quantization_.storage_for(module, stays);
+      return &quantization_.storage_for(module, ends);
     };
     if (c.layers.empty()) {
       c.variants.push_back({storage_of(0), {}});
@@ -280,16 +286,16 @@ private:
 
 } // namespace
 
-Result<Declared> declare(const PlannerTree& tree, const Quantization& quantization, const Dtype& dtype) {
+Result<Declared> declare(const Planners& planners, const Quantization& quantization, const Dtype& dtype) {
   Declared out;
-  for (const VendorFormats* formats : tree.vendor_formats())
+  for (const VendorFormats* formats : planners.vendor_formats())
     out.scale_names.insert(out.scale_names.end(), formats->scale_names.begin(), formats->scale_names.end());
   Declarer declarer(out, quantization, dtype);
-  PLIMSOLL_TRY(tree.weights(declarer));
-  PLIMSOLL_TRY(tree.kv(declarer));
-  PLIMSOLL_ASSIGN(out.facts, tree.facts());
-  PLIMSOLL_TRY(check_facts(tree.root(), out.facts));
-  PLIMSOLL_TRY(tree.entries(declarer));
+  PLIMSOLL_TRY(planners.weights(declarer));
+  PLIMSOLL_TRY(planners.kv(declarer));
+  PLIMSOLL_ASSIGN(out.facts, planners.facts());
+  PLIMSOLL_TRY(check_facts(planners.root(), out.facts));
+  PLIMSOLL_TRY(planners.entries(declarer));
   return out;
 }
 

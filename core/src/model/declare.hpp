@@ -7,7 +7,7 @@
 
 namespace plimsoll {
 
-// Asks every planner of the tree. `dtype` is the checkpoint's common type. Errors name planner and class.
-Result<Declared> declare(const PlannerTree& tree, const Quantization& quantization, const Dtype& dtype);
+// Asks every planner of the planners. `dtype` is the checkpoint's common type. Errors name planner and class.
+Result<Declared> declare(const Planners& planners, const Quantization& quantization, const Dtype& dtype);
 
 } // namespace plimsoll

@@ -14,7 +14,7 @@
 #include "plimsoll/cache_kind.hpp"
 #include "plimsoll/memory_kind.hpp"
 #include "plimsoll/modality.hpp"
-#include "plugin/planner_tree.hpp"
+#include "plugin/planners.hpp"
 #include "storage/storage.hpp"
 
 namespace plimsoll {

@@ -17,8 +17,8 @@ namespace {
 // The host's end of the sink that planners describe into, and the walk over the model's parts.
 class Describer {
 public:
-  Describer(const PlannerTree& tree, const Declared& declared, const plimsoll_pipeline& table, const void* object)
-      : root_(tree.root()), where_(tree.where()), declared_(declared), table_(table), object_(object) {
+  Describer(const Planners& planners, const Declared& declared)
+      : planners_(planners), root_(planners.root()), where_(planners.where()), declared_(declared) {
     for (std::uint32_t i = 0; i < declared.weights.size(); ++i) classes_[declared.weights[i].label].push_back(i);
   }
 
@@ -48,10 +48,7 @@ private:
     if (asked_.size() >= PLIMSOLL_MAX_PARTS_DEEP) return broken("asks for parts inside parts, too deep");
     asked_.push_back({layer, static_cast<std::uint32_t>(out_.values.size()), in, out});
     plimsoll_error err = blank_error();
-    const plimsoll_status status = [&] {
-      const Speaking speaking(*root_.family.plugin);
-      return table_.describe(object_, aspects, layer, in, out, &raw_, &err);
-    }();
+    const plimsoll_status status = planners_.describe({aspects, layer, in, out}, raw_, &err);
     asked_.pop_back();
     if (status != PLIMSOLL_OK && !error_) {
       const bool unsupported = status == PLIMSOLL_E_UNSUPPORTED;
@@ -225,11 +222,10 @@ private:
     return kNoIndex;
   }
 
+  const Planners& planners_;
   const PlannerNode& root_;
   const std::string& where_;
   const Declared& declared_;
-  const plimsoll_pipeline& table_;
-  const void* object_;
   std::map<std::string_view, std::vector<std::uint32_t>> classes_;
   Described out_;
   std::vector<bool> set_;
@@ -240,16 +236,14 @@ private:
 
 } // namespace
 
-Result<Described> describe_pipeline(const PlannerTree& tree, const Declared& declared) {
-  const void* object = nullptr;
-  const auto* const table = static_cast<const plimsoll_pipeline*>(tree.query(PLIMSOLL_PIPELINE_ID, &object));
-  if (table == nullptr || !PLIMSOLL_HAS(table, plimsoll_pipeline, describe) || table->describe == nullptr)
-    return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("this planner describes no pipeline (planner '{}')", tree.root().id()),
-                tree.where());
+Result<Described> describe_pipeline(const Planners& planners, const Declared& declared) {
+  if (!planners.has_pipeline())
+    return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("this planner describes no pipeline (planner '{}')", planners.root().id()),
+                planners.where());
   if (declared.facts.hidden_elements == 0 || declared.facts.vocab_tokens == 0)
     return fail(ErrorCode::kUnsupportedArchitecture,
-                "a pipeline needs the width and the vocabulary of the model, which its planner does not say", tree.where());
-  return Describer(tree, declared, *table, object).run();
+                "a pipeline needs the width and the vocabulary of the model, which its planner does not say", planners.where());
+  return Describer(planners, declared).run();
 }
 
 } // namespace plimsoll

@@ -46,6 +46,6 @@ struct Described {
 
 // Asks the planners. kUnsupportedArchitecture where one of them describes no pipeline, kPluginFailed where a rule of pipeline.h is
 // broken; both name the planner.
-Result<Described> describe_pipeline(const PlannerTree& tree, const Declared& declared);
+Result<Described> describe_pipeline(const Planners& planners, const Declared& declared);
 
 } // namespace plimsoll

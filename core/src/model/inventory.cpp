@@ -121,7 +121,7 @@ void Inventory::finish(const Declared& declared, const LayerSites& sites, bool a
     if (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)
       draft_counted = draft_counted || std::find(stored.absent.begin(), stored.absent.end(), false) != stored.absent.end();
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && draft_missing)) continue;
-    name_missing(c, stored);
+    name_missing(c, stored, all_there);
     compare_parts(c, stored);
   }
 }
@@ -144,13 +144,14 @@ void Inventory::judge_missing(const Declared& declared, const LayerSites& sites,
   }
 }
 
-void Inventory::name_missing(const WeightClass& c, const StoredClass& stored) {
+void Inventory::name_missing(const WeightClass& c, const StoredClass& stored, bool all_there) {
   const std::vector<std::string> names = missing_tensors(c, stored, kMaxNamed - std::min(kMaxNamed, missing.size()) + 1);
   if (names.empty()) return;
   bool counted = false;
   for (std::size_t l = 0; l < stored.layer_bytes.size(); ++l) counted = counted || (stored.layer_bytes[l] == 0 && !stored.is_absent(l));
   const bool absent = std::find(stored.absent.begin(), stored.absent.end(), true) != stored.absent.end();
-  count(counted || !absent ? holes : not_stored, names.front());
+  if (counted || !absent) count(holes, names.front());
+  else if (!all_there) count(not_stored, names.front()); // a format whose engines demand every tensor has optional ones
   for (const std::string& name : names)
     if (missing.size() < kMaxNamed) missing.push_back(name);
 }

@@ -61,7 +61,7 @@ struct Inventory {
 
 private:
   void judge_missing(const Declared& declared, const LayerSites& sites, bool all_there);
-  void name_missing(const WeightClass& c, const StoredClass& stored);
+  void name_missing(const WeightClass& c, const StoredClass& stored, bool all_there);
   void compare_parts(const WeightClass& c, const StoredClass& stored);
 };
 

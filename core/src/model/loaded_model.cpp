@@ -6,23 +6,26 @@
 #include <set>
 #include <vector>
 
+#include "base/human.hpp"
 #include "model/declare.hpp"
 #include "model/matcher.hpp"
 #include "model/text_head.hpp"
 #include "plugin/manifest.hpp"
+#include "plugin/stored_tensors.hpp"
+#include "worker/isolated_planners.hpp"
 
 namespace plimsoll {
 namespace {
 
 // The checkpoint's common type: torch_dtype or dtype, in the config or in a part that is planned as a model of its own.
-Result<std::optional<Dtype>> common_dtype(const PlannerTree& tree, const std::string& where) {
-  std::vector<std::string> parts = tree.delegated_parts();
+Result<std::optional<Dtype>> common_dtype(const Planners& planners, const std::string& where) {
+  std::vector<std::string> parts = planners.delegated_parts();
   parts.insert(parts.begin(), "");
   std::vector<std::string> pointers;
   for (const std::string& part : parts)
     for (const char* key : {"/torch_dtype", "/dtype"}) pointers.push_back(part + key);
   for (const std::string& pointer : pointers) {
-    const Json* value = tree.view().find(pointer);
+    const Json* value = planners.view().find(pointer);
     if (value == nullptr || value->is_null()) continue;
     if (!value->is_string()) return fail(ErrorCode::kBadConfig, "a type such as \"bfloat16\" was expected", where + ": " + pointer);
     if (value->get_ref<const std::string&>() == "auto") continue;
@@ -36,22 +39,22 @@ Result<std::optional<Dtype>> common_dtype(const PlannerTree& tree, const std::st
 }
 
 // The family of this id that plans here.
-FamilyRef node_of(const PlannerTree& tree, std::string_view id) {
-  for (const auto& node : tree.nodes())
+FamilyRef node_of(const Planners& planners, std::string_view id) {
+  for (const auto& node : planners.nodes())
     if (node->id() == id) return node->family;
   return {};
 }
 
 // The dialect in which that family plans, where it is not the configuration's own.
-std::string planned_as(const PlannerTree& tree, std::string_view id) {
-  for (const auto& node : tree.nodes())
+std::string planned_as(const Planners& planners, std::string_view id) {
+  for (const auto& node : planners.nodes())
     if (node->id() == id && node->view->as) return node->view->as->get<std::string>();
   return {};
 }
 
 // Which planner counted which aspects, in the order in which they first spoke.
-std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& declared) {
-  std::vector<std::pair<std::string_view, std::uint32_t>> seen{{tree.root().id(), 0}};
+std::vector<PlannerInfo> planners_of(const Planners& planners, const Declared& declared) {
+  std::vector<std::pair<std::string_view, std::uint32_t>> seen{{planners.root().id(), 0}};
   for (const WeightClass& c : declared.weights) {
     auto it = std::find_if(seen.begin(), seen.end(), [&](const auto& s) { return s.first == c.planner; });
     if (it == seen.end()) it = seen.insert(seen.end(), {c.planner, 0});
@@ -59,13 +62,13 @@ std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& de
   }
   std::vector<PlannerInfo> out;
   for (const auto& [id, aspects] : seen) {
-    const FamilyRef family = node_of(tree, id);
+    const FamilyRef family = node_of(planners, id);
     PlannerInfo info;
     info.id = id;
     info.aspects = aspect_names(aspects);
     if (family) info.version = family.plugin->manifest.version;
     if (family.replaced != nullptr) info.replaces = family.replaced->manifest.id;
-    info.as = planned_as(tree, id);
+    info.as = planned_as(planners, id);
     if (family.aliased_by != nullptr) info.aliased_by = family.aliased_by->manifest.id;
     out.push_back(std::move(info));
   }
@@ -74,14 +77,14 @@ std::vector<PlannerInfo> planners_of(const PlannerTree& tree, const Declared& de
 
 // Classes that no manifest names are planned by their model_type, and never silently.
 Result<void> settle_assumed_classes(Model::Data& data) {
-  for (const PlannerTree::AssumedClass& assumed : data.tree->assumed_classes()) {
+  for (const AssumedClass& assumed : data.planners->assumed_classes()) {
     const TextHead head = assumed.where.empty() ? text_head_of(assumed.architecture) : TextHead::kLanguageModel;
     data.load_warnings.push_back(
         {WarningCode::kArchitectureAssumed,
          fmt::format("no planner names the class '{}'{}{}; it is planned by its model_type '{}', as family {} does{}", assumed.architecture,
                      assumed.where.empty() ? "" : " at ", assumed.where, assumed.model_type, assumed.family,
                      head == TextHead::kLanguageModel ? "" : ", without a language-model head")});
-    PLIMSOLL_TRY(replace_head(head, *data.config, data.dtype, data.tree->root().id(), data.declared));
+    PLIMSOLL_TRY(replace_head(head, *data.config, data.dtype, data.planners->root().id(), data.declared));
   }
   return {};
 }
@@ -89,7 +92,7 @@ Result<void> settle_assumed_classes(Model::Data& data) {
 // Who plans in place of what is built in: asked for, and still never silent.
 void warn_of_replacements(Model::Data& data) {
   std::set<std::string> said;
-  for (const auto& node : data.tree->nodes()) {
+  for (const auto& node : data.planners->nodes()) {
     if (node->family.replaced == nullptr) continue;
     const Plugin& speaker = node->family.aliased_by != nullptr ? *node->family.aliased_by : *node->family.plugin;
     const Manifest& plugin = speaker.manifest;
@@ -102,9 +105,9 @@ void warn_of_replacements(Model::Data& data) {
 
 } // namespace
 
-Fusions fusions_of(const PlannerTree& tree) {
+Fusions fusions_of(const Planners& planners) {
   Fusions out;
-  for (const FamilyManifest* family : tree.families())
+  for (const FamilyManifest* family : planners.families())
     for (const auto& [fused, parts] : family->fusions) {
       std::vector<std::string>& all = out[fused];
       for (const std::string& part : parts)
@@ -113,11 +116,11 @@ Fusions fusions_of(const PlannerTree& tree) {
   return out;
 }
 
-Result<Quantization> quantization_of(const PlannerTree& tree, const Json& config, const Json* hf_quant_config, const std::string& where) {
+Result<Quantization> quantization_of(const Planners& planners, const Json& config, const Json* hf_quant_config, const std::string& where) {
   QuantizationHints hints;
-  for (const FamilyManifest* family : tree.families()) hints.names.add(family->modules);
-  hints.formats = tree.vendor_formats();
-  hints.text_parts = tree.delegated_parts();
+  for (const FamilyManifest* family : planners.families()) hints.names.add(family->modules);
+  hints.formats = planners.vendor_formats();
+  hints.text_parts = planners.delegated_parts();
   return Quantization::parse(config, hf_quant_config, where, hints);
 }
 
@@ -127,42 +130,59 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   data->where = where;
   data->registry = std::move(registry);
   data->config = std::make_shared<const Json>(std::move(config));
-  PLIMSOLL_ASSIGN(data->tree, PlannerTree::create(*data->registry, data->config, where, checkpoint));
-  PLIMSOLL_ASSIGN(data->quantization, quantization_of(*data->tree, *data->config, hf_quant_config, where));
-  PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(*data->tree, where));
+  PLIMSOLL_ASSIGN(data->planners, make_planners(*data->registry, data->config, where, tensors_of(checkpoint)));
+  PLIMSOLL_ASSIGN(data->quantization, quantization_of(*data->planners, *data->config, hf_quant_config, where));
+  PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(*data->planners, where));
   data->dtype = dtype ? *dtype : *find_dtype("bfloat16");
   data->dtype_assumed = !dtype;
-  PLIMSOLL_ASSIGN(data->declared, declare(*data->tree, data->quantization, data->dtype));
-  PLIMSOLL_TRY(settle_assumed_classes(*data));
-  warn_of_replacements(*data);
+  data->info.path = path;
+  PLIMSOLL_TRY(declare_model(*data));
+  if (data->quantization.unknown())
+    data->load_warnings.push_back(
+        {WarningCode::kQuantizationUnknown,
+         fmt::format("nobody here knows the quantisation '{}'; weights are what the checkpoint stores, or what is "
+                     "given, and activations those of unquantised weights",
+                     data->quantization.method().substr(0, 64))});
+  return data;
+}
+
+Result<void> declare_model(Model::Data& data) {
+  PLIMSOLL_ASSIGN(data.declared, declare(*data.planners, data.quantization, data.dtype));
+  PLIMSOLL_TRY(settle_assumed_classes(data));
+  warn_of_replacements(data);
   Checked parameters = 0, bytes = 0;
-  for (const WeightClass& c : data->declared.weights) {
+  for (const WeightClass& c : data.declared.weights) {
     parameters += c.parameters();
     bytes += c.declared_bytes();
   }
-  PLIMSOLL_ASSIGN(data->parameters, parameters.get("the number of parameters"));
-  PLIMSOLL_ASSIGN(data->declared_bytes, bytes.get("the model's weights"));
+  PLIMSOLL_ASSIGN(data.parameters, parameters.get("the number of parameters"));
+  PLIMSOLL_ASSIGN(data.declared_bytes, bytes.get("the model's weights"));
 
-  ModelInfo& info = data->info;
-  info.path = path;
-  info.architecture = data->tree->architecture();
-  if (const Json* type = find_pointer(*data->config, "/model_type"); type != nullptr && type->is_string())
+  ModelInfo& info = data.info;
+  info.architecture = data.planners->architecture();
+  if (const Json* type = find_pointer(*data.config, "/model_type"); type != nullptr && type->is_string())
     info.model_type = type->get<std::string>();
-  info.family = data->tree->root().id();
-  info.planners = planners_of(*data->tree, data->declared);
-  info.parameters = data->parameters;
+  info.family = data.planners->root().id();
+  info.planners = planners_of(*data.planners, data.declared);
+  info.parameters = data.parameters;
   info.weights_source = WeightsSource::kConfig;
-  return data;
+  return {};
 }
 
 Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
-  const Matcher matcher(model.declared, fusions_of(*model.tree), !gguf);
+  const Matcher matcher(model.declared, fusions_of(*model.planners), !gguf);
   std::deque<InventoryVisitor> workers; // stay where they are while others are added
   PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](unsigned) -> TensorVisitor& { return workers.emplace_back(matcher); }));
   Inventory inventory = std::move(workers.front().inventory);
   for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
   inventory.finish(model.declared, matcher.sites(), gguf);
+  if (const std::uint64_t lacking = checkpoint.lacking_bytes(); lacking != 0)
+    model.load_warnings.push_back(
+        {WarningCode::kMissingTensors,
+         fmt::format("the files end {} ({} bytes) before their tensors do, as a header does that was fetched alone; what the headers say "
+                     "counts, and no engine loads them before the rest is there",
+                     human_bytes(lacking), lacking)});
   model.inventory = std::move(inventory);
   model.files = checkpoint.files();
   model.info.weights_source = gguf ? WeightsSource::kGguf : WeightsSource::kSafetensors;

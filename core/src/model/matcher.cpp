@@ -237,6 +237,9 @@ void Matcher::check_shape(const TensorEntry& entry, const Candidate& found, std:
       (std::equal(declared.dims.begin(), declared.dims.end(), entry.shape().begin(), entry.shape().end()) ||
        same_dims(entry.shape(), declared.dims)))
     return;
+  // GGUF has a matrix's inputs last, whatever the config's own checkpoint has.
+  if (!compare_types_ && std::is_permutation(declared.dims.begin(), declared.dims.end(), entry.shape().begin(), entry.shape().end()))
+    return;
   into.mismatch(entry.file_index, entry.stored_name, shape_text(declared.dims, declared.dtype), shape_text(entry.shape(), entry.dtype));
 }
 

@@ -124,7 +124,7 @@ Error in_file(Error error, std::span<const StoredPiece> pieces, const ModelFiles
 
 Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint& checkpoint) {
   const std::vector<WeightClass>& classes = model.declared.weights;
-  const Matcher matcher(model.declared, fusions_of(*model.tree), false);
+  const Matcher matcher(model.declared, fusions_of(*model.planners), false);
   PieceCollector collector(model.declared, matcher, checkpoint);
   PLIMSOLL_TRY(checkpoint.scan(collector));
 

@@ -2,6 +2,11 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <string>
+#include <vector>
+
+#include "plimsoll/limits.hpp"
 
 namespace plimsoll {
 namespace {
@@ -15,6 +20,14 @@ bool tower_is_copied(const WeightClass& c, const RankLayout& layout) {
 
 } // namespace
 
+std::string degrees_text(std::uint64_t units) {
+  std::vector<std::uint64_t> degrees;
+  constexpr std::size_t kMostListed = 8;
+  for (std::uint64_t degree = 1; degree <= std::min<std::uint64_t>(units, kMaxRanks) && degrees.size() < kMostListed; ++degree)
+    if (units % degree == 0) degrees.push_back(degree);
+  return fmt::format("{}", fmt::join(degrees, ", "));
+}
+
 Result<LocalRange> local_range(const WeightPart& part, std::uint32_t index, std::uint32_t degree, std::string_view label) {
   if (degree == 1) return LocalRange{0, part.extent};
   if (part.units == 0) return local_experts(part.extent, index, degree); // the same rule
@@ -24,12 +37,15 @@ Result<LocalRange> local_range(const WeightPart& part, std::uint32_t index, std:
     return LocalRange{index * rows, rows};
   }
   if (part.replicate && degree % part.units == 0) return LocalRange{index / (degree / part.units) * unit, unit};
-  return fail(ErrorCode::kBadRequest,
-              part.replicate
-                  ? fmt::format("a tensor-parallel degree of {} neither divides the {} key/value heads of {} nor is a multiple of them",
-                                degree, part.units, label)
-                  : fmt::format("a tensor-parallel degree of {} does not divide the {} heads of {}", degree, part.units, label),
-              "--tp");
+  return fail(
+      ErrorCode::kBadRequest,
+      part.replicate
+          ? fmt::format("a tensor-parallel degree of {} neither divides the {} key/value heads of {} nor is a multiple of them; {} do, and "
+                        "multiples of {}",
+                        degree, part.units, label, degrees_text(part.units), part.units)
+          : fmt::format("a tensor-parallel degree of {} does not divide the {} heads of {}; {} do", degree, part.units, label,
+                        degrees_text(part.units)),
+      "--tp");
 }
 
 Result<std::uint64_t> local_extent(const WeightPart& part, std::uint32_t index, std::uint32_t degree, std::string_view label) {
@@ -51,12 +67,21 @@ WeightShare weight_share(const WeightClass& c, const RankLayout& layout) {
   return share;
 }
 
+std::uint32_t held_back_layers(const WeightClass& c, const RankLayout& layout) {
+  return c.placement == PLIMSOLL_PLACE_EXPERT && c.experts > 0 ? layout.host_expert_layers : 0;
+}
+
 bool on_stage(const WeightClass& c, const RankLayout& layout, std::uint32_t layer, std::uint32_t stage) {
+  if (layout.host_tensors != nullptr && layout.host_tensors->has(c.pattern, c.layers.empty() ? 0 : layer))
+    return stage == layout.host_stage();
   switch (c.stage) {
-  case PLIMSOLL_STAGE_FIRST: return stage == 0;
-  case PLIMSOLL_STAGE_LAST: return stage + 1 == layout.pp;
-  case PLIMSOLL_STAGE_EVERY: return true;
-  default: return layout.stage_of_layer(layer) == stage;
+  case PLIMSOLL_STAGE_FIRST: {
+    const bool on_host = layout.embedding_on_host && c.aspect == PLIMSOLL_ASPECT_EMBED;
+    return stage == (on_host ? layout.host_stage() : 0);
+  }
+  case PLIMSOLL_STAGE_LAST: return stage == layout.last_stage();
+  case PLIMSOLL_STAGE_EVERY: return stage != layout.host_stage();
+  default: return layout.stage_of_layer(layer, held_back_layers(c, layout)) == stage;
   }
 }
 

@@ -18,6 +18,9 @@ struct LocalRange {
   friend bool operator==(const LocalRange&, const LocalRange&) = default;
 };
 
+// The tensor-parallel degrees that divide `units`, the smallest eight, for messages: "1, 2, 4, 8".
+std::string degrees_text(std::uint64_t units);
+
 // Rows (or columns) of a part that tensor-parallel rank `index` of `degree` holds: whole units, copied where there are fewer units than
 // ranks and the part allows it. Mistral-7B's 8 KV heads of 128 over 16 ranks: 128 on each, the same ones on two neighbours. Parts
 // without units: the remainder goes to the first ranks. kBadRequest where the degree does not divide them; it names `label`.
@@ -46,7 +49,10 @@ struct WeightShare {
 };
 WeightShare weight_share(const WeightClass& c, const RankLayout& layout);
 
-// Whether a stage has the class in that layer; `layer` means nothing where the class belongs to none.
+// The first layers of a class that the host holds, beside its whole layers.
+std::uint32_t held_back_layers(const WeightClass& c, const RankLayout& layout);
+
+// Whether a stage has the class in that layer, the host's too; `layer` means nothing where the class belongs to none.
 bool on_stage(const WeightClass& c, const RankLayout& layout, std::uint32_t layer, std::uint32_t stage);
 
 // A tensor of one expert, cut along the class's shard_dim.

@@ -21,14 +21,14 @@ struct EntryCache {
 
 Result<std::vector<EntryCache>> caches_of(const Settled& s) {
   std::vector<EntryCache> out;
-  const std::vector<MediaEntry>& entries = s.model().declared.entries;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, row_bytes_of(s, entries[i]));
+  for (std::size_t i = 0; i < s.entries.size(); ++i) {
+    const MediaEntry& entry = *s.entries[i];
+    PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, row_bytes_of(s, entry));
     auto it = std::find_if(out.begin(), out.end(), [&](const EntryCache& cache) { return cache.row_bytes == row_bytes; });
-    if (it == out.end()) it = out.insert(out.end(), {row_bytes, 0, {}, fmt::format("{}_cache", modality_name(entries[i].modality)), false});
-    it->largest_rows = std::max(it->largest_rows, entries[i].rows);
+    if (it == out.end()) it = out.insert(out.end(), {row_bytes, 0, {}, fmt::format("{}_cache", modality_name(entry.modality)), false});
+    it->largest_rows = std::max(it->largest_rows, entry.rows);
     it->entries.push_back(i);
-    if (entries[i].modality == Modality::kAudio) continue;
+    if (entry.modality == Modality::kAudio) continue;
     it->has_images = true;
     it->label = "vision_cache";
   }
@@ -78,15 +78,17 @@ Result<void> cache_of_share(const Settled& s, const EntryCache& cache, double ut
                           s.device_name(poorest.rank),
                           fmt::format("vision cache on rank {} ({})", poorest.rank, s.devices()[poorest.rank].name));
   fill_entries(cache, blocks * block_rows, block_rows, plan);
-  return ledger.add_all(Category::kVisionCache, cache.label, cache.has_images ? Basis::kExact : Basis::kBound, s.model().tree->root().id(),
+  return ledger.add_all(Category::kVisionCache, cache.label, cache.has_images ? Basis::kExact : Basis::kBound,
+                        s.model().planners->root().id(),
                         s.explains() ? fmt::format("{} blocks x {} tokens x {} B", blocks, block_rows, cache.row_bytes) : "", bytes);
 }
 
 // The figures of the largest entry, which the plan shows by themselves.
 void show_largest(const Settled& s, Plan& plan) {
-  const MediaEntry* const largest = s.model().declared.largest_entry();
+  const MediaEntry* const largest = s.largest_entry();
   if (largest == nullptr) return;
-  const EntryPlan& shown = plan.entries[static_cast<std::size_t>(largest - s.model().declared.entries.data())];
+  const auto at = std::find(s.entries.begin(), s.entries.end(), largest) - s.entries.begin();
+  const EntryPlan& shown = plan.entries[static_cast<std::size_t>(at)];
   plan.vision_entry_bytes = shown.entry_bytes;
   plan.vision_entries = shown.entries;
 }
@@ -98,7 +100,8 @@ Result<std::uint64_t> row_bytes_of(const Settled& s, const MediaEntry& entry) {
 }
 
 Result<void> describe_entries(const Settled& s, Plan& plan) {
-  for (const MediaEntry& entry : s.model().declared.entries) {
+  for (const MediaEntry* const declared : s.entries) {
+    const MediaEntry& entry = *declared;
     EntryPlan out;
     out.label = entry.label;
     out.modality = entry.modality;

@@ -15,6 +15,7 @@ struct Findings {
   std::vector<Warning> warnings;
   std::optional<Error> error;
   std::string binding;
+  std::vector<std::vector<BrokenLimit>> broken; // per rank, of a plan that does not fit
 
   void warn(WarningCode code, std::string message) { warnings.push_back({code, std::move(message)}); }
   // The first thing that does not fit is the plan's error, and what it names binds.

@@ -6,19 +6,14 @@
 #include "base/checked.hpp"
 #include "base/exact_fraction.hpp"
 #include "base/human.hpp"
+#include "plan/refusals.hpp"
 #include "plimsoll/device_figures.hpp"
 
 namespace plimsoll {
 namespace {
 
-// "weights 8.00 GiB, activation 1.00 GiB": the parts of a rank that are not nothing.
 std::string parts_of(const Ledger& ledger, std::uint32_t rank) {
-  std::string out;
-  for (const DeviceFigure& figure : kDeviceFigures)
-    if (figure.category)
-      if (const std::uint64_t bytes = ledger.sum(*figure.category, rank); bytes > 0)
-        out += fmt::format("{}{} {}", out.empty() ? "" : ", ", figure.title, human_bytes(bytes));
-  return out.empty() ? "nothing" : out;
+  return parts_text([&](Category category) { return ledger.sum(category, rank); });
 }
 
 std::string largest_part(const Settled& s, const Ledger& ledger, std::uint32_t rank) {
@@ -34,14 +29,22 @@ std::string memory_words(const Settled& s) {
   return s.profile().budget.in_use == MemoryInUse::kSubtracted ? "not in use" : "in all";
 }
 
-// Bytes that must be free before the engine starts at all.
+} // namespace
+
 std::uint64_t free_to_start(const Settled& s, std::uint32_t rank) {
   const EngineProfile::Budget& budget = s.profile().budget;
   if (budget.of != BudgetOf::kTotal || budget.in_use != MemoryInUse::kRefused || budget.covers != BudgetCovers::kAll) return 0;
   return bounded_count(share_of(static_cast<Wide>(s.devices()[rank].total_bytes), exact_fraction(s.utilization)));
 }
 
-} // namespace
+std::string parts_text(const std::function<std::uint64_t(Category)>& bytes_of) {
+  std::string out;
+  for (const DeviceFigure& figure : kDeviceFigures)
+    if (figure.category)
+      if (const std::uint64_t bytes = bytes_of(*figure.category); bytes > 0)
+        out += fmt::format("{}{} {}", out.empty() ? "" : ", ", figure.title, human_bytes(bytes));
+  return out.empty() ? "nothing" : out;
+}
 
 RankRoom poorest_rank(const Settled& s, const Ledger& ledger) {
   RankRoom poorest;
@@ -59,13 +62,15 @@ void check_static(const Settled& s, const Ledger& ledger, Findings& findings) {
   const std::string needs = parts_of(ledger, worst);
   if (used > d.free_bytes)
     return findings.does_not_fit(ErrorCode::kModelTooLarge,
-                                 fmt::format("rank {} needs {} ({}) and its device has {} free: {} short", worst, human_bytes(used), needs,
-                                             human_bytes(d.free_bytes), human_bytes(used - d.free_bytes)),
+                                 fmt::format("rank {} needs {} ({}) of a budget of {}: {} short; even the whole device has only {} free",
+                                             worst, human_bytes(used), needs, human_bytes(s.budget_bytes[worst]),
+                                             human_bytes(bounded_count(-margin)), human_bytes(d.free_bytes)),
                                  s.device_name(worst), largest_part(s, ledger, worst));
   findings.does_not_fit(ErrorCode::kNoRoomForKv,
-                        fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short before any KV cache", worst,
+                        fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short before any KV cache{}", worst,
                                     human_bytes(used), needs, human_bytes(s.budget_bytes[worst]), s.utilization,
-                                    human_bytes(s.memory_bytes[worst]), memory_words(s), human_bytes(bounded_count(-margin))),
+                                    human_bytes(s.memory_bytes[worst]), memory_words(s), human_bytes(bounded_count(-margin)),
+                                    engine_says(s, "no_kv_memory", {})),
                         s.device_name(worst), largest_part(s, ledger, worst));
 }
 
@@ -98,9 +103,15 @@ std::vector<std::uint64_t> check_devices(const Settled& s, const Ledger& ledger,
   if (start > d.free_bytes) {
     if (!findings.error) findings.binding.clear(); // whatever the KV cache found
     findings.does_not_fit(ErrorCode::kOutOfMemory,
-                          fmt::format("{} starts only where {} of a device's memory is free: {} of {}; rank {} has {} free: {} short",
+                          fmt::format("{} starts only where {} of a device's memory is free: {} of {}; rank {} has {} free: {} short{}",
                                       s.profile().name, s.utilization, human_bytes(start), human_bytes(d.total_bytes), worst,
-                                      human_bytes(d.free_bytes), human_bytes(start - d.free_bytes)),
+                                      human_bytes(d.free_bytes), human_bytes(start - d.free_bytes),
+                                      engine_says(s, "free_memory",
+                                                  {{"rank", fmt::to_string(worst)},
+                                                   {"free", gib(d.free_bytes)},
+                                                   {"total", gib(d.total_bytes)},
+                                                   {"fraction", fmt::format("{}", s.utilization)},
+                                                   {"needed", gib(start)}})),
                           s.device_name(worst), fmt::format("free memory on rank {} ({})", worst, d.name));
   } else {
     findings.does_not_fit(ErrorCode::kOutOfMemory,

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
-#include "model/declaration_gate.hpp"
+#include "plugin/declaration_gate.hpp"
 
 namespace plimsoll {
 namespace {
@@ -24,8 +24,9 @@ std::string text(plimsoll_str s) {
 Result<void> Ledger::add(Category category, Item item) {
   item.category = category;
   if (item.memory == MemoryKind::kHost) {
+    std::uint64_t& sum = host_sums_[static_cast<std::size_t>(category)];
     for (const std::uint64_t bytes : item.bytes)
-      if (__builtin_add_overflow(host_bytes_, bytes, &host_bytes_) || host_bytes_ > kMaxSum)
+      if (__builtin_add_overflow(sum, bytes, &sum) || host_bytes() > kMaxSum)
         return fail(ErrorCode::kBadConfig, "the bytes in host memory do not fit 63 bits; check the sizes in the configuration");
   } else if (item.counted) {
     for (std::uint32_t rank = 0; rank < n_ranks_; ++rank) {
@@ -50,6 +51,12 @@ Result<void> Ledger::add_all(Category category, std::string label, Basis basis, 
   return add(category, std::move(item));
 }
 
+std::uint64_t Ledger::host_bytes() const {
+  Checked total = 0;
+  for (const std::uint64_t sum : host_sums_) total += sum;
+  return total.saturated();
+}
+
 std::uint64_t Ledger::used(std::uint32_t rank) const {
   Checked total = 0;
   for (std::size_t c = 0; c < kCategories; ++c) total += sums_[c * n_ranks_ + rank];
@@ -67,45 +74,20 @@ std::optional<Category> category_of(std::uint32_t category) {
   }
 }
 
-// Empty, or what is wrong with an item's values.
-std::string wrong_item(const PlannerNode& node, const plimsoll_item& raw, std::uint32_t n_ranks) {
-  if (std::string wrong = wrong_aspect(node, raw.aspect); !wrong.empty()) return wrong;
-  if (!category_of(raw.category)) return "a category that this host does not know";
-  if (raw.basis > PLIMSOLL_BASIS_HEURISTIC || raw.lifetime > PLIMSOLL_PER_REQUEST || raw.memory > PLIMSOLL_MEMORY_HOST)
-    return "a value outside the contract";
-  if (raw.lifetime == PLIMSOLL_TRANSIENT && raw.memory == PLIMSOLL_MEMORY_HOST) return "in host memory nothing is transient";
-  if (raw.rank != PLIMSOLL_ALL_RANKS && raw.rank >= n_ranks) return "a rank that does not exist";
-  return {};
-}
-
 } // namespace
 
 Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item& raw) {
-  const bool small = !PLIMSOLL_HAS(&raw, plimsoll_item, phase);
-  const bool clean = !small && is_clean_text(raw.label, PLIMSOLL_MAX_LABEL_BYTES);
-  const auto broken = [&](const std::string& message) {
-    return fail(ErrorCode::kPluginFailed,
-                fmt::format("planner '{}' emitted '{}': {}", node.id(), clean ? text(raw.label) : "an item", message));
-  };
-  if (small) return broken("its struct is smaller than version 1.0");
-  if (++asked_ > static_cast<std::uint64_t>(PLIMSOLL_MAX_ITEMS) + n_ranks_)
-    return broken(fmt::format("more than {} items", PLIMSOLL_MAX_ITEMS + n_ranks_));
-  if (!clean)
-    return broken(
-        fmt::format("its label is {}; 1 to {} bytes of printable UTF-8 were expected", shown_text(raw.label), PLIMSOLL_MAX_LABEL_BYTES));
-  if (const std::string wrong = wrong_item(node, raw, n_ranks_); !wrong.empty()) return broken(wrong);
+  PLIMSOLL_TRY(gate_.check(node, raw, n_ranks_));
   const bool per_request = raw.lifetime == PLIMSOLL_PER_REQUEST;
   const std::uint64_t bytes = per_request ? (Checked(raw.bytes) * batch_).saturated() : raw.bytes;
   if (bytes > PLIMSOLL_MAX_ITEM_BYTES)
-    return broken(fmt::format("{} bytes on a rank{}{}; at most {} are possible", raw.bytes,
-                              per_request ? fmt::format(" for each of {} requests", batch_) : "",
-                              raw.bytes > kMaxSum ? ", a negative number or one that wrapped" : "", PLIMSOLL_MAX_ITEM_BYTES));
+    return broken_item(node, raw,
+                       fmt::format("{} bytes on a rank{}{}; at most {} are possible", raw.bytes,
+                                   per_request ? fmt::format(" for each of {} requests", batch_) : "",
+                                   raw.bytes > kMaxSum ? ", a negative number or one that wrapped" : "", PLIMSOLL_MAX_ITEM_BYTES));
   if (bytes == 0) return {};
   const bool transient = raw.lifetime == PLIMSOLL_TRANSIENT;
   const bool named = transient && raw.phase.size != 0;
-  if (named && !is_clean_text(raw.phase, PLIMSOLL_MAX_LABEL_BYTES))
-    return broken(
-        fmt::format("its phase is {}; up to {} bytes of printable UTF-8 were expected", shown_text(raw.phase), PLIMSOLL_MAX_LABEL_BYTES));
   Item item;
   item.label = text(raw.label);
   item.basis = basis_of(raw.basis);
@@ -116,7 +98,6 @@ Result<void> ItemCollector::on_item(const PlannerNode& node, const plimsoll_item
   item.bytes.assign(n_ranks_, raw.rank == PLIMSOLL_ALL_RANKS ? bytes : 0);
   if (raw.rank != PLIMSOLL_ALL_RANKS) item.bytes[raw.rank] = bytes;
   const std::optional<std::size_t> phase = !transient ? std::nullopt : std::optional(named ? named_phase(text(raw.phase)) : n_phases_++);
-  if (phases_.size() > PLIMSOLL_MAX_PHASES) return broken(fmt::format("more than {} phases with names", PLIMSOLL_MAX_PHASES));
   taken_.push_back({*category_of(raw.category), phase.has_value(), phase.value_or(0), std::move(item)});
   return {};
 }

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "plimsoll/host.hpp"
-#include "plugin/planner_tree.hpp"
+#include "plugin/declaration_gate.hpp"
+#include "plugin/sinks.hpp"
 
 namespace plimsoll {
 
@@ -27,7 +28,7 @@ public:
   Ledger sums() const {
     Ledger out(n_ranks_);
     out.sums_ = sums_;
-    out.host_bytes_ = host_bytes_;
+    out.host_sums_ = host_sums_;
     return out;
   }
   // Adds the item to its category's sums; an error where a sum does not fit 63 bits.
@@ -38,15 +39,17 @@ public:
 
   std::uint64_t sum(Category category, std::uint32_t rank) const { return sums_[static_cast<std::size_t>(category) * n_ranks_ + rank]; }
   // What stays in host memory, of all ranks.
-  std::uint64_t host_bytes() const { return host_bytes_; }
+  std::uint64_t host_sum(Category category) const { return host_sums_[static_cast<std::size_t>(category)]; }
+  std::uint64_t host_bytes() const;
   // Sum over all categories on a rank.
   std::uint64_t used(std::uint32_t rank) const;
   std::vector<Item>& items() { return items_; }
+  const std::vector<Item>& items() const { return items_; }
 
 private:
   std::uint32_t n_ranks_;
   std::vector<std::uint64_t> sums_; // category-major
-  std::uint64_t host_bytes_ = 0;
+  std::array<std::uint64_t, kCategories> host_sums_{};
   std::vector<Item> items_;
 };
 
@@ -72,7 +75,7 @@ private:
   std::uint64_t batch_;
   std::vector<Taken> taken_;
   std::size_t named_phase(std::string_view name);
-  std::uint64_t asked_ = 0;                                 // calls of on_item
+  DeclarationGate gate_;
   std::size_t n_phases_ = 0;                                // those without a name too
   std::vector<std::pair<std::string, std::size_t>> phases_; // with names; few, so that a search is short
 };

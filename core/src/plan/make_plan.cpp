@@ -1,20 +1,25 @@
 #include "plan/make_plan.hpp"
 
-#include <algorithm>
-#include <fmt/format.h>
-
-#include "base/human.hpp"
 #include "plan/entry_caches.hpp"
+#include "plan/fit_layers.hpp"
+#include "plan/fit_length.hpp"
 #include "plan/gate.hpp"
+#include "plan/host_memory.hpp"
 #include "plan/items_batch.hpp"
 #include "plan/kv_cache.hpp"
 #include "plan/place_weights.hpp"
 #include "plan/pooled.hpp"
 #include "plan/price_items.hpp"
+#include "plan/profile_items.hpp"
+#include "plan/reasons.hpp"
+#include "plan/refusals.hpp"
 #include "plimsoll/device_figures.hpp"
 
 namespace plimsoll {
 namespace {
+
+// Less than a twentieth of what is free stays outside the plan.
+bool is_tight(std::uint64_t free, std::uint64_t used) { return (free > used ? free - used : 0) < free / 20; }
 
 // The devices with what stands on them; the verdict follows from the findings and from what stays free.
 void fill_devices(const Settled& s, const Ledger& ledger, const std::vector<std::uint64_t>& budgets, const Findings& findings, Plan& plan) {
@@ -32,10 +37,25 @@ void fill_devices(const Settled& s, const Ledger& ledger, const std::vector<std:
       if (figure.category) out.*figure.bytes = ledger.sum(*figure.category, rank);
     const std::uint64_t used = ledger.used(rank);
     out.unused_bytes = static_cast<std::int64_t>(out.budget_bytes) - static_cast<std::int64_t>(used);
-    tight = tight || (d.free_bytes > used ? d.free_bytes - used : 0) < d.free_bytes / 20;
+    tight = tight || is_tight(d.free_bytes, used);
+    if (!findings.broken.empty()) out.reasons = findings.broken[rank];
     plan.devices.push_back(std::move(out));
   }
+  if (plan.host) tight = tight || is_tight(plan.host->free_bytes, ledger.host_bytes());
   plan.verdict = findings.error ? Verdict::kDoesNotFit : tight ? Verdict::kTight : Verdict::kFits;
+}
+
+DealtPlan dealt_plan(const Settled& s) {
+  DealtPlan out;
+  out.split_mode = s.split_mode;
+  const std::vector<std::uint32_t>& begin = s.layout.stage_begin;
+  for (std::size_t stage = 0; stage + 1 < begin.size(); ++stage) out.stage_layers.push_back(begin[stage + 1] - begin[stage]);
+  out.host_layers = s.layout.host_layers();
+  out.cpu_moe_layers = s.layout.host_expert_layers;
+  const bool output = s.layout.last_stage() != s.layout.host_stage();
+  if (output) out.output_device = s.layout.last_stage() * s.layout.tp;
+  out.gpu_layers = begin.back() - begin.front() + (output ? 1 : 0);
+  return out;
 }
 
 void fill_head(const Settled& s, Plan& plan) {
@@ -49,6 +69,7 @@ void fill_head(const Settled& s, Plan& plan) {
   e.dp = s.layout.dp;
   e.ep = s.layout.ep;
   e.nodes = s.layout.nodes;
+  e.stage_layers = r.stage_layers;
   e.accounting = r.accounting;
   e.device_memory_utilization = s.utilization;
   e.max_length = plan.limits.max_length;
@@ -57,6 +78,7 @@ void fill_head(const Settled& s, Plan& plan) {
   e.max_batch_total_tokens = r.max_batch_total_tokens;
   e.kv_dtype = s.kv_types.name;
   e.dtype = std::string(s.cast ? s.cast->name : s.model().dtype.name);
+  e.quantize = s.model().quantize;
   e.phase = r.phase;
   e.page_tokens = s.page_tokens;
   e.vision_cache_utilization = s.vision_utilization;
@@ -66,16 +88,22 @@ void fill_head(const Settled& s, Plan& plan) {
   e.max_lora_rank = s.adapters.max_rank;
   e.lora_dtype = s.adapters.dtype.name;
   e.engine_overrides = r.engine_overrides;
+  if (s.deals_layers) plan.dealt = dealt_plan(s);
 }
 
 // What the per-device steps leave for each rank. `requests`: those that the items in the ledger are priced for.
 Result<std::vector<std::uint64_t>> plan_per_device(const Settled& s, std::optional<std::uint64_t> batch, std::uint64_t requests,
                                                    Ledger& ledger, Findings& findings, Plan& plan) {
   check_static(s, ledger, findings);
+  check_host_memory(s, ledger, findings);
   PLIMSOLL_TRY(plan_entry_caches(s, ledger, findings, plan));
-  const std::vector<Wide> rooms = kv_rooms(s, ledger);
+  std::vector<Wide> rooms = kv_rooms(s, ledger);
   PLIMSOLL_TRY(plan_kv_cache(s, batch, requests, rooms, ledger, findings, plan));
-  return check_devices(s, ledger, rooms, findings);
+  check_host_memory(s, ledger, findings);
+  std::vector<std::uint64_t> budgets = check_devices(s, ledger, rooms, findings);
+  check_outside(s, s.sequences(batch), ledger, budgets, findings);
+  if (findings.error && s.input.for_a_reader) findings.broken = broken_limits(s, s.sequences(batch), ledger, rooms);
+  return budgets;
 }
 
 // Items for so many requests, then all that depends on what they leave.
@@ -86,22 +114,27 @@ Result<std::vector<std::uint64_t>> plan_with_items(const Settled& s, std::option
                                                        : plan_per_device(s, batch, requests, ledger, findings, plan);
 }
 
-void warn_of_host_memory(const Ledger& ledger, Findings& findings) {
-  if (ledger.host_bytes() > 0)
-    findings.warn(
-        WarningCode::kHostMemoryNeeded,
-        fmt::format("{} stay in host memory, on no device; whether the host has them is not checked", human_bytes(ledger.host_bytes())));
+// A second tier of the KV cache, spread over the processes of all ranks.
+Result<void> add_offload(const Settled& s, Ledger& ledger) {
+  if (!s.request().kv_offload_bytes) return {};
+  Item item;
+  item.label = "kv_offload";
+  item.planner = s.profile().name;
+  item.memory = MemoryKind::kHost;
+  const std::uint64_t bytes = *s.request().kv_offload_bytes, ranks = s.layout.ranks();
+  for (std::uint64_t rank = 0; rank < ranks; ++rank) item.bytes.push_back(bytes / ranks + (rank < bytes % ranks ? 1 : 0));
+  if (s.explains()) item.formula = fmt::format("{} B / {} ranks, in host memory", bytes, ranks);
+  return ledger.add(Category::kKvCache, std::move(item));
 }
 
-} // namespace
-
-Result<Plan> make_plan(const PlanInput& input) {
+Result<Plan> plan_settled(const PlanInput& input) {
   PLIMSOLL_ASSIGN(Settled s, settle(input));
   Plan plan;
   Findings findings;
   findings.warnings = std::move(s.warnings);
   Ledger ledger(s.layout.ranks());
   PLIMSOLL_TRY(place_weights(s, ledger, findings));
+  PLIMSOLL_TRY(add_offload(s, ledger));
   PLIMSOLL_ASSIGN(const std::optional<std::uint64_t> batch, planned_batch(s, ledger));
   const auto attempt = [&](std::uint64_t requests) -> Result<TriedBatch> {
     Ledger scratch = ledger.sums();
@@ -112,8 +145,9 @@ Result<Plan> make_plan(const PlanInput& input) {
   };
   PLIMSOLL_ASSIGN(const std::uint64_t requests, batch_of_items(s, batch, ledger, attempt));
   PLIMSOLL_ASSIGN(const std::vector<std::uint64_t> budgets, plan_with_items(s, batch, requests, ledger, findings, plan));
-  warn_of_host_memory(ledger, findings);
-  plan.host_memory_bytes = ledger.host_bytes();
+  check_quantization(s, findings);
+  warn_of_profile_items(s, ledger, findings);
+  fill_host_memory(s, ledger, findings, plan);
   fill_devices(s, ledger, budgets, findings, plan);
   fill_head(s, plan);
   plan.limits.binding = std::move(findings.binding);
@@ -121,6 +155,13 @@ Result<Plan> make_plan(const PlanInput& input) {
   plan.warnings = std::move(findings.warnings);
   plan.error = std::move(findings.error);
   return plan;
+}
+
+} // namespace
+
+Result<Plan> make_plan(const PlanInput& input) {
+  const auto fitted = [](const PlanInput& one) { return plan_fitted_length(one, plan_settled); };
+  return leaves_split_open(*input.request) ? plan_fitted_split(input, fitted) : fitted(input);
 }
 
 } // namespace plimsoll

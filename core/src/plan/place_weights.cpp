@@ -4,32 +4,12 @@
 
 #include "base/checked.hpp"
 #include "placement/placement.hpp"
+#include "plan/expert_padding.hpp"
+#include "plan/lora_slots.hpp"
+#include "plan/weight_formula.hpp"
 
 namespace plimsoll {
 namespace {
-
-std::string_view placement_text(const WeightClass& c) {
-  switch (c.placement) {
-  case PLIMSOLL_PLACE_TP: return "split over tp";
-  case PLIMSOLL_PLACE_VOCAB: return "vocabulary split over tp";
-  case PLIMSOLL_PLACE_EXPERT: return "experts over ep";
-  case PLIMSOLL_PLACE_ONE: return "on one rank of each tp group";
-  default: return "replicated";
-  }
-}
-
-std::string weight_formula(const WeightClass& c) {
-  std::string shape;
-  for (std::uint32_t i = 0; i < c.n_dims; ++i) shape += fmt::format("{}{}", i == 0 ? "" : " x ", c.dims[i]);
-  std::string storage;
-  for (const WeightVariant& v : c.variants) {
-    const std::string name = v.storage->is_plain() ? std::string(c.dtype.name) : v.storage->name();
-    if (storage.find(name) == std::string::npos) storage += (storage.empty() ? "" : " or ") + name;
-  }
-  std::string out = fmt::format("{} [{}] {}", c.layers.empty() ? 1 : c.layers.size(), shape, storage);
-  if (c.experts != 0) out += fmt::format(" x {} experts", c.experts);
-  return out + fmt::format(", {}{}", placement_text(c), c.memory == MemoryKind::kHost ? ", in host memory" : "");
-}
 
 // One model: the planned one, or a draft model under a prefix.
 struct Placing {
@@ -39,19 +19,56 @@ struct Placing {
   bool own_head; // the drafting layers of the model itself are loaded
 };
 
+RunTimeTypes run_time_types(const Settled& s) { return {s.cast ? &*s.cast : nullptr, s.unpacked ? &*s.unpacked : nullptr}; }
+
+// What is stored of a class; of a tied one, of the input embedding that it is a copy of.
+const StoredClass* stored_of(const Model::Data& m, std::size_t i) {
+  const WeightClass& c = m.declared.weights[i];
+  if (c.role != PLIMSOLL_ROLE_TIED) return m.stored_class(i);
+  for (std::size_t other = 0; other < m.declared.weights.size(); ++other) {
+    const WeightClass& embedding = m.declared.weights[other];
+    if (embedding.aspect == PLIMSOLL_ASPECT_EMBED && embedding.stage == PLIMSOLL_STAGE_FIRST && embedding.dims == c.dims)
+      return m.stored_class(other);
+  }
+  return nullptr;
+}
+
+// One process has all that lies there.
+Result<void> add_on_host(Item like, std::uint64_t bytes, std::string formula, Ledger& ledger) {
+  if (bytes == 0) return {};
+  like.memory = MemoryKind::kHost;
+  like.bytes.assign(ledger.n_ranks(), 0);
+  like.bytes.front() = bytes;
+  like.formula = std::move(formula);
+  like.rank_formulas.clear();
+  return ledger.add(Category::kWeights, std::move(like));
+}
+
 Result<void> place_classes(const Settled& s, const Placing& p, Ledger& ledger) {
   const Model::Data& m = p.model;
   for (std::size_t i = 0; i < m.declared.weights.size(); ++i) {
     const WeightClass& c = m.declared.weights[i];
     if (c.role == PLIMSOLL_ROLE_UNUSED || (c.role == PLIMSOLL_ROLE_DRAFT && !p.own_head)) continue;
+    if (is_shared_end(c, s.profile(), p.layout)) continue;
+    if (c.aspect == PLIMSOLL_ASPECT_VISION && s.leaves_out_towers()) continue;
+    if (c.aspect == PLIMSOLL_ASPECT_VISION && s.input.projector != nullptr) continue; // its file has it
+    const StoredClass* const stored = stored_of(m, i);
     Item item;
     item.bytes.assign(p.layout.ranks(), 0);
-    PLIMSOLL_TRY(
-        place_weight(c, p.layout, s.cast ? &*s.cast : nullptr, m.stored_class(i), item.bytes, s.unpacked ? &*s.unpacked : nullptr));
+    PLIMSOLL_TRY(place_weight(c, p.layout, run_time_types(s), stored, item.bytes));
     item.label = std::string(p.prefix) + c.label;
     item.planner = c.planner;
     item.memory = c.memory;
-    if (s.explains()) item.formula = weight_formula(c);
+    if (!p.layout.row_shares.empty()) item.basis = Basis::kBound;
+    if (!m.supposed.empty() && m.supposed[i]) item.basis = Basis::kHeuristic;
+    PLIMSOLL_ASSIGN(const std::uint64_t on_host, weight_on_host(c, p.layout, run_time_types(s), stored));
+    std::string host_formula;
+    if (s.explains()) {
+      const WeightFormula formula{c, p.layout, run_time_types(s), stored};
+      PLIMSOLL_TRY(formula.put_on(item));
+      PLIMSOLL_ASSIGN(host_formula, formula.of_host());
+    }
+    PLIMSOLL_TRY(add_on_host(item, on_host, std::move(host_formula), ledger));
     PLIMSOLL_TRY(ledger.add(Category::kWeights, std::move(item)));
   }
   return {};
@@ -75,9 +92,11 @@ Result<void> place_inventory(const Settled& s, const Placing& p, Ledger& ledger,
   PLIMSOLL_TRY(place_unknown(unknown, m.declared.facts, p.layout, s.cast ? &*s.cast : nullptr, item.bytes));
   item.label = std::string(p.prefix) + "unclaimed";
   item.basis = Basis::kBound;
+  PLIMSOLL_ASSIGN(const std::uint64_t on_host, unknown_on_host(unknown, p.layout, s.cast ? &*s.cast : nullptr));
   if (s.explains())
     item.formula = fmt::format("{} tensors that no planner claims; large matrices of layers split over the ranks, others on every rank",
                                unknown.count());
+  PLIMSOLL_TRY(add_on_host(item, on_host, item.formula, ledger));
   return ledger.add(Category::kWeights, std::move(item));
 }
 
@@ -86,19 +105,72 @@ Result<void> place(const Settled& s, const Placing& p, Ledger& ledger, Findings&
   return place_inventory(s, p, ledger, findings);
 }
 
+// A total that was given: the same on every rank of a replica, or a share for every layer where an engine deals these.
+Result<void> place_given(const Settled& s, std::uint64_t total, Ledger& ledger) {
+  Item item;
+  item.label = "weights.given";
+  const std::uint64_t parts = static_cast<std::uint64_t>(s.layout.tp) * s.layout.pp;
+  item.bytes.assign(s.layout.ranks(), ceil_div(total, parts));
+  if (s.explains()) item.formula = fmt::format("{} B / {} ranks of a replica", total, parts);
+  if (!s.deals_layers) return ledger.add(Category::kWeights, std::move(item));
+  const std::vector<std::uint32_t>& begin = s.layout.stage_begin;
+  const std::uint64_t layers = std::max(1U, begin.back());
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
+    const std::uint32_t stage = s.layout.stage_of_rank(rank);
+    item.bytes[rank] = ceil_div(mul_div_up(total, begin[stage + 1] - begin[stage], layers), s.layout.tp);
+  }
+  if (s.explains()) item.formula = fmt::format("{} B / {} layers x those of a device", total, layers);
+  PLIMSOLL_TRY(add_on_host(item, mul_div_up(total, s.layout.host_layers(), layers), item.formula, ledger));
+  return ledger.add(Category::kWeights, std::move(item));
+}
+
+// All of a projector file, on the first device.
+Result<void> place_projector(const Settled& s, Ledger& ledger) {
+  if (s.input.projector == nullptr) return {};
+  Item item;
+  item.label = "projector";
+  item.bytes.assign(ledger.n_ranks(), 0);
+  item.bytes.front() = s.input.projector->weights_bytes;
+  if (s.explains()) item.formula = fmt::format("all tensors of {}", s.input.projector->name);
+  return ledger.add(Category::kWeights, std::move(item));
+}
+
 } // namespace
 
+// A draft that has no embedding looks into the target's, so both have one width.
+static Result<void> check_draft(const Settled& s) {
+  const std::uint64_t width = s.model().declared.facts.hidden_elements;
+  for (const WeightClass& c : s.input.draft->declared.weights)
+    if (c.role == PLIMSOLL_ROLE_TIED && c.aspect == PLIMSOLL_ASPECT_EMBED && c.n_dims == 2 && width != 0 && c.dims[1] != width)
+      return fail(
+          ErrorCode::kBadRequest,
+          fmt::format("{} was made for a model of width {}; {} has {}", s.input.draft->info.path, c.dims[1], s.model().info.path, width),
+          "--draft");
+  return {};
+}
+
+bool is_shared_end(const WeightClass& c, const EngineProfile& profile, const RankLayout& layout) {
+  return profile.weights.draft_ends_shared && c.role == PLIMSOLL_ROLE_DRAFT && c.placement == PLIMSOLL_PLACE_VOCAB && layout.pp == 1;
+}
+
 Result<void> place_weights(const Settled& s, Ledger& ledger, Findings& findings) {
+  if (!s.layout.row_shares.empty())
+    findings.warn(
+        WarningCode::kPlacementIsABound,
+        "how the engine rounds matrices that it cuts by rows is not known to the row; what each device has of them is a safe upper "
+        "bound, and earlier builds kept caches and what is not cut on the first device");
   for (const Model::Data* model : {s.input.model, s.input.draft})
     if (model != nullptr) findings.warnings.insert(findings.warnings.end(), model->load_warnings.begin(), model->load_warnings.end());
   if (s.request().weights_bytes) {
-    const std::uint64_t total = *s.request().weights_bytes, parts = static_cast<std::uint64_t>(s.layout.tp) * s.layout.pp;
-    PLIMSOLL_TRY(ledger.add_all(Category::kWeights, "weights.given", Basis::kExact, "",
-                                s.explains() ? fmt::format("{} B / {} ranks of a replica", total, parts) : "", ceil_div(total, parts)));
+    PLIMSOLL_TRY(place_given(s, *s.request().weights_bytes, ledger));
   } else {
     PLIMSOLL_TRY(place(s, {s.model(), s.layout, "", s.draft == DraftSource::kOwnHead}, ledger, findings));
+    PLIMSOLL_TRY(pad_experts(s, ledger, findings));
   }
+  PLIMSOLL_TRY(place_lora_slots(s, ledger));
+  PLIMSOLL_TRY(place_projector(s, ledger));
   if (s.draft != DraftSource::kModel) return {};
+  PLIMSOLL_TRY(check_draft(s));
   return place(s, {*s.input.draft, s.draft_layout, "draft.", false}, ledger, findings);
 }
 

@@ -118,8 +118,8 @@ Result<EstimateRequest> request_of(const Settled& s, std::optional<std::uint64_t
 // raised to one image, as everywhere else.
 Result<void> add_vision(const Settled& s, EstimateRequest& e, Findings& findings, Plan& plan) {
   PLIMSOLL_TRY(describe_entries(s, plan));
-  if (s.model().declared.entries.empty()) return {};
-  const MediaEntry& v = *s.model().declared.largest_entry();
+  if (s.entries.empty()) return {};
+  const MediaEntry& v = *s.largest_entry();
   EstimateVisionCache vision;
   vision.utilization = s.vision_utilization;
   vision.row_elements = signed_count(v.row_elements);
@@ -177,15 +177,15 @@ Result<std::vector<std::uint64_t>> plan_pooled(const Settled& s, std::optional<s
   const auto share = [n](std::int64_t bytes) { return static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0)) / n; };
   if (r.vision_cache && r.vision_cache->bytes > 0) {
     PLIMSOLL_TRY(
-        ledger.add_all(Category::kVisionCache, "vision_cache", Basis::kExact, s.model().tree->root().id(),
+        ledger.add_all(Category::kVisionCache, "vision_cache", Basis::kExact, s.model().planners->root().id(),
                        s.explains() ? fmt::format("{} B in {} blocks / {} devices", r.vision_cache->bytes, r.vision_cache->blocks, n) : "",
                        share(r.vision_cache->bytes)));
     const std::uint64_t block_tokens = s.profile().vision_cache.vision_block_tokens;
     for (EntryPlan& entry : plan.entries) entry.entries = natural(r.vision_cache->blocks) / ceil_div(entry.rows, block_tokens);
-    plan.vision_entries = natural(r.vision_cache->blocks) / ceil_div(s.model().declared.largest_entry()->rows, block_tokens);
+    plan.vision_entries = natural(r.vision_cache->blocks) / ceil_div(s.largest_entry()->rows, block_tokens);
   }
   if (r.kv_cache_bytes && *r.kv_cache_bytes > 0)
-    PLIMSOLL_TRY(ledger.add_all(Category::kKvCache, "kv_cache", Basis::kExact, s.model().tree->root().id(),
+    PLIMSOLL_TRY(ledger.add_all(Category::kKvCache, "kv_cache", Basis::kExact, s.model().planners->root().id(),
                                 s.explains() ? fmt::format("{} B / {} devices", *r.kv_cache_bytes, n) : "", share(*r.kv_cache_bytes)));
   fill_answer(s, r, plan);
   findings.binding = "the pool of all devices";

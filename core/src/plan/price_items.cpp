@@ -26,7 +26,7 @@ struct AbiRequest {
     }
     engine.node = &s.profile().planner;
     for (std::uint32_t layer = 0; layer < s.model().declared.facts.n_layers; ++layer)
-      stage_of_layer.push_back(s.layout.stage_of_layer(layer));
+      stage_of_layer.push_back(std::min(s.layout.stage_of_layer(layer), s.layout.pp - 1)); // the host has no number there
     raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_request, engine);
     raw.aspects = PLIMSOLL_ASPECT_ALL;
     fill_layout(s);
@@ -75,19 +75,19 @@ private:
 // The buffers of the family's sites on each device where its policy asks for them and its planner does not price them itself. An
 // engine without signal buffers has none, whatever the family says.
 Result<void> add_signal_buffers(const Settled& s, Ledger& ledger) {
-  const PlannerTree& tree = *s.model().tree;
+  const Planners& planners = *s.model().planners;
   const std::uint64_t usual = s.profile().signal_buffers.signal_buffer_bytes;
-  const std::uint32_t policy = tree.root().family.signal_policy;
+  const std::uint32_t policy = planners.root().family.signal_policy;
   const bool due = policy == PLIMSOLL_SIGNAL_ALWAYS || (policy == PLIMSOLL_SIGNAL_MULTI_RANK && s.layout.ranks() > 1);
-  if (tree.has_signal_buffers() || !due || usual == 0) return {};
-  const plimsoll_family& family = *tree.root().table;
+  if (planners.root().has_signal_buffers || !due || usual == 0) return {};
+  const FamilyManifest& family = *planners.root().family.family; // the library says the same
   const std::uint64_t sites = std::max<std::uint32_t>(family.signal_sites, 1);
   const std::uint64_t bytes = family.signal_bytes == 0 ? usual : family.signal_bytes;
   const auto formula = [&] {
     const std::string count = sites == 1 ? "one" : std::to_string(sites);
     return fmt::format("{} of {} B per device, policy {}", count, bytes, signal_policy_name(policy));
   };
-  return ledger.add_all(Category::kSignalBuffer, "signal_buffers", Basis::kExact, tree.root().id(), s.explains() ? formula() : "",
+  return ledger.add_all(Category::kSignalBuffer, "signal_buffers", Basis::kExact, planners.root().id(), s.explains() ? formula() : "",
                         (Checked(bytes) * sites).saturated());
 }
 
@@ -97,16 +97,16 @@ Result<std::optional<std::uint64_t>> planned_batch(const Settled& s, const Ledge
   if (s.batch) return s.batch;
   if (s.profile().schedule.activations == ActivationRule::kPipeline) return std::optional(pass_shape(s).sequences);
   const AbiRequest request(s, 0, ledger);
-  PLIMSOLL_ASSIGN(const std::uint64_t batch, s.model().tree->max_batch(request.raw));
+  PLIMSOLL_ASSIGN(const std::uint64_t batch, s.model().planners->max_batch(request.raw));
   if (batch == 0) return std::optional<std::uint64_t>();
   return std::optional(std::min(batch, s.max_batch_input_tokens));
 }
 
 Result<void> emit_items(const Settled& s, std::uint64_t requests, const Ledger& ledger, Collector& collector) {
   const AbiRequest request(s, requests, ledger);
-  const PlannerTree& tree = *s.model().tree;
-  if (s.profile().schedule.activations == ActivationRule::kPlanners) PLIMSOLL_TRY(tree.activations(request.raw, collector));
-  if (tree.has_signal_buffers()) PLIMSOLL_TRY(tree.signal_buffers(request.raw, collector));
+  const Planners& planners = *s.model().planners;
+  if (s.profile().schedule.activations == ActivationRule::kPlanners) PLIMSOLL_TRY(planners.activations(request.raw, collector));
+  if (planners.root().has_signal_buffers) PLIMSOLL_TRY(planners.signal_buffers(request.raw, collector));
   return {};
 }
 

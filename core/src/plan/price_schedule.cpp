@@ -49,7 +49,7 @@ Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
   if (!described) return tl::unexpected(described.error());
   const Declared& declared = s.model().declared;
   const bool types_known = s.model().files.format != CheckpointFormat::kGguf;
-  PLIMSOLL_ASSIGN(AdapterSlots adapters, cut_adapter_slots(*described, declared, fusions_of(*s.model().tree), s.adapters));
+  PLIMSOLL_ASSIGN(AdapterSlots adapters, cut_adapter_slots(*described, declared, fusions_of(*s.model().planners), s.adapters));
   PLIMSOLL_ASSIGN(Program program,
                   schedule_pipeline(*described, declared, s.layout, rank, pass_shape(s), types_known, std::move(adapters)));
   PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, s.layout.stage_of_rank(rank)));
@@ -112,7 +112,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   collector.add(Category::kActivation, "", std::move(slab));
   collector.add(Category::kActivation, "", std::move(tables));
   collector.add(Category::kOverhead, "", std::move(blas));
-  if (!s.model().tree->has_signal_buffers()) collector.add(Category::kSignalBuffer, "", std::move(signals));
+  if (!s.model().planners->root().has_signal_buffers) collector.add(Category::kSignalBuffer, "", std::move(signals));
   return {};
 }
 

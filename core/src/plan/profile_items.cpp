@@ -5,50 +5,34 @@
 #include <fmt/format.h>
 
 #include "base/checked.hpp"
+#include "plan/profile_quantities.hpp"
 
 namespace plimsoll {
 namespace {
 
-// Images whose rows one forward pass encodes.
-std::uint64_t images_of_a_pass(const Settled& s, std::uint64_t sequences) {
-  const MediaEntry* const entry = s.model().declared.largest_entry();
-  if (entry == nullptr) return 0;
-  const std::uint64_t rows = entry->rows;
-  std::uint64_t images = s.profile().batch.images;
-  if (s.profile().vision_cache.rule == VisionRule::kTokens) images = std::max<std::uint64_t>(1, s.max_batch_input_tokens / rows);
-  if (const auto given = s.request().images_per_request) images = std::min(images, (Checked(*given) * sequences).saturated());
-  return images;
+// Who asks for the cache's type, and which: "modelopt.float8_e4m3fn".
+std::string checkpoint_kv(const Quantization& quantization) {
+  if (!quantization.kv_cache_dtype()) return {};
+  const std::string& method = quantization.method();
+  return fmt::format("{}.{}", method.starts_with("modelopt") ? "modelopt" : method, *quantization.kv_cache_dtype());
 }
 
-Quantities quantities_of(const Settled& s, const Device& device, std::uint64_t sequences) {
-  const plimsoll_facts& facts = s.model().declared.facts;
-  const MediaEntry* const largest = s.model().declared.largest_entry();
-  const MediaEntry entry = largest == nullptr ? MediaEntry{} : *largest;
-  Quantities q{};
-  const auto set = [&](Quantity which, std::uint64_t value) { q[static_cast<std::size_t>(which)] = value; };
-  set(Quantity::kInputTokens, s.max_batch_input_tokens);
-  set(Quantity::kSequences, sequences);
-  set(Quantity::kSampledRows, std::min(sequences, s.max_batch_input_tokens));
-  set(Quantity::kGraphBatch, s.profile().batch.graph_batch);
-  set(Quantity::kLength, s.max_length);
-  set(Quantity::kVocab, facts.vocab_tokens);
-  set(Quantity::kHidden, facts.hidden_elements);
-  set(Quantity::kQueryHeads, facts.query_heads);
-  set(Quantity::kKvHeads, facts.kv_heads);
-  set(Quantity::kLayers, facts.n_layers);
-  set(Quantity::kExperts, facts.experts);
-  set(Quantity::kExpertsPerToken, facts.experts_per_token);
-  set(Quantity::kTp, s.layout.tp);
-  set(Quantity::kPp, s.layout.pp);
-  set(Quantity::kDp, s.layout.dp);
-  set(Quantity::kEp, s.layout.ep);
-  set(Quantity::kRanks, s.layout.ranks());
-  set(Quantity::kVisionRows, entry.rows);
-  set(Quantity::kTowerTokens, entry.encoder_tokens);
-  set(Quantity::kTowerElements, entry.encoder_elements);
-  set(Quantity::kImages, images_of_a_pass(s, sequences));
-  set(Quantity::kCardBytes, device.total_bytes);
-  return q;
+// The kind of a storage format: "mxfp4" of "mxfp4_packed". Plain ones are their type.
+std::string format_kind(const Storage& storage, const Dtype& type) {
+  if (storage.is_plain()) return std::string(type.name);
+  for (const char* kind : {"mxfp4", "nvfp4", "fp8", "int4", "int8"})
+    if (storage.name().find(kind) != std::string::npos) return kind;
+  return storage.name();
+}
+
+// Of the experts: the format of the class that has most elements.
+std::string expert_format(const Declared& declared) {
+  const WeightClass* most = nullptr;
+  for (const WeightClass& c : declared.weights)
+    if (c.experts > 0 && !c.variants.empty() && c.role == PLIMSOLL_ROLE_MODEL &&
+        (most == nullptr || most->parameters().saturated() < c.parameters().saturated()))
+      most = &c;
+  return most == nullptr ? "" : format_kind(*most->variants.front().storage, most->dtype);
 }
 
 bool alike(const Device& a, const Device& b) {
@@ -61,18 +45,24 @@ ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request,
   ProfileFacts facts;
   facts.card_bytes = device.total_bytes;
   facts.card = device.card.empty() ? device.name : device.card;
+  facts.vendor = device.vendor;
   facts.arch = device.arch;
   facts.compute_capability = device.compute_capability;
   facts.tp = layout.tp;
   facts.pp = layout.pp;
   facts.dp = layout.dp;
   facts.ep = layout.ep;
+  facts.nodes = layout.nodes;
   facts.architecture = model.info.architecture;
   facts.model_type = model.info.model_type;
   if (request.kv_dtype) {
     const auto type = find_dtype(*request.kv_dtype);
     facts.kv_dtype = type ? std::string(type->name) : *request.kv_dtype;
   }
+  facts.checkpoint_kv = checkpoint_kv(model.quantization);
+  facts.expert_format = expert_format(model.declared);
+  for (const KvGroup& g : model.declared.kv)
+    if (g.kind != CacheKind::kState && g.kind != CacheKind::kLatent) facts.head_elements = std::max(facts.head_elements, g.k_elements);
   bool state = false, window = false, latent = false, indexer = false;
   const bool attends_otherwise = std::any_of(model.declared.kv.begin(), model.declared.kv.end(), [](const KvGroup& g) {
     return g.kind != CacheKind::kState && !(g.kind == CacheKind::kLatent && g.own_type());
@@ -90,7 +80,9 @@ ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request,
   if (window) facts.has.push_back("window");
   if (latent) facts.has.push_back("latent");
   if (model.declared.facts.experts > 0) facts.has.push_back("experts");
-  if (!model.declared.entries.empty()) facts.has.push_back("vision");
+  const bool sees = std::any_of(model.declared.entries.begin(), model.declared.entries.end(),
+                                [&](const MediaEntry& entry) { return takes_modality(request, entry.modality); });
+  if (sees) facts.has.push_back("vision");
   if (request.num_draft_tokens > 0 || request.draft) facts.has.push_back("draft");
   return facts;
 }
@@ -98,7 +90,7 @@ ProfileFacts profile_facts(const Model::Data& model, const PlanRequest& request,
 double utilization_beside_reserve(const Settled& s) {
   const EngineProfile::Budget& budget = s.profile().budget;
   const Device& device = s.devices().front();
-  const Quantities q = quantities_of(s, device, s.sequences(s.batch));
+  const Quantities q = profile_quantities(s, device, s.sequences(s.batch));
   Checked reserved = 0;
   for (const Term& term : budget.reserve) reserved += term.value(q);
   const std::uint64_t bytes = std::min(std::max(reserved.saturated(), budget.reserve_at_least_bytes), device.total_bytes);
@@ -116,12 +108,14 @@ Result<void> price_profile_items(const Settled& s, std::optional<std::uint64_t> 
   for (std::uint32_t first = 0; first < ranks;) {
     const Device& device = s.devices()[first];
     std::uint32_t last = first + 1;
-    while (last < ranks && alike(s.devices()[last], device)) ++last;
+    const bool alone = first == 0 && s.input.projector != nullptr; // it is on the first device
+    while (!alone && last < ranks && alike(s.devices()[last], device)) ++last;
     std::shared_ptr<const EngineProfile> profile = s.engine;
     if (first > 0) {
       PLIMSOLL_ASSIGN(profile, s.input.engine->settle(profile_facts(s.model(), s.request(), s.layout, device)));
     }
-    const Quantities q = quantities_of(s, device, s.sequences(batch));
+    const bool has_items = !profile->activations.empty() || !profile->overheads.empty();
+    const Quantities q = has_items ? profile_quantities(s, device, s.sequences(batch), first == 0) : Quantities{};
     for (const auto& [list, category] :
          {std::pair{&profile->activations, Category::kActivation}, {&profile->overheads, Category::kOverhead}})
       for (const ProfileItem& item : *list) {
@@ -134,19 +128,34 @@ Result<void> price_profile_items(const Settled& s, std::optional<std::uint64_t> 
           made.label = item.label;
           made.basis = item.basis;
           made.planner = profile->name;
+          made.memory = item.memory;
           made.bytes.assign(ranks, 0);
           if (s.explains()) made.formula = item.formula(q);
           found.emplace_back(&item, std::move(made));
           categories.push_back(category);
         }
         const std::uint64_t bytes = item.bytes(q);
-        for (std::uint32_t rank = first; rank < last; ++rank) found[at].second.bytes[rank] = bytes;
+        if (item.memory == MemoryKind::kHost) found[at].second.bytes.front() = std::max(found[at].second.bytes.front(), bytes);
+        else
+          for (std::uint32_t rank = first; rank < last; ++rank) // nothing on a device without layers
+            found[at].second.bytes[rank] = s.layout.is_idle(s.layout.stage_of_rank(rank)) ? 0 : bytes;
       }
     kept.push_back(std::move(profile));
     first = last;
   }
   for (std::size_t i = 0; i < found.size(); ++i) collector.add(categories[i], found[i].first->phase, std::move(found[i].second));
   return {};
+}
+
+void warn_of_profile_items(const Settled& s, const Ledger& ledger, Findings& findings) {
+  for (const auto* list : {&s.profile().activations, &s.profile().overheads})
+    for (const ProfileItem& item : *list) {
+      if (item.warning.empty()) continue;
+      const bool counts = std::any_of(ledger.items().begin(), ledger.items().end(), [&](const Item& priced) {
+        return priced.label == item.label && priced.planner == s.profile().name && priced.counted;
+      });
+      if (counts) findings.warn(WarningCode::kBufferRuleIsABound, item.warning);
+    }
 }
 
 } // namespace plimsoll

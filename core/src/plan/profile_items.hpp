@@ -16,4 +16,7 @@ double utilization_beside_reserve(const Settled& settled);
 // Adds the profile's own activations and overheads, each device by its own conditions. `batch`: requests that a step decodes.
 Result<void> price_profile_items(const Settled& settled, std::optional<std::uint64_t> batch, ItemCollector& collector);
 
+// What the profile has to say of its items that count.
+void warn_of_profile_items(const Settled& settled, const Ledger& ledger, Findings& findings);
+
 } // namespace plimsoll

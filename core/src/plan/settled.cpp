@@ -6,6 +6,7 @@
 
 #include "base/checked.hpp"
 #include "base/exact_fraction.hpp"
+#include "plan/place_layers.hpp"
 #include "plan/profile_items.hpp"
 #include "plimsoll/limits.hpp"
 
@@ -25,23 +26,103 @@ Result<void> check_ranges(const PlanRequest& r) {
   PLIMSOLL_TRY(positive(r.max_batch_input_tokens, kMaxTokens, "--max-batch-input-tokens"));
   PLIMSOLL_TRY(positive(r.max_batch_total_tokens, kMaxTokens, "--max-batch-total-tokens"));
   PLIMSOLL_TRY(positive(r.page_tokens, kMaxPageTokens, "--page-tokens"));
-  PLIMSOLL_TRY(positive(r.images_per_request, kMaxSequences, "--images-per-request"));
+  PLIMSOLL_TRY(positive(r.kv_blocks, kMaxTokens, "--num-gpu-blocks-override"));
+  PLIMSOLL_TRY(positive(r.kv_offload_bytes, kMaxBytes, "--kv-offload-bytes"));
+  if (r.kv_blocks && r.kv_cache_bytes)
+    return fail(ErrorCode::kBadRequest, "gives the KV memory in blocks, but it is given in bytes too; keep one",
+                "--num-gpu-blocks-override");
+  for (const auto& [limit, option] : {std::pair{r.images_per_request, "--images-per-request"},
+                                      {r.videos_per_request, "--limit-mm-per-prompt"},
+                                      {r.audios_per_request, "--limit-mm-per-prompt"}})
+    if (limit.value_or(0) > kMaxSequences)
+      return fail(ErrorCode::kBadRequest, fmt::format("is {}; a number from 0 to {} was expected", *limit, kMaxSequences), option);
   PLIMSOLL_TRY(positive(r.max_loras, kMaxLoras, "--max-loras"));
   PLIMSOLL_TRY(positive(r.max_lora_rank, kMaxLoraRank, "--max-lora-rank"));
   PLIMSOLL_TRY(positive(r.weights_bytes, kMaxBytes, "--weights-bytes"));
+  PLIMSOLL_TRY(positive(r.host_bytes, kMaxBytes, "--host"));
   return positive(r.kv_cache_bytes, kMaxBytes, "--kv-cache-bytes");
 }
 
-// A request brings no more images than the model takes.
-Result<void> check_images(const Settled& s) {
-  const MediaEntry* const image = s.model().declared.entry_of(Modality::kImage);
-  const std::optional<std::uint64_t>& asked = s.request().images_per_request;
-  if (!asked || image == nullptr || image->most_per_request == 0 || *asked <= image->most_per_request) return {};
-  return fail(ErrorCode::kBadRequest, fmt::format("is {}; the model takes at most {} images in a request", *asked, image->most_per_request),
-              "--images-per-request");
+void warn(Settled& s, WarningCode code, std::string message) { s.warnings.push_back({code, std::move(message)}); }
+
+const std::optional<std::uint64_t>& asked_limit(const PlanRequest& r, Modality modality) {
+  switch (modality) {
+  case Modality::kImage: return r.images_per_request;
+  case Modality::kVideo: return r.videos_per_request;
+  case Modality::kAudio: return r.audios_per_request;
+  }
+  return r.images_per_request;
 }
 
-void warn(Settled& s, WarningCode code, std::string message) { s.warnings.push_back({code, std::move(message)}); }
+// What requests may bring, which is no more than the model takes.
+Result<void> settle_entries(Settled& s) {
+  for (const MediaEntry& entry : s.model().declared.entries) {
+    if (!takes_modality(s.request(), entry.modality)) continue;
+    s.entries.push_back(&entry);
+    const std::optional<std::uint64_t>& asked = asked_limit(s.request(), entry.modality);
+    if (asked && entry.most_per_request != 0 && *asked > entry.most_per_request)
+      return fail(
+          ErrorCode::kBadRequest,
+          fmt::format("is {}; the model takes at most {} {}s in a request", *asked, entry.most_per_request, modality_name(entry.modality)),
+          entry.modality == Modality::kImage ? "--images-per-request" : "--limit-mm-per-prompt");
+  }
+  return {};
+}
+
+// Devices that the engine runs on, and a release that its profile knows.
+Result<void> check_engine(Settled& s) {
+  const EngineProfile& profile = s.profile();
+  if (profile.newer_than_known)
+    warn(s, WarningCode::kReleaseUnknown,
+         fmt::format("{} is newer than any release of {} that is described; the newest rules that are known are used", profile.version,
+                     profile.name));
+  std::string first;
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) {
+    const std::string& vendor = s.devices()[rank].vendor;
+    if (vendor.empty()) continue;
+    const std::vector<std::string>& vendors = profile.start.vendors;
+    if (!vendors.empty() && std::find(vendors.begin(), vendors.end(), vendor) == vendors.end())
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("{} is of {}; {} runs on devices of {}", s.device_name(rank), vendor, profile.name, fmt::join(vendors, ", ")),
+                  "--devices");
+    if (first.empty()) first = vendor;
+    if (vendor != first && !profile.start.mixed_vendors)
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("{} is of {}, others are of {}; {} runs on devices of one vendor at a time", s.device_name(rank), vendor,
+                              first, profile.name),
+                  "--devices");
+  }
+  return {};
+}
+
+// A KV type and a page that the engine offers.
+Result<void> check_kv_options(const Settled& s) {
+  const EngineProfile::Kv& rules = s.profile().kv;
+  const PlanRequest& r = s.request();
+  const auto taken = [&](std::string_view text, const Dtype& type) {
+    return rules.takes.empty() || type.name == s.kv_types.model.name ||
+           std::any_of(rules.takes.begin(), rules.takes.end(), [&](const std::string& one) { return one == type.name || one == text; });
+  };
+  if (r.kv_dtype) {
+    const std::string_view text = *r.kv_dtype;
+    const auto slash = text.find('/');
+    const std::string_view k = text.substr(0, slash), v = slash == std::string_view::npos ? k : text.substr(slash + 1);
+    if (!taken(k, s.kv_types.k) || !taken(v, s.kv_types.v) || (k != v && !rules.types_apart))
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("{} {} keeps no KV cache as '{}' here; it takes {}", s.profile().name, s.profile().version,
+                              text.substr(0, 64), fmt::join(rules.takes, ", ")),
+                  "--kv-dtype");
+  }
+  if (!r.page_tokens) return {};
+  const bool listed =
+      rules.page_sizes.empty() || std::find(rules.page_sizes.begin(), rules.page_sizes.end(), *r.page_tokens) != rules.page_sizes.end();
+  if (listed && *r.page_tokens % rules.page_multiple == 0) return {};
+  const std::string wanted = rules.page_sizes.empty() ? fmt::format("a multiple of {} was expected", rules.page_multiple)
+                                                      : fmt::format("it takes {}", fmt::join(rules.page_sizes, ", "));
+  return fail(ErrorCode::kBadRequest,
+              fmt::format("{} {} has no pages of {} tokens here; {}", s.profile().name, s.profile().version, *r.page_tokens, wanted),
+              "--page-tokens");
+}
 
 void settle_length(Settled& s) {
   const PlanRequest& r = s.request();
@@ -98,10 +179,20 @@ void settle_budgets(Settled& s) {
       memory = budget.in_use == MemoryInUse::kSubtracted ? d.total_bytes - d.in_use_bytes() : d.total_bytes;
     const std::uint64_t room = memory > budget.margin_bytes ? memory - budget.margin_bytes : 0;
     s.memory_bytes.push_back(memory);
-    s.budget_bytes.push_back(s.request().kv_cache_bytes || budget.covers != BudgetCovers::kAll
+    s.budget_bytes.push_back(s.kv_given() || budget.covers != BudgetCovers::kAll
                                  ? room
                                  : bounded_count(share_of(static_cast<Wide>(room), exact_fraction(s.utilization))));
   }
+}
+
+// The engine's slots share one stream of cells where nobody said how many there are.
+std::shared_ptr<const EngineProfile> with_default_slots(std::shared_ptr<const EngineProfile> engine, const PlanRequest& request) {
+  if (!engine->kv.cells.unified_by_default || request.max_batch_size || request.engine_overrides.contains("kv_unified") ||
+      request.engine_overrides.contains("kv.cells.kv_unified"))
+    return engine;
+  auto unified = std::make_shared<EngineProfile>(*engine);
+  unified->kv.cells.kv_unified = true;
+  return unified;
 }
 
 class Settler {
@@ -109,17 +200,26 @@ public:
   explicit Settler(const PlanInput& input, SettledLayout layout) {
     s_.input = input;
     s_.layout = std::move(layout.layout);
+    s_.layout.host_tensors = input.host_tensors;
     s_.engine = std::move(layout.engine);
+    s_.split_mode = layout.split_mode;
+    s_.deals_layers = layout.deals_layers;
   }
 
   Result<Settled> run() {
+    const std::optional<Error>& unknown = s_.model().quantization.unknown();
+    if (unknown && !s_.model().inventory && !request().weights_bytes) return tl::unexpected(*unknown);
     PLIMSOLL_TRY(check_ranges(request()));
-    PLIMSOLL_TRY(check_images(s_));
+    PLIMSOLL_TRY(check_engine(s_));
+    PLIMSOLL_TRY(settle_entries(s_));
     PLIMSOLL_TRY(settle_degrees());
     PLIMSOLL_TRY(settle_draft());
     PLIMSOLL_ASSIGN(s_.cast, settle_cast(request()));
+    // An engine that never computes in 32 bits loads such weights in 16.
+    if (!s_.cast && profile().weights.float32_as_16_bits && s_.model().dtype.name == "float32") s_.cast = find_dtype("bfloat16");
     s_.unpacked = settle_unpacked(s_.profile());
     PLIMSOLL_TRY(settle_types());
+    PLIMSOLL_TRY(check_kv_options(s_));
     PLIMSOLL_TRY(settle_adapters());
     PLIMSOLL_TRY(settle_sizes(s_));
     if (s_.model().dtype_assumed && !s_.model().inventory)
@@ -155,6 +255,9 @@ private:
       s_.draft_layout = s_.layout;
       std::fill(s_.draft_layout.stage_begin.begin(), s_.draft_layout.stage_begin.end() - 1, 0U);
       s_.draft_layout.stage_begin.back() = UINT32_MAX;
+      s_.draft_layout.host_expert_layers = 0;
+      s_.draft_layout.host_tensors.reset();
+      s_.draft_layout.output_stage.reset();
     } else if (drafted > 0) {
       if (s_.model().declared.facts.draft_layers == 0)
         return fail(ErrorCode::kBadRequest,
@@ -176,7 +279,14 @@ private:
     PLIMSOLL_TRY(own_type(profile().kv.conv_dtype, "conv_dtype", s_.kv_types.conv));
     PLIMSOLL_TRY(own_type(profile().kv.window_dtype, "window_dtype", s_.kv_types.window));
     s_.kv_types.latent = profile().kv.mla_cache;
+    const Json* const stored = find_pointer(*s_.model().config, "/latent_cache");
+    if (profile().kv.mla_as_stored && stored != nullptr && *stored == "heads") s_.kv_types.latent = LatentCache::kHeads;
     s_.kv_types.packed_latent = profile().kv.packed_latent;
+    if (profile().kv.even_value_rows && !profile().batch.flash_attention)
+      for (const KvGroup& group : s_.model().declared.kv)
+        if (group.role != PLIMSOLL_ROLE_DRAFT && group.kind != CacheKind::kState)
+          s_.kv_types.value_row_elements =
+              std::max(s_.kv_types.value_row_elements, (Checked(group.kv_heads) * group.v_elements).saturated());
     s_.page_tokens = request().page_tokens.value_or(profile().kv.page_tokens);
     return {};
   }
@@ -188,15 +298,16 @@ private:
         return fail(ErrorCode::kBadRequest, "says how adapters are kept, but there is room for none; give --max-loras N too", alone);
       return {};
     }
-    if (profile().schedule.activations != ActivationRule::kPipeline)
+    const bool scheduled = profile().schedule.activations == ActivationRule::kPipeline;
+    if (!scheduled && !profile().lora.slots)
       return fail(
           ErrorCode::kBadRequest,
-          fmt::format("the profile of engine {} does not say what adapters take; plan them with --engine reference", profile().name),
+          fmt::format("the profile of engine {} does not say what adapters take; others do, such as --engine reference", profile().name),
           "--max-loras");
-    if (s_.layout.ranks() != 1)
+    if (scheduled && s_.layout.ranks() != 1)
       return fail(ErrorCode::kBadRequest, fmt::format("adapters are planned for one rank; these are {}", s_.layout.ranks()), "--max-loras");
     s_.adapters.slots = *r.max_loras;
-    s_.adapters.max_rank = r.max_lora_rank.value_or(kDefaultLoraRank);
+    s_.adapters.max_rank = r.max_lora_rank.value_or(scheduled ? kDefaultLoraRank : profile().lora.default_rank);
     s_.adapters.targets = r.lora_targets;
     s_.adapters.dtype = s_.cast ? *s_.cast : s_.model().dtype;
     const std::optional<Dtype> asked = r.lora_dtype ? find_dtype(*r.lora_dtype) : s_.adapters.dtype;
@@ -222,13 +333,45 @@ private:
 
 } // namespace
 
-std::string Settled::device_name(std::uint32_t rank) const { return fmt::format("device {} ({})", rank, devices()[rank].name); }
+bool takes_modality(const PlanRequest& request, Modality modality) {
+  return !request.language_model_only && asked_limit(request, modality).value_or(1) > 0;
+}
+
+const MediaEntry* Settled::largest_entry() const {
+  const auto most =
+      std::max_element(entries.begin(), entries.end(), [](const MediaEntry* a, const MediaEntry* b) { return a->rows < b->rows; });
+  return most == entries.end() ? nullptr : *most;
+}
+
+std::uint64_t Settled::media_limit(const MediaEntry& entry) const {
+  const std::uint64_t own = entry.most_per_request == 0 ? kMaxSequences : entry.most_per_request;
+  return std::min(own, asked_limit(request(), entry.modality).value_or(own));
+}
+
+std::string Settled::device_name(std::uint32_t rank) const {
+  return rank == layout.ranks() ? "host" : fmt::format("device {} ({})", rank, devices()[rank].name);
+}
+
+std::string Settled::rank_name(std::uint32_t rank) const {
+  return rank == layout.ranks() ? "the host" : fmt::format("rank {} ({})", rank, devices()[rank].name);
+}
 
 Result<SettledLayout> settle_layout(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
                                     const std::vector<Device>& devices) {
   SettledLayout out;
-  PLIMSOLL_ASSIGN(out.layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers, listed_nodes(devices)));
+  EngineProfile::Placement rules;
+  if (engine.places_layers()) {
+    PLIMSOLL_ASSIGN(const auto before, engine.settle(profile_facts(model, request, RankLayout{}, devices.front())));
+    rules = before->placement;
+  }
+  PLIMSOLL_ASSIGN(const PlacedLayers placed, place_layers(model, request, rules, devices));
+  PLIMSOLL_ASSIGN(out.layout, make_rank_layout(request, devices.size(), model.declared.facts.n_layers, listed_nodes(devices),
+                                               placed.deal ? &*placed.deal : nullptr));
+  place_on_host(model, request, rules, placed, out.layout);
+  out.split_mode = placed.mode;
+  out.deals_layers = placed.deal.has_value() && request.stage_layers.empty();
   PLIMSOLL_ASSIGN(out.engine, engine.settle(profile_facts(model, request, out.layout, devices.front())));
+  out.engine = with_default_slots(std::move(out.engine), request);
   out.layout.vocab_padding_rows = out.engine->weights.vocab_padding_rows;
   out.layout.experts_split_over_dp = out.engine->weights.experts_split_over_dp;
   out.layout.vision_split = out.engine->weights.vision == VisionWeights::kSplit;

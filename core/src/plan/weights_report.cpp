@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "base/human.hpp"
 #include "kv/pricing.hpp"
 #include "placement/placement.hpp"
 #include "placement/rank_layout.hpp"
+#include "plan/place_weights.hpp"
 #include "plan/settled.hpp"
 
 namespace plimsoll {
@@ -76,6 +78,7 @@ void describe_inventory(const Model::Data& model, WeightsReport& report) {
 
 Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRequest& request, const ProfileSource& engine,
                                           const std::vector<Device>& devices) {
+  if (const std::optional<Error>& unknown = model.quantization.unknown(); unknown && !model.inventory) return tl::unexpected(*unknown);
   PLIMSOLL_ASSIGN(const SettledLayout settled, settle_layout(model, request, engine, devices));
   const RankLayout& layout = settled.layout;
   PLIMSOLL_ASSIGN(const std::optional<Dtype> cast, settle_cast(request));
@@ -106,11 +109,18 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
              c.role == PLIMSOLL_ROLE_UNUSED ? "stored, but no engine loads it" : "multi-token prediction; loaded with --num-draft-tokens"});
       continue;
     }
+    if (is_shared_end(c, *settled.engine, layout)) {
+      report.not_loaded.push_back({c.label, bytes, "a copy; the engine uses the model's own"});
+      continue;
+    }
     if (c.memory == MemoryKind::kHost) {
       report.notes.push_back(fmt::format("{} stays in host memory, on no device", c.label));
       continue;
     }
-    PLIMSOLL_TRY(place_weight(c, layout, cast ? &*cast : nullptr, stored, report.rank_bytes, unpacked ? &*unpacked : nullptr));
+    const RunTimeTypes types{cast ? &*cast : nullptr, unpacked ? &*unpacked : nullptr};
+    PLIMSOLL_TRY(place_weight(c, layout, types, stored, report.rank_bytes));
+    PLIMSOLL_ASSIGN(const std::uint64_t on_host, weight_on_host(c, layout, types, stored));
+    if (on_host > 0) report.notes.push_back(fmt::format("{}: {} stay in host memory", c.label, human_bytes(on_host)));
   }
   return report;
 }

@@ -5,12 +5,14 @@
 #include <utility>
 
 #include "plugin/planner_node.hpp"
+#include "process/call_note.hpp"
 
 namespace plimsoll {
 namespace {
 
 thread_local CallScope* innermost = nullptr;
-thread_local Plugin* speaking = nullptr;
+thread_local Speaking* speaking = nullptr;
+thread_local CallNote* noted = nullptr;
 
 std::uint64_t next_number() {
   static std::atomic<std::uint64_t> last{0};
@@ -46,8 +48,16 @@ void CallScope::misused(std::string_view what) noexcept {
 
 const PlannerNode* CallScope::speaker() noexcept { return innermost == nullptr ? nullptr : &innermost->node_; }
 
-Speaking::Speaking(Plugin& plugin) : outer_(std::exchange(speaking, &plugin)) {}
-Speaking::~Speaking() { speaking = outer_; }
-Plugin* Speaking::now() noexcept { return speaking; }
+Speaking::Speaking(Plugin& plugin, std::string_view call) : plugin_(plugin), call_(call), outer_(std::exchange(speaking, this)) { note(); }
+Speaking::~Speaking() {
+  speaking = outer_;
+  // The last stranger stays noted after its call: of what a plugin left behind the note then says who did.
+  if (outer_ != nullptr && !outer_->plugin_.built_in) outer_->note();
+}
+Plugin* Speaking::now() noexcept { return speaking == nullptr ? nullptr : &speaking->plugin_; }
+void Speaking::note_in(CallNote& note) noexcept { noted = &note; }
+void Speaking::note() const noexcept {
+  if (noted != nullptr) noted->write(plugin_.manifest.id, plugin_.manifest.directory, call_);
+}
 
 } // namespace plimsoll

@@ -11,6 +11,7 @@
 
 namespace plimsoll {
 
+struct CallNote;
 struct Plugin;
 struct PlannerNode;
 
@@ -42,17 +43,24 @@ private:
   CallScope* outer_;
 };
 
-// The plugin whose code runs, for what it logs. Also while there is no planner yet.
+// The plugin whose code runs and in which call, for what it logs, and for the note that is read when the process dies of it. Also while
+// there is no planner yet.
 class Speaking {
 public:
-  explicit Speaking(Plugin& plugin);
+  // `call` is static: "weights()".
+  Speaking(Plugin& plugin, std::string_view call);
   ~Speaking();
   Speaking(const Speaking&) = delete;
   Speaking& operator=(const Speaking&) = delete;
   static Plugin* now() noexcept; // nullptr on threads that plugins start
+  // From now on calls on this thread are written there, which must outlive them all.
+  static void note_in(CallNote& note) noexcept;
 
 private:
-  Plugin* outer_;
+  void note() const noexcept;
+  Plugin& plugin_;
+  std::string_view call_;
+  Speaking* outer_;
 };
 
 } // namespace plimsoll

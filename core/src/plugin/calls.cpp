@@ -60,30 +60,32 @@ plimsoll_status report(plimsoll_error* err, plimsoll_status code, std::string_vi
 }
 
 plimsoll_status call_weights(const PlannerNode& node, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "weights()");
   return PLIMSOLL_OFFERS(node, weights) ? node.api->weights(node.self, aspects, out, err) : PLIMSOLL_OK;
 }
 plimsoll_status call_kv(const PlannerNode& node, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "kv()");
   return PLIMSOLL_OFFERS(node, kv) ? node.api->kv(node.self, aspects, out, err) : PLIMSOLL_OK;
 }
 plimsoll_status call_entries(const PlannerNode& node, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept {
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "entries()");
   return PLIMSOLL_OFFERS(node, entries) ? node.api->entries(node.self, aspects, out, err) : PLIMSOLL_OK;
 }
 plimsoll_status call_activations(const PlannerNode& node, const plimsoll_request& request, const plimsoll_sink* out,
                                  plimsoll_error* err) noexcept {
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "activations()");
   return PLIMSOLL_OFFERS(node, activations) ? node.api->activations(node.self, &request, out, err) : PLIMSOLL_OK;
 }
+bool says_facts(const PlannerNode& node) { return PLIMSOLL_OFFERS(node, facts); }
 bool prices_signal_buffers(const PlannerNode& node) { return PLIMSOLL_OFFERS(node, signal_buffers); }
+bool limits_batches(const PlannerNode& node) { return PLIMSOLL_OFFERS(node, max_batch); }
 plimsoll_status call_signal_buffers(const PlannerNode& node, const plimsoll_request& request, const plimsoll_sink* out,
                                     plimsoll_error* err) noexcept {
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "signal_buffers()");
   return PLIMSOLL_OFFERS(node, signal_buffers) ? node.api->signal_buffers(node.self, &request, out, err) : PLIMSOLL_OK;
 }
 plimsoll_status call_max_batch(const PlannerNode& node, const plimsoll_request& request, std::uint64_t* out, plimsoll_error* err) noexcept {
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "max_batch()");
   *out = 0;
   return PLIMSOLL_OFFERS(node, max_batch) ? node.api->max_batch(node.self, &request, out, err) : PLIMSOLL_OK;
 }
@@ -94,7 +96,7 @@ plimsoll_status call_facts(const PlannerNode& node, plimsoll_facts* out, plimsol
   plimsoll_facts facts{};
   facts.struct_size = kWhole;
   if (PLIMSOLL_OFFERS(node, facts)) {
-    const Speaking speaking(*node.family.plugin);
+    const Speaking speaking(*node.family.plugin, "facts()");
     const CallScope scope(nullptr, node, nullptr);
     const plimsoll_status status = node.api->facts(node.self, &facts, err);
     if (status != PLIMSOLL_OK) return status;
@@ -114,7 +116,7 @@ plimsoll_status call_facts(const PlannerNode& node, plimsoll_facts* out, plimsol
 const void* call_query(const PlannerNode& node, plimsoll_str id, const void** object) noexcept {
   *object = nullptr;
   if (!is_interface_id(id) || !PLIMSOLL_OFFERS(node, query)) return nullptr;
-  const Speaking speaking(*node.family.plugin);
+  const Speaking speaking(*node.family.plugin, "query()");
   return node.api->query(node.self, id, object);
 }
 

@@ -19,7 +19,9 @@ plimsoll_status call_facts(const PlannerNode& node, plimsoll_facts* out, plimsol
 plimsoll_status call_entries(const PlannerNode& node, std::uint32_t aspects, const plimsoll_sink* out, plimsoll_error* err) noexcept;
 plimsoll_status call_activations(const PlannerNode& node, const plimsoll_request& request, const plimsoll_sink* out,
                                  plimsoll_error* err) noexcept;
+bool says_facts(const PlannerNode& node);
 bool prices_signal_buffers(const PlannerNode& node);
+bool limits_batches(const PlannerNode& node);
 plimsoll_status call_signal_buffers(const PlannerNode& node, const plimsoll_request& request, const plimsoll_sink* out,
                                     plimsoll_error* err) noexcept;
 plimsoll_status call_max_batch(const PlannerNode& node, const plimsoll_request& request, std::uint64_t* out, plimsoll_error* err) noexcept;

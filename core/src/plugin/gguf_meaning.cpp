@@ -93,6 +93,24 @@ Result<GgufArchitecture> gguf_meaning(const Registry& registry, const std::strin
   return gguf_architecture(name, nullptr, common);
 }
 
+Result<GgufArchitecture> gguf_meaning_of_class(const Registry& registry, const std::string& common_path, const std::string& class_name) {
+  PLIMSOLL_ASSIGN(const GgufWords common, read_common(common_path));
+  for (const auto& plugin : registry.plugins()) {
+    if (!plugin->available()) continue;
+    for (const FamilyManifest& family : plugin->manifest.families) {
+      if (family.gguf_file.empty()) continue;
+      const std::string path = words_path(plugin->manifest, family);
+      PLIMSOLL_ASSIGN(std::string text, read_text_file(path, kMaxWordsBytes, ErrorCode::kPluginFailed));
+      if (!may_know(text, class_name)) continue;
+      PLIMSOLL_ASSIGN(const GgufWords words, parse_words(std::move(text), &common, path));
+      for (const auto& [name, meanings] : words.architectures)
+        for (const GgufArchitecture& meaning : meanings)
+          if (meaning.class_name == class_name) return gguf_architecture(name, &meaning, common);
+    }
+  }
+  return gguf_architecture(class_name, nullptr, common);
+}
+
 Result<void> check_gguf_words(const Manifest& manifest, const std::string& common_path) {
   for (const FamilyManifest& family : manifest.families) {
     if (family.gguf_file.empty()) continue;

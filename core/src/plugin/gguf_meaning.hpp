@@ -17,6 +17,10 @@ namespace plimsoll {
 Result<GgufArchitecture> gguf_meaning(const Registry& registry, const std::string& common_path, const std::string& name,
                                       const GgufMetadata& metadata);
 
+// The first meaning, of any architecture, whose class that is: how a GGUF file of such a model names its tensors. A class that nobody
+// has words for has the names that are usual.
+Result<GgufArchitecture> gguf_meaning_of_class(const Registry& registry, const std::string& common_path, const std::string& class_name);
+
 // Whether all gguf.json of one plugin can be read; kPluginFailed names file and key.
 Result<void> check_gguf_words(const Manifest& manifest, const std::string& common_path);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "plugin/abi_text.hpp"
 #include "plugin/interface_id.hpp"
 #include "plugin/planner_tree.hpp"
 #include "plugin/stored_tensors.hpp"
@@ -11,8 +12,6 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaxPointerBytes = 4096;
-
-std::string_view view_of(plimsoll_str text) { return {text.data, static_cast<std::size_t>(text.size)}; }
 
 const Json* lookup(const plimsoll_view* view, plimsoll_str pointer) {
   if (pointer.size > kMaxPointerBytes) return nullptr;

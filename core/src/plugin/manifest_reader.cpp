@@ -158,4 +158,25 @@ bool is_printable_name(std::string_view text) {
   return true;
 }
 
+bool is_newer_version(std::string_view version, std::string_view than) {
+  const auto without_build = [](std::string_view text) { return text.substr(0, text.find('+')); };
+  const auto core = [](std::string_view text) { return text.substr(0, text.find('-')); };
+  // Numbers by their size, words by their bytes, a number before a word, a shorter list before one that goes on.
+  const auto before = [](std::string_view a, std::string_view b) {
+    const bool a_number = made_of(a, kDigits), b_number = made_of(b, kDigits);
+    if (a_number != b_number) return a_number;
+    return a_number && a.size() != b.size() ? a.size() < b.size() : a < b;
+  };
+  const auto list_before = [&](std::string_view a, std::string_view b) {
+    const std::vector<std::string_view> left = parts_of(a), right = parts_of(b);
+    return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(), before);
+  };
+  version = without_build(version);
+  than = without_build(than);
+  if (core(version) != core(than)) return list_before(core(than), core(version));
+  const bool is_release = core(version) == version, other_is_release = core(than) == than;
+  if (is_release || other_is_release) return is_release && !other_is_release;
+  return list_before(than.substr(core(than).size() + 1), version.substr(core(version).size() + 1));
+}
+
 } // namespace plimsoll

@@ -69,6 +69,8 @@ inline constexpr std::uint64_t kMaxManifestBytes = 1 << 20;
 
 // As semver.org has it.
 bool is_semantic_version(std::string_view text);
+// Whether the first of two such versions comes after the second; what follows a + does not count.
+bool is_newer_version(std::string_view version, std::string_view than);
 // 1 to 64 bytes of UTF-8 without control characters.
 bool is_printable_name(std::string_view text);
 

@@ -46,17 +46,6 @@ std::string did_you_mean(const std::vector<std::string>& known) {
 
 } // namespace
 
-const Json* PlannerTree::defaults_of(const plimsoll_view& view, const Plugin& plugin) {
-  if (view.as) return Registry::class_defaults(plugin, view.as->get_ref<const std::string&>());
-  const Json& node = *view.node;
-  if (!node.is_object()) return nullptr;
-  if (const auto type = node.find("model_type"); type != node.end() && type->is_string())
-    if (const Json* defaults = Registry::class_defaults(plugin, type->get_ref<const std::string&>())) return defaults;
-  if (const auto list = node.find("architectures"); list != node.end() && list->is_array() && !list->empty() && list->front().is_string())
-    return Registry::class_defaults(plugin, list->front().get_ref<const std::string&>());
-  return nullptr;
-}
-
 Result<std::vector<PlannerTree::Claim>> PlannerTree::claims_of_type(const plimsoll_view& view, const std::string& type) const {
   std::vector<Claim> out;
   for (const FamilyRef& family : registry_.claims_of_model_type(type)) out.push_back({family, type});
@@ -95,8 +84,9 @@ Result<std::vector<PlannerTree::Claim>> PlannerTree::claims_of(const plimsoll_vi
     return fail(ErrorCode::kBadConfig, "neither /architectures nor /model_type names the architecture",
                 where_ + ": " + (pointer.empty() ? "/" : pointer));
   return fail(ErrorCode::kUnsupportedArchitecture,
-              fmt::format("no planner knows '{}'{}; `plimsoll plugins` lists what is known", named.substr(0, 100),
-                          did_you_mean(registry_.nearest_architectures(named))),
+              fmt::format("no planner knows '{}'{}; `plimsoll plugins inspect ID` lists what a plugin knows, "
+                          "`plimsoll plugins` the ids",
+                          named.substr(0, 100), did_you_mean(registry_.nearest_architectures(named))),
               where_ + ": " + pointer + "/architectures/0");
 }
 
@@ -122,23 +112,32 @@ Error PlannerTree::explain(plimsoll_status status, const plimsoll_error& err, co
 }
 
 void PlannerTree::drop_planners_from(std::size_t n_nodes) {
-  for (; nodes_.size() > n_nodes; nodes_.pop_back()) nodes_.back()->api->destroy(nodes_.back()->self);
+  for (; nodes_.size() > n_nodes; nodes_.pop_back()) {
+    const Speaking speaking(*nodes_.back()->family.plugin, "destroy()");
+    nodes_.back()->api->destroy(nodes_.back()->self);
+  }
 }
 
 // What a planner asked for before it failed goes with it.
 Result<PlannerNode*> PlannerTree::create_node(const plimsoll_view& view, const FamilyRef& family) {
+  if (registry_.isolates(*family.plugin)) {
+    needs_worker_ = true;
+    return fail(ErrorCode::kPluginFailed, fmt::format("plugin {}: its code runs in a worker", family.plugin->manifest.id), where_);
+  }
   PLIMSOLL_ASSIGN(const plimsoll_family* table, registry_.load(family));
   auto node = std::make_unique<PlannerNode>();
   node->family = family;
-  node->table = table;
   node->api = table->api;
+  node->has_facts = says_facts(*node);
+  node->has_signal_buffers = prices_signal_buffers(*node);
+  node->has_max_batch = limits_batches(*node);
   node->view = &view;
   node->place = place_of(view);
   const std::size_t before = nodes_.size(), assumed_before = assumed_.size();
   plimsoll_error err = blank_error();
   creating_.push_back({&view, family});
   const plimsoll_status status = [&] {
-    const Speaking speaking(*family.plugin);
+    const Speaking speaking(*family.plugin, "create()");
     return table->api->create(registry_.host(), &view, &node->self, &err);
   }();
   creating_.pop_back();
@@ -172,48 +171,22 @@ Result<PlannerNode*> PlannerTree::first_of(const std::vector<Claim>& claims, pli
 }
 
 Result<std::unique_ptr<PlannerTree>> PlannerTree::create(const Registry& registry, std::shared_ptr<const Json> config, std::string where,
-                                                         const Checkpoint* checkpoint) {
+                                                         TensorSource stored) {
   if (!config->is_object()) return fail(ErrorCode::kBadConfig, "an object was expected", where);
-  std::unique_ptr<PlannerTree> tree(new PlannerTree(registry, std::move(config), std::move(where), checkpoint));
+  std::unique_ptr<PlannerTree> tree(new PlannerTree(registry, std::move(config), std::move(where), std::move(stored)));
   plimsoll_view& view = tree->views_.emplace_back();
   view.tree = tree.get();
   view.node = tree->config_.get();
   PLIMSOLL_ASSIGN(const std::vector<Claim> claims, tree->claims_of(view));
-  PLIMSOLL_ASSIGN(tree->root_, tree->first_of(claims, view, &tree->architecture_));
+  auto root = tree->first_of(claims, view, &tree->architecture_);
+  if (tree->needs_worker_) return nullptr;
+  if (!root) return tl::unexpected(std::move(root.error()));
+  tree->root_ = *root;
   tree->stored_.reset();
   return tree;
 }
 
 PlannerTree::~PlannerTree() { drop_planners_from(0); } // a parent finishes after its children, so the last one made goes first
-
-std::vector<const FamilyManifest*> PlannerTree::families() const {
-  std::vector<const FamilyManifest*> out;
-  for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it)
-    if (std::find(out.begin(), out.end(), (*it)->family.family) == out.end()) out.push_back((*it)->family.family);
-  return out;
-}
-
-std::vector<const VendorFormats*> PlannerTree::vendor_formats() const {
-  std::vector<const VendorFormats*> out;
-  for (const auto& node : nodes_)
-    for (const Plugin* plugin : {static_cast<const Plugin*>(node->family.plugin), node->family.aliased_by})
-      if (plugin != nullptr && std::find(out.begin(), out.end(), plugin->manifest.formats.get()) == out.end())
-        out.push_back(plugin->manifest.formats.get());
-  return out;
-}
-
-std::vector<std::string> PlannerTree::delegated_parts() const {
-  std::vector<std::string> out;
-  for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it) {
-    const std::string pointer = (*it)->view->full_pointer();
-    for (std::size_t slash = pointer.find('/', 1); !pointer.empty(); slash = pointer.find('/', slash + 1)) {
-      std::string part = pointer.substr(0, slash);
-      if (std::find(out.begin(), out.end(), part) == out.end()) out.push_back(std::move(part));
-      if (slash == std::string::npos) break;
-    }
-  }
-  return out;
-}
 
 bool PlannerTree::in_create(std::string_view what) const {
   if (!creating_.empty() && std::this_thread::get_id() == creator_) return true;
@@ -338,7 +311,6 @@ Result<plimsoll_facts> PlannerTree::facts() const {
 Result<void> PlannerTree::activations(const plimsoll_request& request, Collector& collector) const {
   return collect(collector, [&](const auto* out, auto* err) { return call_activations(*root_, request, out, err); });
 }
-bool PlannerTree::has_signal_buffers() const { return prices_signal_buffers(*root_); }
 Result<void> PlannerTree::signal_buffers(const plimsoll_request& request, Collector& collector) const {
   return collect(collector, [&](const auto* out, auto* err) { return call_signal_buffers(*root_, request, out, err); });
 }
@@ -347,8 +319,22 @@ Result<std::uint64_t> PlannerTree::max_batch(const plimsoll_request& request) co
   PLIMSOLL_TRY(ask([&](plimsoll_error* err) { return call_max_batch(*root_, request, &out, err); }));
   return out;
 }
-const void* PlannerTree::query(std::string_view id, const void** object) const {
-  return call_query(*root_, {id.data(), id.size()}, object);
+
+const plimsoll_pipeline* PlannerTree::pipeline(const void** object) const {
+  constexpr std::string_view kId = PLIMSOLL_PIPELINE_ID;
+  const auto* const table = static_cast<const plimsoll_pipeline*>(call_query(*root_, {kId.data(), kId.size()}, object));
+  return table == nullptr || !PLIMSOLL_HAS(table, plimsoll_pipeline, describe) || table->describe == nullptr ? nullptr : table;
+}
+bool PlannerTree::has_pipeline() const {
+  const void* object = nullptr;
+  return pipeline(&object) != nullptr;
+}
+plimsoll_status PlannerTree::describe(const PassPart& part, const plimsoll_pipeline_sink& sink, plimsoll_error* err) const {
+  const void* object = nullptr;
+  const plimsoll_pipeline* const table = pipeline(&object);
+  if (table == nullptr) return PLIMSOLL_E_UNSUPPORTED;
+  const Speaking speaking(*root_->family.plugin, "describe()");
+  return table->describe(object, part.aspects, part.layer, part.in, part.out, &sink, err);
 }
 
 } // namespace plimsoll

@@ -6,11 +6,11 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <simdjson.h>
 #include <sys/stat.h>
 #include <unordered_map>
 
 #include "base/nearest.hpp"
+#include "base/printable.hpp"
 #include "plugin/abi_text.hpp"
 #include "plugin/agreement.hpp"
 #include "plugin/call_scope.hpp"
@@ -30,6 +30,9 @@ Uses& uses() {
   static Uses* const instance = new Uses; // never destroyed: plugins may outlive static destruction
   return *instance;
 }
+
+constexpr std::size_t kMaxLogBytes = 1024; // of a plugin's line
+constexpr std::string_view kOwnVendor = "Plimsoll";
 
 void anchor() {}
 
@@ -65,15 +68,6 @@ std::vector<std::string> plugin_folders(const std::string& place) {
 
 std::string said(const Error& error) { return fmt::format("{} ({})", error.message, error.where); }
 
-// A plugin's line: not too long, and nothing in it but printable text.
-std::string printable(std::string_view message) {
-  std::string out(message.substr(0, 1024));
-  const bool text = simdjson::validate_utf8(out.data(), out.size());
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || (!text && static_cast<unsigned char>(c) >= 0x80)) c = '?';
-  return out;
-}
-
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -96,11 +90,12 @@ bool Plugin::may_replace(const Plugin& other, std::string_view name, std::string
   return preferred && other.built_in && (contains(names, name) || contains(names, family) || contains(names, other.manifest.id));
 }
 
-Registry::Registry(const std::vector<std::string>& paths, Trust trust, LogCallback log, const std::vector<std::string>& preferred)
-    : trust_(trust), log_(std::move(log)), host_table_{make_host_table(), this}, built_in_check_(believed_like(core_library())) {
+Registry::Registry(RegistryOptions options, LogCallback log)
+    : options_(std::move(options)), log_(std::move(log)), host_table_{make_host_table(), this},
+      built_in_check_(believed_like(core_library())) {
   const std::string built_in = installation_prefix() + "/lib/plimsoll/plugins";
   built_in_place_ = real_path(built_in);
-  for (const std::string& path : paths) discover(path, true);
+  for (const std::string& path : options_.paths) discover(path, true);
   std::string_view rest;
   if (const char* list = environment("PLIMSOLL_PLUGIN_PATH")) rest = list;
   while (!rest.empty()) {
@@ -119,7 +114,7 @@ Registry::Registry(const std::vector<std::string>& paths, Trust trust, LogCallba
   discover("/usr/local/lib/plimsoll/plugins", false);
   discover("/usr/lib/plimsoll/plugins", false);
 
-  for (const std::string& id : preferred) prefer(id);
+  for (const std::string& id : options_.prefer) prefer(id);
   shadow_equal_ids();
   for (const auto& plugin : plugins_)
     if (plugin->built_in && plugin->status != PluginStatus::kRefused) index(*plugin);
@@ -151,7 +146,8 @@ void Registry::log_from_plugin(const plimsoll_host* host, std::uint32_t level, s
   const std::string who = plugin == nullptr ? "a plugin" : "plugin " + plugin->manifest.id;
   if (line == PLIMSOLL_MAX_LOG_LINES)
     return registry.log_(LogLevel::kWarning, fmt::format("{}: says more than {} lines; the rest is not shown", who, line));
-  registry.log_(static_cast<LogLevel>(std::min<std::uint32_t>(level, PLIMSOLL_LOG_ERROR)), fmt::format("{}: {}", who, printable(message)));
+  registry.log_(static_cast<LogLevel>(std::min<std::uint32_t>(level, PLIMSOLL_LOG_ERROR)),
+                fmt::format("{}: {}", who, printable_text(message, kMaxLogBytes)));
 }
 
 Registry::~Registry() {
@@ -165,9 +161,25 @@ Registry::~Registry() {
 void Registry::discover(const std::string& place, bool given) {
   const std::string real = real_path(place);
   std::vector<Plugin*> found;
+  const std::size_t first = plugins_.size();
   if (!real.empty())
     for (const std::string& folder : plugin_folders(real)) found.push_back(&add(folder));
+  put_newest_first(first);
   if (given) find_given(place, real, found);
+}
+
+// Versions of one plugin side by side in a place: the newest comes first of them, and so is the one that counts.
+void Registry::put_newest_first(std::size_t from) {
+  std::map<std::string, std::vector<std::size_t>> places;
+  for (std::size_t i = from; i < plugins_.size(); ++i)
+    if (plugins_[i]->status != PluginStatus::kRefused) places[plugins_[i]->manifest.id].push_back(i);
+  for (const auto& [id, indices] : places) {
+    std::vector<std::unique_ptr<Plugin>> versions;
+    for (const std::size_t i : indices) versions.push_back(std::move(plugins_[i]));
+    std::stable_sort(versions.begin(), versions.end(),
+                     [](const auto& a, const auto& b) { return is_newer_version(a->manifest.version, b->manifest.version); });
+    for (std::size_t n = 0; n < indices.size(); ++n) plugins_[indices[n]] = std::move(versions[n]);
+  }
 }
 
 // A folder that somebody named must be good for something.
@@ -219,7 +231,7 @@ std::optional<Error> Registry::refusal(Plugin& plugin) {
                              m.abi_major, m.min_host_minor, PLIMSOLL_ABI_MAJOR, PLIMSOLL_ABI_MINOR),
                  library};
   if (const auto fault = (plugin.built_in ? built_in_check_ : check_).fault(m.directory, files_of(m))) {
-    if (!fault->of_writers || trust_ == Trust::kChecked) return fault->error;
+    if (!fault->of_writers || options_.trust == Trust::kChecked) return fault->error;
     say(LogLevel::kWarning, fmt::format("{}: {}", fault->error.where, fault->error.message));
   }
   if (m.library.empty()) return std::nullopt; // data without code
@@ -397,18 +409,26 @@ Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
   const Manifest& m = plugin.manifest;
   const std::string path = m.directory + "/" + m.library;
   if (plugin.status == PluginStatus::kRefused) return fail(ErrorCode::kPluginFailed, plugin.reason, path);
+  const Speaking opening(plugin, "its constructors");
   PLIMSOLL_ASSIGN(const plimsoll_plugin* descriptor, open_plugin_library(path, plugin.library));
   PLIMSOLL_TRY(check_agreement(m, *descriptor, path));
   const std::lock_guard lock(uses().mutex);
   if (uses().count[descriptor]++ == 0 && descriptor->init != nullptr) {
     plimsoll_error err = blank_error();
-    const Speaking speaking(plugin);
+    const Speaking speaking(plugin, "init()");
     if (descriptor->init(host(), &err) != PLIMSOLL_OK) {
       --uses().count[descriptor];
       return fail(ErrorCode::kPluginFailed, fmt::format("its init failed: {}", message_of(err)), path);
     }
   }
   return descriptor;
+}
+
+bool Registry::isolates(const Plugin& plugin) const {
+  if (plugin.manifest.library.empty()) return false; // no code
+  // In the installation's folder stand packages of other vendors too.
+  const bool stranger = !plugin.built_in || plugin.manifest.vendor != kOwnVendor;
+  return options_.isolation == Isolation::kAll || (options_.isolation == Isolation::kStrangers && stranger);
 }
 
 Result<const plimsoll_family*> Registry::load(const FamilyRef& ref) const {
@@ -423,6 +443,16 @@ Result<const plimsoll_family*> Registry::load(const FamilyRef& ref) const {
   return fail(ErrorCode::kPluginFailed,
               fmt::format("plugin {}: has no family '{}', which its manifest declares", plugin.manifest.id, ref.family->id),
               plugin.manifest.directory + "/" + plugin.manifest.library);
+}
+
+Result<void> Registry::load_all(Plugin& plugin) const {
+  for (const FamilyManifest& family : plugin.manifest.families) PLIMSOLL_TRY(load({&plugin, &family, family.signal_policy}));
+  return {};
+}
+
+Plugin* Registry::plugin_in(const std::string& folder) const {
+  const auto it = seen_.find(folder);
+  return it == seen_.end() ? nullptr : it->second;
 }
 
 } // namespace plimsoll

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -52,13 +53,21 @@ struct FamilyRef {
   explicit operator bool() const { return plugin != nullptr; }
 };
 
+struct RegistryOptions {
+  std::vector<std::string> paths;
+  Trust trust = Trust::kChecked;
+  std::vector<std::string> prefer = {};
+  Isolation isolation = Isolation::kOff;
+  std::chrono::milliseconds plugin_timeout = kPluginTimeout; // of a worker, for each answer
+};
+
 class Registry {
 public:
-  // Reads the manifests of every search place: `paths`, PLIMSOLL_PLUGIN_PATH, the user's data folder, beside
-  // the core library, the system's. One level deep, names sorted, the first of an id wins, and what is built in wins
-  // over all that are not `prefer`red. A plugin that is broken, of another ABI, or not to be trusted is listed as refused and
+  // Reads the manifests of every search place: the options' `paths`, PLIMSOLL_PLUGIN_PATH, the user's data folder, beside
+  // the core library, the system's. One level deep, names sorted, the first of an id wins, in one place its newest version, and what is
+  // built in wins over all that are not `prefer`red. A plugin that is broken, of another ABI, or not to be trusted is listed as refused and
   // does not disturb the others.
-  Registry(const std::vector<std::string>& paths, Trust trust, LogCallback log, const std::vector<std::string>& prefer = {});
+  Registry(RegistryOptions options, LogCallback log);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
@@ -83,9 +92,18 @@ public:
   std::vector<std::string> nearest_architectures(std::string_view name) const;
   std::vector<std::string> nearest_model_types(std::string_view name) const;
 
+  // Whether this plugin's code may run in a worker only.
+  bool isolates(const Plugin& plugin) const;
+  const RegistryOptions& options() const { return options_; }
+
   // The family's table, its library opened and initialised at the first call. kPluginFailed otherwise.
   Result<const plimsoll_family*> load(const FamilyRef& family) const;
 
+  // All of its families, so that its library proves to be what the manifest says.
+  Result<void> load_all(Plugin& plugin) const;
+
+  // The plugin in that folder, a path without links; nullptr where there is none.
+  Plugin* plugin_in(const std::string& folder) const;
   const std::vector<std::unique_ptr<Plugin>>& plugins() const { return plugins_; }
   const LogCallback& log() const { return log_; }
   const plimsoll_host* host() const { return &host_table_.table; }
@@ -108,6 +126,7 @@ private:
   std::vector<FamilyRef> all_of(const Claims& claims, std::string_view name) const;
   void say(LogLevel level, const std::string& line) const;
   void discover(const std::string& place, bool given);
+  void put_newest_first(std::size_t from);
   void find_given(const std::string& place, const std::string& real, const std::vector<Plugin*>& found);
   Plugin& add(const std::string& directory);
   std::optional<Error> refusal(Plugin& plugin);
@@ -118,7 +137,7 @@ private:
   void drop_claims_of(const Plugin& plugin);
   Result<const plimsoll_plugin*> open(Plugin& plugin) const;
 
-  Trust trust_;
+  RegistryOptions options_;
   LogCallback log_;
   HostTable host_table_;
   std::string built_in_place_;

@@ -71,11 +71,22 @@ bool before(const StoredTensor& tensor, std::string_view name) { return tensor.n
 
 } // namespace
 
+Result<std::vector<StoredTensor>> read_tensors(const Checkpoint& checkpoint) {
+  std::vector<StoredTensor> out;
+  Keeper keeper(out);
+  PLIMSOLL_TRY(checkpoint.scan(keeper));
+  return out;
+}
+
+TensorSource tensors_of(const Checkpoint* checkpoint) {
+  if (checkpoint == nullptr) return {};
+  return [checkpoint] { return read_tensors(*checkpoint).value_or(std::vector<StoredTensor>()); };
+}
+
 const std::vector<StoredTensor>& StoredTensors::all() {
-  const Checkpoint* const checkpoint = std::exchange(checkpoint_, nullptr);
-  if (checkpoint == nullptr) return tensors_;
-  Keeper keeper(tensors_);
-  if (!checkpoint->scan(keeper)) tensors_.clear();
+  const TensorSource source = std::exchange(source_, {});
+  if (!source) return tensors_;
+  tensors_ = source();
   std::sort(tensors_.begin(), tensors_.end(), [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
   return tensors_;
 }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/checkpoint.hpp"
@@ -18,17 +20,25 @@ struct StoredTensor {
   std::uint64_t stored_bytes = 0;
 };
 
+// From the headers, in their order.
+Result<std::vector<StoredTensor>> read_tensors(const Checkpoint& checkpoint);
+
+// Reads them all; none: nothing is stored.
+using TensorSource = std::function<std::vector<StoredTensor>()>;
+// Of a checkpoint's headers, and none where it is null. Nothing is stored where the headers are broken: whoever loads the model finds that
+// and says so. The checkpoint outlives what is returned.
+TensorSource tensors_of(const Checkpoint* checkpoint);
+
 class StoredTensors {
 public:
-  // nullptr: nothing is stored. The checkpoint outlives this.
-  explicit StoredTensors(const Checkpoint* checkpoint) : checkpoint_(checkpoint) {}
+  explicit StoredTensors(TensorSource source) : source_(std::move(source)) {}
 
-  // Ordered by name. Empty where the headers are broken: whoever loads the model finds that and says so.
+  // Ordered by name.
   const std::vector<StoredTensor>& all();
   const StoredTensor* find(std::string_view name);
 
 private:
-  const Checkpoint* checkpoint_;
+  TensorSource source_; // none once they are read
   std::vector<StoredTensor> tensors_;
 };
 

@@ -35,4 +35,9 @@ std::string unknown_option(std::string_view name, std::span<const OptionInfo> al
   return fmt::format("unknown option '{}'; did you mean {}?", name.substr(0, 60), close.front());
 }
 
+std::string nearest_name(std::string_view name, std::span<const std::string> known) {
+  const std::vector<std::string> close = nearest(name.substr(0, 60), {known.begin(), known.end()}, 1);
+  return close.empty() ? std::string() : close.front();
+}
+
 } // namespace plimsoll

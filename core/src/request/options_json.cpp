@@ -20,6 +20,7 @@ std::string_view expected(OptionKind kind) {
   case OptionKind::kNumber: return "a number";
   case OptionKind::kSize: return "a number of bytes, or a string with a unit such as \"20GiB\"";
   case OptionKind::kLength: return "a number of tokens, \"auto\" or \"auto:CAP\"";
+  case OptionKind::kLayers: return "a number of layers, \"auto\" or \"all\"";
   case OptionKind::kSwitch: return "true or false";
   case OptionKind::kTexts: return "a string, or a list of strings";
   case OptionKind::kNumbers: return "a list of numbers, or a string of them such as \"31,30\"";
@@ -38,6 +39,7 @@ bool has_type(OptionKind kind, const Json& value) {
   case OptionKind::kSize:
   case OptionKind::kNumbers: return value.is_number() || value.is_string();
   case OptionKind::kLength: return value.is_number() || (value.is_string() && value.get_ref<const std::string&>().starts_with("auto"));
+  case OptionKind::kLayers: return value.is_number() || value == "auto" || value == "all";
   case OptionKind::kSwitch: return value.is_boolean();
   case OptionKind::kDocument: return value.is_object();
   }
@@ -84,7 +86,7 @@ private:
     for (const Json& part : value) {
       if (!has_type(kind, part)) return wrong(info, value, where);
       if (info.repeats) PLIMSOLL_TRY(add(info, as_text(part), where));
-      joined += (joined.empty() ? "" : ",") + as_text(part);
+      joined += fmt::format("{}{}", joined.empty() ? "" : ",", as_text(part));
     }
     if (info.repeats) return {};
     return add(info, std::move(joined), where);

@@ -7,6 +7,7 @@
 #include "plan/kv_cache.hpp"
 #include "plan/place_weights.hpp"
 #include "plan/price_items.hpp"
+#include "plan/refusals.hpp"
 #include "plimsoll/limits.hpp"
 
 namespace plimsoll {
@@ -154,21 +155,25 @@ private:
     if (sizing.shortage != KvShortage::kNone || !stands(sizing)) return Held{};
     const std::uint64_t holds = sizing.held.whole();
     if (*settled_->batch < batch) return Held{std::min(holds, *settled_->batch), 0}; // a pass of fewer tokens has a smaller batch
-    return Held{holds, holds == batch && is_made_for_a_batch(memory, sizing) ? UINT64_MAX : holds};
+    return Held{holds, holds >= batch && is_made_for_a_batch(memory, sizing) ? UINT64_MAX : holds};
   }
 
-  // Whether states are there for the sequences of the batch and for no more: such a plan says nothing of a larger batch.
+  // Whether states or windows are there for the sequences of the batch and for no more: such a plan says nothing of a larger batch.
   static bool is_made_for_a_batch(const KvMemory& memory, const KvSizing& sizing) {
     return std::any_of(memory.layout_of_stage.begin(), memory.layout_of_stage.end(),
                        [](const KvLayout* layout) { return layout->sets_sequences_aside(); }) ||
-           std::any_of(sizing.cuts.begin(), sizing.cuts.end(), [](const KvCut& cut) { return cut.most_sequences.has_value(); });
+           std::any_of(sizing.cuts.begin(), sizing.cuts.end(),
+                       [](const KvCut& cut) { return cut.most_sequences.has_value() || cut.endless; });
   }
 
-  // Whether the KV memory together with the rest stays within every device.
+  // Whether the KV memory together with the rest stays within every device, and leaves what the engine takes beside its fraction.
   bool stands(const KvSizing& sizing) const {
-    for (std::uint32_t rank = 0; rank < sizing.cuts.size(); ++rank) {
+    for (std::uint32_t rank = 0; rank < settled_->layout.ranks(); ++rank) { // the host's room is all that it has
       const Wide used = static_cast<Wide>(ledger_->used(rank)) + sizing.cuts[rank].used_bytes;
-      if (used > static_cast<Wide>(std::min(settled_->budget_bytes[rank], settled_->devices()[rank].free_bytes))) return false;
+      const std::uint64_t free = settled_->devices()[rank].free_bytes;
+      if (used > static_cast<Wide>(std::min(settled_->budget_bytes[rank], free))) return false;
+      const std::uint64_t outside = outside_bytes(*settled_, settled_->sequences(settled_->batch), rank);
+      if (outside > 0 && used + static_cast<Wide>(outside) > static_cast<Wide>(free)) return false;
     }
     return starts(*settled_);
   }

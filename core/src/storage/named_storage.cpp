@@ -123,6 +123,37 @@ std::optional<Storage> nvfp4_formats(Scanner name) {
   return packed ? ct_nvfp4(group, input_scale) : nvfp4(group, input_scale, pre_quant_scale);
 }
 
+std::optional<Storage> grouped_formats(Scanner name) {
+  for (const std::string_view kind : grouped_kinds()) {
+    Scanner rest = name;
+    std::uint32_t group = 0;
+    if (rest.take(kind) && rest.take("_") && rest.take_group(group) && rest.at_end()) return grouped(kind, group);
+  }
+  return std::nullopt;
+}
+
+std::optional<Storage> vector_formats(Scanner name) {
+  std::uint32_t books = 0, bits = 0, in = 0, out = 0, hundredths = 0;
+  if (name.take("exl3_"))
+    return name.take_extent(hundredths) && name.at_end() && hundredths <= 1600 ? std::optional(exl3(hundredths)) : std::nullopt;
+  if (!name.take("aqlm_") || !name.take_block(books, bits) || !name.take("_") || !name.take_block(out, in) || !name.at_end())
+    return std::nullopt;
+  if (books > 64 || bits > 16 || in > 1024 || out > 1024) return std::nullopt;
+  return aqlm(books, bits, in, out);
+}
+
+std::optional<Storage> mlx_formats(Scanner name) {
+  if (!name.take("mlx_")) return std::nullopt;
+  for (const std::string_view mode : {"affine", "mxfp4", "mxfp8", "nvfp4"}) {
+    std::uint32_t bits = 0, group = 0;
+    if (!name.take(mode)) continue;
+    if (name.take("_int") && name.take_bits(bits, {2, 3, 4, 5, 6, 8}) && name.take("_") && name.take_group(group) && name.at_end())
+      return mlx(mode, bits, group);
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 struct Fixed {
   std::string_view name;
   Storage (*make)();
@@ -139,6 +170,7 @@ constexpr std::array kFixed{
     Fixed{"mxfp4_scale", mxfp4_scale},
     Fixed{"mxfp4_packed", ct_mxfp4},
     Fixed{"mxfp8", [] { return mxfp8(); }},
+    Fixed{"bitnet", bitnet},
     Fixed{"bnb_int8", bnb_int8},
     Fixed{"bnb_nf4", [] { return bnb_4bit(true, false); }},
     Fixed{"bnb_nf4_double", [] { return bnb_4bit(true, true); }},
@@ -146,7 +178,7 @@ constexpr std::array kFixed{
     Fixed{"bnb_fp4_double", [] { return bnb_4bit(false, true); }},
 };
 
-constexpr std::array<std::string_view, 7> kPatterns{
+constexpr std::array<std::string_view, 11> kPatterns{
     "fp8_block[_e8m0]_OUTxIN",
     "gptq_intBITS_gN",
     "awq_intBITS_gN",
@@ -154,14 +186,18 @@ constexpr std::array<std::string_view, 7> kPatterns{
     "nvfp4[_packed][_w4a16][_awq][_gN]",
     "intBITS_SCALES[_zp][_g_idx][_wide]",
     "fp8_ct_SCALES[_static] and int8_bytes_SCALES[_static], SCALES being tensor, channel, gN or "
-    "block_OUTxIN"};
+    "block_OUTxIN",
+    "mlx_MODE_intBITS_gN",
+    "aqlm_CODEBOOKSxBITS_OUTxIN",
+    "exl3_HUNDREDTHS",
+    "hqq_, quanto_, torchao_, quark_, eetq_ or experts_, then intBITS or fpBITS, then _gN or _channel"};
 
 } // namespace
 
 std::optional<Storage> find_storage(std::string_view format_name) {
   for (const Fixed& fixed : kFixed)
     if (fixed.name == format_name) return fixed.make();
-  for (const auto read : {blocks, packed_integers, nvfp4_formats, compressed_tensors}) {
+  for (const auto read : {blocks, packed_integers, nvfp4_formats, compressed_tensors, grouped_formats, mlx_formats, vector_formats}) {
     std::optional<Storage> storage = read(Scanner(format_name));
     if (storage && storage->name() == format_name) return storage; // a number with a zero in front is no name
   }

@@ -11,10 +11,15 @@
 #include "storage/json_node.hpp"
 #include "storage/quantization_builder.hpp"
 #include "storage/read_bitsandbytes.hpp"
+#include "storage/read_codebooks.hpp"
 #include "storage/read_compressed_tensors.hpp"
 #include "storage/read_fp8.hpp"
 #include "storage/read_gptq_awq.hpp"
+#include "storage/read_integers.hpp"
+#include "storage/read_mlx.hpp"
 #include "storage/read_modelopt.hpp"
+#include "storage/read_quark.hpp"
+#include "storage/read_torchao.hpp"
 
 namespace plimsoll {
 namespace {
@@ -39,6 +44,17 @@ constexpr std::array kMethods{
     Method{"awq_marlin", read_awq},
     Method{"auto-round", read_auto_round},
     Method{"bitsandbytes", read_bitsandbytes},
+    Method{"mlx", read_mlx},
+    Method{"quark", read_quark},
+    Method{"torchao", read_torchao},
+    Method{"hqq", read_hqq},
+    Method{"quanto", read_quanto},
+    Method{"eetq", read_eetq},
+    Method{"aqlm", read_aqlm},
+    Method{"exl3", read_exl3},
+    Method{"bitnet", read_bitnet},
+    Method{"experts_int8", read_experts_int8},
+    Method{"moe_wna16", read_moe_wna16},
 };
 
 std::string known_methods() {
@@ -54,6 +70,8 @@ Result<std::string> method_of(const Node& settings) {
   if (settings["quant_algo"].present()) return std::string("modelopt");
   if (settings["config_groups"].present()) return std::string("compressed-tensors");
   if (settings["load_in_4bit"].present() || settings["load_in_8bit"].present()) return std::string("bitsandbytes");
+  if (settings["in_group_size"].present()) return std::string("aqlm");
+  if (is_mlx(settings)) return std::string("mlx");
   return bad(method, "one of " + known_methods());
 }
 
@@ -83,7 +101,8 @@ Result<std::string> read_settings(const Node& settings, const Node& hf, const st
       out.read_kv_cache(settings, hf);
       return name;
     }
-  return bad(settings["quant_method"], "one of " + known_methods());
+  out.set_unknown(bad(settings["quant_method"], "one of " + known_methods()).value());
+  return name;
 }
 
 // Norms and biases are no linear layers, whoever wrote them; all other names that exporters leave alone are the families'.
@@ -118,9 +137,9 @@ Result<Quantization> Quantization::parse(const Json& config, const Json* hf_quan
   for (const std::string& pointer : hints.text_parts)
     if (const Json* inner = find_pointer(config, pointer)) levels.push_back({inner, whole.pointer + pointer});
   for (const Node& level : levels) {
-    for (const std::string_view key : {"quantization_config", "compression_config"}) {
+    for (const std::string_view key : {"quantization_config", "compression_config", "quantization", "aqlm"}) {
       const Node settings = level[key];
-      if (!settings.present()) continue;
+      if (!settings.present() || (key == "quantization" && !is_mlx(settings))) continue;
       if (!settings.json->is_object()) return bad(settings, "an object");
       if (settings.json->empty()) continue;
       PLIMSOLL_ASSIGN(result.method_, read_settings(settings, hf, hints.formats, builder));
@@ -138,7 +157,7 @@ const Storage& Quantization::storage_for(std::string_view module_name, bool stay
   if (excluded_.find(module_name)) return with_cache_scale(0, module_name);
   const auto hit = included_.find(module_name);
   if (hit && hit->whole) return with_cache_scale(hit->value, module_name);
-  if (stays || never_quantized(module_name, never_quantized_)) return storages_.front();
+  if (stays ? !ends_too_ : never_quantized(module_name, never_quantized_)) return storages_.front();
   if (!joins_too_ && draft_joins_.match(module_name)) return storages_.front();
   return with_cache_scale(hit ? hit->value : default_, module_name);
 }

@@ -34,7 +34,7 @@ public:
 
   // `config` is the whole config.json; the settings may sit in it or in one of its text parts.
   // `hf_quant_config` is the file of that name beside it, or null. `where` is config.json's path, for messages.
-  // kBadConfig names the JSON pointer; an unknown quant_method lists those that are known.
+  // kBadConfig names the JSON pointer. An unknown quant_method is no failure but unknown(), which lists those that are known.
   static Result<Quantization> parse(const nlohmann::ordered_json& config, const nlohmann::ordered_json* hf_quant_config,
                                     const std::string& where, const QuantizationHints& hints);
 
@@ -42,6 +42,14 @@ public:
   // "model.layers.3.mlp.experts.7.up_proj", "model.layers.3.mlp.experts.gate_up_proj". Ask for linear layers only; norms, biases and
   // what the hints name are answered as plain unless the settings name them, and so is what `stays`: embeddings and heads.
   const Storage& storage_for(std::string_view module_name, bool stays = false) const;
+
+  // Towers and drafts stay as they are: for what-ifs, whose settings name none of them.
+  void leave_all_but_layers() { layers_alone_ = true; }
+  bool layers_alone() const { return layers_alone_; }
+  // Embedding and head are converted like linear layers.
+  bool ends_too() const { return ends_too_; }
+  // A method that nobody reads: nothing is known of how weights are stored, and what parse() answers is plain.
+  const std::optional<Error>& unknown() const { return unknown_; }
 
   bool quantized() const { return storages_.size() > 1; }
   // "fp8", "compressed-tensors", "modelopt"; empty when nothing is quantised.
@@ -66,9 +74,11 @@ private:
   std::vector<Storage> storages_;             // [0] is plain
   std::uint16_t default_ = 0;                 // of layers that no list names
   std::uint16_t k_scaled_ = 0, v_scaled_ = 0; // of key and value projections: storages_[i + this] has the cache's scale; 0: none
-  bool joins_too_ = false;                    // what joins the inputs of a draft layer is converted unless a list names it
-  NameSet excluded_;                          // value unused
-  NameSet included_;                          // value: index into storages_
+  bool layers_alone_ = false, ends_too_ = false;
+  std::optional<Error> unknown_;
+  bool joins_too_ = false; // what joins the inputs of a draft layer is converted unless a list names it
+  NameSet excluded_;       // value unused
+  NameSet included_;       // value: index into storages_
   std::optional<std::string> kv_cache_dtype_;
 };
 

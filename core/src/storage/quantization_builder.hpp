@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "base/json.hpp"
 #include "plimsoll/result.hpp"
@@ -35,8 +36,15 @@ public:
     return out_.included_.add(name, index, where);
   }
 
+  // The embedding and the head are converted too; towers and drafts are not.
+  void convert_ends() {
+    out_.ends_too_ = true;
+    out_.leave_all_but_layers();
+  }
   // What joins the inputs of a draft layer is converted unless a list names it.
   void convert_joins() { out_.joins_too_ = true; }
+  // Nobody reads the method; the error that says so.
+  void set_unknown(Error error) { out_.unknown_ = std::move(error); }
   // The checkpoint mixes formats. Such whose cache is quantised too store its scales beside the key and value projections.
   void mix() { mixed_ = true; }
   // A hint for planners from a kv_cache_scheme and the like; what is not understood asks for nothing. `hf` may be not present.

@@ -2,10 +2,13 @@
 // No arithmetic here (storage.cpp). Threads: pure.
 //
 // Sources: tensor headers and quantisation code of the exporters (transformers FP8 and MXFP4 integrations,
-// compressed-tensors 0.9+, modelopt 0.22+, AutoGPTQ 0.7, AutoAWQ 0.2, bitsandbytes 0.43).
+// compressed-tensors 0.9+, modelopt 0.22+, AutoGPTQ 0.7, AutoAWQ 0.2, bitsandbytes 0.43, mlx-lm 0.24, quark 0.8, torchao 0.9, HQQ 0.2,
+// AQLM 1.1, ExLlamaV3 0.0.4, quanto 0.2). Of quark, torchao and HQQ scales are taken in the widest type that they are written in.
 #include "storage/storage_formats.hpp"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -220,6 +223,88 @@ Storage awq(std::uint32_t bits, std::uint32_t group) {
            own({"scales", "_scales"}, f16(), {groups(group), out()})},
           bits};
 }
+
+namespace {
+
+// How an exporter stores what grouped() makes. No zero point where `zero` has no name.
+struct GroupedKind {
+  std::string_view name;
+  std::uint32_t bits;
+  const Dtype& (*scale)(); // nullptr: the base type
+  Names weight, scales, zero;
+};
+constexpr Names kNone{"", ""};
+constexpr Names kHqq[]{{"W_q", "_W_q"}, {"scale", "_scale"}, {"zero", "_zero"}};
+constexpr Names kQuanto[]{{"weight._data", "._data"}, {"weight._scale", "._scale"}, {"weight._shift", "._shift"}};
+constexpr Names kZeroPoint{"weight_zero_point", "_weight_zero_point"};
+constexpr std::array kGroupedKinds{
+    GroupedKind{"hqq_int1", 1, nullptr, kHqq[0], kHqq[1], kHqq[2]},
+    GroupedKind{"hqq_int2", 2, nullptr, kHqq[0], kHqq[1], kHqq[2]},
+    GroupedKind{"hqq_int4", 4, nullptr, kHqq[0], kHqq[1], kHqq[2]},
+    GroupedKind{"hqq_int8", 8, nullptr, kHqq[0], kHqq[1], kHqq[2]},
+    GroupedKind{"quanto_int2", 2, nullptr, kQuanto[0], kQuanto[1], kQuanto[2]},
+    GroupedKind{"quanto_int4", 4, nullptr, kQuanto[0], kQuanto[1], kQuanto[2]},
+    GroupedKind{"quanto_int8", 8, nullptr, kQuanto[0], kQuanto[1], kNone},
+    GroupedKind{"quanto_fp8", 8, nullptr, kQuanto[0], kQuanto[1], kNone},
+    GroupedKind{"torchao_int4", 4, nullptr, kWeight, kWeightScale, kZeroPoint},
+    GroupedKind{"torchao_int8", 8, f32, kWeight, kWeightScale, kNone},
+    GroupedKind{"torchao_intx", 8, f32, kWeight, kWeightScale, kZeroPoint}, // fewer bits, a byte each
+    GroupedKind{"torchao_fp8", 8, f32, kWeight, kWeightScale, kNone},
+    GroupedKind{"quark_int2", 2, f32, kWeight, kWeightScale, kZeroPoint},
+    GroupedKind{"quark_int4", 4, f32, kWeight, kWeightScale, kZeroPoint},
+    GroupedKind{"quark_int8", 8, f32, kWeight, kWeightScale, kZeroPoint},
+    GroupedKind{"quark_fp6", 6, u8, kWeight, kWeightScale, kNone},
+    GroupedKind{"quark_fp8", 8, f32, kWeight, kWeightScale, kNone},
+    GroupedKind{"eetq_int8", 8, f16, kWeight, {"weight_scales", "_scales"}, kNone},
+    GroupedKind{"experts_int8", 8, f32, kWeight, kWeightScale, kNone},
+};
+
+} // namespace
+
+std::optional<Storage> grouped(std::string_view kind, std::uint32_t group) {
+  for (const GroupedKind& one : kGroupedKinds) {
+    if (one.name != kind) continue;
+    const std::optional<Dtype> scale = one.scale == nullptr ? std::optional<Dtype>() : one.scale();
+    std::vector<StoragePart> parts{as_declared(one.weight, one.bits == 8 ? i8() : u8(), out(), in(8, one.bits)),
+                                   as_declared(one.scales, scale, out(), groups(group))};
+    if (!one.zero.weight.empty()) parts.push_back(as_declared(one.zero, scale, out(), groups(group)));
+    return Storage(fmt::format("{}_{}", kind, group_name(group)), std::move(parts), one.bits);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string_view> grouped_kinds() {
+  std::vector<std::string_view> names;
+  for (const GroupedKind& one : kGroupedKinds) names.push_back(one.name);
+  return names;
+}
+
+Storage mlx(std::string_view mode, std::uint32_t bits, std::uint32_t group) {
+  const bool affine = mode == "affine";
+  const std::optional<Dtype> scale = affine ? std::optional<Dtype>() : u8();
+  std::vector<StoragePart> parts{as_declared(kWeight, type("uint32"), out(), in(32, bits)),
+                                 as_declared({"scales", "_scales"}, scale, out(), groups(group))};
+  if (affine) parts.push_back(as_declared({"biases", "_biases"}, scale, out(), groups(group)));
+  return {fmt::format("mlx_{}_int{}_{}", mode, bits, group_name(group)), std::move(parts), bits};
+}
+
+Storage aqlm(std::uint32_t codebooks, std::uint32_t bits, std::uint32_t in_group, std::uint32_t out_group) {
+  return {fmt::format("aqlm_{}x{}_{}x{}", codebooks, bits, out_group, in_group),
+          {own({"codes", "_codes"}, bits > 8 ? type("int16") : i8(), {out(out_group), in(in_group), fixed(codebooks)}),
+           own({"codebooks", "_codebooks"}, f16(), {fixed(codebooks), fixed(1U << bits), fixed(out_group), fixed(in_group)}),
+           own({"scales", "_scales"}, f16(), {out(out_group), fixed(1), fixed(1), fixed(1)})},
+          std::max(1U, codebooks * bits / (in_group * out_group))};
+}
+
+Storage exl3(std::uint32_t hundredths) {
+  // Whole bits of 16 x 16 weights; a mean of several layers ends between.
+  return {fmt::format("exl3_{}", hundredths),
+          {own({"trellis", "_trellis"}, type("int16"), {{Axis::kMatrix, hundredths, 1600}}), own({"suh", "_suh"}, f16(), {in()}),
+           own({"svh", "_svh"}, f16(), {out()}), own({"mcg", "_mcg"}, i32())},
+          (hundredths + 99) / 100};
+}
+
+Storage bitnet() { return {"bitnet", {as_declared(kWeight, u8(), out(4)), own(kWeightScale, kBase, {fixed(1)})}, 2}; }
 
 Storage bnb_4bit(bool nf4, bool double_quant) {
   // Blocks of 64 weights share one absmax, 256 of these one nested_absmax. The JSON state's length varies by a

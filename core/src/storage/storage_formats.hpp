@@ -4,6 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
 
 #include "storage/storage.hpp"
 
@@ -53,6 +56,18 @@ Storage ct_mxfp4();
 // AutoGPTQ and AutoAWQ; group 0: one group. 2, 3, 4 or 8 bits.
 Storage gptq(std::uint32_t bits, std::uint32_t group);
 Storage awq(std::uint32_t bits, std::uint32_t group);
+// Packed weights with a scale, and where the kind has one a zero point, for each `group` of inputs; 0: for each row. Kinds are those of
+// grouped_kinds(), "hqq_int4"; no value for another one.
+std::optional<Storage> grouped(std::string_view kind, std::uint32_t group);
+std::vector<std::string_view> grouped_kinds();
+// MLX: words of 32 bits, scales and in "affine" mode biases; `mode` is affine, mxfp4, mxfp8 or nvfp4.
+Storage mlx(std::string_view mode, std::uint32_t bits, std::uint32_t group);
+// AQLM: a code of `bits` for each codebook and block of weights; codebooks; a scale for each block of rows.
+Storage aqlm(std::uint32_t codebooks, std::uint32_t bits, std::uint32_t in_group, std::uint32_t out_group);
+// ExLlamaV3: trellis codes, and signs of inputs and outputs as float16. Hundredths of a bit for each weight.
+Storage exl3(std::uint32_t hundredths);
+// BitNet as transformers packs it: four weights a byte, and one scale.
+Storage bitnet();
 // bitsandbytes.
 Storage bnb_4bit(bool nf4, bool double_quant);
 Storage bnb_int8();

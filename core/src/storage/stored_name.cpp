@@ -44,6 +44,16 @@ constexpr std::array kSegmentTable{
     Suffix{"weight_scales", true, StoredRole::kScale},
     Suffix{"SCB", true, StoredRole::kScale},
     Suffix{"weight_format", true, StoredRole::kState},
+    Suffix{"biases", true, StoredRole::kZeroPoint},
+    Suffix{"W_q", true, StoredRole::kWeight},
+    Suffix{"zero", true, StoredRole::kZeroPoint},
+    Suffix{"codes", true, StoredRole::kWeight},
+    Suffix{"codebooks", true, StoredRole::kScale},
+    Suffix{"trellis", true, StoredRole::kWeight},
+    Suffix{"suh", true, StoredRole::kScale},
+    Suffix{"svh", true, StoredRole::kScale},
+    Suffix{"mcg", true, StoredRole::kState},
+    Suffix{"mul1", true, StoredRole::kState},
 };
 
 // The same by length, and where each length starts: a look-up compares a handful.
@@ -98,6 +108,10 @@ constexpr std::array<std::string_view, 7> kStates{".weight.absmax",
                                                   ".weight.quant_state.bitsandbytes__nf4",
                                                   ".weight.quant_state.bitsandbytes__fp4"};
 
+// quanto's, behind "x.weight".
+constexpr std::array kBehindWeight{Suffix{"._data", true, StoredRole::kWeight}, Suffix{"._scale", true, StoredRole::kScale},
+                                   Suffix{"._shift", true, StoredRole::kZeroPoint}};
+
 std::optional<StoredName> exporters_name(std::string_view name) {
   const std::size_t dot = name.rfind('.');
   const std::string_view last = dot == std::string_view::npos ? name : name.substr(dot + 1);
@@ -105,6 +119,10 @@ std::optional<StoredName> exporters_name(std::string_view name) {
   if (dot != std::string_view::npos && dot > 0 && last.size() <= kMaxSegmentBytes) {
     for (std::size_t i = kLengthStart[last.size()]; i < kLengthStart[last.size() + 1]; ++i)
       if (kSegments[i].text == last) return StoredName{name.substr(0, dot), true, kSegments[i].role};
+  }
+  if (last.front() == '_' && dot != std::string_view::npos && name.substr(0, dot).ends_with(".weight")) {
+    for (const Suffix& suffix : kBehindWeight)
+      if (suffix.text.substr(1) == last && dot > 7) return StoredName{name.substr(0, dot - 7), true, suffix.role};
   }
   // A word that no suffix ends in is the usual case; "m.e_score_correction_bias".
   const std::string_view word = last.substr(last.rfind('_') + 1);

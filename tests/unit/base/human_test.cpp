@@ -29,5 +29,35 @@ TEST(Human, RefusesWhatIsNotASize) {
   EXPECT_EQ(parse_bytes("x", "--devices").error().where, "--devices");
 }
 
+// vLLM's reading: small letters are decimal, capital ones binary and without a fraction.
+TEST(Human, TokensHaveLetters) {
+  const std::pair<const char*, std::uint64_t> rows[] = {
+      {"8192", 8192},   {"0", 0},          {"8k", 8000},     {"8K", 8192},       {"32K", 32768}, {"1M", 1048576},   {"1m", 1000000},
+      {"25.6k", 25600}, {"1.5m", 1500000}, {"1.000k", 1000}, {"1G", 1ULL << 30}, {"0.5k", 500},  {"1.0000k", 1000}, {"131072", 131072}};
+  for (const auto& [text, tokens] : rows) EXPECT_EQ(parse_tokens(text), tokens) << text;
+  for (const char* text : {"",
+                           "k",
+                           ".5k",
+                           "8.k",
+                           "1.5K",
+                           "1.5",
+                           "8kb",
+                           "8 k",
+                           "-8k",
+                           "+8",
+                           "08k",
+                           "0x10",
+                           "1.0005k",
+                           "1.00005k",
+                           "8KK",
+                           "1e3",
+                           "9223372036854775808",
+                           "18446744073709551615",
+                           "9999999999G",
+                           "8T",
+                           "eight"})
+    EXPECT_EQ(parse_tokens(text), std::nullopt) << text;
+}
+
 } // namespace
 } // namespace plimsoll

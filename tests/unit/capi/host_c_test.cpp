@@ -111,7 +111,7 @@ TEST(HostC, ComparesLogsGivenAsText) {
                             code);
   EXPECT_EQ(code, PLIMSOLL_HOST_OK);
   ASSERT_EQ(many["starts"].size(), 2U);
-  EXPECT_EQ(many["starts"][1]["verdict"], "skipped");
+  EXPECT_EQ(many["starts"][1]["verdict"], "nothing_judged");
   EXPECT_EQ(many["starts"][1]["note"], "why");
   struct Case {
     const char* request;

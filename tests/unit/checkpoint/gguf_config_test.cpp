@@ -74,14 +74,13 @@ TEST(GgufConfig, ExpertsUnderEachFamilysNames) {
   oss.u32("gpt-oss.expert_count", 32).u32("gpt-oss.expert_feed_forward_length", 96).u32("gpt-oss.attention.sliding_window", 128);
   expect_keys(*config_of(oss), R"({"model_type": "gpt_oss", "num_local_experts": 32, "intermediate_size": 96, "sliding_window": 128,
     "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]})");
+  auto deepseek = basics("deepseek");
+  deepseek.u32("deepseek.expert_count", 16).u32("deepseek.leading_dense_block_count", 1).u32("deepseek.expert_shared_count", 1);
+  expect_keys(*config_of(deepseek), R"({"n_routed_experts": 16, "n_shared_experts": 1, "first_k_dense_replace": 1})");
   auto glm = basics("glm4moe");
-  glm.u32("glm4moe.expert_count", 16)
-      .u32("glm4moe.nextn_predict_layers", 1)
-      .u32("glm4moe.leading_dense_block_count", 1)
-      .u32("glm4moe.expert_shared_count", 1);
-  expect_keys(
-      *config_of(glm),
-      R"({"num_hidden_layers": 3, "num_nextn_predict_layers": 1, "n_routed_experts": 16, "n_shared_experts": 1, "first_k_dense_replace": 1})");
+  glm.u32("glm4moe.expert_count", 16).u32("glm4moe.nextn_predict_layers", 1);
+  expect_keys(*config_of(glm), R"({"architectures": ["GgufModel"], "model_type": "glm4moe", "num_hidden_layers": 3,
+    "num_nextn_predict_layers": 1, "num_experts": 16, "caches_drafts": true, "loads_drafts": false})");
 }
 
 // Both generations of DeepSeek files mean the same model.
@@ -113,24 +112,77 @@ TEST(GgufConfig, HybridsListTheirLayers) {
       .u32("qwen3next.ssm.group_count", 16)
       .u32("qwen3next.ssm.time_step_rank", 32);
   next.u32("qwen3next.ssm.inner_size", 4096);
-  expect_keys(*config_of(next),
-              R"({"linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
-    "linear_value_head_dim": 128, "full_attention_interval": 4})");
+  expect_keys(*config_of(next), R"({"layer_types": ["recurrent", "recurrent", "recurrent", "full_attention"], "state": "mamba",
+    "ssm": {"conv_kernel": 4, "inner_size": 4096, "state_size": 128, "group_count": 16}})");
   GgufWriter nemotron;
   nemotron.text("general.architecture", "nemotron_h").u32("nemotron_h.block_count", 4).u32("nemotron_h.embedding_length", 64);
   nemotron.u32s("nemotron_h.attention.head_count_kv", {0, 0, 8, 0}).u32s("nemotron_h.feed_forward_length", {0, 128, 0, 0});
-  expect_keys(*config_of(nemotron),
-              R"({"hybrid_override_pattern": "M-*M", "num_key_value_heads": 8, "num_key_value_heads_per_layer": [0, 0, 8, 0]})");
+  expect_keys(*config_of(nemotron), R"({"layer_types": ["recurrent", "none", "full_attention", "recurrent"], "num_key_value_heads": 8,
+    "num_key_value_heads_per_layer": [0, 0, 8, 0]})");
   auto granite = basics("granitehybrid");
   granite.u32s("granitehybrid.attention.head_count_kv", {0, 4, 0, 0});
-  expect_keys(*config_of(granite), R"({"layer_types": ["mamba", "attention", "mamba", "mamba"]})");
-  auto gemma = basics("gemma3");
-  gemma.u32("gemma3.attention.sliding_window", 1024)
-      .raw("gemma3.attention.sliding_window_pattern",
-           test::little_endian(9, 4) + test::little_endian(7, 4) + test::little_endian(4, 8) + std::string("\1\1\0\1", 4));
-  expect_keys(
-      *config_of(gemma),
-      R"({"layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 1024})");
+  expect_keys(*config_of(granite), R"({"layer_types": ["recurrent", "full_attention", "recurrent", "recurrent"]})");
+}
+
+// A window is one where the loader acts on it: an array of flags means nothing to Gemma 3, whose period is built in, a key nothing to
+// Phi-3 or Llama, and the loader of Gemma 2 needs none.
+TEST(GgufConfig, WindowsAreThoseOfTheLoader) {
+  const std::string flags = test::little_endian(9, 4) + test::little_endian(7, 4) + test::little_endian(4, 8) + std::string("\1\1\0\1", 4);
+  struct Case {
+    const char* architecture;
+    int window; // -1: no key
+    bool listed;
+    const char* expected;
+  };
+  const Case cases[] = {
+      {"gemma3", 1024, true, R"({"sliding_window": 1024, "layer_types": ["sliding_attention", "sliding_attention", "sliding_attention",
+        "sliding_attention"]})"},
+      {"gemma3", 0, false, R"({"sliding_window": 0})"},
+      {"gemma2", -1, false, R"({"sliding_window": 4096, "layer_types": ["sliding_attention", "full_attention", "sliding_attention",
+        "full_attention"]})"},
+      {"mimo2", 128, true, R"({"sliding_window": 128, "layer_types": ["sliding_attention", "sliding_attention", "full_attention",
+        "sliding_attention"]})"},
+      {"cohere2", 512, true, R"({"sliding_window": 512, "layer_types": ["sliding_attention", "sliding_attention", "sliding_attention",
+        "full_attention"]})"},
+      {"laguna", 512, false, R"({"sliding_window": 512, "layer_types": ["full_attention", "sliding_attention", "sliding_attention",
+        "sliding_attention"]})"},
+      {"llama4", -1, false, R"({"sliding_window": 8192, "layer_types": ["chunked_attention", "chunked_attention", "chunked_attention",
+        "full_attention"]})"},
+      {"llama4", 0, false, R"({"sliding_window": 0})"},
+      {"smallthinker", 100, false, R"({"sliding_window": 4096})"},
+      {"phi3", 2047, false, R"({"sliding_window": 0})"},
+      {"llama", 4096, true, R"({"sliding_window": 0})"},
+      {"starcoder2", 4096, false, R"({"sliding_window": 0})"},
+      {"exaone4", 4096, false, R"({"sliding_window": 0})"},
+  };
+  for (const Case& c : cases) {
+    auto writer = basics(c.architecture);
+    const std::string prefix = c.architecture;
+    if (c.window >= 0) writer.u32(prefix + ".attention.sliding_window", static_cast<std::uint32_t>(c.window));
+    if (c.listed) writer.raw(prefix + ".attention.sliding_window_pattern", flags);
+    SCOPED_TRACE(c.architecture);
+    expect_keys(*config_of(writer), c.expected);
+  }
+}
+
+// What a head is wide where the file does not say: the loader's default, not the class's.
+TEST(GgufConfig, HeadsAreAsWideAsTheLoaderTakesThem) {
+  expect_keys(*config_of(basics("gemma")), R"({"head_dim": 8})"); // 64 over 8; the class says 256
+  GgufWriter listed;
+  listed.text("general.architecture", "deci").u32("deci.block_count", 4).u32("deci.embedding_length", 64);
+  listed.u32s("deci.attention.head_count", {0, 4, 8, 8});
+  expect_keys(*config_of(listed), R"({"head_dim": 16})");
+  auto apart = basics("plamo3");
+  apart.u32("plamo3.attention.key_length", 16).u32("plamo3.attention.value_length", 32);
+  expect_keys(*config_of(apart), R"({"head_dim": 16, "v_head_dim": 32})");
+}
+
+// Biases are there where they are stored.
+TEST(GgufConfig, BiasesAreThoseThatAreStored) {
+  EXPECT_FALSE(config_of(basics("llama"))->contains("attention_bias"));
+  const auto biased = config_of(basics("llama").tensor("blk.0.attn_q.bias", 0, {64}, 256).tensor("blk.0.ffn_norm.bias", 0, {64}, 256));
+  expect_keys(*biased, R"({"attention_bias": true})");
+  EXPECT_FALSE(biased->contains("mlp_bias"));
 }
 
 TEST(GgufConfig, RopeScaling) {

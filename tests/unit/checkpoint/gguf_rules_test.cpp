@@ -57,6 +57,18 @@ TEST(GgufRules, FindValues) {
       {R"({"k": {"layers": [["kv", "*"], ["ff", "-"], "M"], "join": true}})", R"({"kv": [0, 8, 0, 0], "ff": [0, 9, 9]})", "{}",
        R"({"k": "M*-M"})"},
       {R"({"k": {"layers": [["swa", "window"], "full"]}})", R"({"swa": [true, false]})", "{}", R"({"k": ["window", "full"]})"},
+      // a word for one of each so many layers
+      {R"({"k": {"period": ["n", 3], "of": ["w", "f"]}})", "{}", R"({"num_hidden_layers": 4})",
+       R"({"num_hidden_layers": 4, "k": ["w", "w", "f", "w"]})"},
+      {R"({"k": {"period": ["n", 3], "of": ["w", "f"], "first": true}})", "{}", R"({"num_hidden_layers": 4})",
+       R"({"num_hidden_layers": 4, "k": ["f", "w", "w", "f"]})"},
+      {R"({"k": {"period": ["n", 3], "of": ["w", "f"]}})", R"({"n": 2})", R"({"num_hidden_layers": 3})",
+       R"({"num_hidden_layers": 3, "k": ["w", "f", "w"]})"},
+      {R"({"k": {"period": ["n", 3], "of": ["w", "f"]}})", R"({"n": 0})", R"({"num_hidden_layers": 2})",
+       R"({"num_hidden_layers": 2, "k": ["w", "w"]})"},
+      {R"({"k": {"period": ["n", 2], "of": ["w", "f"]}})", R"({"n": [1, 1]})", R"({"num_hidden_layers": 2})",
+       R"({"num_hidden_layers": 2, "k": ["w", "f"]})"},
+      {R"({"k": {"period": ["n", 2], "of": ["w", "f"]}})", "{}", "{}", R"({"k": []})"},
       // numbers of layers, from 1, inside an object
       {R"({"lin/full": {"layers_with": "kv"}, "lin/kda": {"layers_without": "kv"}})", R"({"kv": [0, 8, 0]})", "{}",
        R"({"lin": {"full": [2], "kda": [1, 3]}})"},

@@ -23,6 +23,22 @@ Result<GgufHeader> parse(const GgufWriter& writer) {
   return parse(start, writer.file_bytes());
 }
 
+TEST(Gguf, KnowsWhetherAllOfAHeaderIsAtHand) {
+  GgufWriter writer;
+  writer.text("general.architecture", "llama").u32s("sizes", {1, 2, 3}).texts("tokenizer.ggml.tokens", {"a", "bc", ""});
+  writer.tensor("output.weight", 1, {64, 64}, 64 * 64 * 2).tensor("output_norm.weight", 0, {64}, 256);
+  const std::string start = writer.start();
+  std::size_t end = start.size(); // of the last tensor's line, in front of the padding
+  while (is_whole_gguf_header(std::as_bytes(std::span(start)).first(end - 1), writer.file_bytes())) --end;
+  EXPECT_LT(start.size() - end, 32u);
+  for (std::size_t length = 0; length <= start.size(); ++length)
+    EXPECT_EQ(is_whole_gguf_header(std::as_bytes(std::span(start)).first(length), writer.file_bytes()), length >= end) << length;
+  const std::string wrong = "GGUF" + little_endian(3, 4) + little_endian(UINT64_MAX, 8) + little_endian(UINT64_MAX, 8);
+  EXPECT_TRUE(is_whole_gguf_header(std::as_bytes(std::span(wrong)), 1ULL << 40)); // more will not make it right
+  EXPECT_TRUE(is_whole_gguf_header(std::as_bytes(std::span("no GGUF file", 12)), 1ULL << 40));
+  EXPECT_FALSE(is_whole_gguf_header({}, 1ULL << 40));
+}
+
 TEST(Gguf, ReadsMetadataAndCountsLongArrays) {
   for (const std::uint32_t version : {2U, 3U}) {
     GgufWriter writer(version);
@@ -137,8 +153,8 @@ TEST(Gguf, RefusesHostileHeaders) {
       {"crooked offset", tensor(little_endian(1, 4) + little_endian(1, 8) + little_endian(0, 4) + little_endian(7, 8)), "alignment 32"},
       {"offset beyond the file", tensor(little_endian(1, 4) + little_endian(1, 8) + little_endian(0, 4) + little_endian(1ULL << 62, 8)),
        "data bytes"},
-      {"tensor beyond the file", tensor(little_endian(1, 4) + little_endian(1ULL << 50, 8) + little_endian(0, 4) + little_endian(0, 8)),
-       "truncated"},
+      {"tensor of no file's size", tensor(little_endian(1, 4) + little_endian(1ULL << 50, 8) + little_endian(0, 4) + little_endian(0, 8)),
+       "damaged"},
   };
   for (const Hostile& c : cases) {
     const auto begin = std::chrono::steady_clock::now();
@@ -177,7 +193,32 @@ TEST(Gguf, RefusesEveryTruncation) {
       .tensor("b", 12, {256, 3}, 432);
   const std::string start = writer.start();
   ASSERT_TRUE(parse(start, writer.file_bytes()));
-  for (std::uint64_t cut = 0; cut < start.size(); ++cut) EXPECT_FALSE(parse(std::string_view(start).substr(0, cut), cut)) << cut;
+  std::uint64_t headers = 0; // whole ones: what follows is padding
+  for (std::uint64_t cut = 0; cut < start.size(); ++cut) {
+    const auto header = parse(std::string_view(start).substr(0, cut), cut);
+    EXPECT_TRUE(header || headers == 0) << cut;
+    EXPECT_EQ(header ? header->lacking_bytes : 560U, 560U) << cut;
+    headers += header ? 1U : 0U;
+  }
+  EXPECT_LT(headers, 32U);
+}
+
+// Whoever fetched the header alone, or part of the data, hears how much is not there.
+TEST(Gguf, SaysWhatTheFileLacks) {
+  const GgufWriter writer = GgufWriter().tensor("a", 0, {32}, 128).tensor("b", 12, {256, 3}, 432);
+  const std::uint64_t start = writer.start().size();
+  for (const auto& [bytes, lacking] :
+       {std::pair(start, 560U), {start + 128, 432U}, {start + 279, 281U}, {start + 560, 0U}, {start + 576, 0U}}) {
+    const auto header = parse(writer.start(), bytes);
+    ASSERT_TRUE(header) << header.error().message;
+    EXPECT_EQ(header->lacking_bytes, lacking);
+    EXPECT_EQ(header->stored_bytes, 560U);
+  }
+  for (const std::uint64_t bytes : {start + 280, start + 559}) {
+    const auto header = parse(writer.start(), bytes);
+    ASSERT_FALSE(header);
+    EXPECT_THAT(header.error().message, HasSubstr("truncated"));
+  }
 }
 
 // The window must not show: strings and arrays across its edge, read from a file and from memory.

@@ -49,6 +49,26 @@ TEST(GgufWords, AreReadWhole) {
   EXPECT_EQ(whole.names.front().at("x"), "y");
 }
 
+// What rows leave out is said once; a row's own word counts all the same.
+TEST(GgufWords, HaveDefaults) {
+  const auto words = read(R"({"defaults": {"class": "Any", "names": null}, "architectures": {
+    "one": {}, "two": {"model_type": "second", "names": {"a": "b"}}, "three": {"class": "Own", "model_type": "own"},
+    "four": {"class": "Own", "model_type": "own", "names": null}}})");
+  ASSERT_TRUE(words) << words.error().where << ": " << words.error().message;
+  struct Case {
+    const char *name, *class_name, *model_type;
+    std::size_t names;
+  };
+  for (const Case& c :
+       {Case{"one", "Any", "one", 0}, Case{"two", "Any", "second", 2}, Case{"three", "Own", "own", 1}, Case{"four", "Own", "own", 0}}) {
+    const GgufArchitecture found = gguf_architecture(c.name, &words->architectures.at(c.name).front(), common());
+    EXPECT_EQ(found.class_name, c.class_name) << c.name;
+    EXPECT_EQ(found.model_type, c.model_type) << c.name;
+    EXPECT_EQ(found.names.size(), c.names) << c.name;
+    EXPECT_EQ(found.keys.size(), 1U) << c.name;
+  }
+}
+
 TEST(GgufWords, SayHowElementsLie) {
   const auto words = read(R"({
     "architectures": {
@@ -121,7 +141,7 @@ TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
   many += "}}";
   const Case cases[] = {
       {"[]", "an object with architectures, keys, names and orders was expected", "/"},
-      {R"({"architecture": {}})", "an unknown key; architectures, keys, names, orders are known", "/architecture"},
+      {R"({"architecture": {}})", "an unknown key; architectures, defaults, keys, names, orders are known", "/architecture"},
       {R"({"architectures": []})", "an object was expected", "/architectures"},
       {R"({"architectures": {"acme": "A"}})", "an object with class and model_type was expected", "/architectures/acme"},
       {R"({"architectures": {"acme": []}})", "1 to 16 meanings were expected", "/architectures/acme"},
@@ -151,6 +171,15 @@ TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
       {with_rule(R"({"layers": [["a", "b", "c"], "d"]})"), "a metadata key and a word", "/architectures/acme/keys/k/layers/0"},
       {with_rule(R"({"layers": [["a", "b"], "c"], "join": "yes"})"), "true or false", "/architectures/acme/keys/k/join"},
       {with_rule(R"({"cycle": []})"), "a list of 1 to 64 texts", "/architectures/acme/keys/k/cycle"},
+      {with_rule(R"({"period": ["a"], "of": ["b", "c"]})"), "a metadata key and a number of layers", "/architectures/acme/keys/k/period"},
+      {with_rule(R"({"period": ["a", 0], "of": ["b", "c"]})"), "a metadata key and a number of layers",
+       "/architectures/acme/keys/k/period"},
+      {with_rule(R"({"period": ["a", 4]})"), "two words were expected", "/architectures/acme/keys/k/of"},
+      {with_rule(R"({"period": ["a", 4], "of": ["b", "c", "d"]})"), "two words were expected", "/architectures/acme/keys/k/of"},
+      {with_rule(R"({"period": ["a", 4], "of": ["b", "c"], "first": 1})"), "true or false", "/architectures/acme/keys/k/first"},
+      {R"({"defaults": {"names": null}})", "a text of 1 to 256 bytes", "/defaults/class"},
+      {R"({"defaults": {"class": "A", "names": "mine"}})", "null was expected", "/defaults/names"},
+      {R"({"defaults": {"class": "A", "keys": {}}})", "an unknown key", "/defaults/keys"},
       {R"({"keys": {"s": {"a//b": "c"}}})", "a key of the config was expected", "/keys/s/a//b"},
       {R"({"keys": {"s": []}})", "an object was expected", "/keys/s"},
       {R"({"names": {"s": {"a": 1}}})", "a text of 1 to 256 bytes", "/names/s/a"},

@@ -238,8 +238,81 @@ TEST_F(Locate, TheCatalogueComesLast) {
   const auto files = locate_model("org/name", with({}, root_ / "catalogue"));
   ASSERT_TRUE(files) << files.error().message;
   EXPECT_EQ(files->origin, ModelOrigin::kCatalogue);
-  EXPECT_EQ(files->catalogue_name, "org/name");
+  EXPECT_EQ(files->name, "org/name");
   EXPECT_EQ(files->config_path, root_ / "catalogue/org__name.json");
+}
+
+// The file that the catalogue's models are known by too, beside their folder.
+TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
+  for (const char* entry : {"meta__Llama-3.1-8B", "meta__Meta-Llama-3-8B", "one__Twin-1B", "two__Twin-1B", "zai-org__glm_4-9b"})
+    write_text(root_ / "catalogue/models/" + entry + ".json", "{}");
+  write_text(root_ / "catalogue/model_names.json", R"({"names": [{"name": "meta/Meta-Llama-3.1-8B", "model": "meta/Llama-3.1-8B"}]})");
+  const LocateOptions options = with({}, root_ / "catalogue/models");
+  const std::vector<std::pair<const char*, const char*>> rows{
+      {"meta/llama-3.1-8b", "meta/Llama-3.1-8B"},
+      {"llama-3.1-8b", "meta/Llama-3.1-8B"},
+      {"Llama_3.1-8B", "meta/Llama-3.1-8B"},
+      {"meta-llama-3.1-8b", "meta/Llama-3.1-8B"},
+      {"meta/Meta-Llama-3.1-8B", "meta/Llama-3.1-8B"},
+      {"GLM-4-9B", "zai-org/glm_4-9b"},
+      {"https://huggingface.co/meta/Llama-3.1-8B/blob/main/config.json", "meta/Llama-3.1-8B"},
+      {"hf.co/META/LLAMA-3.1-8B", "meta/Llama-3.1-8B"}};
+  for (const auto& [typed, found] : rows) {
+    const auto files = locate_model(typed, options);
+    ASSERT_TRUE(files) << typed << ": " << files.error().message;
+    EXPECT_EQ(files->name, found) << typed;
+    EXPECT_EQ(files->origin, ModelOrigin::kCatalogue) << typed;
+  }
+  const std::vector<std::pair<const char*, const char*>> refused{
+      {"twin-1b", "it may be one/Twin-1B or two/Twin-1B"},
+      {"meta/Llama-3.1-9B", "did you mean meta/Llama-3.1-8B"},
+      {"copies/Llama-3.1-8B", "did you mean meta/Llama-3.1-8B"},
+      {"copies/Llama-3.1-8B-GGUF:Q4_K_M", "did you mean meta/Llama-3.1-8B"},
+      {"llama3.1:8b", "did you mean meta/Llama-3.1-8B"}, // which names a quantised file elsewhere
+      {"https://huggingface.co/nobody/x", "nothing is downloaded: fetch it with `hf download nobody/x`"},
+      {"meta/Llama-3.1-8B@v2", "neither its revisions nor its GGUF files"},
+      {"meta/Llama-3.1-8B:Q4_K_M", "neither its revisions nor its GGUF files"},
+      {"zzzzzzzzzz", "`plimsoll models` lists"}};
+  for (const auto& [typed, said] : refused) {
+    const auto files = locate_model(typed, options);
+    ASSERT_FALSE(files) << typed;
+    EXPECT_EQ(files.error().code, ErrorCode::kBadRequest);
+    EXPECT_THAT(files.error().message, HasSubstr(said)) << typed;
+  }
+  write_text(root_ / "catalogue/model_names.json", R"({"names": [{"name": 1}]})");
+  const auto broken = locate_model("llama-3.1-8b", options);
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().where, HasSubstr("model_names.json#/names/0"));
+}
+
+TEST_F(Locate, RevisionsAndGgufTagsOfTheCache) {
+  const std::string repository = root_ / "hub/models--org--m-GGUF";
+  for (const char* commit : {"abc123", "def456"}) config(repository + "/snapshots/" + commit);
+  for (const char* file : {"m-Q4_K_M.gguf", "m-Q8_0.gguf", "mmproj-Q8_0.gguf", "IQ1_S/m-IQ1_S-00001-of-00001.gguf"})
+    gguf(repository + "/snapshots/abc123/" + file);
+  write_text(repository + "/refs/main", "abc123");
+  write_text(repository + "/refs/dev", "def456");
+  const LocateOptions options = with({{"HF_HUB_CACHE", root_ / "hub"}});
+  const std::vector<std::pair<const char*, const char*>> rows{
+      {"org/m-GGUF:q4_k_m", "m-Q4_K_M.gguf"},
+      {"hf.co/org/m-gguf:Q8_0", "m-Q8_0.gguf"},
+      {"org/m-GGUF:IQ1_S", "m-IQ1_S-00001-of-00001.gguf"},
+      {"https://huggingface.co/org/m-GGUF/blob/main/m-Q8_0.gguf", "m-Q8_0.gguf"},
+      {"https://huggingface.co/org/m-GGUF/tree/main/IQ1_S", "m-IQ1_S-00001-of-00001.gguf"}};
+  for (const auto& [typed, file] : rows) {
+    const auto files = locate_model(typed, options);
+    ASSERT_TRUE(files) << typed << ": " << files.error().message;
+    EXPECT_THAT(names(*files), ElementsAre(file)) << typed;
+  }
+  for (const char* typed : {"org/m-GGUF@dev", "org/m-GGUF@def456"}) {
+    const auto files = locate_model(typed, options);
+    ASSERT_TRUE(files) << files.error().message;
+    EXPECT_THAT(*files->config_path, HasSubstr("/def456/"));
+  }
+  const auto absent = locate_model("org/m-GGUF:Q2_K", options);
+  ASSERT_FALSE(absent);
+  EXPECT_THAT(absent.error().message, testing::AllOf(HasSubstr("'Q2_K'"), HasSubstr("m-Q4_K_M.gguf")));
+  EXPECT_FALSE(locate_model("org/m-GGUF@gone", options));
 }
 
 TEST_F(Locate, SaysWhereItLooked) {

@@ -16,13 +16,13 @@ Context context() {
   return Context::create(options).value();
 }
 
-ComparedLine judged(Judge judge, double printed, double predicted, bool within, bool outlier = false) {
+ComparedLine judged(Judge judge, double printed, double predicted, CompareStatus status, bool outlier = false) {
   ComparedLine out;
   out.figure = judge == Judge::kWeights ? "weights_bytes" : "available_kv_bytes";
   out.judge = judge;
   out.printed = {printed, 0, "log:1"};
   out.predicted = predicted;
-  out.within = within;
+  out.status = status;
   out.outlier = outlier;
   return out;
 }
@@ -65,11 +65,30 @@ TEST(Compare, WhatCannotBePlannedIsItsOwnError) {
   ASSERT_TRUE(both) << both.error().message;
   EXPECT_EQ((*both)[0].verdict, CompareVerdict::kError);
   EXPECT_THAT((*both)[0].error->message, HasSubstr("the model is not printed"));
-  EXPECT_EQ((*both)[1].verdict, CompareVerdict::kSkipped);
+  EXPECT_EQ((*both)[1].verdict, CompareVerdict::kNothingJudged);
   EXPECT_EQ((*both)[1].note, "why");
   CompareRequest request;
   request.tolerance = 1.5;
   EXPECT_EQ(compare_starts(here, {start}, request).error().where, "--tolerance");
+}
+
+// Many plans are made of one start, and advice, which is many more, is sought once.
+TEST(Compare, SeeksNoAdviceForPlansOfItsOwn) {
+  const Context here = context();
+  const auto model = here.load(PLIMSOLL_SOURCE_DIR "/core/catalogue/models/Qwen__Qwen3-8B.json");
+  ASSERT_TRUE(model) << model.error().message;
+  PlanRequest request;
+  request.engine = "vllm";
+  request.devices = "H100";
+  request.max_length = 40'960;
+  request.kv_cache_bytes = 1U << 30;
+  const auto advised = here.plan(*model, request);
+  ASSERT_TRUE(advised && advised->error);
+  EXPECT_FALSE(advised->advice.empty());
+  request.advise = false;
+  const auto plain = here.plan(*model, request);
+  ASSERT_TRUE(plain && plain->error);
+  EXPECT_TRUE(plain->advice.empty());
 }
 
 TEST(Compare, TheWorstVerdictCounts) {
@@ -79,16 +98,18 @@ TEST(Compare, TheWorstVerdictCounts) {
     for (const V verdict : verdicts) all.push_back(comparison(verdict, {}));
     return compare_verdict(all);
   };
-  EXPECT_EQ(worst({}), V::kSkipped);
-  EXPECT_EQ(worst({V::kSkipped, V::kWithin}), V::kWithin);
+  EXPECT_EQ(worst({}), V::kNothingJudged);
+  EXPECT_EQ(worst({V::kNothingJudged, V::kWithin}), V::kWithin);
   EXPECT_EQ(worst({V::kBeyond, V::kWithin}), V::kBeyond);
   EXPECT_EQ(worst({V::kWithin, V::kError, V::kBeyond}), V::kError);
 }
 
 TEST(Compare, SumsLeaveKnownOutliersOutOfTheDeviations) {
+  using S = CompareStatus;
   const std::vector<Comparison> all{
-      comparison(CompareVerdict::kWithin, {judged(Judge::kWeights, 100, 101, true), judged(Judge::kMemory, 100, 96, true)}),
-      comparison(CompareVerdict::kBeyond, {judged(Judge::kWeights, 100, 110, false), judged(Judge::kWeights, 100, 300, false, true)})};
+      comparison(CompareVerdict::kWithin, {judged(Judge::kWeights, 100, 101, S::kWithin), judged(Judge::kMemory, 100, 96, S::kWithin)}),
+      comparison(CompareVerdict::kBeyond,
+                 {judged(Judge::kWeights, 100, 110, S::kBeyond), judged(Judge::kWeights, 100, 300, S::kBeyond, true)})};
   const CompareSummary sums = compare_summary(all);
   EXPECT_EQ(sums.within, 1U);
   EXPECT_EQ(sums.beyond, 1U);
@@ -106,6 +127,53 @@ TEST(Compare, SumsLeaveKnownOutliersOutOfTheDeviations) {
   // One start is its own document unless it is one of many.
   EXPECT_EQ(Json::parse(compare_to_json({all[0]}, false))["engine"], "vllm");
   EXPECT_EQ(Json::parse(compare_to_json({all[0]}, true))["starts"].size(), 1U);
+}
+
+// What was derived from the print, and what was only shown, is never counted as judged.
+TEST(Compare, CountsWhatWasJudgedApartFromWhatAgreesWithItself) {
+  using S = CompareStatus;
+  const std::vector<Comparison> all{
+      comparison(CompareVerdict::kWithin, {judged(Judge::kWeights, 100, 101, S::kWithin), judged(Judge::kRounding, 7, 7, S::kConsistent),
+                                           judged(Judge::kRounding, 7, 7, S::kWithin), judged(Judge::kShown, 100, 250, S::kShown)}),
+      comparison(CompareVerdict::kNothingJudged, {judged(Judge::kRounding, 7, 7, S::kConsistent)})};
+  const CompareTally tally = compare_tally(all[0].lines);
+  EXPECT_EQ(tally.judged, 2U);
+  EXPECT_EQ(tally.within, 2U);
+  EXPECT_EQ(tally.beyond, 0U);
+  EXPECT_EQ(tally.consistent, 1U);
+  EXPECT_EQ(tally.shown, 1U);
+  const CompareSummary sums = compare_summary(all);
+  EXPECT_EQ(sums.nothing_judged, 1U);
+  EXPECT_EQ(sums.lines.judged, 2U);
+  EXPECT_EQ(sums.lines.consistent, 2U);
+  EXPECT_EQ(sums.kv.within, 1U);
+  EXPECT_EQ(sums.kv.consistent, 2U);
+  const Json document = Json::parse(compare_to_json(all, true));
+  EXPECT_EQ(document["starts"][0]["figures"]["judged"], 2);
+  const Json& lines = document["starts"][0]["lines"];
+  EXPECT_EQ(lines[0]["status"], "within");
+  EXPECT_EQ(lines[0]["within"], true);
+  EXPECT_EQ(lines[1]["status"], "consistent");
+  EXPECT_TRUE(lines[1]["within"].is_null());
+  EXPECT_EQ(lines[3]["status"], "shown");
+  EXPECT_EQ(document["starts"][1]["verdict"], "nothing_judged");
+  EXPECT_EQ(document["summary"]["figures"]["consistent"], 2);
+}
+
+TEST(Compare, SaysHowOftenFitsMeantThatItStarted) {
+  const auto start = [](bool judged, bool fits, bool started) {
+    Comparison out = comparison(CompareVerdict::kWithin, {});
+    out.start = {judged, fits, started};
+    return out;
+  };
+  const CompareStarts sums = compare_summary({start(true, true, true), start(true, true, true), start(true, true, false),
+                                              start(true, false, false), start(true, false, true), start(false, true, false)})
+                                 .starts;
+  EXPECT_EQ(sums.fits_started, 2U);
+  EXPECT_EQ(sums.fits_refused, 1U);
+  EXPECT_EQ(sums.does_not_fit_refused, 1U);
+  EXPECT_EQ(sums.does_not_fit_started, 1U);
+  EXPECT_EQ(sums.not_judged, 1U);
 }
 
 } // namespace

@@ -5,8 +5,10 @@
 #include <iterator>
 
 #include "compare/line_filter.hpp"
+#include "compare/line_parts.hpp"
 #include "compare/log_reader.hpp"
 #include "compare/log_wording.hpp"
+#include "compare/nearest_models.hpp"
 #include "compare/start_record.hpp"
 
 namespace plimsoll {
@@ -196,8 +198,160 @@ INSTANTIATE_TEST_SUITE_P(
             "",
             "",
             {{"kv_dtype", "f16"}},
-            {{"kv_cache_bytes", 448 * kMiB, kMiB / 100}, {"compute_buffer_bytes", 300.75 * kMiB, kMiB / 100}}}),
+            {{"kv_cache_bytes", 448 * kMiB, kMiB / 100}, {"compute_buffer_bytes", 300.75 * kMiB, kMiB / 100}}},
+        // Arguments that are no defaults, one of them a dictionary with names of its own.
+        Log{"vllm_arguments.log",
+            "vllm",
+            "",
+            "~/.cache/huggingface/qwen3.6-27b-autoround-int4",
+            {{"num_draft_tokens", "3"},
+             {"draft_method", "mtp"},
+             {"engine.prefix_caching", "true"},
+             {"kv_dtype", "fp8_e5m2"},
+             {"max_batch_size", "2"},
+             {"max_batch_input_tokens", "8192"},
+             {"quantization", "auto_round"},
+             {"tp", "2"}},
+            {{"available_kv_bytes", 11.05 * kGiB, kGiB / 100}, {"kv_tokens", 623873, 0}, {"max_concurrency", 2.38, 0.01}}},
+        Log{"vllm_hybrid.log",
+            "vllm",
+            "0.29.0",
+            "Qwen/Qwen3.8-27B",
+            {{"page_tokens", "784"}, {"device_memory_utilization", "0.9"}, {"max_batch_input_tokens", "8192"}},
+            {{"weights_bytes", 51.1 * kGiB, kGiB / 10},
+             {"activation_bytes", 2.58 * kGiB, kGiB / 100},
+             {"graph_bytes", 0.3 * kGiB, kGiB / 100},
+             {"block_tokens", 784, 0},
+             {"available_kv_bytes", 31.24 * kGiB, kGiB / 100},
+             {"kv_tokens", 314187, 0},
+             {"max_concurrency", 38.35, 0.01}}},
+        // Cut at 100 columns, within words and numbers.
+        Log{"vllm_wrapped.log",
+            "vllm",
+            "0.27.2rc1.dev77+gac7509e2b",
+            "/model",
+            {{"max_length", "100000"}, {"tp", "1"}, {"num_draft_tokens", "4"}, {"draft_method", "mtp"}, {"kv_dtype", "fp8"}},
+            {{"needed_kv_bytes", 4.26 * kGiB, kGiB / 100}, {"available_kv_bytes", 4.25 * kGiB, kGiB / 100}}},
+        Log{"vllm_state_blocks.log", "vllm", "", "", {{"max_batch_size", "1024"}}, {{"kv_blocks", 856, 0}}},
+        Log{"vllm_free_memory.log",
+            "vllm",
+            "0.26.0",
+            "Qwen/Qwen3-8B",
+            {{"device_free_bytes", "32341103739"}, {"device_total_bytes", "85029615043"}, {"device_memory_utilization", "0.9"}},
+            {}},
+        Log{"vllm_out_of_memory.log",
+            "vllm",
+            "0.8.5",
+            "Qwen/Qwen3-32B",
+            {{"device_total_bytes", "47695611822"}, {"max_length", "8192"}},
+            {{"refused_bytes", 500 * kMiB, kMiB / 100}}},
+        Log{"sglang_dictionary.log",
+            "sglang",
+            "",
+            "/models/DeepSeek-V4-Flash",
+            {{"tp", "4"},
+             {"ep", "4"},
+             {"max_length", "1048576"},
+             {"kv_dtype", "fp8_e4m3"},
+             {"device_memory_utilization", "0.95"},
+             {"token_cap", "3000000"},
+             {"num_draft_tokens", "6"},
+             {"page_tokens", "256"}},
+            {{"weights_bytes", 94 * kGiB, kGiB / 100}, {"kv_tokens", 2999808, 0}}},
+        Log{"sglang_fraction.log",
+            "sglang",
+            "",
+            "deepseek-ai/DeepSeek-V4-Pro",
+            {{"device_memory_utilization", "0.88"}, {"tp", "8"}},
+            {{"weights_bytes", 125.65 * kGiB, kGiB / 100}, {"least_utilization", 0.9112, 0.0001}}},
+        Log{"llama_cpp_no_memory.log",
+            "llama.cpp",
+            "b6895",
+            "/models/llama-3.1-8b-q4_k_m.gguf",
+            {{"max_length", "131072"}},
+            {{"weights_bytes", 4403.49 * kMiB, kMiB / 100}, {"refused_bytes", 16384 * kMiB, kMiB / 100}}},
+        Log{"llama_cpp_sequences.log", "llama.cpp", "", "", {{"state_slots", "3"}}, {{"state_bytes", 448.88 * kMiB, kMiB / 100}}},
+        Log{"tensorrt_llm_no_memory.log", "tensorrt-llm", "1.0.0", "", {{"device_total_bytes", "25286619955"}}, {}}),
     [](const auto& info) { return std::string(info.param.file).substr(0, std::string(info.param.file).find('.')); });
+
+TEST(LogReaderRefusal, IsKnownByItsSentence) {
+  struct Case {
+    const char* text;
+    StartRefusal kind;
+  };
+  using R = StartRefusal;
+  const std::string serving = "GPU KV cache size: 1,024 tokens\n";
+  for (const Case& c :
+       {Case{"Free memory on device (10.0/80.0 GiB) on startup is less than desired GPU memory utilization (0.92, 73.6 GiB)",
+             R::kFreeMemory},
+        Case{"max_num_seqs (1024) exceeds available Mamba cache blocks (856)", R::kStateBlocks},
+        Case{"To serve at least one request with the model's max seq len (131072), (12.00 GiB KV cache is needed, which is larger than the "
+             "available KV cache memory (8.04 GiB)",
+             R::kOneRequest},
+        Case{"The model's max seq len (8192) is larger than the maximum number of tokens that can be stored in KV cache (6048)",
+             R::kOneRequest},
+        Case{"ValueError: No available memory for the cache blocks.", R::kNoKvMemory},
+        Case{"Available KV cache memory: -1.05 GiB", R::kNoKvMemory},
+        Case{"CUDA out of memory occurred when warming up sampler with 1024 dummy requests", R::kOutOfMemory},
+        Case{"torch.OutOfMemoryError: HIP out of memory. Tried to allocate 12.95 GiB. GPU 0 has a total capacity of 127.00 GiB",
+             R::kOutOfMemory},
+        // The cause, not what came of it; and nothing where the engine went on.
+        Case{"CUDA out of memory.\nmax_num_seqs (1024) exceeds available Mamba cache blocks (856)", R::kStateBlocks},
+        Case{"ERROR CUDA out of memory\nINFO: Application startup complete.", R::kNone},
+        Case{"INFO: Application startup complete.\nERROR CUDA out of memory", R::kNone}}) {
+    const auto start = read_log(serving + c.text + "\n", "x", wordings());
+    ASSERT_TRUE(start) << c.text;
+    EXPECT_EQ(start->refusal.kind, c.kind) << c.text << ": " << start->refusal.text;
+    EXPECT_LE(start->refusal.text.size(), kMaxRefusalText);
+  }
+  // A compute buffer that did not fit is tried again.
+  const std::string buffer = "llama_context: n_ctx = 4096\nggml_backend_cuda_buffer_type_alloc_buffer: allocating 8900.01 MiB on device 0: "
+                             "cudaMalloc failed: out of memory\n";
+  EXPECT_EQ(read_log(buffer, "x", wordings())->refusal.kind, R::kOutOfMemory);
+  EXPECT_EQ(read_log(buffer + "sched_reserve: compute buffer allocation failed, retrying without pipeline parallelism\n", "x", wordings())
+                ->refusal.kind,
+            R::kNone);
+  // A sentence that several engines may write tells of none.
+  const auto any = read_log("torch.OutOfMemoryError: CUDA out of memory.\n", "x", wordings());
+  ASSERT_FALSE(any);
+  EXPECT_THAT(any.error().message, HasSubstr("several engines"));
+}
+
+TEST(LogReaderInput, PutsCutLinesTogether) {
+  const std::string arguments =
+      "(APIServer pid=1) INFO 07-07 19:59:04 [api_utils.py:273] non-default args: {'model': 'Qwen/Qwen3-8B', 'max_model_len': 262144, "
+      "'tensor_parallel_size': 2, 'kv_cache_dtype': 'fp8_e5m2', 'max_num_batched_tokens': 8192, 'gpu_memory_utilization': 0.95}";
+  const std::string memory = "(Worker_TP0 pid=101) INFO 07-08 15:38:03 [gpu_worker.py:508] Available KV cache memory: 11.05 GiB";
+  const auto cut = [](const std::string& line, std::size_t columns) {
+    std::string out;
+    for (std::size_t at = 0; at < line.size(); at += columns) out += line.substr(at, columns) + "\n";
+    return out;
+  };
+  // Between words, as fold -s and mail do.
+  const auto folded = [](const std::string& line, std::size_t columns) {
+    std::string out, rest = line;
+    while (rest.size() > columns) {
+      const std::size_t blank = rest.rfind(' ', columns);
+      out += rest.substr(0, blank) + "\n";
+      rest.erase(0, blank + 1);
+    }
+    return out + rest + "\n";
+  };
+  for (const std::size_t columns : {80U, 100U, 120U, 132U})
+    for (const std::string& text : {cut(arguments, columns) + cut(memory, columns), folded(arguments, columns) + folded(memory, columns)}) {
+      const auto start = read_log(text, "x", wordings());
+      ASSERT_TRUE(start) << text;
+      EXPECT_EQ(start->engine, "vllm");
+      EXPECT_EQ(start->model, "Qwen/Qwen3-8B") << text;
+      for (const auto& [name, value] : {std::pair("max_length", "262144"), std::pair("tp", "2"), std::pair("kv_dtype", "fp8_e5m2"),
+                                        std::pair("max_batch_input_tokens", "8192"), std::pair("device_memory_utilization", "0.95")}) {
+        const std::string* found = start->find(name);
+        EXPECT_TRUE(found != nullptr && *found == value) << name << " in " << text;
+      }
+      ASSERT_TRUE(start->printed.contains("available_kv_bytes")) << text;
+      EXPECT_EQ(start->printed.at("available_kv_bytes").value, 11.05 * kGiB) << text;
+    }
+}
 
 TEST(LogReaderInput, NamesTheLineOfAnEditorWhateverEndsIt) {
   const auto start = read_log("a\r\nbar 1\rbar 2\rbar 3\nAvailable KV cache memory: 1.00 GiB\r\n", "x", wordings());
@@ -244,12 +398,17 @@ TEST(LogReaderInput, TakesNoLongerForOtherTextThanForALog) {
     const char* name;
     std::string text;
   };
-  for (const Case& c : {Case{"blank lines", repeated("\n", kBytes)}, Case{"blank lines of another system", repeated("\r\n", kBytes)},
-                        Case{"returns without a line feed", repeated("\r", kBytes)}, Case{"short lines", repeated("x\n", kBytes)},
-                        Case{"a progress bar", repeated("loading 7 %\r", kBytes)}, Case{"one endless line", repeated("#", kBytes)},
-                        Case{"colours", repeated("\x1b[1m", kBytes)},
-                        Case{"beginnings of patterns", repeated(repeated("Graph capturing finished in ", 60'000) + "\n", kBytes)},
-                        Case{"a common character", repeated(repeated(",", 60'000) + "\n", kBytes)}})
+  for (const Case& c :
+       {Case{"blank lines", repeated("\n", kBytes)}, Case{"blank lines of another system", repeated("\r\n", kBytes)},
+        Case{"returns without a line feed", repeated("\r", kBytes)}, Case{"short lines", repeated("x\n", kBytes)},
+        Case{"a progress bar", repeated("loading 7 %\r", kBytes)}, Case{"one endless line", repeated("#", kBytes)},
+        Case{"colours", repeated("\x1b[1m", kBytes)},
+        Case{"beginnings of patterns", repeated(repeated("Graph capturing finished in ", 60'000) + "\n", kBytes)},
+        Case{"a common character", repeated(repeated(",", 60'000) + "\n", kBytes)},
+        Case{"lines of a terminal's width", repeated(std::string(100, 'x') + "\n", kBytes)},
+        Case{"words of a terminal's width", repeated(std::string(99, 'x') + " \n", kBytes)},
+        Case{"brackets that never close", repeated("non-default args: {'speculative_config': {", kBytes)},
+        Case{"arguments and brackets", repeated(repeated("non-default args: 'speculative_config': {", 60'000) + "\n", kBytes)}})
     EXPECT_LT(processor_seconds(c.text), 4 * usual) << c.name;
 }
 
@@ -281,10 +440,51 @@ TEST(LogPattern, Matches) {
     ASSERT_EQ(found.has_value(), c.captured != nullptr) << c.pattern << " in " << c.line;
     if (!found) continue;
     std::string joined;
-    for (const auto& capture : *found) joined += (joined.empty() ? "" : "|") + std::string(capture.text);
+    for (const auto& capture : found->captures) joined += (joined.empty() ? "" : "|") + std::string(capture.text);
     EXPECT_EQ(joined, c.captured) << c.pattern;
   }
   for (const char* bad : {"", "{x}", " a", "a {x", "a {x}{y}", "a {x:parsec}"}) EXPECT_FALSE(LinePattern::parse(bad, "t")) << bad;
+}
+
+TEST(LineParts, KeepsDictionariesApart) {
+  const std::vector<std::string> texts{"'a':", "b=B"};
+  const LineParts parts = parts_of_line("x 'a': {'k': 'v}', n: (1)}, b=B(model='m'), k: 2", texts);
+  ASSERT_EQ(parts.parts.size(), 2U);
+  EXPECT_EQ(parts.parts[0].second, "'k': 'v}', n: (1)");
+  EXPECT_EQ(parts.parts[1].second, "model='m'");
+  EXPECT_EQ(parts.rest, "x 'a': , b=B, k: 2");
+  EXPECT_TRUE(parts_of_line("'a': None, b=None", texts).parts.empty());
+  EXPECT_EQ(parts_of_line("'a': {'k': 1", texts).parts.at(0).second, "'k': 1"); // cut off
+  EXPECT_TRUE(parts_of_line("'a':", texts).parts.empty());
+}
+
+TEST(NearestModels, AreFoundByTheWordsOfAName) {
+  const auto nearest = [](const char* called) {
+    const auto found = nearest_models(PLIMSOLL_SOURCE_DIR "/core/catalogue", called);
+    return found.empty() ? std::string() : found.front();
+  };
+  EXPECT_EQ(nearest("~/.cache/huggingface/qwen3.6-27b-autoround-int4"), "Qwen/Qwen3.6-27B");
+  EXPECT_EQ(nearest("/root/.cache/huggingface/hub/models--openai--gpt-oss-120b/snapshots/0123abcd/"), "openai/gpt-oss-120b");
+  EXPECT_EQ(nearest("/models/DeepSeek-V4-Flash"), "deepseek-ai/DeepSeek-V4-Flash");
+  EXPECT_EQ(nearest("cyankiwi/Kimi-Linear-48B-A3B-Instruct-AWQ-4bit"), "moonshotai/Kimi-Linear-48B-A3B-Instruct");
+  EXPECT_EQ(nearest("/model"), "");
+  EXPECT_EQ(nearest(""), "");
+  EXPECT_EQ(nearest(std::string(100'000, '/').c_str()), "");
+}
+
+TEST(StartRecord, ReadsTheSentenceOfARefusal) {
+  const auto start = read_record(R"json({"id": "r", "engine": "vllm (V1)", "model": "a/b", "max_num_seqs": 512, "measured": {},
+    "refused": "max_num_seqs (1024) exceeds available Mamba cache blocks (635)"})json",
+                                 "f:1", wordings());
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->refusal.kind, StartRefusal::kStateBlocks);
+  EXPECT_EQ(start->refusal.place, "f:1");
+  EXPECT_EQ(start->printed.at("kv_blocks").value, 635);
+  EXPECT_EQ(*start->find("max_batch_size"), "512"); // the record's own
+  const auto lacking = read_record(R"json({"engine": "vllm", "measured": {"available_kv_gib": -2.14}})json", "f:1", wordings());
+  EXPECT_EQ(lacking->refusal.kind, StartRefusal::kNoKvMemory);
+  const auto other = read_record(R"json({"engine": "vllm", "refused": "it fell over"})json", "f:1", wordings());
+  EXPECT_EQ(other->refusal.kind, StartRefusal::kOutOfMemory);
 }
 
 TEST(StartRecord, ReadsFieldsAndNamesWhatIsWrong) {

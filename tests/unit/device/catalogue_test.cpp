@@ -67,6 +67,24 @@ TEST(Catalogue, KnowsWhatDriversReport) {
   }
 }
 
+// Every machine has a card that is known, a name that no card and no other machine has, and whoever says so.
+TEST(Catalogue, TheMachinesOfCloudsAreSound) {
+  const auto instances = shipped().instances();
+  ASSERT_TRUE(instances) << instances.error().where << ": " << instances.error().message;
+  EXPECT_GE(instances->size(), 80U);
+  std::set<std::string> keys;
+  for (const Instance& instance : *instances) {
+    const auto card = shipped().find(instance.card), same = shipped().find(instance.name);
+    ASSERT_TRUE(card && same) << instance.name;
+    EXPECT_TRUE(card->has_value()) << instance.name << ": " << instance.card;
+    EXPECT_FALSE(same->has_value()) << instance.name;
+    EXPECT_TRUE(keys.insert(device_name_key(instance.name)).second) << instance.name;
+    EXPECT_FALSE(instance.source.empty()) << instance.name;
+    EXPECT_LE(instance.count, 16U) << instance.name;
+  }
+  EXPECT_EQ(shipped().find_instance("STANDARD-ND96isr-h100-v5").value()->count, 8U);
+}
+
 TEST(Catalogue, NamesIgnoreCaseSeparatorsAndVendors) {
   for (const char* name : {"h200", "H200", "NVIDIA H200", "nvidia-h200"}) {
     const auto card = shipped().find(name);

@@ -45,6 +45,18 @@ TEST(Devices, ReadsEveryFormOfItem) {
            Row{"2x4090", 2, "RTX-4090", "23.52GiB", "23.52GiB"},
            Row{" T4 , L4 ", 2, "L4", "22.16GiB", "22.16GiB"},
            Row{"65536xT4", 65536, "T4", "14.74GiB", "14.74GiB"},
+           Row{"H200x8", 8, "H200", "139.81GiB", "139.21GiB"},
+           Row{"8*H200", 8, "H200", "139.81GiB", "139.21GiB"},
+           Row{"8 \u00d7 H200", 8, "H200", "139.81GiB", "139.21GiB"},
+           Row{"H200 * 8", 8, "H200", "139.81GiB", "139.21GiB"},
+           Row{"80GiBx2", 2, "80GiB", "80GiB", "80GiB"},
+           Row{"2 x RTX 3090", 2, "RTX-3090", "23.58GiB", "23.58GiB"},
+           Row{"RTX4090", 1, "RTX-4090", "23.52GiB", "23.52GiB"},
+           Row{"RTX4090x2", 2, "RTX-4090", "23.52GiB", "23.52GiB"},
+           Row{"p5.48xlarge", 8, "H100", "79.19GiB", "78.58GiB"},
+           Row{"2xp5en.48xlarge", 16, "H200", "139.81GiB", "139.21GiB"},
+           Row{"standard_nd96isr_h100_v5:70GiB", 8, "H100", "79.19GiB", "70GiB"},
+           Row{"g6e.12xlarge,g6e.12xlarge", 8, "L40S", "44.42GiB", "44.42GiB"},
        }) {
     const auto devices = parse_devices(row.spec, shipped());
     ASSERT_TRUE(devices.has_value()) << row.spec << ": " << devices.error().message;
@@ -81,6 +93,12 @@ TEST(Devices, RefusesWhatCannotBe) {
            Row{"99999999999999999999xH200", "between 1 and 65536"},
            Row{"65536xT4,T4", "between 1 and 65536"},
            Row{"H201", "nearest are H200"},
+           Row{"H100:8", "did you mean 8xH100?"},
+           Row{"H100x0", "between 1 and 65536"},
+           Row{"RTX9999", "no card"},
+           Row{"p5.24xlarge", "no machine of the catalogue; did you mean g5.24xlarge or p5.4xlarge"},
+           Row{"2x2xp5.48xlarge", "a machine of 8 cards"},
+           Row{"p5.48xlarge,H100", "either all devices have a node or none"},
            Row{"8x", "names no device"},
            Row{"8xx", "no card"},
            Row{"-1xH200", "not a size"},
@@ -110,6 +128,16 @@ TEST(Devices, RefusesWhatCannotBe) {
     EXPECT_THAT(devices.error().message, HasSubstr(row.message)) << row.spec.substr(0, 80);
     EXPECT_FALSE(devices.error().where.empty());
   }
+}
+
+// Each machine of a cloud is a node.
+TEST(Devices, MachinesOfCloudsAreNodes) {
+  const auto machines = parse_devices("2xp5.48xlarge,p5.48xlarge", shipped());
+  const auto counted = parse_devices("3x8xH100", shipped());
+  ASSERT_TRUE(machines && counted);
+  EXPECT_EQ(*machines, *counted);
+  const DeviceCatalogue without = DeviceCatalogue::from_text("schema: plimsoll.devices/1\ndevices: []\n", "here");
+  EXPECT_THAT(parse_devices("p5.48xlarge", without).error().message, HasSubstr("no card"));
 }
 
 TEST(Devices, ManySingleItemsStayLinear) {
@@ -172,6 +200,7 @@ TEST_F(DeviceFile, SaysWhatIsWrongAndWhere) {
            Row{"devices: []", "#/devices", "at least one"},
            Row{"device: [H200]", "#", "unknown key 'device'"},
            Row{"schema: x", "#", "'devices' is missing"},
+           Row{"devices: [{name: a, total_bytes: 80GiB, kind: host}]", "#/devices/0/kind", "give its memory as --host SIZE"},
            Row{"devices: [H201]", "#/devices/0", "nearest are H200"},
            Row{"devices: [H200, {name: H201}]", "#/devices/1/name", "nearest are H200"},
            Row{"devices: [{count: 2}]", "#/devices/0", "total_bytes"},

@@ -81,7 +81,7 @@ TEST(Document, KeysStandInTheOrderOfTheContract) {
   EXPECT_THAT(keys(document["model"]),
               ElementsAre("path", "architecture", "model_type", "family", "planners", "parameters", "weights_source"));
   EXPECT_THAT(keys(document["devices"][0]),
-              ElementsAre("rank", "name", "total_bytes", "free_bytes", "budget_bytes", "weights_bytes", "activation_bytes",
+              ElementsAre("rank", "name", "kind", "total_bytes", "free_bytes", "budget_bytes", "weights_bytes", "activation_bytes",
                           "signal_buffer_bytes", "vision_cache_bytes", "overhead_bytes", "kv_cache_bytes", "unused_bytes"));
   EXPECT_THAT(keys(document["kv_cache"]), ElementsAre("dtype", "page_tokens", "pages", "capacity_tokens", "capacity_requests",
                                                       "engine_reported_tokens", "bytes_per_token_per_device", "state_slots", "groups"));
@@ -113,14 +113,20 @@ TEST(Document, ItemsAreOneEntryPerRankThatHoldsThem) {
 
 TEST(Document, AdviceIsTypedAsTheOptionTakesIt) {
   Plan plan = sample();
-  plan.advice.push_back({"--kv-dtype", "007", "m"}); // a number has no leading zeros
-  plan.advice.push_back({"--batch", "0", "m"});
+  plan.advice.push_back({"--kv-dtype", "007", "m"});
+  plan.advice.push_back({"--stage-layers", "54,26", "m", "plimsoll plan m --tp 2", {{"tp", "2"}, {"stage_layers", "54,26"}, {"ep", {}}}});
+  plan.advice.push_back({"--max-length", "auto:4096", "m", "", {{"frontier", "true"}, {"devices", "2xH100"}}});
   const Json advice = Json::parse(plan_to_json(plan))["advice"];
   EXPECT_EQ(advice[0]["value"], 65536);
+  EXPECT_EQ(advice[0]["options"], Json::object());
   EXPECT_EQ(advice[1]["value"], "float8_e4m3fn");
   EXPECT_EQ(advice[2]["value"], 0.95);
   EXPECT_EQ(advice[3]["value"], "007");
-  EXPECT_EQ(advice[4]["value"], 0);
+  EXPECT_EQ(advice[4]["value"], Json::parse("[54, 26]"));
+  EXPECT_EQ(advice[4]["command"], "plimsoll plan m --tp 2");
+  EXPECT_EQ(advice[4]["options"], Json::parse(R"({"tp": 2, "stage_layers": [54, 26], "ep": null})"));
+  EXPECT_EQ(advice[5]["value"], "auto:4096");
+  EXPECT_EQ(advice[5]["options"], Json::parse(R"({"frontier": true, "devices": "2xH100"})"));
 }
 
 TEST(Document, EqualPlansGiveIdenticalBytes) {

@@ -87,6 +87,10 @@ const std::vector<WordCase>& word_cases() {
       {"/schedule/logits", "last", [](P p) { return p.schedule.logits == LogitRows::kLast; }},
       {"/schedule/logits", "all", [](P p) { return p.schedule.logits == LogitRows::kAll; }},
       {"/vision_cache/rule", "tokens", [](P p) { return p.vision_cache.rule == VisionRule::kTokens; }},
+      {"/placement/split", "tensor", [](P p) { return p.placement.split == LayerSplit::kTensor; }},
+      {"/placement/split", "layer", [](P p) { return p.placement.split == LayerSplit::kLayer; }},
+      {"/placement/input_embedding", "device", [](P p) { return p.placement.input_embedding == EmbeddingPlace::kDevice; }},
+      {"/placement/input_embedding", "host", [](P p) { return p.placement.input_embedding == EmbeddingPlace::kHost; }},
       {"/weights/vision", "replicated", [](P p) { return p.weights.vision == VisionWeights::kReplicated; }},
       {"/weights/vision", "split", [](P p) { return p.weights.vision == VisionWeights::kSplit; }},
   };
@@ -171,8 +175,9 @@ std::set<std::string> documented() {
 }
 
 TEST(ProfileKeys, AreDocumentedAndNoOthersAre) {
-  std::set<std::string> known{"name",        "version",   "oldest",        "aliases",
-                              "activations", "overheads", "budget.reserve"}; // not of the table of keys
+  std::set<std::string> known{"name",          "version",        "oldest",   "aliases",       "activations",
+                              "overheads",     "budget.reserve", "choices",  "start.vendors", "start.quantizations",
+                              "start.outside", "start.says",     "kv.takes", "kv.page_sizes"}; // not of the table of keys
   for (const ProfileKey& key : profile_keys()) {
     std::string name(key.pointer.substr(1));
     std::replace(name.begin(), name.end(), '/', '.');

@@ -18,7 +18,7 @@
 namespace plimsoll::testing {
 
 inline const Registry& registry() {
-  static const Registry built({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen, {});
+  static const Registry built({{std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen}, {});
   return built;
 }
 

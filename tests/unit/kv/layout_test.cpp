@@ -47,11 +47,15 @@ TEST_P(EveryLayout, TheLongestRequestFitsAndOneTokenMoreDoesNot) {
     const auto layout = made->layout();
     const Wide room = budget();
     const auto longest = layout->longest_request_tokens(room, 1);
-    if (kind() == KvLayoutKind::kSplit) { // the memory is divided once: what the pool of tokens holds
+    if (kind() == KvLayoutKind::kSplit) { // the memory is divided once: what the pools of tokens hold
       const KvCut cut = layout->cut(room, {}, kWideMax);
       ASSERT_EQ(longest.has_value(), cut.fits) << round;
       if (longest) {
-        ASSERT_EQ(*longest, cut.capacity_tokens.value_or(UINT64_MAX)) << round;
+        ASSERT_LE(*longest, cut.capacity_tokens.value_or(UINT64_MAX)) << round;
+        ASSERT_GE(layout->requests_held(cut, {}, *longest).whole(), 1U) << round;
+      }
+      if (longest && *longest < UINT64_MAX) {
+        ASSERT_EQ(layout->requests_held(cut, {}, *longest + 1).whole(), 0U) << round;
       }
       continue;
     }

@@ -116,6 +116,33 @@ TEST(SplitLayout, WindowsAreAPartOfTheTokens) {
   EXPECT_EQ(made.layout()->cut(14'007'000, {}, kWideMax).capacity_tokens, 9336U); // 1,500 B a token
 }
 
+// Pages of 256 and a tenth as many for windows of 128: a request of one page has a window of one, so ten pages serve one. Longer ones
+// may keep two pages of the windows' pool, since a window begins anywhere, and run out of the others first from 20 pages on.
+TEST(SplitLayout, WindowsMayRunOutBeforeThePages) {
+  Split made(256);
+  made.full(1, 1000).window(1, 1000, 128);
+  made.rules.split.window_ratio = 0.1;
+  const auto layout = made.layout();
+  const Wide cell_of_a_page = Wide{256} * 1100;
+  const auto served = [&](Wide pages, std::uint64_t length) {
+    const Wide room = cell_of_a_page * pages;
+    const KvRequestCount held = layout->requests_held(layout->cut(room, {}, kWideMax), {}, length);
+    EXPECT_EQ(layout->requests_that_fit(room, length).whole(), held.whole());
+    return held.whole();
+  };
+  EXPECT_EQ(served(1000, 128), 100U);
+  EXPECT_EQ(served(1000, 256), 100U);
+  EXPECT_EQ(served(1000, 257), 50U);
+  EXPECT_EQ(served(1000, 20 * 256), 50U);
+  EXPECT_EQ(served(1000, 21 * 256), 47U);
+  // Too few pages have no window beside them, and then nothing is served.
+  EXPECT_EQ(layout->longest_request_tokens(cell_of_a_page * 9, 1), std::nullopt);
+  EXPECT_EQ(layout->longest_request_tokens(cell_of_a_page * 10, 1), 256U);
+  EXPECT_EQ(layout->longest_request_tokens(cell_of_a_page * 20, 1), 20U * 256);
+  EXPECT_EQ(layout->request_bytes(256), cell_of_a_page * 10);
+  EXPECT_EQ(layout->request_bytes(257), cell_of_a_page * 20);
+}
+
 TEST(SplitLayout, WindowsAloneAreAllThereIs) {
   Split made(1);
   made.window(10, 100, 128);

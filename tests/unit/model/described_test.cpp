@@ -6,6 +6,7 @@
 
 #include "model/declare.hpp"
 #include "model/op_rules.hpp"
+#include "plugin/planner_tree.hpp"
 
 namespace plimsoll::testing {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 using ::testing::HasSubstr;
 
 Result<Described> described(const std::string& fault) {
-  static const Registry registry({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"}, Trust::kOpen, {});
+  static const Registry registry({{std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo"}, Trust::kOpen}, {});
   const Json config = {{"architectures", {"pipeline"}}, {"fault", fault}};
   PLIMSOLL_ASSIGN(const auto tree, PlannerTree::create(registry, std::make_shared<const Json>(config), "config.json"));
   PLIMSOLL_ASSIGN(const Quantization quantization, Quantization::parse(config, nullptr, "config.json", {}));

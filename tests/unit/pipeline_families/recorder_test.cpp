@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "plugin/calls.hpp"
 #include "plugin/registry.hpp"
 
 namespace plimsoll::testing {
@@ -71,7 +72,8 @@ private:
 class Recorder {
 public:
   Recorder(const PlannerTree& tree, Pass& pass) : pass_(pass) {
-    table_ = static_cast<const plimsoll_pipeline*>(tree.query(PLIMSOLL_PIPELINE_ID, &object_));
+    constexpr std::string_view kId = PLIMSOLL_PIPELINE_ID;
+    table_ = static_cast<const plimsoll_pipeline*>(call_query(tree.root(), {kId.data(), kId.size()}, &object_));
   }
 
   void run(const plimsoll_facts& facts) {
@@ -223,7 +225,7 @@ private:
 };
 
 const Registry& registry() {
-  static const Registry built({std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen, {});
+  static const Registry built({{std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/plugins"}, Trust::kOpen}, {});
   return built;
 }
 

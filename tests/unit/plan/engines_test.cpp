@@ -257,7 +257,7 @@ TEST(Engines, WhatBindsIsNamed) {
   EXPECT_EQ(planned("Qwen/Qwen3-Next-80B-A3B-Instruct", hybrid).limits.binding, "KV pages on rank 0 (H200)");
   EXPECT_EQ(planned("meta-llama/Llama-3.1-70B", on("1xH100")).limits.binding, "weights on rank 0 (H100)");
   PlanRequest sampler = on("1xL4"); // the logits of a batch, not the weights
-  sampler.engine = "vllm";
+  sampler.engine = "vllm@0.11.0";
   sampler.max_batch_size = sampler.max_batch_input_tokens = 8192;
   EXPECT_EQ(planned("meta-llama/Llama-3.1-8B", sampler).limits.binding, "activation on rank 0 (L4)");
 }
@@ -282,7 +282,7 @@ TEST(Engines, QuantisedCachesCountTheirScales) {
                                                         {"int4_per_token_head", 32768 + 32 * 8 * 8},
                                                         {"q8_0/q4_0", 34816 + 18432}};
   for (const auto& [type, bytes] : rows) {
-    PlanRequest request = under("vllm", "1xH100", gib(10));
+    PlanRequest request = under(std::string_view(type).find('/') == std::string_view::npos ? "vllm" : "llama.cpp", "1xH100", gib(10));
     request.kv_dtype = type;
     EXPECT_EQ(planned("meta-llama/Llama-3.1-8B", request).kv_cache.bytes_per_token_per_device, bytes) << type;
   }

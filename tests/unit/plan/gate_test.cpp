@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "plan/reasons.hpp"
 #include "unit/plan/hand_made.hpp"
 #include "unit/plan/planned.hpp"
 
@@ -91,7 +92,8 @@ TEST_F(Gate, NamesTheDeviceThatIsShortOfMost) {
   ASSERT_TRUE(findings_.error);
   EXPECT_EQ(findings_.error->code, ErrorCode::kModelTooLarge);
   EXPECT_EQ(findings_.error->where, "device 1 (small)");
-  EXPECT_THAT(findings_.error->message, HasSubstr("23.00 GiB free: 17.00 GiB short"));
+  EXPECT_THAT(findings_.error->message,
+              HasSubstr("of a budget of 20.70 GiB: 19.30 GiB short; even the whole device has only 23.00 GiB free"));
   EXPECT_EQ(findings_.binding, "weights on rank 1 (small)");
 }
 
@@ -133,6 +135,22 @@ TEST_F(Gate, OtherRulesStartAnywhere) {
     settled_ = made_.must_settle();
     EXPECT_TRUE(starts(settled())) << profile;
   }
+}
+
+// All of them, not only the first: for whoever moves something elsewhere.
+TEST_F(Gate, EveryBrokenLimitIsNamedWithItsBytes) {
+  made_.profile = "budget: {of: total, utilization: 0.5}\n"; // which must be free to start
+  made_.devices[0].free_bytes = 30 * kGiB;
+  put(Category::kWeights, 41 * kGiB, kGiB);
+  put(Category::kKvCache, 3 * kGiB, 3 * kGiB);
+  settled_ = made_.must_settle();
+  const auto broken = broken_limits(settled(), 1, ledger_, {static_cast<Wide>(2 * kGiB), static_cast<Wide>(3 * kGiB)});
+  std::vector<std::tuple<std::string, std::uint64_t, std::uint64_t>> first;
+  for (const BrokenLimit& limit : broken.at(0)) first.emplace_back(limit.limit, limit.needed_bytes / kGiB, limit.limit_bytes / kGiB);
+  EXPECT_THAT(first, ::testing::ElementsAre(std::tuple("free_to_start", 40, 30), std::tuple("budget", 41, settled().budget_bytes[0] / kGiB),
+                                            std::tuple("kv_cache", 3, 2), std::tuple("free_memory", 44, 30)));
+  EXPECT_THAT(broken.at(0)[3].message, HasSubstr("all parts need 44.00 GiB of 30.00 GiB free: 14.00 GiB short"));
+  EXPECT_TRUE(broken.at(1).empty());
 }
 
 struct Command {

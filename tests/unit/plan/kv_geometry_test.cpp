@@ -96,6 +96,7 @@ TEST(Geometry, OfLlama) {
 TEST(Geometry, KeysAndValuesMayDiffer) {
   PlanRequest request = on("1xH100");
   request.kv_dtype = "q8_0/q4_0";
+  request.engine = "reference";
   const Plan plan = planned("meta-llama/Llama-3.1-8B", request);
   expect_whole(plan, "q8_0/q4_0");
   EXPECT_EQ(group_of(plan, "attention").k_dtype, "q8_0");
@@ -240,6 +241,18 @@ TEST(Geometry, OfUnevenStages) {
   expect_whole(plan, "with a draft model");
   EXPECT_EQ(plan.kv_geometry.group(0, 1).n_layers, 0U);
   EXPECT_EQ(plan.kv_geometry.group(2, 1).n_layers, 16U);
+}
+
+// gemma-3-270m in six stages of three layers, every second of windows alone: those have as many pages as they need, and the plan shows
+// what the others have.
+TEST(Geometry, PagesShownAreOfStagesThatGrow) {
+  PlanRequest request = on("6xA10G");
+  request.pp = 6;
+  request.engine = "reference";
+  const Plan plan = planned("google/gemma-3-270m", request);
+  EXPECT_EQ((plan.kv_cache.pages - 1) * plan.kv_cache.page_tokens, plan.kv_cache.capacity_tokens); // one is the null page
+  EXPECT_LT(pool_of(plan, "attention.window", 0).pages, plan.kv_cache.pages);
+  EXPECT_EQ(pool_of(plan, "attention", 1).pages, plan.kv_cache.pages);
 }
 
 TEST(Geometry, IsWholeUnderEveryEngine) {

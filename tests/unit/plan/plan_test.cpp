@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "plimsoll/estimator.hpp"
+#include "plimsoll/options.hpp"
 #include "unit/plan/planned.hpp"
 
 namespace plimsoll::testing {
@@ -243,23 +244,40 @@ TEST(Speculation, LoadsTheDraftLayersOfTheCheckpoint) {
   expect_whole(drafting, "drafting ");
 }
 
+// Engines that share them keep no copies of embedding and head; where a pipeline parts the two, the copies are counted.
+TEST(Speculation, SharesTheEndsWhereTheEngineDoes) {
+  const std::uint64_t layer = 36'676'448 + 1'418'807'616, joins = 7168ULL * 14336 * 2 + 3ULL * 7168 * 2, ends = 463'339'520;
+  for (const auto& [engine, shares] :
+       {std::pair("max", false), {"vllm@0.18.0", false}, {"vllm@0.26.0", true}, {"sglang", true}, {"tensorrt-llm", true}}) {
+    PlanRequest r = on("8xH200");
+    r.engine = engine;
+    r.ep = 8;
+    r.max_length = 8192;
+    const Plan plain = planned("deepseek-ai/DeepSeek-V3", r);
+    r.num_draft_tokens = 1;
+    const Plan drafting = planned("deepseek-ai/DeepSeek-V3", r);
+    EXPECT_EQ(drafting.devices.at(0).weights_bytes - plain.devices.at(0).weights_bytes, layer + joins + (shares ? 0 : ends)) << engine;
+  }
+  PlanRequest r = on("16xH200");
+  r.engine = "sglang";
+  r.pp = 2;
+  r.max_length = 8192;
+  const Plan plain = planned("deepseek-ai/DeepSeek-V3", r);
+  r.num_draft_tokens = 1;
+  const std::uint64_t more = planned("deepseek-ai/DeepSeek-V3", r).devices.at(15).weights_bytes - plain.devices.at(15).weights_bytes;
+  EXPECT_GT(more, ends);
+}
+
 // What advice says is planned again as a user would write it.
-PlanRequest applied(PlanRequest r, const Advice& advice) {
-  if (advice.option == "--max-length") {
-    r.max_length = std::stoull(advice.value);
-    r.max_length_auto = false;
-  } else if (advice.option == "--kv-dtype") r.kv_dtype = advice.value;
-  else if (advice.option == "--max-batch-size") r.max_batch_size = std::stoull(advice.value);
-  else if (advice.option == "--device-memory-utilization") r.device_memory_utilization = std::stod(advice.value);
-  else if (advice.option == "--devices") {
-    r.devices = advice.value;
-    const auto number_after = [&](const char* option, std::optional<std::uint32_t>& out) {
-      if (const std::size_t at = advice.message.find(option); at != std::string::npos)
-        out = static_cast<std::uint32_t>(std::stoul(advice.message.substr(at + std::string(option).size())));
-    };
-    number_after("--tp ", r.tp), number_after("--dp ", r.dp), number_after("--ep ", r.ep), number_after("--nodes ", r.nodes);
-  } else ADD_FAILURE() << "unknown option " << advice.option;
-  return r;
+PlanRequest applied(const PlanRequest& given, const Advice& advice) {
+  std::vector<OptionValue> options = show_options(given);
+  for (const AdvisedOption& changed : advice.options) {
+    std::erase_if(options, [&](const OptionValue& option) { return option.name == changed.name; });
+    if (changed.value) options.push_back({changed.name, *changed.value, changed.name});
+  }
+  PlanRequest out;
+  for (const OptionValue& option : options) EXPECT_TRUE(set_option(out, option)) << option.name << " " << option.value;
+  return out;
 }
 
 TEST(Advised, ChangesReallyMakeItFit) {
@@ -280,6 +298,16 @@ TEST(Advised, ChangesReallyMakeItFit) {
   cases.back().second.nodes = 2;
   cases.emplace_back("mistralai/Mixtral-8x7B-v0.1", on("1xA100-80GB"));
   cases.emplace_back("Qwen/Qwen2.5-VL-7B-Instruct", on("22GiB"));
+  cases.emplace_back("Qwen/Qwen3-32B", on("1xA100"));
+  cases.back().second.engine = "vllm@0.11.0";
+  cases.emplace_back("Qwen/Qwen3.6-27B", on("1xH100")); // more requests than blocks of state
+  cases.back().second.engine = "vllm@0.23.0";
+  cases.back().second.device_memory_utilization = 0.95;
+  cases.emplace_back("meta-llama/Llama-3.1-70B", on("2xH100,2xA100-40GB"));
+  cases.back().second.engine = "vllm";
+  cases.back().second.max_length = 8192;
+  cases.emplace_back("Qwen/Qwen3-30B-A3B", on("RTX-4090"));
+  cases.back().second.engine = "llama.cpp";
   std::set<std::string> options;
   for (const auto& [name, request] : cases) {
     const Plan plan = planned(name, request);
@@ -291,9 +319,11 @@ TEST(Advised, ChangesReallyMakeItFit) {
       const std::string title = name + " on " + request.devices + ": " + advice.option + " " + advice.value + " " + advice.message;
       ASSERT_TRUE(better) << title << ": " << better.error().where << better.error().message;
       EXPECT_FALSE(better->error) << title << ": " << better->error->message;
+      EXPECT_FALSE(advice.option.empty() || advice.value.empty() || advice.options.empty()) << title;
+      EXPECT_EQ(advice.command, test::built_context().plan_command(loaded(name), applied(request, advice))) << title;
     }
   }
-  for (const char* option : {"--max-length", "--kv-dtype", "--devices", "--device-memory-utilization"})
+  for (const char* option : {"--max-length", "--kv-dtype", "--devices", "--device-memory-utilization", "--max-batch-size"})
     EXPECT_TRUE(options.contains(option)) << option;
   EXPECT_TRUE(planned(kLlama, on("1xH100")).advice.empty());
 }

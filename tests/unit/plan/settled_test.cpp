@@ -58,7 +58,6 @@ TEST(SettledLimits, AreThoseOfOneHeader) {
                          {"--max-batch-input-tokens", kMaxTokens, [](PlanRequest&r, std::uint64_t n) { r.max_batch_input_tokens = n; }},
                          {"--max-batch-total-tokens", kMaxTokens, [](PlanRequest&r, std::uint64_t n) { r.max_batch_total_tokens = n; }},
                          {"--page-tokens", kMaxPageTokens, [](PlanRequest&r, std::uint64_t n) { r.page_tokens = n; }},
-                         {"--images-per-request", kMaxSequences, [](PlanRequest&r, std::uint64_t n) { r.images_per_request = n; }},
                          {"--weights-bytes", kMaxBytes, [](PlanRequest&r, std::uint64_t n) { r.weights_bytes = n; }},
                          {"--kv-cache-bytes", kMaxBytes, [](PlanRequest&r, std::uint64_t n) { r.kv_cache_bytes = n; }}}) {
     for (const Accounting accounting : {Accounting::kPerDevice, Accounting::kPooled}) {
@@ -75,6 +74,13 @@ TEST(SettledLimits, AreThoseOfOneHeader) {
     }
   }
   HandMadeInput made;
+  for (const std::uint64_t allowed : {std::uint64_t{0}, kMaxSequences}) {
+    made.request.images_per_request = allowed; // none at all, too
+    EXPECT_TRUE(made.settled()) << allowed;
+  }
+  made.request.images_per_request = kMaxSequences + 1;
+  EXPECT_EQ(made.refused().where, "--images-per-request");
+  made.request.images_per_request.reset();
   made.model.declared.facts.draft_layers = 1;
   made.request.num_draft_tokens = kMaxDraftTokens;
   EXPECT_TRUE(made.settled());

@@ -58,8 +58,10 @@ TEST(Architectures, StandInNoCodeOfTheCore) {
     std::string line;
     for (std::size_t number = 1; std::getline(in, line); ++number) {
       if (line.starts_with("#include")) continue;
-      for (const std::string& word : words_of(line))
+      for (const std::string& word : words_of(line)) {
+        if (word == "bitnet" && entry.path().parent_path().filename() == "storage") continue; // a method of quantisation, too
         EXPECT_FALSE(names.contains(word)) << entry.path().string() << ":" << number << ": '" << word << "' belongs in a manifest";
+      }
     }
   }
   EXPECT_GT(files, 100U);

@@ -146,10 +146,11 @@ TEST(Interfaces, OfAChildAreHandedThroughWithItsObject) {
   const auto tree = tree_of(planner("", {{"answer", 5}}));
   ASSERT_TRUE(tree);
   const void* object = &tree;
-  EXPECT_NE((*tree)->query("zoo.answer/1", &object), nullptr);
+  constexpr std::string_view kAnswer = "zoo.answer/1";
+  EXPECT_NE(call_query((*tree)->root(), {kAnswer.data(), kAnswer.size()}, &object), nullptr);
   EXPECT_EQ(object, (*tree)->root().self);
-  for (const char* id : {"zoo.answer/2", "zoo.answer/draft.1", "zoo.answer", "", "ZOO.answer/1", "zoo.answer/1\n"}) {
-    EXPECT_EQ((*tree)->query(id, &object), nullptr) << id;
+  for (const std::string_view id : {"zoo.answer/2", "zoo.answer/draft.1", "zoo.answer", "", "ZOO.answer/1", "zoo.answer/1\n"}) {
+    EXPECT_EQ(call_query((*tree)->root(), {id.data(), id.size()}, &object), nullptr) << id;
     EXPECT_EQ(object, nullptr) << id;
   }
 }
@@ -218,7 +219,7 @@ TEST(Entries, AreOfOneModalityEach) {
 // The plugin is named, control bytes are no more, and there is an end to it.
 TEST(Log, NamesThePluginAndEnds) {
   std::vector<std::string> lines;
-  const Registry registry({kZoo}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const Registry registry({{kZoo}, Trust::kOpen}, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
   lines.clear();
   ASSERT_TRUE(tree_of(planner("log_many"), registry));
   ASSERT_EQ(lines.size(), PLIMSOLL_MAX_LOG_LINES + 1U);

@@ -24,7 +24,7 @@ public:
                                    const std::vector<std::string>& places = {"plugins"}) {
     std::vector<std::string> paths;
     for (const std::string& place : places) paths.push_back(folder_.path(place));
-    const Registry registry(paths, Trust::kOpen, [this](LogLevel, std::string_view line) { log.emplace_back(line); });
+    const Registry registry({paths, Trust::kOpen}, [this](LogLevel, std::string_view line) { log.emplace_back(line); });
     return gguf_meaning(registry, common_, name, metadata);
   }
   const TemporaryFolder& folder() const { return folder_; }
@@ -99,7 +99,7 @@ TEST(GgufMeaning, ManifestsAreCheckedWithTheirFiles) {
 }
 
 TEST(GgufMeaning, NeedsTheCatalogue) {
-  const Registry registry({}, Trust::kOpen, {});
+  const Registry registry({{}, Trust::kOpen}, {});
   const auto nothing = gguf_meaning(registry, "/nonexistent/gguf.json", "one", {});
   ASSERT_FALSE(nothing);
   EXPECT_EQ(nothing.error().code, ErrorCode::kInternal);

@@ -307,5 +307,22 @@ TEST(Manifest, NamesAspectsInOneOrder) {
   EXPECT_TRUE(aspect_names(0).empty());
 }
 
+// The order of semver.org, oldest first.
+TEST(Versions, AreOrdered) {
+  const std::vector<std::string> ordered{"0.9.0",         "1.0.0-alpha",
+                                         "1.0.0-alpha.1", "1.0.0-alpha.beta",
+                                         "1.0.0-beta",    "1.0.0-beta.2",
+                                         "1.0.0-beta.11", "1.0.0-rc.1",
+                                         "1.0.0",         "1.0.1",
+                                         "1.2.0",         "1.10.0",
+                                         "2.0.0",         "18446744073709551616.0.0"};
+  for (std::size_t i = 0; i < ordered.size(); ++i)
+    for (std::size_t j = 0; j < ordered.size(); ++j)
+      EXPECT_EQ(is_newer_version(ordered[i], ordered[j]), i > j) << ordered[i] << " " << ordered[j];
+  EXPECT_FALSE(is_newer_version("1.0.0+b", "1.0.0+a"));
+  EXPECT_FALSE(is_newer_version("1.0.0", "1.0.0+a-1"));
+  EXPECT_TRUE(is_newer_version("1.0.0+a-1", "1.0.0-rc.1"));
+}
+
 } // namespace
 } // namespace plimsoll::testing

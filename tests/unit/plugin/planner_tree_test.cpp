@@ -182,12 +182,11 @@ TEST(Creating, NeedsANameThatSomebodyKnows) {
 }
 
 TEST(Creating, ByTheModelTypeOfAClassThatNobodyNamesIsRemembered) {
-  using Assumed = PlannerTree::AssumedClass;
   const auto assumed = [](const char* config) {
     std::vector<std::string> out;
     const auto tree = tree_of(Json::parse(config));
     EXPECT_TRUE(tree) << tree.error().message;
-    for (const Assumed& a : (*tree)->assumed_classes())
+    for (const AssumedClass& a : (*tree)->assumed_classes())
       out.push_back(a.where + " " + a.architecture + " as " + a.model_type + " by " + a.family);
     return out;
   };
@@ -347,7 +346,7 @@ TEST(Defaults, AnswerForWhatATableLeavesOut) {
   EXPECT_EQ(facts->experts, 4U);
   EXPECT_EQ(facts->experts_per_token, 2U);
   EXPECT_EQ(facts->draft_layers, 1U);
-  EXPECT_FALSE((*tree)->has_signal_buffers());
+  EXPECT_FALSE((*tree)->root().has_signal_buffers);
   const auto d = declare(**tree, Quantization(), *find_dtype("bfloat16"));
   ASSERT_TRUE(d);
   EXPECT_TRUE(d->weights.empty());

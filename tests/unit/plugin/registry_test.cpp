@@ -37,7 +37,7 @@ TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   write_plugin(folder, "first/alpha", good_manifest("alpha", "2.0.0"));
   write_plugin(folder, "second/alpha", good_manifest("alpha", "3.0.0"));
   write_plugin(folder, "second/beta", good_manifest("beta"));
-  const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
+  const Registry registry({{folder.path("first"), folder.path("second")}, Trust::kOpen}, {});
   const FamilyRef alpha = registry.for_architecture("alphaForCausalLM");
   ASSERT_TRUE(alpha);
   EXPECT_EQ(alpha.plugin->manifest.version, "2.0.0");
@@ -47,8 +47,22 @@ TEST(Registry, TakesTheFirstOfAnIdAndListsTheRestAsShadowed) {
   ASSERT_NE(shadowed, nullptr);
   EXPECT_EQ(shadowed->status, PluginStatus::kShadowed);
   EXPECT_THAT(shadowed->reason, HasSubstr(folder.path("first/alpha")));
-  const Registry reversed({folder.path("second"), folder.path("first")}, Trust::kOpen, {});
+  const Registry reversed({{folder.path("second"), folder.path("first")}, Trust::kOpen}, {});
   EXPECT_EQ(reversed.for_architecture("alphaForCausalLM").plugin->manifest.version, "3.0.0");
+}
+
+TEST(Registry, TakesTheNewestVersionInAPlace) {
+  const TemporaryFolder folder;
+  for (const char* version : {"1.9.0", "1.10.0", "2.0.0-rc.1", "1.10.0-rc.2"})
+    write_plugin(folder, std::string("place/alpha-") + version, good_manifest("alpha", version));
+  write_plugin(folder, "place/beta", good_manifest("beta"));
+  const Registry registry({{folder.path("place")}, Trust::kOpen}, {});
+  EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.version, "2.0.0-rc.1");
+  EXPECT_THAT(find_plugin(registry, folder.path("place/alpha-1.10.0"))->reason, HasSubstr("alpha-2.0.0-rc.1"));
+  write_plugin(folder, "place/alpha-2.0.0", good_manifest("alpha", "2.0.0"));
+  const Registry later({{folder.path("place")}, Trust::kOpen}, {});
+  EXPECT_EQ(later.for_architecture("alphaForCausalLM").plugin->manifest.version, "2.0.0");
+  EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.version, "2.0.0-rc.1"); // a context keeps what it found
 }
 
 TEST(Registry, AliasesComeAfterWhoPlansANameAndStandForWhatIsPlanned) {
@@ -60,7 +74,7 @@ TEST(Registry, AliasesComeAfterWhoPlansANameAndStandForWhatIsPlanned) {
   write_plugin(folder, "first/alpha", good_manifest("alpha"));
   names("first/names", "names", "{alphaForCausalLM: beta, other: alpha, OtherForCausalLM: alpha, lost: nobody}");
   write_plugin(folder, "second/beta", good_manifest("beta"));
-  const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
+  const Registry registry({{folder.path("first"), folder.path("second")}, Trust::kOpen}, {});
   EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.id, "alpha"); // it has the name already
   ASSERT_EQ(registry.claims_of_architecture("alphaForCausalLM").size(), 2U);
   EXPECT_EQ(registry.claims_of_architecture("alphaForCausalLM")[1].as, "beta");
@@ -83,7 +97,7 @@ TEST(Registry, WhatIsShadowedPlansNothing) {
   newer.replace(newer.find("alphaForCausalLM"), 16, "NewerForCausalLM");
   write_plugin(folder, "first/alpha", good_manifest("alpha", "2.0.0"));
   write_plugin(folder, "second/alpha", newer);
-  const Registry registry({folder.path("first"), folder.path("second")}, Trust::kOpen, {});
+  const Registry registry({{folder.path("first"), folder.path("second")}, Trust::kOpen}, {});
   EXPECT_TRUE(registry.for_architecture("alphaForCausalLM"));
   EXPECT_FALSE(registry.for_architecture("NewerForCausalLM"));
 }
@@ -97,7 +111,7 @@ TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
   write_plugin(folder, "data/plimsoll/plugins/gamma", good_manifest("gamma", "3.0.0"));
   ::setenv("PLIMSOLL_PLUGIN_PATH", (":" + folder.path("environment") + "::/nonexistent:").c_str(), 1);
   ::setenv("XDG_DATA_HOME", folder.path("data").c_str(), 1);
-  const Registry registry({folder.path("given")}, Trust::kOpen, {});
+  const Registry registry({{folder.path("given")}, Trust::kOpen}, {});
   ::unsetenv("PLIMSOLL_PLUGIN_PATH");
   ::unsetenv("XDG_DATA_HOME");
   EXPECT_EQ(registry.for_family("alpha").plugin->manifest.version, "1.0.0");
@@ -108,15 +122,15 @@ TEST(Registry, SearchesPathsThenTheEnvironmentThenTheUsersFolder) {
 TEST(Registry, AFolderMayBeAPluginItself) {
   const TemporaryFolder folder;
   write_plugin(folder, "alpha", good_manifest("alpha"));
-  const Registry registry({folder.path("alpha")}, Trust::kOpen, {});
+  const Registry registry({{folder.path("alpha")}, Trust::kOpen}, {});
   EXPECT_TRUE(registry.for_family("alpha"));
 }
 
 TEST(Registry, SortsTheNamesOfOnePlace) {
   const TemporaryFolder folder;
-  for (const char* name : {"c", "a", "b"}) write_plugin(folder, name, good_manifest("same", std::string("1.0.0-") + name));
-  const Registry registry({folder.path()}, Trust::kOpen, {});
-  EXPECT_EQ(registry.for_family("same").plugin->manifest.version, "1.0.0-a");
+  for (const char* name : {"c", "a", "b"}) write_plugin(folder, name, good_manifest("same", std::string("1.0.0+") + name));
+  const Registry registry({{folder.path()}, Trust::kOpen}, {});
+  EXPECT_EQ(registry.for_family("same").plugin->manifest.version, "1.0.0+a");
 }
 
 TEST(Registry, ABrokenManifestIsListedAndDisturbsNobody) {
@@ -124,7 +138,7 @@ TEST(Registry, ABrokenManifestIsListedAndDisturbsNobody) {
   folder.write("aaa/plugin.yaml", "id: [broken\n");
   write_plugin(folder, "alpha", good_manifest("alpha"));
   folder.write("no_manifest/readme", "nothing");
-  const Registry registry({folder.path(), "/nonexistent"}, Trust::kOpen, {});
+  const Registry registry({{folder.path(), "/nonexistent"}, Trust::kOpen}, {});
   EXPECT_TRUE(registry.for_family("alpha"));
   const Plugin* broken = find_plugin(registry, folder.path("aaa"));
   ASSERT_NE(broken, nullptr);
@@ -140,7 +154,7 @@ TEST(Registry, TwoPluginsMayNotClaimOneArchitectureUnnoticed) {
   write_plugin(folder, "alpha", good_manifest("alpha"));
   write_plugin(folder, "beta", second);
   std::vector<std::string> lines;
-  const Registry registry({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const Registry registry({{folder.path()}, Trust::kOpen}, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
   EXPECT_EQ(registry.for_architecture("alphaForCausalLM").plugin->manifest.id, "alpha");
   EXPECT_THAT(lines, Contains(HasSubstr("'alphaForCausalLM' is planned by alpha; beta offers it too")));
 }
@@ -149,7 +163,7 @@ TEST(Registry, KnowsWhatIsNear) {
   const TemporaryFolder folder;
   write_plugin(folder, "llama", good_manifest("Llama"));
   write_plugin(folder, "gemma", good_manifest("Gemma"));
-  const Registry registry({folder.path()}, Trust::kOpen, {});
+  const Registry registry({{folder.path()}, Trust::kOpen}, {});
   EXPECT_THAT(registry.nearest_architectures("LlamaaForCausalLM"), Contains("LlamaForCausalLM"));
   EXPECT_FALSE(registry.for_architecture(""));
   EXPECT_FALSE(registry.for_architecture("llamaforcausallm")); // names are exact
@@ -159,7 +173,7 @@ TEST(Registry, KnowsWhatIsNear) {
 TEST(Registry, OpensLibrariesWhenTheyAreNeeded) {
   const TemporaryFolder folder;
   write_plugin(folder, "alpha", good_manifest("alpha"));
-  const Registry registry({folder.path()}, Trust::kOpen, {});
+  const Registry registry({{folder.path()}, Trust::kOpen}, {});
   const FamilyRef alpha = registry.for_family("alpha");
   EXPECT_EQ(alpha.plugin->status, PluginStatus::kAvailable);
   const auto loaded = registry.load(alpha);
@@ -194,7 +208,7 @@ TEST(Registry, RefusesAFaultyLibraryAndSaysWhatIsWrong) {
       {"extra_family", {"the number of families is in the library 2, in its manifest 1"}},
       {"init_fails", {"its init failed: no licence was found"}},
   };
-  const Registry registry({kZoo}, Trust::kOpen, {});
+  const Registry registry({{kZoo}, Trust::kOpen}, {});
   for (const LibraryFault& fault : faults) {
     const FamilyRef ref = registry.for_family(fault.id);
     ASSERT_TRUE(ref) << fault.id;
@@ -213,7 +227,7 @@ TEST(Registry, RefusesWhatIsNoLibrary) {
   const TemporaryFolder folder;
   folder.write("alpha/plugin.yaml", good_manifest("alpha"));
   folder.write("alpha/libalpha.so", "not an ELF file");
-  const Registry registry({folder.path()}, Trust::kOpen, {});
+  const Registry registry({{folder.path()}, Trust::kOpen}, {});
   const auto loaded = registry.load(registry.for_family("alpha"));
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().message, "plugin alpha: cannot be loaded: file too short"); // the loader's own words
@@ -225,10 +239,10 @@ TEST(Registry, ChecksPermissionsUnlessItIsOpen) {
   const std::string library = folder.path("bare/libplimsoll_bare.so");
   std::filesystem::permissions(library, std::filesystem::perms(0666));
   std::vector<std::string> lines;
-  const Registry checked({folder.path()}, Trust::kChecked, {});
+  const Registry checked({{folder.path()}, Trust::kChecked}, {});
   EXPECT_FALSE(checked.for_family("bare"));
   EXPECT_THAT(find_plugin(checked, folder.path("bare"))->reason, HasSubstr("may be written by others"));
-  const Registry open({folder.path()}, Trust::kOpen, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const Registry open({{folder.path()}, Trust::kOpen}, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
   EXPECT_TRUE(open.load(open.for_family("bare")));
   EXPECT_THAT(lines, Contains(HasSubstr("may be written by others")));
 }
@@ -249,19 +263,19 @@ void put_zoo(const TemporaryFolder& folder, const std::string& id) {
 TEST(Registry, NoticesALibraryThatIsReplacedUnderTheSamePath) {
   const TemporaryFolder folder;
   put_zoo(folder, "bare");
-  const Registry first({folder.path()}, Trust::kChecked, {});
+  const Registry first({{folder.path()}, Trust::kChecked}, {});
   const auto bare = first.load(first.for_family("bare"));
   ASSERT_TRUE(bare) << bare.error().message;
   put_zoo(folder, "planner");
-  const Registry second({folder.path()}, Trust::kChecked, {});
+  const Registry second({{folder.path()}, Trust::kChecked}, {});
   const auto planner = second.load(second.for_family("planner"));
   ASSERT_TRUE(planner) << planner.error().message; // new code: the old would have another id
   EXPECT_NE((*bare)->api, (*planner)->api);
   EXPECT_EQ(text_of((*bare)->id), "bare"); // who had it keeps it
-  const Registry third({folder.path()}, Trust::kChecked, {});
+  const Registry third({{folder.path()}, Trust::kChecked}, {});
   EXPECT_EQ(third.load(third.for_family("planner")).value_or(nullptr), *planner); // one file, mapped once
   std::ofstream(folder.path("x/libx.so"), std::ios::app) << "more";
-  const Registry fourth({folder.path()}, Trust::kChecked, {});
+  const Registry fourth({{folder.path()}, Trust::kChecked}, {});
   const auto overwritten = fourth.load(fourth.for_family("planner"));
   ASSERT_FALSE(overwritten);
   EXPECT_THAT(overwritten.error().message, HasSubstr("was written over in place"));
@@ -270,7 +284,7 @@ TEST(Registry, NoticesALibraryThatIsReplacedUnderTheSamePath) {
 TEST(Registry, OpensOnlyTheLibraryThatWasChecked) {
   const TemporaryFolder folder;
   put_zoo(folder, "bare");
-  const Registry registry({folder.path()}, Trust::kChecked, {});
+  const Registry registry({{folder.path()}, Trust::kChecked}, {});
   put_zoo(folder, "bare"); // the same text, but not the file that was looked at
   const auto other = registry.load(registry.for_family("bare"));
   ASSERT_FALSE(other);
@@ -285,7 +299,7 @@ TEST(Registry, PassesOverRelativePlacesOfTheEnvironment) {
   std::filesystem::current_path(folder.path());
   ::setenv("PLIMSOLL_PLUGIN_PATH", "alpha:.:./", 1);
   std::vector<std::string> lines;
-  const Registry registry({}, Trust::kChecked, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  const Registry registry({{}, Trust::kChecked}, [&](LogLevel, std::string_view line) { lines.emplace_back(line); });
   ::unsetenv("PLIMSOLL_PLUGIN_PATH");
   std::filesystem::current_path(here);
   EXPECT_FALSE(registry.for_family("alpha"));
@@ -294,8 +308,8 @@ TEST(Registry, PassesOverRelativePlacesOfTheEnvironment) {
 }
 
 TEST(Registry, SeveralLiveInOneProcess) {
-  auto first = std::make_unique<Registry>(std::vector<std::string>{kZoo}, Trust::kOpen, LogCallback());
-  const auto second = std::make_unique<Registry>(std::vector<std::string>{kZoo + "/bare"}, Trust::kOpen, LogCallback());
+  auto first = std::make_unique<Registry>(RegistryOptions{std::vector<std::string>{kZoo}, Trust::kOpen}, LogCallback());
+  const auto second = std::make_unique<Registry>(RegistryOptions{std::vector<std::string>{kZoo + "/bare"}, Trust::kOpen}, LogCallback());
   EXPECT_TRUE(first->for_family("planner"));
   EXPECT_FALSE(second->for_family("planner"));
   const auto one = first->load(first->for_family("bare")), two = second->load(second->for_family("bare"));
@@ -310,7 +324,8 @@ TEST(Registry, SeveralLiveInOneProcess) {
 TEST(Registry, InitsALibraryOnceForAll) {
   std::vector<std::unique_ptr<Registry>> registries;
   for (int i = 0; i < 4; ++i)
-    registries.push_back(std::make_unique<Registry>(std::vector<std::string>{kZoo + "/init_once"}, Trust::kOpen, LogCallback()));
+    registries.push_back(
+        std::make_unique<Registry>(RegistryOptions{std::vector<std::string>{kZoo + "/init_once"}, Trust::kOpen}, LogCallback()));
   std::vector<std::string> said(2 * registries.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < said.size(); ++i)
@@ -324,7 +339,7 @@ TEST(Registry, InitsALibraryOnceForAll) {
 }
 
 TEST(Registry, OpensOnceHoweverManyAsk) {
-  const Registry registry({kZoo}, Trust::kOpen, {});
+  const Registry registry({{kZoo}, Trust::kOpen}, {});
   const FamilyRef bare = registry.for_family("bare");
   std::vector<const plimsoll_family*> got(8, nullptr);
   std::vector<std::thread> threads;

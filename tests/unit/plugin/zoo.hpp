@@ -14,7 +14,7 @@ namespace plimsoll::testing {
 inline const std::string kZoo = std::string(PLIMSOLL_BUILD_DIR) + "/lib/plimsoll/zoo";
 
 inline const Registry& zoo() {
-  static const Registry registry({kZoo}, Trust::kOpen, {});
+  static const Registry registry({{kZoo}, Trust::kOpen}, {});
   return registry;
 }
 

@@ -1,5 +1,6 @@
 #include "plimsoll/options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -109,6 +110,59 @@ TEST(Options, FractionsSizesWordsAndOverrides) {
   EXPECT_FALSE(set(request, "kv-dtype", std::string("fp8\n")).has_value());
 }
 
+// What every option sets is shown as that option, or as the one that it is another name for, and sets the same again.
+TEST(Options, AreShownAsTheyAreGiven) {
+  const std::map<OptionKind, std::string> of_kind{{OptionKind::kText, "it's none"},  {OptionKind::kNumber, "1"},
+                                                  {OptionKind::kSize, "4831838208"}, {OptionKind::kLength, "auto:65536"},
+                                                  {OptionKind::kSwitch, "true"},     {OptionKind::kTexts, "2xH100,80GiB"},
+                                                  {OptionKind::kNumbers, "54,26"},   {OptionKind::kSettings, "engine.kv.page_tokens=64"}};
+  const std::map<std::string, std::string> own{{"accounting", "pooled"},
+                                               {"layout", "auto"},
+                                               {"phase", "decode"},
+                                               {"split_mode", "row"},
+                                               {"lora", "de=adapters/de"},
+                                               {"override_tensor", "exps=CPU,attn=CPU"},
+                                               {"gpu_layers", "auto"},
+                                               {"n_cpu_moe", "7"},
+                                               {"limit_mm_per_prompt", "image=0,video=3"},
+                                               {"device_memory_utilization", "0.07"},
+                                               {"vision_cache_utilization", "1e-07"}};
+  const std::map<std::string, std::string> other_names{{"ubatch", "max_batch_input_tokens"},
+                                                       {"sequences", "max_batch_size"},
+                                                       {"lora_slots", "max_loras"},
+                                                       {"lora_rank", "max_lora_rank"},
+                                                       {"enforce_eager", "set"}};
+  PlanRequest all;
+  for (const OptionInfo& info : plan_options()) {
+    const std::string name(info.name), value = own.contains(name) ? own.at(name) : of_kind.at(info.kind);
+    PlanRequest request;
+    ASSERT_TRUE(set(request, name, value)) << name;
+    ASSERT_TRUE(set(all, name, value)) << name;
+    const std::string shown_as = other_names.contains(name) ? other_names.at(name) : name;
+    const std::vector<OptionValue> shown = show_options(request);
+    const auto found = std::find_if(shown.begin(), shown.end(), [&](const OptionValue& option) { return option.name == shown_as; });
+    ASSERT_NE(found, shown.end()) << name;
+    EXPECT_EQ(found->value, name == "enforce_eager" ? "engine.eager=true" : value) << name;
+  }
+  PlanRequest again;
+  for (const OptionValue& option : show_options(all)) ASSERT_TRUE(set_option(again, option)) << option.where << " " << option.value;
+  EXPECT_EQ(options_text(again), options_text(all));
+  EXPECT_TRUE(show_options(PlanRequest{}).empty());
+}
+
+TEST(Options, AreWordsOfAShell) {
+  PlanRequest request;
+  request.devices = "RTX 4090";
+  request.engine = "-x's.yaml";
+  request.max_length_auto = true;
+  request.device_memory_utilization = 0.1;
+  request.engine_overrides = {{"a", "1"}, {"b", "$HOME"}};
+  request.frontier = true;
+  EXPECT_EQ(options_text(request),
+            "--devices 'RTX 4090' --engine='-x'\\''s.yaml' --set engine.a=1 --set 'engine.b=$HOME' --max-length auto "
+            "--device-memory-utilization 0.1 --frontier");
+}
+
 TEST(Options, AMisspeltNameGetsASuggestion) {
   PlanRequest request;
   const auto result = set(request, "max-lenght", "1");
@@ -184,6 +238,7 @@ TEST(OptionsJson, HoldsEveryOptionToItsType) {
       {OptionKind::kNumber, {"8", "0.5"}},
       {OptionKind::kSize, {"8", "0.5", "\"auto\"", "\"8\""}},
       {OptionKind::kLength, {"8", "0.5", "\"auto\""}},
+      {OptionKind::kLayers, {"8", "0.5", "\"auto\""}},
       {OptionKind::kSwitch, {"true", "false"}},
       {OptionKind::kTexts, {"\"auto\"", "\"8\"", "[\"a\", \"b\"]"}},
       {OptionKind::kNumbers, {"8", "0.5", "\"auto\"", "\"8\"", "[8, 9]"}},

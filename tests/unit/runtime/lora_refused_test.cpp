@@ -269,7 +269,7 @@ TEST_F(LoraRefused, PlansThatCannotBe) {
     const auto plan = test::built_context().plan(*model_, asked);
     return plan ? "" : plan.error().where + " | " + plan.error().message;
   };
-  EXPECT_THAT(refusal([](PlanRequest& r) { r.engine = "vllm"; }), HasSubstr("--engine reference"));
+  EXPECT_THAT(refusal([](PlanRequest& r) { r.engine = "max"; }), HasSubstr("--engine reference"));
   EXPECT_THAT(refusal([](PlanRequest& r) { r.max_loras.reset(); }), HasSubstr("give --max-loras N too"));
   EXPECT_THAT(refusal([](PlanRequest& r) { r.lora_dtype = "int8"; }), HasSubstr("--lora-dtype"));
   EXPECT_THAT(refusal([](PlanRequest& r) { r.lora_targets = {"x_proj"}; }), AllOf(HasSubstr("x_proj"), HasSubstr("q_proj")));

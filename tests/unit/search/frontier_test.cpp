@@ -62,6 +62,38 @@ TEST(Frontiers, ArePlansThatCanBeHad) {
 }
 
 // Qwen3-8B on 8 H200 has memory for more requests than a pass of 8,192 tokens has.
+// Windows alone: each plan has the pages of its own batch, which is no limit of a larger one. Phi-3-medium, a window of 2,047 tokens and
+// 512 tokens of a pass: 512 requests of any length.
+TEST(Frontiers, OfWindowsAloneAreNoShorterThanTheirPlans) {
+  PlanRequest request;
+  request.devices = "2xH100";
+  request.kv_dtype = "float8_e4m3fn";
+  request.max_batch_input_tokens = 512;
+  request.frontier = true;
+  const Plan plan = test::built_context().plan(test::built_context().load("microsoft/Phi-3-medium-4k-instruct").value(), request).value();
+  ASSERT_EQ(plan.frontier.size(), 1U);
+  for (const FrontierPoint& point : plan.frontier.front().points) EXPECT_EQ(point.max_batch_size, 512U) << point.max_length;
+}
+
+// Larger batches capture more graphs, which this release takes beside its fraction: a plan for 8 requests starts, one for 1,744 does not.
+TEST(Frontiers, LeaveWhatIsTakenBesideTheFraction) {
+  PlanRequest request = on("1xH100");
+  request.engine = "vllm@0.25.0.dev0";
+  request.device_memory_utilization = 0.99;
+  request.max_batch_size = 8;
+  request.frontier = true;
+  const Plan plan = planned("Qwen/Qwen3-8B", request);
+  ASSERT_EQ(plan.frontier.size(), 1U);
+  ASSERT_FALSE(plan.frontier[0].points.empty());
+  request.frontier = false;
+  for (const FrontierPoint& point : plan.frontier[0].points) {
+    if (point.max_batch_size == 0) continue;
+    request.max_length = point.max_length;
+    request.max_batch_size = point.max_batch_size;
+    EXPECT_NE(planned("Qwen/Qwen3-8B", request).verdict, Verdict::kDoesNotFit) << point.max_length;
+  }
+}
+
 TEST(Frontiers, AreCappedByTheTokensOfAPass) {
   for (const char* engine : {"vllm", "tensorrt-llm", "max"}) {
     PlanRequest request = on("8xH200");

@@ -27,8 +27,10 @@
  *  R-12 [host] [in-call]: only between entry and return of the plugin function that received the pointer, on
  *       the thread of that call. A sink that is used later fails the call in which that happens.
  *  R-13 [host] [in-create]: only between entry and return of create, on its thread.
- *  R-14 [nobody] Planner functions do no I/O, read no clock, environment or device, start no thread and no
- *       process, and leave signals, locale, folder and umask alone: same input, same output.
+ *  R-14 [host] Planner functions do no I/O, read no clock, environment or device, start no thread and no
+ *       process, and leave signals, locale, folder and umask alone: same input, same output. What a worker sees of
+ *       that (output, processes, threads, sockets, signals, descriptors, folder, umask) ends the call; in a host's own
+ *       process nobody looks.
  *  R-15 [host] What manifest and library both say (id, version, minors, families and all their fields) is equal.
  *  R-16 [host] A family has create and destroy; create that succeeds has made a planner.
  *  R-17 [host] A class, a group, an entry and an item have exactly one aspect, one that its family counts.
@@ -46,6 +48,8 @@
  *       that is none. A draft is another interface than what it becomes, so it is never mistaken for it.
  *  R-28 [nobody] What a planner says of itself it says the same way every time, to whoever asks.
  * UNITS are part of a name: _bytes, _bits, _tokens, _elements, _ranks. Sizes are unsigned 64-bit integers.
+ * PROMISE Within a major nothing is removed, moved or re-typed. A minor only appends: fields, entries of tables, enumerated values,
+ *       interfaces. A host runs plugins of its own major that are of its minor or older, and newer ones that can live with its minor.
  */
 #ifndef PLIMSOLL_ABI_H
 #define PLIMSOLL_ABI_H

@@ -118,7 +118,7 @@ public:
         own = static_cast<Wide>(ceil_div(seen, k.block_tokens)) + (chunk ? 0 : static_cast<Wide>(input_.rules->unified.window_extra_pages));
         break;
       }
-      case CacheKind::kState: own = static_cast<Wide>(input_.rules->rows_per_sequence(input_.draft_tokens)); break;
+      case CacheKind::kState: own = state_blocks(length); break;
       case CacheKind::kCross: own = static_cast<Wide>(ceil_div(k.fixed_tokens, k.block_tokens)); break;
       default: own = static_cast<Wide>(ceil_div(ceil_div(length, input_.rules->decode_context_parallel), k.block_tokens));
       }
@@ -164,6 +164,12 @@ public:
   }
 
 private:
+  // Blocks of one state group that a request takes: its rows, or one for every block of its tokens and of its drafts.
+  Wide state_blocks(std::uint64_t length) const {
+    const EngineProfile::Kv& rules = *input_.rules;
+    if (!rules.prefix_caching || !rules.unified.state_per_block) return static_cast<Wide>(rules.rows_per_sequence(input_.draft_tokens));
+    return static_cast<Wide>(ceil_div(length, block_tokens_) + rules.state_rows_per_draft_token * input_.draft_tokens);
+  }
   Wide nulls() const { return static_cast<Wide>(input_.rules->null_pages); }
   Wide blocks_in(Wide budget) const { return block_bytes_ == 0 ? 0 : std::max<Wide>(0, budget) / block_bytes_; }
   Wide slots(const KvGroup& g) const { return static_cast<Wide>(ceil_div(block_tokens_, g.tokens_per_slot)); }

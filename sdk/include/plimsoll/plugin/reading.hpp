@@ -156,6 +156,18 @@ public:
     if (tensors == nullptr || tensors->find(view_, to_str(name), &out) != PLIMSOLL_OK) return std::nullopt;
     return out;
   }
+  // Calls `take` with everything that the checkpoint stores, in the order of names, which are the whole model's; nothing where there is
+  // no checkpoint. For the planner's constructor; the texts of a tensor are valid during the call.
+  template <class Take>
+  void each_tensor(Take&& take) const {
+    const auto* tensors = static_cast<const plimsoll_tensors*>(host_->query(host_, PLIMSOLL_STR(PLIMSOLL_TENSORS_ID)));
+    if (tensors == nullptr) return;
+    for (std::uint64_t i = 0, n = tensors->count(view_); i < n; ++i) {
+      plimsoll_tensor tensor{};
+      tensor.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_tensor, stored_bytes);
+      if (tensors->at(view_, i, &tensor) == PLIMSOLL_OK) take(tensor);
+    }
+  }
   // Present and not null, whatever its type.
   bool has(std::string_view pointer) const {
     std::uint64_t number = 0;

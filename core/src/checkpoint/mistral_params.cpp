@@ -1,0 +1,115 @@
+// See mistral_params.hpp. Source: how vLLM (and after it SGLang and TensorRT-LLM) translates such files.
+#include "checkpoint/mistral_params.hpp"
+
+#include <array>
+#include <cstddef>
+#include <fmt/format.h>
+#include <string_view>
+#include <utility>
+
+namespace plimsoll {
+namespace {
+
+struct RenamedKey {
+  std::string_view theirs, ours;
+};
+constexpr std::array kTopKeys{RenamedKey{"dim", "hidden_size"},
+                              RenamedKey{"n_layers", "num_hidden_layers"},
+                              RenamedKey{"n_heads", "num_attention_heads"},
+                              RenamedKey{"n_kv_heads", "num_key_value_heads"},
+                              RenamedKey{"hidden_dim", "intermediate_size"},
+                              RenamedKey{"head_dim", "head_dim"},
+                              RenamedKey{"norm_eps", "rms_norm_eps"},
+                              RenamedKey{"vocab_size", "vocab_size"},
+                              RenamedKey{"rope_theta", "rope_theta"},
+                              RenamedKey{"tied_embeddings", "tie_word_embeddings"},
+                              RenamedKey{"q_lora_rank", "q_lora_rank"},
+                              RenamedKey{"kv_lora_rank", "kv_lora_rank"},
+                              RenamedKey{"qk_nope_head_dim", "qk_nope_head_dim"},
+                              RenamedKey{"qk_rope_head_dim", "qk_rope_head_dim"},
+                              RenamedKey{"v_head_dim", "v_head_dim"}};
+constexpr std::array kExpertKeys{
+    RenamedKey{"num_experts_per_tok", "num_experts_per_tok"},     RenamedKey{"num_experts", "n_routed_experts"},
+    RenamedKey{"expert_hidden_dim", "moe_intermediate_size"},     RenamedKey{"num_shared_experts", "n_shared_experts"},
+    RenamedKey{"first_k_dense_replace", "first_k_dense_replace"}, RenamedKey{"route_every_n", "moe_layer_freq"},
+    RenamedKey{"routed_scale", "routed_scaling_factor"},          RenamedKey{"num_expert_groups", "n_group"},
+    RenamedKey{"num_expert_groups_per_tok", "topk_group"}};
+
+template <std::size_t n>
+void copy(const Json& from, const std::array<RenamedKey, n>& keys, Json& to) {
+  for (const RenamedKey& key : keys)
+    if (const auto found = from.find(key.theirs); found != from.end() && !found->is_null()) to[std::string(key.ours)] = *found;
+}
+
+// [4096, null, null, null], over and over: layers with a window and layers without.
+void read_windows(const Json& params, Json& config) {
+  const auto window = params.find("sliding_window");
+  if (window == params.end() || window->is_null()) return;
+  if (!window->is_array()) {
+    config["sliding_window"] = *window;
+    return;
+  }
+  const Json& layers = config["num_hidden_layers"];
+  if (window->empty() || !layers.is_number_unsigned() || layers.get<std::uint64_t>() > 65536) return;
+  Json types = Json::array();
+  for (std::uint64_t layer = 0; layer < layers.get<std::uint64_t>(); ++layer) {
+    const Json& one = (*window)[layer % window->size()];
+    types.push_back(one.is_null() ? "full_attention" : "sliding_attention");
+    if (!one.is_null()) config["sliding_window"] = one;
+  }
+  config["layer_types"] = std::move(types);
+}
+
+Result<void> read_fp8(const Json& params, const std::string& where, Json& config) {
+  const auto quantization = params.find("quantization");
+  if (quantization == params.end() || !quantization->is_object() || quantization->empty()) return {};
+  const Json* const format = find_pointer(*quantization, "/qformat_weight");
+  if (format == nullptr || *format != "fp8_e4m3")
+    return fail(ErrorCode::kBadConfig, "fp8_e4m3 was expected, the one format that such repositories have",
+                where + ": /quantization/qformat_weight");
+  const Json* const inputs = find_pointer(*quantization, "/qscheme_act");
+  const bool dynamic = inputs != nullptr && *inputs == "NO_SCALES";
+  config["quantization_config"] = Json{{"quant_method", "fp8"}, {"activation_scheme", dynamic ? "dynamic" : "static"}};
+  return {};
+}
+
+} // namespace
+
+Result<Json> config_of_mistral_params(const Json& params, const Json& names, bool with_checkpoint, const std::string& where) {
+  for (const char* key : {"dim", "n_layers", "n_heads"})
+    if (const auto found = params.find(key); found == params.end() || !found->is_number_unsigned())
+      return fail(ErrorCode::kBadConfig, "a whole number was expected, as params.json of Mistral's format has it",
+                  fmt::format("{}: /{}", where, key));
+  const auto has = [&](const char* key) {
+    const auto found = params.find(key);
+    return found != params.end() && found->is_object() && !found->empty();
+  };
+  if (!with_checkpoint && (has("vision_encoder") || has("multimodal")))
+    return fail(
+        ErrorCode::kUnsupportedArchitecture,
+        "the model has a tower, which counts as its tensors are stored, and there are none; give the folder with them, or a config.json",
+        where);
+  Json config = names.value("dense", Json::object());
+  copy(params, kTopKeys, config);
+  const auto length =
+      params.find("max_position_embeddings") != params.end() ? params.find("max_position_embeddings") : params.find("max_seq_len");
+  config["max_position_embeddings"] = length != params.end() && length->is_number_unsigned() ? *length : Json(128000);
+  config["torch_dtype"] = "bfloat16";
+  read_windows(params, config);
+  if (has("moe")) {
+    const Json& experts = params["moe"];
+    const Json* const shared = find_pointer(experts, "/num_shared_experts");
+    if (config.contains("kv_lora_rank") || (shared != nullptr && shared->is_number_unsigned() && shared->get<std::uint64_t>() > 0)) {
+      config.update(names.value("latent_or_shared_experts", Json::object()));
+      copy(experts, kExpertKeys, config);
+    } else {
+      config.update(names.value("experts", Json::object()));
+      if (const Json* count = find_pointer(experts, "/num_experts")) config["num_local_experts"] = *count;
+      if (const Json* used = find_pointer(experts, "/num_experts_per_tok")) config["num_experts_per_tok"] = *used;
+    }
+  }
+  PLIMSOLL_TRY(read_fp8(params, where, config));
+  return config;
+}
+
+} // namespace plimsoll
