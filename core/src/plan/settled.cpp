@@ -279,8 +279,10 @@ private:
     PLIMSOLL_TRY(own_type(profile().kv.conv_dtype, "conv_dtype", s_.kv_types.conv));
     PLIMSOLL_TRY(own_type(profile().kv.window_dtype, "window_dtype", s_.kv_types.window));
     s_.kv_types.latent = profile().kv.mla_cache;
-    const Json* const stored = find_pointer(*s_.model().config, "/latent_cache");
-    if (profile().kv.mla_as_stored && stored != nullptr && *stored == "heads") s_.kv_types.latent = LatentCache::kHeads;
+    if (profile().kv.mla_as_stored) {
+      const Json* const stored = find_pointer(*s_.model().config, "/latent_cache");
+      if (stored != nullptr && *stored == "heads") s_.kv_types.latent = LatentCache::kHeads;
+    }
     s_.kv_types.packed_latent = profile().kv.packed_latent;
     if (profile().kv.even_value_rows && !profile().batch.flash_attention)
       for (const KvGroup& group : s_.model().declared.kv)

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ class HandMadeInput {
 public:
   HandMadeInput() {
     model.info.architecture = "HandForCausalLM";
+    model.config = std::make_shared<const Json>(Json::object());
+    draft.config = model.config;
     model.dtype = *find_dtype("bfloat16");
     model.declared.facts.n_layers = 8;
     model.declared.facts.max_length = 4096;
