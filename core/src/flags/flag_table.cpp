@@ -35,8 +35,9 @@ public:
   explicit TableReader(const std::string& file) : file_(file) { table_.file = file; }
 
   Result<FlagTable> read(const YAML::Node& root) {
-    static const std::vector<std::string_view> kKeys{"schema",  "engine",    "assumed",     "commands", "images",    "flags",
-                                                     "ignored", "unplanned", "environment", "file",     "file_wins", "deploy"};
+    static const std::vector<std::string_view> kKeys{"schema",    "engine",        "assumed",   "commands",    "images",
+                                                     "flags",     "ignored",       "unplanned", "environment", "file",
+                                                     "file_wins", "abbreviations", "deploy"};
     PLIMSOLL_TRY(map_of(root, kKeys));
     PLIMSOLL_ASSIGN(const std::string schema, text(root, "schema", true));
     if (schema != "plimsoll.flags/1") return bad(root["schema"], "schema is not plimsoll.flags/1");
@@ -50,6 +51,7 @@ public:
     PLIMSOLL_TRY(rows(root["environment"], table_.environment, 0));
     PLIMSOLL_TRY(rows(root["file"], table_.file_keys, 0));
     if (root["file_wins"].IsDefined()) table_.file_wins = root["file_wins"].as<bool>();
+    if (root["abbreviations"].IsDefined()) table_.abbreviations = root["abbreviations"].as<bool>();
     PLIMSOLL_TRY(deploy(root["deploy"]));
     return std::move(table_);
   }
@@ -262,6 +264,24 @@ const FlagRow* FlagTable::find_flag(std::string_view flag) const {
   if (!name.starts_with(kNo)) return nullptr;
   const FlagRow* const row = find_row(flags, "--" + name.substr(kNo.size()));
   return row != nullptr && row->takes == Takes::kPair ? row : nullptr;
+}
+
+std::string FlagTable::whole_flag(std::string_view typed) const {
+  const std::string begin = dashed(typed);
+  if (!abbreviations || !begin.starts_with("--") || find_flag(begin) != nullptr) return std::string(typed);
+  const FlagRow* meant = nullptr;
+  std::string out(typed);
+  for (const FlagRow& row : flags)
+    for (const std::string& name : row.names) {
+      const bool begins_so = dashed(name).starts_with(begin);
+      const bool denied_so =
+          row.takes == Takes::kPair && dashed("--no-" + name.substr(std::min<std::size_t>(name.size(), 2))).starts_with(begin);
+      if (!begins_so && !denied_so) continue;
+      if (meant != nullptr && meant != &row) return std::string(typed);
+      meant = &row;
+      out = begins_so ? name : "--no-" + name.substr(2);
+    }
+  return out;
 }
 
 const FlagRow* FlagTable::find_variable(std::string_view name) const {

@@ -75,11 +75,14 @@ struct FlagTable {
   std::vector<FlagCommand> commands; // how it is started
   std::vector<std::string> images;   // whose arguments are the command's
   std::vector<FlagRow> flags, environment, file_keys;
-  bool file_wins = false; // over the flags
+  bool file_wins = false;     // over the flags
+  bool abbreviations = false; // the beginning of a long flag stands for it, where no other begins so
   FlagDeploy deploy;
 
   // The row of a flag as it is typed, dashes and underscores being the same behind the first two; nullptr where there is none.
   const FlagRow* find_flag(std::string_view flag) const;
+  // The flag that is meant by one as it is typed, where the engine takes abbreviations; else the same again.
+  std::string whole_flag(std::string_view typed) const;
   // Of the environment: a row of its own, or a further name of a flag.
   const FlagRow* find_variable(std::string_view name) const;
   // The row of a key in the engine's file: one of file_keys, else a long flag without its dashes.

@@ -129,7 +129,7 @@ private:
     const std::size_t equals = word.find('=');
     const std::string typed = word.substr(0, equals);
     const std::size_t dot = typed.find('.');
-    const std::string flag = typed.substr(0, dot);
+    const std::string flag = table_.whole_flag(typed.substr(0, dot));
     const bool has_value = equals != std::string::npos;
     const FlagRow* const row = table_.find_flag(flag);
     if (row == nullptr) return unknown(typed, has_value, words, at);
@@ -148,7 +148,7 @@ private:
       return apply_text(*row, text, typed);
     }
     case Takes::kSwitch:
-    case Takes::kPair: return apply_truth(*row, typed, has_value ? word.substr(equals + 1) : "", words, at);
+    case Takes::kPair: return apply_truth(*row, flag, has_value ? word.substr(equals + 1) : "", words, at);
     case Takes::kOptional: {
       const auto is_value = [&](const std::string& text) {
         return std::any_of(row->values.begin(), row->values.end(), [&](const auto& known) { return known.first == text; });

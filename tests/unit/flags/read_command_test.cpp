@@ -154,6 +154,14 @@ INSTANTIATE_TEST_SUITE_P(
         Line{"max serve --model m --devices gpu:0,1,2,3 --data-parallel-degree 2", "m", "--tp 2 --dp 2"},
         Line{"max serve --model m", "m", "--tp 1"}));
 
+INSTANTIATE_TEST_SUITE_P(Abbreviations, CommandLines,
+                         ::testing::Values(Line{"vllm serve m --tensor-parallel 2 --max-model 4096 --gpu_memory 0.8", "m",
+                                                "--tp 2 --engine vllm --max-length 4096 --device-memory-utilization 0.8"},
+                                           Line{"vllm serve m --no-enable-prefix", "m", "--tp 1 --engine vllm --set engine.prefix_caching=false"},
+                                           Line{"vllm serve m --enable-prefix", "m", "--tp 1 --engine vllm --set engine.prefix_caching=true"},
+                                           Line{"sglang serve --model-p m --mem-fraction 0.8 --context-len 4096", "m",
+                                                "--tp 1 --engine sglang --max-length 4096 --device-memory-utilization 0.8"}));
+
 struct Left {
   std::string command;
   WarningCode code;
@@ -180,6 +188,8 @@ INSTANTIATE_TEST_SUITE_P(
         Left{"vllm serve m --hf-overrides '{\"a\": 1}'", WarningCode::kFlagNotPlanned, "the plan may be short"},
         Left{"vllm serve m --kv-cache-dtype turboquant_k8v4", WarningCode::kFlagNotPlanned, "--kv-cache-dtype turboquant_k8v4"},
         Left{"vllm serve m --frobnicate 7 --port 1", WarningCode::kFlagUnknown, "--frobnicate is no flag of vllm that is known"},
+        Left{"vllm serve m --max 7", WarningCode::kFlagUnknown, "--max is no flag of vllm that is known"},
+        Left{"trtllm-serve m --max_batch 7", WarningCode::kFlagUnknown, "--max_batch is no flag"},
         Left{"vllm serve m --max-model-leng 7", WarningCode::kFlagUnknown, "unless it is --max-model-len"},
         Left{"vllm serve m --speculative-config '{\"method\":\"ngram\",\"shoe_size\":9}'", WarningCode::kFlagUnknown,
              "shoe_size of --speculative-config"},
