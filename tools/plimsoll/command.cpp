@@ -126,6 +126,14 @@ void CommandLine::add_context_options() {
       ->group("Network");
 }
 
+void CommandLine::expect(const Arguments& arguments) {
+  std::set<std::string, std::less<>>& flags = expected_.emplace();
+  for (const std::string& argument : arguments) {
+    if (argument == "-h" || argument == "--help") return expected_.reset();
+    flags.insert(argument.substr(0, argument.find('=')));
+  }
+}
+
 void CommandLine::add_plan_options(const RequestOptions& differing) {
   app_.add_option("MODEL", model_, "a directory, config.json, .gguf file, org/name, or with --online a URL: hf://ORG/NAME, https://...")
       ->type_name("");
@@ -145,16 +153,22 @@ void CommandLine::add_request_options(const RequestOptions& differing) {
   app_.add_option("--pipeline", pipeline_, "YAML file of these options; the command line wins over it")->type_name("FILE");
   for (const OptionInfo& info : plimsoll::plan_options()) {
     if (std::find(differing.left_out.begin(), differing.left_out.end(), info.name) != differing.left_out.end()) continue;
+    std::string names = flag_of(info.name);
+    bool expected = !expected_ || expected_->contains(names);
+    for (const OtherName& other : differing.other_names) {
+      if (other.option != info.name) continue;
+      const std::string also = flag_of(other.also);
+      expected = expected || expected_->contains(also);
+      names += "," + also;
+    }
     PlanOption& option = plan_options_.emplace_back(PlanOption{info, {}});
+    if (!expected) continue;
     if (info.kind == OptionKind::kSwitch) {
       app_.add_flag_callback(
-              flag_of(info.name), [&option] { option.values.emplace_back("true"); }, std::string(info.help))
+              names, [&option] { option.values.emplace_back("true"); }, std::string(info.help))
           ->group(std::string(group_of(info.name)));
       continue;
     }
-    std::string names = flag_of(info.name);
-    for (const OtherName& other : differing.other_names)
-      if (other.option == info.name) names += "," + flag_of(other.also);
     auto* added = app_.add_option(names, option.values, std::string(info.help))->type_name(std::string(info.argument));
     added->allow_extra_args(false)->expected(1)->group(std::string(group_of(info.name)));
     if (info.repeats) added->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -190,6 +204,8 @@ Error CommandLine::unknown_option(const Arguments& arguments, const CLI::ParseEr
   std::vector<std::string> known;
   for (const CLI::Option* option : app_.get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  if (expected_)
+    for (const PlanOption& option : plan_options_) known.push_back(flag_of(option.info.name));
   for (std::size_t at = 0; at < arguments.size(); ++at) {
     const std::string name = arguments[at].substr(0, arguments[at].find('='));
     if (name.size() < 2 || name[0] != '-' || (name[1] >= '0' && name[1] <= '9')) continue;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <deque>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,6 +70,9 @@ public:
   void allow_markdown() { allow(markdown_allowed_, "markdown"); }
   void allow_html() { allow(html_allowed_, "html"); }
   void allow_engine_command() { engine_command_allowed_ = true; } // behind --
+  // Of a request's options only those that stand there are made, unless help is asked for: holding each new name against all others is
+  // most of what a start takes. Before add_...
+  void expect(const Arguments& arguments);
   void add_plan_options(const RequestOptions& differing = {});    // MODEL, --draft and the request's options
   void add_request_options(const RequestOptions& differing = {}); // --pipeline and every option of a plan's request
   void add_models();                                              // --model and --draft, for a command whose arguments are no models
@@ -123,8 +127,9 @@ private:
   std::string formats_ = "table|json|yaml"; // that the command has
   std::vector<std::string> plugin_paths_, prefer_;
   std::string model_, draft_, pipeline_;
-  std::deque<PlanOption> plan_options_;    // addresses are kept by the parser
-  std::vector<OptionValue> from_pipeline_; // of an engine's file too
+  std::deque<PlanOption> plan_options_;                        // addresses are kept by the parser
+  std::optional<std::set<std::string, std::less<>>> expected_; // flags; nothing: any
+  std::vector<OptionValue> from_pipeline_;                     // of an engine's file too
   bool engine_command_allowed_ = false;
   std::optional<Arguments> engine_words_;        // behind --
   std::vector<OptionValue> assumed_, of_engine_; // by the engine; asked for behind --

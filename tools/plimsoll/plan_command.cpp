@@ -47,6 +47,7 @@ int run_plan(const Arguments& arguments) {
                    "  plimsoll plan Qwen/Qwen3-32B --devices 2xH100 --format html -o plan.html\n"
                    "  plimsoll plan --devices 2xH100 -- vllm serve Qwen/Qwen3-32B -tp 2 --max-model-len 32k\n"
                    "Exit codes: 0 it fits, 1 it does not fit, 2 wrong usage or input, 3 a plugin failed, 4 internal.");
+  line.expect(arguments);
   line.add_plan_options();
   line.add_context_options();
   line.allow_markdown();

@@ -1,9 +1,12 @@
 #include "base/json.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <mutex>
 #include <simdjson.h>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace plimsoll {
@@ -229,6 +232,49 @@ Result<Json> parse_json(std::string text, const std::string& where, ErrorCode co
   if (!builder.duplicate().empty())
     return fail(code, fmt::format("the key '{}' appears twice in one object", builder.duplicate().substr(0, 100)), where);
   return fail(code, fmt::format("is not valid JSON: {}", builder.error().substr(0, 240)), where);
+}
+
+struct LazyJson::Made {
+  std::once_flag once;
+  std::function<Json()> make; // until it is made
+  Json value;
+};
+
+LazyJson::LazyJson(std::function<Json()> make) : made_(std::make_shared<Made>()) { made_->make = std::move(make); }
+
+const Json& LazyJson::get() const {
+  std::call_once(made_->once, [this] { made_->value = std::exchange(made_->make, nullptr)(); });
+  return made_->value;
+}
+
+std::optional<JsonApart> parse_apart(const std::string& text, std::string_view member) {
+  const auto parser = std::make_shared<simdjson::dom::parser>();
+  simdjson::dom::object root;
+  if (text.size() > kMaxFastBytes || parser->allocate(text.size(), kMaxJsonDepth) != simdjson::SUCCESS ||
+      parser->parse(text).get(root) != simdjson::SUCCESS)
+    return std::nullopt;
+  JsonApart out;
+  out.rest = Json::object();
+  auto& rest = out.rest.get_ref<Json::object_t&>();
+  rest.reserve(root.size());
+  for (const auto& [key, value] : root) {
+    simdjson::dom::object apart;
+    if (key != member) {
+      if (std::any_of(rest.begin(), rest.end(), [&](const auto& known) { return known.first == key; })) return std::nullopt;
+      rest.emplace_back(std::string(key), Json());
+      if (!convert(value, rest.back().second)) return std::nullopt;
+      continue;
+    }
+    if (!out.members.empty() || value.get(apart) != simdjson::SUCCESS) return std::nullopt;
+    for (const auto& [name, object] : apart) {
+      if (!object.is_object()) return std::nullopt;
+      out.members.emplace_back(std::string(name), LazyJson([parser, object = object] {
+                                 Json value;
+                                 return convert(object, value) ? value : Json::object();
+                               }));
+    }
+  }
+  return out;
 }
 
 const Json* find_pointer(const Json& root, std::string_view pointer) {

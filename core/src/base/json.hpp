@@ -2,10 +2,14 @@
 // Called for config.json and its relatives. Never recurses deeper than the limit. Threads: pure functions.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "plimsoll/result.hpp"
 
@@ -17,6 +21,26 @@ using Json = nlohmann::ordered_json;
 // neither, become the strings "NaN", "Infinity", "-Infinity": harmless where nobody reads them, a type error
 // with a pointer where somebody does.
 Result<Json> parse_json(std::string text, const std::string& where, ErrorCode code);
+
+// A value that is made when somebody first asks for it, by any thread. Copies are the same value.
+class LazyJson {
+public:
+  explicit LazyJson(std::function<Json()> make);
+  const Json& get() const;
+
+private:
+  struct Made;
+  std::shared_ptr<Made> made_;
+};
+
+// An object, and the members of one of its members, each an object too, which become values later.
+struct JsonApart {
+  Json rest;
+  std::vector<std::pair<std::string, LazyJson>> members;
+};
+// For texts that are known to be right, as our own are: of keys that are repeated below `member` the first counts. Nothing where the text
+// is anything else; parse_json says what.
+std::optional<JsonApart> parse_apart(const std::string& text, std::string_view member);
 
 // The value at an RFC 6901 pointer; nullptr where there is none. "" is the value itself.
 const Json* find_pointer(const Json& root, std::string_view pointer);

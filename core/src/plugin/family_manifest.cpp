@@ -56,7 +56,7 @@ void read_class_defaults(Json& node, const std::string& pointer, ManifestReader&
   if (!classes->is_object()) return read.wrong(pointer + "/class_defaults", "keys and values were expected");
   for (auto& [type, defaults] : classes->get_ref<Json::object_t&>()) {
     if (!defaults.is_object()) return read.wrong(fmt::format("{}/class_defaults/{}", pointer, type), "keys and values were expected");
-    family.class_defaults.insert_or_assign(type, std::move(defaults));
+    family.class_defaults.insert_or_assign(type, LazyJson([value = std::move(defaults)] { return value; }));
   }
   family.class_default_count = family.class_defaults.size();
 }
@@ -95,6 +95,16 @@ void read_models(const Json& node, const std::string& pointer, ManifestReader& r
   const auto wrong = [&](const Error& error) { read.wrong(pointer, fmt::format("{} ({})", error.message, error.where)); };
   auto text = read_text_file(models.path(), kMaxManifestBytes, ErrorCode::kPluginFailed);
   if (!text) return wrong(text.error());
+  if (read.is_ours()) { // no start makes what classes fill in, but for the class that it is about
+    if (auto apart = parse_apart(*text, "class_defaults")) {
+      models.only(apart->rest, "", kModelKeys);
+      read_names(apart->rest, "", models, family);
+      for (auto& [type, defaults] : apart->members) family.class_defaults.insert_or_assign(std::move(type), std::move(defaults));
+      family.class_default_count = family.class_defaults.size();
+      if (models.error()) wrong(*models.error());
+      return;
+    }
+  }
   auto root = parse_json(std::move(*text), models.path(), ErrorCode::kPluginFailed);
   if (!root) return wrong(root.error());
   if (!root->is_object()) models.wrong("", "an object was expected");

@@ -25,7 +25,7 @@ struct FamilyManifest {
   std::uint64_t signal_bytes = 0;                     // per site; 0: the engine profile's
   std::map<std::string, std::uint32_t> architectures; // name -> signal policy
   std::vector<std::string> model_types;
-  std::map<std::string, Json, std::less<>> class_defaults; // model_type -> object; the registry takes them out
+  std::map<std::string, LazyJson, std::less<>> class_defaults; // model_type -> object; the registry takes them out
   std::size_t class_default_count = 0;
   ModuleNames modules; // of the linear layers that exporters treat apart
   Fusions fusions;

@@ -89,8 +89,8 @@ void read_formats(const Json& root, ManifestReader& read, Manifest& m) {
 
 } // namespace
 
-Result<Manifest> read_manifest_file(const std::string& path) {
-  ManifestReader read(path);
+Result<Manifest> read_manifest_file(const std::string& path, bool is_ours) {
+  ManifestReader read(path, is_ours);
   PLIMSOLL_ASSIGN(const std::string text, read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed));
   PLIMSOLL_ASSIGN(Json root, parse_yaml(text, path, ErrorCode::kPluginFailed));
   if (!root.is_object()) return fail(ErrorCode::kPluginFailed, "keys and values were expected", path);
@@ -113,7 +113,9 @@ Result<Manifest> read_manifest_file(const std::string& path) {
   return m;
 }
 
-Result<Manifest> read_manifest(const std::string& directory) { return read_manifest_file(directory + "/plugin.yaml"); }
+Result<Manifest> read_manifest(const std::string& directory, bool is_ours) {
+  return read_manifest_file(directory + "/plugin.yaml", is_ours);
+}
 
 std::vector<std::string> files_of(const Manifest& manifest) {
   std::vector<std::string> out{"plugin.yaml"};

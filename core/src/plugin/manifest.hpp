@@ -30,8 +30,9 @@ struct Manifest {
 std::vector<std::string> files_of(const Manifest& manifest);
 
 // Reads and validates <directory>/plugin.yaml and the models.json beside it; errors are kPluginFailed and name the file and the key.
-Result<Manifest> read_manifest(const std::string& directory);
+// `is_ours`: of a built-in plugin, which is tested: what its classes fill in becomes values when a class asks for it.
+Result<Manifest> read_manifest(const std::string& directory, bool is_ours = false);
 // The same of a manifest under any name, as builds have them; what it names lies beside it.
-Result<Manifest> read_manifest_file(const std::string& path);
+Result<Manifest> read_manifest_file(const std::string& path, bool is_ours = false);
 
 } // namespace plimsoll

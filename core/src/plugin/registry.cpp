@@ -220,7 +220,7 @@ Plugin& Registry::add(const std::string& directory) {
 
 // Why a plugin must not count, whatever it says: its manifest is read, its library is not opened.
 std::optional<Error> Registry::refusal(Plugin& plugin) {
-  auto manifest = read_manifest(plugin.manifest.directory);
+  auto manifest = read_manifest(plugin.manifest.directory, plugin.built_in);
   if (!manifest) return manifest.error();
   plugin.manifest = std::move(*manifest);
   const Manifest& m = plugin.manifest;
@@ -334,17 +334,24 @@ void Registry::index(Plugin& plugin) {
     for (const auto& [name, policy] : family.architectures) claim(architectures_, name, {&plugin, &family, policy});
     for (const std::string& type : family.model_types) claim(model_types_, type, {&plugin, &family, family.signal_policy});
     while (!family.class_defaults.empty()) {
-      auto inserted = plugin.defaults->insert(family.class_defaults.extract(family.class_defaults.begin()));
-      if (inserted.inserted) continue;
-      const std::string& type = inserted.node.key();
-      Json& merged = inserted.position->second;
-      for (const auto& [key, value] : inserted.node.mapped().items())
-        if (!merged.contains(key)) merged[key] = value;
-        else if (merged[key] != value)
-          say(LogLevel::kWarning,
-              fmt::format("class default {}.{} of {} is set by an earlier family already", type, key, plugin.manifest.id));
+      auto added = plugin.defaults->insert(family.class_defaults.extract(family.class_defaults.begin()));
+      if (added.inserted) continue;
+      LazyJson& defaults = added.position->second;
+      if (!plugin.built_in) warn_of_other_defaults(plugin, added.node.key(), defaults.get(), added.node.mapped().get());
+      defaults = LazyJson([first = defaults, second = added.node.mapped()] {
+        Json merged = first.get();
+        for (const auto& [key, value] : second.get().items())
+          if (!merged.contains(key)) merged[key] = value;
+        return merged;
+      });
     }
   }
+}
+
+void Registry::warn_of_other_defaults(const Plugin& plugin, const std::string& type, const Json& first, const Json& second) const {
+  for (const auto& [key, value] : second.items())
+    if (first.contains(key) && first[key] != value)
+      say(LogLevel::kWarning, fmt::format("class default {}.{} of {} is set by an earlier family already", type, key, plugin.manifest.id));
 }
 
 // An alias is planned by whoever plans what it stands for; one that stands for another alias is nobody's.
@@ -384,7 +391,7 @@ std::string Registry::alias_target(std::string_view name) const {
 const Json* Registry::class_defaults(const Plugin& plugin, std::string_view model_type) {
   if (plugin.defaults == nullptr) return nullptr;
   const auto it = plugin.defaults->find(model_type);
-  return it == plugin.defaults->end() ? nullptr : &it->second;
+  return it == plugin.defaults->end() ? nullptr : &it->second.get();
 }
 
 std::vector<std::string> Registry::nearest_architectures(std::string_view name) const {

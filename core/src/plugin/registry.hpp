@@ -21,7 +21,7 @@
 
 namespace plimsoll {
 
-using ClassDefaults = std::map<std::string, Json, std::less<>>; // by model_type
+using ClassDefaults = std::map<std::string, LazyJson, std::less<>>; // by model_type
 
 struct Plugin {
   Manifest manifest;                              // its directory is a path without links
@@ -133,6 +133,7 @@ private:
   void prefer(const std::string& id);
   void shadow_equal_ids();
   void index(Plugin& plugin); // takes the class defaults out of its manifest
+  void warn_of_other_defaults(const Plugin& plugin, const std::string& type, const Json& first, const Json& second) const;
   void claim(Claims& claims, const std::string& name, const FamilyRef& ref);
   void drop_claims_of(const Plugin& plugin);
   Result<const plimsoll_plugin*> open(Plugin& plugin) const;

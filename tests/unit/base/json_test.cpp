@@ -98,5 +98,24 @@ TEST(Json, ManyKeysTakeNoLonger) {
   EXPECT_LT(processor_time(object + "}"), 50 * apart); // comparing every pair would be thousands of times as much
 }
 
+TEST(JsonApart, MembersAreTheValuesThatTheWholeTextHas) {
+  const std::string text = R"({"names": ["a", "b"], "later": {"one": {"x": [1, 2.5, "t"], "y": null}, "two": {}}, "n": 3})";
+  const auto whole = parse(text);
+  const auto apart = parse_apart(text, "later");
+  ASSERT_TRUE(whole);
+  ASSERT_TRUE(apart);
+  EXPECT_EQ(apart->rest, (Json{{"names", {"a", "b"}}, {"n", 3}}));
+  ASSERT_EQ(apart->members.size(), 2U);
+  for (const auto& [name, value] : apart->members) EXPECT_EQ(value.get(), (*whole)["later"][name]) << name;
+  EXPECT_EQ(&apart->members[0].second.get(), &LazyJson(apart->members[0].second).get()); // made once
+}
+
+TEST(JsonApart, LeavesToTheStrictReaderWhatIsNotPlain) {
+  EXPECT_TRUE(parse_apart(R"({"n": 3})", "later")->members.empty());
+  for (const char* const text : {R"({"later": {"one": 1}})", R"({"later": []})", R"([])", R"({"n": 1, "n": 2})", R"({"n": NaN})",
+                                 R"({"n": )", "", R"({"later": {"one": {}}, "later": {"two": {}}})"})
+    EXPECT_FALSE(parse_apart(text, "later")) << text;
+}
+
 } // namespace
 } // namespace plimsoll

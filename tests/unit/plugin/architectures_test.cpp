@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "plugin/manifest.hpp"
@@ -65,6 +66,28 @@ TEST(Architectures, StandInNoCodeOfTheCore) {
     }
   }
   EXPECT_GT(files, 100U);
+}
+
+// Families of the installation share what classes fill in; a start merges that without comparing.
+TEST(Architectures, FamiliesAgreeOnWhatTheirClassesFillIn) {
+  std::map<std::string, Json> merged; // "llama.hidden_size"
+  for (const auto& folder : fs::directory_iterator(kSource + "/plugins")) {
+    if (!fs::exists(folder.path() / "plugin.yaml")) continue;
+    const auto strict = read_manifest(folder.path().string()), ours = read_manifest(folder.path().string(), true);
+    ASSERT_TRUE(strict) << strict.error().message;
+    ASSERT_TRUE(ours) << ours.error().message;
+    for (std::size_t at = 0; at < strict->families.size(); ++at) {
+      ASSERT_EQ(ours->families[at].class_defaults.size(), strict->families[at].class_defaults.size());
+      for (const auto& [type, defaults] : strict->families[at].class_defaults) {
+        EXPECT_EQ(ours->families[at].class_defaults.at(type).get(), defaults.get()) << folder.path() << " " << type;
+        for (const auto& [key, value] : defaults.get().items()) {
+          const auto [known, fresh] = merged.emplace(type + "." + key, value);
+          EXPECT_TRUE(fresh || known->second == value) << folder.path() << " " << known->first;
+        }
+      }
+    }
+  }
+  EXPECT_GT(merged.size(), 500U);
 }
 
 TEST(Architectures, AreFoundWhereTheyStandInCode) {

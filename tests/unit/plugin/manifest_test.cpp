@@ -58,7 +58,7 @@ TEST(Manifest, IsReadWhole) {
   EXPECT_EQ(f.architectures.at("OneForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_ALWAYS)); // the family's
   EXPECT_EQ(f.architectures.at("TwoForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_NEVER));  // its own
   EXPECT_THAT(f.model_types, ElementsAre("one", "two"));
-  EXPECT_EQ(f.class_defaults.at("one")["nested"]["deep"], 3);
+  EXPECT_EQ(f.class_defaults.at("one").get()["nested"]["deep"], 3);
   EXPECT_THAT(f.modules.never_quantized, ElementsAre("gate", "patch_embed.proj"));
   EXPECT_THAT(f.modules.draft_modules, ElementsAre("mtp."));
   EXPECT_THAT(f.modules.draft_joins, ElementsAre("eh_proj"));

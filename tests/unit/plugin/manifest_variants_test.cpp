@@ -130,7 +130,7 @@ TEST(Manifest, NamesMayLieBesideItAsJson) {
   ASSERT_TRUE(m) << m.error().message;
   EXPECT_EQ(m->families.front().architectures.size(), 2U);
   EXPECT_EQ(m->families.front().model_types, std::vector<std::string>{"one"});
-  EXPECT_EQ(m->families.front().class_defaults.at("one")["hidden_size"], 64);
+  EXPECT_EQ(m->families.front().class_defaults.at("one").get()["hidden_size"], 64);
   struct Wrong {
     const char* text;
     const char* says; // with the place inside models.json
