@@ -26,6 +26,7 @@ struct Names {
   std::string_view attention = "self_attn.";
   std::string_view q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
   std::string_view qkv = ""; // not empty: one fused tensor in place of q, k and v
+  std::string_view kv = "";  // the same in place of k and v
   std::string_view ffn = "mlp.";
   std::string_view gate = "gate_proj"; // empty: an FFN of two matrices
   std::string_view up = "up_proj", down = "down_proj";
@@ -63,6 +64,7 @@ struct Draft {
   std::string_view layer;                // names of the layer; its number follows `after_model`
   std::array<std::string_view, 4> norms; // of the joining part
   std::string_view projection;           // [hidden, 2 * hidden]
+  std::string_view join = "";            // what the joining part's names begin with, where it is not `layer`
   bool after_model = true;               // numbered from num_hidden_layers on, else from 0
   std::string_view embedding = "";       // own copies of embedding and head, where the checkpoint has them
   std::string_view head = "";
@@ -78,6 +80,9 @@ struct Dialect {
   Norms norms = kPrePost;
   bool norm_bias = false; // layer norms instead of RMS norms
   Switch qkv_bias = kNever, o_bias = kNever, ffn_bias = kNever, head_bias = kNever;
+  Switch down_bias = kNever; // of the FFN's last matrix alone
+  // Norms in front of an attention's and an FFN's last matrix.
+  std::array<std::string_view, 2> inner_norms{};
   QkNorm qk_norm = QkNorm::kNone;
   Switch qk_norm_on = kAlways;
   std::array<std::string_view, 2> qk_norm_names{"q_norm", "k_norm"};

@@ -20,6 +20,8 @@ constexpr Norms kGlm4Norms{"input_layernorm", "post_self_attn_layernorm", "post_
 constexpr Norms kAfmoeNorms{"input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm"};
 constexpr Norms kJambaNorms{"input_layernorm", "pre_ff_layernorm"};
 constexpr Norms kLn12{"ln_1", "ln_2"};
+constexpr Norms kPlamoNorms{"pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm"};
+constexpr Norms kGrokNorms{"pre_attn_norm", "post_attn_norm", "pre_moe_norm", "post_moe_norm"};
 
 constexpr std::array<std::string_view, 2> kLongQk{"query_layernorm", "key_layernorm"};
 
@@ -39,6 +41,17 @@ constexpr Draft kMimoV2Draft{.layer = "model.mtp.layers.{layer}.",
                              .after_model = false,
                              .layer_norms = {"input_layernorm", "pre_mlp_layernorm"}};
 
+constexpr Draft kErnieDraft{.layer = "model.mtp_block.{layer}.",
+                            .norms = {"mtp_emb_norm.{layer}", "mtp_hidden_norm.{layer}"},
+                            .projection = "mtp_linear_proj.{layer}",
+                            .join = "model.",
+                            .after_model = false};
+constexpr Draft kExaoneDraft{.layer = "mtp.layers.{layer}.",
+                             .norms = {"pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"},
+                             .projection = "fc",
+                             .join = "mtp.",
+                             .after_model = false};
+// Ling, and Hy3
 constexpr Draft kBailingDraft{.layer = "model.layers.{layer}.", .norms = {"enorm", "hnorm", "final_layernorm"}, .projection = "eh_proj"};
 
 constexpr Draft kStepDraft{.layer = "model.layers.{layer}.",
@@ -65,7 +78,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "arcee", .names = &kUngated, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "seed_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_out_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "ernie4_5", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias"},
-  {.model_type = "ernie4_5_moe", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias"},
+  {.model_type = "ernie4_5_moe", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias", .draft = &kErnieDraft},
   {.model_type = "internlm3", .names = &kLlama, .qkv_bias = "/qkv_bias", .o_bias = "/bias", .ffn_bias = "/bias"},
   {.model_type = "internlm2", .names = &kInternLm2, .norms = {"attention_norm", "ffn_norm"}, .qkv_bias = "/bias", .o_bias = "/bias"},
   {.model_type = "hunyuan_v1_dense", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
@@ -84,11 +97,22 @@ constexpr Dialect kDialects[] = {
   {.model_type = "deepseek", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
   {.model_type = "solar", .names = &kLlama},
   {.model_type = "flex_olmo", .names = &kLlama, .norms = kAfterBlocks, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kProjection},
-  {.model_type = "exaone_moe", .names = &kLlama, .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "exaone4_5_text", .names = &kLlama, .norms = kAfterBlocks, .qk_norm = QkNorm::kHead, .window = Window::kPattern, .draft = &kExaoneDraft},
+  {.model_type = "exaone_moe", .names = &kLlama, .qk_norm = QkNorm::kHead, .window = Window::kPattern, .draft = &kExaoneDraft},
   {.model_type = "afmoe", .names = &kLlama, .norms = kAfmoeNorms, .qk_norm = QkNorm::kHead, .head_gate = "gate_proj", .head_gate_wide = true, .window = Window::kPattern},
   {.model_type = "bailing_moe", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk, .draft = &kBailingDraft},
   {.model_type = "bailing_moe_v2", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk, .draft = &kBailingDraft},
   {.model_type = "dots1", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "cwm", .names = &kLlama, .ffn_bias = "/mlp_bias", .window = Window::kPattern},
+  {.model_type = "step1", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "hyperclovax", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .quirk = hyperclovax},
+  {.model_type = "jais2", .names = &kUngated, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "PanguEmbedded", .names = &kLlama, .ffn_bias = "/mlp_bias", .quirk = pangu},
+  {.model_type = "telechat", .names = &kTeleChat, .o_bias = kAlways, .down_bias = kAlways},
+  {.model_type = "plamo3", .names = &kPlamo, .norms = kPlamoNorms, .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "bitnet", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .inner_norms = {"attn_sub_norm", "ffn_sub_norm"}},
+  {.model_type = "iquestloopcoder", .names = &kLlama, .quirk = iquest_loop},
+  {.model_type = "ouro", .names = &kLlama, .norms = {"input_layernorm", "input_layernorm_2", "post_attention_layernorm", "post_attention_layernorm_2"}, .window = Window::kUpper, .quirk = ouro},
   {.model_type = "MiniCPM3ForCausalLM", .names = &kLlama},
   {.model_type = "minicpm3", .names = &kLlama},
 
@@ -112,7 +136,15 @@ constexpr Dialect kDialects[] = {
   {.model_type = "qwen3_vl_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
   {.model_type = "qwen3_vl_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
   {.model_type = "qwen3_omni_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "mellum", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
   {.model_type = "mimo", .names = &kLlama, .qkv_bias = "/attention_bias", .window = Window::kUpper, .draft = &kMimoDraft},
+
+  // Diffusion language models: what they store is as in the models that they were made from
+  {.model_type = "Dream", .names = &kLlama, .qkv_bias = kAlways},
+  {.model_type = "sdar", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "sdar_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "llada", .names = &kLlada, .norms = {"attn_norm", "ff_norm"}, .o_bias = "/include_bias", .ffn_bias = "/include_bias", .quirk = llada},
+  {.model_type = "llada2_moe", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
 
   // Gemma
   {.model_type = "gemma", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias"},
@@ -120,11 +152,16 @@ constexpr Dialect kDialects[] = {
   {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
   {.model_type = "gemma3n_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma3n},
   {.model_type = "gemma4_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
+  {.model_type = "gemma4_dspark", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
+
+  {.model_type = "rnj1", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
+  {.model_type = "vaultgemma", .names = &kLlama, .norms = {"input_layernorm", "pre_feedforward_layernorm"}, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
 
   // Phi
   {.model_type = "phi", .names = &kPhi, .norms = kOneNorm, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .head_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}},
   {.model_type = "phi3", .names = &kFusedPhi3, .window = Window::kAll},
   {.model_type = "phi3_v", .names = &kFusedPhi3, .window = Window::kAll},
+  {.model_type = "phi3small", .names = &kPhi3Small, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways},
   {.model_type = "phi4mm", .names = &kPhi4Multimodal, .window = Window::kAll, .quirk = phi4mm},
   {.model_type = "phimoe", .names = &kLlama, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .head_bias = "/lm_head_bias", .window = Window::kAll},
 
@@ -133,12 +170,15 @@ constexpr Dialect kDialects[] = {
   {.model_type = "glm", .names = &kFusedGateUp, .qkv_bias = "/attention_bias"},
   {.model_type = "glm4", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias"},
   {.model_type = "glm4v_text", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias"},
+  {.model_type = "glm_ocr_text", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias", .draft = &kGlmDraft},
   {.model_type = "glm4_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .draft = &kGlmDraft, .quirk = glm4_moe},
   {.model_type = "glm4v_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm"},
 
   // Cohere
   {.model_type = "cohere", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kMatrix, .qk_norm_on = "/use_qk_norm"},
   {.model_type = "cohere2", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kPattern},
+
+  {.model_type = "cohere2_moe", .names = &kLlama, .norms = kOneNorm, .window = Window::kPattern},
 
   // Mixtures of experts of other makers: their attention
   {.model_type = "gpt_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .sinks = "sinks", .window = Window::kEven},
@@ -151,7 +191,17 @@ constexpr Dialect kDialects[] = {
   {.model_type = "mimo_v2_flash", .names = &kLlama, .qkv_bias = "/attention_bias", .sinks = "attention_sink_bias", .o_quantized = false, .draft = &kMimoV2Draft, .quirk = mimo_v2},
   {.model_type = "dbrx", .names = &kDbrx, .norms = {"norm_attn_norm.norm_1", "norm_attn_norm.norm_2"}},
   {.model_type = "llama4_text", .names = &kLlama4, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kChunk},
-  {.model_type = "grok-1", .names = &kGrok1, .norms = {"pre_attn_norm", "post_attn_norm", "pre_moe_norm", "post_moe_norm"}},
+  {.model_type = "mimo_v2", .names = &kLlama, .qkv_bias = "/attention_bias", .sinks = "attention_sink_bias", .o_quantized = false, .draft = &kMimoV2Draft, .quirk = mimo_v2},
+  {.model_type = "grok-1", .names = &kGrok1, .norms = kGrokNorms},
+  {.model_type = "grok-2", .names = &kLlama, .norms = kGrokNorms},
+  {.model_type = "arctic", .names = &kLlama, .norms = {"input_layernorm", "residual_layernorm", "post_attention_layernorm"}},
+  {.model_type = "laguna", .names = &kLlama, .qkv_bias = "/qkv_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .head_gate = "g_proj", .window = Window::kPattern, .quirk = laguna},
+  {.model_type = "laguna_dflash", .names = &kLlama, .qkv_bias = "/qkv_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .head_gate = "g_proj", .window = Window::kPattern, .quirk = laguna},
+  {.model_type = "hy_v3", .names = &kLlama, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_norm", .draft = &kBailingDraft},
+  {.model_type = "sarvam_moe", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
+  {.model_type = "param2moe", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
+  {.model_type = "xverse_moe", .names = &kLlama},
+  {.model_type = "step3_text", .names = &kLlama, .quirk = step3},
   {.model_type = "mllama_text_model", .names = &kLlama, .quirk = mllama},
 
   // Hybrids and state-space models: what is not recurrent. Which layers have it is known to the family that asks.
@@ -159,6 +209,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "qwen3_5_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .gated_queries = "/attn_output_gate"},
   {.model_type = "qwen3_5_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .gated_queries = "/attn_output_gate"},
   {.model_type = "nemotron_h", .names = &kNemotronH, .norms = {"", "norm"}, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
+  {.model_type = "nemotron_h_puzzle", .names = &kNemotronH, .norms = {"", "norm"}, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "mamba", .names = &kMamba, .norms = {"", "norm"}, .attention = false},
   {.model_type = "falcon_mamba", .names = &kMamba, .norms = {"", "norm"}, .attention = false},
   {.model_type = "mamba2", .names = &kMamba, .norms = {"", "norm"}, .attention = false},
@@ -170,6 +221,11 @@ constexpr Dialect kDialects[] = {
   {.model_type = "lfm2", .names = &kLfm2, .norms = {"operator_norm", "ffn_norm"}, .qk_norm = QkNorm::kHead, .qk_norm_names = {"q_layernorm", "k_layernorm"}, .quirk = lfm2},
   {.model_type = "lfm2_moe", .names = &kLfm2, .norms = {"operator_norm", "ffn_norm"}, .qk_norm = QkNorm::kHead, .qk_norm_names = {"q_layernorm", "k_layernorm"}},
   {.model_type = "recurrent_gemma", .names = &kRecurrentGemma, .norms = {"temporal_pre_norm", "channel_pre_norm"}, .qkv_bias = "/attention_bias", .o_bias = kAlways, .ffn_bias = kAlways, .quirk = recurrent_gemma},
+  {.model_type = "olmo_hybrid", .names = &kLlama, .norms = kNoNorms, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kProjection},
+  {.model_type = "bailing_hybrid", .names = &kBailing},
+  {.model_type = "plamo2", .names = &kPlamo, .norms = kPlamoNorms},
+  {.model_type = "rwkv7", .names = &kRwkv, .norms = {"", "ffn_norm"}, .norm_bias = true, .attention = false, .ffn_ratio = 4},
+  {.model_type = "hrm_text", .names = &kLlama, .norms = kNoNorms, .quirk = no_final_norm},
   {.model_type = "minimax_text_01", .names = &kLlama},
   {.model_type = "minimax_m1", .names = &kLlama},
   {.model_type = "minimax", .names = &kLlama},
@@ -177,6 +233,8 @@ constexpr Dialect kDialects[] = {
   // Older decoders
   {.model_type = "gpt2", .names = &kGpt2, .norms = kLn12, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = gpt2},
   {.model_type = "gpt_bigcode", .names = &kGptBigCode, .norms = kLn12, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = gpt_bigcode},
+  {.model_type = "jais", .names = &kJais, .norms = kLn12, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .ffn_ratio = 4, .quirk = jais},
+  {.model_type = "persimmon", .names = &kPersimmon, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}},
   {.model_type = "gptj", .names = &kGptJ, .norms = {"ln_1"}, .norm_bias = true, .ffn_bias = kAlways, .head_bias = kAlways, .ffn_ratio = 4},
   {.model_type = "gpt_neox", .names = &kGptNeoX, .norm_bias = true, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = kAlways},
   {.model_type = "opt", .names = &kOpt, .norms = {"self_attn_layer_norm", "final_layer_norm"}, .norm_bias = true, .qkv_bias = "/enable_bias", .o_bias = "/enable_bias", .ffn_bias = "/enable_bias", .quirk = opt},

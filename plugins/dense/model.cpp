@@ -56,6 +56,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   qkv_bias = on(config, dialect.qkv_bias);
   o_bias = on(config, dialect.o_bias);
   ffn_bias = on(config, dialect.ffn_bias);
+  down_bias = ffn_bias || on(config, dialect.down_bias);
   head_bias = on(config, dialect.head_bias);
   head_gate = !dialect.head_gate.empty() && on(config, dialect.head_gate_on);
   qk_norm = on(config, dialect.qk_norm_on) ? dialect.qk_norm : QkNorm::kNone;
@@ -87,17 +88,21 @@ void Model::read_sizes(const Config& config) {
   layers.resize(plimsoll::layer_count(config));
   if (dialect.attention) read_heads(config);
   read_widths(config);
-  max_length =
-      config.find_u64_of({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length"}).value_or(0);
+  max_length = config
+                   .find_u64_of({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length",
+                                 "/max_sequence_length", "/max_position_embedding"})
+                   .value_or(0);
   embedding_rows = vocab;
   embedding_width = hidden;
 }
 
 void Model::read_heads(const Config& config) {
   heads = config.positive_of({"/num_attention_heads", "/n_head", "/n_heads", "/num_heads"});
-  kv_heads = config.find_u64_of({"/num_key_value_heads", "/num_attention_groups", "/num_kv_heads", "/n_head_kv", "/attn_config/kv_n_heads"})
+  kv_heads = config
+                 .find_u64_of({"/num_key_value_heads", "/num_attention_groups", "/num_kv_heads", "/n_head_kv", "/n_kv_heads",
+                               "/attn_config/kv_n_heads"})
                  .value_or(heads);
-  head_elements = config.find_u64_of({"/head_dim", "/attention_head_dim", "/kv_channels"}).value_or(0);
+  head_elements = config.find_u64_of({"/head_dim", "/attention_head_dim", "/kv_channels", "/hidden_size_per_head"}).value_or(0);
   if (head_elements == 0) {
     if (hidden % heads != 0)
       throw Error(PLIMSOLL_E_CONFIG, "/head_dim",
@@ -111,7 +116,8 @@ void Model::read_widths(const Config& config) {
   if (!widths.empty() && widths.size() != layers.size())
     throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size",
                 "has " + std::to_string(widths.size()) + " entries; one for each layer was expected");
-  const auto width = widths.empty() ? config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim"})
+  const auto width = widths.empty() ? config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim",
+                                                          "/mlp_hidden_size", "/ff_intermediate_size"})
                                     : std::optional(widths.front());
   if (width == 0U) throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size", "is 0; a positive number was expected");
   ffn_known = width.has_value() || dialect.ffn_ratio != 0;

@@ -19,6 +19,7 @@ struct Attention {
   bool linear = false;                                                   // replaced by one matrix, caches nothing
   bool value_is_key = false; // no projection of values: they are the keys, yet the cache holds both
   bool borrows = false;      // looks into the cache of an earlier layer and has none itself
+  bool sinks = true;         // where the dialect has them
   bool operator==(const Attention&) const = default;
   bool exists() const { return heads != 0 || linear; }
 };
@@ -81,7 +82,8 @@ public:
   std::uint64_t embedding_width = 0; // hidden, but for OPT's smallest
   bool tied = false;
   bool gated_queries = false;
-  bool qkv_bias = false, o_bias = false, ffn_bias = false, head_bias = false, head_gate = false;
+  std::uint64_t query_rank = 0; // queries go through a narrower space; 0: they do not
+  bool qkv_bias = false, o_bias = false, ffn_bias = false, down_bias = false, head_bias = false, head_gate = false;
   QkNorm qk_norm = QkNorm::kNone;
   std::vector<Layer> layers;
   Layer draft;                          // what a draft layer looks like: full attention, else as the last layer
@@ -94,6 +96,7 @@ public:
   std::vector<Group<Ffn>> ffns;
   std::vector<Group<Cached>> caches;
   std::vector<Index> indexes;
+  std::vector<Span> passes; // further passes over all layers, which cache what they attend to by themselves
 
 private:
   std::vector<std::uint64_t> widths; // of the FFNs, where the configuration lists them

@@ -131,6 +131,41 @@ inline constexpr Names kChatGlm{.embedding = "transformer.embedding.word_embeddi
                                 .final_norm = "transformer.encoder.final_layernorm",
                                 .head = "transformer.output_layer"};
 inline constexpr Names kGrok1{.attention = "attn.", .ffn = "moe_block."};
+inline constexpr Names kTeleChat{.embedding = "transformer.word_embeddings",
+                                 .layer = "transformer.h.{layer}.",
+                                 .attention = "self_attention.",
+                                 .q = "query",
+                                 .o = "dense",
+                                 .kv = "key_value",
+                                 .final_norm = "transformer.ln_f"};
+inline constexpr Names kPlamo{.layer = "model.layers.layers.{layer}.", .attention = "mixer.", .qkv = "qkv_proj", .gate_up = "gate_up_proj"};
+inline constexpr Names kPhi3Small{.o = "dense", .qkv = "query_key_value", .gate_up = "up_proj", .final_norm = "model.final_layernorm"};
+inline constexpr Names kPersimmon{.o = "dense",
+                                  .qkv = "query_key_value",
+                                  .gate = "",
+                                  .up = "dense_h_to_4h",
+                                  .down = "dense_4h_to_h",
+                                  .final_norm = "model.final_layernorm"};
+inline constexpr Names kJais{.embedding = "transformer.wte",
+                             .layer = "transformer.h.{layer}.",
+                             .attention = "attn.",
+                             .o = "c_proj",
+                             .qkv = "c_attn",
+                             .gate = "c_fc2",
+                             .up = "c_fc",
+                             .down = "c_proj",
+                             .final_norm = "transformer.ln_f",
+                             .transposed = true};
+inline constexpr Names kLlada{.embedding = "model.transformer.wte",
+                              .layer = "model.transformer.blocks.{layer}.",
+                              .attention = "",
+                              .o = "attn_out",
+                              .ffn = "",
+                              .gate = "ff_proj",
+                              .up = "up_proj",
+                              .down = "ff_out",
+                              .final_norm = "model.transformer.ln_f",
+                              .head = "model.transformer.ff_out"};
 
 // Attention, ends and dense FFNs of hybrids and state-space models
 inline constexpr Names kMamba{.embedding = "backbone.embeddings", .layer = "backbone.layers.{layer}.", .final_norm = "backbone.norm_f"};
@@ -145,6 +180,7 @@ inline constexpr Names kGraniteHybrid{.ffn = "shared_mlp.", .down = "output_line
 inline constexpr Names kZamba2{.final_norm = "model.final_layernorm"};
 inline constexpr Names kLfm2{
     .o = "out_proj", .ffn = "feed_forward.", .gate = "w1", .up = "w3", .down = "w2", .final_norm = "model.embedding_norm"};
+inline constexpr Names kRwkv{.embedding = "model.embeddings", .ffn = "ffn.", .gate = "", .up = "key", .down = "value"};
 inline constexpr Names kRecurrentGemma{.attention = "temporal_block.", .ffn = "mlp_block.", .final_norm = "model.final_norm"};
 
 } // namespace dense

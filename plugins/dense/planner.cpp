@@ -2,6 +2,8 @@
 // families of experts and of images ask for those parts. It declares weights and caches from a configuration; of
 // activations it knows nothing, engines reserve those by rules of their own. Many of these models' forward passes it describes. Threads:
 // immutable after construction.
+#include <string>
+
 #include "model.hpp"
 #include "pipeline.hpp"
 #include "plimsoll/plugin.hpp"
@@ -41,6 +43,11 @@ public:
 
   void kv(const Sink& out) const override {
     for (const auto& group : model_.caches) out.kv(cache(cache_label(group.what.span.kind), group.what, group.layers));
+    for (std::size_t pass = 0; pass < model_.passes.size(); ++pass)
+      for (const auto& group : model_.attentions) {
+        const std::string label = "attention.pass." + std::to_string(pass + 2);
+        out.kv(cache(label.c_str(), {group.what, model_.passes[pass]}, group.layers));
+      }
     for (const Index& index : model_.indexes) {
       KvGroup group(KvKind::kLatent, "attention.index", index.layers);
       out.kv(group.heads(1, 0, index.elements, index.value_elements).dtype("bfloat16"));

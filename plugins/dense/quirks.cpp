@@ -31,6 +31,15 @@ void set_ffn_width(Model& model, std::uint64_t width) {
   for (Layer& layer : model.layers) layer.ffn.width = width;
 }
 
+constexpr std::uint64_t kMostPasses = 64; // over the same layers
+
+// The word under a key that may hold something else; empty then.
+std::string_view word(const Config& config, std::string_view pointer) {
+  plimsoll_str text{nullptr, 0};
+  const bool is_text = config.host()->get_str(config.view(), plimsoll::to_str(pointer), &text) == PLIMSOLL_OK;
+  return is_text ? plimsoll::to_view(text) : std::string_view();
+}
+
 // A table with one row for each position.
 void add_positions(Model& model, const char* pattern, std::uint64_t rows) {
   if (model.max_length == 0) throw Error(PLIMSOLL_E_CONFIG, "/max_position_embeddings", "is missing; it sizes the table of positions");
@@ -126,10 +135,60 @@ void gpt_bigcode(const Config& config, Model& model) {
   add_positions(model, "transformer.wpe.weight", model.max_length);
 }
 
+// Norms behind attention and FFN too, where the configuration asks for them.
+void hyperclovax(const Config& config, Model& model) {
+  if (config.boolean("/use_post_norm", false))
+    model.dialect.norms = {"input_layernorm", "post_norm1", "post_attention_layernorm", "post_norm2"};
+}
+
+// Layers run loop_num times; later passes mix what the first one cached with a window of their own. Worked example:
+// IQuest-Coder-V1-40B-Loop, 80 layers twice: 327,680 bytes a token, and as much again for each of the last 64. A gate of each head: 129
+// elements.
+void iquest_loop(const Config& config, Model& model) {
+  const std::uint64_t loops = plimsoll::bounded(config.u64("/loop_num", 2), kMostPasses, "/loop_num");
+  for (std::uint64_t i = 1; i < loops; ++i) model.passes.push_back({KvKind::kWindow, config.positive("/loop_window_size")});
+  Weight gate(Aspect::kAttention, "attention.loop_gate", "model.gate_projections.{layer}.weight", {model.heads, model.head_elements});
+  gate.layers(model.all_layers).heads(0, model.heads);
+  model.extras.push_back(gate);
+  model.extras.push_back(gate.bias());
+}
+
+// An FFN of two matrices where nothing gates it; positions of its own where there is no ALiBi.
+void jais(const Config& config, Model& model) {
+  if (config.str("/activation_function", "gelu") != "swiglu") model.names.gate = "";
+  if (config.str("/position_embedding_type", "learned") != "alibi") add_positions(model, "transformer.wpe.weight", model.max_length);
+}
+
+// Query heads of each layer's own number, and a gate on what heads give: one for each head, or for each of its elements.
+// Worked example: Laguna-XS.2, 10 full layers of 48 query heads, 30 with windows of 512 and 64, all with 8 key/value heads.
+void laguna(const Config& config, Model& model) {
+  const auto heads = config.u64_list("/num_attention_heads_per_layer");
+  if (!heads.empty() && heads.size() != model.layers.size())
+    throw Error(PLIMSOLL_E_CONFIG, "/num_attention_heads_per_layer",
+                "has " + std::to_string(heads.size()) + " entries; one for each of the " + std::to_string(model.layers.size()) +
+                    " layers was expected");
+  const bool sinks = config.boolean("/swa_attention_sink_enabled", false);
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    if (!heads.empty()) model.layers[i].attention.heads = heads[i];
+    model.layers[i].attention.sinks = sinks && model.layers[i].span.kind == KvKind::kWindow;
+  }
+  model.dialect.sinks = "sink";
+  const std::string_view gating = word(config, "/gating"); // a word, or true for one of each head
+  model.head_gate = gating.empty() ? config.boolean("/gating", true) : true;
+  model.dialect.head_gate_wide = !gating.empty() && gating != "per-head";
+}
+
+// OLMo's keys: one word ties the head, and the table may have more rows than the vocabulary.
+void llada(const Config& config, Model& model) {
+  model.tied = config.boolean("/weight_tying", false);
+  model.qkv_bias = config.boolean("/include_qkv_bias", config.boolean("/include_bias", false));
+  if (config.has("/embedding_size")) model.vocab = model.embedding_rows = config.positive("/embedding_size");
+}
+
 // Two kinds of layers: 1 in hybrid_layer_pattern has a window and heads of its own numbers. Draft layers are of that kind.
 // Worked example: MiMo-V2-Flash, 64 query heads; 9 full layers with 4 key/value heads, 39 with 8 and a window of 128;
-// a head's key has 192 elements, its value 128. No key tells of the draft layers or of sinks in full layers: both follow
-// from the published total.
+// a head's key has 192 elements, its value 128. No key tells of the draft layers or of sinks in its full layers: both follow
+// from the published total, as does it that MiMo-V2.5-Pro has none in its ten.
 void mimo_v2(const Config& config, Model& model) {
   const auto pattern = config.u64_list("/hybrid_layer_pattern");
   if (pattern.size() != model.layers.size())
@@ -138,6 +197,7 @@ void mimo_v2(const Config& config, Model& model) {
                     " layers was expected");
   Attention full = model.layers.front().attention;
   full.v_elements = config.u64("/v_head_dim", full.k_elements);
+  full.sinks = config.boolean("/full_layers_have_sinks", false);
   const Layer windowed{{config.positive("/swa_num_attention_heads"), config.positive("/swa_num_key_value_heads"),
                         config.positive("/swa_head_dim"), config.positive("/swa_v_head_dim")},
                        {KvKind::kWindow, config.positive("/sliding_window")},
@@ -147,15 +207,15 @@ void mimo_v2(const Config& config, Model& model) {
     else model.layers[i] = windowed;
   }
   model.draft = windowed;
+  if (config.str("/attention_projection_layout", "") == "fused_qkv") model.names.qkv = "qkv_proj";
 }
 
 // The language model is another one in each version: Llama 3 in 2.5, Qwen 2 in 2.6, MiniCPM in 4, Qwen 3 in 4.5.
 void minicpmv(const Config& config, Model& model) {
-  plimsoll_str text{nullptr, 0};
-  const bool is_text = config.host()->get_str(config.view(), plimsoll::to_str("/version"), &text) == PLIMSOLL_OK;
-  const double number = is_text ? 0 : config.find_f64("/version").value_or(0);
-  if (number == 2.6 || (is_text && plimsoll::to_view(text) == "2.6")) model.qkv_bias = true;
-  if (number == 4.5 || (is_text && plimsoll::to_view(text) == "4.5")) model.qk_norm = QkNorm::kHead;
+  const std::string_view text = word(config, "/version");
+  const double number = text.empty() ? config.find_f64("/version").value_or(0) : 0;
+  if (number == 2.6 || text == "2.6") model.qkv_bias = true;
+  if (number == 4.5 || text == "4.5") model.qk_norm = QkNorm::kHead;
 }
 
 // Some layers look at an image: their keys and values come from it, and gates let them in. Eight extra rows of the
@@ -207,6 +267,25 @@ void opt(const Config& config, Model& model) {
   model.extras.emplace_back(Aspect::kHead, "head.project_out", "model.decoder.project_out.weight",
                             std::initializer_list<Bytes>{narrow, wide});
   model.extras.back().stage(Stage::kLast);
+}
+
+// All layers run total_ut_steps times, and every pass caches. Worked example: Ouro-1.4B, 24 layers of 16 heads of 128, four times:
+// 786,432 bytes a token.
+void ouro(const Config& config, Model& model) {
+  const std::uint64_t steps = plimsoll::bounded(config.u64("/total_ut_steps", 4), kMostPasses, "/total_ut_steps");
+  for (std::uint64_t i = 1; i < steps; ++i) model.passes.push_back({});
+  Weight gate(Aspect::kHead, "early_exit_gate", "model.early_exit_gate.weight", {1, model.hidden});
+  gate.stage(Stage::kLast);
+  model.extras.push_back(gate);
+  model.extras.push_back(gate.bias());
+}
+
+// Two keys for the biases of queries, keys and values, another for all of attention; norms behind the blocks where asked for.
+void pangu(const Config& config, Model& model) {
+  model.o_bias = config.boolean("/attention_bias", false) || config.boolean("/bias", false);
+  model.qkv_bias = config.boolean("/qkv_bias", model.o_bias);
+  if (config.boolean("/sandwich_norm", false))
+    model.dialect.norms = {"input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm"};
 }
 
 // Low-rank adapters for images and for speech beside every linear layer. Worked example: ranks 256 and 320 over the four layers
@@ -266,6 +345,12 @@ void qwen1(const Config&, Model& model) { set_ffn_width(model, model.ffn_width /
 
 // Falcon 40b before it was called Falcon: always the newer decoder.
 void refined_web(const Config&, Model& model) { model.dialect.norms = {"ln_attn", "ln_mlp"}; }
+
+// Step-3: one key/value head for all, and queries that come through a narrower space.
+void step3(const Config& config, Model& model) {
+  set_kv_heads(model, 1);
+  model.query_rank = config.u64("/share_q_dim", model.head_elements);
+}
 
 // Attention and FFN may run side by side behind one norm.
 void stablelm(const Config& config, Model& model) {

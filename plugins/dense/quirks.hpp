@@ -19,7 +19,12 @@ void glm4_moe(const plimsoll::Config& config, Model& model);
 void granite_hybrid(const plimsoll::Config& config, Model& model);
 void gpt2(const plimsoll::Config& config, Model& model);
 void gpt_bigcode(const plimsoll::Config& config, Model& model);
+void hyperclovax(const plimsoll::Config& config, Model& model);
+void iquest_loop(const plimsoll::Config& config, Model& model);
+void jais(const plimsoll::Config& config, Model& model);
+void laguna(const plimsoll::Config& config, Model& model);
 void lfm2(const plimsoll::Config& config, Model& model);
+void llada(const plimsoll::Config& config, Model& model);
 void minimax(const plimsoll::Config& config, Model& model);
 void mimo_v2(const plimsoll::Config& config, Model& model);
 void minicpmv(const plimsoll::Config& config, Model& model);
@@ -28,11 +33,14 @@ void mpt(const plimsoll::Config& config, Model& model);
 void nemotron_nas(const plimsoll::Config& config, Model& model);
 void no_final_norm(const plimsoll::Config& config, Model& model);
 void opt(const plimsoll::Config& config, Model& model);
+void ouro(const plimsoll::Config& config, Model& model);
+void pangu(const plimsoll::Config& config, Model& model);
 void phi4mm(const plimsoll::Config& config, Model& model);
 void qwen1(const plimsoll::Config& config, Model& model);
 void recurrent_gemma(const plimsoll::Config& config, Model& model);
 void refined_web(const plimsoll::Config& config, Model& model);
 void step(const plimsoll::Config& config, Model& model);
+void step3(const plimsoll::Config& config, Model& model);
 void stablelm(const plimsoll::Config& config, Model& model);
 
 } // namespace dense

@@ -68,7 +68,7 @@ Span span_of(KvKind kind, std::uint64_t tokens) { return tokens == 0 ? Span{} : 
 
 void read_spans(const Config& config, Window rule, std::vector<Layer>& layers) {
   const bool off = !config.boolean("/use_sliding_window", rule != Window::kUpper);
-  const Span window = span_of(KvKind::kWindow, off ? 0 : config.u64("/sliding_window", 0));
+  const Span window = span_of(KvKind::kWindow, off ? 0 : config.find_u64_of({"/sliding_window", "/window_size"}).value_or(0));
   const Span chunk = span_of(KvKind::kChunk, rule == Window::kChunk ? config.u64("/attention_chunk_size", 0) : 0);
   if (rule == Window::kNone || read_layer_types(config, window, chunk, layers)) return;
   switch (rule) {

@@ -62,9 +62,19 @@ void projections(const Site& site, const Attention& a, const std::string& prefix
     fused.parts(rows, {Part{q.value(), a.heads}, Part{k.value(), a.kv_heads, true}, Part{v.value(), a.kv_heads, true}});
     return out.weight(fused, m.qkv_bias);
   }
-  out.weight(
-      site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), m.gated_queries ? q * 2 : q, m.hidden).heads(rows, a.heads),
-      m.qkv_bias);
+  if (m.query_rank != 0) { // down, a norm, and up to the heads
+    out.weight(site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), m.query_rank, m.hidden));
+    out.weight(site.tensor(kAttention, "attention.inter_norm", prefix + "inter_norm.weight", {m.query_rank}));
+    out.weight(site.matrix(kAttention, "attention.wq", prefix + "wq", q, m.query_rank).heads(rows, a.heads));
+  } else {
+    out.weight(
+        site.matrix(kAttention, "attention.q_proj", join(prefix, m.names.q), m.gated_queries ? q * 2 : q, m.hidden).heads(rows, a.heads),
+        m.qkv_bias);
+  }
+  if (!m.names.kv.empty()) {
+    Weight fused = site.matrix(kAttention, "attention.kv_proj", join(prefix, m.names.kv), k + v, m.hidden);
+    return out.weight(fused.parts(rows, {Part{k.value(), a.kv_heads, true}, Part{v.value(), a.kv_heads, true}}), m.qkv_bias);
+  }
   out.weight(site.matrix(kAttention, "attention.k_proj", join(prefix, m.names.k), k, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
   if (a.value_is_key) return;
   out.weight(site.matrix(kAttention, "attention.v_proj", join(prefix, m.names.v), v, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
@@ -97,6 +107,9 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
                                    : site.tensor(kAttention, "attention.o_proj", o_name + ".weight", {m.hidden, context});
   o.heads(site.in_dim(), a.heads);
   out.weight(o, m.o_bias);
+  if (!m.dialect.inner_norms[0].empty())
+    out.weight(
+        site.tensor(kAttention, "attention.inner_norm", join(prefix, m.dialect.inner_norms[0]) + ".weight", {context}).heads(0, a.heads));
   const QkNorm kind = a.cross ? QkNorm::kHead : m.qk_norm;
   qk_norm(site, kind, "attention.q_norm", join(prefix, m.dialect.qk_norm_names[0]), a.heads, a.k_elements, false, out);
   qk_norm(site, kind, "attention.k_norm", join(prefix, m.dialect.qk_norm_names[1]), a.kv_heads, a.k_elements, true, out);
@@ -104,7 +117,7 @@ void attention_of(const Site& site, const Attention& a, const Sink& out) {
     out.weight(site.matrix(kAttention, "attention.head_gate", join(prefix, m.dialect.head_gate),
                            m.dialect.head_gate_wide ? context : Bytes(a.heads), m.hidden)
                    .heads(rows, a.heads));
-  if (!m.dialect.sinks.empty())
+  if (!m.dialect.sinks.empty() && a.sinks)
     out.weight(site.tensor(kAttention, "attention.sinks", join(prefix, m.dialect.sinks), {a.heads}).heads(0, a.heads));
   if (a.cross)
     for (const char* gate : {"cross_attn_attn_gate", "cross_attn_mlp_gate"})
@@ -130,7 +143,9 @@ void ffn_of(const Site& site, const Ffn& f, const Sink& out) {
       out.weight(site.matrix(kFfn, "mlp.gate_proj", join(prefix, m.names.gate), f.width, m.hidden).split(rows), m.ffn_bias);
     out.weight(site.matrix(kFfn, "mlp.up_proj", join(prefix, m.names.up), f.width, m.hidden).split(rows), m.ffn_bias);
   }
-  out.weight(site.matrix(kFfn, "mlp.down_proj", join(prefix, m.names.down), m.hidden, f.width).split(columns), m.ffn_bias);
+  out.weight(site.matrix(kFfn, "mlp.down_proj", join(prefix, m.names.down), m.hidden, f.width).split(columns), m.down_bias);
+  if (!m.dialect.inner_norms[1].empty())
+    out.weight(site.tensor(kFfn, "mlp.inner_norm", join(prefix, m.dialect.inner_norms[1]) + ".weight", {f.width}).split(0));
 }
 
 Site draft_site(const Model& m) { return {m, m.dialect.draft->layer, m.draft_names, true}; }
@@ -185,7 +200,8 @@ void declare_head(const Model& model, const Sink& out) {
   extras(model, out, kHead);
   if (model.draft_layers.empty()) return;
   const Draft& draft = *model.dialect.draft;
-  const Site site = draft_site(model);
+  const bool apart = !draft.join.empty();
+  const Site site = apart ? Site(model, draft.join, model.draft_names, true) : draft_site(model);
   for (const std::string_view name : draft.norms) site.norm(out, kHead, name, name, model.hidden);
   out.weight(site.tensor(kHead, "join_proj", join(draft.projection, ".weight"), {model.hidden, Bytes(model.hidden) * 2}));
   if (!draft.embedding.empty())

@@ -24,7 +24,7 @@ Layers listed(const Config& config, const char* pointer, std::uint32_t n) {
 KimiDelta read_delta(const Config& config, std::uint64_t hidden) {
   return {hidden, config.positive("/linear_attn_config/num_heads"), config.positive("/linear_attn_config/head_dim"),
           config.positive("/linear_attn_config/short_conv_kernel_size"),
-          config.boolean("/linear_attn_config/use_full_rank_gate", false)}; // checkpoints from K3 on
+          config.boolean("/linear_attn_config/use_full_rank_gate", false) ? KimiGates::kFullOutput : KimiGates::kLowRank};
 }
 
 // The mix of earlier blocks' residuals that comes before a mixer, an FFN or the head.

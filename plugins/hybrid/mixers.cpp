@@ -5,6 +5,7 @@
 //   Mamba-2     (d + 2 G S) (k - 1) + d S              Nemotron-Nano-9B-v2: 12288 x 3 + 10240 x 128 = 1,347,584
 //   Mamba       d (k - 1) + d S                        mamba-2.8b: 5120 x 3 + 5120 x 16 = 97,280
 //   Kimi delta  3 H d (k - 1) + H d d                  Kimi-K3: 3 x 12288 x 3 + 96 x 128 x 128 = 1,683,456
+//   RWKV-7      2 h + H d d                            1.5B: 2 x 2048 + 32 x 64 x 64 = 135,168
 // The convolution's state grows by one column for each token that a draft proposes. Sources: the checkpoints' tensors, the
 // published recurrences (Mamba, Mamba-2, gated delta networks, Griffin, lightning attention), documented state layouts.
 #include "mixers.hpp"
@@ -46,7 +47,17 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
   const Bytes h = m.hidden, k = Bytes(m.key_heads) * Bytes(m.key_elements), v = Bytes(m.value_heads) * Bytes(m.value_elements);
   const Bytes conv = Bytes(2) * k + v;
   const Part keys{k.value(), m.key_heads}, values{v.value(), m.value_heads};
-  if (m.fused) { // grouped by key head: one head's queries, keys, and the values and gates that belong to it
+  const bool apart = m.projections == DeltaProjections::kApart;
+  if (apart) {
+    for (const char* name : {"q", "k"}) {
+      p.add(p.linear(std::string(name) + "_proj", k, h).heads(0, m.key_heads));
+      p.add(p.weight(std::string(name) + "_conv1d.weight", {k, 1, m.kernel}).heads(0, m.key_heads));
+    }
+    p.add(p.weight("v_conv1d.weight", {v, 1, m.kernel}).heads(0, m.value_heads));
+    for (const char* name : {"v_proj", "g_proj"}) p.add(p.linear(name, v, h).heads(0, m.value_heads));
+    for (const char* name : {"a_proj", "b_proj"}) p.add(p.linear(name, m.value_heads, h).heads(0, m.value_heads));
+  } else if (m.projections ==
+             DeltaProjections::kFused) { // grouped by key head: one head's queries, keys, and the values and gates that belong to it
     p.add(p.linear("in_proj_qkvz", conv + v, h).heads(0, m.key_heads));
     p.add(p.linear("in_proj_ba", Bytes(2) * Bytes(m.value_heads), h).heads(0, m.key_heads));
   } else {
@@ -55,11 +66,11 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
     p.add(p.linear("in_proj_b", m.value_heads, h).heads(0, m.value_heads));
     p.add(p.linear("in_proj_a", m.value_heads, h).heads(0, m.value_heads));
   }
-  p.add(p.weight("conv1d.weight", {conv, 1, m.kernel}).parts(0, {keys, keys, values}));
+  if (!apart) p.add(p.weight("conv1d.weight", {conv, 1, m.kernel}).parts(0, {keys, keys, values}));
   p.add(p.weight("A_log", {m.value_heads}).heads(0, m.value_heads));
   p.add(p.weight("dt_bias", {m.value_heads}).heads(0, m.value_heads));
-  p.add(p.norm("norm", m.value_elements));
-  p.add(p.linear("out_proj", h, v).heads(1, m.value_heads));
+  p.add(p.norm(apart ? "o_norm" : "norm", m.value_elements));
+  p.add(p.linear(apart ? "o_proj" : "out_proj", h, v).heads(1, m.value_heads));
   add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, kModel, conv.value()},
                 {"ssm", v * Bytes(m.key_elements), m.value_heads, m.state_dtype}});
   if (m.epsilon)
@@ -68,26 +79,31 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
                               }});
 }
 
-// The recurrence is kept in float32. Checkpoints with a full gate (K3) store convolutions and norm in float32 too, and pad
-// A_log to 128 entries. The convolutions' states take no extra columns for drafts.
+// The recurrence is kept in float32. K3 stores convolutions and norm in float32 too, and pads A_log to 128 entries; Ling-3.0's class
+// loads its convolutions as float32. The convolutions' states take no extra columns for drafts.
 void add_kimi_delta(const Place& p, const KimiDelta& m) {
   const Bytes h = m.hidden, inner = Bytes(m.heads) * Bytes(m.head_elements);
+  const bool low_rank = m.gates == KimiGates::kLowRank, k3 = m.gates == KimiGates::kFullOutput, ling = m.gates == KimiGates::kFull;
   for (const char* name : {"q_proj", "k_proj", "v_proj"}) p.add(p.linear(name, inner, h).heads(0, m.heads));
   for (const char* name : {"q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight"})
-    p.add(p.weight(name, {inner, 1, m.kernel}).dtype(m.full_gate ? kFloat32 : kModel).heads(0, m.heads));
-  p.add(p.linear("f_a_proj", m.head_elements, h));
-  p.add(p.linear("f_b_proj", inner, m.head_elements).heads(0, m.heads));
-  if (m.full_gate) p.add(p.weight("A_log", {plimsoll::ceil_div(m.heads, 128) * Bytes(128)}).dtype(kFloat32));
+    p.add(p.weight(name, {inner, 1, m.kernel}).dtype(low_rank ? kModel : kFloat32).heads(0, m.heads));
+  if (ling) {
+    p.add(p.linear("f_proj", inner, h).heads(0, m.heads));
+  } else {
+    p.add(p.linear("f_a_proj", m.head_elements, h));
+    p.add(p.linear("f_b_proj", inner, m.head_elements).heads(0, m.heads));
+  }
+  if (k3) p.add(p.weight("A_log", {plimsoll::ceil_div(m.heads, 128) * Bytes(128)}).dtype(kFloat32));
   else p.add(p.weight("A_log", {1, 1, m.heads, 1}).dtype(kFloat32).heads(2, m.heads));
   p.add(p.weight("dt_bias", {inner}).dtype(kFloat32).heads(0, m.heads));
   p.add(p.linear("b_proj", m.heads, h).heads(0, m.heads));
-  if (m.full_gate) {
+  if (!low_rank) {
     p.add(p.linear("g_proj", inner, h).heads(0, m.heads));
   } else {
     p.add(p.linear("g_a_proj", m.head_elements, h));
     p.add(p.linear("g_b_proj", inner, m.head_elements).heads(0, m.heads));
   }
-  p.add(p.norm("o_norm", m.head_elements).dtype(m.full_gate ? kFloat32 : kModel));
+  p.add(p.norm("o_norm", m.head_elements).dtype(k3 ? kFloat32 : kModel));
   p.add(p.linear("o_proj", h, inner).heads(1, m.heads));
   std::vector<Region> regions;
   for (const char* part : {"conv.q", "conv.k", "conv.v"}) regions.push_back({part, inner * kept(m.kernel), m.heads, kModel});
@@ -132,6 +148,44 @@ void add_mamba1(const Place& p, const Mamba1& m) {
   add_state(p, {{"conv", d * kept(m.kernel), m.inner, kModel, m.inner}, {"ssm", d * Bytes(m.state), m.inner, m.state_dtype}});
 }
 
+void add_plamo_mamba(const Place& p, const PlamoMamba& m) {
+  const Bytes h = m.hidden, d = Bytes(m.heads) * Bytes(m.head_elements), low = Bytes(m.rank) + Bytes(2) * Bytes(m.state);
+  p.add(p.linear("in_proj", Bytes(2) * d, h).heads(0, m.heads)); // head by head a gate and what is gated
+  p.add(p.weight("conv1d.weight", {d, 1, m.kernel}).heads(0, m.heads));
+  p.add(p.linear("bcdt_proj", low, d).heads(1, m.heads));
+  p.add(p.linear("dt_proj", m.heads, m.rank).heads(0, m.heads));
+  for (const char* name : {"A_log", "D", "dt_bias"}) p.add(p.weight(name, {m.heads}).heads(0, m.heads));
+  p.add(p.weight("dt_norm_weight", {m.rank}));
+  for (const char* name : {"B_norm_weight", "C_norm_weight"}) p.add(p.weight(name, {m.state}));
+  p.add(p.linear("out_proj", h, d).heads(1, m.heads));
+  add_state(p, {{"conv", d * kept(m.kernel), m.heads, kModel, d.value()}, {"ssm", d * Bytes(m.state), m.heads, m.state_dtype}});
+}
+
+void add_rwkv7(const Place& p, const Place& behind_first, const Rwkv7& m) {
+  const Bytes h = m.hidden, v = m.values;
+  const auto norm = [&](const Place& at, const std::string& name, Bytes width) {
+    for (const char* part : {".weight", ".bias"}) at.add(at.weight(name + part, {width}));
+  };
+  const auto low_rank = [&](const Place& at, const std::string& name, Bytes out, std::uint64_t rank, bool bias) {
+    at.add(at.linear(name + ".lora.0", rank, h));
+    at.add(at.linear(name + ".lora.2", out, rank).heads(0, m.heads), bias);
+  };
+  norm(p, "attn_norm", h);
+  for (const char* mix : {"x_r", "x_w", "x_k", "x_v", "x_a", "x_g"}) p.add(p.weight(std::string("attn.") + mix, {1, 1, h}));
+  for (const char* vector : {"attn.k_k", "attn.k_a"}) p.add(p.weight(vector, {h}).heads(0, m.heads));
+  p.add(p.weight("attn.r_k", {m.heads, m.head_elements}).heads(0, m.heads));
+  for (const char* name : {"attn.r_proj", "attn.k_proj"}) p.add(p.linear(name, h, h).heads(0, m.heads));
+  p.add(p.linear("attn.v_proj", v, h).heads(0, m.heads));
+  p.add(p.linear("attn.o_proj", h, v).heads(1, m.heads));
+  low_rank(p, "attn.w_lora", h, m.decay_rank, true);
+  low_rank(p, "attn.a_lora", h, m.rate_rank, true);
+  low_rank(p, "attn.g_lora", v, m.gate_rank, false);
+  low_rank(behind_first, "attn.v_lora", v, m.value_rank, true); // layers mix their values with the first one's
+  norm(p, "attn.g_norm", v);
+  p.add(p.weight("ffn.x_k", {h}));
+  add_state(p, {{"shift", Bytes(2) * h, 1, kModel}, {"recurrent", v * Bytes(m.head_elements), m.heads, kFloat32}});
+}
+
 void add_short_conv(const Place& p, const ShortConv& m) {
   const Bytes h = m.hidden;
   const Part third{m.hidden, 0};
@@ -161,10 +215,12 @@ void add_gated_lru(const Place& p, const GatedLru& m) {
 void add_lightning(const Place& p, const Lightning& m) {
   const Bytes h = m.hidden, q = Bytes(m.heads) * Bytes(m.head_elements);
   const Part third{q.value(), m.heads};
-  p.add(p.linear("qkv_proj", Bytes(3) * q, h).parts(0, {third, third, third}));
-  p.add(p.linear("output_gate", q, h).heads(0, m.heads));
-  p.add(p.norm("norm", q).heads(0, m.heads));
-  p.add(p.linear("out_proj", h, q).heads(1, m.heads));
+  p.add(p.linear(m.qkv, Bytes(3) * q, h).parts(0, {third, third, third}), m.qkv_bias);
+  p.add(p.linear(m.gate, q, h).heads(0, m.heads));
+  p.add(p.norm(m.norm, q).heads(0, m.heads));
+  p.add(p.linear(m.output, h, q).heads(1, m.heads), m.output_bias);
+  if (m.qk_norm)
+    for (const char* name : {"query_layernorm", "key_layernorm"}) p.add(p.norm(name, m.head_elements));
   add_state(p, {{"linear", q * Bytes(m.head_elements), m.heads, kEngine}});
 }
 

@@ -9,19 +9,29 @@ namespace hybrid {
 // The type of the recurrence: the engine's, or float32 where the checkpoint asks for it.
 std::string read_state_dtype(const Config& config);
 
-// Qwen3-Next and Qwen3.5: gated delta rule.
+// Qwen3-Next, Qwen3.5 and OLMo-Hybrid: gated delta rule.
+enum class DeltaProjections {
+  kFused, // in_proj_qkvz and in_proj_ba
+  kSplit, // four
+  kApart  // one for each of queries, keys, values, gates and steps, and a convolution each for the first three
+};
 struct DeltaNet {
   std::uint64_t hidden, key_heads, value_heads, key_elements, value_elements, kernel;
-  bool fused = true; // in_proj_qkvz and in_proj_ba; else four projections
+  DeltaProjections projections = DeltaProjections::kFused;
   std::string state_dtype;
   std::optional<double> epsilon = {}; // of the gated norm; none: the pass is not described
 };
 void add_delta_net(const Place& place, const DeltaNet& m);
 
-// Kimi-Linear and Kimi-K3: delta rule with a gate for every channel, and a convolution each for queries, keys and values.
+// Kimi-Linear, Kimi-K3 and Ling-3.0: delta rule with a gate for every channel, and a convolution each for queries, keys and values.
+enum class KimiGates {
+  kLowRank,    // of decay and output: two matrices of low rank each
+  kFullOutput, // K3: one matrix for the output's
+  kFull        // Ling-3.0: one for each
+};
 struct KimiDelta {
   std::uint64_t hidden, heads, head_elements, kernel;
-  bool full_gate; // K3: the output's gate is one matrix; else two of low rank
+  KimiGates gates;
 };
 void add_kimi_delta(const Place& place, const KimiDelta& m);
 
@@ -48,6 +58,19 @@ struct Mamba1 {
 };
 void add_mamba1(const Place& place, const Mamba1& m);
 
+// PLaMo 2: Mamba-2 whose steps, keys and queries come from what the convolution gives, normed each, and one group for all heads.
+struct PlamoMamba {
+  std::uint64_t hidden, heads, head_elements, state, rank, kernel;
+  std::string state_dtype;
+};
+void add_plamo_mamba(const Place& place, const PlamoMamba& m);
+
+// RWKV-7: a delta rule whose decay, gates and rates come through matrices of low rank; the last token's input is kept beside the state.
+struct Rwkv7 {
+  std::uint64_t hidden, heads, head_elements, values, decay_rank, gate_rank, rate_rank, value_rank;
+};
+void add_rwkv7(const Place& place, const Place& behind_first, const Rwkv7& m);
+
 // LFM2: a gated convolution of a few tokens.
 struct ShortConv {
   std::uint64_t hidden, kernel;
@@ -61,9 +84,12 @@ struct GatedLru {
 };
 void add_gated_lru(const Place& place, const GatedLru& m);
 
-// MiniMax-Text-01: lightning attention, a matrix of head x head elements per head.
+// MiniMax-Text-01 and Ling-2.5: lightning attention, a matrix of head x head elements per head.
 struct Lightning {
   std::uint64_t hidden, heads, head_elements;
+  std::string_view qkv = "qkv_proj", gate = "output_gate", norm = "norm", output = "out_proj";
+  bool qkv_bias = false, output_bias = false;
+  bool qk_norm = false; // query_layernorm and key_layernorm
 };
 void add_lightning(const Place& place, const Lightning& m);
 

@@ -13,7 +13,7 @@ struct Row {
   const char* names;
   Fill fill;
 };
-constexpr std::array<Row, 14> kRows{{{"qwen", fill_qwen},
+constexpr std::array<Row, 19> kRows{{{"qwen", fill_qwen},
                                      {"nemotron_h", fill_nemotron},
                                      {"mamba", fill_mamba},
                                      {"mamba2", fill_mamba2},
@@ -26,6 +26,11 @@ constexpr std::array<Row, 14> kRows{{{"qwen", fill_qwen},
                                      {"lfm2_moe", fill_lfm2},
                                      {"recurrent_gemma", fill_recurrent_gemma},
                                      {"minimax_text_01", fill_minimax},
+                                     {"olmo_hybrid", fill_olmo_hybrid},
+                                     {"bailing_hybrid", fill_ling},
+                                     {"plamo2", fill_plamo2},
+                                     {"rwkv7", fill_rwkv7},
+                                     {"hrm_text", fill_hrm},
                                      {"kimi_linear", fill_kimi}}};
 
 Layers lfm2_attention(const Config& config, std::uint32_t n) {

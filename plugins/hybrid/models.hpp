@@ -22,6 +22,11 @@ void fill_zamba2(const Config& config, Model& model);
 void fill_lfm2(const Config& config, Model& model); // with experts too
 void fill_recurrent_gemma(const Config& config, Model& model);
 void fill_minimax(const Config& config, Model& model);
+void fill_olmo_hybrid(const Config& config, Model& model);
+void fill_ling(const Config& config, Model& model); // Ling-2.5, Ling-3.0
+void fill_plamo2(const Config& config, Model& model);
+void fill_rwkv7(const Config& config, Model& model);
+void fill_hrm(const Config& config, Model& model);
 void fill_kimi(const Config& config, Model& model); // Kimi-Linear, the text of Kimi-K3
 
 // Mamba-2 under the keys that start with mamba_.

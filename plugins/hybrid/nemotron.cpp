@@ -3,6 +3,8 @@
 // Example: Nemotron-Nano-9B-v2, 27 mamba, 25 mlp, 4 attention blocks: 8,888,227,328 parameters, as published.
 #include "models.hpp"
 
+#include <algorithm>
+
 namespace hybrid {
 namespace {
 
@@ -50,9 +52,83 @@ Mamba2 read_mixer(const Config& config, std::uint64_t hidden) {
   return m;
 }
 
+// What one block of experts has of its own. Zero: as no key says, so not there.
+struct Experts {
+  std::uint64_t count, width, shared_width, latent;
+  bool operator==(const Experts&) const = default;
+};
+
+// A key of one block, else the model's; null in a block is silence.
+std::optional<std::uint64_t> find_of(const Config& config, const std::string& block, const std::string& key) {
+  const auto own = config.find_u64(block + key);
+  return own ? own : config.find_u64(key);
+}
+
+Experts read_experts(const Config& config, const std::string& block) {
+  Experts e{};
+  e.count = plimsoll::bounded(find_of(config, block, "/n_routed_experts").value_or(0), plimsoll::kMaxExperts, block + "/n_routed_experts");
+  e.width = find_of(config, block, "/moe_intermediate_size").value_or(0);
+  if (e.count == 0) config.positive(block + "/n_routed_experts");
+  if (e.width == 0) config.positive(block + "/moe_intermediate_size");
+  const Bytes shared = Bytes(find_of(config, block, "/n_shared_experts").value_or(1)) *
+                       Bytes(find_of(config, block, "/moe_shared_expert_intermediate_size").value_or(0));
+  e.shared_width = shared.value();
+  e.latent = find_of(config, block, "/moe_latent_size").value_or(0);
+  return e;
+}
+
+// Experts as `moe` declares them under the name nemotron_h; here because their number and width differ from block to block.
+void add_experts(Model& model, const Experts& e, const Layers& layers) {
+  const Place at(model, "backbone.layers.{layer}.mixer.", "", kFfn, layers);
+  const Bytes h = model.hidden, io = e.latent == 0 ? model.hidden : e.latent;
+  at.add(at.weight("gate.weight", {e.count, h}));
+  at.add(at.weight("gate.e_score_correction_bias", {e.count}).dtype("float32"));
+  if (e.latent != 0) {
+    at.add(at.linear("fc1_latent_proj", io, h));
+    at.add(at.linear("fc2_latent_proj", h, io));
+  }
+  at.add(at.linear("experts.{expert}.up_proj", e.width, io).experts(e.count, 0, plimsoll::ExpertStorage::kSeparate));
+  at.add(at.linear("experts.{expert}.down_proj", io, e.width).experts(e.count, 1, plimsoll::ExpertStorage::kSeparate));
+  if (e.shared_width == 0) return;
+  at.add(at.linear("shared_experts.up_proj", e.shared_width, h).split(0));
+  at.add(at.linear("shared_experts.down_proj", h, e.shared_width).split(1));
+}
+
+// Puzzle: block_configs say of every block what it is, and of its experts how many and how wide. Other sizes are the model's.
+void fill_puzzle(const Config& config, Model& model) {
+  const std::uint32_t n = plimsoll::checked_layers(config.find_len("/block_configs").value_or(0), "/block_configs");
+  if (n != model.layers)
+    throw Error(PLIMSOLL_E_CONFIG, "/block_configs",
+                "has " + std::to_string(n) + " entries; one for each of the " + std::to_string(model.layers) + " layers was expected");
+  std::vector<std::string> kinds;
+  std::vector<std::pair<Experts, Layers>> groups;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    const std::string block = "/block_configs/" + std::to_string(i);
+    kinds.emplace_back(config.str(block + "/block_type", ""));
+    for (const char* key : {"/mamba_num_heads", "/mamba_head_dim", "/n_groups", "/ssm_state_size", "/num_attention_heads",
+                            "/num_key_value_heads", "/sliding_window"})
+      if (const auto own = config.find_u64(block + key); own && own != config.find_u64(key))
+        throw Error(PLIMSOLL_E_UNSUPPORTED, block + key, "differs from the model's; only experts may differ from block to block");
+    if (kinds.back() == "moe") {
+      const Experts e = read_experts(config, block);
+      auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.first == e; });
+      if (found == groups.end()) found = groups.insert(groups.end(), {e, {}});
+      found->second.push_back(i);
+    } else if (kinds.back() != "mamba" && kinds.back() != "attention") {
+      throw Error(PLIMSOLL_E_CONFIG, block + "/block_type",
+                  "is \"" + kinds.back().substr(0, 40) + "\"; mamba, attention or moe was expected");
+    }
+  }
+  model.ask_dense(where(kinds, {"attention"}), kNothing, "mixer.");
+  for (const auto& [experts, layers] : groups) add_experts(model, experts, layers);
+  if (const Layers mamba = where(kinds, {"mamba"}); !mamba.empty())
+    add_mamba2(Place(model, "backbone.layers.{layer}.mixer.", "mamba.", kState, mamba), read_mixer(config, model.hidden));
+}
+
 } // namespace
 
 void fill_nemotron(const Config& config, Model& model) {
+  if (config.find_len("/block_configs").value_or(0) > 0) return fill_puzzle(config, model);
   const auto blocks = nemotron_blocks(config, "/hybrid_override_pattern", "/layers_block_type");
   if (model.layers != blocks.size())
     throw Error(PLIMSOLL_E_CONFIG, "/num_hidden_layers",

@@ -71,7 +71,7 @@ void describe_delta_net(const DeltaNet& m, const std::string& label, const Pipel
     return out.make(width, units, op::Linear(part.in, label + name));
   };
   Value q, k, v, gate, decay, write;
-  if (m.fused) {
+  if (m.projections == DeltaProjections::kFused) {
     const std::uint64_t row = 2 * m.key_elements + 2 * of_head;
     const Value qkvz = projected("in_proj_qkvz", m.key_heads * row, m.key_heads);
     const Value ba = projected("in_proj_ba", 2 * m.value_heads, m.key_heads);

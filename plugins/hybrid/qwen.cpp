@@ -22,7 +22,7 @@ DeltaNet read_delta_net(const Config& config, std::uint64_t hidden) {
                    config.positive("/linear_key_head_dim"),
                    config.positive("/linear_value_head_dim"),
                    config.positive("/linear_conv_kernel_dim"),
-                   config.boolean("/linear_projections_fused", true),
+                   config.boolean("/linear_projections_fused", true) ? DeltaProjections::kFused : DeltaProjections::kSplit,
                    read_state_dtype(config),
                    config.find_f64("/rms_norm_eps").value_or(0)};
   check_divides(m.key_heads, m.value_heads, "/linear_num_key_heads");

@@ -21,22 +21,23 @@ void declare_norms(const Shape& s, const Site& at, const std::string& number, co
   const std::string tail = number.empty() ? ".weight" : "." + number + ".weight";
   out.weight(at.weight(kAttention, "input_norm" + number, "input_layernorm" + tail, {s.hidden}));
   out.weight(at.weight(kAttention, "post_attention_norm" + number, "post_attention_layernorm" + tail, {s.hidden}));
+  for (const std::string& name : s.extra_norms) out.weight(at.weight(kAttention, name + number, name + tail, {s.hidden}));
 }
 
 void declare_queries(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes rows = Bytes(s.heads) * (Bytes(s.nope_elements) + Bytes(s.rope_elements));
   if (s.q_rank == 0) {
-    out.weight(at.weight(kAttention, "attention.q_proj", block + "q_proj.weight", {rows, s.hidden}).linear().heads(0, s.heads));
+    out.weight(at.weight(kAttention, "attention.q_proj", block + "q_proj.weight", {rows, s.inputs}).linear().heads(0, s.heads));
     return;
   }
-  out.weight(at.weight(kAttention, "attention.q_a_proj", block + "q_a_proj.weight", {s.q_rank, s.hidden}).linear(), s.bias);
+  out.weight(at.weight(kAttention, "attention.q_a_proj", block + "q_a_proj.weight", {s.q_rank, s.inputs}).linear(), s.bias);
   out.weight(at.weight(kAttention, "attention.q_a_norm", block + "q_a_layernorm.weight", {s.q_rank}));
   out.weight(at.weight(kAttention, "attention.q_b_proj", block + "q_b_proj.weight", {rows, s.q_rank}).linear().heads(0, s.heads));
 }
 
 void declare_keys_and_values(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes rows = Bytes(s.heads) * (Bytes(s.nope_elements) + Bytes(s.v_elements));
-  out.weight(at.weight(kAttention, "attention.kv_a_proj", block + "kv_a_proj_with_mqa.weight", {s.latent_elements(), s.hidden}).linear(),
+  out.weight(at.weight(kAttention, "attention.kv_a_proj", block + "kv_a_proj_with_mqa.weight", {s.latent_elements(), s.inputs}).linear(),
              s.bias);
   out.weight(at.weight(kAttention, "attention.kv_a_norm", block + "kv_a_layernorm.weight", {s.kv_rank}));
   out.weight(at.weight(kAttention, "attention.kv_b_proj", block + "kv_b_proj.weight", {rows, s.kv_rank}).linear().heads(0, s.heads));
@@ -44,9 +45,11 @@ void declare_keys_and_values(const Shape& s, const Site& at, const std::string& 
 
 void declare_output(const Shape& s, const Site& at, const std::string& block, const Sink& out) {
   const Bytes columns = Bytes(s.heads) * Bytes(s.v_elements);
-  out.weight(at.weight(kAttention, "attention.o_proj", block + "o_proj.weight", {s.hidden, columns}).linear().heads(1, s.heads), s.bias);
-  if (s.output_gate)
-    out.weight(at.weight(kAttention, "attention.g_proj", block + "g_proj.weight", {columns, s.hidden}).linear().heads(0, s.heads));
+  out.weight(at.weight(kAttention, "attention.o_proj", block + s.output + ".weight", {s.hidden, columns}).linear().heads(1, s.heads),
+             s.bias);
+  if (s.gates_per_head == 0) return;
+  const Bytes gates = Bytes(s.heads) * Bytes(s.gates_per_head);
+  out.weight(at.weight(kAttention, "attention.g_proj", block + "g_proj.weight", {gates, s.hidden}).linear().heads(0, s.heads));
 }
 
 // weights_proj gives one weight per scorer head and stays in the model's own type in fp8 checkpoints.
@@ -61,7 +64,7 @@ void declare_indexer(const Shape& s, const Site& at, const Sink& out) {
 }
 
 void declare_block(const Shape& s, const Site& at, const std::string& number, const Sink& out) {
-  const std::string block = number.empty() ? "self_attn." : "self_attn." + number + ".";
+  const std::string block = number.empty() ? s.block : s.block + number + ".";
   declare_norms(s, at, number, out);
   declare_queries(s, at, block, out);
   declare_keys_and_values(s, at, block, out);

@@ -35,9 +35,21 @@ void declare_draft_ends(const Shape& s, const Sink& out) {
   out.weight(draft(Aspect::kHead, "draft.head", "shared_head.head.weight", {s.vocab, s.hidden}).linear().vocab());
 }
 
+// Tables of hashed n-grams, each two rows longer than the one before, and a projection of each to the model's width. Worked example:
+// 12 tables of 131072 x 78 rows and more, 256 wide.
+void declare_ngrams(const Shape& s, const Sink& out) {
+  for (std::uint64_t i = 0; i < s.ngram_tables; ++i) {
+    const std::string number = std::to_string(i) + ".weight";
+    const plimsoll::Bytes width = s.hidden / s.ngram_tables, rows = plimsoll::Bytes(s.ngram_rows) + plimsoll::Bytes(2 * i);
+    out.weight(Weight(Aspect::kEmbed, "embedding.ngrams", "model.ngram_embeddings.embedders." + number, {rows, width}).vocab());
+    out.weight(Weight(Aspect::kEmbed, "embedding.ngrams_proj", "model.ngram_embeddings.post_projs." + number, {s.hidden, width}));
+  }
+}
+
 } // namespace
 
 void declare_ends(const Shape& s, const Sink& out) {
+  declare_ngrams(s, out);
   out.weight(Weight(Aspect::kEmbed, "embedding", "model.embed_tokens.weight", {s.vocab, s.hidden}).vocab());
   out.weight(Weight(Aspect::kHead, "final_norm", "model.norm.weight", {s.hidden}).stage(Stage::kLast));
   out.weight(Weight(Aspect::kHead, "head", "lm_head.weight", {s.vocab, s.hidden})

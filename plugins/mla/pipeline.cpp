@@ -29,7 +29,7 @@ void check_known(const Config& config, const Shape& s) {
   const std::string_view type = config.model_type();
   if (type != "deepseek_v2" && type != "deepseek_v3" && type != "kimi_k2")
     plimsoll::no_pipeline("/model_type", "for model_type " + std::string(type.substr(0, 60)));
-  if (s.attentions_per_layer != 1 || s.indexer.heads != 0 || s.output_gate)
+  if (s.attentions_per_layer != 1 || s.indexer.heads != 0 || s.gates_per_head != 0)
     plimsoll::no_pipeline("", "for a latent attention with an indexer, an output gate or a twin");
 }
 

@@ -45,12 +45,30 @@ Indexer read_indexer(const Config& config, const Shape& shape) {
   return indexer;
 }
 
+std::uint64_t gates_per_head(const Config& config, std::uint64_t v_elements) {
+  const std::string_view kind = config.str("/gated_attention_proj_granularity_type", "");
+  if (kind == "head_wise") return 1;
+  return kind == "element_wise" || config.boolean("/mla_use_output_gate", false) ? v_elements : 0;
+}
+
+// LongCat-Flash-Lite: emb_split_num tables for pairs of tokens, and for each longer run of up to emb_neighbor_num.
+void read_ngrams(const Config& config, Shape& s) {
+  if (!config.has("/ngram_vocab_size_ratio")) return;
+  const std::uint64_t neighbors = bounded(config.positive("/emb_neighbor_num"), 256, "/emb_neighbor_num");
+  s.ngram_tables = bounded(config.positive("/emb_split_num"), 256, "/emb_split_num") * (neighbors - 1);
+  plimsoll::check_divides(s.ngram_tables, s.hidden, "/emb_split_num");
+  s.ngram_rows = (plimsoll::Bytes(config.positive("/ngram_vocab_size_ratio")) * plimsoll::Bytes(s.vocab) + plimsoll::Bytes(1)).value();
+}
+
 } // namespace
 
 Shape read_shape(const Config& config) {
   Shape s;
   const std::uint32_t n_layers = plimsoll::layer_count(config);
   s.hidden = config.positive("/hidden_size");
+  s.inputs = (plimsoll::Bytes(s.hidden) * plimsoll::Bytes(config.u64("/attention_inputs", 1))).value();
+  if (s.inputs != s.hidden && n_layers != 1)
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/num_hidden_layers", "is not 1; drafts with latent attention in several layers are not known");
   s.vocab = config.positive("/vocab_size");
   s.max_length = config.u64("/max_position_embeddings", 0);
   s.heads = config.positive("/num_attention_heads");
@@ -63,8 +81,13 @@ Shape read_shape(const Config& config) {
   s.attentions_per_layer = bounded(config.u64("/attentions_per_layer", 1), 16, "/attentions_per_layer");
   if (s.attentions_per_layer == 0) throw Error(PLIMSOLL_E_CONFIG, "/attentions_per_layer", "is 0; at least 1 was expected");
   s.bias = config.boolean("/attention_bias", false);
-  s.output_gate = config.boolean("/mla_use_output_gate", false);
+  s.gates_per_head = gates_per_head(config, s.v_elements);
+  s.block = config.str("/latent_block", s.block);
+  s.output = config.str("/latent_output", s.output);
   s.tied = config.boolean("/tie_word_embeddings", false);
+  for (const std::string_view name : config.str_list("/extra_norms")) s.extra_norms.emplace_back(name);
+  if (config.boolean("/sandwich_norm", false)) s.extra_norms = {"pre_mlp_layernorm", "post_mlp_layernorm"};
+  read_ngrams(config, s);
   s.draft_stores_embedding = config.boolean("/mtp_stores_embedding", false);
   s.draft_naming = read_draft_naming(config);
   s.layers = layers_from(0, n_layers);

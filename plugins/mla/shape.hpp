@@ -25,6 +25,7 @@ struct Indexer {
 
 struct Shape {
   std::uint64_t hidden = 0;
+  std::uint64_t inputs = 0; // of queries and latents: the hidden size, twice that where a draft reads the embedding too
   std::uint64_t vocab = 0;
   std::uint64_t max_length = 0;
   std::uint64_t heads = 0;
@@ -35,8 +36,12 @@ struct Shape {
   std::uint64_t v_elements = 0;    // per head
   std::uint64_t attentions_per_layer = 1;
   bool bias = false;
-  bool output_gate = false; // Kimi-K3: what heads give is gated, element by element
+  std::uint64_t gates_per_head = 0; // on what heads give: Kimi-K3 one for each element, Ling-3.0 one for each head or element; 0: none
   bool tied = false;
+  std::string block = "self_attn.", output = "o_proj"; // names
+  std::vector<std::string> extra_norms;                // of a layer, beside the two that every one has
+  std::uint64_t ngram_rows = 0;                        // of the smallest table of hashed n-grams, see ends.cpp; 0: there are none
+  std::uint64_t ngram_tables = 0;
   bool draft_stores_embedding = false; // copies of embedding and head inside the draft layers
   DraftNaming draft_naming = DraftNaming::kNone;
   std::vector<std::uint32_t> layers;

@@ -82,8 +82,9 @@ Flags by_arithmetic(const Config& config, std::uint64_t n) {
     const std::uint64_t step = config.has("/moe_layer_interval") ? config.positive("/moe_layer_interval") : 1;
     return flags(n, [=](std::uint64_t i) { return i >= first && i <= last && (i + 1) % step == 0; });
   }
-  if (config.has("/interleave_moe_layer_step")) {
-    const std::uint64_t step = config.u64("/interleave_moe_layer_step"); // 0: no layer has experts
+  for (const char* key : {"/interleave_moe_layer_step", "/moe_layer_frequency"}) {
+    if (!config.has(key)) continue;
+    const std::uint64_t step = config.u64(key); // 0: no layer has experts
     return flags(n, [=](std::uint64_t i) { return step != 0 && (i + 1) % step == 0; });
   }
   if (config.has("/decoder_sparse_step") || config.has("/mlp_only_layers")) {

@@ -25,10 +25,11 @@ constexpr Names kTable[] = {
   {.name = "mlp", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
   // Qwen1.5/2-MoE, Qwen3-Next
   {.name = "mlp_one_shared", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
-  {.name = "ernie", .correction = "mlp.moe_statics.e_score_correction_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  {.name = "ernie", .correction = "mlp.moe_statics.e_score_correction_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "model.mtp_block.{layer}.", .draft_dense = mlp("mlp.")},
   // Every layer: two dense FFNs beside the experts.
   {.name = "longcat", .router = "mlp.router.classifier.weight", .correction = "mlp.router.e_score_correction_bias", .experts = kPerExpert, .dense = mlp("mlps.{dense}."), .dense_per_layer = 2, .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("transformer_layer.mlp.")},
-  // MiMo-V2: draft modules with a dense FFN.
+  // MiMo-V2, K-EXAONE: draft modules with a dense FFN.
+  {.name = "exaone", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "mtp.layers.{layer}.", .draft_dense = mlp("mlp.")},
   {.name = "mimo", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("mlp.")},
   // DeepSeek-V4: names of its own; the first layers look a token's experts up.
   {.name = "deepseek_v4", .layer = "layers.{layer}.", .router = "ffn.gate.weight", .correction = "ffn.gate.bias", .hash_table = "ffn.gate.tid2eid", .experts = {"ffn.experts.{expert}.", "w1", "w3", "w2"}, .shared = {"ffn.shared_experts.", "w1", "w3", "w2"}, .draft_layer = "mtp.{layer}."},
@@ -45,6 +46,14 @@ constexpr Names kTable[] = {
   {.name = "gemma4", .router = "router.proj.weight", .router_scales = {"router.scale", "router.per_expert_scale"}, .experts = {"experts.", "gate_up_proj", "", "down_proj", ""}, .expert_storage = ExpertStorage::kStacked, .dense = mlp("mlp."), .dense_per_layer = 1},
   // Step-3.5 and 3.7: gate and up stacked apart; draft layers follow the model's own and have a dense FFN.
   {.name = "step", .router = "moe.gate.weight", .correction = "moe.router_bias", .experts = mlp("moe."), .expert_storage = ExpertStorage::kStacked, .shared = mlp("share_expert."), .dense = mlp("mlp."), .draft_layer = "model.layers.{layer}.", .draft_dense = mlp("mlp.")},
+  // Hy3, Laguna, Pangu, Xverse: the common case but for the router, its bias and the shared experts.
+  {.name = "hy_v3", .router = "mlp.router.gate.weight", .correction = "mlp.expert_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_mlp."), .dense = mlp("mlp.")},
+  {.name = "laguna", .correction = "mlp.experts.e_score_correction_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_expert."), .dense = mlp("mlp.")},
+  {.name = "pangu", .correction = "mlp.e_score_correction_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  {.name = "xverse", .router = "mlp.router.weight", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp.")},
+  // Arctic: beside the experts of every layer a dense FFN as wide as the model. Grok-2: one of its own width.
+  {.name = "arctic", .router = kMixtralRouter, .experts = kMixtralExperts, .dense = {"residual_mlp.", "w1", "w3", "w2"}, .dense_per_layer = 1, .dense_as_hidden = true},
+  {.name = "grok2", .router = kMixtralRouter, .experts = kMixtralExperts, .dense = mlp("mlp."), .dense_per_layer = 1},
   // Mixtral, MiniMax-M2 and M3, Phi-3.5-MoE; only M3 has shared experts and dense layers.
   {.name = "mixtral", .router = kMixtralRouter, .correction = kMixtralCorrection, .experts = kMixtralExperts, .shared = mlp("block_sparse_moe.shared_experts."), .dense = mlp("mlp.")},
   {.name = "granite", .router = "block_sparse_moe.router.layer.weight", .experts = {"block_sparse_moe.", "input_linear", "", "output_linear"}, .expert_storage = ExpertStorage::kStacked, .shared = {"shared_mlp.", "input_linear", "", "output_linear"}, .dense = mlp("mlp.")},

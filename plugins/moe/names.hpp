@@ -48,6 +48,7 @@ struct Names {
   std::string_view shared_gate = ""; // a router of one output for them; empty: none
   Projections dense{};               // layers without experts
   std::uint32_t dense_per_layer = 0; // 0: only layers without experts have one; else every layer has so many
+  bool dense_as_hidden = false;      // it is as wide as the model, and no key says so
   std::string_view draft_layer = ""; // a draft layer, where its name is another; experts there count from 0
   Projections draft_dense{};         // the FFN of a draft module without experts
 };

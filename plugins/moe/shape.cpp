@@ -45,8 +45,8 @@ std::uint64_t uniform(const Config& config, std::initializer_list<std::string_vi
 }
 
 void read_widths(const Config& config, Shape& s) {
-  s.expert_width =
-      uniform(config, {"/moe_intermediate_size", "/expert_ffn_hidden_size", "/ffn_config/ffn_hidden_size", "/intermediate_size"});
+  s.expert_width = uniform(config, {"/moe_intermediate_size", "/expert_ffn_hidden_size", "/expert_hidden_dim",
+                                    "/ffn_config/ffn_hidden_size", "/intermediate_size"});
   const auto width = config.find_u64_of(
       {"/shared_expert_intermediate_size", "/moe_shared_expert_intermediate_size", "/shared_intermediate_size", "/share_expert_dim"});
   const auto count = find_uniform(config, {"/n_shared_experts", "/moe_num_shared_experts", "/num_shared_experts", "/num_shared_expert"});
@@ -65,12 +65,18 @@ void read_widths(const Config& config, Shape& s) {
 void read_layers(const Config& config, Shape& s) {
   const std::uint32_t n = plimsoll::layer_count(config);
   const std::vector<bool> sparse = expert_layers(config, n);
+  const bool beside = s.names->dense_per_layer > 0 && config.boolean("/residual_moe", true); // a dense FFN, in every layer
   for (std::uint32_t i = 0; i < n; ++i) {
     if (sparse[i]) s.sparse_layers.push_back(i);
-    if (s.names->dense_per_layer > 0 || !sparse[i]) s.dense_layers.push_back(i);
+    if (beside || !sparse[i]) s.dense_layers.push_back(i);
   }
+  if (s.names->dense_as_hidden && s.sparse_layers.size() != n)
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/moe_layer_frequency", "leaves some layers without experts; those of such models are not known");
   if (!s.dense_layers.empty())
-    s.dense_width = config.positive_of({"/intermediate_size_mlp", "/dense_intermediate_size", "/ffn_hidden_size", "/intermediate_size"});
+    s.dense_width = s.names->dense_as_hidden
+                        ? s.hidden
+                        : config.positive_of({"/intermediate_size_mlp", "/dense_intermediate_size", "/prefix_dense_intermediate_size",
+                                              "/ffn_hidden_size", "/intermediate_size"});
   if (!s.dense_layers.empty() && s.names->dense.prefix.empty())
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_names",
                 "is \"" + std::string(s.names->name) + "\", which names no dense layers, but the configuration has some");
@@ -114,7 +120,7 @@ Shape read_shape(const Config& config) {
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||
                  config.boolean("/use_moe_router_bias", false) || config.boolean("/moe_router_enable_expert_bias", false) ||
-                 config.boolean("/use_expert_bias", false);
+                 config.boolean("/use_expert_bias", false) || config.boolean("/router_enable_expert_bias", false);
   const std::string_view packing = config.str("/quantization_config/quant_method", "");
   const bool out_in = s.names->packed_out_in && packing == "mxfp4";
   s.experts_in_out = s.names->experts_in_out && !out_in;

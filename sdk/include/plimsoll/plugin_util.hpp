@@ -48,7 +48,10 @@ inline std::uint32_t checked_layers(std::uint64_t n, std::string_view pointer) {
 
 // Layers of the text model under every spelling. Where no number stands, a list with a kind for each layer, or a text with a
 // letter for each, says how many they are.
+// A layer of several attentions counts once, as num_layers says; num_hidden_layers may count the attentions.
 inline std::uint32_t layer_count(const Config& config) {
+  if (config.has("/attentions_per_layer") && config.find_u64("/num_layers"))
+    return checked_layers(config.u64("/num_layers"), "/num_layers");
   for (const char* pointer : {"/num_hidden_layers", "/n_layer", "/n_layers", "/num_layers"})
     if (const auto n = config.find_u64(pointer)) return checked_layers(*n, pointer);
   if (const auto n = config.find_len("/layers_block_type")) return checked_layers(*n, "/layers_block_type");
