@@ -13,10 +13,11 @@ using plimsoll::Config;
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Kind>, 20> kKinds{{{"EagleLlamaForCausalLM", Kind::kEagle},
+constexpr std::array<std::pair<std::string_view, Kind>, 25> kKinds{{{"EagleLlamaForCausalLM", Kind::kEagle},
                                                                     {"LlamaForCausalLMEagle", Kind::kEagle},
                                                                     {"Qwen2ForCausalLMEagle", Kind::kEagle},
                                                                     {"EagleMistralForCausalLM", Kind::kEagle},
+                                                                    {"MistralForCausalLMEagle", Kind::kEagle},
                                                                     {"EAGLEModel", Kind::kEagle},
                                                                     {"EagleSpeculator", Kind::kEagle},
                                                                     {"LlamaForCausalLMEagle3", Kind::kEagle3},
@@ -31,14 +32,43 @@ constexpr std::array<std::pair<std::string_view, Kind>, 20> kKinds{{{"EagleLlama
                                                                     {"DFlashDraftModel", Kind::kDFlash},
                                                                     {"DFlashQwen3ForCausalLM", Kind::kDFlash},
                                                                     {"DSparkDraftModel", Kind::kDSpark},
-                                                                    {"MedusaModel", Kind::kMedusa},
-                                                                    {"EagleDeepSeekMTPModel", Kind::kLatentEagle}}};
+                                                                    {"Eagle3Qwen3ForCausalLM", Kind::kEagle3},
+                                                                    {"PeagleQwen3ForCausalLM", Kind::kEagle3},
+                                                                    {"MuseGlimmerAssistantModel", Kind::kDFlash},
+                                                                    {"DFlashMuseGlimmerAssistantModel", Kind::kDFlash},
+                                                                    {"Qwen3DSparkModel", Kind::kDSpark},
+                                                                    {"MedusaModel", Kind::kMedusa}}};
+
+constexpr FamilyKind kMistralEagle{.layers_as = "mistral_large_3", .norms = {"norm"}};
+constexpr FamilyKind kLatentEagle3{
+    .layers_as = "deepseek_eagle3", .norms = {"norm"}, .joins_states = true, .hidden_norm = true, .own_head = true};
+constexpr std::array<std::pair<std::string_view, FamilyKind>, 11> kFamilies{
+    {{"EagleDeepSeekMTPModel", {.layers_as = "deepseek_v3", .norms = {"enorm", "hnorm", "norm"}}},
+     {"EagleMistralLarge3ForCausalLM", kMistralEagle},
+     {"MistralLarge3ForCausalLMEagle", kMistralEagle},
+     {"EagleCohereForCausalLM", {.layers_as = "cohere", .norms = {"norm"}, .join_bias = true}},
+     {"EagleLlama4ForCausalLM", {.layers_as = "llama4_text", .norms = {"norm"}}},
+     {"EagleMiniCPMForCausalLM",
+      {.layers_as = "minicpm", .norms = {"input_norm1", "input_norm2", "norm"}, .layer = "eagle_layers.{layer}."}},
+     {"Eagle3DeepseekV2ForCausalLM", kLatentEagle3},
+     {"Eagle3DeepseekV3ForCausalLM", kLatentEagle3},
+     {"K3DSparkModel",
+      {.layers_as = "k3_dspark", .norms = {"context_norm", "final_norm"}, .join = "context_proj", .joins_states = true, .markov = true}},
+     {"Gemma4DSparkModel", {.layers_as = "gemma4_dspark", .norms = {"hidden_norm", "norm"}, .joins_states = true, .markov = true}},
+     {"DFlashLagunaForCausalLM",
+      {.layers_as = "laguna_dflash", .norms = {"hidden_norm", "norm"}, .joins_states = true, .feature_norms = true}}}};
 
 constexpr std::uint64_t kUsualFeatures = 3; // hidden states that EAGLE-3 joins
 
 } // namespace
 
+const FamilyKind* family_kind_of(std::string_view architecture) {
+  const auto found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const auto& row) { return row.first == architecture; });
+  return found == kFamilies.end() ? nullptr : &found->second;
+}
+
 std::optional<Kind> kind_of(std::string_view architecture) {
+  if (family_kind_of(architecture) != nullptr) return Kind::kFamily;
   const auto found = std::find_if(kKinds.begin(), kKinds.end(), [&](const auto& row) { return row.first == architecture; });
   return found == kKinds.end() ? std::nullopt : std::optional(found->second);
 }
@@ -51,6 +81,12 @@ public:
   }
 
   const Config& config() const { return config_; }
+  // Layers of Qwen3, which norm queries and keys: the class says so, or the layers' own model_type.
+  bool of_qwen3() const {
+    const std::string_view name = config_.str("/architectures/0", "");
+    return name == "Eagle3Qwen3ForCausalLM" || name == "PeagleQwen3ForCausalLM" ||
+           (speculators() && config_.str("/transformer_layer_config/model_type", "") == "qwen3");
+  }
   bool speculators() const { return part_ == "/transformer_layer_config"; }
   // Where a key stands: of the layers, else at the top.
   std::string at(std::string_view key) const {
@@ -73,7 +109,7 @@ private:
   std::string part_;
 };
 
-Draft::Draft(const Config& config, Kind which) : kind(which) {
+Draft::Draft(const Config& config, Kind which, const FamilyKind* of_family) : kind(which), family(of_family) {
   const Keys keys(config);
   read_sizes(keys);
   if (kind == Kind::kMedusa) {
@@ -84,7 +120,7 @@ Draft::Draft(const Config& config, Kind which) : kind(which) {
   read_layers(keys);
   read_names(keys);
   read_vocabulary(keys);
-  if (kind == Kind::kDSpark) read_spark(keys);
+  if (kind == Kind::kDSpark || (family != nullptr && family->markov)) read_spark(keys);
 }
 
 void Draft::read_sizes(const Keys& keys) {
@@ -100,7 +136,7 @@ void Draft::read_layers(const Keys& keys) {
   first = {0};
   others = plimsoll::layers_from(1, n - 1);
   full = layers;
-  if (kind == Kind::kLatentEagle) return; // its layers are DeepSeek's
+  if (kind == Kind::kFamily) return;
   heads = keys.positive("/num_attention_heads");
   kv_heads = keys.find("/num_key_value_heads").value_or(heads);
   if (kv_heads == 0) keys.positive("/num_key_value_heads");
@@ -114,8 +150,8 @@ void Draft::read_layers(const Keys& keys) {
   qkv_bias = bias || (kind == Kind::kEagle && keys.boolean("/qkv_bias", false));
   o_bias = bias;
   ffn_bias = keys.boolean("/mlp_bias", false);
+  qk_norm = kind == Kind::kDFlash || kind == Kind::kDSpark || keys.of_qwen3();
   if (kind != Kind::kDFlash && kind != Kind::kDSpark) return;
-  qk_norm = true;
   sinks = keys.config().boolean("/dflash_config/attention_sink_bias", keys.boolean("/add_swa_attention_sink_bias", false));
   const std::vector<std::string_view> types = keys.config().str_list(keys.at("/layer_types"));
   const bool all = keys.config().boolean("/dflash_config/use_swa", false);
@@ -138,11 +174,19 @@ void Draft::read_join(const Keys& keys) {
                                  .value_or(kUsualFeatures));
     joins = keys.config().boolean("/eagle_config/use_aux_hidden_state", true);
     join_norms = keys.boolean("/fc_norm", false);
-  } else if (kind != Kind::kLatentEagle) {
+  } else if (kind != Kind::kFamily || family->joins_states) {
     features = keys.length_of({"/dflash_config/target_layer_ids", "/target_layer_ids", "/aux_hidden_state_layer_ids",
                                "/eagle_aux_hidden_state_layer_ids"})
                    .value_or(keys.find("/num_hidden_layers").value_or(1));
     joins = keys.config().boolean("/dflash_config/use_aux_hidden_state", true);
+  }
+  if (family != nullptr) {
+    join = family->join;
+    join_bias = family->join_bias;
+    join_norms = family->feature_norms || keys.boolean("/fc_norm", false);
+    if (family->own_head)
+      features = keys.find("/num_aux_hidden_states")
+                     .value_or(keys.length_of({"/eagle_config/eagle_aux_hidden_state_layer_ids"}).value_or(kUsualFeatures));
   }
   plimsoll::bounded(features, plimsoll::kMaxLayers, "/num_aux_hidden_states");
 }
@@ -150,7 +194,7 @@ void Draft::read_join(const Keys& keys) {
 void Draft::read_names(const Keys& keys) {
   constexpr std::string_view kThere = "post_attention_layernorm.weight"; // that every layer has, and no format packs
   const bool one = layers.size() == 1;                                   // a name without a number is that of the only layer
-  layer = "layers.{layer}.";
+  layer = family == nullptr ? "layers.{layer}." : family->layer;
   if (one && kind == Kind::kEagle3 && !keys.speculators()) layer = "midlayer.";
   if (one && kind == Kind::kEagle && keys.speculators()) layer = "transformer.";
   for (const char* front : {"", "model."})
@@ -173,7 +217,8 @@ void Draft::read_vocabulary(const Keys& keys) {
   const bool checkpoint = keys.stored(prefix + "norm.weight") || keys.stored("norm.weight") || keys.stored(join + ".weight");
   stores_embedding = checkpoint ? keys.stored(prefix + "embed_tokens.weight") : keys.speculators();
   stores_head = keys.stored("lm_head.weight");
-  own_head = maps_tokens || (kind == Kind::kEagle3 && (!checkpoint || stores_head));
+  const bool learns_head = kind == Kind::kEagle3 || (family != nullptr && family->own_head);
+  own_head = maps_tokens || (learns_head && (!checkpoint || stores_head));
 }
 
 void Draft::read_spark(const Keys& keys) {

@@ -3,6 +3,7 @@
 // construction.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,21 +14,34 @@
 namespace draft {
 
 enum class Kind {
-  kEagle,      // EAGLE-1 and -2: layers behind a projection of embedding and hidden state
-  kEagle3,     // EAGLE-3: the first layer attends over both, hidden states of several target layers are joined
-  kDFlash,     // block diffusion: several layers, hidden states of several target layers
-  kDSpark,     // the same with a Markov and a confidence head
-  kMedusa,     // heads on the last hidden state, no layers
-  kLatentEagle // EAGLE over DeepSeek's layers
+  kEagle,  // EAGLE-1 and -2: layers behind a projection of embedding and hidden state
+  kEagle3, // EAGLE-3: the first layer attends over both, hidden states of several target layers are joined
+  kDFlash, // block diffusion: several layers, hidden states of several target layers
+  kDSpark, // the same with a Markov and a confidence head
+  kMedusa, // heads on the last hidden state, no layers
+  kFamily  // EAGLE and its like over layers that the family of a model plans
+};
+
+// Layers of another family behind a join, and what stands around them.
+struct FamilyKind {
+  std::string_view layers_as = "";               // whose they are: a model_type, or one that is a draft's alone
+  std::array<std::string_view, 3> norms{};       // once each
+  std::string_view join = "fc";                  // of embedding and hidden state, or of hidden states of several layers
+  std::string_view layer = "layers.{layer}.";    // names
+  bool joins_states = false;                     // of several layers
+  bool join_bias = false, feature_norms = false; // one norm for each of them
+  bool hidden_norm = false, own_head = false;    // EAGLE-3: a norm in the layer, a head over a vocabulary of its own
+  bool markov = false;                           // DSpark's head
 };
 
 // Widths of a draft's matrices, and what it has beside them.
 struct Draft {
-  Draft(const plimsoll::Config& config, Kind kind);
+  Draft(const plimsoll::Config& config, Kind kind, const FamilyKind* family = nullptr);
   Draft(const Draft&) = delete;
   Draft& operator=(const Draft&) = delete;
 
   Kind kind;
+  const FamilyKind* family;                                  // of kFamily, else null
   std::uint64_t hidden = 0, target_hidden = 0, features = 0; // hidden states of so many target layers are joined
   std::uint64_t heads = 0, kv_heads = 0, head_elements = 0, ffn_width = 0;
   std::uint64_t vocab = 0, draft_vocab = 0, max_length = 0;
@@ -57,6 +71,9 @@ private:
   void read_medusa(const Keys& keys);
   void read_names(const Keys& keys);
 };
+
+// Drafts over the layers of another family, by class; null for the others.
+const FamilyKind* family_kind_of(std::string_view architecture);
 
 // The kind that a class of `architectures` has; nothing for those that are built like layers of their target.
 std::optional<Kind> kind_of(std::string_view architecture);

@@ -16,14 +16,46 @@ namespace {
 
 using plimsoll::Sink;
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kTargets{{{"DeepSeekMTPModel", "deepseek_v3"},
-                                                                                 {"DeepseekV3ForCausalLMNextN", "deepseek_v3"},
-                                                                                 {"Glm4MoeMTPModel", "glm4_moe"},
-                                                                                 {"Glm4MoeForCausalLMNextN", "glm4_moe"},
-                                                                                 {"Qwen3NextMTP", "qwen3_next"},
-                                                                                 {"Qwen3NextForCausalLMMTP", "qwen3_next"},
-                                                                                 {"MiMoMTPModel", "mimo"},
-                                                                                 {"MiMoMTP", "mimo"}}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 37> kTargets{{{"DeepSeekMTPModel", "deepseek_v3"},
+                                                                                  {"DeepseekV3ForCausalLMNextN", "deepseek_v3"},
+                                                                                  {"Glm4MoeMTPModel", "glm4_moe"},
+                                                                                  {"Glm4MoeForCausalLMNextN", "glm4_moe"},
+                                                                                  {"Qwen3NextMTP", "qwen3_next"},
+                                                                                  {"Qwen3NextForCausalLMMTP", "qwen3_next"},
+                                                                                  {"MiMoMTPModel", "mimo"},
+                                                                                  {"MiMoMTP", "mimo"},
+                                                                                  {"MiMoV2MTPModel", "mimo_v2"},
+                                                                                  {"MiMoV2MTP", "mimo_v2"},
+                                                                                  {"MiMoV2OmniMTPModel", "mimo_v2"},
+                                                                                  {"Glm4MoeLiteMTPModel", "glm4_moe_lite"},
+                                                                                  {"Glm4MoeLiteForCausalLMNextN", "glm4_moe_lite"},
+                                                                                  {"GlmMoeDsaForCausalLMNextN", "glm_moe_dsa"},
+                                                                                  {"GlmOcrMTPModel", "glm_ocr_text"},
+                                                                                  {"GlmOcrForConditionalGenerationNextN", "glm_ocr_text"},
+                                                                                  {"DeepSeekV4MTPModel", "deepseek_v4"},
+                                                                                  {"DeepseekV4ForCausalLMNextN", "deepseek_v4"},
+                                                                                  {"LongCatFlashMTPModel", "longcat_flash"},
+                                                                                  {"LongcatFlashForCausalLMNextN", "longcat_flash"},
+                                                                                  {"OpenPanguMTPModel", "pangu_ultra_moe"},
+                                                                                  {"Step3p5MTP", "step3p5"},
+                                                                                  {"Qwen3_5MTP", "qwen3_5_text"},
+                                                                                  {"Qwen3_5ForCausalLMMTP", "qwen3_5_text"},
+                                                                                  {"Qwen3_5MoeMTP", "qwen3_5_moe_text"},
+                                                                                  {"HYV3MTPModel", "hy_v3"},
+                                                                                  {"HYV3ForCausalLMNextN", "hy_v3"},
+                                                                                  {"NemotronHMTPModel", "nemotron_h"},
+                                                                                  {"NemotronHForCausalLMMTP", "nemotron_h"},
+                                                                                  {"BailingMoeForCausalLMNextN", "bailing_moe_v2"},
+                                                                                  {"BailingMoeV25MTPModel", "bailing_hybrid"},
+                                                                                  {"BailingMoeV3MTPModel", "bailing_hybrid"},
+                                                                                  {"ErnieMTPModel", "ernie4_5_moe"},
+                                                                                  {"Ernie4_5_MoeForCausalLMMTP", "ernie4_5_moe"},
+                                                                                  {"ExaoneMoeMTP", "exaone_moe"},
+                                                                                  {"ExaoneMoEForCausalLMMTP", "exaone_moe"},
+                                                                                  {"Exaone4_5_MTP", "exaone4_5_text"}}};
+
+// Where the sizes of the layers stand: models of several modalities keep them in a part.
+std::string_view part_of(const plimsoll::Config& config) { return config.has("/hidden_size") ? "" : "/text_config"; }
 
 // Passes on what is a draft's, as a model's own.
 class DraftsOnly {
@@ -95,9 +127,12 @@ std::optional<std::string_view> target_of(std::string_view architecture) {
 }
 
 NextLayers::NextLayers(const plimsoll::Config& config, std::string_view model_type)
-    : child_(config, "", plimsoll::as(model_type)), first_(plimsoll::layer_count(config)),
-      from_zero_(config.find_tensor("model.layers.0.eh_proj.weight").has_value()), vocab_(config.positive("/vocab_size")),
-      hidden_(config.positive("/hidden_size")) {
+    : child_(config, part_of(config), plimsoll::as(model_type)),
+      from_zero_(config.find_tensor("model.layers.0.eh_proj.weight").has_value()) {
+  const plimsoll_facts target = child_.facts();
+  first_ = target.n_layers;
+  vocab_ = target.vocab_tokens;
+  hidden_ = target.hidden_elements;
   if (child_.facts().draft_layers == 0)
     throw plimsoll::Error(PLIMSOLL_E_CONFIG, "/num_nextn_predict_layers", "is 0 or missing; a draft of such layers has one at least");
 }

@@ -3,6 +3,7 @@
 // construction.
 #include <memory>
 
+#include "assistant.hpp"
 #include "nextn.hpp"
 #include "plimsoll/plugin.hpp"
 #include "weights.hpp"
@@ -27,14 +28,20 @@ public:
       next_ = std::make_unique<NextLayers>(config, *target);
       return;
     }
+    if (is_assistant(name)) {
+      assistant_ = std::make_unique<Assistant>(config);
+      return;
+    }
     const auto kind = kind_of(name);
     if (!kind) throw plimsoll::Error(PLIMSOLL_E_UNSUPPORTED, "/architectures/0", "is no draft that is known here");
-    draft_ = std::make_unique<Draft>(config, *kind);
-    if (*kind == Kind::kLatentEagle) layers_ = Child(config, "", plimsoll::as("deepseek_v3").renamed("model.layers.", "layers."));
+    const FamilyKind* family = family_kind_of(name);
+    draft_ = std::make_unique<Draft>(config, *kind, family);
+    if (family != nullptr) layers_ = Child(config, "", plimsoll::as(family->layers_as).renamed("model.layers.{layer}.", draft_->layer));
   }
 
   void weights(const Sink& out) const override {
     if (next_) return next_->weights(out);
+    if (assistant_) return assistant_->weights(out);
     if (layers_) layers_.weights(out, kLayers);
     declare_embedding(*draft_, out);
     declare_attention(*draft_, out);
@@ -44,6 +51,7 @@ public:
 
   void kv(const Sink& out) const override {
     if (next_) return next_->kv(out);
+    if (assistant_) return; // looks into the target's
     if (layers_) return layers_.kv(out);
     const Draft& d = *draft_;
     if (d.kind == Kind::kMedusa) return; // caches nothing
@@ -59,6 +67,7 @@ public:
 
   plimsoll_facts facts() const override {
     if (next_) return next_->facts();
+    if (assistant_) return assistant_->facts();
     plimsoll_facts facts = layers_ ? layers_.facts() : plimsoll_facts{};
     const Draft& d = *draft_;
     facts.n_layers = static_cast<std::uint32_t>(d.layers.empty() ? d.blocks : d.layers.size());
@@ -76,6 +85,7 @@ private:
 
   std::unique_ptr<Draft> draft_;
   std::unique_ptr<NextLayers> next_;
+  std::unique_ptr<Assistant> assistant_;
   Child layers_;
 };
 

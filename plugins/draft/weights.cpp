@@ -41,18 +41,25 @@ void projections(const Draft& d, const std::vector<std::uint32_t>& layers, Bytes
 
 void join_of(const Draft& d, const Sink& out) {
   if (!d.joins) return;
-  const Bytes inputs =
-      d.kind == Kind::kEagle || d.kind == Kind::kLatentEagle ? Bytes(d.hidden) + d.target_hidden : Bytes(d.target_hidden) * d.features;
+  const bool with_embedding = d.kind == Kind::kEagle || (d.family != nullptr && !d.family->joins_states);
+  const Bytes inputs = with_embedding ? Bytes(d.hidden) + d.target_hidden : Bytes(d.target_hidden) * d.features;
   Weight join = single(d, Aspect::kHead, "join_proj", d.join + ".weight", {d.hidden, inputs});
   out.weight(join.linear(), d.join_bias);
   if (d.join_norms)
     for (std::uint64_t at = 0; at < d.features; ++at)
-      out.weight(single(d, Aspect::kHead, "join_norm", "fc_norm." + std::to_string(at) + ".weight", {d.target_hidden}));
+      out.weight(single(d, Aspect::kHead, "join_norm",
+                        std::string(d.family != nullptr && d.family->feature_norms ? "aux_hidden_norms." : "fc_norm.") +
+                            std::to_string(at) + ".weight",
+                        {d.target_hidden}));
 }
 
 void norms_of(const Draft& d, const Sink& out) {
   const auto norm = [&](const char* name) { out.weight(single(d, Aspect::kHead, name, std::string(name) + ".weight", {d.hidden})); };
-  if (d.kind == Kind::kLatentEagle) norm("enorm"), norm("hnorm");
+  if (d.family != nullptr) {
+    for (const std::string_view name : d.family->norms)
+      if (!name.empty()) norm(std::string(name).c_str());
+    return;
+  }
   if (d.kind == Kind::kDFlash || d.kind == Kind::kDSpark) norm("hidden_norm");
   if (d.kind != Kind::kEagle) norm("norm");
   if (d.input_norms) norm("embedding_layernorm"), norm(d.join == "fc" ? "hidden_states_layernorm" : "pre_lm_head_layernorm");
@@ -112,7 +119,11 @@ void declare_embedding(const Draft& d, const Sink& out) {
 }
 
 void declare_attention(const Draft& d, const Sink& out) {
-  if (!out.asks(Aspect::kAttention) || d.layers.empty() || d.kind == Kind::kLatentEagle) return;
+  if (!out.asks(Aspect::kAttention) || d.layers.empty()) return;
+  if (d.family != nullptr) {
+    if (d.family->hidden_norm) out.weight(site(d, d.layers).weight(Aspect::kAttention, "hidden_norm", "hidden_norm.weight", {d.hidden}));
+    return;
+  }
   const bool joined = d.kind == Kind::kEagle3; // the first layer attends over embedding and hidden state side by side
   projections(d, joined ? d.first : d.layers, joined ? Bytes(d.hidden) * 2 : Bytes(d.hidden), out);
   if (joined) projections(d, d.others, d.hidden, out);
@@ -135,7 +146,7 @@ void declare_attention(const Draft& d, const Sink& out) {
 }
 
 void declare_ffn(const Draft& d, const Sink& out) {
-  if (!out.asks(Aspect::kFfn) || d.layers.empty() || d.kind == Kind::kLatentEagle) return;
+  if (!out.asks(Aspect::kFfn) || d.layers.empty() || d.kind == Kind::kFamily) return;
   const plimsoll::Site all = site(d, d.layers);
   for (const char* name : {"gate_proj", "up_proj"}) {
     Weight w = all.weight(Aspect::kFfn, std::string("mlp.") + name, std::string("mlp.") + name + ".weight", {d.ffn_width, d.hidden});
@@ -152,7 +163,7 @@ void declare_head(const Draft& d, const Sink& out) {
   join_of(d, out);
   norms_of(d, out);
   token_maps(d, out);
-  if (d.kind == Kind::kDSpark) spark_heads(d, out);
+  if (d.kind == Kind::kDSpark || (d.family != nullptr && d.family->markov)) spark_heads(d, out);
   if (!d.own_head && !d.stores_head) return;
   Weight head(Aspect::kHead, "head", "lm_head.weight", {d.draft_vocab, d.hidden});
   head.vocab().linear().stage(Stage::kLast).role(d.own_head ? Role::kModel : Role::kUnused);
