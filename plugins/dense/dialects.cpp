@@ -174,6 +174,12 @@ constexpr Dialect kDialects[] = {
   {.model_type = "glm4_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .draft = &kGlmDraft, .quirk = glm4_moe},
   {.model_type = "glm4v_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm"},
 
+  {.model_type = "glm_ocr_text", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias", .draft = &kGlmDraft},
+
+  // Molmo
+  {.model_type = "molmo", .names = &kMolmo, .norms = {"attn_norm", "ff_norm"}, .qkv_bias = "/qkv_bias", .qk_norm = QkNorm::kProjection, .qk_norm_on = "/attention_layer_norm", .quirk = molmo},
+  {.model_type = "molmo2_text", .names = &kMolmo2, .norms = {"attn_norm", "ff_norm"}, .qkv_bias = "/qkv_bias", .qk_norm = QkNorm::kProjection, .qk_norm_on = "/use_qk_norm", .quirk = molmo2},
+
   // Cohere
   {.model_type = "cohere", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kMatrix, .qk_norm_on = "/use_qk_norm"},
   {.model_type = "cohere2", .names = &kLlama, .norms = kOneNorm, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kPattern},

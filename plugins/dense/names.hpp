@@ -130,6 +130,24 @@ inline constexpr Names kChatGlm{.embedding = "transformer.embedding.word_embeddi
                                 .gate_up = "dense_h_to_4h",
                                 .final_norm = "transformer.encoder.final_layernorm",
                                 .head = "transformer.output_layer"};
+// Their embeddings are parameters without ".weight": a quirk declares them.
+inline constexpr Names kMolmo{.embedding = "",
+                              .layer = "model.transformer.blocks.{layer}.",
+                              .attention = "",
+                              .o = "attn_out",
+                              .qkv = "att_proj",
+                              .ffn = "",
+                              .down = "ff_out",
+                              .gate_up = "ff_proj",
+                              .final_norm = "model.transformer.ln_f",
+                              .head = "model.transformer.ff_out"};
+inline constexpr Names kMolmo2{.embedding = "",
+                               .layer = "model.transformer.blocks.{layer}.",
+                               .o = "attn_out",
+                               .qkv = "att_proj",
+                               .down = "ff_out",
+                               .gate_up = "ff_proj",
+                               .final_norm = "model.transformer.ln_f"};
 inline constexpr Names kGrok1{.attention = "attn.", .ffn = "moe_block."};
 inline constexpr Names kTeleChat{.embedding = "transformer.word_embeddings",
                                  .layer = "transformer.h.{layer}.",

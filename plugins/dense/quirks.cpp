@@ -231,6 +231,20 @@ void mllama(const Config& config, Model& model) {
   }
 }
 
+// The embedding is a parameter of its own, and a second one has the rows that were added later. intermediate_size counts gate and up.
+void molmo(const Config& config, Model& model) {
+  molmo2(config, model);
+  for (Layer& layer : model.layers) layer.ffn.width /= 2;
+}
+
+void molmo2(const Config& config, Model& model) {
+  const std::uint64_t rows = config.u64("/embedding_size", model.vocab), more = config.u64("/additional_vocab_size", 128);
+  model.extras.push_back(Weight(Aspect::kEmbed, "embedding", "model.transformer.wte.embedding", {rows, model.hidden}).vocab());
+  model.extras.emplace_back(Aspect::kEmbed, "embedding.added", "model.transformer.wte.new_embedding",
+                            std::initializer_list<Bytes>{more, model.hidden});
+  if (config.str("/qk_norm_type", "") == "qwen3") model.qk_norm = model.qk_norm == QkNorm::kNone ? QkNorm::kNone : QkNorm::kHead;
+}
+
 // ALiBi takes the place of learned positions.
 void mpt(const Config& config, Model& model) {
   if (config.boolean("/learned_pos_emb", true) && !config.boolean("/attn_config/alibi", true))

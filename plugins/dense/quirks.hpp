@@ -29,6 +29,8 @@ void minimax(const plimsoll::Config& config, Model& model);
 void mimo_v2(const plimsoll::Config& config, Model& model);
 void minicpmv(const plimsoll::Config& config, Model& model);
 void mllama(const plimsoll::Config& config, Model& model);
+void molmo(const plimsoll::Config& config, Model& model);
+void molmo2(const plimsoll::Config& config, Model& model);
 void mpt(const plimsoll::Config& config, Model& model);
 void nemotron_nas(const plimsoll::Config& config, Model& model);
 void no_final_norm(const plimsoll::Config& config, Model& model);

@@ -159,8 +159,10 @@ void extras(const Model& model, const Sink& out, Aspect aspect) {
 
 void declare_embedding(const Model& model, const Sink& out) {
   if (!out.asks(kEmbed)) return;
-  const std::string name = join(model.names.embedding, ".weight");
-  out.weight(Weight(kEmbed, "embedding", name, {model.embedding_rows, model.embedding_width}).vocab());
+  if (!model.names.embedding.empty()) {
+    const std::string name = join(model.names.embedding, ".weight");
+    out.weight(Weight(kEmbed, "embedding", name, {model.embedding_rows, model.embedding_width}).vocab());
+  }
   extras(model, out, kEmbed);
 }
 

@@ -27,7 +27,9 @@ struct BlockShape {
   std::uint64_t width = 0, ffn = 0;
   std::uint64_t heads = 0; // 0: not known, the attention splits at any element
   bool norm_bias = true, qkv_bias = true, out_bias = true, ffn_bias = true;
-  std::uint64_t attention = 0; // width of queries, keys and values; 0: as the block
+  std::uint64_t attention = 0; // width of queries, and of keys and values unless kv_heads says otherwise; 0: as the block
+  std::uint64_t kv_heads = 0;  // 0: as many as heads
+  bool k_bias = true;          // false: keys alone have none, as in Whisper
 };
 
 // Elements with all biases: 4 w + 4 (w^2 + w) + 2 w f + w + f. SigLIP so400m (w 1152, f 4304): 15,239,504.

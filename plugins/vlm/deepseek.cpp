@@ -14,7 +14,7 @@ using plimsoll::Sink;
 
 class DeepseekTower : public Tower {
 public:
-  DeepseekTower(const VisionKeys& keys, std::uint64_t text)
+  DeepseekTower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/layers")), width_(keys.positive("/width")), heads_(keys.positive("/heads")), ffn_(ffn_of(keys, width_)),
         channels_(keys.positive("/num_channels")), patch_(keys.positive("/patch_size")), side_(keys.patches_per_side()),
         tiles_(keys.positive("/max_image_tiles")), text_(text), depth_(keys.model().positive("/projector_config/depth")),
@@ -44,16 +44,16 @@ public:
   }
   // 27 patches a side, padded and joined to 14, a separator behind each line of a column of 9 tiles and of the whole image:
   // 126 x 15 + 1 + 14 x 15 = 2,101 rows.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes side = (side_ + join_ - 1) / join_, lines = side * (side + 1);
     return {(lines * (Bytes(tiles_) + 1) + 1).value(), (Bytes(side_) * side_ * (Bytes(tiles_) + 1)).value(), width_};
   }
 
 private:
   // The ratio has a fraction: 1152 x 3.7362 = 4304.1.
-  static std::uint64_t ffn_of(const VisionKeys& keys, std::uint64_t width) {
+  static std::uint64_t ffn_of(const PartKeys& keys, std::uint64_t width) {
     const double ffn = static_cast<double>(width) * keys.decimal("/mlp_ratio").value_or(3.7362);
-    if (!(ffn >= 1 && ffn < 1e9)) VisionKeys::refuse("/mlp_ratio", "a ratio above 0, such as 4, was expected");
+    if (!(ffn >= 1 && ffn < 1e9)) keys.refuse("/mlp_ratio", "a ratio above 0, such as 4, was expected");
     return static_cast<std::uint64_t>(ffn);
   }
 
@@ -63,6 +63,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_deepseek_vl2(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<DeepseekTower>(keys, text); }
+std::unique_ptr<Tower> make_deepseek_vl2(const PartKeys& keys, std::uint64_t text) { return std::make_unique<DeepseekTower>(keys, text); }
 
 } // namespace vlm

@@ -1,6 +1,8 @@
 // See encoders.hpp. Names and shapes: published checkpoints of LLaVA, Gemma 3, Pixtral; README.md has the totals.
 #include "encoders.hpp"
 
+#include <cmath>
+
 #include "block.hpp"
 
 namespace vlm {
@@ -19,28 +21,44 @@ constexpr BlockNames kPixtralBlock{{"attention_norm", "ffn_norm"},
                                    "feed_forward.gate_proj",
                                    "feed_forward.up_proj",
                                    "feed_forward.down_proj"};
-}
 
-Encoder::Encoder(Kind kind, const VisionKeys& keys, std::string prefix)
+// Positions of a square grid: 16 for 256.
+std::uint64_t side_of_positions(const PartKeys& keys) {
+  const std::uint64_t n = keys.positive("/num_patches");
+  const auto side = static_cast<std::uint64_t>(std::lround(std::sqrt(static_cast<double>(n))));
+  if (side > 65536 || side * side != n)
+    keys.refuse("/num_patches", "is " + std::to_string(n) + "; the square of a whole number was expected");
+  return side;
+}
+} // namespace
+
+Encoder::Encoder(Kind kind, const PartKeys& keys, std::string prefix)
     : kind_(kind), prefix_(std::move(prefix)), layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")),
       ffn_(keys.positive("/intermediate_size")), heads_(keys.number("/num_attention_heads", 0)), patch_(keys.positive("/patch_size")),
-      channels_(keys.number("/num_channels", 3)), side_(keys.patches_per_side()) {}
+      channels_(keys.number("/num_channels", 3)), side_(kind == Kind::kSiglip2 ? side_of_positions(keys) : keys.patches_per_side()) {}
 
-Encoder Encoder::of(const VisionKeys& keys, std::string prefix) {
+Encoder Encoder::siglip2(const PartKeys& keys, std::string prefix) { return Encoder(Kind::kSiglip2, keys, std::move(prefix)); }
+
+Encoder Encoder::of(const PartKeys& keys, std::string prefix) {
   const std::string_view type = keys.model_type();
   if (type == "clip_vision_model") return Encoder(Kind::kClip, keys, prefix + "vision_model.");
   if (type == "siglip_vision_model") {
     Encoder out(Kind::kSiglip, keys, prefix + "vision_model.");
-    out.head_ = keys.boolean("/vision_use_head", true);
+    if (keys.boolean("/vision_use_head", true)) out.with_pooling_head();
+    return out;
+  }
+  if (type == "siglip2_vision_model") {
+    Encoder out = siglip2(keys, prefix + "vision_model.");
+    if (keys.boolean("/vision_use_head", true)) out.with_pooling_head();
     return out;
   }
   if (type == "pixtral") return Encoder(Kind::kPixtral, keys, std::move(prefix));
   throw Error(PLIMSOLL_E_UNSUPPORTED, "/vision_config/model_type",
               "'" + std::string(type.substr(0, 64)) +
-                  "' is no tower this planner knows; known: clip_vision_model, siglip_vision_model, pixtral");
+                  "' is no tower this planner knows; known: clip_vision_model, siglip_vision_model, siglip2_vision_model, pixtral");
 }
 
-Encoder Encoder::siglip(const VisionKeys& keys, std::string prefix, bool drop_last_layer) {
+Encoder Encoder::siglip(const PartKeys& keys, std::string prefix, bool drop_last_layer) {
   Encoder out(Kind::kSiglip, keys, std::move(prefix));
   if (drop_last_layer) out.layers_.pop_back();
   return out;
@@ -60,17 +78,18 @@ void Encoder::weights(const Sink& out) const {
   const bool clip = kind_ == Kind::kClip;
   const Tensors stem(out, "embeddings.", prefix_ + "embeddings."), top(out, "", prefix_);
   if (clip) stem.tensor("class_embedding", {width_});
-  stem.convolution("patch_embedding", width_, channels_, patch_, !clip);
+  if (kind_ == Kind::kSiglip2) stem.linear("patch_embedding", width_, Bytes(channels_) * patch_ * patch_);
+  else stem.convolution("patch_embedding", width_, channels_, patch_, !clip);
   stem.tensor("position_embedding.weight", {clip ? grid + 1 : grid, width_});
   if (clip) top.norm("pre_layrnorm", width_, true); // as the checkpoints spell it
   declare_block(Tensors(out, "layers.", prefix_ + "encoder.layers.{layer}.", &layers_), kClipBlock,
                 {.width = width_, .ffn = ffn_, .heads = heads_});
   top.norm("post_layernorm", width_, true);
-  if (head_) pooling_head(out);
+  if (head_ != Head::kNone) pooling_head(out);
 }
 
 void Encoder::pooling_head(const Sink& out) const {
-  const Tensors head(out, "head.", prefix_ + "head.");
+  const Tensors head = Tensors(out, "head.", prefix_ + "head.").loaded(head_ == Head::kLoaded);
   head.tensor("probe", {1, 1, width_});
   head.tensor("attention.in_proj_weight", {Bytes(width_) * 3, width_});
   head.tensor("attention.in_proj_bias", {Bytes(width_) * 3});

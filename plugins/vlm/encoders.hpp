@@ -13,11 +13,14 @@ namespace vlm {
 class Encoder {
 public:
   // CLIP, SigLIP or Pixtral by the vision model_type; `prefix` is what names start with: "vision_tower.".
-  static Encoder of(const VisionKeys& keys, std::string prefix);
+  static Encoder of(const PartKeys& keys, std::string prefix);
   // SigLIP whatever the model_type says (Idefics3, MiniCPM-V and Phi-4 have relatives of it), without its pooling head.
-  static Encoder siglip(const VisionKeys& keys, std::string prefix, bool drop_last_layer = false);
-  Encoder& with_pooling_head() {
-    head_ = true;
+  static Encoder siglip(const PartKeys& keys, std::string prefix, bool drop_last_layer = false);
+  // SigLIP 2 for any aspect ratio: patches through a linear layer, `num_patches` positions.
+  static Encoder siglip2(const PartKeys& keys, std::string prefix);
+  // `loaded`: false where checkpoints store it and engines pass by.
+  Encoder& with_pooling_head(bool loaded = true) {
+    head_ = loaded ? Head::kLoaded : Head::kStored;
     return *this;
   }
 
@@ -30,15 +33,16 @@ public:
   std::uint64_t positions() const { return side_ * side_ + (kind_ == Kind::kClip ? 1 : 0); }
 
 private:
-  enum class Kind : std::uint8_t { kClip, kSiglip, kPixtral };
-  Encoder(Kind kind, const VisionKeys& keys, std::string prefix);
+  enum class Kind : std::uint8_t { kClip, kSiglip, kSiglip2, kPixtral };
+  enum class Head : std::uint8_t { kNone, kLoaded, kStored };
+  Encoder(Kind kind, const PartKeys& keys, std::string prefix);
   void pooling_head(const plimsoll::Sink& out) const;
 
   Kind kind_;
   std::string prefix_;
   std::vector<std::uint32_t> layers_;
   std::uint64_t width_, ffn_, heads_, patch_, channels_, side_;
-  bool head_ = false;
+  Head head_ = Head::kNone;
 };
 
 } // namespace vlm

@@ -17,7 +17,7 @@ constexpr std::uint64_t kNetworkElements = 294126912;
 
 class Gemma3nTower : public Tower {
 public:
-  Gemma3nTower(const VisionKeys& keys, std::uint64_t text)
+  Gemma3nTower(const PartKeys& keys, std::uint64_t text)
       : layers_(static_cast<std::size_t>(size(keys.model(), "conf_num_hidden_layers", 12))), image_(keys.positive("/hidden_size")),
         image_words_(keys.positive("/vocab_size")), pixels_(keys.positive("/image_size")),
         rows_(keys.model().positive("/vision_soft_tokens_per_image")), text_(text), sound_(size(keys.model(), "hidden_size", 1536)),
@@ -40,7 +40,7 @@ public:
     embedder(Tensors(out, "embed_audio.", "model.embed_audio."), sound_, sound_words_);
   }
   // 256 rows whatever the image; 768 pixels a side make a grid of 48 x 48 at a sixteenth.
-  Image largest_image() const override { return {rows_, (Bytes(pixels_ / 16) * (pixels_ / 16)).value(), image_}; }
+  Media largest_image() const override { return {rows_, (Bytes(pixels_ / 16) * (pixels_ / 16)).value(), image_}; }
 
 private:
   static std::uint64_t size(const Config& model, const std::string& key, std::uint64_t usual) {
@@ -77,6 +77,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_gemma3n(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Gemma3nTower>(keys, text); }
+std::unique_ptr<Tower> make_gemma3n(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Gemma3nTower>(keys, text); }
 
 } // namespace vlm

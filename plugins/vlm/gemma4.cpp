@@ -94,7 +94,7 @@ private:
 
 class Gemma4Tower : public Tower {
 public:
-  Gemma4Tower(const VisionKeys& keys, std::uint64_t text)
+  Gemma4Tower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
         heads_(keys.positive("/num_attention_heads")), kv_heads_(keys.positive("/num_key_value_heads")), head_(keys.positive("/head_dim")),
         patch_(keys.positive("/patch_size")), positions_(keys.positive("/position_embedding_size")),
@@ -116,7 +116,7 @@ public:
     join.linear("embed_audio.embedding_projection", text_, audio_->out(), false);
   }
   // 280 rows, each pooled from 3 x 3 patches.
-  Image largest_image() const override { return {rows_, (Bytes(rows_) * pool_ * pool_).value(), width_}; }
+  Media largest_image() const override { return {rows_, (Bytes(rows_) * pool_ * pool_).value(), width_}; }
 
 private:
   void blocks(const Tensors& out) const {
@@ -142,6 +142,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_gemma4(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Gemma4Tower>(keys, text); }
+std::unique_ptr<Tower> make_gemma4(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Gemma4Tower>(keys, text); }
 
 } // namespace vlm

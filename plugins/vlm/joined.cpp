@@ -14,14 +14,14 @@ using plimsoll::Sink;
 
 class PaliGemmaTower : public Tower {
 public:
-  PaliGemmaTower(const VisionKeys& keys, std::uint64_t text) : encoder_(Encoder::of(keys, "vision_tower.")), text_(text) {}
+  PaliGemmaTower(const PartKeys& keys, std::uint64_t text) : encoder_(Encoder::of(keys, "vision_tower.")), text_(text) {}
 
   void weights(const Sink& out) const override {
     encoder_.weights(out);
     Tensors(out, "projector.", "multi_modal_projector.").linear("linear", text_, encoder_.width());
   }
   // A row for each patch: 256 at 224 pixels, 4,096 at 896.
-  Image largest_image() const override { return {encoder_.positions(), encoder_.positions(), encoder_.width()}; }
+  Media largest_image() const override { return {encoder_.positions(), encoder_.positions(), encoder_.width()}; }
 
 private:
   Encoder encoder_;
@@ -35,7 +35,7 @@ public:
     const char *tower, *projector;
     bool norm;
   };
-  CohereTower(const VisionKeys& keys, std::uint64_t text, const Names& names)
+  CohereTower(const PartKeys& keys, std::uint64_t text, const Names& names)
       : names_(names), encoder_(Encoder::of(keys, names.tower)), text_(text), factor_(keys.model().positive("/downsample_factor")),
         inner_(keys.model().u64("/alignment_intermediate_size", text)), tiles_(keys.positive("/max_image_tiles")) {
     if (inner_ % 2 != 0) throw Error(PLIMSOLL_E_CONFIG, "/alignment_intermediate_size", "is odd; two halves of it were expected");
@@ -50,7 +50,7 @@ public:
     projector.linear("linear_2", text_, inner_ / 2);
   }
   // Aya Vision: 26 x 26 patches a tile, joined by 2: 169 rows; 12 tiles and the whole image: 2,197.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes side = encoder_.side() / factor_;
     return {(Bytes(tiles_) * side * side).value(), (Bytes(tiles_) * encoder_.positions()).value(), encoder_.width()};
   }
@@ -73,7 +73,7 @@ constexpr BlockNames kInternBlock{{"layernorm_before", "layernorm_after"},
 
 class InternHfTower : public Tower {
 public:
-  InternHfTower(const VisionKeys& keys, std::uint64_t text)
+  InternHfTower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
         heads_(keys.positive("/num_attention_heads")), channels_(keys.number("/num_channels", 3)), patch_(keys.side_of("/patch_size")),
         side_(keys.patches_per_side()), tiles_(keys.positive("/max_image_tiles")), text_(text),
@@ -104,7 +104,7 @@ public:
     projector.by_columns("linear_2", text_, text_);
   }
   // As internvl_chat: 12 tiles and the whole image, 256 rows each.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes side = side_ / shuffle_;
     return {(Bytes(tiles_) * side * side).value(), (Bytes(tiles_) * (Bytes(side_) * side_ + 1)).value(), width_};
   }
@@ -117,13 +117,13 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_paligemma(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<PaliGemmaTower>(keys, text); }
-std::unique_ptr<Tower> make_aya_vision(const VisionKeys& keys, std::uint64_t text) {
+std::unique_ptr<Tower> make_paligemma(const PartKeys& keys, std::uint64_t text) { return std::make_unique<PaliGemmaTower>(keys, text); }
+std::unique_ptr<Tower> make_aya_vision(const PartKeys& keys, std::uint64_t text) {
   return std::make_unique<CohereTower>(keys, text, CohereTower::Names{"vision_tower.", "multi_modal_projector.", true});
 }
-std::unique_ptr<Tower> make_cohere2_vision(const VisionKeys& keys, std::uint64_t text) {
+std::unique_ptr<Tower> make_cohere2_vision(const PartKeys& keys, std::uint64_t text) {
   return std::make_unique<CohereTower>(keys, text, CohereTower::Names{"model.vision_tower.", "model.multi_modal_projector.", false});
 }
-std::unique_ptr<Tower> make_internvl_hf(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<InternHfTower>(keys, text); }
+std::unique_ptr<Tower> make_internvl_hf(const PartKeys& keys, std::uint64_t text) { return std::make_unique<InternHfTower>(keys, text); }
 
 } // namespace vlm

@@ -11,7 +11,7 @@ using plimsoll::Sink;
 
 class KimiK3Tower : public Tower {
 public:
-  KimiK3Tower(const VisionKeys& keys, std::uint64_t text)
+  KimiK3Tower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/vt_num_hidden_layers")), width_(keys.positive("/vt_hidden_size")),
         attention_(keys.positive("/qkv_hidden_size")), ffn_(keys.positive("/vt_intermediate_size")),
         heads_(keys.number("/vt_num_attention_heads", 0)), text_(text), patch_(keys.positive("/patch_size")),
@@ -20,9 +20,8 @@ public:
         merge_((Bytes(keys.positive("/merge_kernel_size/0")) * keys.positive("/merge_kernel_size/1")).value()),
         attention_bias_(keys.boolean("/attn_bias", false)), linear_bias_(keys.boolean("/linear_bias", false)),
         patch_bias_(keys.boolean("/patch_embed_proj_bias", false)) {
-    if (keys.text("/mm_projector_type", "patchmergerv2") != "patchmergerv2")
-      VisionKeys::refuse("/mm_projector_type", "is no patchmergerv2");
-    if (keys.text("/norm_type", "rmsnorm") != "rmsnorm") VisionKeys::refuse("/norm_type", "is no rmsnorm");
+    if (keys.text("/mm_projector_type", "patchmergerv2") != "patchmergerv2") keys.refuse("/mm_projector_type", "is no patchmergerv2");
+    if (keys.text("/norm_type", "rmsnorm") != "rmsnorm") keys.refuse("/norm_type", "is no rmsnorm");
   }
 
   // 447,358,976 parameters as published: 163 + 2 tensors in the tower, 3 in the projector.
@@ -47,7 +46,7 @@ public:
     projector.norm("post_norm", text_, false);
   }
   // 64 x 64 patches, 2 x 2 merged: 1,024 rows.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes patches = Bytes(height_) * across_;
     return {(patches / merge_).value(), patches.value(), width_};
   }
@@ -60,6 +59,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_kimi_k3(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<KimiK3Tower>(keys, text); }
+std::unique_ptr<Tower> make_kimi_k3(const PartKeys& keys, std::uint64_t text) { return std::make_unique<KimiK3Tower>(keys, text); }
 
 } // namespace vlm

@@ -33,33 +33,44 @@ std::uint64_t feature_limit(std::string_view ratio) {
   return limit;
 }
 
+// What the packagings of this kind differ in.
+struct LlavaNames {
+  const char *tower = "vision_tower.", *projector = "multi_modal_projector.", *newline = "";
+  bool tiles = false;      // several tiles, and a newline behind each row of them
+  bool merger = false;     // a norm and a patch merger, as Mistral 3 has
+  bool pre_norm = false;   // a norm in front of the projector
+  std::uint64_t wider = 1; // the projector's inner width over the language model's
+};
+
 class LlavaTower : public Tower {
 public:
-  LlavaTower(const VisionKeys& keys, std::uint64_t text)
-      : encoder_(Encoder::of(keys, "vision_tower.")), text_(text), features_(feature_layers(keys.model())),
-        merger_(keys.model().model_type() == "mistral3"), bias_(keys.model().boolean("/multimodal_projector_bias", !merger_)),
-        newline_(keys.model().model_type() == "llava_next" || keys.model().model_type() == "llava_onevision"),
-        merge_(merger_ ? keys.model().positive("/spatial_merge_size") : 1) {
+  LlavaTower(const PartKeys& keys, std::uint64_t text, const LlavaNames& names)
+      : names_(names), encoder_(Encoder::of(keys, names.tower)), text_(text), features_(feature_layers(keys.model())),
+        bias_(keys.model().boolean("/multimodal_projector_bias", !names.merger)),
+        merge_(names.merger ? keys.model().positive("/spatial_merge_size") : 1) {
     const Config& model = keys.model();
     const std::uint64_t side = encoder_.side() / merge_;
     image_ = {side * side, encoder_.positions(), encoder_.width()};
-    if (newline_) tile(model);
+    // Tarsier puts a token of its text behind each row and one behind the image.
+    if (model.str("/architectures/0", "") == "TarsierForConditionalGeneration") image_.rows += side + 1;
+    if (names.tiles) tile(model);
   }
 
   void weights(const Sink& out) const override {
     encoder_.weights(out);
-    const Tensors projector(out, "projector.", "multi_modal_projector.");
-    const Bytes in = Bytes(encoder_.width()) * features_;
-    if (merger_) {
+    const Tensors projector(out, "projector.", names_.projector);
+    const Bytes in = Bytes(encoder_.width()) * features_, inner = Bytes(text_) * names_.wider;
+    if (names_.merger) {
       projector.norm("norm", encoder_.width(), false);
       projector.linear("patch_merger.merging_layer", encoder_.width(), Bytes(encoder_.width()) * merge_ * merge_, false);
     }
-    projector.by_rows("linear_1", text_, in, bias_);
-    projector.by_columns("linear_2", text_, text_, bias_);
-    if (newline_) Tensors(out, "", "").tensor("image_newline", {text_});
+    if (names_.pre_norm) projector.norm("pre_norm", in, true);
+    projector.by_rows("linear_1", inner, in, bias_);
+    projector.by_columns("linear_2", text_, inner, bias_);
+    if (names_.tiles) Tensors(out, "", names_.newline).tensor("image_newline", {text_});
   }
 
-  Image largest_image() const override { return image_; }
+  Media largest_image() const override { return image_; }
 
 private:
   // Tiles by the grid of the best fitting resolution, one row more at the end of each line, and the whole image as a tile.
@@ -88,17 +99,18 @@ private:
     }
   }
 
+  LlavaNames names_;
   Encoder encoder_;
   std::uint64_t text_, features_;
-  bool merger_, bias_, newline_;
+  bool bias_;
   std::uint64_t merge_;
-  Image image_;
+  Media image_;
 };
 
 // Gemma 3: pooled to mm_tokens_per_image rows, a norm, one matrix stored [in, out].
 class Gemma3Tower : public Tower {
 public:
-  Gemma3Tower(const VisionKeys& keys, std::uint64_t text)
+  Gemma3Tower(const PartKeys& keys, std::uint64_t text)
       : encoder_(Encoder::of(keys, "vision_tower.")), text_(text), rows_(keys.model().positive("/mm_tokens_per_image")) {}
 
   void weights(const Sink& out) const override {
@@ -108,7 +120,7 @@ public:
     projector.norm("mm_soft_emb_norm", encoder_.width(), false);
   }
   // gemma-3-27b: 256 rows from 64 x 64 patches.
-  Image largest_image() const override { return {rows_, encoder_.positions(), encoder_.width()}; }
+  Media largest_image() const override { return {rows_, encoder_.positions(), encoder_.width()}; }
 
 private:
   Encoder encoder_;
@@ -117,7 +129,37 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_llava(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<LlavaTower>(keys, text); }
-std::unique_ptr<Tower> make_gemma3(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Gemma3Tower>(keys, text); }
+std::unique_ptr<Tower> make_llava(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<LlavaTower>(keys, text, LlavaNames{});
+}
+std::unique_ptr<Tower> make_llava_next(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<LlavaTower>(keys, text, LlavaNames{.tiles = true});
+}
+std::unique_ptr<Tower> make_mistral3(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<LlavaTower>(keys, text, LlavaNames{.merger = true});
+}
+std::unique_ptr<Tower> make_lighton_ocr(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<LlavaTower>(
+      keys, text, LlavaNames{.tower = "model.vision_encoder.", .projector = "model.vision_projection.", .merger = true});
+}
+// R-4B and Bee: OneVision with a norm in front of the projector.
+std::unique_ptr<Tower> make_r(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<LlavaTower>(keys, text,
+                                      LlavaNames{.tower = "model.vision_tower.",
+                                                 .projector = "model.multi_modal_projector.",
+                                                 .newline = "model.",
+                                                 .tiles = true,
+                                                 .pre_norm = true});
+}
+std::unique_ptr<Tower> make_bee(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<LlavaTower>(keys, text,
+                                      LlavaNames{.tower = "model.vision_tower.",
+                                                 .projector = "model.multi_modal_projector.",
+                                                 .newline = "model.",
+                                                 .tiles = true,
+                                                 .pre_norm = true,
+                                                 .wider = 4});
+}
+std::unique_ptr<Tower> make_gemma3(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Gemma3Tower>(keys, text); }
 
 } // namespace vlm

@@ -21,14 +21,13 @@ constexpr BlockNames kMllamaBlock{{"input_layernorm", "post_attention_layernorm"
 
 class MllamaTower : public Tower {
 public:
-  MllamaTower(const VisionKeys& keys, std::uint64_t text)
+  MllamaTower(const PartKeys& keys, std::uint64_t text)
       : local_(keys.layer_list("/num_hidden_layers")), global_(keys.layer_list("/num_global_layers")),
         width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")), heads_(keys.number("/attention_heads", 0)),
         text_(text), patch_(keys.positive("/patch_size")), channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()),
         tiles_(keys.positive("/max_num_tiles")), ratios_((Bytes(keys.length("/supported_aspect_ratios")) + 1).value()),
         out_(keys.positive("/vision_output_dim")) {
-    if (ratios_ == 1)
-      VisionKeys::refuse("/supported_aspect_ratios", "is missing or empty; a list of [tiles down, tiles across] was expected");
+    if (ratios_ == 1) keys.refuse("/supported_aspect_ratios", "is missing or empty; a list of [tiles down, tiles across] was expected");
   }
 
   void weights(const Sink& out) const override {
@@ -55,7 +54,7 @@ public:
     Tensors(out, "", "").linear("multi_modal_projector", text_, out_);
   }
   // 560 / 14 = 40 patches a side and a class token in each of 4 tiles: 6,404 rows.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const std::uint64_t rows = (Bytes(tiles_) * (Bytes(side_) * side_ + 1)).value();
     return {rows, rows, width_};
   }
@@ -69,7 +68,7 @@ constexpr BlockNames kLlama4Block = kMllamaBlock;
 
 class Llama4Tower : public Tower {
 public:
-  Llama4Tower(const VisionKeys& keys, std::uint64_t text)
+  Llama4Tower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
         heads_(keys.number("/num_attention_heads", 0)), text_(text), patch_(keys.positive("/patch_size")),
         channels_(keys.positive("/num_channels")), side_(keys.patches_per_side()), adapter_in_(keys.positive("/projector_input_dim")),
@@ -92,7 +91,7 @@ public:
     Tensors(out, "projector.", "multi_modal_projector.").linear("linear_1", text_, out_, false);
   }
   // 336 / 14 = 24 patches a side, shuffled by 2: 144 rows a tile; 16 tiles and the whole image: 2,448 rows.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const std::uint64_t side = side_ / 2;
     return {(Bytes(tiles_) * side * side).value(), (Bytes(tiles_) * (Bytes(side_) * side_ + 1)).value(), width_};
   }
@@ -104,7 +103,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_mllama(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<MllamaTower>(keys, text); }
-std::unique_ptr<Tower> make_llama4(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Llama4Tower>(keys, text); }
+std::unique_ptr<Tower> make_mllama(const PartKeys& keys, std::uint64_t text) { return std::make_unique<MllamaTower>(keys, text); }
+std::unique_ptr<Tower> make_llama4(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Llama4Tower>(keys, text); }
 
 } // namespace vlm

@@ -12,7 +12,7 @@ using plimsoll::Sink;
 
 class MiniMaxTower : public Tower {
 public:
-  MiniMaxTower(const VisionKeys& keys, std::uint64_t text)
+  MiniMaxTower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
         heads_(keys.positive("/num_attention_heads")), channels_(keys.positive("/num_channels")), patch_(keys.positive("/patch_size")),
         side_(keys.patches_per_side()), frames_(compression(keys, "temporal_patch_size")), merge_(compression(keys, "spatial_merge_size")),
@@ -29,7 +29,7 @@ public:
     projector(Tensors(out, "merger.", "patch_merge_mlp."), Bytes(text_) * merge_ * merge_);
   }
   // 2016 / 14 = 144 patches a side, 2 x 2 merged: 5,184 rows from 20,736 patches.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes patches = Bytes(side_) * side_;
     return {(patches / (Bytes(merge_) * merge_)).value(), patches.value(), width_};
   }
@@ -40,9 +40,9 @@ private:
     out.by_columns("linear_2", text_, inner_);
   }
   // The keys stand in an object of their own or beside the others.
-  static std::uint64_t compression(const VisionKeys& keys, const std::string& key) {
+  static std::uint64_t compression(const PartKeys& keys, const std::string& key) {
     const std::uint64_t n = keys.find("/img_token_compression_config/" + key).value_or(keys.number("/" + key, 2));
-    if (n == 0 || n > 64) VisionKeys::refuse("/" + key, "a number from 1 to 64 was expected");
+    if (n == 0 || n > 64) keys.refuse("/" + key, "a number from 1 to 64 was expected");
     return n;
   }
 
@@ -52,6 +52,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_minimax_m3(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<MiniMaxTower>(keys, text); }
+std::unique_ptr<Tower> make_minimax_m3(const PartKeys& keys, std::uint64_t text) { return std::make_unique<MiniMaxTower>(keys, text); }
 
 } // namespace vlm

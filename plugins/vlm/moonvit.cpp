@@ -17,7 +17,7 @@ constexpr ProjectorNames kKimiK25{"mm_projector.", "proj.0", "proj.2"};
 
 class MoonTower : public Tower {
 public:
-  MoonTower(const VisionKeys& keys, std::uint64_t text, const ProjectorNames& names)
+  MoonTower(const PartKeys& keys, std::uint64_t text, const ProjectorNames& names)
       : names_(names), layers_(keys.layer_list("/vt_num_hidden_layers", "/num_hidden_layers")),
         width_(keys.positive("/vt_hidden_size", "/hidden_size")), ffn_(keys.positive("/vt_intermediate_size", "/intermediate_size")),
         heads_(keys.find("/vt_num_attention_heads").value_or(keys.number("/num_attention_heads", 0))), text_(text),
@@ -39,7 +39,7 @@ public:
     projector.linear(names_.second, text_, merged);
   }
   // 64 x 64 patches, 2 x 2 merged: 1,024 rows; K2.5, 7168 wide in bf16: 14,680,064 bytes.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes patches = Bytes(height_) * across_;
     return {(patches / merge_).value(), patches.value(), width_};
   }
@@ -52,9 +52,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_kimi_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<MoonTower>(keys, text, kKimiVl); }
-std::unique_ptr<Tower> make_kimi_k25(const VisionKeys& keys, std::uint64_t text) {
-  return std::make_unique<MoonTower>(keys, text, kKimiK25);
-}
+std::unique_ptr<Tower> make_kimi_vl(const PartKeys& keys, std::uint64_t text) { return std::make_unique<MoonTower>(keys, text, kKimiVl); }
+std::unique_ptr<Tower> make_kimi_k25(const PartKeys& keys, std::uint64_t text) { return std::make_unique<MoonTower>(keys, text, kKimiK25); }
 
 } // namespace vlm

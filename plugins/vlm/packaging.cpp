@@ -17,17 +17,56 @@ constexpr Packaging kRows[] = {
   {"qwen3_5_moe", make_qwen3_vl, "/text_config", "", "model.", "model.language_model."},
   {"glm4v", make_glm4v, "/text_config", "", "model.", "model.language_model."},
   {"glm4v_moe", make_glm4v, "/text_config", "", "model.", "model.language_model."},
+  {"Tarsier2ForConditionalGeneration", make_tarsier2, "/text_config", "", "", "language_model."},
+  {"opencua", make_opencua, "/text_config", "", "", "language_model.", "qwen2"},
+  {"exaone4_5", make_qwen2_5_vl, "/text_config", "", "model.", "model.language_model.", "exaone4"},
+  {"interns2_preview", make_qwen3_vl, "/text_config", "", "model.", "model.language_model."},
+  {"qwen2_5_omni", make_qwen2_5_omni, "/thinker_config/text_config", "", "", "thinker.", "qwen2_5_omni_text"},
+  {"qwen3_omni_moe", make_qwen3_omni, "/thinker_config/text_config", "", "", "thinker.", "qwen3_omni_moe_text"},
+  {"qwen3_asr", make_qwen3_asr, "/thinker_config/text_config", "", "", "thinker.", "qwen3"},
   {"internvl_chat", make_internvl, "/llm_config", "", "", "language_model."},
+  {"h2ovl_chat", make_internvl, "/llm_config", "", "", "language_model."},
+  {"skywork_chat", make_internvl, "/llm_config", "", "", "language_model."},
+  {"qianfan_ocr", make_internvl, "/llm_config", "", "", "language_model."},
+  {"qianfan_ocr", make_internvl, "/text_config", "", "", "language_model."},
+  {"NVLM_D", make_nvlm, "/llm_config", "", "", "language_model."},
   {"llava", make_llava, "/text_config", "", "", "language_model."},
-  {"llava_next", make_llava, "/text_config", "", "", "language_model."},
-  {"llava_onevision", make_llava, "/text_config", "", "", "language_model."},
-  {"mistral3", make_llava, "/text_config", "", "", "language_model."},
+  {"llava_next", make_llava_next, "/text_config", "", "", "language_model."},
+  {"llava_next_video", make_llava_next, "/text_config", "", "", "language_model."},
+  {"llava_onevision", make_llava_next, "/text_config", "", "", "language_model."},
+  {"mistral3", make_mistral3, "/text_config", "", "", "language_model."},
+  {"LightOnOCRForConditionalGeneration", make_lighton_ocr, "/text_config", "", "model.", "model.language_model."},
+  {"lighton_ocr", make_lighton_ocr, "/text_config", "", "model.", "model.language_model."},
+  {"R", make_r, "/text_config", "", "model.", "model.language_model."},
+  {"bee", make_bee, "/text_config", "", "model.", "model.language_model."},
   {"gemma3", make_gemma3, "/text_config", "", "", "language_model."},
   {"gemma3n", make_gemma3n, "/text_config", "", "model.", "model.language_model."},
   {"gemma4", make_gemma4, "/text_config", "", "model.", "model.language_model."},
   {"idefics3", make_idefics3, "/text_config", "", "model.", "model.text_model."},
   {"smolvlm", make_idefics3, "/text_config", "", "model.", "model.text_model."},
   {"minicpmv", make_minicpm_v, "", "dense", "", "llm."},
+  {"minicpmo", make_minicpm_o, "", "dense", "", "llm.", "minicpmv"},
+  {"minicpmv4_6", make_minicpm_v4_6, "/text_config", "", "model.", "model.language_model."},
+  {"lfm2_vl", make_lfm2_vl, "/text_config", "", "model.", "model.language_model."},
+  {"ovis2_5", make_ovis2_5, "/llm_config", "", "", "llm."},
+  {"ovis2_6", make_ovis2_5, "/llm_config", "", "", "llm."},
+  {"ovis2_6_moe", make_ovis2_5, "/llm_config", "", "", "llm."},
+  {"eagle_2_5_vl", make_eagle2_5, "/text_config", "", "", "language_model."},
+  {"isaac", make_isaac, "/text_config", "", "model.", "model.text_model.", "qwen3"},
+  {"isaac", make_isaac, "", "dense", "model.", "model.text_model.", "qwen3"},
+  {"phi4-siglip", make_phi4_siglip, "", "dense", "", "", "phi3"},
+  {"dots_ocr", make_dots_ocr, "", "dense", "", "", "qwen2"},
+  {"paddleocr_vl", make_paddleocr, "/text_config", "", "", "", "ernie4_5"},
+  {"paddleocr_vl", make_paddleocr, "", "dense", "", "", "ernie4_5"},
+  {"KeyeForConditionalGeneration", make_keye, "", "dense", "", "", "qwen3"},
+  {"KeyeVL1_5ForConditionalGeneration", make_keye_1_5, "", "dense", "", "", "qwen3"},
+  {"hunyuan_vl", make_hunyuan_vl, "/text_config", "", "", "", "hunyuan_v1_dense"},
+  {"hunyuan_vl", make_hunyuan_vl, "", "dense", "", "", "hunyuan_v1_dense"},
+  {"glm_ocr", make_glm_ocr, "/text_config", "", "model.", "model.language_model."},
+  {"DeepseekOCRForCausalLM", make_deepseek_ocr, "/language_config", "", "", ""},
+  {"DeepseekOCR2ForCausalLM", make_deepseek_ocr2, "/language_config", "", "", ""},
+  {"molmo", make_molmo, "", "dense", "", ""},
+  {"molmo2", make_molmo2, "/text_config", "", "", "", "molmo2_text"},
   {"mllama", make_mllama, "/text_config", "", "", "language_model."},
   {"llama4", make_llama4, "/text_config", "", "", "language_model."},
   {"minimax_m3_vl", make_minimax_m3, "/text_config", "", "", "language_model."},
@@ -35,6 +74,13 @@ constexpr Packaging kRows[] = {
   {"aya_vision", make_aya_vision, "/text_config", "", "", "language_model."},
   {"cohere2_vision", make_cohere2_vision, "/text_config", "", "model.", "model.language_model."},
   {"internvl", make_internvl_hf, "/text_config", "", "model.", "model.language_model."},
+  {"interns1", make_internvl_hf, "/text_config", "", "model.", "model.language_model."},
+  {"qwen2_audio", make_qwen2_audio, "/text_config", "", "", "language_model."},
+  {"audioflamingo3", make_audio_flamingo, "/text_config", "", "", "language_model."},
+  {"musicflamingo", make_audio_flamingo, "/text_config", "", "", "language_model."},
+  {"ultravox", make_ultravox, "/text_config", "", "", "language_model."},
+  {"voxtral", make_voxtral, "/text_config", "", "", "language_model."},
+  {"glmasr", make_glm_asr, "/text_config", "", "", "language_model."},
   {"deepseek_vl_v2", make_deepseek_vl2, "/language_config", "", "", "language."},
   {"phi3_v", make_phi3_v, "", "dense", "", ""},
   {"phi4mm", make_phi4mm, "", "dense", "", ""},
@@ -48,20 +94,18 @@ constexpr Packaging kRows[] = {
 } // namespace
 
 const Packaging& packaging_of(const plimsoll::Config& config) {
-  const std::string_view type = config.model_type();
-  bool known = false;
-  for (const Packaging& row : kRows) {
-    if (row.model_type != type) continue;
-    known = true;
-    if (row.text.empty() || config.find_len(row.text)) return row;
-  }
-  if (known)
-    for (const Packaging& row : kRows)
-      if (row.model_type == type)
-        throw plimsoll::Error(PLIMSOLL_E_CONFIG, std::string(row.text),
-                              "is missing; an object that configures the language model was expected");
+  const Packaging* known = nullptr;
+  for (const std::string_view name : {config.str("/architectures/0", ""), config.model_type()})
+    for (const Packaging& row : kRows) {
+      if (row.model_type != name) continue;
+      if (known == nullptr) known = &row;
+      if (row.text.empty() || config.find_len(row.text)) return row;
+    }
+  if (known != nullptr)
+    throw plimsoll::Error(PLIMSOLL_E_CONFIG, std::string(known->text),
+                          "is missing; an object that configures the language model was expected");
   throw plimsoll::Error(PLIMSOLL_E_UNSUPPORTED, "/model_type",
-                        "'" + std::string(type.substr(0, 64)) +
+                        "'" + std::string(config.model_type().substr(0, 64)) +
                             "' is no vision model this planner knows; a row in its packaging table is needed");
 }
 

@@ -27,7 +27,7 @@ void emit(const Request& request, const Sink& out, Bytes bytes, std::string form
 
 } // namespace
 
-Peak::Peak(std::string_view model_type, const Image& image) : image_(image) {
+Peak::Peak(std::string_view model_type, const Media& image) : image_(image) {
   const std::string at = "/vision/" + std::string(model_type);
   bytes_per_element_ = at + "/bytes_per_tower_element";
   tile_bytes_ = at + "/tile_bytes";

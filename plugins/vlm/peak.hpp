@@ -12,7 +12,7 @@ namespace vlm {
 
 class Peak {
 public:
-  Peak(std::string_view model_type, const Image& image);
+  Peak(std::string_view model_type, const Media& image);
   // One transient item, phase "vision", on the ranks of the first stage. T is max_batch_input_tokens.
   void price(const plimsoll::Request& request, const plimsoll::Sink& out) const;
 
@@ -21,7 +21,7 @@ private:
   bool of_tiles(const plimsoll::Request& request, const plimsoll::Sink& out) const;
   void of_largest_image(const plimsoll::Request& request, const plimsoll::Sink& out) const;
 
-  Image image_;
+  Media image_;
   std::string bytes_per_element_, tile_bytes_, token_bytes_, tile_tokens_, extra_tiles_;
 };
 

@@ -21,7 +21,7 @@ void projection(const Tensors& out, Bytes in, Bytes text) {
 
 class Phi3VTower : public Tower {
 public:
-  Phi3VTower(const VisionKeys& keys, std::uint64_t text)
+  Phi3VTower(const PartKeys& keys, std::uint64_t text)
       : encoder_(Encoder::of(keys, kPrefix + std::string("img_processor."))), text_(text), tiles_(keys.positive("/max_image_tiles")) {}
 
   void weights(const Sink& out) const override {
@@ -29,7 +29,7 @@ public:
     projection(Tensors(out, "projector.", kPrefix), Bytes(encoder_.width()) * 4, text_);
   }
   // 12 x 12 rows a tile, a separator behind each line of a column of 16 tiles and of the whole image: 17 x 156 + 1 = 2,653.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes side = encoder_.side() / 2, inputs = Bytes(tiles_) + 1;
     return {(inputs * (side * side + side) + 1).value(), (inputs * encoder_.positions()).value(), encoder_.width()};
   }
@@ -101,7 +101,7 @@ private:
 
 class Phi4Tower : public Tower {
 public:
-  Phi4Tower(const VisionKeys& keys, std::uint64_t text)
+  Phi4Tower(const PartKeys& keys, std::uint64_t text)
       : encoder_(Encoder::siglip(keys, std::string(kImage) + "img_processor.").with_pooling_head()), audio_(keys.model()), text_(text),
         tiles_(keys.positive("/max_image_tiles")) {}
 
@@ -116,7 +116,7 @@ public:
     }
   }
   // 16 x 16 rows a tile, a separator behind each line of a column of 36 tiles and of the whole image: 37 x 272 + 1 = 10,065.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes side = encoder_.side() / 2, inputs = Bytes(tiles_) + 1;
     return {(inputs * (side * side + side) + 1).value(), (inputs * encoder_.positions()).value(), encoder_.width()};
   }
@@ -131,7 +131,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_phi3_v(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Phi3VTower>(keys, text); }
-std::unique_ptr<Tower> make_phi4mm(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Phi4Tower>(keys, text); }
+std::unique_ptr<Tower> make_phi3_v(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Phi3VTower>(keys, text); }
+std::unique_ptr<Tower> make_phi4mm(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Phi4Tower>(keys, text); }
 
 } // namespace vlm

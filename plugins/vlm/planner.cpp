@@ -18,7 +18,13 @@ using plimsoll::Sink;
 Ask ask_for(const Config& config, const Packaging& row) {
   // DeepSeek-VL2's smallest has the language model's class but not its latent attention.
   const bool plain_attention = !config.boolean(std::string(row.text) + "/use_mla", true);
-  return plimsoll::renamed(row.own_names, row.stored_names).of_family(plain_attention ? "moe" : row.text_family);
+  return plimsoll::renamed(row.own_names, row.stored_names).of_family(plain_attention ? "moe" : row.text_family).as(row.dialect);
+}
+
+// What the encoder is sized for: an image where the model takes any.
+Media busiest(const Tower& tower) {
+  const Media image = tower.largest_image();
+  return image.rows > 0 ? image : tower.longest_sound();
 }
 
 // Its language model's forward pass is the model's, for texts without images.
@@ -31,8 +37,8 @@ public:
     DelegatingPlanner::weights(out);
   }
   void entries(const Sink& out) const override {
-    const Image image = tower_->largest_image();
-    out.entry(Entry(Modality::kImage, image.rows, width_).encoder(image.tower_tokens, image.tower_elements));
+    entry(out, Modality::kImage, tower_->largest_image());
+    entry(out, Modality::kAudio, tower_->longest_sound());
     DelegatingPlanner::entries(out);
   }
   void activations(const Request& request, const Sink& out) const override {
@@ -43,8 +49,11 @@ public:
 private:
   Planner(const Config& config, const Packaging& row)
       : DelegatingPipelinePlanner(config, row.text, ask_for(config, row)), width_(text_width(child().facts(), row)),
-        tower_(row.make_tower(VisionKeys(config), width_)), peak_(row.model_type, tower_->largest_image()) {}
+        tower_(row.make_tower(PartKeys(config), width_)), peak_(row.model_type, busiest(*tower_)) {}
 
+  void entry(const Sink& out, Modality modality, const Media& media) const {
+    if (media.rows > 0) out.entry(Entry(modality, media.rows, width_).encoder(media.tower_tokens, media.tower_elements));
+  }
   static std::uint64_t text_width(const plimsoll_facts& facts, const Packaging& row) {
     if (facts.hidden_elements == 0)
       throw Error(PLIMSOLL_E_CONFIG, std::string(row.text) + "/hidden_size",

@@ -1,7 +1,8 @@
 // The towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL (Qwen3.5 has the last one too): patches of two frames, blocks, a merger of
 // merge x merge neighbours into one row. Made by the planner's constructor. README.md has the worked totals.
-#include "block.hpp"
-#include "tower.hpp"
+#include "qwen.hpp"
+
+#include <utility>
 
 namespace vlm {
 namespace {
@@ -10,24 +11,23 @@ using plimsoll::Bytes;
 using plimsoll::Sink;
 
 constexpr BlockNames kQwen2Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.fc1", "mlp.fc2"};
-constexpr BlockNames kQwen25Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
 constexpr BlockNames kQwen3Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.linear_fc1", "mlp.linear_fc2"};
 
 class QwenTower : public Tower {
 public:
-  QwenTower(const VisionKeys& keys, std::uint64_t text, std::uint64_t width, std::string_view out_key)
+  QwenTower(const PartKeys& keys, std::uint64_t text, std::uint64_t width, std::string_view out_key, std::string prefix)
       : layers_(keys.layer_list("/depth")), width_(width), heads_(keys.number("/num_heads", 0)), out_(keys.number(out_key, text)),
         patch_(keys.positive("/patch_size", "/spatial_patch_size")), frames_(keys.positive("/temporal_patch_size")),
         channels_(keys.positive("/in_chans", "/in_channels")), merge_(keys.positive("/spatial_merge_size")),
-        max_pixels_(keys.positive("/max_image_pixels")), prefix_(keys.model().find_len("/text_config") ? "model.visual." : "visual.") {
+        max_pixels_(keys.positive("/max_image_pixels")), prefix_(std::move(prefix)) {
     if (out_ != text)
-      VisionKeys::refuse(out_key,
-                         "is " + std::to_string(out_) + ", the language model is " + std::to_string(text) + " wide; the two must be equal");
+      keys.refuse(out_key,
+                  "is " + std::to_string(out_) + ", the language model is " + std::to_string(text) + " wide; the two must be equal");
   }
 
   // Qwen2-VL: 12,845,056 pixels, patches of 14, merge 2: 65,536 patches, 16,384 rows. Qwen3-VL: 16,777,216 pixels, patches of
   // 16: the same.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes area = Bytes(patch_) * patch_, merged = area * merge_ * merge_;
     return {(Bytes(max_pixels_) / merged).value(), (Bytes(max_pixels_) / area).value(), width_};
   }
@@ -49,8 +49,9 @@ protected:
 class Qwen2Tower : public QwenTower {
 public:
   // Here hidden_size is the width of the output and embed_dim the encoder's.
-  Qwen2Tower(const VisionKeys& keys, std::uint64_t text)
-      : QwenTower(keys, text, keys.positive("/embed_dim"), "/hidden_size"), ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()) {}
+  Qwen2Tower(const PartKeys& keys, std::uint64_t text, std::string prefix)
+      : QwenTower(keys, text, keys.positive("/embed_dim"), "/hidden_size", std::move(prefix)),
+        ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()) {}
 
   void weights(const Sink& out) const override {
     stem(out, false);
@@ -67,12 +68,13 @@ private:
 
 class Qwen25Tower : public QwenTower {
 public:
-  Qwen25Tower(const VisionKeys& keys, std::uint64_t text)
-      : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size"), ffn_(keys.positive("/intermediate_size")) {}
+  Qwen25Tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names)
+      : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size", std::move(prefix)), names_(names),
+        ffn_(keys.positive("/intermediate_size")), kv_heads_(keys.number("/num_key_value_heads", heads_)) {}
 
   void weights(const Sink& out) const override {
     stem(out, false);
-    blocks(out, kQwen25Block, {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = false});
+    blocks(out, names_, {.width = width_, .ffn = ffn_, .heads = heads_, .norm_bias = false, .kv_heads = kv_heads_});
     const Tensors merger(out, "merger.", prefix_ + "merger.");
     merger.norm("ln_q", width_, false);
     merger.by_rows("mlp.0", merged(), merged());
@@ -80,20 +82,26 @@ public:
   }
 
 private:
-  std::uint64_t ffn_;
+  BlockNames names_;
+  std::uint64_t ffn_, kv_heads_; // EXAONE 4.5 has fewer heads of keys and values
 };
+
+struct MergerNames {
+  const char *list, *norm, *first, *second;
+};
+constexpr MergerNames kVlMerger{"deepstack_merger_list.", "norm", "linear_fc1", "linear_fc2"};
+constexpr MergerNames kOmniMerger{"merger_list.", "ln_q", "mlp.0", "mlp.2"};
 
 // Deepstack: features of some blocks reach the language model through mergers of their own.
 class Qwen3Tower : public QwenTower {
 public:
-  Qwen3Tower(const VisionKeys& keys, std::uint64_t text)
-      : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size"), ffn_(keys.positive("/intermediate_size")),
-        positions_(keys.positive("/num_position_embeddings")) {
-    prefix_ = "model.visual.";
+  Qwen3Tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const MergerNames& names)
+      : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size", std::move(prefix)), names_(names),
+        ffn_(keys.positive("/intermediate_size")), positions_(keys.positive("/num_position_embeddings")) {
     const std::uint64_t deep = keys.length("/deepstack_visual_indexes");
     if (deep > layers_.size())
-      VisionKeys::refuse("/deepstack_visual_indexes",
-                         "has " + std::to_string(deep) + " entries; the tower has " + std::to_string(layers_.size()) + " layers");
+      keys.refuse("/deepstack_visual_indexes",
+                  "has " + std::to_string(deep) + " entries; the tower has " + std::to_string(layers_.size()) + " layers");
     deepstack_.assign(layers_.begin(), layers_.begin() + static_cast<std::ptrdiff_t>(deep));
   }
 
@@ -102,23 +110,40 @@ public:
     Tensors(out, "", prefix_).tensor("pos_embed.weight", {positions_, width_});
     blocks(out, kQwen3Block, {.width = width_, .ffn = ffn_, .heads = heads_});
     merger(Tensors(out, "merger.", prefix_ + "merger."), width_);
-    merger(Tensors(out, "deepstack_merger.", prefix_ + "deepstack_merger_list.{layer}.", &deepstack_), merged());
+    merger(Tensors(out, "deepstack_merger.", prefix_ + names_.list + "{layer}.", &deepstack_), merged());
   }
 
 private:
   void merger(const Tensors& out, Bytes norm) const {
-    out.norm("norm", norm, true);
-    out.by_rows("linear_fc1", merged(), merged());
-    out.by_columns("linear_fc2", out_, merged());
+    out.norm(names_.norm, norm, true);
+    out.by_rows(names_.first, merged(), merged());
+    out.by_columns(names_.second, out_, merged());
   }
+  MergerNames names_;
   std::uint64_t ffn_, positions_;
   std::vector<std::uint32_t> deepstack_; // numbers of the mergers, not of the blocks
 };
 
+std::string prefix_of(const PartKeys& keys) { return keys.model().find_len("/text_config") ? "model.visual." : "visual."; }
+
 } // namespace
 
-std::unique_ptr<Tower> make_qwen2_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Qwen2Tower>(keys, text); }
-std::unique_ptr<Tower> make_qwen2_5_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Qwen25Tower>(keys, text); }
-std::unique_ptr<Tower> make_qwen3_vl(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<Qwen3Tower>(keys, text); }
+std::unique_ptr<Tower> make_qwen2_vl(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<Qwen2Tower>(keys, text, prefix_of(keys));
+}
+std::unique_ptr<Tower> make_tarsier2(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<Qwen2Tower>(keys, text, "vision_tower.");
+}
+std::unique_ptr<Tower> make_qwen2_5_tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names) {
+  return std::make_unique<Qwen25Tower>(keys, text, std::move(prefix), names);
+}
+std::unique_ptr<Tower> make_qwen2_5_vl(const PartKeys& keys, std::uint64_t text) { return make_qwen2_5_tower(keys, text, prefix_of(keys)); }
+std::unique_ptr<Tower> make_opencua(const PartKeys& keys, std::uint64_t text) { return make_qwen2_5_tower(keys, text, "vision_tower."); }
+std::unique_ptr<Tower> make_qwen3_vl(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<Qwen3Tower>(keys, text, "model.visual.", kVlMerger);
+}
+std::unique_ptr<Tower> make_qwen3_omni_tower(const PartKeys& keys, std::uint64_t text, std::string prefix) {
+  return std::make_unique<Qwen3Tower>(keys, text, std::move(prefix), kOmniMerger);
+}
 
 } // namespace vlm

@@ -13,7 +13,7 @@ using plimsoll::Sink;
 
 class StepTower : public Tower {
 public:
-  StepTower(const VisionKeys& keys, std::uint64_t text)
+  StepTower(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.find("/layers") ? keys.layer_list("/layers") : keys.layer_list("/num_hidden_layers")),
         width_(either(keys, "/width", "/hidden_size")), heads_(either(keys, "/heads", "/num_attention_heads")), ffn_(ffn_of(keys, width_)),
         channels_(keys.positive("/num_channels")), patch_(keys.positive("/patch_size")), side_(keys.patches_per_side()),
@@ -37,20 +37,20 @@ public:
     Tensors(out, "", "model.").by_rows("vit_large_projector", text_, Bytes(width_) * 4, bias_);
   }
   // The whole image, 52 x 52 patches and 169 rows, and up to 36 tiles of 36 x 36 patches and 81 rows: 3,085 rows.
-  Image largest_image() const override {
+  Media largest_image() const override {
     const Bytes whole = Bytes(side_) * side_, tiles = Bytes(tiles_) * tile_side_ * tile_side_;
     const std::uint64_t row = side_ / 4, tile_row = tile_side_ / 4;
     return {(Bytes(row) * row + Bytes(tiles_) * tile_row * tile_row).value(), (whole + tiles).value(), width_};
   }
 
 private:
-  static std::uint64_t either(const VisionKeys& keys, std::string_view key, std::string_view other) {
+  static std::uint64_t either(const PartKeys& keys, std::string_view key, std::string_view other) {
     return keys.find(key) ? keys.positive(key) : keys.positive(other);
   }
   // The ratio has a fraction: 1536 x 5.8333 = 8960.
-  static std::uint64_t ffn_of(const VisionKeys& keys, std::uint64_t width) {
+  static std::uint64_t ffn_of(const PartKeys& keys, std::uint64_t width) {
     const double ffn = static_cast<double>(width) * keys.decimal("/mlp_ratio").value_or(8960.0 / 1536.0);
-    if (!(ffn >= 1 && ffn < 1e9)) VisionKeys::refuse("/mlp_ratio", "a ratio above 0, such as 4, was expected");
+    if (!(ffn >= 1 && ffn < 1e9)) keys.refuse("/mlp_ratio", "a ratio above 0, such as 4, was expected");
     return static_cast<std::uint64_t>(ffn);
   }
   void blocks(const Tensors& out) const {
@@ -69,6 +69,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_step(const VisionKeys& keys, std::uint64_t text) { return std::make_unique<StepTower>(keys, text); }
+std::unique_ptr<Tower> make_step(const PartKeys& keys, std::uint64_t text) { return std::make_unique<StepTower>(keys, text); }
 
 } // namespace vlm

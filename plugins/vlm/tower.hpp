@@ -1,17 +1,17 @@
-// What a kind of vision part knows: its tensors and its largest image. One subclass per packaging (LLaVA, Qwen-VL, ...),
-// made by the functions below when a planner is constructed. Immutable afterwards. Threads: any.
+// What a kind of vision or audio part knows: its tensors and its largest image or longest sound. One subclass per packaging (LLaVA,
+// Qwen-VL, ...), made by the functions below when a planner is constructed. Immutable afterwards. Threads: any.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
+#include "part_keys.hpp"
 #include "plimsoll/plugin.hpp"
-#include "vision_keys.hpp"
 
 namespace vlm {
 
-// The largest image that the processor lets through.
-struct Image {
+// The largest image, or the longest sound, that the processor lets through.
+struct Media {
   std::uint64_t rows = 0;           // embeddings handed to the language model
   std::uint64_t tower_tokens = 0;   // positions inside the encoder
   std::uint64_t tower_elements = 0; // width of the encoder
@@ -24,36 +24,70 @@ public:
   Tower(const Tower&) = delete;
   Tower& operator=(const Tower&) = delete;
   virtual void weights(const plimsoll::Sink& out) const = 0;
-  virtual Image largest_image() const = 0;
+  virtual Media largest_image() const = 0; // no rows: the model takes none
+  virtual Media longest_sound() const { return {}; }
 };
 
 // `text` is the width of the language model.
-using MakeTower = std::unique_ptr<Tower> (*)(const VisionKeys& keys, std::uint64_t text);
+using MakeTower = std::unique_ptr<Tower> (*)(const PartKeys& keys, std::uint64_t text);
 
-std::unique_ptr<Tower> make_qwen2_vl(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_qwen2_5_vl(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_qwen3_vl(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_glm4v(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_internvl(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_llava(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_gemma3(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_gemma3n(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_gemma4(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_idefics3(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_minicpm_v(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_mllama(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_llama4(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_minimax_m3(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_paligemma(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_aya_vision(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_cohere2_vision(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_internvl_hf(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_deepseek_vl2(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_phi3_v(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_phi4mm(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_step(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_kimi_vl(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_kimi_k25(const VisionKeys& keys, std::uint64_t text);
-std::unique_ptr<Tower> make_kimi_k3(const VisionKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen2_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen2_5_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen3_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_glm4v(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_internvl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_llava(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_gemma3(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_gemma3n(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_gemma4(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_idefics3(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_minicpm_v(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_mllama(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_llama4(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_minimax_m3(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_paligemma(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_aya_vision(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_cohere2_vision(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_internvl_hf(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_deepseek_vl2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_phi3_v(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_phi4mm(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_step(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_llava_next(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_mistral3(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_lighton_ocr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_r(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_bee(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_tarsier2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_opencua(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen2_5_omni(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen3_omni(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen3_asr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_nvlm(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen2_audio(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_audio_flamingo(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_ultravox(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_voxtral(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_glm_asr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_dots_ocr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_paddleocr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_keye(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_keye_1_5(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_hunyuan_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_glm_ocr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_lfm2_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_ovis2_5(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_eagle2_5(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_isaac(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_phi4_siglip(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_minicpm_v4_6(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_minicpm_o(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_molmo(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_molmo2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_deepseek_ocr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_deepseek_ocr2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_kimi_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_kimi_k25(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_kimi_k3(const PartKeys& keys, std::uint64_t text);
 
 } // namespace vlm

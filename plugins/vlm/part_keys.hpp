@@ -1,6 +1,6 @@
-// Reads a model's vision_config. An absent key answers with the class default, of the vision model_type (clip_vision_model)
-// or of the outer one (class_defaults: {qwen2_vl: {vision_config: ...}}). Called while towers are constructed, never
-// later. Errors name the key below /vision_config. Threads: one.
+// Reads a part of a model's configuration: its vision_config, or where another one lies (audio_config). An absent key answers with
+// the class default, of the part's own model_type (clip_vision_model) or of the outer one (class_defaults: {qwen2_vl:
+// {vision_config: ...}}). Called while towers are constructed, never later. Errors name the whole key. Threads: one.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,18 @@
 
 namespace vlm {
 
-class VisionKeys {
+class PartKeys {
 public:
-  explicit VisionKeys(const plimsoll::Config& model);
+  // `base` is a JSON pointer and must live as long as this object, as literals do.
+  explicit PartKeys(const plimsoll::Config& model, std::string_view base = "/vision_config");
 
   // `key` is relative: "/hidden_size". The first of several spellings that is there.
   std::optional<std::uint64_t> find(std::string_view key) const;
   std::uint64_t positive(std::string_view key, std::string_view other_spelling = {}) const;
   std::uint64_t number(std::string_view key, std::uint64_t fallback) const { return find(key).value_or(fallback); }
   bool boolean(std::string_view key, bool fallback) const;
+  // Whether the configuration has this part.
+  bool there() const { return model_.find_len(base_).has_value(); }
   std::optional<double> decimal(std::string_view key) const;
   std::string_view text(std::string_view key, std::string_view fallback) const;
   std::uint64_t length(std::string_view key) const;
@@ -34,12 +37,13 @@ public:
   std::string_view model_type() const { return text("/model_type", ""); }
 
   const plimsoll::Config& model() const { return model_; }
-  [[noreturn]] static void refuse(std::string_view key, std::string message);
+  [[noreturn]] void refuse(std::string_view key, std::string message) const;
 
 private:
-  static std::string at(std::string_view key) { return "/vision_config" + std::string(key); }
+  std::string at(std::string_view key) const { return std::string(base_).append(key); }
   plimsoll::Config model_;
-  std::optional<plimsoll::Config> own_; // answers with the vision model_type's class defaults
+  std::string_view base_;
+  std::optional<plimsoll::Config> own_; // answers with the part's own class defaults
 };
 
 } // namespace vlm
