@@ -92,6 +92,7 @@ struct Dialect {
   Switch head_gate_on = kAlways;
   Switch gated_queries = kNever; // q_proj brings a gate as wide as the queries, head by head
   bool attention = true;         // false: a model of recurrent layers alone, without heads
+  bool k_bias = true;            // false: where projections have biases, keys have none
   bool o_quantized = true;       // false: quantised checkpoints leave the output projection alone
   std::uint32_t ffn_ratio = 0;   // width of the FFN over the hidden size, where no key says it; 0: a key must
   Window window = Window::kNone;

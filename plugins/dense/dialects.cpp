@@ -78,6 +78,7 @@ constexpr Dialect kDialects[] = {
   {.model_type = "arcee", .names = &kUngated, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "seed_oss", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_out_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "ernie4_5", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias"},
+  {.model_type = "ernie4_5_moe_vl_text", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias"},
   {.model_type = "ernie4_5_moe", .names = &kLlama, .qkv_bias = "/use_bias", .o_bias = "/use_bias", .ffn_bias = "/use_bias", .draft = &kErnieDraft},
   {.model_type = "internlm3", .names = &kLlama, .qkv_bias = "/qkv_bias", .o_bias = "/bias", .ffn_bias = "/bias"},
   {.model_type = "internlm2", .names = &kInternLm2, .norms = {"attention_norm", "ffn_norm"}, .qkv_bias = "/bias", .o_bias = "/bias"},
@@ -175,6 +176,9 @@ constexpr Dialect kDialects[] = {
   {.model_type = "glm4v_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm"},
 
   {.model_type = "glm_ocr_text", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias", .draft = &kGlmDraft},
+
+  // Whisper's decoder, without what looks at the encoder
+  {.model_type = "whisper", .names = &kWhisper, .norms = {"self_attn_layer_norm", "final_layer_norm"}, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .k_bias = false, .quirk = whisper},
 
   // Molmo
   {.model_type = "molmo", .names = &kMolmo, .norms = {"attn_norm", "ff_norm"}, .qkv_bias = "/qkv_bias", .qk_norm = QkNorm::kProjection, .qk_norm_on = "/attention_layer_norm", .quirk = molmo},

@@ -85,19 +85,20 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
 void Model::read_sizes(const Config& config) {
   hidden = config.positive_of({"/hidden_size", "/n_embd", "/d_model", "/n_embed"});
   vocab = config.positive(config.find_u64("/padded_vocab_size") ? "/padded_vocab_size" : "/vocab_size"); // nearly all have the latter
-  layers.resize(plimsoll::layer_count(config));
+  const auto decoder = config.find_u64("/decoder_layers");                                               // of a model with an encoder too
+  layers.resize(decoder ? plimsoll::checked_layers(*decoder, "/decoder_layers") : plimsoll::layer_count(config));
   if (dialect.attention) read_heads(config);
   read_widths(config);
   max_length = config
                    .find_u64_of({"/max_position_embeddings", "/n_positions", "/max_seq_len", "/seq_length", "/model_max_length",
-                                 "/max_sequence_length", "/max_position_embedding"})
+                                 "/max_sequence_length", "/max_position_embedding", "/max_target_positions"})
                    .value_or(0);
   embedding_rows = vocab;
   embedding_width = hidden;
 }
 
 void Model::read_heads(const Config& config) {
-  heads = config.positive_of({"/num_attention_heads", "/n_head", "/n_heads", "/num_heads"});
+  heads = config.positive_of({"/num_attention_heads", "/n_head", "/n_heads", "/num_heads", "/decoder_attention_heads"});
   kv_heads = config
                  .find_u64_of({"/num_key_value_heads", "/num_attention_groups", "/num_kv_heads", "/n_head_kv", "/n_kv_heads",
                                "/attn_config/kv_n_heads"})
@@ -117,7 +118,7 @@ void Model::read_widths(const Config& config) {
     throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size",
                 "has " + std::to_string(widths.size()) + " entries; one for each layer was expected");
   const auto width = widths.empty() ? config.find_u64_of({"/intermediate_size", "/ffn_hidden_size", "/n_inner", "/ffn_dim",
-                                                          "/mlp_hidden_size", "/ff_intermediate_size"})
+                                                          "/mlp_hidden_size", "/ff_intermediate_size", "/decoder_ffn_dim"})
                                     : std::optional(widths.front());
   if (width == 0U) throw Error(PLIMSOLL_E_CONFIG, "/intermediate_size", "is 0; a positive number was expected");
   ffn_known = width.has_value() || dialect.ffn_ratio != 0;

@@ -130,6 +130,15 @@ inline constexpr Names kChatGlm{.embedding = "transformer.embedding.word_embeddi
                                 .gate_up = "dense_h_to_4h",
                                 .final_norm = "transformer.encoder.final_layernorm",
                                 .head = "transformer.output_layer"};
+inline constexpr Names kWhisper{.embedding = "model.decoder.embed_tokens",
+                                .layer = "model.decoder.layers.{layer}.",
+                                .o = "out_proj",
+                                .ffn = "",
+                                .gate = "",
+                                .up = "fc1",
+                                .down = "fc2",
+                                .final_norm = "model.decoder.layer_norm",
+                                .head = "proj_out"};
 // Their embeddings are parameters without ".weight": a quirk declares them.
 inline constexpr Names kMolmo{.embedding = "",
                               .layer = "model.transformer.blocks.{layer}.",

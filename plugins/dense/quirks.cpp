@@ -231,6 +231,12 @@ void mllama(const Config& config, Model& model) {
   }
 }
 
+// A table of positions; the head is the embedding.
+void whisper(const Config& config, Model& model) {
+  add_positions(model, "model.decoder.embed_positions.weight", model.max_length);
+  model.tied = config.boolean("/tie_word_embeddings", true);
+}
+
 // The embedding is a parameter of its own, and a second one has the rows that were added later. intermediate_size counts gate and up.
 void molmo(const Config& config, Model& model) {
   molmo2(config, model);

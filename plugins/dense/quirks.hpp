@@ -31,6 +31,7 @@ void minicpmv(const plimsoll::Config& config, Model& model);
 void mllama(const plimsoll::Config& config, Model& model);
 void molmo(const plimsoll::Config& config, Model& model);
 void molmo2(const plimsoll::Config& config, Model& model);
+void whisper(const plimsoll::Config& config, Model& model);
 void mpt(const plimsoll::Config& config, Model& model);
 void nemotron_nas(const plimsoll::Config& config, Model& model);
 void no_final_norm(const plimsoll::Config& config, Model& model);

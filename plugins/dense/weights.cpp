@@ -75,7 +75,8 @@ void projections(const Site& site, const Attention& a, const std::string& prefix
     Weight fused = site.matrix(kAttention, "attention.kv_proj", join(prefix, m.names.kv), k + v, m.hidden);
     return out.weight(fused.parts(rows, {Part{k.value(), a.kv_heads, true}, Part{v.value(), a.kv_heads, true}}), m.qkv_bias);
   }
-  out.weight(site.matrix(kAttention, "attention.k_proj", join(prefix, m.names.k), k, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
+  out.weight(site.matrix(kAttention, "attention.k_proj", join(prefix, m.names.k), k, m.hidden).heads(rows, a.kv_heads, true),
+             m.qkv_bias && m.dialect.k_bias);
   if (a.value_is_key) return;
   out.weight(site.matrix(kAttention, "attention.v_proj", join(prefix, m.names.v), v, m.hidden).heads(rows, a.kv_heads, true), m.qkv_bias);
 }

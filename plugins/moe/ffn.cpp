@@ -85,7 +85,18 @@ void declare_router(const Shape& s, const Site& at, const Sink& out) {
   if (!per_expert.empty()) out.weight(at.weight(kFfn, "router.expert_scale", per_expert, {rows}));
   if (!s.correction || s.names->correction.empty()) return;
   const Site scored{at.prefix, at.label, at.draft ? at.layers : &s.scored_layers, at.draft};
-  out.weight(scored.weight(kFfn, "router.correction_bias", s.names->correction, {rows}).dtype(s.correction_dtype));
+  Weight correction = s.seen_experts == 0 ? scored.weight(kFfn, "router.correction_bias", s.names->correction, {rows})
+                                          : scored.weight(kFfn, "router.correction_bias", s.names->correction, {2, rows});
+  out.weight(correction.dtype(s.correction_dtype));
+}
+
+// ERNIE-4.5-VL's second set: as many experts of another width, behind a router of their own. Its first release numbers them behind the
+// text's.
+void declare_seen(const Shape& s, const Site& at, const Sink& out) {
+  constexpr Projections kSeen{"mlp.vision_experts.{expert}.", "gate_proj", "up_proj", "down_proj"};
+  if (s.seen_experts == 0) return;
+  out.weight(at.weight(kFfn, "seen_router", "mlp.gate.weight_1", {s.seen_experts, s.hidden}).dtype(s.router_dtype));
+  Gated{kSeen, "seen_experts", s.hidden, s.seen_width, s.seen_experts}.declare(at, out);
 }
 
 // The first layers of DeepSeek-V4 look a token's experts up.
@@ -117,6 +128,7 @@ void declare_experts(const Shape& s, const Site& at, const Sink& out) {
   Gated{n.experts,        "experts",        s.expert_hidden, s.expert_width, s.experts,
         n.expert_storage, s.experts_in_out, s.down_in_out,   n.expert_bias,  s.expert_format}
       .declare(at, out);
+  declare_seen(s, at, out);
   if (s.shared_width == 0) return;
   Gated shared{n.shared, "shared_experts", s.hidden, s.shared_width};
   shared.format = s.linear_format;

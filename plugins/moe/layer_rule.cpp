@@ -67,17 +67,20 @@ Flags flags(std::uint64_t n, Rule&& rule) {
   return out;
 }
 
+// ERNIE-4.5-VL gives two numbers, for text and for what is seen: the first.
+std::string first_of(const std::string& key, const Config& config) { return config.find_len(key) ? key + "/0" : key; }
+
 // The last expert layer; -1 and absence mean the last layer of all.
 std::uint64_t last_expert_layer(const Config& config, std::uint64_t n) {
-  const std::int64_t last = config.find_i64("/moe_layer_end_index").value_or(-1);
-  if (last < -1)
-    throw Error(PLIMSOLL_E_CONFIG, "/moe_layer_end_index", "is negative; a layer number, or -1 for the last layer, was expected");
-  return last == -1 ? n - 1 : static_cast<std::uint64_t>(last);
+  const std::string key = first_of("/moe_layer_end_index", config);
+  const std::int64_t last = config.find_i64(key).value_or(-1);
+  if (last < -1) throw Error(PLIMSOLL_E_CONFIG, key, "is negative; a layer number, or -1 for the last layer, was expected");
+  return last == -1 || static_cast<std::uint64_t>(last) >= n ? n - 1 : static_cast<std::uint64_t>(last);
 }
 
 Flags by_arithmetic(const Config& config, std::uint64_t n) {
   if (config.has("/moe_layer_start_index") || config.has("/moe_layer_interval")) {
-    const std::uint64_t first = config.u64("/moe_layer_start_index", 0);
+    const std::uint64_t first = config.u64(first_of("/moe_layer_start_index", config), 0);
     const std::uint64_t last = last_expert_layer(config, n);
     const std::uint64_t step = config.has("/moe_layer_interval") ? config.positive("/moe_layer_interval") : 1;
     return flags(n, [=](std::uint64_t i) { return i >= first && i <= last && (i + 1) % step == 0; });

@@ -29,7 +29,7 @@ struct Experts {
 class Planner : public plimsoll::PipelinePlanner {
 public:
   explicit Planner(const Config& config) : PipelinePlanner(config) {
-    if (plimsoll::find_experts(config) != 0U) experts_.emplace(config);
+    if (config.find_len("/moe_num_experts") || plimsoll::find_experts(config) != 0U) experts_.emplace(config);
     if (config.has("/kv_lora_rank") || config.has("/compress_ratios")) return; // latent attention asked for its FFN
     // Another family's attention may be nothing `dense` knows; that only matters once it is asked for.
     try {

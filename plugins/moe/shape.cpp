@@ -26,12 +26,14 @@ const Names* read_names(const Config& config) {
   throw Error(PLIMSOLL_E_CONFIG, "/ffn_names", "is \"" + std::string(name) + "\"; one of " + all_names() + " was expected");
 }
 
-// The first spelling that is there. Hunyuan writes one number per layer; only equal ones can be planned.
+// The first spelling that is there. Hunyuan writes one number per layer; only equal ones can be planned. ERNIE-4.5-VL writes two, for text
+// and for what is seen: the first is planned here.
 std::optional<std::uint64_t> find_uniform(const Config& config, std::initializer_list<std::string_view> pointers) {
   for (const std::string_view pointer : pointers) {
     if (config.is_u64(pointer)) return config.u64(pointer);
     const auto list = config.u64_list(pointer);
     if (list.empty()) continue;
+    if (config.boolean("/experts_of_two_kinds", false)) return list.front();
     if (std::any_of(list.begin(), list.end(), [&](std::uint64_t n) { return n != list.front(); }))
       throw Error(PLIMSOLL_E_UNSUPPORTED, std::string(pointer), "differs from layer to layer; one number for all was expected");
     return list.front();
@@ -42,6 +44,11 @@ std::optional<std::uint64_t> find_uniform(const Config& config, std::initializer
 std::uint64_t uniform(const Config& config, std::initializer_list<std::string_view> pointers) {
   if (const std::uint64_t value = find_uniform(config, pointers).value_or(0); value > 0) return value;
   throw Error(PLIMSOLL_E_CONFIG, std::string(*pointers.begin()), "is missing or 0; a positive number was expected");
+}
+
+std::uint64_t experts_of(const Config& config) {
+  if (config.find_len("/moe_num_experts")) return find_uniform(config, {"/moe_num_experts"}).value_or(0);
+  return plimsoll::find_experts(config).value_or(0);
 }
 
 void read_widths(const Config& config, Shape& s) {
@@ -60,6 +67,13 @@ void read_widths(const Config& config, Shape& s) {
   if (s.names->shared.prefix.empty() && s.shared_width > 0)
     throw Error(PLIMSOLL_E_UNSUPPORTED, "/ffn_names",
                 "is \"" + std::string(s.names->name) + "\", which names no shared experts, but the configuration sizes some");
+}
+
+// ERNIE-4.5-VL routes what is seen to experts of its own, in the same layers.
+void read_seen(const Config& config, Shape& s) {
+  if (!config.boolean("/experts_of_two_kinds", false)) return;
+  s.seen_experts = bounded(config.positive("/moe_num_experts/1"), kMaxExperts, "/moe_num_experts/1");
+  s.seen_width = config.positive("/moe_intermediate_size/1");
 }
 
 void read_layers(const Config& config, Shape& s) {
@@ -106,7 +120,7 @@ Shape read_shape(const Config& config) {
   Shape s;
   s.names = read_names(config);
   s.hidden = config.positive_of({"/hidden_size", "/d_model"});
-  s.experts = bounded(plimsoll::find_experts(config).value_or(0), kMaxExperts, "/n_routed_experts");
+  s.experts = bounded(experts_of(config), kMaxExperts, "/n_routed_experts");
   if (s.experts == 0) throw Error(PLIMSOLL_E_CONFIG, "/n_routed_experts", "is missing; the number of experts was expected");
   s.zero_experts = bounded(config.u64("/zero_expert_num", 0), kMaxExperts, "/zero_expert_num");
   s.experts_per_token = uniform(config, {"/num_experts_per_tok", "/num_experts_per_token", "/experts_per_token", "/moe_topk", "/moe_k",
@@ -116,6 +130,7 @@ Shape read_shape(const Config& config) {
                 "is " + std::to_string(s.experts_per_token) + "; at most the number of experts (" +
                     std::to_string(s.experts + s.zero_experts) + ") was expected");
   read_widths(config, s);
+  read_seen(config, s);
   read_latent(config, s);
   read_layers(config, s);
   s.correction = config.str("/topk_method", "") == "noaux_tc" || config.boolean("/use_routing_bias", false) ||

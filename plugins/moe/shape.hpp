@@ -19,7 +19,8 @@ struct Shape {
   std::uint64_t zero_experts = 0; // routed to, without weights
   std::uint64_t experts_per_token = 0;
   std::uint64_t expert_width = 0;
-  std::uint64_t expert_hidden = 0; // what experts read and write: the hidden size, or a latent width of their own
+  std::uint64_t seen_experts = 0, seen_width = 0; // a second set, for what a tower saw; 0: none
+  std::uint64_t expert_hidden = 0;                // what experts read and write: the hidden size, or a latent width of their own
   bool latent_norm = false;
   std::uint64_t shared_experts = 0; // a count where the configuration gives one, else 1 or 0
   std::uint64_t shared_width = 0;   // of all shared experts together; 0: none

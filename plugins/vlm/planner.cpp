@@ -36,6 +36,10 @@ public:
     if (out.asks(Aspect::kVision)) tower_->weights(out);
     DelegatingPlanner::weights(out);
   }
+  void kv(const Sink& out) const override {
+    DelegatingPlanner::kv(out);
+    tower_->kv(out);
+  }
   void entries(const Sink& out) const override {
     entry(out, Modality::kImage, tower_->largest_image());
     entry(out, Modality::kAudio, tower_->longest_sound());

@@ -1,5 +1,5 @@
-// Models that hear: Whisper's encoder, or a relative, and a projector. Qwen2-Audio, Audio Flamingo 3, Ultravox, Voxtral, GLM-ASR.
-// Made by the planner's constructor. Rows are those of the longest clip that the processor lets through, as vLLM counts it.
+// Models that hear: Whisper's encoder, or a relative, and a projector. Qwen2-Audio, Audio Flamingo 3, Ultravox, Voxtral, Kimi-Audio,
+// GLM-ASR. Made by the planner's constructor. Rows are those of the longest clip that the processor lets through, as vLLM counts it.
 #include "listed.hpp"
 #include "whisper.hpp"
 
@@ -91,6 +91,20 @@ std::unique_ptr<Tower> make_ultravox(const PartKeys& keys, std::uint64_t text) {
   };
   const Bytes rows = plimsoll::ceil_div(encoder.positions(), factor) * windows(audio);
   return listed(list, {}, {rows.value(), (Bytes(encoder.positions()) * windows(audio)).value(), encoder.width()});
+}
+
+// Kimi-Audio: four neighbours of the encoder in a row, two matrices and a norm. Its layers that speak are not loaded.
+std::unique_ptr<Tower> make_kimi_audio(const PartKeys& keys, std::uint64_t text) {
+  const WhisperEncoder encoder(PartKeys(keys.model(), "/audio_config"), "model.encoder.");
+  constexpr std::uint64_t kJoined = 4;
+  const auto list = [=](const Sink& out) {
+    encoder.weights(out);
+    const Tensors projector(out, "audio.projector.", "model.vq_adaptor.layers.");
+    projector.by_rows("0", text, Bytes(encoder.width()) * kJoined);
+    projector.by_columns("3", text, text);
+    projector.norm("4", text, true);
+  };
+  return listed(list, {}, clip(encoder, 1, kJoined));
 }
 
 // Blocks in Llama's names with rotary positions; keys have no bias. Four neighbours, as wide as the FFN, in a row.

@@ -2,8 +2,8 @@
 // and one matrix. Made by the planner's constructor. Keys come in the original's spelling (width, layers, heads) or in the usual one.
 #include <cmath>
 
-#include "tensors.hpp"
-#include "tower.hpp"
+#include "block.hpp"
+#include "listed.hpp"
 
 namespace vlm {
 namespace {
@@ -11,10 +11,13 @@ namespace {
 using plimsoll::Bytes;
 using plimsoll::Sink;
 
+constexpr BlockNames kStep3Block{
+    {"layer_norm1", "layer_norm2"}, "self_attn.qkv_proj", "", "", "", "self_attn.out_proj", "", "mlp.fc1", "mlp.fc2"};
+
 class StepTower : public Tower {
 public:
-  StepTower(const PartKeys& keys, std::uint64_t text)
-      : layers_(keys.find("/layers") ? keys.layer_list("/layers") : keys.layer_list("/num_hidden_layers")),
+  StepTower(const PartKeys& keys, std::uint64_t text, std::string prefix)
+      : prefix_(std::move(prefix)), layers_(keys.find("/layers") ? keys.layer_list("/layers") : keys.layer_list("/num_hidden_layers")),
         width_(either(keys, "/width", "/hidden_size")), heads_(either(keys, "/heads", "/num_attention_heads")), ffn_(ffn_of(keys, width_)),
         channels_(keys.positive("/num_channels")), patch_(keys.positive("/patch_size")), side_(keys.patches_per_side()),
         tiles_(keys.positive("/max_image_tiles")), tile_side_(keys.positive("/tile_size") / patch_), text_(text),
@@ -23,7 +26,7 @@ public:
         bias_(keys.model().boolean("/projector_bias", false)) {}
 
   void weights(const Sink& out) const override {
-    const std::string prefix = "model.vision_model.";
+    const std::string prefix = prefix_ + "vision_model.";
     const Tensors top(out, "", prefix);
     top.convolution("conv1", width_, channels_, patch_, false);
     const Bytes grid = Bytes(side_) * side_;
@@ -34,7 +37,7 @@ public:
     blocks(Tensors(out, "layers.", prefix + "transformer.resblocks.{layer}.", &layers_));
     top.convolution("vit_downsampler1", Bytes(width_) * 2, width_, 3, true);
     top.convolution("vit_downsampler2", Bytes(width_) * 4, Bytes(width_) * 2, 3, true);
-    Tensors(out, "", "model.").by_rows("vit_large_projector", text_, Bytes(width_) * 4, bias_);
+    Tensors(out, "", prefix_).by_rows("vit_large_projector", text_, Bytes(width_) * 4, bias_);
   }
   // The whole image, 52 x 52 patches and 169 rows, and up to 36 tiles of 36 x 36 patches and 81 rows: 3,085 rows.
   Media largest_image() const override {
@@ -62,6 +65,7 @@ private:
     for (const char* scale : {"ls_1.gamma", "ls_2.gamma"}) out.tensor(scale, {width_});
   }
 
+  std::string prefix_;
   std::vector<std::uint32_t> layers_;
   std::uint64_t width_, heads_, ffn_, channels_, patch_, side_, tiles_, tile_side_, text_;
   bool positions_, class_token_, norm_before_, norm_after_, bias_;
@@ -69,6 +73,33 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_step(const PartKeys& keys, std::uint64_t text) { return std::make_unique<StepTower>(keys, text); }
+std::unique_ptr<Tower> make_step(const PartKeys& keys, std::uint64_t text) { return std::make_unique<StepTower>(keys, text, "model."); }
+std::unique_ptr<Tower> make_step_vl(const PartKeys& keys, std::uint64_t text) { return std::make_unique<StepTower>(keys, text, ""); }
+
+// Step-3: EVA-CLIP's relative, 63 layers whose FFN is 3072 wide, and two convolutions that halve the sides.
+std::unique_ptr<Tower> make_step3_vl(const PartKeys& keys, std::uint64_t text) {
+  const std::vector<std::uint32_t> layers = keys.layer_list("/num_hidden_layers");
+  const std::uint64_t width = keys.positive("/hidden_size"), ffn = keys.positive("/intermediate_size");
+  const std::uint64_t heads = keys.positive("/num_attention_heads"), channels = keys.positive("/num_channels");
+  const std::uint64_t patch = keys.positive("/patch_size"), side = keys.patches_per_side(), shrunk = keys.positive("/output_hidden_size");
+  const std::uint64_t tiles = keys.positive("/max_image_tiles"), tile_side = keys.positive("/tile_size") / patch;
+  const bool bias = keys.model().boolean("/projector_bias", true);
+  const auto list = [=](const Sink& out) {
+    const std::string prefix = "vision_model.";
+    const Tensors top(out, "", prefix);
+    top.tensor("embeddings.class_embedding", {1, width});
+    top.convolution("embeddings.patch_embedding", width, channels, patch, true);
+    top.tensor("embeddings.position_embedding.weight", {Bytes(side) * side + 1, width});
+    declare_block(Tensors(out, "layers.", prefix + "encoder.layers.{layer}.", &layers), kStep3Block,
+                  {.width = width, .ffn = ffn, .heads = heads});
+    const Tensors join(out, "", "");
+    join.convolution("vit_downsampler", shrunk, width, 2, true);
+    join.convolution("vit_downsampler2", Bytes(shrunk) * 2, shrunk, 3, true);
+    join.linear("vit_large_projector", text, Bytes(shrunk) * 2, bias);
+  };
+  // 52 x 52 patches are 169 rows, 36 x 36 of a tile 81: as of Step-3.7.
+  const Bytes rows = Bytes(side / 4) * (side / 4) + Bytes(tiles) * (tile_side / 4) * (tile_side / 4);
+  return listed(list, {rows.value(), (Bytes(side) * side + Bytes(tiles) * tile_side * tile_side).value(), width});
+}
 
 } // namespace vlm

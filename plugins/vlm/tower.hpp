@@ -26,6 +26,8 @@ public:
   virtual void weights(const plimsoll::Sink& out) const = 0;
   virtual Media largest_image() const = 0; // no rows: the model takes none
   virtual Media longest_sound() const { return {}; }
+  // What each request keeps of its sound or image beside the language model's own cache.
+  virtual void kv(const plimsoll::Sink&) const {}
 };
 
 // `text` is the width of the language model.
@@ -86,6 +88,19 @@ std::unique_ptr<Tower> make_molmo(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_molmo2(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_deepseek_ocr(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_deepseek_ocr2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_whisper(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_glm4v_chat(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_qwen_vl_first(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_llama_nemotron_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_nemotron_h_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_granite_speech(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_blip2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_step_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_step3_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_ernie_vl(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_kimi_audio(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_openvla(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_ovis(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_vl(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k25(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k3(const PartKeys& keys, std::uint64_t text);

@@ -47,6 +47,18 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"microsoft__Phi-3.5-vision-instruct", 2653, 3072, 9809, 1024},         // 17 x 12 x 13 + 1, 17 x 577
       {"microsoft__Phi-4-multimodal-instruct", 10065, 3072, 37888, 1152},     // 37 x 16 x 17 + 1, 37 x 1,024
       {"openbmb__MiniCPM-V-4", 640, 2560, 10240, 1152},                       // 10 x 64
+      {"rednote-hilab__dots.ocr", 14400, 1536, 57600, 1536},                  // 11,289,600 / 28^2
+      {"PaddlePaddle__PaddleOCR-VL", 3600, 1024, 14400, 1152},                // 2,822,400 / 28^2
+      {"tencent__HunyuanOCR", 4162, 1024, 16384, 1152},                       // 64 x 65 + 2
+      {"zai-org__GLM-OCR", 6144, 1536, 24576, 1024},                          // 4,816,896 / 28^2
+      {"deepseek-ai__DeepSeek-OCR", 933, 1280, 13696, 768},                   // 16 x 17 + 60 x 11 + 1
+      {"LiquidAI__LFM2-VL-1.6B", 2816, 2048, 11264, 1152},                    // 11 x 16 x 16
+      {"allenai__Molmo-7B-D-0924", 2032, 3584, 7501, 1024},                   // 13 x 12 x 13 + 4, 13 x 577
+      {"allenai__Molmo2-8B", 1894, 4096, 6561, 1152},                         // 9 x 14 x 15 + 4, 9 x 729
+      {"omni-research__Tarsier-7b", 601, 4096, 577, 1024},                    // 24 x 25 + 1
+      {"lightonai__LightOnOCR-2-1B", 3025, 1024, 12100, 1024},                // 110 x 110 / 4
+      {"baidu__ERNIE-4.5-VL-28B-A3B-PT", 6144, 2560, 24576, 1280},            // 4,816,896 / 28^2
+      {"zai-org__glm-4v-9b", 1602, 4096, 6401, 1792},                         // 40 x 40 + 2
   };
   for (const EntryCase& c : cases) {
     const DeclaredConfig d = declared(real_config(c.model));
@@ -83,6 +95,29 @@ std::uint64_t encoder_bytes(const char* model, const Json& engine, ActivationReq
 }
 
 // Documented: 20 x T x merge^2 x width on each device. 20 x 8192 x 4 x 1152.
+TEST(SoundEntry, IsTheLongestClipOfRealModels) {
+  const std::vector<EntryCase> cases{
+      {"Qwen__Qwen2-Audio-7B-Instruct", 750, 4096, 1500, 1280},          // pairs of 1,500
+      {"Qwen__Qwen2.5-Omni-3B", 750, 2048, 1500, 1280},                  // likewise
+      {"Qwen__Qwen3-ASR-1.7B", 390, 2048, 390, 1024},                    // 30 x 13
+      {"nvidia__audio-flamingo-3-hf", 15000, 3584, 30000, 1280},         // 20 x 750
+      {"fixie-ai__ultravox-v0_5-llama-3_1-8b", 3008, 4096, 24000, 1280}, // 16 x 188
+      {"zai-org__GLM-ASR-Nano-2512", 7875, 2048, 31500, 1280},           // 21 x 375
+      {"mistralai__Voxtral-Small-24B-2507", 131072, 5120, 524288, 1280}, // the context
+      {"openai__whisper-large-v3", 1500, 1280, 1500, 1280},              // a window
+  };
+  for (const EntryCase& c : cases) {
+    const DeclaredConfig d = declared(real_config(c.model));
+    ASSERT_FALSE(d.entries.empty()) << c.model;
+    const MediaEntry& entry = d.entries.back();
+    EXPECT_EQ(entry.modality, Modality::kAudio) << c.model;
+    EXPECT_EQ(entry.rows, c.rows) << c.model;
+    EXPECT_EQ(entry.row_elements, c.row_elements) << c.model;
+    EXPECT_EQ(entry.encoder_tokens, c.tower_tokens) << c.model;
+    EXPECT_EQ(entry.encoder_elements, c.tower_elements) << c.model;
+  }
+}
+
 TEST(EncoderPeak, OfKimiIsOfABatchFullOfImages) {
   EXPECT_EQ(encoder_bytes("nvidia__Kimi-K2.5-NVFP4", max_engine(), {.ranks = 8, .dp = 8, .ep = 8}), 754974720U);
 }
