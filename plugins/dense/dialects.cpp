@@ -177,6 +177,9 @@ constexpr Dialect kDialects[] = {
 
   {.model_type = "glm_ocr_text", .names = &kFusedGateUp, .norms = kGlm4Norms, .qkv_bias = "/attention_bias", .draft = &kGlmDraft},
 
+  // Fuyu's words are Persimmon's
+  {.model_type = "fuyu", .names = &kPersimmon, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_layernorm", .qk_norm_names = {"q_layernorm", "k_layernorm"}},
+
   // Whisper's decoder, without what looks at the encoder
   {.model_type = "whisper", .names = &kWhisper, .norms = {"self_attn_layer_norm", "final_layer_norm"}, .norm_bias = true, .qkv_bias = kAlways, .o_bias = kAlways, .ffn_bias = kAlways, .k_bias = false, .quirk = whisper},
 

@@ -1,4 +1,5 @@
-// Early towers inside a language model's own class: GLM-4V's EVA-CLIP and the first Qwen-VL's OpenCLIP with its resampler. Made by the
+// Early towers inside a language model's own class: GLM-4V's EVA-CLIP and the first Qwen-VL's OpenCLIP with its resampler; and
+// Fuyu, which has none. Made by the
 // planner's constructor.
 #include "block.hpp"
 #include "listed.hpp"
@@ -39,6 +40,14 @@ std::unique_ptr<Tower> make_glm4v_chat(const PartKeys& keys, std::uint64_t text)
   };
   const Bytes half = side / 2;
   return listed(list, {(half * half + 2).value(), (Bytes(side) * side + 1).value(), width});
+}
+
+// Fuyu has no tower: patches of 30 pixels are the language model's own words. 1920 x 1080: 36 lines of 64 and a mark: 2,340 rows.
+std::unique_ptr<Tower> make_fuyu(const PartKeys& keys, std::uint64_t text) {
+  const std::uint64_t patch = keys.model().positive("/patch_size"), channels = keys.model().positive("/num_channels");
+  const auto list = [=](const Sink& out) { Tensors(out, "", "").linear("vision_embed_tokens", text, Bytes(patch) * patch * channels); };
+  const Bytes across = plimsoll::ceil_div(1920, patch), down = plimsoll::ceil_div(1080, patch);
+  return listed(list, {(down * (across + 1)).value(), (down * across).value(), text});
 }
 
 // 256 queries make 256 rows of any image.
