@@ -13,6 +13,7 @@ constexpr Projections mlp(std::string_view prefix) { return {prefix, "gate_proj"
 
 constexpr Projections ungated(std::string_view prefix) { return {prefix, "", "up_proj", "down_proj"}; }
 
+constexpr Projections kAria{"mlp.experts.", "fc1", "", "fc2"};
 constexpr Projections kPerExpert = mlp("mlp.experts.{expert}.");
 constexpr Projections kStacked{"mlp.experts.", "gate_up_proj", "", "down_proj", ""};
 constexpr Projections kMixtralExperts{"block_sparse_moe.experts.{expert}.", "w1", "w3", "w2"};
@@ -27,6 +28,7 @@ constexpr Names kTable[] = {
   {.name = "mlp_one_shared", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_expert."), .shared_gate = "mlp.shared_expert_gate.weight", .dense = mlp("mlp.")},
   {.name = "ernie", .correction = "mlp.moe_statics.e_score_correction_bias", .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "model.mtp_block.{layer}.", .draft_dense = mlp("mlp.")},
   // Every layer: two dense FFNs beside the experts.
+  {.name = "aria", .router = "mlp.router.weight", .experts = kAria, .expert_storage = ExpertStorage::kStacked, .experts_in_out = true, .down_in_out = true, .shared = mlp("mlp.shared_experts.")},
   {.name = "longcat", .router = "mlp.router.classifier.weight", .correction = "mlp.router.e_score_correction_bias", .experts = kPerExpert, .dense = mlp("mlps.{dense}."), .dense_per_layer = 2, .draft_layer = "model.mtp.layers.{layer}.", .draft_dense = mlp("transformer_layer.mlp.")},
   // MiMo-V2, K-EXAONE: draft modules with a dense FFN.
   {.name = "exaone", .correction = kCorrection, .experts = kPerExpert, .shared = mlp("mlp.shared_experts."), .dense = mlp("mlp."), .draft_layer = "mtp.layers.{layer}.", .draft_dense = mlp("mlp.")},

@@ -102,6 +102,8 @@ constexpr Packaging kRows[] = {
   {"NemotronH_Super_Omni_Reasoning_V3", make_nemotron_h_vl, "/llm_config", "", "", "language_model."},
   {"fuyu", make_fuyu, "/text_config", "dense", "", "language_model.", "fuyu"},
   {"fuyu", make_fuyu, "", "dense", "", "language_model.", "fuyu"},
+  {"aria", make_aria, "/text_config", "", "", "language_model.", "aria_text"},
+  {"midashenglm", make_midasheng, "/text_config", "", "", "decoder.", "qwen2_5_omni_text"},
   {"openvla", make_openvla, "/text_config", "", "", "language_model."},
   {"ovis", make_ovis, "/llm_config", "", "", "llm."},
   {"kimi_vl", make_kimi_vl, "/text_config", "", "", "language_model."},

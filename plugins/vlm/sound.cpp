@@ -107,6 +107,40 @@ std::unique_ptr<Tower> make_kimi_audio(const PartKeys& keys, std::uint64_t text)
   return listed(list, {}, clip(encoder, 1, kJoined));
 }
 
+// MiDashengLM: a ViT over strips of the spectrogram, four frames each; five strips in a row. 10 s, as vLLM reserves: 1,001 / 4 / 5 = 50
+// rows.
+std::unique_ptr<Tower> make_midasheng(const PartKeys& keys, std::uint64_t text) {
+  const PartKeys audio(keys.model(), "/audio_encoder_config");
+  const std::vector<std::uint32_t> layers = audio.layer_list("/depth");
+  const std::uint64_t width = audio.positive("/embed_dim"), heads = audio.positive("/num_heads"), mels = audio.positive("/n_mels");
+  const std::uint64_t factor = keys.model().positive("/subsample_factor");
+  const std::uint64_t bins = audio.positive("/patch_size/0"), frames = audio.positive("/patch_size/1");
+  const std::uint64_t across = audio.positive("/target_length") / audio.positive("/patch_stride/1");
+  const std::uint64_t down = mels / audio.positive("/patch_stride/0");
+  const double ratio = audio.decimal("/mlp_ratio").value_or(4);
+  if (!(ratio > 0 && ratio < 1000)) audio.refuse("/mlp_ratio", "a ratio above 0, such as 4, was expected");
+  const auto ffn = static_cast<std::uint64_t>(static_cast<double>(width) * ratio);
+  const bool bias = audio.boolean("/qkv_bias", true), scaled = audio.decimal("/init_values").has_value();
+  const auto list = [=](const Sink& out) {
+    const Tensors top(out, "audio.", "audio_encoder.");
+    for (const char* part : {"weight", "bias", "running_mean", "running_var"}) top.tensor(std::string("init_bn.") + part, {mels});
+    top.tensor("patch_embed.proj.weight", {width, 1, bins, frames});
+    top.tensor("patch_embed.proj.bias", {width});
+    top.tensor("time_pos_embed", {1, width, 1, across});
+    top.tensor("freq_pos_embed", {1, width, down, 1});
+    const Tensors layer(out, "audio.blocks.", "audio_encoder.blocks.{layer}.", &layers);
+    declare_block(layer, kTimmBlock, {.width = width, .ffn = ffn, .heads = heads, .qkv_bias = bias});
+    if (scaled)
+      for (const char* scale : {"ls1.gamma", "ls2.gamma"}) layer.tensor(scale, {width});
+    top.norm("norm", width, true);
+    const Tensors projector(out, "audio.projector.", "audio_projector.net.");
+    projector.by_rows("0", text, Bytes(width) * factor);
+    projector.by_columns("2", text, text);
+  };
+  const Bytes strips = Bytes(1001) / audio.positive("/patch_stride/1");
+  return listed(list, {}, {(strips / factor).value(), (strips * down).value(), width});
+}
+
 // Blocks in Llama's names with rotary positions; keys have no bias. Four neighbours, as wide as the FFN, in a row.
 std::unique_ptr<Tower> make_glm_asr(const PartKeys& keys, std::uint64_t text) {
   const PartKeys audio(keys.model(), "/audio_config");

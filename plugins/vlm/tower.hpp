@@ -102,6 +102,8 @@ std::unique_ptr<Tower> make_kimi_audio(const PartKeys& keys, std::uint64_t text)
 std::unique_ptr<Tower> make_openvla(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_ovis(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_fuyu(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_aria(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_midasheng(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_vl(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k25(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k3(const PartKeys& keys, std::uint64_t text);
