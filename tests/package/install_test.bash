@@ -29,7 +29,7 @@ runtime=
 
 for file in bin/plimsoll share/plimsoll/gguf.json share/plimsoll/models include/plimsoll/{host.h,host.hpp,abi.h,plugin.hpp} share/man/man1/plimsoll.1 \
   share/man/man1/plimsoll-plan.1 share/bash-completion/completions/plimsoll share/zsh/site-functions/_plimsoll \
-  share/fish/vendor_completions.d/plimsoll.fish lib/plimsoll/plugins/{dense,mla,moe,hybrid,vlm,draft}/plugin.yaml; do
+  share/fish/vendor_completions.d/plimsoll.fish lib/plimsoll/plugins/{dense,mla,moe,hybrid,vlm,draft,encoder,pooling}/plugin.yaml; do
   [[ -e $prefix/$file ]] || wrong "$file is not installed"
 done
 for path in "$work/first" "$root" "$build"; do
