@@ -173,12 +173,6 @@ inline constexpr Names kTeleChat{.embedding = "transformer.word_embeddings",
                                  .final_norm = "transformer.ln_f"};
 inline constexpr Names kPlamo{.layer = "model.layers.layers.{layer}.", .attention = "mixer.", .qkv = "qkv_proj", .gate_up = "gate_up_proj"};
 inline constexpr Names kPhi3Small{.o = "dense", .qkv = "query_key_value", .gate_up = "up_proj", .final_norm = "model.final_layernorm"};
-inline constexpr Names kPersimmon{.o = "dense",
-                                  .qkv = "query_key_value",
-                                  .gate = "",
-                                  .up = "dense_h_to_4h",
-                                  .down = "dense_4h_to_h",
-                                  .final_norm = "model.final_layernorm"};
 inline constexpr Names kJais{.embedding = "transformer.wte",
                              .layer = "transformer.h.{layer}.",
                              .attention = "attn.",
