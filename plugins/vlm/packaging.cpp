@@ -37,7 +37,7 @@ constexpr Packaging kRows[] = {
   {"mistral3", make_mistral3, "/text_config", "", "", "language_model."},
   {"LightOnOCRForConditionalGeneration", make_lighton_ocr, "/text_config", "", "model.", "model.language_model."},
   {"lighton_ocr", make_lighton_ocr, "/text_config", "", "model.", "model.language_model."},
-  {"R", make_r, "/text_config", "", "model.", "model.language_model."},
+  {"RForConditionalGeneration", make_r, "/text_config", "", "model.", "model.language_model."},
   {"bee", make_bee, "/text_config", "", "model.", "model.language_model."},
   {"gemma3", make_gemma3, "/text_config", "", "", "language_model."},
   {"gemma3n", make_gemma3n, "/text_config", "", "model.", "model.language_model."},
