@@ -2,6 +2,7 @@
 // tensors, class defaults, and what it refuses. Totals of real models are golden/parameters_test.cpp's.
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "unit/experts/family.hpp"
@@ -116,6 +117,17 @@ TEST(SoundEntry, IsTheLongestClipOfRealModels) {
     EXPECT_EQ(entry.encoder_tokens, c.tower_tokens) << c.model;
     EXPECT_EQ(entry.encoder_elements, c.tower_elements) << c.model;
   }
+}
+
+// 32 decoder layers, 20 heads of 64: 1,500 positions of a window, whatever the request says.
+TEST(Whisper, KeepsKeysAndValuesOfTheWholeWindow) {
+  const DeclaredConfig d = declared(real_config("openai__whisper-large-v3"));
+  const auto cross = std::find_if(d.kv.begin(), d.kv.end(), [](const KvGroup& g) { return g.kind == CacheKind::kCross; });
+  ASSERT_NE(cross, d.kv.end());
+  EXPECT_EQ(cross->layers.size(), 32U);
+  EXPECT_EQ(cross->kv_heads, 20U);
+  EXPECT_EQ(cross->k_elements, 64U);
+  EXPECT_EQ(cross->fixed_tokens, 1500U);
 }
 
 TEST(EncoderPeak, OfKimiIsOfABatchFullOfImages) {
@@ -283,6 +295,21 @@ TEST(Vlm, RefusesWhatItCannotSize) {
        {{"image_grid_pinpoints", Json::parse("[[336]]")}},
        "/image_grid_pinpoints/0/1"},
       {"a shuffle beyond the image", "HuggingFaceTB__SmolVLM-Instruct", {}, {{"scale_factor", 64}}, "/scale_factor"},
+      {"positions that are no square", "LiquidAI__LFM2-VL-1.6B", {{"num_patches", 250}}, {}, "/vision_config/num_patches"},
+      {"no vocabulary of pictures", "AIDC-AI__Ovis2.5-2B", {}, {{"visual_vocab_size", 3}}, "/visual_vocab_size"},
+      {"a layer that is not there",
+       "allenai__Molmo2-8B",
+       {},
+       {{"adapter_config", Json::parse(R"({"vit_layers": [-40], "hidden_size": 1152, "intermediate_size": 12288})")}},
+       "/adapter_config/vit_layers/0"},
+      {"experts of one kind", "baidu__ERNIE-4.5-VL-28B-A3B-PT", {}, {{"moe_num_experts", Json::parse("[64]")}}, "/moe_num_experts/1"},
+      {"a decoder without heads", "openai__whisper-small", {}, {{"decoder_attention_heads", 0}}, "/decoder_attention_heads"},
+      {"no ear",
+       "Qwen__Qwen3-ASR-1.7B",
+       {},
+       {{"thinker_config", Json::parse(R"({"text_config": {"hidden_size": 8, "vocab_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}, "audio_config": {"d_model": 0}})")}},
+       "/thinker_config/audio_config/d_model"},
   };
   for (const Refusal& r : refusals) {
     Json config = real_config(r.model);
