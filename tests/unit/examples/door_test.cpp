@@ -177,6 +177,7 @@ std::string answers(const Context& context) {
     if (!model) return (*models)[i].name + model.error().message;
     PlanRequest request;
     request.devices = "8xH200";
+    request.advise = false; // a command to come here again tells how its context was made
     const auto plan = context.plan(*model, request);
     out += plan ? plan_to_json(*plan) : plan.error().message;
     ++planned;

@@ -45,7 +45,7 @@ TEST(Isolation, ChangesNoPlan) {
     if (const Result<Model> model = test::built_context().load(configs[i])) families.insert(model->info().family);
     request.engine = request.engine == "max" ? "reference" : "max";
   }
-  EXPECT_EQ(families.size(), kEvery == 3 ? 6U : families.size());
+  EXPECT_GE(families.size(), kEvery == 3 ? 7U : 1U);
 }
 
 // The context says at once what it cannot take.
