@@ -41,6 +41,10 @@ void plan(benchmark::State& state, const char* model, const char* devices) {
   process(state, {PLIMSOLL_BENCH_BIN "/plimsoll", "plan", in_models(model), "--devices", devices, "--format", "json"});
 }
 
+void weights(benchmark::State& state, const char* model) {
+  process(state, {PLIMSOLL_BENCH_BIN "/plimsoll", "weights", in_models(model), "--format", "json"});
+}
+
 void helper(benchmark::State& state, const char* name, const char* argument) {
   std::vector<std::string> words{std::string(PLIMSOLL_BENCH_BIN "/") + name};
   if (argument != nullptr) words.push_back(in_models(argument));
@@ -70,6 +74,8 @@ PLIMSOLL_PROCESS(BENCHMARK(read_gguf_header));
 PLIMSOLL_PROCESS(BENCHMARK_CAPTURE(plan, llama_gguf, "llama.gguf", "1xH100"));
 PLIMSOLL_PROCESS(BENCHMARK_CAPTURE(helper, scan_headers, "bench_scan_headers", "deepseek"));
 PLIMSOLL_PROCESS(BENCHMARK_CAPTURE(plan, deepseek_directory, "deepseek", "8xH200"));
+PLIMSOLL_PROCESS(BENCHMARK_CAPTURE(weights, deepseek, "deepseek"));
+PLIMSOLL_PROCESS(BENCHMARK_CAPTURE(weights, million, "million"));
 PLIMSOLL_PROCESS(BENCHMARK(json_loads));
 PLIMSOLL_PROCESS(BENCHMARK(estimate));
 

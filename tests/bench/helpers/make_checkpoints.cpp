@@ -1,8 +1,12 @@
-// Writes the models that start_bench reads into FOLDER: deepseek (163 shards, 91,991 tensors, holes for weights), llama (four
-// shards), llama.gguf with a vocabulary of 128,256, and prints the length of the GGUF header. CATALOGUE gives the configurations.
+// Writes the models that start_bench reads into FOLDER: deepseek (163 shards, 91,991 tensors, holes for weights), million (the
+// same with 663 layers: a million tensors in 1,700 shards), llama (four shards), llama.gguf with a vocabulary of 128,256, and prints the
+// length of the GGUF header. CATALOGUE gives the configurations.
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <sstream>
+#include <string_view>
 
 #include "support/sparse_checkpoint.hpp"
 
@@ -26,10 +30,10 @@ struct Tensors {
   }
 };
 
-std::vector<SparseTensor> deepseek_v3() {
+std::vector<SparseTensor> deepseek_v3(unsigned layers) {
   Tensors t;
   t.plain("model.embed_tokens.weight", {129280, 7168});
-  for (unsigned layer = 0; layer <= 61; ++layer) {
+  for (unsigned layer = 0; layer <= layers; ++layer) {
     const std::string at = "model.layers." + std::to_string(layer);
     t.plain(at + ".input_layernorm.weight", {7168}), t.plain(at + ".post_attention_layernorm.weight", {7168});
     t.scaled(at + ".self_attn.q_a_proj", 1536, 7168), t.plain(at + ".self_attn.q_a_layernorm.weight", {1536});
@@ -43,7 +47,7 @@ std::vector<SparseTensor> deepseek_v3() {
     for (unsigned expert = 0; expert < 256; ++expert) t.gated(at + ".mlp.experts." + std::to_string(expert), 7168, 2048);
     t.gated(at + ".mlp.shared_experts", 7168, 2048);
     t.plain(at + ".mlp.gate.weight", {256, 7168}), t.plain(at + ".mlp.gate.e_score_correction_bias", {256}, "F32");
-    if (layer < 61) continue;
+    if (layer < layers) continue;
     t.plain(at + ".embed_tokens.weight", {129280, 7168}), t.plain(at + ".enorm.weight", {7168}), t.plain(at + ".hnorm.weight", {7168});
     t.plain(at + ".eh_proj.weight", {7168, 14336});
     t.plain(at + ".shared_head.norm.weight", {7168}), t.plain(at + ".shared_head.head.weight", {129280, 7168});
@@ -108,7 +112,17 @@ void write_model(const std::filesystem::path& folder, const std::filesystem::pat
 int main(int argc, char** argv) try {
   if (argc != 3) return 2;
   const std::filesystem::path folder = argv[1], models = std::filesystem::path(argv[2]) / "models";
-  write_model(folder / "deepseek", models / "deepseek-ai__DeepSeek-V3.json", deepseek_v3(), 163);
+  const std::filesystem::path config = models / "deepseek-ai__DeepSeek-V3.json";
+  write_model(folder / "deepseek", config, deepseek_v3(61), 163);
+  const std::vector<SparseTensor> million = deepseek_v3(663);
+  write_model(folder / "million", config, million, 1700);
+  std::stringstream text;
+  text << std::ifstream(config).rdbuf();
+  std::string deeper = text.str();
+  constexpr std::string_view kLayers = "\"num_hidden_layers\": 61";
+  deeper.replace(deeper.find(kLayers), kLayers.size(), "\"num_hidden_layers\": 663");
+  plimsoll::test::write_text((folder / "million" / "config.json").string(), deeper);
+  plimsoll::test::write_text((folder / "million.tensors").string(), std::to_string(million.size()));
   write_model(folder / "llama", models / "meta-llama__Llama-3.1-8B.json", llama_8b(), 4);
   const GgufWriter gguf = llama_gguf();
   gguf.write((folder / "llama.gguf").string());
