@@ -25,6 +25,7 @@ struct CheckpointTotals {
   std::uint64_t stored_bytes = 0; // of all tensors
   std::uint64_t tensor_count = 0;
   std::uint64_t header_bytes = 0; // of all files
+  std::string absent;             // what the index names and the files lack, for people; empty: nothing
   std::vector<std::string> notes; // what is odd but no error, for people: holes, an index total that drifted
 };
 

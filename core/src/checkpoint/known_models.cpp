@@ -39,22 +39,20 @@ void add_name(NamesToModels& names, std::string entry, std::string_view separato
   names.emplace(entry, entry);
 }
 
-Result<void> add_other_names(NamesToModels& names, const std::string& file) {
-  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(file));
-  if (kind == PathKind::kMissing) return {};
-  PLIMSOLL_ASSIGN(std::string text, read_text_file(file, kMostOtherNamesBytes, ErrorCode::kBadRequest));
-  PLIMSOLL_ASSIGN(const Json root, parse_json(std::move(text), file, ErrorCode::kBadRequest));
-  const Json* const list = find_pointer(root, "/names");
-  if (list == nullptr || !list->is_array()) return fail(ErrorCode::kBadRequest, "expected a list of names", file + "#/names");
-  std::size_t index = 0;
-  for (const Json& entry : *list) {
-    const Json *const name = find_pointer(entry, "/name"), *const model = find_pointer(entry, "/model");
-    if (name == nullptr || model == nullptr || !name->is_string() || !model->is_string())
-      return fail(ErrorCode::kBadRequest, "expected the texts 'name' and 'model'", fmt::format("{}#/names/{}", file, index));
-    names.emplace(name->get<std::string>(), model->get<std::string>());
-    ++index;
+// The keys that a row changes: those of the quantisation that it names, then its own.
+Result<Json> changes_of(const Json& root, const Json& row, const std::string& where) {
+  Json changes;
+  if (const auto named = row.find("quantization"); named != row.end()) {
+    const Json* const settings =
+        named->is_string() ? find_pointer(root, "/quantizations/" + named->get<std::string>() + "/config") : nullptr;
+    if (settings == nullptr) return fail(ErrorCode::kBadRequest, "expected the name of one of /quantizations", where + "/quantization");
+    changes = *settings;
   }
-  return {};
+  if (const auto own = row.find("config"); own != row.end()) {
+    if (!own->is_object()) return fail(ErrorCode::kBadRequest, "expected an object", where + "/config");
+    changes.merge_patch(*own);
+  }
+  return changes;
 }
 
 std::string_view without_organisation(std::string_view name) {
@@ -71,12 +69,31 @@ std::string key_of(std::string_view name) {
 
 } // namespace
 
-std::string other_names_file(const std::string& catalogue_directory) {
-  return (std::filesystem::path(catalogue_directory).parent_path() / "model_names.json").string();
+Result<std::vector<OtherName>> read_other_names(const std::string& catalogue_directory) {
+  const std::string file = (std::filesystem::path(catalogue_directory).parent_path() / "model_names.json").string();
+  std::vector<OtherName> out;
+  PLIMSOLL_ASSIGN(const PathKind kind, path_kind(file));
+  if (kind == PathKind::kMissing) return out;
+  PLIMSOLL_ASSIGN(std::string text, read_text_file(file, kMostOtherNamesBytes, ErrorCode::kBadRequest));
+  PLIMSOLL_ASSIGN(const Json root, parse_json(std::move(text), file, ErrorCode::kBadRequest));
+  const Json* const list = find_pointer(root, "/names");
+  if (list == nullptr || !list->is_array()) return fail(ErrorCode::kBadRequest, "expected a list of names", file + "#/names");
+  for (const Json& row : *list) {
+    const std::string where = fmt::format("{}#/names/{}", file, out.size());
+    const Json *const name = find_pointer(row, "/name"), *const model = find_pointer(row, "/model");
+    const Json* const assumed = find_pointer(row, "/assumed");
+    if (name == nullptr || model == nullptr || !name->is_string() || !model->is_string() || (assumed != nullptr && !assumed->is_string()))
+      return fail(ErrorCode::kBadRequest, "expected the texts 'name' and 'model', and 'assumed' where there is one", where);
+    PLIMSOLL_ASSIGN(Json changes, changes_of(root, row, where));
+    out.push_back({name->get<std::string>(), model->get<std::string>(), std::move(changes),
+                   assumed == nullptr ? std::string() : assumed->get<std::string>()});
+  }
+  return out;
 }
 
 Result<KnownNames> find_known_model(std::string_view name, const std::string& cache_directory, const std::string& catalogue_directory) {
   NamesToModels names;
+  std::vector<OtherName> others;
   if (!cache_directory.empty())
     each_entry(cache_directory, [&](const std::string& entry) {
       if (entry.starts_with("models--")) add_name(names, entry.substr(8), "--");
@@ -85,7 +102,8 @@ Result<KnownNames> find_known_model(std::string_view name, const std::string& ca
     each_entry(catalogue_directory, [&](const std::string& entry) {
       if (entry.ends_with(".json")) add_name(names, entry.substr(0, entry.size() - 5), "__");
     });
-    PLIMSOLL_TRY(add_other_names(names, other_names_file(catalogue_directory)));
+    PLIMSOLL_ASSIGN(others, read_other_names(catalogue_directory));
+    for (const OtherName& other : others) names.emplace(other.name, other.is_variant() ? other.name : other.model);
   }
 
   KnownNames out;
@@ -100,6 +118,8 @@ Result<KnownNames> find_known_model(std::string_view name, const std::string& ca
   }
   if (meant.size() == 1) out.name = *meant.begin();
   else out.meant.assign(meant.begin(), meant.end());
+  for (OtherName& other : others)
+    if (other.is_variant() && other.name == out.name) out.variant = std::move(other);
   if (!meant.empty()) return out;
 
   // A copy under another organisation or as GGUF, then what is a few letters away.

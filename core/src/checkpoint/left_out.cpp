@@ -33,18 +33,13 @@ const std::string* first_of(const std::vector<std::string>& names, Wanted&& want
 
 } // namespace
 
-bool is_rank_part(std::string_view file_name) {
-  return file_name.starts_with("model-rank-") && file_name.find("-part-") != std::string_view::npos && file_name.ends_with(".safetensors");
-}
-
 std::optional<std::string> left_out(const ModelFiles& files) {
-  if (files.format != CheckpointFormat::kNone || !files.config_path || files.origin == ModelOrigin::kCatalogue) return std::nullopt;
+  if (files.format != CheckpointFormat::kNone || !files.rank_parts.empty() || !files.config_path || files.origin == ModelOrigin::kCatalogue)
+    return std::nullopt;
   const std::filesystem::path config(*files.config_path);
   if (config.filename() != "config.json") return std::nullopt;
   const std::filesystem::path folder = config.has_parent_path() ? config.parent_path() : ".";
   const std::vector<std::string> names = files_in(folder);
-  if (first_of(names, is_rank_part) != nullptr)
-    return "files of the folder are parts of ranks, as an engine saved them sharded; they are not read";
   if (const std::string* index = first_of(names, [](const std::string& name) { return name.ends_with(".safetensors.index.json"); })) {
     const auto summary = read_safetensors_index((folder / *index).string());
     const std::string bytes = summary && summary->total_bytes ? fmt::format(" ({} in all)", human_bytes(*summary->total_bytes)) : "";

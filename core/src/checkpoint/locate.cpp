@@ -13,10 +13,10 @@
 #include "base/regular_file.hpp"
 #include "base/words.hpp"
 #include "checkpoint/known_models.hpp"
-#include "checkpoint/left_out.hpp"
 #include "checkpoint/model_name.hpp"
 #include "checkpoint/quoted_name.hpp"
 #include "checkpoint/safetensors_index.hpp"
+#include "checkpoint/saved_ranks.hpp"
 #include "checkpoint/shard_names.hpp"
 
 namespace plimsoll {
@@ -173,12 +173,15 @@ Result<void> add_safetensors(ModelFiles& files, const std::string& directory, co
   const Names& names = listing.names;
   const Names indexes = ending_with(names, kIndexSuffix);
   Names present = ending_with(names, kShardSuffix);
+  for (const std::string& name : present)
+    if (is_rank_part(name)) files.rank_parts.push_back(joined(directory, name));
   std::erase_if(present, is_rank_part);                                    // no tensor of them is whole
   if (present.empty() && !listing.folders && files.config_path) return {}; // left_out() has the word for it
   std::string_view index;
   if (contains(names, kIndexName)) index = kIndexName;
   else if (indexes.size() == 1 && !contains(present, "model.safetensors")) index = indexes.front();
   if (present.empty() && index.empty()) return {};
+  files.rank_parts.clear(); // beside a checkpoint that anybody can load
   if (!index.empty()) {
     files.index_path = joined(directory, index);
     PLIMSOLL_ASSIGN(const Names shards, shards_by_index(*files.index_path, directory, listing));
@@ -395,6 +398,11 @@ public:
     const std::string typed = std::exchange(name->repository, known.name);
     if (!known.name.empty()) {
       PLIMSOLL_ASSIGN(files, of_that_name(*name));
+      if (!files && known.variant) {
+        PLIMSOLL_ASSIGN(files, entry_of(*name, known.variant->model));
+        if (files) files->changes = known.variant->changes;
+        if (files) files->assumed = known.variant->assumed;
+      }
       if (files) return std::move(*files);
       if (cache_error_) return tl::unexpected(std::move(*cache_error_));
     }
@@ -428,8 +436,13 @@ private:
         cache_error_ = std::move(files.error());
       }
     }
+    return entry_of(name, name.repository);
+  }
+
+  // The entry `model` of the catalogue, under the name that was given.
+  Result<std::optional<ModelFiles>> entry_of(const ModelName& name, const std::string& model) {
     if (catalogue_.empty() || !name.revision.empty() || !name.gguf_tag.empty() || name.file.ends_with(kGgufSuffix)) return std::nullopt;
-    const std::string entry = joined(catalogue_, with_slash_as(name.repository, "__") + ".json");
+    const std::string entry = joined(catalogue_, with_slash_as(model, "__") + ".json");
     PLIMSOLL_ASSIGN(const PathKind kind, path_kind(entry));
     if (kind != PathKind::kFile) return std::nullopt;
     ModelFiles files;
@@ -448,6 +461,15 @@ private:
 };
 
 } // namespace
+
+std::optional<std::string> cached_folder(const std::string& name, const LocateOptions& options) {
+  const std::optional<ModelName> parsed = parse_model_name(name);
+  const std::string cache = hf_cache_directory(options);
+  if (!parsed || cache.empty()) return std::nullopt;
+  Result<std::optional<std::string>> snapshot =
+      cached_snapshot(joined(cache, "models--" + with_slash_as(parsed->repository, "--")), parsed->revision);
+  return snapshot ? std::move(*snapshot) : std::nullopt;
+}
 
 std::optional<std::string> environment_value(const LocateOptions& options, const char* name) { return variable(options, name); }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.hpp"
 #include "plimsoll/result.hpp"
 
 namespace plimsoll {
@@ -21,10 +22,13 @@ struct ModelFiles {
   std::optional<std::string> hf_quant_config_path; // beside the config, as modelopt writes it
   std::vector<std::string> shards;                 // safetensors or GGUF files, sorted; empty for kNone
   std::size_t folder_bytes = 0;                    // of every shard's path: its folder, with the slash; the rest is the shard's name
-  std::optional<std::string> index_path;           // of a sharded safetensors checkpoint
+  std::vector<std::string> rank_parts;   // of a checkpoint that an engine saved as its ranks had it; then kNone: see saved_ranks.hpp
+  std::optional<std::string> index_path; // of a sharded safetensors checkpoint
   CheckpointFormat format = CheckpointFormat::kNone;
   ModelOrigin origin = ModelOrigin::kDirectory;
   std::string name;          // "org/name", with its revision and tag, where it was found by name, however that was typed; else empty
+  Json changes;              // of a name whose configuration is a catalogue entry's but for these keys; null: none
+  std::string assumed;       // what of them nobody published
   bool headers_only = false; // of a URL: behind their headers the files are holes, and no weights can be loaded
 
   // As an index names it: "model-00001-of-00002.safetensors", "sub/model.safetensors".
@@ -40,6 +44,9 @@ struct LocateOptions {
 // kBadRequest where nothing of that name exists (the message lists where it was looked for), kBadConfig where a model has
 // no config, kBadCheckpoint where its shards are incomplete or no files.
 Result<ModelFiles> locate_model(const std::string& model, const LocateOptions& options = {});
+
+// The folder in the local Hugging Face cache that a name means letter by letter; nothing where there is none.
+std::optional<std::string> cached_folder(const std::string& name, const LocateOptions& options = {});
 
 // A variable of the environment; nothing where it is not set or empty.
 std::optional<std::string> environment_value(const LocateOptions& options, const char* name);

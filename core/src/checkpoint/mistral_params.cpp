@@ -73,6 +73,37 @@ Result<void> read_fp8(const Json& params, const std::string& where, Json& config
   return {};
 }
 
+// A model with a tower, as a config.json has it: the same layers under other names. `text` is the language model's part.
+Result<Json> with_tower(Json text, const Json& encoder, const Json& names, const std::string& where) {
+  const auto says = [&encoder](const char* key, const Json& what) {
+    const auto found = encoder.find(key);
+    return found != encoder.end() && *found == what;
+  };
+  const bool merges = says("mm_projector_id", "patch_merge");
+  if (merges != says("add_pre_mm_projector_layer_norm", true))
+    return fail(
+        ErrorCode::kUnsupportedArchitecture,
+        "a tower that joins patches and a norm behind it go together in all models that are known; give the folder with its tensors",
+        where + ": /vision_encoder");
+  Json config = names.value(merges ? "merging_tower" : "tower", Json::object());
+  Json vision = Json{{"model_type", "pixtral"}};
+  for (const char* key :
+       {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "num_channels", "patch_size"})
+    if (const auto found = encoder.find(key); found != encoder.end()) vision[key] = *found;
+  config["torch_dtype"] = text["torch_dtype"];
+  config["multimodal_projector_bias"] = !says("adapter_bias", false);
+  if (const auto merge = encoder.find("spatial_merge_size"); merge != encoder.end()) config["spatial_merge_size"] = *merge;
+  if (const auto tied = text.find("tie_word_embeddings"); tied != text.end()) config["tie_word_embeddings"] = *tied;
+  if (const auto settings = text.find("quantization_config"); settings != text.end()) {
+    config["quantization_config"] = *settings;
+    config["quantization_config"]["modules_to_not_convert"] = Json{"vision_tower", "multi_modal_projector"};
+    text.erase("quantization_config");
+  }
+  config["text_config"] = std::move(text);
+  config["vision_config"] = std::move(vision);
+  return config;
+}
+
 } // namespace
 
 Result<Json> config_of_mistral_params(const Json& params, const Json& names, bool with_checkpoint, const std::string& where) {
@@ -84,7 +115,7 @@ Result<Json> config_of_mistral_params(const Json& params, const Json& names, boo
     const auto found = params.find(key);
     return found != params.end() && found->is_object() && !found->empty();
   };
-  if (!with_checkpoint && (has("vision_encoder") || has("multimodal")))
+  if (!with_checkpoint && has("multimodal"))
     return fail(
         ErrorCode::kUnsupportedArchitecture,
         "the model has a tower, which counts as its tensors are stored, and there are none; give the folder with them, or a config.json",
@@ -109,6 +140,7 @@ Result<Json> config_of_mistral_params(const Json& params, const Json& names, boo
     }
   }
   PLIMSOLL_TRY(read_fp8(params, where, config));
+  if (!with_checkpoint && has("vision_encoder")) return with_tower(std::move(config), params["vision_encoder"], names, where);
   return config;
 }
 

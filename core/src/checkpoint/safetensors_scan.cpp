@@ -136,11 +136,10 @@ private:
   std::vector<std::uint64_t> hashes_;
 };
 
-// The index and the headers do not agree; say how. A tensor the index promises and no header has is an error.
-Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, std::uint64_t header_count,
-                           std::vector<std::string>& notes) {
+// The index and the headers do not agree; say how. Engines take what the headers have and pass by what the index promises beside.
+Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, CheckpointTotals& totals) {
   const auto pair = [](std::string_view tensor, std::string_view shard) { return pair_fingerprint(name_hash(tensor), shard_salt(shard)); };
-  Pairs stored(header_count);
+  Pairs stored(totals.tensor_count);
   PLIMSOLL_TRY(each_tensor(files, [&](const TensorEntry& entry) -> Result<void> {
     stored.add(pair(entry.name, files.shard_name(entry.file_index)));
     return {};
@@ -156,12 +155,9 @@ Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, s
     if (missing_count++ == 0 || tensor < missing.first) missing = {std::string(tensor), std::string(shard)};
   }));
   if (missing_count > 0)
-    return fail(
-        ErrorCode::kBadCheckpoint,
-        fmt::format("the index says that tensor {} lies in {}, but that file has no such tensor ({} in all); the index belongs to another "
-                    "export, or a file does",
-                    quoted_name(missing.first), quoted_name(missing.second), missing_count),
-        fmt::format("{}: /weight_map", *files.index_path));
+    totals.absent = fmt::format("the index says that tensor {} lies in {}, but that file has no such tensor ({} in all); engines load what "
+                                "is there, and that counts",
+                                quoted_name(missing.first), quoted_name(missing.second), missing_count);
   promised.sort();
   std::uint64_t extra_count = 0;
   std::string extras;
@@ -172,8 +168,8 @@ Result<void> compare_names(const ModelFiles& files, std::uint64_t index_count, s
     return {};
   }));
   if (extra_count > 0)
-    notes.push_back(fmt::format("the shards hold {} tensors that the index does not name ({}{})", extra_count, extras,
-                                extra_count > kNamedInNotes ? ", ..." : ""));
+    totals.notes.push_back(fmt::format("the shards hold {} tensors that the index does not name ({}{})", extra_count, extras,
+                                       extra_count > kNamedInNotes ? ", ..." : ""));
   return {};
 }
 
@@ -225,7 +221,7 @@ Result<CheckpointTotals> scan_safetensors(const ModelFiles& files, const Visitor
     const IndexSummary& index = **work.index();
     PLIMSOLL_TRY(compare_shards(files, index));
     if (index.fingerprint != fingerprint || index.tensor_count != totals.tensor_count)
-      PLIMSOLL_TRY(compare_names(files, index.tensor_count, totals.tensor_count, totals.notes));
+      PLIMSOLL_TRY(compare_names(files, index.tensor_count, totals));
     if (index.total_bytes && *index.total_bytes != totals.stored_bytes && *index.total_bytes != file_bytes)
       totals.notes.push_back(fmt::format("the index says total_size {}, the headers add up to {}; the headers count", *index.total_bytes,
                                          totals.stored_bytes));

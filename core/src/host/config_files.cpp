@@ -15,6 +15,15 @@ constexpr std::uint64_t kMaxConfigBytes = 64ULL << 20;
 
 } // namespace
 
+void ConfigFiles::change(const Json& changes) {
+  if (changes.is_null()) return;
+  if (changes.contains("quantization_config")) {
+    config.erase("quantization_config");
+    hf_quant_config.reset();
+  }
+  config.merge_patch(changes);
+}
+
 Result<std::optional<std::string>> adapted_model(const std::string& folder) {
   const std::string path = folder + "/adapter_config.json";
   std::error_code failed;

@@ -13,6 +13,8 @@ namespace plimsoll {
 struct ConfigFiles {
   Json config;
   std::optional<Json> hf_quant_config;
+  // Puts `changes` over the configuration (a merge patch); a quantisation among them stands in place of the one that was there.
+  void change(const Json& changes);
   const Json* quant() const { return hf_quant_config ? &*hf_quant_config : nullptr; }
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/checked.hpp"
 #include "checkpoint/left_out.hpp"
+#include "checkpoint/saved_ranks.hpp"
 #include "device/catalogue.hpp"
 #include "engine/profile.hpp"
 #include "host/asked.hpp"
@@ -107,11 +108,17 @@ struct Context::Data {
     } else {
       return fail(ErrorCode::kBadConfig, "there is no config.json", path);
     }
+    config.change(files.changes);
     PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data, load_model(registry, std::move(config.config), config.quant(), path,
                                                                   files.config_path.value_or(path), checkpoint ? &*checkpoint : nullptr));
     if (checkpoint) PLIMSOLL_TRY(take_inventory(*data, *checkpoint));
+    if (!files.rank_parts.empty()) {
+      PLIMSOLL_ASSIGN(data->saved_rank_bytes, saved_rank_bytes(files.rank_parts));
+      data->info.weights_source = WeightsSource::kSafetensors;
+    }
     if (const std::optional<std::string> unread = left_out(files))
       data->load_warnings.push_back({WarningCode::kMissingTensors, *unread + "; weights are counted as the configuration declares them"});
+    if (!files.assumed.empty()) data->load_warnings.push_back({WarningCode::kQuantizationAssumed, files.assumed});
     data->projector_path = projector_beside(files).value_or("");
     return data;
   }
@@ -148,8 +155,20 @@ Result<std::shared_ptr<Model::Data>> Context::Data::load(const std::string& mode
   return data;
 }
 
+namespace {
+
+// The folder that the name of a model in the cache means, or the name.
+std::string adapter_folder(const std::string& model) {
+  std::error_code failed;
+  if (std::filesystem::exists(model, failed)) return model;
+  return cached_folder(model).value_or(model);
+}
+
+} // namespace
+
 Result<Model> Context::load(const std::string& model) const {
-  PLIMSOLL_ASSIGN(const std::optional<std::string> base, adapted_model(model));
+  const std::string folder = adapter_folder(model);
+  PLIMSOLL_ASSIGN(const std::optional<std::string> base, adapted_model(folder));
   if (!base) {
     PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data, data_->load(model));
     return Model(std::move(data));
@@ -160,7 +179,7 @@ Result<Model> Context::load(const std::string& model) const {
                 fmt::format("this is a LoRA adapter of {}: {}; plan that model with --lora {}", *base, adapted.error().message, model),
                 adapted.error().where);
   (*adapted)->info.path = model;
-  (*adapted)->adapter_path = model;
+  (*adapted)->adapter_path = folder;
   return Model(std::move(*adapted));
 }
 

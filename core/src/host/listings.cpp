@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "base/words.hpp"
+#include "checkpoint/known_models.hpp"
 #include "host/config_files.hpp"
 #include "model/loaded_model.hpp"
 #include "plan/weights_report.hpp"
@@ -77,18 +80,39 @@ std::string model_name(const std::filesystem::path& file) {
   return name;
 }
 
-Result<CatalogueModel> catalogue_model(const std::shared_ptr<const Registry>& registry, const std::string& name, const std::string& file) {
+// What the catalogue's folder of models calls `name`.
+std::string entry_file(const std::string& directory, std::string name) {
+  if (const std::size_t at = name.find('/'); at != std::string::npos) name.replace(at, 1, "__");
+  return (std::filesystem::path(directory) / (name + ".json")).string();
+}
+
+Result<CatalogueModel> catalogue_model(const std::shared_ptr<const Registry>& registry, const std::string& directory,
+                                       const OtherName& listed) {
+  const std::string file = entry_file(directory, listed.model);
   PLIMSOLL_ASSIGN(ConfigFiles config, read_config(file, std::nullopt, {}));
+  config.change(listed.changes);
   PLIMSOLL_ASSIGN(const std::shared_ptr<const Model::Data> model,
-                  load_model(registry, std::move(config.config), config.quant(), name, file));
+                  load_model(registry, std::move(config.config), config.quant(), listed.name, file));
   CatalogueModel entry;
-  entry.name = name;
+  entry.name = listed.name;
   entry.architecture = model->info.architecture;
   entry.family = model->info.family;
   entry.parameters = model->parameters;
   entry.weights_bytes = model->declared_bytes;
   entry.kv_bytes_per_token = kv_bytes_per_token(*model);
   return entry;
+}
+
+// Every name of the catalogue, sorted: entries, variants of them, and other names of either.
+Result<std::vector<OtherName>> listed_names(const std::string& directory) {
+  std::vector<OtherName> out;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
+    if (it->path().extension() == ".json") out.push_back({model_name(it->path()), model_name(it->path()), {}, {}});
+  PLIMSOLL_ASSIGN(std::vector<OtherName> others, read_other_names(directory));
+  std::move(others.begin(), others.end(), std::back_inserter(out));
+  std::sort(out.begin(), out.end(), [](const OtherName& a, const OtherName& b) { return a.name < b.name; });
+  return out;
 }
 
 } // namespace
@@ -122,17 +146,20 @@ Result<PluginInfo> inspect_plugin(const std::string& directory, const RegistryOp
 
 Result<std::vector<CatalogueModel>> list_models(const std::shared_ptr<const Registry>& registry, const std::string& directory,
                                                 std::string_view pattern) {
-  std::error_code failed;
-  std::vector<std::filesystem::path> files;
-  for (std::filesystem::directory_iterator it(directory, failed), end; !failed && it != end; it.increment(failed))
-    if (it->path().extension() == ".json") files.push_back(it->path());
-  std::sort(files.begin(), files.end());
+  PLIMSOLL_ASSIGN(const std::vector<OtherName> names, listed_names(directory));
+  std::map<std::string, CatalogueModel, std::less<>> made; // of entries and variants, whatever they are called
   std::vector<CatalogueModel> out;
-  for (const std::filesystem::path& file : files) {
-    const std::string name = model_name(file);
-    if (!matches_pattern(name, pattern)) continue;
-    PLIMSOLL_ASSIGN(CatalogueModel entry, catalogue_model(registry, name, file.string()));
-    out.push_back(std::move(entry));
+  for (const OtherName& listed : names) {
+    if (!matches_pattern(listed.name, pattern)) continue;
+    const auto meant = std::find_if(names.begin(), names.end(), [&](const OtherName& one) { return one.name == listed.model; });
+    const OtherName& model = !listed.is_variant() && meant != names.end() ? *meant : listed;
+    auto found = made.find(model.name);
+    if (found == made.end()) {
+      PLIMSOLL_ASSIGN(CatalogueModel entry, catalogue_model(registry, directory, model));
+      found = made.emplace(model.name, std::move(entry)).first;
+    }
+    out.push_back(found->second);
+    out.back().name = listed.name;
   }
   return out;
 }

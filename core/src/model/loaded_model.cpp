@@ -174,6 +174,7 @@ Result<void> take_inventory(Model::Data& model, const Checkpoint& checkpoint) {
   const Matcher matcher(model.declared, fusions_of(*model.planners), !gguf);
   std::deque<InventoryVisitor> workers; // stay where they are while others are added
   PLIMSOLL_ASSIGN(model.stored, checkpoint.scan([&](unsigned) -> TensorVisitor& { return workers.emplace_back(matcher); }));
+  if (!model.stored.absent.empty()) model.load_warnings.push_back({WarningCode::kMissingTensors, model.stored.absent});
   Inventory inventory = std::move(workers.front().inventory);
   for (std::size_t i = 1; i < workers.size(); ++i) inventory.add(workers[i].inventory);
   inventory.finish(model.declared, matcher.sites(), gguf);

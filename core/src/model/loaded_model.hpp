@@ -33,11 +33,12 @@ struct Model::Data {
   std::uint64_t parameters = 0, declared_bytes = 0;
   std::optional<Inventory> inventory; // where there is a checkpoint
   CheckpointTotals stored;
-  std::vector<Warning> load_warnings; // what every plan of this model must say
-  ModelFiles files;                   // of the checkpoint, where there is one
-  bool given_as_text = false;         // its path is a name and no file
-  std::string adapter_path;           // the model was given as a LoRA adapter of it; empty: it was not
-  std::string projector_path;         // of a projector that lies beside it; empty: none
+  std::vector<Warning> load_warnings;          // what every plan of this model must say
+  ModelFiles files;                            // of the checkpoint, where there is one
+  bool given_as_text = false;                  // its path is a name and no file
+  std::vector<std::uint64_t> saved_rank_bytes; // of a checkpoint that is cut for so many ranks; empty: it is not
+  std::string adapter_path;                    // the model was given as a LoRA adapter of it; empty: it was not
+  std::string projector_path;                  // of a projector that lies beside it; empty: none
   // A what-if (what_if.hpp): the method as it was asked for, and by class whether its bytes are what that would store.
   std::string quantize;
   std::vector<bool> supposed;

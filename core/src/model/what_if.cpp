@@ -41,6 +41,9 @@ Result<void> check_source(const Model::Data& model) {
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} is a GGUF file, whose tensors have their types; give the model that it was made from", model.info.path),
                 std::string(kOption));
+  if (!model.saved_rank_bytes.empty())
+    return fail(ErrorCode::kBadRequest, fmt::format("{} is cut for its ranks; give the model that it was made from", model.info.path),
+                std::string(kOption));
   if (!model.quantization.quantized() && !model.quantization.unknown()) return {};
   const bool as_published = model.quantization.method() == "fp8" && model.quantization.main_storage().weight_bits() == 8;
   if (as_published) return {};

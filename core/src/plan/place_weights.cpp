@@ -124,6 +124,16 @@ Result<void> place_given(const Settled& s, std::uint64_t total, Ledger& ledger) 
   return ledger.add(Category::kWeights, std::move(item));
 }
 
+// What each rank's files hold.
+Result<void> place_saved(const Settled& s, Ledger& ledger) {
+  PLIMSOLL_TRY(check_saved_ranks(s.model(), s.layout));
+  Item item;
+  item.label = "weights.saved";
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank) item.bytes.push_back(s.model().saved_rank_bytes[rank % s.layout.tp]);
+  if (s.explains()) item.formula = "all tensors of the rank's files";
+  return ledger.add(Category::kWeights, std::move(item));
+}
+
 // All of a projector file, on the first device.
 Result<void> place_projector(const Settled& s, Ledger& ledger) {
   if (s.input.projector == nullptr) return {};
@@ -149,6 +159,17 @@ static Result<void> check_draft(const Settled& s) {
   return {};
 }
 
+Result<void> check_saved_ranks(const Model::Data& model, const RankLayout& layout) {
+  const std::size_t saved = model.saved_rank_bytes.size();
+  if (saved == 0 || (layout.tp == saved && layout.pp == 1)) return {};
+  return fail(
+      ErrorCode::kBadRequest,
+      fmt::format("the checkpoint is cut for {} ranks, and loads on no other number: tp {}, pp {}; give --tp {}, or the model that it "
+                  "was saved from",
+                  saved, layout.tp, layout.pp, saved),
+      "--tp");
+}
+
 bool is_shared_end(const WeightClass& c, const EngineProfile& profile, const RankLayout& layout) {
   return profile.weights.draft_ends_shared && c.role == PLIMSOLL_ROLE_DRAFT && c.placement == PLIMSOLL_PLACE_VOCAB && layout.pp == 1;
 }
@@ -163,6 +184,8 @@ Result<void> place_weights(const Settled& s, Ledger& ledger, Findings& findings)
     if (model != nullptr) findings.warnings.insert(findings.warnings.end(), model->load_warnings.begin(), model->load_warnings.end());
   if (s.request().weights_bytes) {
     PLIMSOLL_TRY(place_given(s, *s.request().weights_bytes, ledger));
+  } else if (!s.model().saved_rank_bytes.empty()) {
+    PLIMSOLL_TRY(place_saved(s, ledger));
   } else {
     PLIMSOLL_TRY(place(s, {s.model(), s.layout, "", s.draft == DraftSource::kOwnHead}, ledger, findings));
     PLIMSOLL_TRY(pad_experts(s, ledger, findings));

@@ -10,6 +10,9 @@ namespace plimsoll {
 // Whether it is a copy of the embedding or the head in a multi-token prediction layer that the engine does not keep.
 bool is_shared_end(const WeightClass& c, const EngineProfile& profile, const RankLayout& layout);
 
+// kBadRequest where the checkpoint is cut for another number of ranks.
+Result<void> check_saved_ranks(const Model::Data& model, const RankLayout& layout);
+
 // Adds an item for every weight class that is loaded, and what a checkpoint stores beside the classes.
 Result<void> place_weights(const Settled& settled, Ledger& ledger, Findings& findings);
 

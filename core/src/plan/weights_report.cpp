@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <numeric>
 
 #include "base/human.hpp"
 #include "kv/pricing.hpp"
@@ -93,12 +94,19 @@ Result<WeightsReport> make_weights_report(const Model::Data& model, const PlanRe
     describe_inventory(model, report);
     PLIMSOLL_TRY(place_unknown(model.inventory->unknown, model.declared.facts, layout, cast ? &*cast : nullptr, report.rank_bytes));
   }
+  if (!model.saved_rank_bytes.empty()) {
+    PLIMSOLL_TRY(check_saved_ranks(model, layout));
+    for (std::size_t rank = 0; rank < report.rank_bytes.size(); ++rank) report.rank_bytes[rank] = model.saved_rank_bytes[rank % layout.tp];
+    report.stored_bytes = std::accumulate(model.saved_rank_bytes.begin(), model.saved_rank_bytes.end(), std::uint64_t{0});
+    report.notes.push_back("cut and fused as the ranks hold it; classes are as the configuration declares them");
+  }
   const bool draft = request.num_draft_tokens > 0 && !request.draft;
   for (std::size_t i = 0; i < model.declared.weights.size(); ++i) {
     const WeightClass& c = model.declared.weights[i];
     const StoredClass* stored = model.stored_class(i);
     const std::uint64_t bytes = stored != nullptr ? stored->bytes() : c.declared_bytes().saturated();
     report.classes.push_back(describe(c));
+    if (!model.saved_rank_bytes.empty()) continue;
     if (stored != nullptr) report.classes.back().stored_bytes = bytes;
     if (c.role == PLIMSOLL_ROLE_TIED && stored != nullptr && bytes != 0)
       report.not_loaded.push_back({c.label, bytes, "stored although it is tied to another tensor"});

@@ -136,13 +136,15 @@ TEST_F(CheckpointTest, ShardsInFoldersAreComparedByTheirWholeName) {
   const std::string index = root_ / "model.safetensors.index.json";
   test::write_text(index, test::index_text(weight_map, 8ULL * 4096 * 4096 * 2));
   Names names;
-  const auto totals = scan(names);
+  auto totals = scan(names);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_EQ(totals->tensor_count, 8U);
   EXPECT_THAT(totals->notes, testing::IsEmpty());
   weight_map["model.layers.0.self_attn.q_proj.weight"] = "b/m.safetensors";
   test::write_text(index, test::index_text(weight_map, 8ULL * 4096 * 4096 * 2));
-  EXPECT_THAT(error().message, testing::AllOf(HasSubstr("'model.layers.0.self_attn.q_proj.weight'"), HasSubstr("'b/m.safetensors'")));
+  totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(totals->absent, testing::AllOf(HasSubstr("'model.layers.0.self_attn.q_proj.weight'"), HasSubstr("'b/m.safetensors'")));
 }
 
 TEST_F(CheckpointTest, TheIndexMustAgree) {
@@ -158,18 +160,26 @@ TEST_F(CheckpointTest, TheIndexMustAgree) {
   auto more = weight_map;
   more["model.norm.weight"] = second;
   test::write_text(index, test::index_text(more, total));
-  EXPECT_THAT(error().message, testing::AllOf(HasSubstr("'model.norm.weight'"), HasSubstr(second)));
+  Names names;
+  auto totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(totals->absent, testing::AllOf(HasSubstr("'model.norm.weight'"), HasSubstr(second), HasSubstr("(1 in all)")));
+  EXPECT_EQ(totals->stored_bytes, total);
+  EXPECT_EQ(totals->tensor_count, 8U);
 
   auto moved = weight_map;
   moved["model.layers.0.self_attn.q_proj.weight"] = second;
   test::write_text(index, test::index_text(moved, total));
-  EXPECT_THAT(error().message, HasSubstr("'model.layers.0.self_attn.q_proj.weight'"));
+  totals = scan(names);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_THAT(totals->absent, HasSubstr("'model.layers.0.self_attn.q_proj.weight'"));
+  EXPECT_THAT(totals->notes, ElementsAre(HasSubstr("1 tensors that the index does not name")));
+  EXPECT_EQ(totals->stored_bytes, total);
 
   auto fewer = weight_map;
   fewer.erase("model.layers.0.self_attn.q_proj.weight");
   test::write_text(index, test::index_text(fewer, total));
-  Names names;
-  auto totals = scan(names);
+  totals = scan(names);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_THAT(totals->notes, ElementsAre(HasSubstr("1 tensors that the index does not name")));
 

@@ -279,10 +279,43 @@ TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
     EXPECT_EQ(files.error().code, ErrorCode::kBadRequest);
     EXPECT_THAT(files.error().message, HasSubstr(said)) << typed;
   }
-  write_text(root_ / "catalogue/model_names.json", R"({"names": [{"name": 1}]})");
-  const auto broken = locate_model("llama-3.1-8b", options);
-  ASSERT_FALSE(broken);
-  EXPECT_THAT(broken.error().where, HasSubstr("model_names.json#/names/0"));
+  for (const char* row :
+       {R"({"name": 1})", R"({"name": "a", "model": "meta/Llama-3.1-8B", "quantization": "none/such"})",
+        R"({"name": "a", "model": "meta/Llama-3.1-8B", "config": 1})", R"({"name": "a", "model": "meta/Llama-3.1-8B", "assumed": 1})"}) {
+    write_text(root_ / "catalogue/model_names.json", std::string(R"({"names": [)") + row + "]}");
+    const auto broken = locate_model("llama-3.1-8b", options);
+    ASSERT_FALSE(broken) << row;
+    EXPECT_THAT(broken.error().where, HasSubstr("model_names.json#/names/0"));
+  }
+}
+
+// An entry under another name and but for some keys; what the cache has under that name comes first.
+TEST_F(Locate, VariantsOfTheCatalogue) {
+  write_text(root_ / "catalogue/models/meta__Llama-3.1-8B.json", "{}");
+  write_text(root_ / "catalogue/model_names.json",
+             R"({"quantizations": {"eight": {"config": {"quantization_config": {"bits": 8}}}}, "names": [
+      {"name": "other/Llama-3.1-8B-int8", "model": "some/Llama-3.1-8B-int8"},
+      {"name": "some/Llama-3.1-8B-int8", "model": "meta/Llama-3.1-8B", "quantization": "eight", "config": {"max_position_embeddings": 4096},
+       "assumed": "lengths"}]})");
+  const LocateOptions options = with({{"HF_HUB_CACHE", root_ / "hub"}}, root_ / "catalogue/models");
+  for (const char* typed : {"some/Llama-3.1-8B-int8", "llama-3.1-8b-INT8", "other/llama-3.1-8b-int8"}) {
+    const auto files = locate_model(typed, options);
+    ASSERT_TRUE(files) << typed << ": " << files.error().message;
+    EXPECT_EQ(files->name, "some/Llama-3.1-8B-int8") << typed;
+    EXPECT_THAT(*files->config_path, HasSubstr("meta__Llama-3.1-8B.json"));
+    EXPECT_EQ(files->changes.dump(), R"({"quantization_config":{"bits":8},"max_position_embeddings":4096})");
+    EXPECT_EQ(files->assumed, "lengths");
+  }
+  EXPECT_TRUE(locate_model("meta/Llama-3.1-8B", options)->changes.is_null());
+  config(root_ / "hub/models--some--Llama-3.1-8B-int8/snapshots/abc123");
+  const auto cached = locate_model("some/llama-3.1-8b-INT8", options);
+  ASSERT_TRUE(cached) << cached.error().message;
+  EXPECT_EQ(cached->origin, ModelOrigin::kHfCache);
+  EXPECT_TRUE(cached->changes.is_null());
+  const auto folder = cached_folder("some/Llama-3.1-8B-int8", options);
+  ASSERT_TRUE(folder);
+  EXPECT_THAT(*folder, HasSubstr("/snapshots/abc123"));
+  EXPECT_FALSE(cached_folder("some/other", options));
 }
 
 TEST_F(Locate, RevisionsAndGgufTagsOfTheCache) {

@@ -1,6 +1,8 @@
 // Repositories that are laid out in other ways than config.json and one complete set of shards.
+#include <cstdlib>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <string>
 
 #include "plimsoll/host.hpp"
@@ -42,8 +44,7 @@ TEST(Repositories, WithoutTensorsThatAreReadSaySo) {
             R"({"metadata": {"total_size": 3385856}, "weight_map": {"lm_head.weight": "model-00001-of-00001.safetensors"}})",
             "none of the shards that it names (3.23 MiB in all)"},
         Row{"pytorch_model.bin", "PK", ".bin files ('pytorch_model.bin' first), which are not read"},
-        Row{"pytorch_model-00001-of-00002.bin", "PK", "which are not read"},
-        Row{"model-rank-0-part-0.safetensors", "", "parts of ranks"}}) {
+        Row{"pytorch_model-00001-of-00002.bin", "PK", "which are not read"}}) {
     const test::TemporaryDirectory folder;
     test::write_text(folder / "config.json", kLlama);
     test::write_text(folder / row.file, row.text);
@@ -112,6 +113,14 @@ TEST(Repositories, InMistralsFormatArePlanned) {
   const Plan stored = plan_of(folder.path()).value();
   EXPECT_EQ(stored.model.weights_source, WeightsSource::kSafetensors);
   EXPECT_EQ(stored.devices.front().weights_bytes, declared.devices.front().weights_bytes);
+  // A tower's tensors, which count as they are.
+  test::write_text(folder / "params.json", params.substr(0, params.size() - 1) + R"(, "vision_encoder": {"hidden_size": 64}})");
+  tensors.push_back({"vision_encoder.patch_conv.weight", "BF16", {64, 3, 14, 14}});
+  tensors.push_back({"vision_language_adapter.w_in.weight", "BF16", {256, 64}});
+  test::write_safetensors(folder / "consolidated.safetensors", tensors);
+  std::uint64_t all = 0;
+  for (const SparseTensor& tensor : tensors) all += test::sparse_tensor_bytes(tensor);
+  EXPECT_EQ(plan_of(folder.path()).value().devices.front().weights_bytes, all);
 }
 
 TEST(Repositories, InMistralsFormatMeanWhatTheirKeysSay) {
@@ -145,8 +154,10 @@ TEST(Repositories, InMistralsFormatMeanWhatTheirKeysSay) {
                          Bad{R"([])", "params.json", ErrorCode::kBadConfig},
                          Bad{R"({"dim": 256, "n_layers": 2, "n_heads": 4, "quantization": {"qformat_weight": "int3"}})", "/qformat_weight",
                              ErrorCode::kBadConfig},
-                         Bad{R"({"dim": 256, "n_layers": 2, "n_heads": 4, "vision_encoder": {"hidden_size": 1024}})", "params.json",
-                             ErrorCode::kUnsupportedArchitecture}}) {
+                         Bad{R"({"dim": 256, "n_layers": 2, "n_heads": 4, "multimodal": {"whisper_model_args": {}}})", "params.json",
+                             ErrorCode::kUnsupportedArchitecture},
+                         Bad{R"({"dim": 256, "n_layers": 2, "n_heads": 4, "vision_encoder": {"mm_projector_id": "patch_merge"}})",
+                             "/vision_encoder", ErrorCode::kUnsupportedArchitecture}}) {
     const test::TemporaryDirectory folder;
     test::write_text(folder / "params.json", bad.params);
     const Result<Plan> plan = plan_of(folder.path());
@@ -154,6 +165,128 @@ TEST(Repositories, InMistralsFormatMeanWhatTheirKeysSay) {
     EXPECT_EQ(plan.error().code, bad.code) << bad.params;
     EXPECT_THAT(plan.error().where, HasSubstr(bad.where)) << bad.params;
   }
+}
+
+// Towers count as a config.json of the same model has them: Mistral Small 3.1 and Pixtral 12B to the parameter.
+TEST(Repositories, InMistralsFormatWithTowersAndNoTensors) {
+  struct Row {
+    const char *params, *architecture;
+    std::uint64_t parameters;
+  };
+  for (const Row& row :
+       {Row{R"({"dim": 5120, "n_layers": 40, "head_dim": 128, "hidden_dim": 32768, "n_heads": 32, "n_kv_heads": 8, "norm_eps": 1e-05,
+              "vocab_size": 131072, "rope_theta": 1000000000.0, "max_seq_len": 131072, "vision_encoder": {"hidden_size": 1024,
+              "num_channels": 3, "max_image_size": 1540, "patch_size": 14, "rope_theta": 10000.0, "intermediate_size": 4096,
+              "num_hidden_layers": 24, "num_attention_heads": 16, "adapter_bias": false, "mm_projector_id": "patch_merge",
+              "spatial_merge_size": 2, "add_pre_mm_projector_layer_norm": true, "image_token_id": 10, "image_size": 1540}})",
+            "Mistral3ForConditionalGeneration", 24'011'361'280},
+        Row{R"({"dim": 5120, "n_layers": 40, "head_dim": 128, "hidden_dim": 14336, "n_heads": 32, "n_kv_heads": 8, "norm_eps": 1e-05,
+              "vocab_size": 131072, "rope_theta": 1000000000.0, "max_seq_len": 131072, "vision_encoder": {"hidden_size": 1024,
+              "num_channels": 3, "image_size": 1024, "patch_size": 16, "rope_theta": 10000.0, "intermediate_size": 4096,
+              "num_hidden_layers": 24, "num_attention_heads": 16, "image_token_id": 10}})",
+            "LlavaForConditionalGeneration", 12'682'739'712}}) {
+    const test::TemporaryDirectory folder;
+    test::write_text(folder / "params.json", row.params);
+    const Result<Model> model = test::built_context().load(folder.path());
+    ASSERT_TRUE(model) << row.architecture << ": " << model.error().where << ": " << model.error().message;
+    EXPECT_EQ(model->info().architecture, row.architecture);
+    EXPECT_EQ(model->info().parameters, row.parameters);
+    PlanRequest request = small_request();
+    request.devices = "1xH200";
+    const Result<Plan> plan = test::built_context().plan(*model, request);
+    ASSERT_TRUE(plan) << plan.error().where << ": " << plan.error().message;
+    EXPECT_GT(plan->devices.front().vision_cache_bytes, 0U);
+  }
+}
+
+// What an engine saved rank by rank: each rank's files are its weights, and no other number of ranks loads them.
+TEST(Repositories, SavedByRanksPlanForThatManyRanks) {
+  const test::TemporaryDirectory folder;
+  test::write_text(folder / "config.json", kLlama);
+  const std::vector<SparseTensor> part{{"model.layers.0.self_attn.qkv_proj.weight", "BF16", {256, 256}},
+                                       {"model.norm.weight", "BF16", {256}}};
+  const std::vector<SparseTensor> more{{"model.layers.1.mlp.gate_up_proj.weight", "BF16", {512, 256}}};
+  test::write_safetensors(folder / "model-rank-0-part-0.safetensors", part);
+  test::write_safetensors(folder / "model-rank-0-part-1.safetensors", more);
+  test::write_safetensors(folder / "model-rank-1-part-0.safetensors", part);
+  const std::uint64_t first = (256 * 256 + 256 + 512 * 256) * 2, second = (256 * 256 + 256) * 2;
+  PlanRequest request = small_request();
+  request.devices = "2x1GiB";
+  request.tp = 2;
+  const Result<Plan> plan = plan_of(folder.path(), request);
+  ASSERT_TRUE(plan) << plan.error().where << ": " << plan.error().message;
+  EXPECT_EQ(plan->model.weights_source, WeightsSource::kSafetensors);
+  EXPECT_EQ(plan->devices.at(0).weights_bytes, first);
+  EXPECT_EQ(plan->devices.at(1).weights_bytes, second);
+  EXPECT_TRUE(plan->warnings.empty());
+  const Result<Model> model = test::built_context().load(folder.path());
+  const Result<WeightsReport> report = test::built_context().weights(*model, request);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->stored_bytes, first + second);
+  EXPECT_THAT(report->rank_bytes, ::testing::ElementsAre(first, second));
+  request.devices = "4x1GiB";
+  request.dp = 2;
+  EXPECT_EQ(plan_of(folder.path(), request)->devices.at(2).weights_bytes, first);
+  for (const std::uint32_t tp : {1U, 4U}) {
+    request.devices = std::to_string(tp) + "x1GiB";
+    request.dp = {};
+    request.tp = tp;
+    const Result<Plan> other = plan_of(folder.path(), request);
+    ASSERT_FALSE(other) << tp;
+    EXPECT_THAT(other.error().message, HasSubstr("cut for 2 ranks"));
+    EXPECT_EQ(other.error().where, "--tp");
+    EXPECT_FALSE(test::built_context().weights(*model, request));
+  }
+  request.tp = 2;
+  request.quantize = {"fp8"};
+  EXPECT_THAT(plan_of(folder.path(), request).error().message, HasSubstr("cut for its ranks"));
+}
+
+TEST(Repositories, SavedByRanksOfWhichSomeAreMissingAreRefused) {
+  for (const auto& [there, missing] : {std::pair("model-rank-1-part-0.safetensors", "model-rank-0-part-0.safetensors"),
+                                       std::pair("model-rank-0-part-1.safetensors", "model-rank-0-part-0.safetensors")}) {
+    const test::TemporaryDirectory folder;
+    test::write_text(folder / "config.json", kLlama);
+    test::write_safetensors(folder / there, {{"a", "BF16", {4}}});
+    const Result<Plan> plan = plan_of(folder.path());
+    ASSERT_FALSE(plan) << there;
+    EXPECT_EQ(plan.error().code, ErrorCode::kBadCheckpoint);
+    EXPECT_THAT(plan.error().message, HasSubstr(std::string("lacks ") + missing));
+  }
+  const test::TemporaryDirectory folder;
+  test::write_text(folder / "config.json", kLlama);
+  test::write_text(folder / "model-rank-0-part-0.safetensors", "short");
+  EXPECT_EQ(plan_of(folder.path()).error().code, ErrorCode::kBadCheckpoint);
+}
+
+// As engines load it: what the index promises beside what is there is said, and counts once at most.
+TEST(Repositories, WhoseIndexNamesAnAbsentTensorArePlanned) {
+  const test::TemporaryDirectory folder;
+  test::write_text(folder / "config.json", kLlama);
+  std::vector<SparseTensor> tensors{
+      {"model.embed_tokens.weight", "BF16", {1024, 256}}, {"model.norm.weight", "BF16", {256}}, {"lm_head.weight", "BF16", {1024, 256}}};
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
+    for (const char* name : {"self_attn.q_proj.weight", "self_attn.o_proj.weight"}) tensors.push_back({layer + name, "BF16", {256, 256}});
+    for (const char* name : {"self_attn.k_proj.weight", "self_attn.v_proj.weight"}) tensors.push_back({layer + name, "BF16", {128, 256}});
+    for (const char* name : {"mlp.gate_proj.weight", "mlp.up_proj.weight"}) tensors.push_back({layer + name, "BF16", {512, 256}});
+    tensors.push_back({layer + "mlp.down_proj.weight", "BF16", {256, 512}});
+    for (const char* name : {"input_layernorm.weight", "post_attention_layernorm.weight"}) tensors.push_back({layer + name, "BF16", {256}});
+  }
+  std::map<std::string, std::string> map;
+  std::uint64_t stored = 0;
+  for (const SparseTensor& tensor : tensors) {
+    map[tensor.name] = "model.safetensors";
+    stored += test::sparse_tensor_bytes(tensor);
+  }
+  map["model.layers.0.self_attn.rotary_emb.inv_freq"] = "model.safetensors";
+  test::write_safetensors(folder / "model.safetensors", tensors);
+  test::write_text(folder / "model.safetensors.index.json", test::index_text(map, stored));
+  const Result<Plan> plan = plan_of(folder.path());
+  ASSERT_TRUE(plan) << plan.error().where << ": " << plan.error().message;
+  EXPECT_EQ(plan->devices.front().weights_bytes, stored);
+  ASSERT_EQ(plan->warnings.size(), 1U);
+  EXPECT_EQ(plan->warnings.front().code, WarningCode::kMissingTensors);
+  EXPECT_THAT(plan->warnings.front().message, HasSubstr("'model.layers.0.self_attn.rotary_emb.inv_freq'"));
 }
 
 // An adapter is its base, with room for the adapter.
@@ -182,6 +315,28 @@ TEST(Repositories, OfAdaptersAreTheirBase) {
   EXPECT_THAT(none.error().message, HasSubstr("this is a LoRA adapter of nobody/of-that-name"));
   test::write_text(folder / "adapter_config.json", R"({"peft_type": "LORA", "r": 8})");
   EXPECT_THAT(plan_of(folder.path(), request).error().where, HasSubstr("/base_model_name_or_path"));
+}
+
+// By its name too, where the cache has it.
+TEST(Repositories, OfAdaptersInTheCacheAreTheirBase) {
+  const test::TemporaryDirectory cache;
+  const std::string repository = cache / "models--someone--their-lora", snapshot = repository + "/snapshots/abc123";
+  test::write_text(snapshot + "/adapter_config.json", R"({"peft_type": "LORA", "r": 16, "lora_alpha": 16, "target_modules": ["q_proj"],
+      "base_model_name_or_path": "meta-llama/Llama-3.1-8B"})");
+  test::write_text(repository + "/refs/main", "abc123");
+  const char* const before = std::getenv("HF_HUB_CACHE"); // NOLINT(concurrency-mt-unsafe): one thread
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("HF_HUB_CACHE", cache.path().c_str(), 1); // NOLINT(concurrency-mt-unsafe)
+  PlanRequest request = small_request();
+  request.devices = "1xH100";
+  request.engine = "vllm";
+  const Result<Plan> plan = plan_of("someone/their-lora", request);
+  if (before == nullptr) unsetenv("HF_HUB_CACHE"); // NOLINT(concurrency-mt-unsafe)
+  else setenv("HF_HUB_CACHE", kept.c_str(), 1);    // NOLINT(concurrency-mt-unsafe)
+  ASSERT_TRUE(plan) << plan.error().where << ": " << plan.error().message;
+  EXPECT_EQ(plan->model.path, "someone/their-lora");
+  EXPECT_EQ(plan->request.max_lora_rank, 16U);
+  EXPECT_GT(plan->devices.front().weights_bytes, 16060522496U);
 }
 
 } // namespace
