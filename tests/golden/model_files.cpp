@@ -8,6 +8,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "checkpoint/known_models.hpp"
+#include "host/config_files.hpp"
 #include "model/loaded_model.hpp"
 #include "plugin/registry.hpp"
 
@@ -65,6 +67,25 @@ Json read_model_file(const std::string& name) {
 }
 
 Json read_catalogue_file(const std::string& name) { return read_json(kCatalogue + "/" + name + ".json"); }
+
+Json read_named_config(const std::string& name) {
+  static const Result<std::vector<OtherName>> others = read_other_names(kCatalogue);
+  ConfigFiles config;
+  std::string entry = name;
+  for (const OtherName& other : others.value())
+    if (other.name == name) {
+      if (!other.is_variant()) return read_named_config(other.model);
+      entry = other.model;
+    }
+  Json file = read_catalogue_file(entry.replace(entry.find('/'), 1, "__"));
+  config.config = file.value("config", Json::object());
+  if (file.contains("hf_quant_config")) config.hf_quant_config = file["hf_quant_config"];
+  for (const OtherName& other : others.value())
+    if (other.name == name) config.change(other.changes);
+  Json out{{"config", std::move(config.config)}};
+  if (config.hf_quant_config) out["hf_quant_config"] = std::move(*config.hf_quant_config);
+  return out;
+}
 
 const std::map<std::string, Exception>& exceptions() {
   static const auto table = [] {

@@ -28,6 +28,8 @@ std::vector<std::string> models_that_state(std::initializer_list<const char*> fa
 // the test and returns null where it cannot be read.
 Json read_model_file(const std::string& name);
 Json read_catalogue_file(const std::string& name);
+// The configuration of any name of the catalogue, "org/name", as an object with `config` and perhaps `hf_quant_config`.
+Json read_named_config(const std::string& name);
 
 struct Exception {
   std::int64_t parameters = 0; // declared - published
