@@ -18,6 +18,12 @@ const Dialect& dialect_of(const Config& config) {
   return find_dialect(model_type.empty() ? config.str("/architectures/0", "llama") : model_type);
 }
 
+// Embedders made of decoders say it by either key; Gemma 3 and 4 know a text for the second one, which is of images alone.
+bool attends_both_ways(const Config& config) {
+  const auto is = [&](std::string_view key, std::string_view value) { return config.find_json(key).value_or("") == value; };
+  return is("/is_causal", "false") || is("/use_bidirectional_attention", "true");
+}
+
 // Layers whose `get` is alike and exists, in the order of first appearance.
 template <class What, class Get>
 std::vector<Group<What>> group(const std::vector<Layer>& layers, Get get) {
@@ -61,6 +67,7 @@ Model::Model(const Config& config) : dialect(dialect_of(config)), names(*dialect
   head_gate = !dialect.head_gate.empty() && on(config, dialect.head_gate_on);
   qk_norm = on(config, dialect.qk_norm_on) ? dialect.qk_norm : QkNorm::kNone;
   tied = config.boolean("/tie_word_embeddings", false);
+  both_ways = attends_both_ways(config);
   for (std::uint32_t i = 0; i < layers.size(); ++i) all_layers.push_back(i);
 
   for (Layer& layer : layers) {

@@ -81,6 +81,7 @@ public:
   std::uint64_t embedding_rows = 0;  // the vocabulary, and what some models add to the table
   std::uint64_t embedding_width = 0; // hidden, but for OPT's smallest
   bool tied = false;
+  bool both_ways = false; // tokens attend to later ones too: an embedder, which reads a text in one pass and keeps nothing
   bool gated_queries = false;
   std::uint64_t query_rank = 0; // queries go through a narrower space; 0: they do not
   bool qkv_bias = false, o_bias = false, ffn_bias = false, down_bias = false, head_bias = false, head_gate = false;

@@ -42,6 +42,7 @@ public:
   }
 
   void kv(const Sink& out) const override {
+    if (model_.both_ways) return;
     for (const auto& group : model_.caches) out.kv(cache(cache_label(group.what.span.kind), group.what, group.layers));
     for (std::size_t pass = 0; pass < model_.passes.size(); ++pass)
       for (const auto& group : model_.attentions) {
@@ -61,7 +62,7 @@ public:
     facts.n_layers = static_cast<std::uint32_t>(model_.layers.size());
     facts.max_length = model_.max_length;
     facts.hidden_elements = model_.hidden;
-    facts.vocab_tokens = model_.vocab;
+    facts.vocab_tokens = model_.both_ways ? 0 : model_.vocab;
     facts.query_heads = model_.heads;
     facts.kv_heads = model_.kv_heads;
     facts.draft_layers = model_.draft_layers.size();
@@ -69,6 +70,7 @@ public:
   }
 
   void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    if (model_.both_ways) plimsoll::no_pipeline("/is_causal", "where tokens attend to later ones");
     dense::describe(config(), model_, part, out);
   }
 

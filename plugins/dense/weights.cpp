@@ -199,7 +199,7 @@ void declare_head(const Model& model, const Sink& out) {
   Weight head(kHead, "head", join(model.names.head, ".weight"), {model.vocab, model.embedding_width});
   head.vocab().linear().stage(Stage::kLast);
   if (model.tied) head.role(Role::kTied);
-  out.weight(head, model.head_bias);
+  if (!model.both_ways) out.weight(head, model.head_bias); // no word follows where all are read at once
   extras(model, out, kHead);
   if (model.draft_layers.empty()) return;
   const Draft& draft = *model.dialect.draft;
