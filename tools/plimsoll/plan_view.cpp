@@ -220,12 +220,17 @@ std::vector<LimitLine> limit_lines(const Plan& plan) {
   if (holds_one) {
     out.push_back({"batch", fmt::format("{} request{}; {} at full length", human_count(limits.max_batch_size),
                                         limits.max_batch_size == 1 ? "" : "s", human_count(limits.max_batch_at_max_length))});
-    add_capacity(plan, out);
+    if (!kv.groups.empty()) add_capacity(plan, out);
   }
-  const std::string bytes =
-      fmt::format("{}, {} bytes per token and device", printable(kv.dtype), human_count(kv.bytes_per_token_per_device));
-  out.push_back({"KV pages", holds_one ? fmt::format("{} of {} tokens, {}", human_count(kv.pages), human_count(kv.page_tokens), bytes)
-                                       : fmt::format("of {} tokens, {}", human_count(kv.page_tokens), bytes)});
+  if (kv.groups.empty()) {
+    out.push_back({"KV cache", fmt::format("none; a request runs in one pass, of {} tokens for all of them",
+                                           human_count(plan.request.max_batch_input_tokens))});
+  } else {
+    const std::string bytes =
+        fmt::format("{}, {} bytes per token and device", printable(kv.dtype), human_count(kv.bytes_per_token_per_device));
+    out.push_back({"KV pages", holds_one ? fmt::format("{} of {} tokens, {}", human_count(kv.pages), human_count(kv.page_tokens), bytes)
+                                         : fmt::format("of {} tokens, {}", human_count(kv.page_tokens), bytes)});
+  }
   if (kv.needed_bytes_per_device && plan.verdict != Verdict::kDoesNotFit)
     out.push_back({"KV needed", fmt::format("{} a device for {} requests of {} tokens; --kv-cache-bytes {} takes no more",
                                             human_bytes(*kv.needed_bytes_per_device), human_count(plan.request.max_batch_size),

@@ -83,7 +83,7 @@ struct EngineProfile {
     bool graphs_of_drafts = true;          // rows of drafted tokens count for it
     std::uint64_t expert_chunk_tokens = 0; // that enter the experts at once; 0: all
     std::uint64_t requests_per_context = 0, least_requests = 1, most_requests = 0; // 0: no such rule
-    bool chunked_prefill = true, whole_prompts = false;
+    bool chunked_prefill = true, whole_prompts = false, pass_limits_length = false;
     DefaultLength default_length = DefaultLength::kClamp;
     std::uint64_t images = 1;                            // of one forward pass
     bool flash_attention = true, last_rows_only = false; // scores are kept in pieces; logits of the rows alone that sequences need

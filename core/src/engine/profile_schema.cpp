@@ -82,6 +82,7 @@ constexpr std::array kKeys{
     ProfileKey{"/batch/most_requests", NumberKey{FIELD(batch.most_requests), 0, kTokens}},
     ProfileKey{"/batch/chunked_prefill", FlagKey{FIELD(batch.chunked_prefill)}},
     ProfileKey{"/batch/whole_prompts", FlagKey{FIELD(batch.whole_prompts)}},
+    ProfileKey{"/batch/pass_limits_length", FlagKey{FIELD(batch.pass_limits_length)}},
     ProfileKey{"/batch/default_length", word_key<kLength, FIELD(batch.default_length)>()},
     ProfileKey{"/batch/flash_attention", FlagKey{FIELD(batch.flash_attention)}},
     ProfileKey{"/batch/last_rows_only", FlagKey{FIELD(batch.last_rows_only)}},

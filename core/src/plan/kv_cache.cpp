@@ -140,7 +140,9 @@ private:
     kv_.pages = growing.value_or(others.value_or(0));
     // Where every layer has a window no page is of full attention; then the windows' own pages are the capacity.
     kv_.capacity_tokens = capacity.value_or(own_pages() * kv_.page_tokens);
-    kv_.capacity_requests = sizing_.held.unlimited ? static_cast<double>(sizing_.batch) : sizing_.held.ratio();
+    kv_.capacity_requests = kv_.groups.empty()       ? static_cast<double>(requests_of_a_pass())
+                            : sizing_.held.unlimited ? static_cast<double>(sizing_.batch)
+                                                     : sizing_.held.ratio();
     kv_.engine_reported_tokens = reported_tokens();
     if (has_states() && !kv_.state_slots) kv_.state_slots = state_slots();
   }
@@ -164,6 +166,11 @@ private:
     kv_.needed_bytes_per_device = needed;
   }
 
+  // Requests of full length that run together where nothing but the tokens of a pass limits them.
+  std::uint64_t requests_of_a_pass() const {
+    if (!s_.whole_requests()) return sizing_.batch;
+    return std::clamp<std::uint64_t>(s_.max_batch_input_tokens / std::max<std::uint64_t>(1, sizing_.max_length), 1, sizing_.batch);
+  }
   std::uint64_t own_pages() const { return kv_.pages - std::min(kv_.pages, rules().null_pages); }
   bool has_states() const {
     const std::vector<KvGroupPrice>& prices = stages_.prices(stages_.stage_of(sizing_.scarce_rank));
@@ -208,9 +215,10 @@ private:
     // Where length costs nothing more, what is promised, or what the windows' pages would hold of one.
     limits.max_supported_sequence_length =
         sizing_.longest_tokens == UINT64_MAX ? std::max(sizing_.max_length, kv_.capacity_tokens) : sizing_.longest_tokens;
-    limits.max_batch_at_max_length = sizing_.batch_at_max_length();
+    limits.max_batch_at_max_length = kv_.groups.empty() ? requests_of_a_pass() : sizing_.batch_at_max_length();
     // Slots of one context share its length by design.
-    if (limits.max_batch_at_max_length < sizing_.batch && s_.batch && !findings_.error && rules().layout != KvLayoutKind::kCells)
+    const bool preempts = !kv_.groups.empty() && rules().layout != KvLayoutKind::kCells;
+    if (limits.max_batch_at_max_length < sizing_.batch && s_.batch && !findings_.error && preempts)
       findings_.warn(
           WarningCode::kBatchExceedsCapacity,
           fmt::format("at full length {} requests fit at once ({} tokens each); a batch of {} will be pre-empted when they grow that long",

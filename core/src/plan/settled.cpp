@@ -144,7 +144,15 @@ void settle_batch(Settled& s) {
   const PlanRequest& r = s.request();
   const std::uint64_t usual = s.profile().batch.max_batch_input_tokens;
   s.batch.reset();
-  s.max_batch_input_tokens = r.max_batch_input_tokens.value_or(s.profile().batch.whole_prompts ? std::max(s.max_length, usual) : usual);
+  const bool grows = s.profile().batch.whole_prompts || (s.whole_requests() && !s.profile().batch.pass_limits_length);
+  s.max_batch_input_tokens = r.max_batch_input_tokens.value_or(grows ? std::max(s.max_length, usual) : usual);
+  if (s.whole_requests() && s.max_length > s.max_batch_input_tokens) {
+    warn(s, WarningCode::kCapacityClamped,
+         fmt::format("no KV cache keeps a part of a request, so it runs in one pass; the length of {} is cut to the {} tokens of a pass, "
+                     "give --max-batch-input-tokens for more",
+                     s.max_length, s.max_batch_input_tokens));
+    s.max_length = s.max_batch_input_tokens;
+  }
   if (!r.max_batch_size) return;
   s.batch = std::min(*r.max_batch_size, s.max_batch_input_tokens);
   if (*s.batch < *r.max_batch_size && r.accounting == Accounting::kPerDevice)

@@ -68,6 +68,8 @@ struct Settled {
   bool may_shorten() const {
     return !max_length_given && (request().max_length_auto || profile().batch.default_length == DefaultLength::kClamp);
   }
+  // Whether a request runs in one pass, because nothing of it is kept for another.
+  bool whole_requests() const { return model().declared.kv.empty() && request().accounting == Accounting::kPerDevice; }
   // Requests that a step decodes at most, for what is priced before the batch is known.
   std::uint64_t sequences(std::optional<std::uint64_t> planned) const { return planned.value_or(profile().batch.default_max_batch_size); }
   // The entry that takes most of an encoder; nullptr where requests bring text alone.

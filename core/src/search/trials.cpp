@@ -104,7 +104,9 @@ std::optional<Tried> Trials::smaller_batch_and_length(const PlanRequest& request
 }
 
 // Whether a prompt may be longer than a forward pass.
-bool Trials::splits_prompts() const { return settled_.profile().batch.chunked_prefill && !settled_.profile().batch.whole_prompts; }
+bool Trials::splits_prompts() const {
+  return settled_.profile().batch.chunked_prefill && !settled_.profile().batch.whole_prompts && !settled_.whole_requests();
+}
 
 // A pass has a token at least of every request.
 std::uint64_t Trials::least_input_tokens(const PlanRequest& request) const { return std::max(kLeastInputTokens, batch_of(request)); }

@@ -179,12 +179,35 @@ TEST(SettledBatch, HasNoMoreRequestsThanAPassHasTokens) {
 // An engine that runs a prompt in one pass gives it as many tokens.
 TEST(SettledBatch, APassMayHoldAWholePrompt) {
   HandMadeInput made;
+  made.model.declared.kv.emplace_back();
   made.profile = "batch: {whole_prompts: true, max_batch_input_tokens: 512}\n";
   EXPECT_EQ(made.must_settle().max_batch_input_tokens, 4096U);
   made.request.max_length = 100;
   EXPECT_EQ(made.must_settle().max_batch_input_tokens, 512U);
   made.request.max_batch_input_tokens = 64;
   EXPECT_EQ(made.must_settle().max_batch_input_tokens, 64U);
+}
+
+// What is kept of a request lets it take several passes.
+TEST(SettledBatch, APassHoldsAWholeRequestWhereNothingIsKept) {
+  HandMadeInput made;
+  made.profile = "batch: {max_batch_input_tokens: 512}\n";
+  EXPECT_EQ(made.must_settle().max_batch_input_tokens, 4096U);
+  EXPECT_EQ(made.must_settle().max_length, 4096U);
+  const auto is_cut = [&] {
+    const Settled settled = made.must_settle();
+    EXPECT_EQ(settled.max_batch_input_tokens, 512U);
+    EXPECT_EQ(settled.max_length, 512U);
+    EXPECT_TRUE(warns(settled, WarningCode::kCapacityClamped));
+  };
+  made.request.max_batch_input_tokens = 512;
+  is_cut();
+  made.request = {};
+  made.profile = "batch: {max_batch_input_tokens: 512, pass_limits_length: true}\n";
+  is_cut();
+  made.model.declared.kv.emplace_back();
+  EXPECT_EQ(made.must_settle().max_batch_input_tokens, 512U);
+  EXPECT_EQ(made.must_settle().max_length, 4096U);
 }
 
 // Of 80 GiB, 79 free, of which 1 GiB is never free.
