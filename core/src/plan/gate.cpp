@@ -66,11 +66,11 @@ void check_static(const Settled& s, const Ledger& ledger, Findings& findings) {
                                              worst, human_bytes(used), needs, human_bytes(s.budget_bytes[worst]),
                                              human_bytes(bounded_count(-margin)), human_bytes(d.free_bytes)),
                                  s.device_name(worst), largest_part(s, ledger, worst));
+  const std::string before_any = s.whole_requests() ? std::string() : " before any KV cache" + engine_says(s, "no_kv_memory", {});
   findings.does_not_fit(ErrorCode::kNoRoomForKv,
-                        fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short before any KV cache{}", worst,
-                                    human_bytes(used), needs, human_bytes(s.budget_bytes[worst]), s.utilization,
-                                    human_bytes(s.memory_bytes[worst]), memory_words(s), human_bytes(bounded_count(-margin)),
-                                    engine_says(s, "no_kv_memory", {})),
+                        fmt::format("rank {} needs {} ({}) of a budget of {} ({} of {} {}): {} short{}", worst, human_bytes(used), needs,
+                                    human_bytes(s.budget_bytes[worst]), s.utilization, human_bytes(s.memory_bytes[worst]), memory_words(s),
+                                    human_bytes(bounded_count(-margin)), before_any),
                         s.device_name(worst), largest_part(s, ledger, worst));
 }
 
