@@ -122,8 +122,11 @@ Result<KnownNames> find_known_model(std::string_view name, const std::string& ca
     if (other.is_variant() && other.name == out.name) out.variant = std::move(other);
   if (!meant.empty()) return out;
 
-  // A copy under another organisation or as GGUF, then what is a few letters away.
+  // A copy under another organisation or as GGUF, else what is a few letters away.
+  constexpr std::size_t kMostNearest = 3;
   out.nearest.assign(same_model.begin(), same_model.end());
+  if (out.nearest.size() > kMostNearest) out.nearest.resize(kMostNearest);
+  if (!out.nearest.empty()) return out;
   std::vector<std::string_view> candidates;
   for (const auto& [known, model] : names) candidates.push_back(has_organisation ? std::string_view(known) : without_organisation(known));
   for (const std::string& near : nearest(name, candidates, 3))
@@ -131,7 +134,6 @@ Result<KnownNames> find_known_model(std::string_view name, const std::string& ca
       if ((has_organisation ? std::string_view(known) : without_organisation(known)) == near &&
           std::find(out.nearest.begin(), out.nearest.end(), model) == out.nearest.end())
         out.nearest.push_back(model);
-  constexpr std::size_t kMostNearest = 3;
   if (out.nearest.size() > kMostNearest) out.nearest.resize(kMostNearest);
   return out;
 }
