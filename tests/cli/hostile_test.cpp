@@ -266,7 +266,7 @@ TEST(CliHostile, AHugeIndexTakesAtMostFourTimesItsLength) {
     out << (*space == ' ' ? "}, \"x\": [1]}" : "}}");
     out.close();
     const Outcome outcome = model.plan();
-    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_EQ(outcome.code, 0) << outcome.err; // as the engines load it, with a warning
     EXPECT_THAT(outcome.out, HasSubstr("'1'"));
     EXPECT_LE(outcome.peak_bytes, usual_bytes + 4 * kHugeBytes) << (outcome.peak_bytes - usual_bytes) * 100 / kHugeBytes << " %";
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <system_error>
+#include <tuple>
 
 #include "base/digit.hpp"
 
@@ -90,7 +91,9 @@ std::vector<std::string> nearest_models(const std::string& catalogue_path, std::
     const double like = likeness(wanted, words_of(own_name(name)));
     if (like >= kAlikeEnough) ranked.emplace_back(-like, std::move(name));
   }
-  std::sort(ranked.begin(), ranked.end());
+  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { // of names alike the one that says least besides
+    return std::tuple(a.first, a.second.size(), a.second) < std::tuple(b.first, b.second.size(), b.second);
+  });
   std::vector<std::string> out;
   for (std::size_t i = 0; i < std::min(kMostProposed, ranked.size()); ++i) out.push_back(std::move(ranked[i].second));
   return out;

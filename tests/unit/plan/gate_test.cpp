@@ -98,6 +98,7 @@ TEST_F(Gate, NamesTheDeviceThatIsShortOfMost) {
 }
 
 TEST_F(Gate, SaysThatNoRoomIsLeftForACache) {
+  made_.model.declared.kv.emplace_back();
   put(Category::kWeights, kBudget - kGiB, 0);
   put(Category::kOverhead, 2 * kGiB, 0);
   check_static(settled(), ledger_, findings_);
