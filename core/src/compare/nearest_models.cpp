@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/digit.hpp"
+#include "base/words.hpp"
 
 namespace plimsoll {
 namespace {
@@ -27,7 +28,8 @@ bool of_a_format(const std::string& word) {
 }
 
 // "Qwen3.6-27B" is qwen, 3.6, 27b: letters, and numbers with what stands behind them.
-NameWords words_of(std::string_view name) {
+NameWords words_of(std::string_view called) {
+  const std::string name = lower_case(called);
   NameWords out;
   std::string word;
   const auto end = [&] {
@@ -41,9 +43,14 @@ NameWords words_of(std::string_view name) {
       end();
       continue;
     }
-    // A number behind a word of its own is another word: qwen3 is one of a series.
-    if (is_digit(c) && word.size() > 1 && std::all_of(word.begin(), word.end(), is_letter)) end();
-    word += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    // A number behind a word of its own is another word: qwen3 is one of a series, int4 is not.
+    const auto whole = static_cast<std::size_t>(
+        std::find_if_not(name.begin() + static_cast<std::ptrdiff_t>(at), name.end(), [](char d) { return is_letter(d) || is_digit(d); }) -
+        name.begin());
+    if (is_digit(c) && word.size() > 1 && std::all_of(word.begin(), word.end(), is_letter) &&
+        !of_a_format(word + name.substr(at, whole - at)))
+      end();
+    word += c;
   }
   end();
   return out;

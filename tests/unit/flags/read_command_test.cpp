@@ -154,13 +154,14 @@ INSTANTIATE_TEST_SUITE_P(
         Line{"max serve --model m --devices gpu:0,1,2,3 --data-parallel-degree 2", "m", "--tp 2 --dp 2"},
         Line{"max serve --model m", "m", "--tp 1"}));
 
-INSTANTIATE_TEST_SUITE_P(Abbreviations, CommandLines,
-                         ::testing::Values(Line{"vllm serve m --tensor-parallel 2 --max-model 4096 --gpu_memory 0.8", "m",
-                                                "--tp 2 --engine vllm --max-length 4096 --device-memory-utilization 0.8"},
-                                           Line{"vllm serve m --no-enable-prefix", "m", "--tp 1 --engine vllm --set engine.prefix_caching=false"},
-                                           Line{"vllm serve m --enable-prefix", "m", "--tp 1 --engine vllm --set engine.prefix_caching=true"},
-                                           Line{"sglang serve --model-p m --mem-fraction 0.8 --context-len 4096", "m",
-                                                "--tp 1 --engine sglang --max-length 4096 --device-memory-utilization 0.8"}));
+INSTANTIATE_TEST_SUITE_P(
+    Abbreviations, CommandLines,
+    ::testing::Values(Line{"vllm serve m --tensor-parallel 2 --max-model 4096 --gpu_memory 0.8", "m",
+                           "--tp 2 --engine vllm --max-length 4096 --device-memory-utilization 0.8"},
+                      Line{"vllm serve m --no-enable-prefix", "m", "--tp 1 --engine vllm --set engine.prefix_caching=false"},
+                      Line{"vllm serve m --enable-prefix", "m", "--tp 1 --engine vllm --set engine.prefix_caching=true"},
+                      Line{"sglang serve --model-p m --mem-fraction 0.8 --context-len 4096", "m",
+                           "--tp 1 --engine sglang --max-length 4096 --device-memory-utilization 0.8"}));
 
 struct Left {
   std::string command;
