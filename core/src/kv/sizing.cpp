@@ -102,11 +102,35 @@ private:
     if (r_.shortage != KvShortage::kNone) need();
     for (const KvCut& cut : r_.cuts)
       if (cut.most_sequences) r_.batch = std::max<std::uint64_t>(1, std::min(r_.batch, *cut.most_sequences));
-    r_.held.unlimited = true;
+    r_.held = held_of(r_.max_length);
+    if (r_.shortage == KvShortage::kNone && !r_.held.unlimited && r_.held.whole() == 0) settle_common_pages();
+  }
+
+  KvRequestCount held_of(std::uint64_t length) const {
+    KvRequestCount held;
+    held.unlimited = true;
     for (std::uint32_t rank = 0; rank < memory_.n_ranks(); ++rank) {
-      const KvRequestCount here = memory_.layout(rank).requests_held(r_.cuts[rank], r_.demand, r_.max_length);
-      if (here < r_.held) r_.held = here;
+      const KvRequestCount here = memory_.layout(rank).requests_held(r_.cuts[rank], r_.demand, length);
+      if (here < held) held = here;
     }
+    return held;
+  }
+
+  // A rank has room for the length and pages for less: a stage that keeps more groups needs more of the pages, of which the replica
+  // has as many as another stage.
+  void settle_common_pages() {
+    r_.longest_tokens = largest(r_.max_length, [&](std::uint64_t n) {
+      if (n == 0) return true;
+      const KvRequestCount held = held_of(n);
+      return held.unlimited || held.whole() > 0;
+    });
+    if (r_.longest_tokens == 0 || !wish_.may_shorten) {
+      lack(r_.longest_tokens == 0 ? KvShortage::kNoPage : KvShortage::kTooLong, r_.scarce_rank);
+      return need();
+    }
+    r_.max_length = r_.longest_tokens;
+    r_.shortened = true;
+    r_.held = held_of(r_.max_length);
   }
 
   void cut_replica(std::uint32_t first) {
