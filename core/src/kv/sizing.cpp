@@ -126,7 +126,12 @@ private:
     });
     if (r_.longest_tokens == 0 || !wish_.may_shorten) {
       lack(r_.longest_tokens == 0 ? KvShortage::kNoPage : KvShortage::kTooLong, r_.scarce_rank);
-      return need();
+      need();
+      // As many times its room as a request takes of the pages that there are.
+      const Wide had = std::max<Wide>(1, r_.held.numerator);
+      const Wide needed = (CheckedWide(memory_.room_bytes[r_.scarce_rank]) * CheckedWide(r_.held.denominator)).saturated() / had + 1;
+      r_.needed_bytes[r_.scarce_rank] = std::max(r_.needed_bytes[r_.scarce_rank], needed);
+      return;
     }
     r_.max_length = r_.longest_tokens;
     r_.shortened = true;
