@@ -38,8 +38,8 @@ struct JsonApart {
   Json rest;
   std::vector<std::pair<std::string, LazyJson>> members;
 };
-// For texts that are known to be right, as our own are: of keys that are repeated below `member` the first counts. Nothing where the text
-// is anything else; parse_json says what.
+// For texts that are known to be right, as our own are: a member of `member` that repeats a key is empty. Nothing where the text is
+// anything else; parse_json says what.
 std::optional<JsonApart> parse_apart(const std::string& text, std::string_view member);
 
 // The value at an RFC 6901 pointer; nullptr where there is none. "" is the value itself.

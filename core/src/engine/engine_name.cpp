@@ -8,6 +8,7 @@
 #include "base/json.hpp"
 #include "base/nearest.hpp"
 #include "base/regular_file.hpp"
+#include "base/words.hpp"
 #include "engine/release.hpp"
 
 namespace plimsoll {
@@ -18,12 +19,6 @@ constexpr std::uint64_t kMostNamesBytes = 1U << 16;
 bool has_profile(const std::string& catalogue, const std::string& name) {
   std::error_code failed;
   return !name.empty() && std::filesystem::is_regular_file(fmt::format("{}/engines/{}.yaml", catalogue, name), failed);
-}
-
-std::string lower_case(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
 }
 
 tl::unexpected<Error> no_profile(const std::string& catalogue, const std::string& typed, const std::string& name) {

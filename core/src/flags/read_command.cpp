@@ -7,6 +7,7 @@
 
 #include "base/json.hpp"
 #include "base/nearest.hpp"
+#include "base/words.hpp"
 #include "flags/flag_notes.hpp"
 #include "flags/flag_value.hpp"
 #include "flags/settings.hpp"
@@ -20,14 +21,7 @@ std::string short_text(std::string_view text) {
   return text.size() > 60 ? out + "..." : out;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-bool is_truth(std::string_view word) { return lower(word) == "true" || lower(word) == "false"; }
+bool is_truth(std::string_view word) { return lower_case(word) == "true" || lower_case(word) == "false"; }
 
 class FlagReader {
 public:
@@ -190,7 +184,7 @@ private:
       const std::string& text = given.empty() ? words[at] : given;
       if (!is_truth(text) && text != "1" && text != "0")
         return fail(ErrorCode::kBadRequest, fmt::format("'{}' is not true or false", short_text(text)), typed);
-      truth = lower(text) == "true" || text == "1";
+      truth = lower_case(text) == "true" || text == "1";
       if (given.empty()) ++at;
     }
     if (row.takes == Takes::kPair && !row.is(typed)) truth = !truth; // --no-X
@@ -262,7 +256,7 @@ private:
       }
     }
     if (text == "None" || text == "null") return {};
-    if (is_truth(text)) text = lower(text);
+    if (is_truth(text)) text = lower_case(text);
     const auto known = std::find_if(row.values.begin(), row.values.end(), [&](const auto& entry) { return entry.first == text; });
     if (known == row.values.end() && row.only_values) {
       left_out_ = true;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/words.hpp"
 #include "checkpoint/quoted_name.hpp"
 
 namespace plimsoll {
@@ -16,15 +17,9 @@ constexpr std::size_t kMostUrl = 2'048, kMostSegment = 200;
 
 bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
-
 std::optional<unsigned> hex_digit(char c) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  const std::size_t at = kDigits.find(lower({&c, 1}));
+  const std::size_t at = kDigits.find(lower_case({&c, 1}));
   return at == std::string_view::npos ? std::nullopt : std::optional(static_cast<unsigned>(at));
 }
 
@@ -209,13 +204,13 @@ Result<RemoteModel> plain_url(std::string_view model, std::string_view scheme, s
   }
   if (!out.file.empty() && (out.file.find('/') != std::string::npos || !is_safe_path(out.file)))
     return no_model(model, "the URL's file has a name that none can have");
-  out.folder_url = fmt::format("{}://{}{}/", scheme, lower(rest.substr(0, slash)), path);
+  out.folder_url = fmt::format("{}://{}{}/", scheme, lower_case(rest.substr(0, slash)), path);
   return out;
 }
 
 // `rest` behind `prefix`, whatever the case of the host's letters.
 bool behind(std::string_view text, std::string_view prefix, std::string_view& rest) {
-  if (text.size() < prefix.size() || lower(text.substr(0, prefix.size())) != lower(prefix)) return false;
+  if (text.size() < prefix.size() || lower_case(text.substr(0, prefix.size())) != lower_case(prefix)) return false;
   rest = text.substr(prefix.size());
   if (!rest.empty() && rest.front() != '/') return false;
   if (!rest.empty()) rest.remove_prefix(1);
@@ -225,7 +220,7 @@ bool behind(std::string_view text, std::string_view prefix, std::string_view& re
 } // namespace
 
 bool is_remote(std::string_view model) {
-  const std::string start = lower(model.substr(0, 16));
+  const std::string start = lower_case(model.substr(0, 16));
   return start.starts_with("hf:") || start.starts_with("hf.co/") || start.starts_with("huggingface.co/") ||
          model.substr(0, 16).find("://") != std::string_view::npos;
 }
@@ -237,7 +232,7 @@ Result<RemoteModel> parse_remote(std::string_view model, std::string_view endpoi
     return no_model(model, "the URL has a space, a backslash or a control character");
   std::string_view rest;
   for (const std::string_view scheme : {"hf://", "hf:"})
-    if (lower(model.substr(0, scheme.size())) == scheme) return short_form(model, model.substr(scheme.size()), endpoint);
+    if (lower_case(model.substr(0, scheme.size())) == scheme) return short_form(model, model.substr(scheme.size()), endpoint);
   if (const std::size_t query = model.find_first_of("?#"); query != std::string_view::npos) {
     if (model.substr(query) != "?download=true")
       return no_model(model.substr(0, query), "the URL has a query or a fragment, which a plan would repeat; give it without one");
@@ -246,7 +241,7 @@ Result<RemoteModel> parse_remote(std::string_view model, std::string_view endpoi
   for (const std::string_view host : {"hf.co", "huggingface.co"})
     if (behind(model, host, rest)) return hub_page(model, rest, endpoint);
   const std::size_t colon = model.find("://");
-  const std::string scheme = lower(model.substr(0, std::min(colon, model.size())));
+  const std::string scheme = lower_case(model.substr(0, std::min(colon, model.size())));
   if (colon == std::string_view::npos || (scheme != "https" && scheme != "http"))
     return no_model(model, fmt::format("nothing is fetched by '{}'; {}", quoted_name(scheme.substr(0, 20)), kForms));
   rest = model.substr(colon + 3);
@@ -288,7 +283,7 @@ bool is_safe_path(std::string_view path) {
 std::string host_of(std::string_view url) {
   const std::size_t scheme = url.find("://");
   if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
-  return lower(url.substr(0, std::min(url.find('/'), url.size())));
+  return lower_case(url.substr(0, std::min(url.find('/'), url.size())));
 }
 
 } // namespace plimsoll

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/printable.hpp"
+#include "base/words.hpp"
 #include "remote/curl_library.hpp"
 #include "remote/remote_model.hpp"
 
@@ -31,12 +32,6 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r' || text.back() == '\n')) text.remove_suffix(1);
   return text;
-}
-
-std::string lower_name(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
 }
 
 // <https://.../tree/main?cursor=...>; rel="next"
@@ -100,11 +95,11 @@ extern "C" std::size_t take_header(char* text, std::size_t, std::size_t bytes, v
   }
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || line.size() > kHeaderBytes) return bytes;
-  const std::string name = lower_name(line.substr(0, colon));
+  const std::string name = lower_case(line.substr(0, colon));
   const std::string_view value = trimmed(line.substr(colon + 1));
   if (name == "etag") flight.headers.etag = value;
   else if (name == "link") flight.headers.link = value;
-  else if (name == "content-encoding") flight.headers.encoding = lower_name(value);
+  else if (name == "content-encoding") flight.headers.encoding = lower_case(value);
   else if (name == "x-error-code") flight.headers.error_code = printable_text(value, 64);
   else if (name == "content-range") flight.headers.range = value;
   else if (name == "content-length") flight.headers.content_bytes = whole_number(value);
@@ -146,7 +141,7 @@ struct ContentRange {
 
 // "bytes 0-99/1000"
 std::optional<ContentRange> content_range(std::string_view text) {
-  if (!lower_name(text.substr(0, 6)).starts_with("bytes ")) return std::nullopt;
+  if (!lower_case(text.substr(0, 6)).starts_with("bytes ")) return std::nullopt;
   text.remove_prefix(6);
   const std::size_t dash = text.find('-'), slash = text.find('/');
   if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) return std::nullopt;
