@@ -11,6 +11,7 @@
 #include <iostream>
 #include <random>
 #include <sstream>
+#include <sys/time.h>
 #include <unistd.h>
 
 extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak));
@@ -18,7 +19,8 @@ extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak))
 namespace {
 
 constexpr std::size_t kMaxInputBytes = 1U << 16;
-constexpr unsigned kInputSeconds = 10;
+constexpr time_t kInputSeconds = 10;    // of CPU: what else the machine does takes none of it
+constexpr unsigned kStuckSeconds = 120; // of waiting
 
 std::string current; // the input at work
 std::string crash_path;
@@ -125,20 +127,27 @@ private:
   const std::vector<std::string>& corpus_;
 };
 
+// 0 for none.
+void limit(time_t cpu_seconds, unsigned seconds) {
+  const itimerval cpu{{0, 0}, {cpu_seconds, 0}};
+  setitimer(ITIMER_PROF, &cpu, nullptr);
+  alarm(seconds);
+}
+
 void run(std::string input) {
   current = std::move(input);
-  alarm(kInputSeconds);
+  limit(kInputSeconds, kStuckSeconds);
   // A copy of the exact size, so that a read past the end is seen.
   const std::vector<char> exact(current.begin(), current.end());
   plimsoll::fuzz::fuzz_one(std::string_view(exact.data(), exact.size()));
-  alarm(0);
+  limit(0, 0);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
   crash_path = std::string(argv[0]) + ".crash";
-  for (const int number : {SIGABRT, SIGALRM, SIGFPE, SIGILL}) signal(number, on_signal);
+  for (const int number : {SIGABRT, SIGALRM, SIGPROF, SIGFPE, SIGILL}) signal(number, on_signal);
   if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(keep_input);
   else signal(SIGSEGV, on_signal);
   if (argc == 2 && argv[1][0] != '-') {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "unit/plan/planned.hpp"
 
@@ -232,6 +233,39 @@ TEST(DealtPlans, AutoIsTheLargestSplitThatFits) {
     EXPECT_EQ(found.dealt->gpu_layers, best->first) << c.model << " " << c.devices;
     EXPECT_EQ(found.dealt->cpu_moe_layers, best->second) << c.model << " " << c.devices;
   }
+}
+
+// Deeper than any model: the splits are searched in strides, and the one found is still the first.
+TEST(DealtPlans, AutoIsTheLargestSplitOfADeepModel) {
+  const auto deep = [](unsigned layers) {
+    return test::built_context().load_config(
+        fmt::format(R"({{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16", "vocab_size": 32000,
+                         "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": {}, "num_attention_heads": 8,
+                         "num_key_value_heads": 8, "max_position_embeddings": 8192}})",
+                    layers),
+        "config.json");
+  };
+  PlanRequest request = dealt("RTX-4060");
+  request.gpu_layers_auto = true;
+  const Result<Model> model = deep(700);
+  ASSERT_TRUE(model) << model.error().message;
+  const auto found = test::built_context().plan(*model, request);
+  ASSERT_TRUE(found && found->dealt && !found->error);
+  request.gpu_layers_auto = false;
+  request.gpu_layers = found->dealt->gpu_layers;
+  EXPECT_FALSE(test::built_context().plan(*model, request)->error);
+  request.gpu_layers = found->dealt->gpu_layers + 1;
+  EXPECT_TRUE(test::built_context().plan(*model, request)->error);
+  EXPECT_GT(found->dealt->gpu_layers, 0U);
+  EXPECT_LT(found->dealt->gpu_layers, 700U);
+
+  request.gpu_layers.reset();
+  request.gpu_layers_auto = true;
+  const Result<Model> deeper = deep(1100);
+  ASSERT_TRUE(deeper) << deeper.error().message;
+  const auto refused = test::built_context().plan(*deeper, request);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("at most 1024 layers, and the model has 1100"));
 }
 
 // Where the length is left to the plan, a split keeps room for 4,096 tokens, as the engine's own fit does.
