@@ -7,7 +7,7 @@
 #include "runtime/loader.hpp"
 #include "support/program_builder.hpp"
 
-namespace plimsoll {
+namespace plimsoll::double_witness_test {
 namespace {
 
 using test::Memory;
@@ -111,4 +111,4 @@ TEST_P(DoubleWitness, SaysWhatTheGoldensSay) {
 INSTANTIATE_TEST_SUITE_P(Models, DoubleWitness, ::testing::ValuesIn(testing::golden_models()), [](const auto& info) { return info.param; });
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::double_witness_test

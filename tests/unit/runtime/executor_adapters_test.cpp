@@ -7,7 +7,7 @@
 #include "runtime/executor_adapters.hpp"
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_adapters_test {
 namespace {
 
 using test::Memory;
@@ -149,4 +149,4 @@ TEST(ExecutorAdapters, SlotsThatReachBeyondTheirMemoryAreRefused) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_adapters_test

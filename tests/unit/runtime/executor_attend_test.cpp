@@ -5,7 +5,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_attend_test {
 namespace {
 
 using test::OpCase;
@@ -214,4 +214,4 @@ TEST(AttendTest, LargeScoresDoNotOverflow) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_attend_test

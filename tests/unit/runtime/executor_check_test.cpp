@@ -6,7 +6,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_check_test {
 namespace {
 
 using test::Pool;
@@ -235,4 +235,4 @@ TEST(ProgramCheckTest, RefusesASlabThatIsTooSmall) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_check_test

@@ -5,7 +5,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_delta_test {
 namespace {
 
 using test::OpCase;
@@ -238,4 +238,4 @@ TEST(DeltaRuleTest, GoesOnWhereTheLastPassEnded) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_delta_test

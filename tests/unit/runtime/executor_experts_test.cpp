@@ -7,7 +7,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_experts_test {
 namespace {
 
 using test::OpCase;
@@ -338,4 +338,4 @@ TEST(ExpertsTest, RoutesThatAreNoneGiveNothing) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_experts_test

@@ -7,7 +7,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_inputs_test {
 namespace {
 
 using test::PassRunner;
@@ -28,7 +28,7 @@ struct Inputs {
   } // pages of 8: positions 0-2; 0-12
 };
 
-class ExecutorInputsTest : public testing::Test {
+class ExecutorInputsTest : public ::testing::Test {
 protected:
   ExecutorInputsTest() {
     const std::uint32_t x = builder.value(8), k = builder.value(8), v = builder.value(8), a = builder.value(8),
@@ -141,4 +141,4 @@ TEST_F(ExecutorInputsTest, RefusesWhatIsNot) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_inputs_test

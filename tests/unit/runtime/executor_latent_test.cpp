@@ -5,7 +5,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_latent_test {
 namespace {
 
 using test::OpCase;
@@ -129,4 +129,4 @@ TEST(AttendLatentTest, ChunkedAndRaggedAreWholeAndSingle) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_latent_test

@@ -6,7 +6,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_rows_test {
 namespace {
 
 using test::OpCase;
@@ -313,4 +313,4 @@ TEST(RopeTest, EverySequenceStandsWhereItsCacheEnds) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_rows_test

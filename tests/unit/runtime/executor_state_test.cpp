@@ -6,7 +6,7 @@
 
 #include "unit/runtime/op_case.hpp"
 
-namespace plimsoll {
+namespace plimsoll::executor_state_test {
 namespace {
 
 using test::OpCase;
@@ -260,4 +260,4 @@ TEST(SsmScanTest, TwoSequencesHaveTwoRows) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_state_test

@@ -25,7 +25,7 @@ thread_local std::size_t counted = 0;
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 #endif
 
-namespace plimsoll {
+namespace plimsoll::executor_test {
 namespace {
 
 using test::OpCase;
@@ -168,7 +168,7 @@ private:
   std::vector<double> table_, head_, norm_;
 };
 
-class ExecutorTest : public testing::Test {
+class ExecutorTest : public ::testing::Test {
 protected:
   template <class Real>
   PassRunner<Real> runner() {
@@ -305,4 +305,4 @@ TEST_F(ExecutorTest, WeightsOfSixteenBitsAreConvertedAsTheyAreRead) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::executor_test

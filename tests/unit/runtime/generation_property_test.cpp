@@ -6,7 +6,7 @@
 
 #include "unit/runtime/fake_requests.hpp"
 
-namespace plimsoll {
+namespace plimsoll::generation_property_test {
 namespace {
 
 using namespace plimsoll::testing;
@@ -156,4 +156,4 @@ TEST(GenerateMixinProperty, DrawsDoNotDependOnTheBatch) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::generation_property_test

@@ -6,7 +6,7 @@
 
 #include "unit/runtime/fake_requests.hpp"
 
-namespace plimsoll {
+namespace plimsoll::generation_request_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -70,4 +70,4 @@ TEST(GenerateMixin, EndOfSequenceOutranksTheLength) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::generation_request_test

@@ -5,7 +5,7 @@
 
 #include "unit/runtime/fake_requests.hpp"
 
-namespace plimsoll {
+namespace plimsoll::generation_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -308,4 +308,4 @@ TEST(GenerateMixin, WindowsLetLongPromptsThroughSmallPools) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::generation_test

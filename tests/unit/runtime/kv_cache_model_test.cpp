@@ -7,7 +7,7 @@
 #include "support/built_context.hpp"
 #include "unit/runtime/fake_model.hpp"
 
-namespace plimsoll {
+namespace plimsoll::kv_cache_model_test {
 namespace {
 
 using namespace plimsoll::testing;
@@ -183,4 +183,4 @@ TEST(KvCache, APlanWithoutThePagesIsOverPlan) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::kv_cache_model_test

@@ -21,7 +21,7 @@
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_model.hpp"
 
-namespace plimsoll {
+namespace plimsoll::loader_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -414,4 +414,4 @@ TEST_F(LoaderTest, MemoryThatIsRefusedOrOfAnotherSize) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::loader_test

@@ -6,7 +6,7 @@
 
 #include "unit/runtime/fake_model.hpp"
 
-namespace plimsoll {
+namespace plimsoll::log_probabilities_test {
 namespace {
 
 using namespace plimsoll::testing;
@@ -149,4 +149,4 @@ TEST_F(ComputeLogProbabilities, RowsThatAreNoNumbersGiveNoNonsense) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::log_probabilities_test

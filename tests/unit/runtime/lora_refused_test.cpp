@@ -10,7 +10,7 @@
 #include "support/sparse_checkpoint.hpp"
 #include "support/tiny_adapter.hpp"
 
-namespace plimsoll {
+namespace plimsoll::lora_refused_test {
 namespace {
 
 using ::testing::AllOf;
@@ -286,4 +286,4 @@ TEST_F(LoraRefused, PlansThatCannotBe) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::lora_refused_test

@@ -10,7 +10,7 @@
 #include "support/built_context.hpp"
 #include "support/tiny_adapter.hpp"
 
-namespace plimsoll {
+namespace plimsoll::lora_test {
 namespace {
 
 using test::TinyAdapter;
@@ -320,4 +320,4 @@ TEST_F(Lora, InputsSayWhoHasWhichAdapterAndOthersAreRefused) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::lora_test

@@ -4,7 +4,7 @@
 
 #include "plimsoll/model_io.hpp"
 
-namespace plimsoll {
+namespace plimsoll::model_inputs_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -133,4 +133,4 @@ TEST(ModelInputs, CopiesNameTheSameTensors) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::model_inputs_test

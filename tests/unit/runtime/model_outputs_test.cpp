@@ -6,7 +6,7 @@
 
 #include "plimsoll/model_io.hpp"
 
-namespace plimsoll {
+namespace plimsoll::model_outputs_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -91,4 +91,4 @@ TEST(ModelOutputs, TypesAndShapesAreChecked) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::model_outputs_test

@@ -6,7 +6,7 @@
 #include "support/built_context.hpp"
 #include "unit/runtime/fake_model.hpp"
 
-namespace plimsoll {
+namespace plimsoll::pipeline_model_test {
 namespace {
 
 using namespace plimsoll::testing;
@@ -279,4 +279,4 @@ TEST_F(ReferenceSteps, ADeviceThatIsPlannedIsTakenToTheByte) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::pipeline_model_test

@@ -4,7 +4,7 @@
 
 #include "unit/runtime/fake_requests.hpp"
 
-namespace plimsoll {
+namespace plimsoll::pipeline_step_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -108,4 +108,4 @@ TEST(GenerateMixin, APipelineNeedsAModelAndOneReplica) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::pipeline_step_test

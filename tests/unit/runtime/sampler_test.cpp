@@ -8,7 +8,7 @@
 #include "runtime/philox.hpp"
 #include "runtime/sampler.hpp"
 
-namespace plimsoll {
+namespace plimsoll::sampler_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -109,4 +109,4 @@ TEST(Sampler, ExtremeRowsAreDrawnFrom) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::sampler_test

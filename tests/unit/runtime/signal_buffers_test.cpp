@@ -8,7 +8,7 @@
 #include "support/built_context.hpp"
 #include "unit/runtime/fake_model.hpp"
 
-namespace plimsoll {
+namespace plimsoll::signal_buffers_test {
 namespace {
 
 using namespace plimsoll::testing;
@@ -122,4 +122,4 @@ TEST(SignalBuffers, BeyondThePlanIsAnErrorAndTriedAgain) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::signal_buffers_test

@@ -3,7 +3,7 @@
 
 #include "runtime/step_rows.hpp"
 
-namespace plimsoll {
+namespace plimsoll::step_rows_test {
 namespace {
 
 TEST(StepRows, OneEachWhereNobodyWantsMore) {
@@ -43,4 +43,4 @@ TEST(StepRows, AllTokensWhereTheModelGivesAll) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::step_rows_test

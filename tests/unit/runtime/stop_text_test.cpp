@@ -4,7 +4,7 @@
 
 #include "runtime/stop_text.hpp"
 
-namespace plimsoll {
+namespace plimsoll::stop_text_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -86,4 +86,4 @@ TEST(StopText, StringsAreFewAndShort) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::stop_text_test

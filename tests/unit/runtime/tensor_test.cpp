@@ -5,7 +5,7 @@
 
 #include "plimsoll/tensor.hpp"
 
-namespace plimsoll {
+namespace plimsoll::tensor_test {
 namespace {
 
 using ::testing::Each;
@@ -97,4 +97,4 @@ TEST(Tensor, OfABufferGivesItBackWithTheLastCopy) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::tensor_test

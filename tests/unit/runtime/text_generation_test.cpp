@@ -7,7 +7,7 @@
 #include "plimsoll/runtime.hpp"
 #include "support/built_context.hpp"
 
-namespace plimsoll {
+namespace plimsoll::text_generation_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -224,4 +224,4 @@ TEST(TextGenerationPipeline, ASmallModelRunsBesideALargerOne) {
 }
 
 } // namespace
-} // namespace plimsoll
+} // namespace plimsoll::text_generation_test
