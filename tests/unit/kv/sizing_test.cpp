@@ -31,7 +31,7 @@ private:
 // Pages of 10 tokens and 1,000 B, none of them null; not limited by what is needed.
 class Plain : public HandMade {
 public:
-  Plain() : HandMade(KvLayoutKind::kGrouped, 10) {
+  explicit Plain(KvLayoutKind kind = KvLayoutKind::kGrouped) : HandMade(kind, 10) {
     full(1, 100);
     rules.null_pages = 0;
     rules.demand_limited = false;
@@ -96,6 +96,33 @@ TEST(Sizing, NotOnePage) {
     EXPECT_EQ(sizing.needed_bytes.at(0), 1000);
     EXPECT_EQ(sizing.batch, 1U);
   }
+}
+
+// Stages of one replica have the same number of pages: 10, as the first has room for. The second one keeps a window of 30 tokens
+// besides, 4 pages, of which its own room would hold enough for 100 tokens: 6 pages are left for the tokens of a request.
+TEST(Sizing, AStageWithMoreGroupsNeedsMoreOfTheCommonPages) {
+  Plain first(KvLayoutKind::kUnified), second(KvLayoutKind::kUnified);
+  second.window(1, 100, 30);
+  const Ranks ranks({&first, &second}, {10'500, 20'500});
+  KvWish wish = wish_of(80);
+  KvSizing sizing = ranks.size(wish);
+  EXPECT_EQ(sizing.cuts.at(1).pages, 10U);
+  EXPECT_EQ(sizing.shortage, KvShortage::kTooLong);
+  EXPECT_EQ(sizing.longest_tokens, 60U);
+  EXPECT_GT(sizing.needed_bytes.at(sizing.scarce_rank), ranks.memory().room_bytes[sizing.scarce_rank]);
+  wish.may_shorten = true;
+  sizing = ranks.size(wish);
+  EXPECT_EQ(sizing.shortage, KvShortage::kNone);
+  EXPECT_TRUE(sizing.shortened);
+  EXPECT_EQ(sizing.max_length, 60U);
+  EXPECT_EQ(sizing.batch_at_max_length(), 1U);
+  EXPECT_EQ(ranks.size(wish_of(60)).shortage, KvShortage::kNone);
+
+  Plain few(KvLayoutKind::kUnified);
+  few.window(1, 100, 300);
+  wish.may_shorten = false;
+  sizing = Ranks({&first, &few}, {1'500, 90'500}).size(wish_of(10)); // one page for two groups
+  EXPECT_EQ(sizing.shortage, KvShortage::kNoPage);
 }
 
 // 50 pages: requests of 30 tokens take three.
