@@ -1,6 +1,6 @@
 // The models that have names here: of the local Hugging Face cache, of the catalogue, and other names of the catalogue's.
 // Called by locate.cpp for a name that is none of them letter by letter, so that a plan of a name that is right pays nothing for it.
-// Reads two folders and one small file. Threads: pure functions of the file system.
+// Reads two folders, and of the file of other names the rows that count. Threads: pure functions of the file system.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,7 @@ struct KnownNames {
 };
 
 // What `name` stands for, without regard to case, with or without the organisation, and with blanks, - and _ as one. An error only
-// where the list of other names is at fault.
+// where a row that it needs of the list of other names is at fault.
 Result<KnownNames> find_known_model(std::string_view name, const std::string& cache_directory, const std::string& catalogue_directory);
 
 // The rows of the file of other names beside the catalogue's models, none where there is no such file. kBadRequest names the row at fault.

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/digit.hpp"
 #include "base/nearest.hpp"
 #include "base/regular_file.hpp"
 #include "base/words.hpp"
@@ -384,12 +385,25 @@ Result<ModelFiles> in_snapshot(const std::string& snapshot, const ModelName& nam
   return in_directory(kind == PathKind::kDirectory ? joined(snapshot, name.file) : snapshot, ModelOrigin::kHfCache);
 }
 
+// As it was meant: "Llama 3.1 8B" is Llama-3.1-8B, and shells end the name of a folder with a slash.
+std::string without_blanks(std::string_view typed) {
+  while (typed.starts_with(' ')) typed.remove_prefix(1);
+  while (typed.ends_with(' ')) typed.remove_suffix(1);
+  if (typed.ends_with('/')) typed.remove_suffix(1);
+  std::string out(typed);
+  std::replace(out.begin(), out.end(), ' ', '-');
+  return out;
+}
+
+// "8b" of "qwen3:8b", which is no file.
+bool is_size(std::string_view tag) { return tag.size() > 1 && (tag.ends_with('b') || tag.ends_with('B')) && is_digit(tag[tag.size() - 2]); }
+
 class ByName {
 public:
   explicit ByName(const LocateOptions& options) : catalogue_(options.catalogue_directory), cache_(hf_cache_directory(options)) {}
 
   Result<ModelFiles> find(const std::string& model) {
-    std::optional<ModelName> name = parse_model_name(model);
+    std::optional<ModelName> name = parse_model_name(without_blanks(model));
     if (!name) return refuse(model, "no file or directory of that name", kWhatToGive);
     PLIMSOLL_ASSIGN(std::optional<ModelFiles> files, of_that_name(*name));
     if (files) return std::move(*files);
@@ -413,7 +427,13 @@ public:
     if (!known.name.empty())
       return refuse(model, looked,
                     fmt::format("the catalogue has {}, but neither its revisions nor its GGUF files; fetch it, or plan that", known.name));
-    const std::string near = known.nearest.empty() ? std::string() : fmt::format("did you mean {}; ", either(known.nearest));
+    std::vector<std::string> nearest = known.nearest;
+    if (is_size(name->gguf_tag)) {
+      PLIMSOLL_ASSIGN(KnownNames sized, find_known_model(typed + "-" + name->gguf_tag, cache_, catalogue_));
+      if (!sized.name.empty()) sized.meant.push_back(std::move(sized.name));
+      nearest = sized.meant.empty() ? std::move(sized.nearest) : std::move(sized.meant);
+    }
+    const std::string near = nearest.empty() ? std::string() : fmt::format("did you mean {}; ", either(nearest));
     if (name->is_address)
       return refuse(model, looked,
                     fmt::format("{}nothing is downloaded: fetch it with `hf download {}` and give its name again", near, typed));

@@ -233,13 +233,14 @@ Result<RemoteModel> parse_remote(std::string_view model, std::string_view endpoi
   std::string_view rest;
   for (const std::string_view scheme : {"hf://", "hf:"})
     if (lower_case(model.substr(0, scheme.size())) == scheme) return short_form(model, model.substr(scheme.size()), endpoint);
-  if (const std::size_t query = model.find_first_of("?#"); query != std::string_view::npos) {
-    if (model.substr(query) != "?download=true")
-      return no_model(model.substr(0, query), "the URL has a query or a fragment, which a plan would repeat; give it without one");
-    model = model.substr(0, query);
-  }
+  // A page of the hub is the same whatever is asked of it; elsewhere a query may be a password.
+  const std::size_t query = model.find_first_of("?#");
+  const std::string_view page = model.substr(0, query);
   for (const std::string_view host : {"hf.co", "huggingface.co"})
-    if (behind(model, host, rest)) return hub_page(model, rest, endpoint);
+    for (const std::string_view scheme : {"", "https://", "https://www."})
+      if (behind(page, fmt::format("{}{}", scheme, host), rest)) return hub_page(page, rest, scheme.empty() ? endpoint : kHub);
+  if (query != std::string_view::npos)
+    return no_model(page, "the URL has a query or a fragment, which a plan would repeat; give it without one");
   const std::size_t colon = model.find("://");
   const std::string scheme = lower_case(model.substr(0, std::min(colon, model.size())));
   if (colon == std::string_view::npos || (scheme != "https" && scheme != "http"))
@@ -254,8 +255,7 @@ Result<RemoteModel> parse_remote(std::string_view model, std::string_view endpoi
         return is_alphanumeric(c) || c == '-' || c == '.' || c == ':' || c == '[' || c == ']';
       }))
     return no_model(model, "the URL has no name of a host");
-  for (const std::string_view hub : {endpoint, kHub, std::string_view("https://hf.co"), std::string_view("https://www.huggingface.co")})
-    if (behind(model, hub, rest)) return hub_page(model, rest, hub == endpoint ? endpoint : kHub);
+  if (behind(model, endpoint, rest)) return hub_page(model, rest, endpoint);
   return plain_url(model, scheme, model.substr(colon + 3));
 }
 

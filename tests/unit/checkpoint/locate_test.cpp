@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "checkpoint/known_models.hpp"
 #include "support/sparse_checkpoint.hpp"
 
 namespace plimsoll {
@@ -246,7 +247,8 @@ TEST_F(Locate, TheCatalogueComesLast) {
 TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
   for (const char* entry : {"meta__Llama-3.1-8B", "meta__Meta-Llama-3-8B", "one__Twin-1B", "two__Twin-1B", "zai-org__glm_4-9b"})
     write_text(root_ / "catalogue/models/" + entry + ".json", "{}");
-  write_text(root_ / "catalogue/model_names.json", R"({"names": [{"name": "meta/Meta-Llama-3.1-8B", "model": "meta/Llama-3.1-8B"}]})");
+  write_text(root_ / "catalogue/model_names.json",
+             "{\"names\": [\n    {\"name\": \"meta/Meta-Llama-3.1-8B\", \"model\": \"meta/Llama-3.1-8B\"}\n]}");
   const LocateOptions options = with({}, root_ / "catalogue/models");
   const std::vector<std::pair<const char*, const char*>> rows{
       {"meta/llama-3.1-8b", "meta/Llama-3.1-8B"},
@@ -255,6 +257,8 @@ TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
       {"meta-llama-3.1-8b", "meta/Llama-3.1-8B"},
       {"meta/Meta-Llama-3.1-8B", "meta/Llama-3.1-8B"},
       {"GLM-4-9B", "zai-org/glm_4-9b"},
+      {" Llama 3.1 8B ", "meta/Llama-3.1-8B"},
+      {"meta/Llama-3.1-8B/", "meta/Llama-3.1-8B"},
       {"https://huggingface.co/meta/Llama-3.1-8B/blob/main/config.json", "meta/Llama-3.1-8B"},
       {"hf.co/META/LLAMA-3.1-8B", "meta/Llama-3.1-8B"}};
   for (const auto& [typed, found] : rows) {
@@ -269,6 +273,9 @@ TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
       {"copies/Llama-3.1-8B", "did you mean meta/Llama-3.1-8B"},
       {"copies/Llama-3.1-8B-GGUF:Q4_K_M", "did you mean meta/Llama-3.1-8B"},
       {"llama3.1:8b", "did you mean meta/Llama-3.1-8B"}, // which names a quantised file elsewhere
+      {"llama-3:8b", "did you mean meta/Llama-3.1-8B or meta/Meta-Llama-3-8B"},
+      {"twin", "did you mean one/Twin-1B or two/Twin-1B"}, // names that say more, the shortest first
+      {"llama8b", "did you mean meta/Llama-3.1-8B or meta/Meta-Llama-3-8B"},
       {"https://huggingface.co/nobody/x", "nothing is downloaded: fetch it with `hf download nobody/x`"},
       {"meta/Llama-3.1-8B@v2", "neither its revisions nor its GGUF files"},
       {"meta/Llama-3.1-8B:Q4_K_M", "neither its revisions nor its GGUF files"},
@@ -279,13 +286,17 @@ TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
     EXPECT_EQ(files.error().code, ErrorCode::kBadRequest);
     EXPECT_THAT(files.error().message, HasSubstr(said)) << typed;
   }
-  for (const char* row :
-       {R"({"name": 1})", R"({"name": "a", "model": "meta/Llama-3.1-8B", "quantization": "none/such"})",
-        R"({"name": "a", "model": "meta/Llama-3.1-8B", "config": 1})", R"({"name": "a", "model": "meta/Llama-3.1-8B", "assumed": 1})"}) {
-    write_text(root_ / "catalogue/model_names.json", std::string(R"({"names": [)") + row + "]}");
-    const auto broken = locate_model("llama-3.1-8b", options);
+  for (const char* row : {R"({"name": "a"})", R"({"name": "a", "model": "meta/Llama-3.1-8B", "quantization": "none/such"})",
+                          R"({"name": "a", "model": "meta/Llama-3.1-8B", "config": 1})", R"({"name": "a", "model)",
+                          R"({"name": "a", "model": "meta/Llama-3.1-8B", "assumed": 1})"}) {
+    write_text(root_ / "catalogue/model_names.json", std::string("{\"names\": [\n    ") + row + "\n]}");
+    const auto broken = locate_model("A", options);
     ASSERT_FALSE(broken) << row;
-    EXPECT_THAT(broken.error().where, HasSubstr("model_names.json#/names/0"));
+    EXPECT_THAT(broken.error().where, HasSubstr("model_names.json: byte 1"));
+    EXPECT_TRUE(locate_model("llama-3.1-8b", options)) << row; // no row but the one that was asked for is read
+    const auto all = read_other_names(root_ / "catalogue/models");
+    ASSERT_FALSE(all) << row;
+    EXPECT_THAT(all.error().where, HasSubstr("model_names.json"));
   }
 }
 
@@ -293,10 +304,14 @@ TEST_F(Locate, NamesAreFoundAsPeopleTypeThem) {
 TEST_F(Locate, VariantsOfTheCatalogue) {
   write_text(root_ / "catalogue/models/meta__Llama-3.1-8B.json", "{}");
   write_text(root_ / "catalogue/model_names.json",
-             R"({"quantizations": {"eight": {"config": {"quantization_config": {"bits": 8}}}}, "names": [
-      {"name": "other/Llama-3.1-8B-int8", "model": "some/Llama-3.1-8B-int8"},
-      {"name": "some/Llama-3.1-8B-int8", "model": "meta/Llama-3.1-8B", "quantization": "eight", "config": {"max_position_embeddings": 4096},
-       "assumed": "lengths"}]})");
+             R"({"quantizations": {
+    "four": {"config": {"quantization_config": {"bits": 4}}},
+    "eight": {"config": {"quantization_config": {"bits": 8}}}
+  },
+  "names": [
+    {"name": "other/Llama-3.1-8B-int8", "model": "some/Llama-3.1-8B-int8"},
+    {"name": "some/Llama-3.1-8B-int8", "model": "meta/Llama-3.1-8B", "quantization": "eight", "config": {"max_position_embeddings": 4096}, "assumed": "lengths"}
+  ]})");
   const LocateOptions options = with({{"HF_HUB_CACHE", root_ / "hub"}}, root_ / "catalogue/models");
   for (const char* typed : {"some/Llama-3.1-8B-int8", "llama-3.1-8b-INT8", "other/llama-3.1-8b-int8"}) {
     const auto files = locate_model(typed, options);

@@ -58,6 +58,8 @@ INSTANTIATE_TEST_SUITE_P(
                "https://huggingface.co/Org/Name/resolve/main/q/", "q/", "Name-Q8_0.gguf", ""},
         UrlRow{"https://huggingface.co/Org/Name/resolve/main/config.json?download=true", "https://huggingface.co", "Org/Name", "main",
                "https://huggingface.co/Org/Name/resolve/main/", "", "config.json", ""},
+        UrlRow{"https://www.hf.co/Org/Name/tree/main?library=vllm&local-app=x#usage", "https://huggingface.co", "Org/Name", "main",
+               "https://huggingface.co/Org/Name/resolve/main/", "", "", ""},
         UrlRow{"http://127.0.0.1:9/hub/Org/Name/tree/main", kMirror, "Org/Name", "main", "http://127.0.0.1:9/hub/Org/Name/resolve/main/",
                "", "", ""},
         UrlRow{"https://Files.Example/a/b/model.gguf", "", "", "", "https://files.example/a/b/", "", "model.gguf", ""},
