@@ -42,6 +42,7 @@ Model::Model(const Config& config) {
   read_kinds(config);
   read_caches(config);
   read_index(config);
+  read_compressed(config);
   read_state(config);
 }
 
@@ -93,7 +94,7 @@ Cache Model::cache_of(std::uint32_t layer) const {
 void Model::read_caches(const Config& config) {
   latent_keys = config.boolean("/latent_keys", false);
   key_elements_ = config.u64(latent_keys ? "/latent_key_elements" : "/head_dim", 0);
-  value_elements_ = config.u64("/v_head_dim", key_elements_);
+  value_elements_ = config.boolean("/keys_only", false) ? 0 : config.u64("/v_head_dim", key_elements_);
   window_key_elements_ = config.u64("/window_head_dim", key_elements_);
   window_value_elements_ = config.u64("/window_v_head_dim", value_elements_);
   window_tokens_ = config.u64("/sliding_window", 0);
@@ -116,6 +117,38 @@ void Model::read_index(const Config& config) {
   const auto first = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.u64("/first_index_layer", 0), n_layers));
   const std::uint32_t end = config.boolean("/caches_drafts", false) ? n_layers : n_trunk;
   for (std::uint32_t i = first; i < end; ++i) index.layers.push_back(i);
+}
+
+// A ratio of 4 pools overlapping runs: twice the width, and twice the tokens waiting, keys and scores of each. DeepSeek-V4-Flash, heads of
+// 512 and an indexer of 128: 2 x 1024 x 8 and 2 x 256 x 8 elements wait in a layer of ratio 4, 2 x 512 x 128 in one of 128.
+void Model::read_compressed(const Config& config) {
+  const PerLayer ratios = per_layer(config, "/compress_ratios");
+  for (std::uint32_t i = 0; i < n_trunk; ++i) {
+    const std::uint64_t ratio = ratios.of(i);
+    if (ratio == 0) continue;
+    if (ratio != 4 && ratio != 128)
+      throw Error(PLIMSOLL_E_UNSUPPORTED, "/compress_ratios",
+                  "has " + std::to_string(ratio) + " for a layer; how tokens are pooled is known for 4 and 128, and 0 for no pooling");
+    const auto like = std::find_if(compressed.begin(), compressed.end(), [&](const Compressed& c) { return c.ratio == ratio; });
+    if (like != compressed.end()) {
+      like->layers.push_back(i);
+      continue;
+    }
+    Compressed c;
+    c.ratio = ratio;
+    c.kv_heads = kv_heads_.of(i);
+    c.query_heads = heads_.of(i);
+    c.k_elements = key_elements_;
+    const std::uint64_t runs = ratio == 4 ? 2 : 1;
+    const auto waiting = [&](std::uint64_t width) { return (Bytes(2) * runs * width * runs * ratio).value(); };
+    c.waiting_elements = waiting(key_elements_);
+    if (ratio == 4) {
+      c.index_elements = config.positive("/index_head_dim");
+      c.index_waiting_elements = waiting(c.index_elements);
+    }
+    c.layers.push_back(i);
+    compressed.push_back(std::move(c));
+  }
 }
 
 void Model::read_state(const Config& config) {

@@ -44,6 +44,14 @@ struct Index {
   Layers layers;
 };
 
+// Layers that beside their window keep a row for every `ratio` tokens: of the cache, of the indexer where it looks at them, and the
+// tokens that wait for their row.
+struct Compressed {
+  std::uint64_t ratio = 0, kv_heads = 0, query_heads = 0, k_elements = 0, index_elements = 0, waiting_elements = 0,
+                index_waiting_elements = 0;
+  Layers layers;
+};
+
 class Model {
 public:
   explicit Model(const Config& config);
@@ -65,6 +73,7 @@ public:
   State state;
   Layers state_layers;
   Index index;
+  std::vector<Compressed> compressed;
 
 private:
   // One number for all layers, or one for each.
@@ -78,6 +87,7 @@ private:
   void read_kinds(const Config& config);
   void read_caches(const Config& config);
   void read_index(const Config& config);
+  void read_compressed(const Config& config);
   void read_state(const Config& config);
   Cache cache_of(std::uint32_t layer) const;
 

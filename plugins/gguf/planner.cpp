@@ -44,6 +44,7 @@ public:
       if (!model_.index.type.empty()) index.dtype(model_.index.type);
       out.kv(index);
     }
+    for (const Compressed& c : model_.compressed) compressed(c, out);
     if (model_.state_layers.empty()) return;
     KvGroup state(KvKind::kState, "state", model_.state_layers);
     if (model_.state.rows_elements != 0) state.state("rows", model_.state.rows_elements, 0);
@@ -73,6 +74,20 @@ public:
   }
 
 private:
+  static void compressed(const Compressed& c, const Sink& out) {
+    const std::string number = std::to_string(c.ratio);
+    const auto per_row = static_cast<std::uint32_t>(c.ratio);
+    KvGroup rows(KvKind::kLatent, "compressed." + number, c.layers);
+    out.kv(rows.heads(c.kv_heads, c.query_heads, c.k_elements, 0).compressed(per_row));
+    KvGroup waiting(KvKind::kState, "compressor." + number, c.layers);
+    waiting.state("tokens", c.waiting_elements, 0, "float32");
+    if (c.index_elements != 0) {
+      KvGroup index(KvKind::kLatent, "indexer." + number, c.layers);
+      out.kv(index.heads(1, c.query_heads, c.index_elements, 0).compressed(per_row));
+      waiting.state("indexer", c.index_waiting_elements, 0, "float32");
+    }
+    out.kv(waiting);
+  }
   KvGroup cache(std::string label, const CacheGroup& group) const {
     const Cache& what = group.what;
     KvGroup out(what.kind, std::move(label), group.layers);

@@ -130,5 +130,26 @@ TEST(CellsLayout, TheContextHoldsItsSlotsOnce) {
   EXPECT_EQ(layout->requests_held(cut, demand_of(8, 16'384), 8192).whole(), 2U);
 }
 
+// A slot of 1,024 B for every 4 tokens and one for every 128, beside a window: a stream for each of 4 sequences, whether the context of
+// 16,384 is divided (4,096 cells each: 1,024 and 256 of these slots) or not (16,384 cells each: 4,096 and 256).
+TEST(CellsLayout, CompressedTokensKeepSequencesApart) {
+  struct Row {
+    bool kv_unified;
+    std::uint64_t pages, window_cells, slots_of_4;
+  };
+  for (const Row& row : {Row{false, 16'384, 768, 1024}, {true, 4 * 16'384, 768, 4096}}) {
+    Cells made;
+    made.window(2, 1024, 256).compressed(3, 1024, 4).compressed(1, 1024, 128).state(1, 4096);
+    made.input.sequences = 4;
+    made.input.max_batch_input_tokens = 512;
+    made.rules.cells.pad_cells = 256;
+    made.rules.cells.kv_unified = row.kv_unified;
+    const auto layout = made.layout();
+    const KvCut cut = layout->cut(kWideMax, demand_of(4, 16'384), kWideMax);
+    EXPECT_EQ(cut.pages, row.pages);
+    EXPECT_EQ(cut.used_bytes, static_cast<Wide>(4 * (2 * row.window_cells * 1024 + 3 * row.slots_of_4 * 1024 + 256 * 1024 + 4096)));
+  }
+}
+
 } // namespace
 } // namespace plimsoll
