@@ -12,6 +12,7 @@
 #include "model/text_head.hpp"
 #include "plugin/manifest.hpp"
 #include "plugin/stored_tensors.hpp"
+#include "storage/quantization_builder.hpp"
 #include "worker/isolated_planners.hpp"
 
 namespace plimsoll {
@@ -103,6 +104,13 @@ void warn_of_replacements(Model::Data& data) {
   }
 }
 
+// Of settings that cannot be read: nothing is known of how weights are stored.
+Quantization unread(const Json& config, Error why) {
+  Quantization out;
+  QuantizationBuilder(config, out).set_unknown(std::move(why));
+  return out;
+}
+
 } // namespace
 
 Fusions fusions_of(const Planners& planners) {
@@ -131,18 +139,24 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
   data->registry = std::move(registry);
   data->config = std::make_shared<const Json>(std::move(config));
   PLIMSOLL_ASSIGN(data->planners, make_planners(*data->registry, data->config, where, tensors_of(checkpoint)));
-  PLIMSOLL_ASSIGN(data->quantization, quantization_of(*data->planners, *data->config, hf_quant_config, where));
+  Result<Quantization> quantization = quantization_of(*data->planners, *data->config, hf_quant_config, where);
+  // Settings that cannot be read are no obstacle where the tensors are there: these say what they take.
+  if (!quantization && checkpoint != nullptr) quantization = unread(*data->config, std::move(quantization.error()));
+  PLIMSOLL_ASSIGN(data->quantization, std::move(quantization));
   PLIMSOLL_ASSIGN(const std::optional<Dtype> dtype, common_dtype(*data->planners, where));
   data->dtype = dtype ? *dtype : *find_dtype("bfloat16");
   data->dtype_assumed = !dtype;
   data->info.path = path;
   PLIMSOLL_TRY(declare_model(*data));
-  if (data->quantization.unknown())
+  if (const std::optional<Error>& unknown = data->quantization.unknown()) {
+    const std::string& method = data->quantization.method();
     data->load_warnings.push_back(
         {WarningCode::kQuantizationUnknown,
-         fmt::format("nobody here knows the quantisation '{}'; weights are what the checkpoint stores, or what is "
-                     "given, and activations those of unquantised weights",
-                     data->quantization.method().substr(0, 64))});
+         fmt::format("{}; weights are what the checkpoint stores, or what is given, and activations those of unquantised weights",
+                     method.empty()
+                         ? fmt::format("the settings of the quantisation are not understood ({}: {})", unknown->where, unknown->message)
+                         : fmt::format("nobody here knows the quantisation '{}'", method.substr(0, 64)))});
+  }
   return data;
 }
 

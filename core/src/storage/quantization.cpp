@@ -43,6 +43,8 @@ constexpr std::array kMethods{
     Method{"awq", read_awq},
     Method{"awq_marlin", read_awq},
     Method{"auto-round", read_auto_round},
+    Method{"intel/auto-round", read_auto_round},
+    Method{"inc", read_auto_round},
     Method{"bitsandbytes", read_bitsandbytes},
     Method{"mlx", read_mlx},
     Method{"quark", read_quark},
@@ -138,9 +140,11 @@ Result<Quantization> Quantization::parse(const Json& config, const Json* hf_quan
     if (const Json* inner = find_pointer(config, pointer)) levels.push_back({inner, whole.pointer + pointer});
   for (const Node& level : levels) {
     for (const std::string_view key : {"quantization_config", "compression_config", "quantization", "aqlm"}) {
-      const Node settings = level[key];
+      Node settings = level[key];
       if (!settings.present() || (key == "quantization" && !is_mlx(settings))) continue;
       if (!settings.json->is_object()) return bad(settings, "an object");
+      // As hf_quant_config.json has them, one level down.
+      if (const Node inner = settings["quantization"]; inner.present() && inner.json->is_object()) settings = inner;
       if (settings.json->empty()) continue;
       PLIMSOLL_ASSIGN(result.method_, read_settings(settings, hf, hints.formats, builder));
       return result;

@@ -83,6 +83,34 @@ TEST(StoredMethods, OfUnknownNamesCountAsTheyAreStored) {
   EXPECT_TRUE(warns(plan, WarningCode::kQuantizationUnknown));
 }
 
+// Settings of a known method that nobody can read are as good as an unknown one.
+TEST(StoredMethods, OfUnreadableSettingsCountAsTheyAreStored) {
+  const auto& context = test::built_context();
+  for (const char* settings :
+       {R"({"quant_method": "torchao", "quant_type": {"default": {"_type": "MXFPInferenceConfig", "_data": {"block_size": 32}}}})",
+        R"({"quant_method": "torchao", "quant_type": "autoquant"})", R"({"quant_method": "gptq", "bits": "four"})",
+        R"({"quant_method": "modelopt", "quant_algo": "W8A8_SQ_PER_CHANNEL"})",
+        R"({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "mx", "qscheme": "per_group"}}})",
+        R"({"quant_method": "compressed-tensors", "format": "marlin-24", "config_groups": {"group_0": {"targets": ["Linear"],
+            "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}}}})",
+        R"({"bits": 4})", "[]"}) {
+    const std::string config = config_of(std::string(R"("torch_dtype": "bfloat16", "quantization_config": )") + settings);
+    const test::TemporaryDirectory directory;
+    const std::uint64_t bytes = write_checkpoint(directory.path(), config, "F8_E4M3");
+    const Result<Model> model = context.load(directory.path());
+    ASSERT_TRUE(model) << settings << ": " << model.error().message;
+    const Result<Plan> plan = context.plan(*model, request_for("vllm"));
+    ASSERT_TRUE(plan) << settings << ": " << plan.error().message;
+    EXPECT_EQ(plan->devices.front().weights_bytes, bytes) << settings;
+    EXPECT_TRUE(warns(*plan, WarningCode::kQuantizationUnknown)) << settings;
+    EXPECT_THAT(plan->warnings.front().message, HasSubstr("not understood (" + directory.path() + "/config.json#/quantization_config"));
+    PlanRequest what_if = request_for("vllm");
+    what_if.quantize = {"awq"};
+    EXPECT_THAT(context.plan(*model, what_if).error().message, HasSubstr("is quantised already"));
+    EXPECT_FALSE(context.load_config(config, "config.json")) << settings; // of which nothing would be known
+  }
+}
+
 // Quark's fp8 of the same tensors: known, claimed to the last scale.
 TEST(StoredMethods, OfQuarkAreClaimed) {
   const auto& context = test::built_context();
