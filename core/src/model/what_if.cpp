@@ -10,8 +10,10 @@
 #include "base/nearest.hpp"
 #include "model/gguf_class_names.hpp"
 #include "plugin/gguf_meaning.hpp"
+#include "plugin/stored_tensors.hpp"
 #include "storage/exporters.hpp"
 #include "storage/gguf_mix.hpp"
+#include "worker/isolated_planners.hpp"
 
 namespace plimsoll {
 namespace {
@@ -48,8 +50,9 @@ Result<void> check_source(const Model::Data& model) {
   const bool as_published = model.quantization.method() == "fp8" && model.quantization.main_storage().weight_bits() == 8;
   if (as_published) return {};
   return fail(ErrorCode::kBadRequest,
-              fmt::format("{} is quantised already ({}, {}); give the model that it was made from", model.info.path,
-                          model.quantization.method(), model.quantization.main_storage().name()),
+              fmt::format("{} is quantised already ({}{}); give the model that it was made from", model.info.path,
+                          model.quantization.method().empty() ? "in a way that is not understood" : model.quantization.method(),
+                          model.quantization.quantized() ? ", " + model.quantization.main_storage().name() : ""),
               std::string(kOption));
 }
 
@@ -96,6 +99,12 @@ void add_up(Model::Data& data) {
 // What a checkpoint that is there would hold: of what the method changes its bytes, of everything else those that are stored.
 Result<void> convert_inventory(const Model::Data& from, Model::Data& to) {
   Inventory inventory = *from.inventory;
+  const auto same_class = [](const WeightClass& a, const WeightClass& b) { return a.pattern == b.pattern && a.layers == b.layers; };
+  if (!std::equal(to.declared.weights.begin(), to.declared.weights.end(), from.declared.weights.begin(), from.declared.weights.end(),
+                  same_class))
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} has other weights once it is unpacked; give the model that it was made from", from.info.path),
+                std::string(kOption));
   for (std::size_t i = 0; i < to.declared.weights.size(); ++i) {
     const WeightClass& c = to.declared.weights[i];
     StoredClass& stored = inventory.classes[i];
@@ -110,6 +119,13 @@ Result<void> convert_inventory(const Model::Data& from, Model::Data& to) {
   return {};
 }
 
+// Planners may name formats by the settings that they see: of a model that is unpacked first they are asked anew.
+Result<void> ask_anew(Json config, Model::Data& out) {
+  out.config = std::make_shared<const Json>(std::move(config));
+  PLIMSOLL_ASSIGN(out.planners, make_planners(*out.registry, out.config, out.where, tensors_of(nullptr)));
+  return {};
+}
+
 Result<void> as_exporter(const Model::Data& model, const Exporter& exporter, Model::Data& out) {
   PLIMSOLL_ASSIGN(Json settings, parse_json(std::string(exporter.settings), std::string(exporter.name), ErrorCode::kInternal));
   Json config = *model.config;
@@ -120,6 +136,7 @@ Result<void> as_exporter(const Model::Data& model, const Exporter& exporter, Mod
   out.quantization.leave_all_but_layers();
   if (model.quantization.quantized() && out.quantization.main_storage().weight_bits() >= 8)
     return fail(ErrorCode::kBadRequest, fmt::format("{} is stored in 8 bits already; leave it out", model.info.path), std::string(kOption));
+  if (model.quantization.quantized()) PLIMSOLL_TRY(ask_anew(std::move(config), out));
   PLIMSOLL_TRY(declare_model(out));
   if (model.inventory) PLIMSOLL_TRY(convert_inventory(model, out));
   for (const WeightClass& c : out.declared.weights)
@@ -190,6 +207,7 @@ Result<void> as_gguf(const Model::Data& model, const GgufMix& mix, const std::st
   Json config = *model.config;
   config["quantization_config"] = Json{{"quant_method", "gguf"}};
   PLIMSOLL_ASSIGN(out.quantization, quantization_of(*model.planners, config, nullptr, model.where));
+  if (model.quantization.quantized()) PLIMSOLL_TRY(ask_anew(std::move(config), out));
   PLIMSOLL_TRY(declare_model(out));
   PLIMSOLL_ASSIGN(const GgufArchitecture words, gguf_meaning_of_class(*model.registry, gguf_words, model.info.architecture));
   const GgufTypes types(mix, out.declared, words);

@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/json.hpp"
+#include "base/regular_file.hpp"
 #include "plimsoll/host.hpp"
+#include "storage/exporters.hpp"
 #include "support/built_context.hpp"
 
 namespace plimsoll {
@@ -210,6 +213,51 @@ TEST(WhatIf, IsSmallerThanTheModel) {
     }
   }
   EXPECT_GT(planned, 60U);
+}
+
+// Whatever a model is stored in already, no what-if is the model itself under another name: it is smaller, or refused. Also where planners
+// name the formats of a maker's own files (DeepSeek-V4 in fp8 throughout).
+TEST(WhatIf, OfAQuantisedModelIsNeverTheModel) {
+  const auto& context = test::built_context();
+  const auto config_of = [](const std::string& entry) {
+    const auto text = read_text_file(PLIMSOLL_SOURCE_DIR "/core/catalogue/models/" + entry, 1 << 20, ErrorCode::kInternal);
+    return Json::parse(text.value())["config"];
+  };
+  std::vector<std::pair<std::string, Json>> models;
+  Json v4 = config_of("deepseek-ai__DeepSeek-V4-Flash.json");
+  v4.erase("expert_dtype");
+  v4["quantization_config"] = {{"quant_method", "fp8"}, {"activation_scheme", "dynamic"}, {"weight_block_size", {128, 128}}};
+  models.emplace_back("DeepSeek-V4 in fp8", v4);
+  v4["expert_dtype"] = "fp8";
+  models.emplace_back("DeepSeek-V4 in fp8, its experts said so", v4);
+  for (const char* entry : {"Qwen__Qwen3-8B.json", "Qwen__Qwen3-30B-A3B.json", "deepseek-ai__DeepSeek-V3.json", "openai__gpt-oss-20b.json"})
+    for (const Exporter& exporter : exporters()) {
+      Json config = config_of(entry);
+      config["quantization_config"] = Json::parse(exporter.settings);
+      models.emplace_back(std::string(entry) + " as " + std::string(exporter.name), config);
+    }
+  std::size_t planned = 0, refused = 0;
+  for (const auto& [what, config] : models) {
+    const Result<Model> model = context.load_config(config.dump(), "config.json");
+    ASSERT_TRUE(model) << what << ": " << model.error().message;
+    const std::uint64_t whole = context.weights(*model, {}).value().rank_bytes.front();
+    for (const char* method : {"fp8", "int8", "awq", "gptq_int4", "nvfp4", "mxfp4", "mlx_4bit", "q4_k_m"}) {
+      PlanRequest request;
+      request.quantize = {method};
+      const Result<WeightsReport> report = context.weights(*model, request);
+      if (!report) {
+        EXPECT_EQ(report.error().where, "--quantize") << what << ": " << report.error().message;
+        EXPECT_THAT(report.error().message, HasSubstr("already")) << what;
+        ++refused;
+        continue;
+      }
+      ++planned;
+      EXPECT_LT(report->rank_bytes.front(), whole * 4 / 5) << what << ", as " << method;
+      EXPECT_GT(report->rank_bytes.front(), whole / 4) << what << ", as " << method;
+    }
+  }
+  EXPECT_GT(planned, 10U);
+  EXPECT_GT(refused, 100U);
 }
 
 // Scales split with their weights, or are on every rank.
