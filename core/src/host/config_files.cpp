@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <fmt/format.h>
 #include <system_error>
 #include <utility>
 
 #include "base/regular_file.hpp"
 #include "checkpoint/mistral_params.hpp"
+#include "checkpoint/quoted_name.hpp"
 
 namespace plimsoll {
 namespace {
@@ -22,6 +24,24 @@ void ConfigFiles::change(const Json& changes) {
     hf_quant_config.reset();
   }
   config.merge_patch(changes);
+}
+
+Result<void> read_named_parts(Json& config, const LocateOptions& options, const std::string& catalogue, const std::string& where) {
+  for (const auto& [key, part] : {std::pair("text_model_id", "text_config"), std::pair("audio_model_id", "audio_config")}) {
+    const auto id = config.find(key);
+    if (id == config.end() || !id->is_string() || config.contains(part)) continue;
+    const std::string name = id->get<std::string>();
+    const Result<ModelFiles> files = locate_model(name, options);
+    if (!files || !files->config_path)
+      return fail(ErrorCode::kBadConfig,
+                  fmt::format("a part of the model is {}, whose configuration is not here{}; fetch it, or write it into {}",
+                              quoted_name(name), files ? "" : ": " + files.error().message, part),
+                  fmt::format("{}: /{}", where, key));
+    PLIMSOLL_ASSIGN(ConfigFiles named, read_config(*files->config_path, files->hf_quant_config_path, catalogue));
+    named.change(files->changes);
+    config[part] = std::move(named.config);
+  }
+  return {};
 }
 
 Result<std::optional<std::string>> adapted_model(const std::string& folder) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "checkpoint/locate.hpp"
 #include "plimsoll/result.hpp"
 
 namespace plimsoll {
@@ -22,6 +23,10 @@ struct ConfigFiles {
 // such a file leaves out.
 Result<ConfigFiles> read_config(const std::string& path, const std::optional<std::string>& hf_quant_path, const std::string& catalogue,
                                 bool with_checkpoint = true);
+
+// Parts that a configuration names by repositories of their own (Ultravox: text_model_id): their configurations, found as models are.
+// Nothing where it names none, or has the part itself.
+Result<void> read_named_parts(Json& config, const LocateOptions& options, const std::string& catalogue, const std::string& where);
 
 // The model that the LoRA adapter in that folder was made for; nothing where the folder holds no adapter, or a model of its own.
 Result<std::optional<std::string>> adapted_model(const std::string& folder);

@@ -109,6 +109,9 @@ struct Context::Data {
       return fail(ErrorCode::kBadConfig, "there is no config.json", path);
     }
     config.change(files.changes);
+    LocateOptions known_here;
+    known_here.catalogue_directory = models();
+    PLIMSOLL_TRY(read_named_parts(config.config, known_here, catalogue, files.config_path.value_or(path)));
     PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data, load_model(registry, std::move(config.config), config.quant(), path,
                                                                   files.config_path.value_or(path), checkpoint ? &*checkpoint : nullptr));
     if (checkpoint) PLIMSOLL_TRY(take_inventory(*data, *checkpoint));

@@ -289,6 +289,28 @@ TEST(Repositories, WhoseIndexNamesAnAbsentTensorArePlanned) {
   EXPECT_THAT(plan->warnings.front().message, HasSubstr("'model.layers.0.self_attn.rotary_emb.inv_freq'"));
 }
 
+// Parts that stand in repositories of their own: as if they were written out, and named where they are not here.
+TEST(Repositories, WhosePartsAreOtherModels) {
+  const test::TemporaryDirectory folder;
+  const auto write = [&](const std::string& text, const std::string& audio) {
+    test::write_text(folder / "config.json",
+                     R"({"architectures": ["UltravoxModel"], "model_type": "ultravox", "hidden_size": 4096, "projector_act": "swiglu",
+      "projector_ln_mid": true, "stack_factor": 8, "torch_dtype": "bfloat16", "text_model_id": ")" +
+                         text + R"(", "audio_model_id": ")" + audio + "\"}");
+  };
+  const auto& context = test::built_context();
+  write("meta-llama/Llama-3.1-8B-Instruct", "openai/whisper-large-v3");
+  const Result<Model> model = context.load(folder.path());
+  ASSERT_TRUE(model) << model.error().where << ": " << model.error().message;
+  EXPECT_EQ(model->info().parameters, context.load("fixie-ai/ultravox-v0_5-llama-3_1-8b")->info().parameters);
+  write("nobody/of-that-name", "openai/whisper-large-v3");
+  const Result<Model> none = context.load(folder.path());
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kBadConfig);
+  EXPECT_THAT(none.error().where, HasSubstr("/text_model_id"));
+  EXPECT_THAT(none.error().message, HasSubstr("nobody/of-that-name"));
+}
+
 // An adapter is its base, with room for the adapter.
 TEST(Repositories, OfAdaptersAreTheirBase) {
   const test::TemporaryDirectory folder;
