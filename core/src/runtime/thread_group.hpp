@@ -1,17 +1,14 @@
-// Ranks that are threads of this process: what one hands the others lies in its signal buffer, which they read. Made by the reference
-// model, for the memory that its plan sets aside. Takes none itself, and waits for nobody who has given up. Threads: each rank its own.
+// Ranks that are threads of this process, which wait for nobody who has given up. Made by the reference model. Threads: each rank its own.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
-#include <cstddef>
 #include <deque>
-#include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <vector>
 
-#include "runtime/communicator.hpp"
+#include "runtime/rank_group.hpp"
 
 namespace plimsoll {
 
@@ -35,30 +32,22 @@ private:
   std::optional<Error> error_;
 };
 
-class ThreadGroup {
+class ThreadGroup final : public RankGroup {
 public:
-  // `tensor_ranks` on each of `stages`, numbered as a plan's ranks are.
   explicit ThreadGroup(std::uint32_t tensor_ranks, std::uint32_t stages = 1);
-  ~ThreadGroup();
+  void abort(const Error& error) override;
+  // And all is as new.
+  std::optional<Error> reset() override;
 
-  // One buffer for each rank, at a multiple of 64, valid until others are given. kBadRequest where one is too small for two rounds; a rank
-  // that only receives needs none. No rank may be running.
-  Result<void> use(std::vector<std::span<std::byte>> buffers);
-  Communicator& communicator(std::uint32_t rank);
-  // A rank cannot go on, so none can: who waits for it gets its error.
-  void abort(const Error& error);
-  // As new, once all ranks have stopped; the error that ended them.
-  std::optional<Error> reset();
+protected:
+  Result<void> meet_stage(std::uint32_t stage) override { return barriers_[stage].wait(); }
+  Result<void> meet_link(std::uint32_t rank) override { return links_[rank].wait(); }
+  std::atomic<std::uint32_t>& sent_half(std::uint32_t rank) override { return sent_halves_[rank]; }
 
 private:
-  class Member;
-
-  std::vector<std::span<std::byte>> buffers_;
-  std::uint32_t tensor_ranks_, stages_;
-  std::vector<std::size_t> half_bytes_;   // of the smallest buffer of each stage: one round
   std::deque<AbortableBarrier> barriers_; // of each stage
   std::deque<AbortableBarrier> links_;    // of each rank that has a next stage, with its receiver
-  std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::atomic<std::uint32_t>> sent_halves_;
 };
 
 } // namespace plimsoll
