@@ -34,7 +34,9 @@ public:
   // `bytes` > 0 of zeros at an address that is a multiple of 64. `guarded`: whoever writes beyond their end (rounded up to 64) fails at
   // once, where the source can do that. kOutOfMemory.
   virtual Result<void*> take(std::uint64_t bytes, bool guarded) = 0;
-  // Takes back what take(bytes, guarded) gave.
+  // The same where ranks that are other processes see it; as take(bytes, false) where there are none.
+  virtual Result<void*> take_shared(std::uint64_t bytes);
+  // Takes back what take(bytes, guarded) gave, or take_shared(bytes).
   virtual void give_back(void* memory, std::uint64_t bytes, bool guarded) noexcept = 0;
 };
 
@@ -93,6 +95,8 @@ public:
   // live bytes would exceed the plan (kEnforce), kOutOfMemory where the source has no more. Nothing is taken then.
   Result<Buffer> allocate(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape,
                           bool guarded = false);
+  // The same, of memory that other ranks read.
+  Result<Buffer> allocate_shared(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape);
   // Counts memory that a library takes by itself and never gives back, as if it were allocated. kOverPlan as above; it is counted all the
   // same, since it is taken.
   Result<void> count(Category category, std::string_view label, std::uint64_t bytes);
@@ -105,6 +109,8 @@ public:
 
 private:
   Arena(std::shared_ptr<Buffer::Ledger> ledger, std::uint32_t rank) : ledger_(std::move(ledger)), rank_(rank) {}
+  enum class Kind : std::uint8_t { kPlain, kGuarded, kShared };
+  Result<Buffer> give(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape, Kind kind);
   std::shared_ptr<Buffer::Ledger> ledger_;
   std::uint32_t rank_ = 0;
 };

@@ -100,6 +100,14 @@ Result<Arena> Arena::create(const Plan& plan, std::uint32_t rank, std::shared_pt
 
 Result<Buffer> Arena::allocate(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape,
                                bool guarded) {
+  return give(category, label, type, shape, guarded ? Kind::kGuarded : Kind::kPlain);
+}
+
+Result<Buffer> Arena::allocate_shared(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape) {
+  return give(category, label, type, shape, Kind::kShared);
+}
+
+Result<Buffer> Arena::give(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape, Kind kind) {
   Checked sum = element_bytes(type);
   for (const std::uint64_t extent : shape) sum *= extent;
   PLIMSOLL_ASSIGN(const std::uint64_t bytes, sum.get(fmt::format("the shape of {} '{}'", category_name(category), label)));
@@ -115,7 +123,8 @@ Result<Buffer> Arena::allocate(Category category, std::string_view label, Elemen
       if (std::optional<Error> error = ledger_->beyond(ledger_->lines[buffer.line_], bytes)) return tl::unexpected(std::move(*error));
     ledger_->take(buffer.line_, bytes);
   }
-  Result<void*> memory = ledger_->source->take(bytes, guarded);
+  const bool guarded = kind == Kind::kGuarded;
+  Result<void*> memory = kind == Kind::kShared ? ledger_->source->take_shared(bytes) : ledger_->source->take(bytes, guarded);
   {
     const std::scoped_lock lock(ledger_->mutex);
     if (memory) ledger_->confirm(buffer.line_);

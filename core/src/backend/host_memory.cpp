@@ -13,6 +13,8 @@ namespace plimsoll {
 
 MemorySource::~MemorySource() = default;
 
+Result<void*> MemorySource::take_shared(std::uint64_t bytes) { return take(bytes, false); }
+
 namespace {
 
 constexpr std::uint64_t kAlignmentBytes = 64;

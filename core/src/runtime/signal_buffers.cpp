@@ -39,7 +39,7 @@ Result<std::vector<Tensor>> allocate(const Plan& plan, std::span<Arena> arenas) 
       const bool due = item.category == Category::kSignalBuffer && arena.rank() < item.bytes.size() && item.bytes[arena.rank()] > 0;
       if (!due) continue;
       const std::array<std::uint64_t, 1> shape{item.bytes[arena.rank()]};
-      PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kSignalBuffer, item.label, ElementType::kUint8, shape));
+      PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate_shared(Category::kSignalBuffer, item.label, ElementType::kUint8, shape));
       buffers.push_back(Tensor::of(std::move(buffer)));
       PLIMSOLL_TRY(mark_slots(buffers.back()));
     }

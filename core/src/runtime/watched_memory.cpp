@@ -11,11 +11,21 @@ constexpr std::uint32_t kMark = 0x7FA5C3E1; // a signalling NaN: arithmetic make
 
 Result<void*> WatchedMemory::take(std::uint64_t bytes, bool guarded) {
   PLIMSOLL_ASSIGN(void* memory, from_->take(bytes, guarded));
+  note(memory, bytes, guarded);
+  return memory;
+}
+
+Result<void*> WatchedMemory::take_shared(std::uint64_t bytes) {
+  PLIMSOLL_ASSIGN(void* memory, from_->take_shared(bytes));
+  note(memory, bytes, false);
+  return memory;
+}
+
+void WatchedMemory::note(void* memory, std::uint64_t bytes, bool guarded) {
   const std::scoped_lock lock(mutex_);
   blocks_[static_cast<std::byte*>(memory)] = {bytes, guarded};
   live_bytes_ += bytes;
   ++takes_;
-  return memory;
 }
 
 void WatchedMemory::give_back(void* memory, std::uint64_t bytes, bool guarded) noexcept {

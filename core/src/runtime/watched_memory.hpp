@@ -15,6 +15,7 @@ public:
   explicit WatchedMemory(std::shared_ptr<MemorySource> from) : from_(std::move(from)) {}
 
   Result<void*> take(std::uint64_t bytes, bool guarded) override;
+  Result<void*> take_shared(std::uint64_t bytes) override;
   void give_back(void* memory, std::uint64_t bytes, bool guarded) noexcept override;
 
   std::uint64_t live_bytes() const;
@@ -30,6 +31,8 @@ private:
     std::uint64_t bytes = 0;
     bool guarded = false;
   };
+  void note(void* memory, std::uint64_t bytes, bool guarded);
+
   const std::shared_ptr<MemorySource> from_;
   mutable std::mutex mutex_; // of all that follows
   std::map<std::byte*, Block> blocks_;
