@@ -16,7 +16,23 @@ endif()
 add_library(plimsoll_runtime SHARED $<TARGET_OBJECTS:plimsoll_runtime_objects> $<TARGET_OBJECTS:plimsoll_file_objects>)
 target_include_directories(plimsoll_runtime PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 set_target_properties(plimsoll_runtime PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PLIMSOLL_SOVERSION} INSTALL_RPATH "$ORIGIN")
-target_link_libraries(plimsoll_runtime PUBLIC plimsoll PRIVATE fmt::fmt yaml-cpp simdjson::simdjson Threads::Threads ${PLIMSOLL_RUNTIME_LIBRARIES})
+target_link_libraries(plimsoll_runtime PUBLIC plimsoll PRIVATE fmt::fmt yaml-cpp simdjson::simdjson Threads::Threads ${PLIMSOLL_RUNTIME_LIBRARIES} ${CMAKE_DL_LIBS})
+
+# Ranks as processes: a library of its own, loaded where mpirun started a program, so that nothing else links MPI.
+option(PLIMSOLL_MPI "Build libplimsoll_mpi.so where MPI is found" ON)
+if(PLIMSOLL_MPI)
+  find_package(MPI QUIET COMPONENTS C)
+endif()
+if(TARGET MPI::MPI_C)
+  message(STATUS "plimsoll: MPI ${MPI_C_VERSION} found, ranks can be processes")
+  add_library(plimsoll_mpi MODULE src/mpi/mpi_job.cpp)
+  target_include_directories(plimsoll_mpi PRIVATE src)
+  target_compile_definitions(plimsoll_mpi PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX) # the old C++ names
+  target_link_libraries(plimsoll_mpi PRIVATE MPI::MPI_C)
+  add_dependencies(plimsoll_runtime plimsoll_mpi)
+else()
+  message(STATUS "plimsoll: no MPI, ranks are threads")
+endif()
 
 # The rooms of both libraries, for unit tests.
 add_library(plimsoll_runtime_rooms INTERFACE)

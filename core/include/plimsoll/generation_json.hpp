@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ struct UsageRow {
   std::uint64_t planned_bytes = 0, peak_bytes = 0;
 };
 PLIMSOLL_API std::vector<UsageRow> usage_rows(const TextGenerationPipeline& pipeline);
+// Those of all ranks, where each process has its own. Together.
+PLIMSOLL_API Result<std::vector<UsageRow>> usage_of_ranks(Processes& processes, std::span<const UsageRow> own);
 
 struct RunResult {
   std::vector<TextGenerationOutput> outputs;

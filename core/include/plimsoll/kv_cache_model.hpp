@@ -30,6 +30,7 @@ struct KvCacheOptions {
   KvOptions manager; // of its tables only TableLayout::kMax is planned
   // The largest step that tables are taken for: its requests, and tokens of the longest of them. Absent: the plan's limits.
   std::optional<std::uint64_t> most_sequences, most_context_tokens;
+  bool own_rank_alone = false; // the other ranks are other processes: one arena, and the memory of its rank
 };
 
 // A paged KV manager and the memory of its pages, on every rank of a plan: what load_kv_manager returns. Memory comes from arenas and goes
@@ -38,15 +39,17 @@ class PLIMSOLL_API KvCache {
 public:
   // Takes the pools of every group (category kKvCache, label "kv_cache." and the group's; "kv_cache" where groups share blocks) and the
   // tables of the largest step (kActivation, "activation.tables") from one arena per rank, as the plan counts them. kOverPlan: an arena
-  // that has not so much; kBadRequest: a plan that does not fit, or another number of arenas than it has ranks.
+  // that has not so much; kBadRequest: a plan that does not fit, or another number of arenas than there are ranks here.
   static Result<KvCache> create(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options = {});
   KvCache(KvCache&&) noexcept;
   KvCache& operator=(KvCache&&) noexcept;
   ~KvCache();
 
   PagedKvManager& manager();
-  // Tables and lengths of a batch as tensors, in the memory of the step before: those of that step are void. Errors as of
-  // PagedKvManager::runtime_inputs; kOverPlan where the batch or a request's table is larger than planned.
+  // Whether the memory of a rank is here, and not another process's.
+  bool holds(std::uint32_t rank) const;
+  // Tables and lengths of a batch as tensors, of each rank that is here, in the memory of the step before: those of that step are void.
+  // Errors as of PagedKvManager::runtime_inputs; kOverPlan where the batch or a request's table is larger than planned.
   Result<KvCacheInputs> runtime_inputs(std::span<const TextContext* const> batch, std::uint32_t replica = 0);
   // The pages (or rows) of a group on a rank; empty where the rank has none.
   Tensor blocks(std::uint32_t rank, std::size_t group) const;

@@ -21,6 +21,7 @@
 #include "plimsoll/host.hpp"
 #include "plimsoll/lora_manager.hpp"
 #include "plimsoll/model_io.hpp"
+#include "plimsoll/processes.hpp"
 #include "plimsoll/result.hpp"
 #include "plimsoll/text_context.hpp"
 
@@ -71,11 +72,16 @@ struct StepLimits {
   std::uint64_t vocab_tokens = 0;          // ids are below; 0: not known
 };
 
-// What a model is made with: the plan it lives in, and an arena for each of its ranks.
+// The part of a plan that one of its replicas is: its ranks, numbered from 0, and its pages. It still says how many replicas there are
+// (request.dp); a plan of one replica is itself. kBadRequest: no such replica, or a plan that does not fit.
+Result<Plan> PLIMSOLL_API replica_plan(const Plan& plan, std::uint32_t replica);
+
+// What a model is made with: the plan it lives in (that of its replica, where there are several), and an arena for each of its ranks.
 struct PipelineModelOptions {
   Plan plan;
   std::vector<Arena> arenas;
   ReturnLogits return_logits = ReturnLogits::kVariable;
+  std::shared_ptr<Processes> processes = nullptr; // ranks are processes, and the one arena is that of this one's; null: ranks are threads
 };
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
@@ -96,9 +102,10 @@ public:
   // ---- making one ----
 
   // The reference model: executes the pipeline that the model's planners describe, with weights loaded into the arenas. Ranks are threads
-  // of this process: those of a tensor-parallel group join their results in the plan's signal buffers, those of a pipeline stage hand on to
-  // the next through them; a rank that cannot go on ends the step of all with its error. kBadRequest where the plan does not fit or has
-  // replicas; kUnsupportedArchitecture where no pipeline is described, or one that ranks cannot share.
+  // of this process, or processes where the options name them: those of a tensor-parallel group join their results in the plan's signal
+  // buffers, those of a pipeline stage hand on to the next through them; a rank that cannot go on ends the step of all with its error. A
+  // model is one replica: the plan is what replica_plan says. kBadRequest where the plan does not fit or its replicas share experts;
+  // kUnsupportedArchitecture where no pipeline is described, or one that ranks cannot share.
   static Result<std::unique_ptr<PipelineModel>> load(const Context& context, const Model& model, const PlanRequest& request,
                                                      PipelineModelOptions options, const LoadProgress& progress = {});
   virtual ~PipelineModel();
@@ -148,11 +155,13 @@ public:
 
 protected:
   explicit PipelineModel(PipelineModelOptions options);
+  const std::shared_ptr<Processes>& processes() const { return processes_; }
 
 private:
   Plan plan_;
   std::vector<Arena> arenas_;
   ReturnLogits return_logits_;
+  std::shared_ptr<Processes> processes_;
   std::mutex signal_mutex_;
   std::optional<std::vector<Tensor>> signal_buffers_;
 };

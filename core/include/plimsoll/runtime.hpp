@@ -5,6 +5,7 @@
 //   text_generation.hpp        TextGenerationPipeline, Generation, get_paged_manager
 //   lora_manager.hpp           LoraManager: adapters in the slots of a plan
 //   arena.hpp                  the only door to memory, by the plan's categories and labels
+//   processes.hpp              ranks that are processes, as mpirun starts them
 //   tokenizer.hpp              text and ids
 //   verify_run.hpp             a plan held against its worst case
 // sdk/docs/host_runtime.md has a whole server in two pages. Threads: as each part says.
@@ -16,6 +17,7 @@
 #include "plimsoll/lora_manager.hpp"
 #include "plimsoll/model_io.hpp"
 #include "plimsoll/pipeline_model.hpp"
+#include "plimsoll/processes.hpp"
 #include "plimsoll/tensor.hpp"
 #include "plimsoll/text_generation.hpp"
 #include "plimsoll/tokenizer.hpp"

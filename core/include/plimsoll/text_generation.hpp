@@ -1,6 +1,7 @@
 // plimsoll/text_generation.hpp - text from a model inside its plan: a pipeline that owns model, pages and tokenizer and steps batches of
 // requests. Servers and `plimsoll run` use it. It never takes memory that the plan does not count. Errors are values; a request that
-// fails does not disturb others. Threads: [serial] per pipeline and the generations made from it.
+// fails does not disturb others. Replicas of a data-parallel plan share the requests out and step at the same time, each in threads of its
+// own. Threads: [serial] per pipeline and the generations made from it.
 //
 //   auto pipeline = TextGenerationPipeline::create(context, model, request).value();
 //   auto outputs = pipeline.generate({{.prompt = "And the LORD said unto ", .max_new_tokens = 64}}).value();
@@ -128,6 +129,9 @@ struct PipelineOptions {
   ArenaMode arena_mode = ArenaMode::kEnforce;
   LoadProgress progress;          // of the weights
   std::vector<std::string> loras; // "NAME=DIRECTORY" of adapters to begin with, where the plan has room for any
+  // Each is a rank of the plan: all make the pipeline and the same calls, and all are given the same outputs. Null: ranks are threads. A
+  // plan that is not every process's is refused, and so are replicas. usage() is then of this one's rank.
+  std::shared_ptr<Processes> processes = nullptr;
 };
 
 // kEnforce for plans of `reference`, kObserve for those of other engines.
@@ -139,6 +143,8 @@ struct PipelineParts {
   std::unique_ptr<Tokenizer> tokenizer; // may be null
   PlanRequest config;                   // as planned
   KvCacheOptions kv;
+  std::vector<std::unique_ptr<PipelineModel>> replicas = {}; // further ones, where the plan has several: each made for its replica_plan
+  std::optional<Plan> plan = {};                             // of all of them; absent: that of the model
 };
 
 // One step's work: requests that are claimed and have their pages.
@@ -169,28 +175,32 @@ public:
   // step alloc its pages and execute. kBadRequest names what is wrong with it.
   Result<TextGenerationContext> new_context(const TextGenerationRequest& request, RequestId id) const;
   // One step of a batch: computes, samples, moves the contexts on, publishes pages. A request whose prompt is not all computed yet has no
-  // output. The status of those that ended says so; the caller releases them.
+  // output. The status of those that ended says so; the caller releases them. Of several replicas each computes those requests that its
+  // manager has claimed.
   Result<std::map<RequestId, TextGenerationOutput>> execute(const TextGenerationInputs& inputs);
   // Ends a request wherever it stands: its pages go back, and so does what the model keeps for it. Nothing where there is none.
   void release(RequestId request) noexcept;
 
-  std::span<PagedKvManager* const> kv_managers() const; // one, or none where the model has no cache
+  std::span<PagedKvManager* const> kv_managers() const; // one for each replica, or none where the model has no cache
   const PlanRequest& pipeline_config() const;
   const Tokenizer* tokenizer() const; // null where it has none
-  PipelineModel& model() const;
-  const Plan& plan() const;
+  std::uint32_t n_replicas() const;
+  PipelineModel& model(std::uint32_t replica = 0) const; // below n_replicas
+  const Plan& plan() const;                              // of all replicas
   // The proof: of each category what the plan counts, what is taken now and what was taken at most, over all ranks. Line by line it stands
-  // in the arenas of model().
+  // in the arenas of each model().
   std::array<Usage, kCategories> usage() const;
 
   class Impl; // the library's own
 
 private:
+  static Result<TextGenerationPipeline> create_alone(const Context& context, const Model& model, const PlanRequest& request,
+                                                     const PipelineOptions& options);
   explicit TextGenerationPipeline(std::shared_ptr<Impl> impl) noexcept;
   std::shared_ptr<Impl> impl_; // generations that are under way keep it
 };
 
-// The pipeline's paged KV manager; null where it has none.
+// The pipeline's paged KV manager, that of the first replica; null where it has none.
 PLIMSOLL_API PagedKvManager* get_paged_manager(const TextGenerationPipeline& pipeline) noexcept;
 
 } // namespace plimsoll

@@ -97,13 +97,16 @@ struct VerifyRunOptions {
   std::optional<std::uint64_t> available_bytes; // that this machine has now; absent: not checked
   // "loading" in bytes, then "computing" in tokens; may be empty.
   std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)> progress;
+  // Each is a rank of the plan, as PipelineOptions has it: all verify together, and the report of each is that of all ranks.
+  std::shared_ptr<Processes> processes = nullptr;
 };
 
-// Makes the model that is verified, with an arena for each rank of the plan; called twice.
+// Makes the model that is verified, with an arena for each rank of the plan; called twice. Of replicas each is verified by itself, one
+// after the other: the plan in the options is its replica_plan then.
 using ModelMaker = std::function<Result<std::unique_ptr<PipelineModel>>(PipelineModelOptions options, const LoadProgress& progress)>;
 
 // Verifies any model: one that a host derives by itself, or the reference model. A plan that does not fit is not verified: the report
-// says kDoesNotFit and why. Errors are those of making and of stepping the model; kBadRequest for a plan of several replicas.
+// says kDoesNotFit and why. Errors are those of making and of stepping the model.
 Result<VerifyRunReport> PLIMSOLL_API verify_model(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options = {});
 // Plans, and verifies the reference model in this process's memory.
 Result<VerifyRunReport> PLIMSOLL_API verify_run(const Context& context, const Model& model, const PlanRequest& request,

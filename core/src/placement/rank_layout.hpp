@@ -41,6 +41,7 @@ struct RankLayout {
   std::vector<double> row_shares;                  // of each rank, where matrices are cut by rows over all of them; empty: they are not
 
   std::uint32_t ranks() const { return tp * pp * dp; }
+  bool replicas_share_experts() const { return dp > 1 && (ep > 1 || experts_split_over_dp); }
   std::uint32_t host_stage() const { return pp; }
   std::uint32_t last_stage() const { return output_stage.value_or(pp - 1); }
   std::uint32_t host_layers() const { return stage_begin.front(); }

@@ -73,7 +73,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   tables.label = "activation.tables";
   blas.label = "overhead.blas";
   signals.label = "signal_buffers";
-  const bool exact = s.layout.dp == 1; // replicas are planned together and executed one by one
+  const bool exact = !s.layout.replicas_share_experts(); // which is planned and not executed
   for (Item* item : {&slab, &tables, &blas, &signals}) {
     item->basis = exact ? Basis::kExact : Basis::kBound;
     item->planner = s.profile().name;

@@ -14,6 +14,7 @@ struct ActiveRequest {
   std::optional<KvClaim> claim;                 // while it is in a batch
   std::optional<LoraClaim> adapter;             // likewise, where it has one
   bool released = false;                        // by who owns the pipeline; its generation ends it
+  std::uint32_t replica = 0;                    // that serves it, for good
   TextGenerationOutput merged;                  // of all steps
 
   void give_claims_back() {

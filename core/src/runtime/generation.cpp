@@ -1,5 +1,6 @@
 #include "runtime/generation.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "runtime/log_probabilities.hpp"
@@ -7,7 +8,9 @@
 namespace plimsoll {
 
 Generation::Impl::Impl(std::shared_ptr<PipelineImpl> pipeline, std::size_t most_requests)
-    : pipeline_(std::move(pipeline)), scheduler_(pipeline_->limits, *pipeline_->parts.model, pipeline_->manager()) {
+    : pipeline_(std::move(pipeline)), promised_tokens_(pipeline_->replicas.size(), 0) {
+  for (std::uint32_t replica = 0; replica < pipeline_->replicas.size(); ++replica)
+    schedulers_.emplace_back(pipeline_->limits, *pipeline_->replicas[replica].model, pipeline_->manager(replica));
   requests_.reserve(most_requests);
 }
 
@@ -30,15 +33,19 @@ Result<void> Generation::Impl::enter(const TextGenerationRequest& prompt) {
     return {};
   }
   request.context.emplace(std::move(*context));
-  scheduler_.add(request);
+  const auto fewest = std::min_element(promised_tokens_.begin(), promised_tokens_.end());
+  *fewest += request.tokens().max_length();
+  request.replica = static_cast<std::uint32_t>(fewest - promised_tokens_.begin());
+  schedulers_[request.replica].add(request);
   return {};
 }
 
 // Nothing of the request stays in the pipeline.
 void Generation::Impl::leave(ActiveRequest& request) noexcept {
-  scheduler_.remove(request);
+  schedulers_[request.replica].remove(request);
+  if (request.context) promised_tokens_[request.replica] -= request.tokens().max_length();
   request.give_claims_back();
-  pipeline_->parts.model->release(request.merged.id);
+  pipeline_->replicas[request.replica].model->release(request.merged.id);
   pipeline_->active.erase(request.merged.id);
   --left_;
 }
@@ -76,19 +83,23 @@ void Generation::Impl::end_all() {
 }
 
 Result<void> Generation::Impl::step() {
-  std::vector<ActiveRequest*> failed;
-  const std::vector<ActiveRequest*> batch = scheduler_.next_batch(failed);
+  std::vector<ActiveRequest*> failed, stepping;
+  PipelineImpl::Batches batches;
+  for (Scheduler& scheduler : schedulers_) {
+    const std::vector<ActiveRequest*> batch = scheduler.next_batch(failed);
+    std::vector<TextGenerationContext*>& contexts = batches.emplace_back();
+    for (ActiveRequest* const request : batch) contexts.push_back(&*request->context);
+    stepping.insert(stepping.end(), batch.begin(), batch.end());
+  }
   for (ActiveRequest* const request : failed) end(*request, request->state().error);
-  if (batch.empty() && told_.empty())
+  if (stepping.empty() && told_.empty())
     return fail(
         ErrorCode::kInsufficientBlocks,
         fmt::format(
             "{} requests wait for pages or adapter slots that others of this pipeline hold; nothing is lost, go on with those first",
             left_));
-  std::vector<TextGenerationContext*> contexts;
-  for (ActiveRequest* const request : batch) contexts.push_back(&*request->context);
-  PLIMSOLL_ASSIGN(PipelineImpl::Outputs outputs, pipeline_->execute(contexts));
-  for (ActiveRequest* const request : batch)
+  PLIMSOLL_ASSIGN(PipelineImpl::Outputs outputs, pipeline_->execute(batches));
+  for (ActiveRequest* const request : stepping)
     if (const auto output = outputs.find(request->merged.id); output != outputs.end()) tell(*request, std::move(output->second));
   return {};
 }

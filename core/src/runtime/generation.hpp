@@ -1,5 +1,5 @@
-// Generation behind its face: requests from their first step to their last. It owns them; the scheduler says who steps, the pipeline
-// computes. Threads: [serial], with its pipeline.
+// Generation behind its face: requests from their first step to their last. It owns them; the scheduler of the replica that has the fewest
+// tokens to serve says when each steps, the pipeline computes. Threads: [serial], with its pipeline.
 #pragma once
 
 #include <map>
@@ -36,7 +36,8 @@ private:
   void leave(ActiveRequest& request) noexcept;
 
   std::shared_ptr<PipelineImpl> pipeline_;
-  Scheduler scheduler_;
+  std::vector<Scheduler> schedulers_;                // of each replica
+  std::vector<std::uint64_t> promised_tokens_;       // of each replica's requests that are not done
   std::vector<ActiveRequest> requests_;              // in the order of the prompts; never more than were reserved
   std::map<std::size_t, TextGenerationOutput> told_; // by that order: what this step gave
   std::size_t left_ = 0;                             // that are not done

@@ -1,9 +1,11 @@
 #include "plimsoll/generation_json.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fmt/format.h>
 #include <set>
+#include <sstream>
 #include <stop_token>
 #include <utility>
 
@@ -153,8 +155,32 @@ Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_
 
 std::vector<UsageRow> usage_rows(const TextGenerationPipeline& pipeline) {
   std::vector<UsageRow> rows;
-  for (const Arena& arena : pipeline.model().arenas())
-    for (const Usage& of : arena.usage_by_category()) rows.push_back({arena.rank(), of.category, of.planned_bytes, of.peak_bytes});
+  std::uint32_t first = 0; // of the replica's ranks
+  for (std::uint32_t replica = 0; replica < pipeline.n_replicas(); ++replica) {
+    const std::span<const Arena> arenas = pipeline.model(replica).arenas();
+    for (const Arena& arena : arenas)
+      for (const Usage& of : arena.usage_by_category())
+        rows.push_back({first + arena.rank(), of.category, of.planned_bytes, of.peak_bytes});
+    first += static_cast<std::uint32_t>(arenas.size());
+  }
+  return rows;
+}
+
+Result<std::vector<UsageRow>> usage_of_ranks(Processes& processes, std::span<const UsageRow> own) {
+  std::string lines;
+  for (const UsageRow& row : own)
+    lines += fmt::format("{} {} {} {}\n", row.rank, static_cast<std::size_t>(row.category), row.planned_bytes, row.peak_bytes);
+  PLIMSOLL_ASSIGN(const std::vector<std::string> all, processes.gather(lines));
+  std::vector<UsageRow> rows;
+  for (const std::string& of_rank : all) {
+    std::istringstream in(of_rank);
+    UsageRow row;
+    std::size_t category = 0;
+    while (in >> row.rank >> category >> row.planned_bytes >> row.peak_bytes) {
+      row.category = static_cast<Category>(std::min(category, kCategories - 1));
+      rows.push_back(row);
+    }
+  }
   return rows;
 }
 

@@ -107,14 +107,15 @@ KvCache::~KvCache() = default;
 Result<KvCache> KvCache::create(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) {
   if (plan.error) return tl::unexpected(*plan.error);
   const std::uint32_t ranks = plan.kv_geometry.n_ranks();
-  if (arenas.size() != ranks)
-    return fail(ErrorCode::kBadRequest, fmt::format("{} arenas for {} ranks; each rank needs its own", arenas.size(), ranks));
+  const std::uint32_t here = options.own_rank_alone ? 1 : ranks;
+  if (arenas.size() != here)
+    return fail(ErrorCode::kBadRequest, fmt::format("{} arenas for {} ranks; each rank needs its own", arenas.size(), here));
   PLIMSOLL_ASSIGN(PagedKvManager manager, PagedKvManager::create(plan.kv_geometry, options.manager));
   auto impl = std::make_unique<Impl>(std::move(manager), ranks);
-  for (std::uint32_t rank = 0; rank < ranks; ++rank) {
-    if (arenas[rank].rank() != rank)
-      return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", rank, arenas[rank].rank()));
-    PLIMSOLL_TRY(impl->take_memory(arenas[rank], plan, options));
+  for (std::uint32_t i = 0; i < here; ++i) {
+    if (arenas[i].rank() >= ranks || (!options.own_rank_alone && arenas[i].rank() != i))
+      return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", i, arenas[i].rank()));
+    PLIMSOLL_TRY(impl->take_memory(arenas[i], plan, options));
   }
   return KvCache(std::move(impl));
 }
@@ -126,11 +127,14 @@ Result<KvCacheInputs> KvCache::runtime_inputs(std::span<const TextContext* const
   const std::uint32_t ranks = impl_->manager.ranks_per_replica();
   KvCacheInputs out;
   for (std::uint32_t rank = replica * ranks; rank < (replica + 1) * ranks; ++rank) {
+    if (!holds(rank)) continue;
     PLIMSOLL_ASSIGN(KvDeviceInputs device, impl_->device_inputs(rank, inputs));
     out.devices.push_back(std::move(device));
   }
   return out;
 }
+
+bool KvCache::holds(std::uint32_t rank) const { return rank < impl_->tables.size() && !impl_->tables[rank].max_lengths.empty(); }
 
 Tensor KvCache::blocks(std::uint32_t rank, std::size_t group) const {
   if (rank >= impl_->blocks.size() || group >= impl_->blocks[rank].size()) return {};

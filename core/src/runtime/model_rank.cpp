@@ -62,9 +62,11 @@ Result<std::span<const T>> own_copy(const Tensor& memory, std::span<const T> val
 
 ModelRank::ModelRank(Program program) : program_(std::move(program)), backend_(cpu_backend()) {}
 
-Result<void> ModelRank::take_memory(Arena& arena) {
+Result<void> ModelRank::take_memory(Arena& arena, bool others_read) {
   const std::array<std::uint64_t, 1> bytes{Executor<float>::slab_bytes(program_)};
-  PLIMSOLL_ASSIGN(slab_, arena.allocate(Category::kActivation, "activation.slab", ElementType::kUint8, bytes, true));
+  constexpr std::string_view kSlab = "activation.slab";
+  PLIMSOLL_ASSIGN(slab_, others_read ? arena.allocate_shared(Category::kActivation, kSlab, ElementType::kUint8, bytes)
+                                     : arena.allocate(Category::kActivation, kSlab, ElementType::kUint8, bytes, true));
   PLIMSOLL_ASSIGN(tokens_, take_table(arena, ElementType::kInt64, {program_.most_tokens}));
   PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, ElementType::kUint32, {program_.most_sequences + 1}));
   PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, ElementType::kInt64, {1}));

@@ -27,8 +27,9 @@ class ModelRank {
 public:
   explicit ModelRank(Program program);
 
-  // The slab with a guard behind it, and what a step is handed, which says who has which adapter where the program has slots for any.
-  Result<void> take_memory(Arena& arena);
+  // The slab, with a guard behind it unless other processes read its logits; and what a step is handed, which says who has which adapter
+  // where the program has slots for any.
+  Result<void> take_memory(Arena& arena, bool others_read);
   Result<void> load_weights(Arena& arena, const LoadProgress& progress);
   // The slots of the program's adapters, and who fills them, which must outlive the executor. `find`: adapters in directories.
   Result<std::unique_ptr<LoraManager>> take_slots(Arena& arena, LoraManager::Impl::FindSources find);
@@ -38,6 +39,7 @@ public:
   Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs& kv, const KvGeometry& geometry);
 
   const Program& program() const { return program_; }
+  const void* slab() const { return slab_.data(); }
   bool is_bound() const { return executor_.has_value(); }
   // For the largest pass.
   const Tensor& tokens() const { return tokens_; }

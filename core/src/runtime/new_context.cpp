@@ -80,14 +80,14 @@ std::vector<Token> stop_tokens_of(const TextGenerationRequest& request, const To
 
 Result<TextGenerationContext> TextGenerationPipeline::Impl::new_context(const TextGenerationRequest& request, RequestId id) const {
   const Tokenizer* const tokenizer = parts.tokenizer.get();
-  PLIMSOLL_TRY(check_options(request, *parts.model, tokenizer));
+  PLIMSOLL_TRY(check_options(request, model(), tokenizer));
   TextContextOptions options;
   options.id = id;
   PLIMSOLL_ASSIGN(options.prompt, prompt_of(request, tokenizer));
   PLIMSOLL_TRY(check_ids(options.prompt, limits.vocab_tokens));
-  PLIMSOLL_ASSIGN(options.max_length, length_of(request, options.prompt.size(), parts.model->plan()));
+  PLIMSOLL_ASSIGN(options.max_length, length_of(request, options.prompt.size(), model().plan()));
   options.cache_salt = request.cache_salt;
-  PLIMSOLL_ASSIGN(options.adapter, adapter_key(request, *parts.model));
+  PLIMSOLL_ASSIGN(options.adapter, adapter_key(request, model()));
   options.skip_prefix_read = request.echo && request.log_probabilities > 0;
   const std::uint64_t prompt_tokens = options.prompt.size();
   const std::uint64_t first_row = options.skip_prefix_read || prompt_tokens == 0 ? 0 : prompt_tokens - 1;

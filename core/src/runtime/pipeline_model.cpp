@@ -6,7 +6,8 @@
 namespace plimsoll {
 
 PipelineModel::PipelineModel(PipelineModelOptions options)
-    : plan_(std::move(options.plan)), arenas_(std::move(options.arenas)), return_logits_(options.return_logits) {}
+    : plan_(std::move(options.plan)), arenas_(std::move(options.arenas)), return_logits_(options.return_logits),
+      processes_(std::move(options.processes)) {}
 PipelineModel::~PipelineModel() = default;
 
 void PipelineModel::release(RequestId) noexcept {}

@@ -11,6 +11,7 @@
 namespace plimsoll {
 
 struct TextGenerationPipeline::Impl::Step {
+  Batch batch;
   std::vector<const TextContext*> contexts;
   std::unique_ptr<ModelInputs> inputs;
   std::optional<ModelOutputs> outputs;
@@ -21,8 +22,7 @@ namespace {
 
 using State = TextGenerationContext::State;
 
-Result<void> check_batch(std::span<TextGenerationContext* const> batch) {
-  std::set<RequestId> ids;
+Result<void> check_batch(std::span<TextGenerationContext* const> batch, std::set<RequestId>& ids) {
   for (TextGenerationContext* const context : batch) {
     if (context == nullptr) return fail(ErrorCode::kBadRequest, "a batch has a null context");
     const TextContext& tokens = context->tokens();
@@ -96,31 +96,31 @@ std::string_view status_name(Status status) noexcept {
   return "cancelled";
 }
 
-// The forward pass.
-Result<void> TextGenerationPipeline::Impl::compute(Batch batch, Step& step) {
+// The forward pass. Other replicas compute theirs at the same time.
+Result<void> TextGenerationPipeline::Impl::compute(Replica& replica, Step& step) const {
   std::uint64_t rows = 1; // that one request wants at most
-  for (TextGenerationContext* const context : batch) {
+  for (TextGenerationContext* const context : step.batch) {
     State& state = context->state();
     // Without a cache all tokens are computed in each step.
-    if (!cache) PLIMSOLL_TRY(state.tokens.rewind_processing(state.tokens.processed_length()));
+    if (!replica.cache) PLIMSOLL_TRY(state.tokens.rewind_processing(state.tokens.processed_length()));
     if (wanted_rows(state).earlier) rows = std::max(rows, state.tokens.active_length());
     step.contexts.push_back(&state.tokens);
   }
   std::optional<KvCacheInputs> kv;
-  if (cache) {
-    PLIMSOLL_ASSIGN(kv, cache->runtime_inputs(step.contexts));
+  if (replica.cache) {
+    PLIMSOLL_ASSIGN(kv, replica.cache->runtime_inputs(step.contexts));
   }
-  PLIMSOLL_ASSIGN(step.inputs, parts.model->prepare_initial_token_inputs(step.contexts, std::move(kv), rows));
-  PLIMSOLL_ASSIGN(step.outputs, parts.model->execute(*step.inputs));
-  if (step.outputs->batch() != batch.size())
+  PLIMSOLL_ASSIGN(step.inputs, replica.model->prepare_initial_token_inputs(step.contexts, std::move(kv), rows));
+  PLIMSOLL_ASSIGN(step.outputs, replica.model->execute(*step.inputs));
+  if (step.outputs->batch() != step.batch.size())
     return fail(ErrorCode::kInternal,
-                fmt::format("the model gave outputs of {} requests for a batch of {}", step.outputs->batch(), batch.size()));
+                fmt::format("the model gave outputs of {} requests for a batch of {}", step.outputs->batch(), step.batch.size()));
   return {};
 }
 
-void TextGenerationPipeline::Impl::choose_tokens(Batch batch, Step& step) {
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    State& state = batch[i]->state();
+void TextGenerationPipeline::Impl::choose_tokens(Step& step) {
+  for (std::size_t i = 0; i < step.batch.size(); ++i) {
+    State& state = step.batch[i]->state();
     const TextContext& tokens = state.tokens;
     if (!tokens.reaches_end()) {
       step.next.push_back(tokens.tokens()[tokens.current_position()]);
@@ -133,10 +133,10 @@ void TextGenerationPipeline::Impl::choose_tokens(Batch batch, Step& step) {
   }
 }
 
-Result<void> TextGenerationPipeline::Impl::add_log_probabilities(Batch batch, Step& step) {
+Result<void> TextGenerationPipeline::Impl::add_log_probabilities(PipelineModel& model, Step& step) {
   std::vector<std::int32_t> top_n;
   std::vector<std::uint8_t> echo;
-  for (TextGenerationContext* const context : batch) {
+  for (TextGenerationContext* const context : step.batch) {
     State& state = context->state();
     if (state.top_n > 0 && static_cast<std::uint64_t>(state.top_n) > step.outputs->vocab())
       state.give_up(
@@ -147,9 +147,9 @@ Result<void> TextGenerationPipeline::Impl::add_log_probabilities(Batch batch, St
   }
   if (std::all_of(top_n.begin(), top_n.end(), [](std::int32_t n) { return n == 0; })) return {};
   PLIMSOLL_ASSIGN(std::vector<LogProbabilitiesAnswer> answers,
-                  parts.model->compute_log_probabilities(*step.inputs, *step.outputs, step.next, top_n, echo));
-  for (std::size_t i = 0; i < batch.size() && i < answers.size(); ++i) {
-    State& state = batch[i]->state();
+                  model.compute_log_probabilities(*step.inputs, *step.outputs, step.next, top_n, echo));
+  for (std::size_t i = 0; i < step.batch.size() && i < answers.size(); ++i) {
+    State& state = step.batch[i]->state();
     const WantedRows wanted = wanted_rows(state);
     if (!wanted.any || !answers[i].values) continue;
     append_rows(state.rows, *answers[i].values, wanted.skipped);
@@ -158,19 +158,41 @@ Result<void> TextGenerationPipeline::Impl::add_log_probabilities(Batch batch, St
   return {};
 }
 
-Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::execute(Batch batch) {
-  Outputs outputs;
-  PLIMSOLL_TRY(check_batch(batch));
-  if (batch.empty()) return outputs;
-  Step step;
-  PLIMSOLL_TRY(compute(batch, step));
-  choose_tokens(batch, step);
-  PLIMSOLL_TRY(add_log_probabilities(batch, step));
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output, advance(batch[i]->state(), step.next[i]));
-    if (output) outputs.emplace(output->id, std::move(*output));
+TextGenerationPipeline::Impl::Batches TextGenerationPipeline::Impl::of_replicas(Batch batch) const {
+  Batches batches(replicas.size());
+  for (TextGenerationContext* const context : batch) {
+    std::size_t replica = 0; // also of who has no claim, which the manager says
+    for (std::size_t i = 0; i < managers.size() && context != nullptr; ++i)
+      if (managers[i]->contains(context->id())) replica = i;
+    batches[replica].push_back(context);
   }
-  if (PagedKvManager* const kv = manager()) PLIMSOLL_TRY(kv->step(step.contexts));
+  return batches;
+}
+
+Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::execute(const Batches& batches) {
+  Outputs outputs;
+  std::set<RequestId> ids;
+  std::vector<Step> steps(batches.size());
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    PLIMSOLL_TRY(check_batch(batches[i], ids));
+    steps[i].batch = batches[i];
+  }
+  std::vector<Result<void>> computed(steps.size());
+  threads_->run([&](std::uint32_t i) {
+    if (!steps[i].batch.empty()) computed[i] = compute(replicas[i], steps[i]);
+  });
+  for (const Result<void>& of_replica : computed) PLIMSOLL_TRY(of_replica);
+  for (std::size_t replica = 0; replica < steps.size(); ++replica) {
+    Step& step = steps[replica];
+    if (step.batch.empty()) continue;
+    choose_tokens(step);
+    PLIMSOLL_TRY(add_log_probabilities(*replicas[replica].model, step));
+    for (std::size_t i = 0; i < step.batch.size(); ++i) {
+      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output, advance(step.batch[i]->state(), step.next[i]));
+      if (output) outputs.emplace(output->id, std::move(*output));
+    }
+    if (PagedKvManager* const kv = manager(static_cast<std::uint32_t>(replica))) PLIMSOLL_TRY(kv->step(step.contexts));
+  }
   return outputs;
 }
 

@@ -69,7 +69,7 @@ private:
   void check_sizes() {
     const KvGeometry& geometry = manager_.geometry();
     for (std::uint32_t rank = 0; rank < manager_.ranks_per_replica(); ++rank)
-      for (std::size_t group = 0; group < geometry.n_groups(); ++group) {
+      for (std::size_t group = 0; group < geometry.n_groups() && cache_.holds(rank); ++group) {
         const PoolView view = view_of(cache_, rank, group);
         if (view.units * view.stride_bytes != view.memory.size())
           broken(fmt::format("{} pages of {} B are not the {} B that were taken on rank {}", view.units, view.stride_bytes,
@@ -161,6 +161,7 @@ private:
   void for_each_end(const TextContext& context, F&& use) {
     for_each_unit(context, [&](std::size_t group, std::uint32_t unit, std::uint32_t lane) {
       for (std::uint32_t rank = 0; rank < manager_.ranks_per_replica(); ++rank) {
+        if (!cache_.holds(rank)) continue;
         const PoolView view = view_of(cache_, rank, group);
         for (std::uint64_t layer = 0; layer < manager_.geometry().group(rank, group).n_layers; ++layer) {
           const KvPlace place = manager_.place(rank, group, layer);

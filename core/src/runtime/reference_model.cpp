@@ -8,6 +8,8 @@
 
 #include "backend/blas_memory.hpp"
 #include "base/checked.hpp"
+#include "runtime/shared_window.hpp"
+#include "runtime/thread_group.hpp"
 #include "schedule/exchange.hpp"
 
 namespace plimsoll {
@@ -31,25 +33,70 @@ Result<std::span<T>> values_of(const ModelInputs& inputs, std::string_view name)
   return values;
 }
 
+// The bytes of each rank that the other processes see: its signal buffers, and on the last of several stages the slab, with the logits.
+std::vector<std::uint64_t> shared_bytes(const Plan& plan, const std::vector<Program>& programs) {
+  std::vector<std::uint64_t> bytes;
+  for (const Program& program : programs) {
+    Checked sum = 0;
+    const auto add = [&](std::uint64_t more) { sum += ceil_div(more, kWindowAlignBytes) * kWindowAlignBytes; };
+    for (const Item& item : plan.items)
+      if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
+    if (sum.saturated() == 0) add(exchange_bytes(program));
+    if (program.stages > 1 && program.rank + program.tensor_ranks >= programs.size()) add(Executor<float>::slab_bytes(program));
+    bytes.push_back(sum.saturated());
+  }
+  return bytes;
+}
+
+// What a step computes, as a number that is another one for another step.
+std::uint64_t hash_of(const StepInputs& step, const KvDeviceInputs& device) {
+  std::uint64_t hash = step_hash(step.logits_per_sequence, std::as_bytes(step.tokens));
+  hash = step_hash(hash, std::as_bytes(step.row_offsets));
+  const auto lengths = device.cache_lengths.values<std::uint32_t>();
+  return lengths ? step_hash(hash, std::as_bytes(*lengths)) : hash;
+}
+
 } // namespace
 
 ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options)
-    : PipelineModel(std::move(options)), group_(programs.front().tensor_ranks, programs.front().stages), own_buffers_(programs.size()),
-      logit_offsets_(programs.front().most_sequences + 1), threads_(static_cast<std::uint32_t>(programs.size())) {
-  for (Program& program : programs) ranks_.emplace_back(std::move(program));
+    : PipelineModel(std::move(options)), logit_offsets_(programs.front().most_sequences + 1),
+      threads_(static_cast<std::uint32_t>(arenas().size())) {
+  const std::uint32_t tensor_ranks = programs.front().tensor_ranks, stages = programs.front().stages;
+  const Program& last = programs[std::size_t{tensor_ranks} * (stages - 1)];
+  if (last.logits != kNoIndex) logits_offset_bytes_ = last.values[last.logits].offset_bytes;
+  for (const Arena& arena : arenas()) ranks_.emplace_back(std::move(programs[arena.rank()]));
+  own_buffers_.resize(ranks_.size());
+  if (processes()) {
+    auto group = std::make_unique<ProcessGroup>(processes(), tensor_ranks, stages);
+    among_processes_ = group.get();
+    group_ = std::move(group);
+  } else {
+    group_ = std::make_unique<ThreadGroup>(tensor_ranks, stages);
+  }
 }
 
 Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Program> programs, PipelineModelOptions options,
                                                               LoraManager::Impl::FindSources find, const LoadProgress& progress) {
-  if (programs.empty() || options.arenas.size() != programs.size())
+  const bool alone = !options.processes;
+  if (!alone && options.processes->size() != programs.size())
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} processes for a plan of {} ranks; each is one", options.processes->size(), programs.size()));
+  if (programs.empty() || options.arenas.size() != (alone ? programs.size() : 1))
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} arenas for a plan of {} ranks; each rank has its own", options.arenas.size(), programs.size()));
-  for (std::size_t rank = 0; rank < programs.size(); ++rank)
-    if (options.arenas[rank].rank() != rank)
-      return fail(ErrorCode::kBadRequest,
-                  fmt::format("arena {} is that of rank {}; they must be in order", rank, options.arenas[rank].rank()));
+  if (programs.size() != std::size_t{programs.front().tensor_ranks} * programs.front().stages)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("a plan of {} ranks in replicas; a model is one of them, as replica_plan cuts it", programs.size()));
+  for (std::size_t i = 0; i < options.arenas.size(); ++i)
+    if (options.arenas[i].rank() != (alone ? i : options.processes->rank()))
+      return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", i, options.arenas[i].rank()));
+  if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, programs)));
   std::unique_ptr<ReferenceModel> model(new ReferenceModel(std::move(programs), std::move(options)));
-  for (std::size_t rank = 0; rank < model->ranks_.size(); ++rank) PLIMSOLL_TRY(model->ranks_[rank].take_memory(model->arenas()[rank]));
+  for (std::size_t i = 0; i < model->ranks_.size(); ++i) {
+    const Program& program = model->ranks_[i].program();
+    const bool others_read = !alone && program.stages > 1 && program.rank + program.tensor_ranks >= model->n_ranks();
+    PLIMSOLL_TRY(model->ranks_[i].take_memory(model->arenas()[i], others_read));
+  }
   PLIMSOLL_TRY(model->count_blas());
   PLIMSOLL_TRY(model->load_weights(progress));
   if (model->program().adapters.slots > 0) {
@@ -64,11 +111,13 @@ Result<void> ReferenceModel::count_blas() {
   static std::mutex mutex;
   static std::uint64_t before = 0;
   const std::scoped_lock lock(mutex);
-  PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program().most_tokens, static_cast<std::uint32_t>(ranks_.size())));
+  const std::uint32_t ranks = static_cast<std::uint32_t>(ranks_.size()) * plan().request.dp; // of all replicas: they multiply together
+  PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program().most_tokens, ranks));
   const std::uint64_t grown = taken - std::exchange(before, taken); // what was taken stays taken
   for (Arena& arena : arenas())
-    PLIMSOLL_TRY(arena.count(Category::kOverhead, "overhead.blas",
-                             std::max(ceil_div(grown, ranks_.size()), planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas"))));
+    PLIMSOLL_TRY(
+        arena.count(Category::kOverhead, "overhead.blas",
+                    std::max(ceil_div(grown, std::uint64_t{ranks}), planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas"))));
   return {};
 }
 
@@ -89,35 +138,43 @@ Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Aren
   KvCacheOptions planned = options;
   planned.most_sequences = program().most_sequences;
   planned.most_context_tokens = program().most_context_tokens;
+  planned.own_rank_alone = among_processes_ != nullptr;
   PLIMSOLL_ASSIGN(KvCache cache, KvCache::create(plan, arenas, planned));
-  if (ranks_.size() > 1) PLIMSOLL_TRY(share_buffers());
-  for (std::uint32_t rank = 0; rank < ranks_.size(); ++rank)
-    PLIMSOLL_TRY(ranks_[rank].bind(cache, plan.kv_geometry, ranks_.size() > 1 ? &group_.communicator(rank) : nullptr));
+  if (n_ranks() > 1) PLIMSOLL_TRY(exchange_buffers()); // taken now, so that what is not there is known now
+  for (ModelRank& rank : ranks_)
+    PLIMSOLL_TRY(rank.bind(cache, plan.kv_geometry, n_ranks() > 1 ? &group_->communicator(rank.program().rank) : nullptr));
   return cache;
 }
 
-Result<void> ReferenceModel::share_buffers() {
+Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
   PLIMSOLL_ASSIGN(const std::span<const Tensor> planned, signal_buffers());
   std::vector<std::span<std::byte>> buffers(ranks_.size());
   std::size_t next = 0;
-  for (std::uint32_t rank = 0; rank < ranks_.size(); ++rank) {
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    const std::uint32_t rank = ranks_[i].program().rank;
     const auto of_rank = static_cast<std::size_t>(std::count_if(plan().items.begin(), plan().items.end(), [&](const Item& item) {
       return item.category == Category::kSignalBuffer && item.bytes[rank] > 0;
     }));
-    const std::uint64_t needed = exchange_bytes(ranks_[rank].program());
+    const std::uint64_t needed = exchange_bytes(ranks_[i].program());
     if (of_rank > 0) { // the first of its sites
-      if (next < planned.size()) buffers[rank] = {planned[next].data(), planned[next].bytes()};
+      if (next < planned.size()) buffers[i] = {planned[next].data(), planned[next].bytes()};
     } else if (needed > 0) {
-      Buffer& own = own_buffers_[rank];
+      Buffer& own = own_buffers_[i];
       if (own.data() == nullptr) {
         const std::array<std::uint64_t, 1> shape{needed};
-        PLIMSOLL_ASSIGN(own, arenas()[rank].allocate(Category::kSignalBuffer, "signal_buffers", ElementType::kUint8, shape));
+        PLIMSOLL_ASSIGN(own, arenas()[i].allocate_shared(Category::kSignalBuffer, "signal_buffers", ElementType::kUint8, shape));
       }
-      buffers[rank] = {static_cast<std::byte*>(own.data()), own.bytes()};
+      buffers[i] = {static_cast<std::byte*>(own.data()), own.bytes()};
     }
     next += of_rank;
   }
-  return group_.use(std::move(buffers));
+  return buffers;
+}
+
+Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceInputs& device) {
+  PLIMSOLL_ASSIGN(std::vector<std::span<std::byte>> buffers, exchange_buffers());
+  if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front(), ranks_.front().slab());
+  return group_->use(std::move(buffers));
 }
 
 // Fields over the memory of the largest pass, cut to this one's size.
@@ -217,16 +274,23 @@ Result<std::span<const std::int32_t>> ReferenceModel::adapter_slots(const ModelI
 
 // All ranks at the same time. The first that cannot go on ends the others, with its error.
 Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices) {
-  if (ranks_.size() == 1) return ranks_.front().run(step, devices.front(), plan().kv_geometry);
-  PLIMSOLL_TRY(share_buffers());
+  if (n_ranks() == 1) return ranks_.front().run(step, devices.front(), plan().kv_geometry);
+  PLIMSOLL_TRY(begin_step(step, devices.front()));
   std::vector<Result<ForwardOutputs<float>>> results(ranks_.size());
-  threads_.run([&](std::uint32_t rank) {
-    results[rank] = ranks_[rank].run(step, devices[rank], plan().kv_geometry);
-    if (!results[rank]) group_.abort(results[rank].error());
+  threads_.run([&](std::uint32_t i) {
+    results[i] = ranks_[i].run(step, devices[i], plan().kv_geometry);
+    if (!results[i]) group_->abort(results[i].error());
   });
-  const std::optional<Error> failed = group_.reset();
+  const std::optional<Error> failed = group_->reset();
   if (failed) return tl::unexpected(*failed);
-  return results[ranks_.size() - program().tensor_ranks]; // the last stage has the logits
+  const std::uint32_t last = n_ranks() - program().tensor_ranks; // has the logits
+  if (among_processes_ == nullptr) return results[last];
+  PLIMSOLL_ASSIGN(ForwardOutputs<float> own, results.front());
+  if (program().rank >= last) return own;
+  const std::byte* const slab = among_processes_->slab_of(last);
+  if (slab == nullptr) return fail(ErrorCode::kInternal, fmt::format("the logits of rank {} are not in its window", last));
+  own.logits = reinterpret_cast<const float*>(slab + logits_offset_bytes_); // NOLINT: values of a slab are floats
+  return own;
 }
 
 Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {

@@ -1,5 +1,6 @@
 // The reference model: executes the pipeline that a model's planners describe, on every rank of its plan, in the memory that this sets
-// aside and no other. Ranks are threads of this process. Made by PipelineModel::load. The executors wait for the pages, which come with
+// aside and no other. Ranks are threads of this process, or it is one of them and the others are processes too. Made by
+// PipelineModel::load. The executors wait for the pages, which come with
 // load_kv_manager. Threads: see pipeline_model.hpp; it has threads of its own where there are several ranks.
 #pragma once
 
@@ -11,14 +12,15 @@
 #include "plimsoll/pipeline_model.hpp"
 #include "runtime/lora_manager.hpp"
 #include "runtime/model_rank.hpp"
+#include "runtime/process_group.hpp"
 #include "runtime/rank_threads.hpp"
-#include "runtime/thread_group.hpp"
 
 namespace plimsoll {
 
 class ReferenceModel : public PipelineModel, public KvCacheModel {
 public:
   // `find`: adapters in directories, where the program has slots for them.
+  // `programs`: of all ranks.
   static Result<std::unique_ptr<PipelineModel>> create(std::vector<Program> programs, PipelineModelOptions options,
                                                        LoraManager::Impl::FindSources find, const LoadProgress& progress);
 
@@ -38,14 +40,19 @@ private:
   Result<void> load_weights(const LoadProgress& progress);
   Result<void> count_blas();
   Result<std::span<const std::int32_t>> adapter_slots(const ModelInputs& inputs, std::size_t sequences) const;
-  // Where the ranks meet: the plan's signal buffers, which a host may have released and taken anew since the step before.
-  Result<void> share_buffers();
+  // Where the ranks of this process meet the others: the plan's signal buffers, which a host may have released and taken anew since the
+  // step before.
+  Result<std::vector<std::span<std::byte>>> exchange_buffers();
+  Result<void> begin_step(const StepInputs& step, const KvDeviceInputs& device);
+  std::uint32_t n_ranks() const { return program().tensor_ranks * program().stages; }
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
   Result<std::unique_ptr<ModelInputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
 
-  std::unique_ptr<LoraManager> adapters_; // null where the plan has no room for any; its slots are the one rank's
-  std::vector<ModelRank> ranks_;
-  ThreadGroup group_;
+  std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; its slots are the one rank's
+  std::vector<ModelRank> ranks_;             // those of this process
+  std::unique_ptr<RankGroup> group_;         // of all
+  ProcessGroup* among_processes_ = nullptr;  // that group, where ranks are processes
+  std::uint64_t logits_offset_bytes_ = 0;    // in the slab of the first rank of the last stage
   std::vector<Buffer> own_buffers_;          // where the plan has no signal buffers
   std::vector<std::uint32_t> logit_offsets_; // of the last pass
   RankThreads threads_;                      // goes first: nothing runs when the rest goes

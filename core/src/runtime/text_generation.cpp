@@ -18,39 +18,74 @@ Result<void> load_adapters(PipelineModel& model, const std::vector<std::string>&
   return {};
 }
 
+// One replica of a plan, in arenas of its own.
+Result<std::unique_ptr<PipelineModel>> load_replica(const Context& context, const Model& model, const PlanRequest& request,
+                                                    const Plan& plan, std::uint32_t replica, const PipelineOptions& options) {
+  PipelineModelOptions made;
+  PLIMSOLL_ASSIGN(made.plan, replica_plan(plan, replica));
+  made.processes = options.processes;
+  const std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
+  for (std::uint32_t rank = 0; rank < made.plan.devices.size(); ++rank) {
+    if (made.processes && made.processes->rank() != rank) continue;
+    PLIMSOLL_ASSIGN(Arena arena, Arena::create(made.plan, rank, memory, options.arena_mode));
+    made.arenas.push_back(std::move(arena));
+  }
+  LoadProgress progress; // of all replicas
+  if (options.progress)
+    progress = [&](std::uint64_t done, std::uint64_t total) { options.progress(replica * total + done, plan.request.dp * total); };
+  PLIMSOLL_ASSIGN(std::unique_ptr<PipelineModel> loaded, PipelineModel::load(context, model, request, std::move(made), progress));
+  PLIMSOLL_TRY(load_adapters(*loaded, options.loras));
+  return loaded;
+}
+
 } // namespace
 
 Result<std::shared_ptr<TextGenerationPipeline::Impl>> TextGenerationPipeline::Impl::create(PipelineParts parts) {
   if (!parts.model) return fail(ErrorCode::kBadRequest, "a pipeline without a model; give PipelineParts::model");
   const Plan& plan = parts.model->plan();
   if (plan.error) return tl::unexpected(*plan.error);
-  if (plan.request.dp > 1)
+  const std::size_t n_replicas = 1 + parts.replicas.size();
+  if (plan.request.dp != n_replicas)
     return fail(ErrorCode::kBadRequest,
-                fmt::format("the plan has {} replicas; a pipeline is one of them: plan each with dp 1", plan.request.dp));
+                fmt::format("the plan has {} replicas and the pipeline {}; give a model for each, in PipelineParts::replicas",
+                            plan.request.dp, n_replicas));
   auto impl = std::make_shared<Impl>();
-  impl->parts = std::move(parts);
-  PipelineModel& model = *impl->parts.model;
-  impl->limits = model.step_limits();
+  impl->limits = parts.model->step_limits();
   const StepLimits& limits = impl->limits;
   if (limits.tokens == 0 || limits.sequences == 0 || limits.output_rows == 0)
     return fail(ErrorCode::kBadRequest,
                 fmt::format("steps of {} tokens, {} requests and {} rows of logits; one of each was expected at least", limits.tokens,
                             limits.sequences, limits.output_rows));
-  if (auto* const cached = dynamic_cast<KvCacheModel*>(&model)) {
-    PLIMSOLL_ASSIGN(impl->cache, cached->load_kv_manager(model.plan(), model.arenas(), impl->parts.kv));
-    impl->managers.push_back(&impl->cache->manager());
-  }
+  impl->parts = std::move(parts);
+  impl->replicas.reserve(n_replicas); // addresses of their managers stay
+  PLIMSOLL_TRY(impl->add_replica(std::move(impl->parts.model)));
+  for (std::unique_ptr<PipelineModel>& model : impl->parts.replicas) PLIMSOLL_TRY(impl->add_replica(std::move(model)));
+  impl->threads_ = std::make_unique<RankThreads>(static_cast<std::uint32_t>(n_replicas));
   return impl;
+}
+
+Result<void> TextGenerationPipeline::Impl::add_replica(std::unique_ptr<PipelineModel> model) {
+  if (!model) return fail(ErrorCode::kBadRequest, "a replica without a model");
+  Replica& replica = replicas.emplace_back();
+  replica.model = std::move(model);
+  if (auto* const cached = dynamic_cast<KvCacheModel*>(replica.model.get())) {
+    PLIMSOLL_ASSIGN(replica.cache, cached->load_kv_manager(replica.model->plan(), replica.model->arenas(), parts.kv));
+    managers.push_back(&replica.cache->manager());
+  }
+  if (!managers.empty() && managers.size() != replicas.size())
+    return fail(ErrorCode::kBadRequest, "some replicas keep a KV cache and some do not; replicas are alike");
+  return {};
 }
 
 void TextGenerationPipeline::Impl::release(RequestId request) noexcept {
   if (const auto found = active.find(request); found != active.end()) {
     found->second->released = true; // its generation tells
     found->second->give_claims_back();
-  } else if (PagedKvManager* const kv = manager(); kv != nullptr && kv->contains(request)) {
-    static_cast<void>(kv->release(request));
+  } else {
+    for (PagedKvManager* const kv : managers)
+      if (kv->contains(request)) static_cast<void>(kv->release(request));
   }
-  parts.model->release(request);
+  for (const Replica& replica : replicas) replica.model->release(request);
 }
 
 TextGenerationPipeline::TextGenerationPipeline(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -65,20 +100,27 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create(PipelineParts part
 
 Result<TextGenerationPipeline> TextGenerationPipeline::create(const Context& context, const Model& model, const PlanRequest& request,
                                                               const PipelineOptions& options) {
+  auto made = create_alone(context, model, request, options);
+  if (!made && options.processes) options.processes->fail(made.error());
+  return made;
+}
+
+Result<TextGenerationPipeline> TextGenerationPipeline::create_alone(const Context& context, const Model& model, const PlanRequest& request,
+                                                                    const PipelineOptions& options) {
   PLIMSOLL_ASSIGN(Plan plan, context.plan(model, request));
+  if (options.processes) PLIMSOLL_TRY(options.processes->check(plan));
   if (plan.error) return tl::unexpected(std::move(*plan.error));
   PipelineParts parts;
   parts.config = request;
   parts.kv.manager.prefix_caching = options.prefix_caching;
   parts.kv.manager.key_seed = options.key_seed;
-  PipelineModelOptions made;
-  for (std::uint32_t rank = 0; rank < plan.devices.size(); ++rank) {
-    PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan, rank, host_memory(), options.arena_mode));
-    made.arenas.push_back(std::move(arena));
+  const std::uint32_t n_replicas = plan.request.dp;
+  for (std::uint32_t replica = 0; replica < n_replicas; ++replica) {
+    PLIMSOLL_ASSIGN(std::unique_ptr<PipelineModel> loaded, load_replica(context, model, request, plan, replica, options));
+    if (replica == 0) parts.model = std::move(loaded);
+    else parts.replicas.push_back(std::move(loaded));
   }
-  made.plan = std::move(plan);
-  PLIMSOLL_ASSIGN(parts.model, PipelineModel::load(context, model, request, std::move(made), options.progress));
-  PLIMSOLL_TRY(load_adapters(*parts.model, options.loras));
+  parts.plan = std::move(plan);
   if (options.load_tokenizer) {
     PLIMSOLL_ASSIGN(parts.tokenizer, load_tokenizer(model.info().path, parts.model->step_limits().vocab_tokens));
   }
@@ -118,7 +160,7 @@ Result<TextGenerationContext> TextGenerationPipeline::new_context(const TextGene
 }
 
 Result<std::map<RequestId, TextGenerationOutput>> TextGenerationPipeline::execute(const TextGenerationInputs& inputs) {
-  return impl_->execute(inputs.batch);
+  return impl_->execute(impl_->of_replicas(inputs.batch));
 }
 
 void TextGenerationPipeline::release(RequestId request) noexcept { impl_->release(request); }
@@ -126,20 +168,22 @@ void TextGenerationPipeline::release(RequestId request) noexcept { impl_->releas
 std::span<PagedKvManager* const> TextGenerationPipeline::kv_managers() const { return impl_->managers; }
 const PlanRequest& TextGenerationPipeline::pipeline_config() const { return impl_->parts.config; }
 const Tokenizer* TextGenerationPipeline::tokenizer() const { return impl_->parts.tokenizer.get(); }
-PipelineModel& TextGenerationPipeline::model() const { return *impl_->parts.model; }
-const Plan& TextGenerationPipeline::plan() const { return impl_->parts.model->plan(); }
+std::uint32_t TextGenerationPipeline::n_replicas() const { return static_cast<std::uint32_t>(impl_->replicas.size()); }
+PipelineModel& TextGenerationPipeline::model(std::uint32_t replica) const { return *impl_->replicas[replica].model; }
+const Plan& TextGenerationPipeline::plan() const { return impl_->plan(); }
 
 std::array<Usage, kCategories> TextGenerationPipeline::usage() const {
   std::array<Usage, kCategories> sums;
   for (std::size_t i = 0; i < kCategories; ++i) sums[i].category = static_cast<Category>(i);
-  for (const Arena& arena : impl_->parts.model->arenas()) {
-    const std::array<Usage, kCategories> of_rank = arena.usage_by_category();
-    for (std::size_t i = 0; i < kCategories; ++i) {
-      sums[i].planned_bytes += of_rank[i].planned_bytes;
-      sums[i].live_bytes += of_rank[i].live_bytes;
-      sums[i].peak_bytes += of_rank[i].peak_bytes;
+  for (const Impl::Replica& replica : impl_->replicas)
+    for (const Arena& arena : replica.model->arenas()) {
+      const std::array<Usage, kCategories> of_rank = arena.usage_by_category();
+      for (std::size_t i = 0; i < kCategories; ++i) {
+        sums[i].planned_bytes += of_rank[i].planned_bytes;
+        sums[i].live_bytes += of_rank[i].live_bytes;
+        sums[i].peak_bytes += of_rank[i].peak_bytes;
+      }
     }
-  }
   return sums;
 }
 

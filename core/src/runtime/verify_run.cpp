@@ -1,10 +1,12 @@
 #include "plimsoll/verify_run.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <map>
 
 #include "backend/process_memory.hpp"
+#include "base/json.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 #include "runtime/exercise.hpp"
 #include "runtime/kv_pool_label.hpp"
@@ -31,6 +33,60 @@ struct Execution {
   std::uint64_t working_bytes = 0, touched_working_bytes = 0;
   std::uint64_t source_left_bytes = 0, requests_left = 0;
 };
+
+// ---- what processes tell one another of an execution: each saw its own rank
+
+Json usage_json(const Usage& of) {
+  return {static_cast<std::size_t>(of.category), of.label, of.planned_bytes, of.live_bytes, of.peak_bytes};
+}
+Usage usage_of(const Json& json) {
+  Usage of;
+  of.category = static_cast<Category>(std::min(json.at(0).get<std::size_t>(), kCategories - 1));
+  of.label = json.at(1).get<std::string>();
+  of.planned_bytes = json.at(2).get<std::uint64_t>();
+  of.live_bytes = json.at(3).get<std::uint64_t>();
+  of.peak_bytes = json.at(4).get<std::uint64_t>();
+  return of;
+}
+
+std::string execution_text(const Execution& of) {
+  Json lines = Json::array(), categories = Json::array();
+  for (const Usage& line : of.ranks.front().lines) lines.push_back(usage_json(line));
+  for (const Usage& sum : of.ranks.front().categories) categories.push_back(usage_json(sum));
+  const std::string broken = of.pools ? of.pools->broken : "", label = of.pools ? of.pools->broken_label : "";
+  const Json out = {{"lines", lines},
+                    {"categories", categories},
+                    {"broken", {broken, label}},
+                    {"clear", {of.null_pages_are_zero, of.pools ? of.pools->null_pages_are_zero : true, of.signal_buffers_are_clear}},
+                    {"sums",
+                     {of.signal_buffers, of.arena_bytes, of.source_bytes, of.grown_bytes, of.working_bytes, of.touched_working_bytes,
+                      of.source_left_bytes, of.exercised.decode_takes}}};
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// All of them, in the order of their ranks, in place of one.
+void join_executions(const std::vector<std::string>& all, Execution& out) {
+  const std::array<std::uint64_t*, 8> sums{&out.signal_buffers,    &out.arena_bytes,           &out.source_bytes,
+                                           &out.grown_bytes,       &out.working_bytes,         &out.touched_working_bytes,
+                                           &out.source_left_bytes, &out.exercised.decode_takes};
+  for (std::uint64_t* const sum : sums) *sum = 0;
+  out.ranks.clear();
+  for (const std::string& text : all) {
+    const Json json = Json::parse(text); // that this program wrote
+    RankMeasurement& rank = out.ranks.emplace_back();
+    for (const Json& line : json.at("lines")) rank.lines.push_back(usage_of(line));
+    for (std::size_t i = 0; i < kCategories; ++i) rank.categories[i] = usage_of(json.at("categories").at(i));
+    for (std::size_t i = 0; i < sums.size(); ++i) *sums[i] += json.at("sums").at(i).get<std::uint64_t>();
+    const Json& clear = json.at("clear");
+    out.null_pages_are_zero = out.null_pages_are_zero && clear.at(0).get<bool>();
+    out.signal_buffers_are_clear = out.signal_buffers_are_clear && clear.at(2).get<bool>();
+    if (!out.pools) continue;
+    out.pools->null_pages_are_zero = out.pools->null_pages_are_zero && clear.at(1).get<bool>();
+    if (!out.pools->broken.empty()) continue;
+    out.pools->broken = json.at("broken").at(0).get<std::string>();
+    out.pools->broken_label = json.at("broken").at(1).get<std::string>();
+  }
+}
 
 // The plan with one page (or row) more in its first pool on every rank: what a host that counts wrongly would allocate.
 void make_oversize(Plan& plan) {
@@ -141,8 +197,6 @@ public:
       report.error = std::move(refused);
       return report;
     }
-    if (plan_.request.dp > 1)
-      return fail(ErrorCode::kBadRequest, fmt::format("the plan has {} replicas; verify each with dp 1", plan_.request.dp), "--dp");
     PLIMSOLL_ASSIGN(const Execution first, execute());
     PLIMSOLL_ASSIGN(const Execution second, execute());
     for (std::uint32_t rank = 0; rank < first.ranks.size(); ++rank) {
@@ -185,21 +239,29 @@ private:
     PipelineModelOptions made;
     made.plan = plan_;
     if (options_.inject == Fault::kOversize) make_oversize(made.plan);
+    made.processes = options_.processes;
+    const std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
     for (std::uint32_t rank = 0; rank < plan_.devices.size(); ++rank) {
-      sources.push_back(std::make_shared<WatchedMemory>(host_memory()));
+      if (made.processes && made.processes->rank() != rank) continue;
+      sources.push_back(std::make_shared<WatchedMemory>(memory));
       PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan_, rank, sources.back(), ArenaMode::kObserve));
       arenas.push_back(arena);
       made.arenas.push_back(std::move(arena)); // one ledger, two doors
     }
-    LeftBytes left(arenas.size());
+    LeftBytes left(plan_.devices.size());
     PLIMSOLL_TRY(execute_in(std::move(made), arenas, sources, out, left));
-    for (std::size_t rank = 0; rank < arenas.size(); ++rank) {
-      RankMeasurement& measured = out.ranks.emplace_back(RankMeasurement{arenas[rank].usage(), arenas[rank].usage_by_category()});
+    for (std::size_t i = 0; i < arenas.size(); ++i) {
+      RankMeasurement& measured = out.ranks.emplace_back(RankMeasurement{arenas[i].usage(), arenas[i].usage_by_category()});
+      const std::map<std::string, std::uint64_t>& left_on_rank = left[arenas[i].rank()];
       for (Usage& line : measured.lines)
         if (line.category == Category::kKvCache)
-          if (const auto pages = left[rank].find(line.label); pages != left[rank].end()) line.live_bytes += pages->second;
+          if (const auto pages = left_on_rank.find(line.label); pages != left_on_rank.end()) line.live_bytes += pages->second;
       if (plan_.model.weights_source == WeightsSource::kGiven) merge_weights(measured);
-      out.source_left_bytes += sources[rank]->live_bytes();
+      out.source_left_bytes += sources[i]->live_bytes();
+    }
+    if (options_.processes) {
+      PLIMSOLL_ASSIGN(const std::vector<std::string> all, options_.processes->gather(execution_text(out)));
+      join_executions(all, out);
     }
     return out;
   }
@@ -220,7 +282,7 @@ private:
       PLIMSOLL_ASSIGN(cache, cached->load_kv_manager(model->plan(), model->arenas(), options));
     }
     Buffer again;
-    if (options_.inject == Fault::kDouble) {
+    if (options_.inject == Fault::kDouble && arenas.front().rank() == 0) {
       PLIMSOLL_ASSIGN(again, take_again(arenas.front()));
     }
     PLIMSOLL_TRY(look_at_signal_buffers(*model, out));
@@ -470,6 +532,37 @@ private:
   bool own_plan_;
 };
 
+// What is worse of several replicas is what is said of all.
+int badness(RunVerdict verdict) {
+  switch (verdict) {
+  case RunVerdict::kWithinPlan: return 0;
+  case RunVerdict::kWasted: return 1;
+  case RunVerdict::kCheckFailed: return 2;
+  case RunVerdict::kOverPlan: return 3;
+  case RunVerdict::kDoesNotFit: break;
+  }
+  return 4;
+}
+
+void add_replica(std::uint32_t replica, VerifyRunReport report, VerifyRunReport& all) {
+  const auto first_rank = static_cast<std::uint32_t>(all.ranks.size());
+  for (VerifyCheck& check : report.checks)
+    if (check.result == CheckResult::kFail) check.message = fmt::format("replica {}: {}", replica, check.message);
+  if (replica == 0) {
+    all = std::move(report);
+    return;
+  }
+  for (RankVerdict& rank : report.ranks) {
+    rank.rank += first_rank;
+    all.ranks.push_back(std::move(rank));
+  }
+  for (std::size_t i = 0; i < std::min(all.checks.size(), report.checks.size()); ++i)
+    if (report.checks[i].result == CheckResult::kFail && all.checks[i].result != CheckResult::kFail)
+      all.checks[i] = std::move(report.checks[i]);
+  if (badness(report.verdict) > badness(all.verdict)) all.verdict = report.verdict;
+  if (report.error && !all.error) all.error = std::move(report.error);
+}
+
 } // namespace
 
 std::string_view fault_name(Fault fault) noexcept {
@@ -519,7 +612,19 @@ std::string_view run_verdict_name(RunVerdict verdict) noexcept {
 }
 
 Result<VerifyRunReport> verify_model(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options) {
-  return Verification(plan, make, options).run();
+  if (options.processes) PLIMSOLL_TRY(options.processes->check(plan));
+  if (plan.error || plan.request.dp <= 1) {
+    auto report = Verification(plan, make, options).run();
+    if (!report && options.processes) options.processes->fail(report.error());
+    return report;
+  }
+  VerifyRunReport all;
+  for (std::uint32_t replica = 0; replica < plan.request.dp; ++replica) {
+    PLIMSOLL_ASSIGN(const Plan of_replica, replica_plan(plan, replica));
+    PLIMSOLL_ASSIGN(VerifyRunReport report, Verification(of_replica, make, options).run());
+    add_replica(replica, std::move(report), all);
+  }
+  return all;
 }
 
 Result<VerifyRunReport> verify_run(const Context& context, const Model& model, const PlanRequest& request,

@@ -96,7 +96,7 @@ TEST(GenerateMixin, UsageIsWhatThePlanCountsAndWhatWasTaken) {
   EXPECT_EQ(tables.peak_bytes, tables.planned_bytes - 156);
 }
 
-TEST(GenerateMixin, APipelineNeedsAModelAndOneReplica) {
+TEST(GenerateMixin, APipelineNeedsAModelForEachReplica) {
   EXPECT_FALSE(TextGenerationPipeline::create(PipelineParts{}));
   Plan plan = fake_plan({});
   plan.request.dp = 2;

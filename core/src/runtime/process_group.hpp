@@ -1,0 +1,38 @@
+// Ranks of one plan that are processes: this one is the rank that its number says, the others are met in shared memory. All make the same
+// steps; that they do is compared before each. A rank that gives up ends them all for good. Made by the reference model.
+// Threads: that of the pipeline.
+#pragma once
+
+#include <memory>
+
+#include "runtime/processes.hpp"
+#include "runtime/rank_group.hpp"
+
+namespace plimsoll {
+
+class ProcessGroup final : public RankGroup {
+public:
+  // As many processes as ranks.
+  ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages);
+
+  // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. This rank's buffer and slab,
+  // either may be empty, lie in its window or, the slab, nobody else reads it. kBadRequest where ranks are about to compute different
+  // things.
+  Result<void> begin(std::uint64_t step, std::span<std::byte> buffer, const void* slab);
+  // The slab of a rank as this process sees it, once it has computed: where it put it into its window.
+  const std::byte* slab_of(std::uint32_t rank) const;
+
+  void abort(const Error& error) override { processes_->fail(error); }
+  // Waits for all: what they computed may be read then.
+  std::optional<Error> reset() override;
+
+protected:
+  Result<void> meet_stage(std::uint32_t stage) override;
+  Result<void> meet_link(std::uint32_t rank) override;
+  std::atomic<std::uint32_t>& sent_half(std::uint32_t rank) override { return processes_->impl().slot(rank).sent_half; }
+
+private:
+  std::shared_ptr<Processes> processes_;
+};
+
+} // namespace plimsoll
