@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(g++ cmake ninja-build libboost-dev libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libsimdjson-dev
   libexpected-dev libcli11-dev libcurl4-openssl-dev libcpp-httplib-dev libopenblas-dev libxxhash-dev libpcre2-dev libutf8proc-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev clang clang-format python3 pkg-config man-db groff
-  abigail-tools mypy)
+  abigail-tools mypy libopenmpi-dev openmpi-bin)
 
 say() { printf '== %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 2; }

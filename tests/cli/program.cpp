@@ -77,7 +77,8 @@ Outcome run(const Invocation& run) {
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   }
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  std::vector<std::string> words{PLIMSOLL_PROGRAM};
+  const std::string program = run.program.empty() ? PLIMSOLL_PROGRAM : run.program;
+  std::vector<std::string> words{program};
   words.insert(words.end(), run.arguments.begin(), run.arguments.end());
   std::vector<std::string> environment = run.environment;
   for (const char* name : {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "PLIMSOLL_FAULT"})
@@ -87,11 +88,11 @@ Outcome run(const Invocation& run) {
   getrlimit(RLIMIT_FSIZE, &usual);
   const rlimit limited{run.most_file_bytes, usual.rlim_max};
   if (run.most_file_bytes > 0) setrlimit(RLIMIT_FSIZE, &limited); // a child has the limits of its parent
-  const int failed = posix_spawn(&child, PLIMSOLL_PROGRAM, &actions, nullptr, pointers(words).data(), pointers(environment).data());
+  const int failed = posix_spawnp(&child, program.c_str(), &actions, nullptr, pointers(words).data(), pointers(environment).data());
   setrlimit(RLIMIT_FSIZE, &usual);
   posix_spawn_file_actions_destroy(&actions);
   if (ends[1] >= 0) close(ends[1]);
-  if (failed != 0) throw std::runtime_error("cannot start " PLIMSOLL_PROGRAM);
+  if (failed != 0) throw std::runtime_error("cannot start " + program);
   int status = 0;
   rusage usage{};
   wait4(child, &status, 0, &usage);

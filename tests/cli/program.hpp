@@ -25,6 +25,7 @@ struct Outcome {
 
 struct Invocation {
   std::vector<std::string> arguments;
+  std::string program = {}; // another one than ours, found by PATH
   std::string input = {};
   std::vector<std::string> environment = {}; // "NAME=value"; only PATH, HOME and settings of the tests are inherited
   std::string out_path = {};                 // where standard output goes instead of Outcome::out

@@ -154,7 +154,7 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
                          Row{{"run", tiny("kjv"), "--prompt-ids", "5,9999"}, 2, "9999"},
                          Row{{"run", tiny("kjv"), "--requests", bad}, 2, "bad.jsonl: line 2: /promt"},
                          Row{{"run", tiny("kjv"), "--requests", "no-such.jsonl"}, 2, "cannot be opened"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--dp", "2", "--devices", "2x64MiB"}, 2, "replica"},
+                         Row{{"run", tiny("mla"), "--prompt-ids", "5", "--dp", "2", "--ep", "2", "--devices", "2x64MiB"}, 2, "replicas"},
                          Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
                          Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--dtype", "bfloat16"}, 2, "weights are loaded as they are stored"},

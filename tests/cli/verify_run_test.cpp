@@ -186,7 +186,7 @@ TEST(CliVerifyRun, Refuses) {
   for (const Row& row : {Row{{"verify", stored("kjv"), "--run", "--devices", "5MiB"}, 1, "MiB short"},
                          Row{{"verify", stored("kjv"), "--run", "--inject", "huge"}, 2, "give oversize, leak or double"},
                          Row{{"verify", stored("kjv"), "--inject", "leak"}, 2, "give --run, too"},
-                         Row{{"verify", stored("kjv"), "--run", "--dp", "2", "--devices", "2x64MiB"}, 2, "replica"},
+                         Row{{"verify", stored("mla"), "--run", "--dp", "2", "--ep", "2", "--devices", "2x64MiB"}, 2, "replicas"},
                          Row{{"verify", "--run"}, 2, "no model"}, Row{{"verify", "no-such-model", "--run"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;

@@ -92,6 +92,7 @@ public:
   const std::string& model() const { return model_; }
   const std::string& draft() const { return draft_; }
   const Output& output() const { return output_; }
+  void write_no_file() { output_.file.clear(); } // where another process of the same command does
   int fail(const Error& error) const { return output_.fail(error, schema_); }
   // `list_refused`: refused plugins of --plugin-path are no error.
   Result<Context> context(bool list_refused = false) const;

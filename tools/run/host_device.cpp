@@ -46,12 +46,15 @@ Result<HostMemory> host_memory_figures() {
   return HostMemory{all, free};
 }
 
-Result<std::string> host_device() {
+Result<std::string> host_devices(std::uint32_t ranks) {
   PLIMSOLL_ASSIGN(const HostMemory memory, host_memory_figures());
-  return fmt::format("host={}:{}", memory.total_bytes, memory.free_bytes / 10 * 9);
+  std::string devices;
+  for (std::uint32_t rank = 0; rank < ranks; ++rank)
+    devices += fmt::format("{}host={}:{}", rank == 0 ? "" : ",", memory.total_bytes / ranks, memory.free_bytes / 10 * 9 / ranks);
+  return devices;
 }
 
-Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request) {
+Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request, Processes* processes) {
   bool engine = false, devices = false;
   for (const OptionValue& option : line.given_options()) {
     engine = engine || option.name == "engine";
@@ -59,7 +62,11 @@ Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request) {
   }
   if (!engine) request.engine = "reference";
   if (!devices) {
-    PLIMSOLL_ASSIGN(request.devices, host_device());
+    PLIMSOLL_ASSIGN(request.devices, host_devices(processes != nullptr ? processes->size() : 1));
+  }
+  if (!devices && processes != nullptr) {
+    PLIMSOLL_ASSIGN(const std::vector<std::string> of_all, processes->gather(request.devices));
+    request.devices = of_all.front();
   }
   return {};
 }

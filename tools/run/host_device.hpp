@@ -5,6 +5,7 @@
 #include <string>
 
 #include "plimsoll/command.hpp"
+#include "plimsoll/processes.hpp"
 #include "plimsoll/result.hpp"
 
 namespace plimsoll::cli {
@@ -15,10 +16,11 @@ struct HostMemory {
 };
 Result<HostMemory> host_memory_figures();
 
-// "host=TOTAL:FREE" in bytes, but for a tenth that other programs may come to need.
-Result<std::string> host_device();
+// "host=TOTAL:FREE" in bytes, but for a tenth that other programs may come to need; a part of it for each of `ranks`.
+Result<std::string> host_devices(std::uint32_t ranks);
 
-// Our own engine on this machine's memory, where the command line asks for nothing else.
-Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request);
+// Our own engine on this machine's memory, where the command line asks for nothing else. Of processes each has its part, and all what the
+// first of them finds. `processes` may be null.
+Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request, Processes* processes);
 
 } // namespace plimsoll::cli

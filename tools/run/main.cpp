@@ -13,6 +13,7 @@
 #include "host_device.hpp"
 #include "plimsoll/command.hpp"
 #include "plimsoll/human.hpp"
+#include "ranks.hpp"
 #include "requests.hpp"
 #include "run_report.hpp"
 #include "verify.hpp"
@@ -49,8 +50,8 @@ void add_options(CommandLine& line, Asked& asked) {
 }
 
 // With the rows of logits that an echo needs.
-Result<void> fill_in(const CommandLine& line, const Asked& asked, PlanRequest& request) {
-  PLIMSOLL_TRY(fill_in_machine(line, request));
+Result<void> fill_in(const CommandLine& line, const Asked& asked, Processes* processes, PlanRequest& request) {
+  PLIMSOLL_TRY(fill_in_machine(line, request, processes));
   if (asked.echo && asked.logprobs > 0 && !request.engine_overrides.contains("schedule.logits"))
     request.engine_overrides["schedule.logits"] = "all";
   return {};
@@ -122,23 +123,24 @@ int exit_code(const RunResult& result) {
   return interrupted != 0 ? kExitInterrupted : kExitFits;
 }
 
-int run(const Arguments& arguments) {
+int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes) {
   CommandLine line(
       "run", "Runs a model inside its plan: generates text, and says what memory it took of what was planned.", kSchema,
       "Examples:\n  plimsoll run ./model --prompt \"And the LORD said unto \"\n"
       "  plimsoll run ./model --prompt-ids 5,9,30 --max-new-tokens 32 --format json\n"
       "Exit codes: 0 done within the plan, 1 the plan does not fit or was exceeded, 2 wrong usage or input, 3 a plugin failed,\n"
-      "4 internal, 130 interrupted.");
+      "4 internal, 6 a rank ended before its time, 130 interrupted.");
   Asked asked;
   line.add_plan_options();
   line.add_context_options();
   add_options(line, asked);
   if (const auto code = line.parse(arguments)) return *code;
+  print_on_first_rank(line, processes);
   const auto requests = read_requests(asked);
   if (!requests) return line.fail(requests.error());
   auto task = line.task();
   if (!task) return line.fail(task.error());
-  if (auto filled = fill_in(line, asked, task->request); !filled) return line.fail(filled.error());
+  if (auto filled = fill_in(line, asked, processes.get(), task->request); !filled) return line.fail(filled.error());
 
   const Clock::time_point begin = Clock::now();
   PipelineOptions options;
@@ -147,18 +149,25 @@ int run(const Arguments& arguments) {
   options.arena_mode = usual_arena_mode(task->request); // observed: what goes beyond the plan is shown, and no error until the end
   options.progress = progress_bar(line.output().quiet);
   options.loras = task->request.loras;
+  options.processes = processes;
   auto pipeline = TextGenerationPipeline::create(task->context, task->model, task->request, options);
   if (!pipeline) return line.fail(pipeline.error());
   const double load_seconds = seconds_since(begin);
 
-  std::signal(SIGINT, interrupt);  // NOLINT
-  std::signal(SIGTERM, interrupt); // NOLINT
+  if (!processes) {                  // whose steps must not differ
+    std::signal(SIGINT, interrupt);  // NOLINT
+    std::signal(SIGTERM, interrupt); // NOLINT
+  }
   const Output& output = line.output();
   const bool as_text = output.format == Format::kTable;
   Printer printer(asked, *requests, pipeline->tokenizer(), as_text);
   auto result = run_requests(*pipeline, *requests, [&](const std::vector<TextGenerationOutput>& outputs) {
     return printer.take(outputs) == 0 && interrupted == 0; // a closed pipe: nobody reads any more
   });
+  if (result && processes) {
+    if (auto all = usage_of_ranks(*processes, result->usage)) result->usage = std::move(*all);
+    else return line.fail(all.error());
+  }
   if (!result) return line.fail(result.error());
   result->times.load_seconds = load_seconds;
   const int code = exit_code(*result);
@@ -171,10 +180,10 @@ int run(const Arguments& arguments) {
 }
 
 // `plimsoll-run COMMAND arguments...`
-int run_command(const Arguments& arguments) {
+int run_command(const Arguments& arguments, const std::shared_ptr<Processes>& processes) {
   const Arguments rest(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-  if (!arguments.empty() && arguments.front() == "run") return run(rest);
-  if (!arguments.empty() && arguments.front() == "verify") return verify_by_running(rest);
+  if (!arguments.empty() && arguments.front() == "run") return run(rest, processes);
+  if (!arguments.empty() && arguments.front() == "verify") return verify_by_running(rest, processes);
   Output output;
   output.format = wanted_format(arguments);
   return output.fail({ErrorCode::kBadRequest, "run or verify was expected; plimsoll starts this program", "command line"}, kSchema);
@@ -190,7 +199,8 @@ int main(int argc, char** argv) {
   try {
     const cli::Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
     output.format = cli::wanted_format(arguments);
-    return cli::run_command(arguments);
+    const auto command = [&](const std::shared_ptr<Processes>& processes) { return cli::run_command(arguments, processes); };
+    return cli::run_as_rank(command, output, cli::kSchema);
   } catch (const std::bad_alloc&) {
     return output.fail({ErrorCode::kInternal, "out of memory", ""}, cli::kSchema);
   } catch (const std::exception& problem) {

@@ -1,11 +1,13 @@
 #include "verify.hpp"
 
+#include <cstdlib>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "host_device.hpp"
 #include "plimsoll/verify_line.hpp"
 #include "plimsoll/verify_run.hpp"
+#include "ranks.hpp"
 #include "verify_run_report.hpp"
 
 namespace plimsoll::cli {
@@ -25,24 +27,32 @@ auto verify_progress(bool quiet) -> decltype(VerifyRunOptions::progress) {
 
 } // namespace
 
-int verify_by_running(const Arguments& arguments) {
+int verify_by_running(const Arguments& arguments, const std::shared_ptr<Processes>& processes) {
   CommandLine line("verify", kVerifyDescription, kVerifySchema, kVerifyFooter);
   VerifyAsked asked;
   add_verify_options(line, asked);
   if (const auto code = line.parse(arguments)) return *code;
+  print_on_first_rank(line, processes);
   const std::optional<Fault> fault = asked.inject.empty() ? Fault::kNone : find_fault(asked.inject);
   if (!fault)
     return line.fail(
         {ErrorCode::kBadRequest, fmt::format("'{}' is no fault; give oversize, leak or double", asked.inject.substr(0, 64)), "--inject"});
   auto task = line.task();
   if (!task) return line.fail(task.error());
-  if (auto filled = fill_in_machine(line, task->request); !filled) return line.fail(filled.error());
+  if (auto filled = fill_in_machine(line, task->request, processes.get()); !filled) return line.fail(filled.error());
 
   VerifyRunOptions options;
   options.seed = asked.seed;
   options.inject = *fault;
   if (const auto memory = host_memory_figures()) options.available_bytes = memory->free_bytes;
+  if (processes) { // what the first of them finds, so that all decide alike
+    auto of_all = processes->gather(fmt::format("{}", options.available_bytes.value_or(0)));
+    if (!of_all) return line.fail(of_all.error());
+    options.available_bytes = std::strtoull(of_all->front().c_str(), nullptr, 10);
+    if (*options.available_bytes == 0) options.available_bytes.reset();
+  }
   options.progress = verify_progress(line.output().quiet);
+  options.processes = processes;
   const auto report = verify_run(task->context, task->model, task->request, options);
   if (!report) return line.fail(report.error());
   const Output& output = line.output();

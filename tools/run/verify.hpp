@@ -2,10 +2,11 @@
 #pragma once
 
 #include "plimsoll/command.hpp"
+#include "plimsoll/processes.hpp"
 
 namespace plimsoll::cli {
 
-// Exit 0 within the plan, 1 not, or where the plan does not fit.
-int verify_by_running(const Arguments& arguments);
+// Exit 0 within the plan, 1 not, or where the plan does not fit. `processes` may be null.
+int verify_by_running(const Arguments& arguments, const std::shared_ptr<Processes>& processes);
 
 } // namespace plimsoll::cli

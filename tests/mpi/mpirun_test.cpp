@@ -1,0 +1,191 @@
+// `mpirun -np N plimsoll run` and `verify --run`: what N processes generate is what one generates, each within its plan; a rank with
+// another plan is refused, and one that is killed ends the others, who say which. Skips where this build has no MPI.
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/program.hpp"
+
+namespace plimsoll::cli_test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using MpiJson = nlohmann::ordered_json;
+
+std::string tiny_path(const std::string& name) { return std::string(PLIMSOLL_TEST_DATA "/tiny/") + name; }
+
+// As root and on fewer cores than ranks, without what containers forbid.
+Invocation mpirun(std::vector<std::string> arguments) {
+  Invocation of;
+  of.program = "mpirun";
+  of.arguments = {"--allow-run-as-root", "--oversubscribe", "--mca", "btl", "self,vader"};
+  of.arguments.insert(of.arguments.end(), arguments.begin(), arguments.end());
+  of.environment = {"OMPI_MCA_btl_vader_single_copy_mechanism=none", "OMPI_MCA_rmaps_base_oversubscribe=1", "OPENBLAS_NUM_THREADS=1",
+                    "TMPDIR=" + scratch_folder()};
+  return of;
+}
+
+class Mpirun : public ::testing::Test {
+protected:
+  void SetUp() override {
+#ifndef PLIMSOLL_HAS_MPI
+    GTEST_SKIP() << "this build found no MPI: libopenmpi-dev was not there";
+#else
+    if (std::system("command -v mpirun >/dev/null") != 0) GTEST_SKIP() << "there is no mpirun: install openmpi-bin"; // NOLINT
+#endif
+  }
+
+  // The documents of one process with threads, and of processes.
+  static MpiJson alone(std::vector<std::string> arguments) {
+    const Outcome outcome = run(std::move(arguments));
+    EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+    return MpiJson::parse(outcome.out, nullptr, false);
+  }
+  static MpiJson together(std::uint32_t processes, const std::vector<std::string>& arguments) {
+    std::vector<std::string> all{"-np", std::to_string(processes), PLIMSOLL_PROGRAM};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Outcome outcome = run(mpirun(all));
+    EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+    return MpiJson::parse(outcome.out, nullptr, false); // one document: rank 0 alone prints
+  }
+};
+
+struct RankLayout {
+  const char* model;
+  std::uint32_t processes;
+  std::vector<std::string> options;
+};
+
+TEST_F(Mpirun, ProcessesGenerateWhatThreadsDoWithinTheirPlans) {
+  for (const RankLayout& of : {RankLayout{"kjv", 2, {"--tp", "2"}},
+                               {"kjv", 2, {"--pp", "2"}},
+                               {"kjv", 4, {"--tp", "2", "--pp", "2"}},
+                               {"mla", 2, {"--tp", "2", "--ep", "2"}},
+                               {"mla", 4, {"--tp", "4", "--ep", "4"}}}) {
+    std::vector<std::string> arguments{"run",
+                                       tiny_path(of.model),
+                                       "--prompt-ids",
+                                       "5,9,30,41",
+                                       "--logprobs",
+                                       "3",
+                                       "--format",
+                                       "json",
+                                       "--devices",
+                                       fmt::format("{}x64MiB", of.processes),
+                                       "--max-new-tokens",
+                                       "12"};
+    arguments.insert(arguments.end(), of.options.begin(), of.options.end());
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const MpiJson threads = alone(arguments), processes = together(of.processes, arguments);
+    ASSERT_TRUE(processes.is_object());
+    EXPECT_EQ(processes["outputs"], threads["outputs"]); // to the bit: sums are added in the same order
+    EXPECT_EQ(processes["usage"], threads["usage"]);
+    for (const MpiJson& usage : processes["usage"]) EXPECT_EQ(usage["peak_bytes"], usage["planned_bytes"]) << usage;
+  }
+}
+
+TEST_F(Mpirun, OneRankSaysTheSame) {
+  std::vector<std::string> arguments{"run", tiny_path("kjv"), "--prompt", "And the LORD said unto ", "--max-new-tokens", "24", "--quiet"};
+  const Outcome one = run(arguments);
+  std::vector<std::string> all{"-np", "2", PLIMSOLL_PROGRAM};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Outcome two = run(mpirun(all)); // each has half of the machine's memory, and tensor parallelism is what is usual
+  EXPECT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(two.out, one.out);
+}
+
+TEST_F(Mpirun, VerifiesEachRank) {
+  const std::vector<std::string> arguments{"verify", tiny_path("kjv"),   "--run", "--devices", "2x8MiB", "--max-length",
+                                           "64",     "--max-batch-size", "4",     "--tp",      "2",      "--format",
+                                           "json"};
+  const MpiJson document = together(2, arguments);
+  ASSERT_TRUE(document.is_object());
+  EXPECT_EQ(document["verdict"], "within_plan") << document.dump(1);
+  EXPECT_EQ(document["devices"].size(), 2U);
+  std::vector<std::string> all{"-np", "2", PLIMSOLL_PROGRAM};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  all.insert(all.end(), {"--inject", "double"});
+  const Outcome injected = run(mpirun(all));
+  EXPECT_EQ(injected.code, 1);
+  EXPECT_THAT(injected.out, HasSubstr("over_plan"));
+}
+
+TEST_F(Mpirun, AnotherPlanIsRefused) {
+  const std::vector<std::string> command{"run", tiny_path("kjv"), "--prompt", "a", "--tp", "2", "--devices"};
+  std::vector<std::string> all;
+  for (const char* devices : {"2x64MiB", "2x65MiB"}) {
+    all.insert(all.end(), {"-np", "1", PLIMSOLL_PROGRAM});
+    all.insert(all.end(), command.begin(), command.end());
+    all.insert(all.end(), {devices, ":"});
+  }
+  all.pop_back();
+  const Outcome outcome = run(mpirun(all));
+  EXPECT_EQ(outcome.code, 2) << outcome.out;
+  EXPECT_THAT(outcome.err, HasSubstr("rank 1 has another plan than rank 0"));
+}
+
+TEST_F(Mpirun, AsManyRanksAsProcesses) {
+  const Outcome outcome = run(mpirun({"-np", "2", PLIMSOLL_PROGRAM, "run", tiny_path("kjv"), "--prompt", "a", "--devices", "64MiB"}));
+  EXPECT_EQ(outcome.code, 2) << outcome.out;
+  EXPECT_THAT(outcome.err, HasSubstr("the plan has 1 ranks and mpirun started 2 processes"));
+}
+
+// A rank is killed in the middle of a long run. Behind a shell that lives on mpirun does not see it, so the others end by themselves.
+class KilledRank : public Mpirun {
+protected:
+  // Requests for a minute.
+  static std::string long_run() {
+    std::string requests;
+    for (int i = 0; i < 20'000; ++i) requests += fmt::format("{{\"prompt_ids\": [{}, 9, 30], \"max_new_tokens\": 90}}\n", 5 + i % 200);
+    return write_scratch("long.jsonl", requests);
+  }
+  // What rank `killed` of two runs in place of the program: it says its number to a file, and is killed in a second.
+  static std::string killed_in_a_second(const std::string& command, bool behind_shell) {
+    const std::string pid = scratch_folder() + "/pid";
+    if (behind_shell) return fmt::format("{} & echo $! > {}; sleep 3; kill -KILL $!; sleep 30", command, pid);
+    return fmt::format("(sleep 3; kill -KILL $$) >/dev/null 2>&1 & exec {}", command);
+  }
+  static Outcome kill_rank(std::uint32_t killed, bool behind_shell, double& seconds) {
+    const std::string command =
+        fmt::format("{} run {} --requests {} --tp 2 --devices 2x64MiB --quiet", PLIMSOLL_PROGRAM, tiny_path("kjv"), long_run());
+    std::vector<std::string> all;
+    for (std::uint32_t rank = 0; rank < 2; ++rank) {
+      if (rank > 0) all.emplace_back(":");
+      all.insert(all.end(), {"-np", "1", "bash", "-c", rank == killed ? killed_in_a_second(command, behind_shell) : "exec " + command});
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    Outcome outcome = run(mpirun(all));
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return outcome;
+  }
+};
+
+TEST_F(KilledRank, EndsTheOthersWhoSayWhich) {
+  for (const std::uint32_t killed : {1U, 0U}) {
+    double seconds = 0;
+    const Outcome outcome = kill_rank(killed, true, seconds);
+    EXPECT_EQ(outcome.code, 6) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(fmt::format("rank {} (process", killed)));
+    EXPECT_THAT(outcome.err, HasSubstr("has ended before the work was done"));
+    EXPECT_LT(seconds, 3 + 10);
+  }
+}
+
+// mpirun sees that one was killed and ends the others itself; they say it all the same. The exit code is mpirun's own.
+TEST_F(KilledRank, SaysItWhereMpirunEndsThemToo) {
+  double seconds = 0;
+  const Outcome outcome = kill_rank(1, false, seconds);
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("rank 1 (process"));
+  EXPECT_LT(seconds, 3 + 10);
+}
+
+} // namespace
+} // namespace plimsoll::cli_test
