@@ -96,6 +96,7 @@ struct Dialect {
   bool o_quantized = true;       // false: quantised checkpoints leave the output projection alone
   std::uint32_t ffn_ratio = 0;   // width of the FFN over the hidden size, where no key says it; 0: a key must
   Window window = Window::kNone;
+  bool cache_bound = false; // what an engine keeps of a text is not known: no engine is, and the publisher's code keeps nothing
   const Draft* draft = nullptr;
   Quirk quirk = nullptr;
 };

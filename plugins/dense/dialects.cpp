@@ -141,10 +141,10 @@ constexpr Dialect kDialects[] = {
   {.model_type = "mimo", .names = &kLlama, .qkv_bias = "/attention_bias", .window = Window::kUpper, .draft = &kMimoDraft},
 
   // Diffusion language models: what they store is as in the models that they were made from
-  {.model_type = "Dream", .names = &kLlama, .qkv_bias = kAlways},
+  {.model_type = "Dream", .names = &kLlama, .qkv_bias = kAlways, .cache_bound = true},
   {.model_type = "sdar", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
   {.model_type = "sdar_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
-  {.model_type = "llada", .names = &kLlada, .norms = {"attn_norm", "ff_norm"}, .o_bias = "/include_bias", .ffn_bias = "/include_bias", .quirk = llada},
+  {.model_type = "llada", .names = &kLlada, .norms = {"attn_norm", "ff_norm"}, .o_bias = "/include_bias", .ffn_bias = "/include_bias", .cache_bound = true, .quirk = llada},
   {.model_type = "llada2_moe", .names = &kBailing, .qkv_bias = "/use_qkv_bias", .o_bias = "/use_bias", .qk_norm = QkNorm::kHead, .qk_norm_on = "/use_qk_norm", .qk_norm_names = kLongQk},
 
   // Gemma

@@ -43,7 +43,11 @@ public:
 
   void kv(const Sink& out) const override {
     if (model_.both_ways) return;
-    for (const auto& group : model_.caches) out.kv(cache(cache_label(group.what.span.kind), group.what, group.layers));
+    for (const auto& group : model_.caches) {
+      KvGroup made = cache(cache_label(group.what.span.kind), group.what, group.layers);
+      if (model_.dialect.cache_bound) made.bound();
+      out.kv(made);
+    }
     for (std::size_t pass = 0; pass < model_.passes.size(); ++pass)
       for (const auto& group : model_.attentions) {
         const std::string label = "attention.pass." + std::to_string(pass + 2);

@@ -24,6 +24,7 @@ std::string_view kind_of(const Config& config, std::string_view architecture) {
   const std::string_view positions = config.str("/position_embedding_type", "absolute");
   if (architecture.substr(0, 8) == "JinaBert" || (type == "bert" && positions == "alibi")) return "jina_bert";
   if (architecture.substr(0, 5) == "BgeM3") return "bge_m3";
+  if (architecture == "Contriever") return "contriever";
   if (architecture.find("JinaRoberta") != std::string_view::npos) return "xlm-roberta-flash";
   if (type == "xlm-roberta" && (positions == "rotary" || config.has("/use_flash_attn"))) return "xlm-roberta-flash";
   if (type == "xlm-roberta" || type == "camembert") return "roberta";
@@ -85,6 +86,7 @@ Model::Model(const Config& config)
   tied = config.boolean("/tie_word_embeddings", false);
   classifier_bias = config.boolean("/classifier_bias", false);
   read_token_width(config);
+  word_elements = hidden;
   normed_layers = dense_layers = layers;
   find_prefix(config);
   if (row.quirk != nullptr) row.quirk(config, *this);

@@ -37,6 +37,7 @@ public:
   std::string stored = ".weight"; // what matrices and tables end in
   std::uint64_t hidden = 0, ffn_width = 0, heads = 0, kv_heads = 0, head_elements = 0;
   std::uint64_t vocab = 0, positions = 0, types = 0, max_length = 0, labels = 0;
+  std::uint64_t word_elements = 0;  // of the embedding: hidden, but where a matrix stands behind it
   std::uint64_t token_elements = 0; // of a vector for each token, as late interaction compares them; 0: hidden states as they are
   bool tied = false, classifier_bias = false;
   bool qkv_bias = false, o_bias = false, up_bias = false, down_bias = false, norm_bias = false;

@@ -1,11 +1,12 @@
-// The planner of encoders: models that read a text in one pass and generate nothing, so that no key and no value is kept. Declares
-// weights, and bounds what a pass takes. Threads: immutable after construction.
+// The planners of encoders: models that read a text in one pass and generate nothing, so that no key and no value is kept, pairs of them,
+// and encoders with a decoder behind them. Declare weights and caches, and bound what a pass takes. Threads: immutable after construction.
 #include <algorithm>
 #include <tuple>
 
 #include "model.hpp"
 #include "pair.hpp"
 #include "plimsoll/plugin.hpp"
+#include "seq2seq.hpp"
 #include "weights.hpp"
 
 namespace encoder {
@@ -91,7 +92,24 @@ private:
   Pair pair_;
 };
 
+// An input is read in one pass; what is written is priced by the engine's own rules.
+class Seq2SeqPlanner : public plimsoll::MemoryPlanner {
+public:
+  explicit Seq2SeqPlanner(const Config& config) : MemoryPlanner(config), model_(config) {}
+
+  void weights(const Sink& out) const override { model_.weights(out); }
+  void kv(const Sink& out) const override { model_.kv(out); }
+  plimsoll_facts facts() const override { return model_.facts(); }
+  void activations(const Request& request, const Sink& out) const override {
+    if (model_.reads())
+      price_layer(Aspect::kAttention, "encoder.layer", model_.width(), model_.attention_elements(), model_.ffn_elements(), request, out);
+  }
+
+private:
+  Seq2Seq model_;
+};
+
 } // namespace
 } // namespace encoder
 
-PLIMSOLL_PLUGIN(encoder::Planner, encoder::PairPlanner)
+PLIMSOLL_PLUGIN(encoder::Planner, encoder::PairPlanner, encoder::Seq2SeqPlanner)

@@ -32,6 +32,17 @@ bool lists(const Config& config, const char* key, std::string_view word) {
 
 } // namespace
 
+// One group of layers is run again and again, so that it is one layer of weights, behind a matrix from the narrower embedding.
+// albert-base-v2, 12 runs of one layer, 128 wide words: 11,683,584.
+void albert(const Config& config, Model& m) {
+  if (config.u64("/inner_group_num", 1) != 1)
+    throw Error(PLIMSOLL_E_UNSUPPORTED, "/inner_group_num", "groups of several layers are not planned");
+  m.word_elements = config.positive("/embedding_size");
+  m.layers = plimsoll::layers_from(0, plimsoll::checked_layers(config.u64("/num_hidden_groups", 1), "/num_hidden_groups"));
+  m.normed_layers = m.dense_layers = m.layers;
+  with_bias(m, m.of_encoder(Aspect::kEmbed, "encoder.embedding_hidden_mapping_in.weight", {m.hidden, m.word_elements}));
+}
+
 // A weight for each word and a vector for each token beside the one of the text, in files beside the checkpoint.
 void bge_m3(const Config&, Model& m) {
   for (const auto& [name, rows] : {std::pair<std::string, Bytes>("sparse_linear", 1), {"colbert_linear", m.hidden}})
@@ -63,6 +74,12 @@ void deberta(const Config& config, Model& m) {
   m.extras.push_back(m.of_encoder(Aspect::kAttention, "encoder.conv.conv.weight", {h, h, kernel}));
   m.extras.push_back(m.of_encoder(Aspect::kAttention, "encoder.conv.conv.bias", {h}));
   with_bias(m, m.of_encoder(Aspect::kAttention, "encoder.conv.LayerNorm.weight", {h}));
+}
+
+// The small one's words are half as wide as its layers. electra-base-discriminator, where they are as wide: 108,891,648.
+void electra(const Config& config, Model& m) {
+  m.word_elements = config.positive("/embedding_size");
+  if (m.word_elements != m.hidden) with_bias(m, m.of_encoder(Aspect::kEmbed, "embeddings_project.weight", {m.hidden, m.word_elements}));
 }
 
 void ernie(const Config& config, Model& m) {

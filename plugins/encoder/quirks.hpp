@@ -6,8 +6,10 @@
 
 namespace encoder {
 
+void albert(const plimsoll::Config& config, Model& model);
 void bge_m3(const plimsoll::Config& config, Model& model);
 void deberta(const plimsoll::Config& config, Model& model);
+void electra(const plimsoll::Config& config, Model& model);
 void ernie(const plimsoll::Config& config, Model& model);
 void flash(const plimsoll::Config& config, Model& model);
 void gte(const plimsoll::Config& config, Model& model);

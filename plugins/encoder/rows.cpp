@@ -28,6 +28,15 @@ constexpr Names kDistil{.types = "",
                         .up = "ffn.lin1",
                         .down = "ffn.lin2"};
 constexpr Names kDeberta{.q = "attention.self.query_proj", .k = "attention.self.key_proj", .v = "attention.self.value_proj"};
+constexpr Names kAlbert{.layer = "encoder.albert_layer_groups.{layer}.albert_layers.0.",
+                        .q = "attention.query",
+                        .k = "attention.key",
+                        .v = "attention.value",
+                        .o = "attention.dense",
+                        .attention_norm = "attention.LayerNorm",
+                        .ffn_norm = "full_layer_layer_norm",
+                        .up = "ffn",
+                        .down = "ffn_output"};
 constexpr Names kJinaBert{.positions = "", .ffn_norm = "mlp.layernorm", .up = "", .down = "mlp.wo", .gate_up = "mlp.gated_layers"};
 constexpr Names kFlash{.embedding_norm = "emb_ln",
                        .layer = "encoder.layers.{layer}.",
@@ -99,6 +108,9 @@ constexpr Names kLlama{.words = "embed_tokens",
 // clang-format off
 constexpr Row kRows[] = {
   {.model_type = "bert", .names = &kBert, .prefix = "bert."},
+  {.model_type = "contriever", .names = &kBert, .pools_hidden = false},
+  {.model_type = "albert", .names = &kAlbert, .prefix = "albert.", .heads = Heads::kAlbert, .quirk = albert},
+  {.model_type = "electra", .names = &kBert, .prefix = "electra.", .heads = Heads::kElectra, .pools_hidden = false, .quirk = electra},
   {.model_type = "ernie", .names = &kBert, .prefix = "ernie.", .quirk = ernie},
   {.model_type = "roberta", .names = &kBert, .prefix = "roberta.", .heads = Heads::kRoberta, .positions_behind_padding = true},
   {.model_type = "bge_m3", .names = &kBert, .prefix = "roberta.", .heads = Heads::kRoberta, .positions_behind_padding = true, .quirk = bge_m3},

@@ -50,6 +50,8 @@ enum class Heads : std::uint8_t {
   kRoberta, // a classifier of two layers; lm_head
   kModern,  // head.dense and a norm before either
   kDistil,  // pre_classifier; vocab_transform
+  kAlbert,  // a pooler that is one matrix; predictions
+  kElectra, // a classifier of two layers; what tells words apart that were put in
   kScore,   // one matrix, as decoders have it
   kNeo,     // a decoder of its own
   kEuro     // a dense layer before the classifier; lm_head

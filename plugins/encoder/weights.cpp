@@ -77,25 +77,26 @@ public:
     Weight weight(kHead, name, name + ".weight", {out, in});
     out_.weight(weight.stage(Stage::kLast).role(role), bias);
   }
-  void norm(const std::string& name, bool bias, Role role = Role::kModel) const {
-    Weight weight(kHead, name, name + ".weight", {m_.hidden});
+  void norm(const std::string& name, bool bias, Role role = Role::kModel) const { norm(name, m_.hidden, bias, role); }
+  void norm(const std::string& name, Bytes width, bool bias, Role role) const {
+    Weight weight(kHead, name, name + ".weight", {width});
     out_.weight(weight.stage(Stage::kLast).role(role), bias);
   }
   void pooler(const std::string& prefix, Role role = Role::kModel) const {
     linear(prefix + "pooler.dense", m_.hidden, m_.hidden, true, role);
   }
   void classifier(const std::string& name, bool bias = true) const { linear(name, m_.labels, m_.hidden, bias); }
-  // From hidden states to the vocabulary: a layer, a norm, and the embedding again with a bias of its own.
+  // From hidden states to the vocabulary: a layer to the width of the words, a norm, and the embedding again with a bias of its own.
   void words(const std::string& dense, const std::string& norm_name, const std::string& decoder, const std::string& bias,
              Role role = Role::kModel) const {
-    linear(dense, m_.hidden, m_.hidden, true, role);
-    norm(norm_name, true, role);
+    linear(dense, m_.word_elements, m_.hidden, true, role);
+    norm(norm_name, m_.word_elements, true, role);
     vocabulary(decoder, Role::kTied);
     Weight own(kHead, bias, bias, {m_.vocab});
     out_.weight(own.vocab().stage(Stage::kLast).role(role));
   }
   void vocabulary(const std::string& name, Role role, bool bias = false) const {
-    Weight weight(kHead, name, name + ".weight", {m_.vocab, m_.hidden});
+    Weight weight(kHead, name, name + ".weight", {m_.vocab, m_.word_elements});
     out_.weight(weight.vocab().stage(Stage::kLast).role(role), bias);
   }
 
@@ -147,14 +148,38 @@ void distil_head(const Model& m, const HeadSite& site) {
   if (m.ending == Ending::kMasked) site.words("vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector.bias");
 }
 
+void albert_head(const Model& m, const HeadSite& site) {
+  const bool words = m.ending == Ending::kMasked || m.ending == Ending::kPretrained;
+  if (m.ending != Ending::kToken)
+    site.linear(m.prefix + "pooler", m.hidden, m.hidden, true, m.ending == Ending::kMasked ? Role::kUnused : Role::kModel);
+  if (m.ending == Ending::kSequence || m.ending == Ending::kToken) site.classifier("classifier");
+  if (words) site.words("predictions.dense", "predictions.LayerNorm", "predictions.decoder", "predictions.bias");
+  if (m.ending == Ending::kPretrained) site.linear("sop_classifier.classifier", 2, m.hidden);
+}
+
+// What it is trained for is to tell which words were put in place of others: a score for each word.
+void electra_head(const Model& m, const HeadSite& site) {
+  if (m.ending == Ending::kSequence) {
+    site.linear("classifier.dense", m.hidden, m.hidden);
+    site.classifier("classifier.out_proj");
+  }
+  if (m.ending == Ending::kToken) site.classifier("classifier");
+  if (m.ending == Ending::kMasked)
+    site.words("generator_predictions.dense", "generator_predictions.LayerNorm", "generator_lm_head", "generator_lm_head.bias");
+  if (m.ending != Ending::kPretrained) return;
+  site.linear("discriminator_predictions.dense", m.hidden, m.hidden);
+  site.linear("discriminator_predictions.dense_prediction", 1, m.hidden);
+}
+
 } // namespace
 
 void declare_embedding(const Model& m, const Sink& out) {
   if (!out.asks(kEmbed)) return;
-  out.weight(m.of_encoder(kEmbed, joined(m.names.words, m.stored), {m.vocab, m.hidden}).vocab());
-  if (m.positions > 0) out.weight(m.of_encoder(kEmbed, joined(m.names.positions, ".weight"), {m.positions, m.hidden}));
-  if (m.types > 0) out.weight(m.of_encoder(kEmbed, joined(m.names.types, m.stored), {m.types, m.hidden}));
-  if (!m.names.embedding_norm.empty()) out.weight(m.of_encoder(kEmbed, joined(m.names.embedding_norm, ".weight"), {m.hidden}), m.norm_bias);
+  out.weight(m.of_encoder(kEmbed, joined(m.names.words, m.stored), {m.vocab, m.word_elements}).vocab());
+  if (m.positions > 0) out.weight(m.of_encoder(kEmbed, joined(m.names.positions, ".weight"), {m.positions, m.word_elements}));
+  if (m.types > 0) out.weight(m.of_encoder(kEmbed, joined(m.names.types, m.stored), {m.types, m.word_elements}));
+  if (!m.names.embedding_norm.empty())
+    out.weight(m.of_encoder(kEmbed, joined(m.names.embedding_norm, ".weight"), {m.word_elements}), m.norm_bias);
   extras(m, kEmbed, out);
 }
 
@@ -174,6 +199,8 @@ void declare_head(const Model& m, const Sink& out) {
   case Heads::kRoberta: roberta_head(m, site); break;
   case Heads::kModern: modern_head(m, site); break;
   case Heads::kDistil: distil_head(m, site); break;
+  case Heads::kAlbert: albert_head(m, site); break;
+  case Heads::kElectra: electra_head(m, site); break;
   case Heads::kScore:
     if (m.ending == Ending::kSequence) site.classifier("score", false);
     break;

@@ -72,7 +72,12 @@ public:
       linear(out, name + ".0", h, h, true);
       linear(out, name + ".2", width_, h, true);
       break;
-    case Projection::kLabels: linear(out, name, width_, h, false); break;
+    case Projection::kLabels: linear(out, name, width_, h, row_.bias); break;
+    case Projection::kGates:
+      linear(out, name, width_, h, false);
+      for (const char* layer : {"weights.fc.0", "weights.fc.2"}) linear(out, layer, h, h, true);
+      linear(out, "weights.fc.4", width_ / 2, h, true);
+      break;
     }
   }
   void kv(const Sink& out) const override {
@@ -94,7 +99,10 @@ private:
     case Projection::kNone: return 0;
     case Projection::kRanker: return plimsoll::bounded(config.u64("/embedding_size", kRankerWidth), kMaxWidth, "/embedding_size");
     case Projection::kScorer: return 1;
-    case Projection::kLabels: break;
+    case Projection::kLabels:
+    case Projection::kGates:
+      if (row.labels.empty()) break;
+      return plimsoll::bounded(config.positive(row.labels), kMaxWidth, row.labels);
     case Projection::kTokens: {
       const auto given = config.find_u64_of({"/embedding_dim", "/embed_dim", "/dims", "/dim", "/projection_dim", "/colbert_dim"});
       const auto stored = config.find_tensor(std::string(row.projection_name) + ".weight");

@@ -18,6 +18,10 @@ constexpr Row kRows[] = {
   {.architecture = "JinaEmbeddingsV5Model", .model_type = "qwen3"},
   {.architecture = "JinaForRanking", .projection = Projection::kRanker, .projection_name = "projector"},
   {.architecture = "JinaVLForRanking", .projection = Projection::kScorer, .projection_name = "score"},
+  {.architecture = "LlamaForClassification", .model_type = "llama", .projection = Projection::kLabels, .projection_name = "classification_head", .labels = "/classification_out_size"},
+  {.architecture = "LlamaForSequenceClassificationWithNormal_Weights", .model_type = "llama", .projection = Projection::kGates, .projection_name = "score"},
+  {.architecture = "OpenAIPrivacyFilterForTokenClassification", .model_type = "gpt_oss", .projection = Projection::kLabels, .projection_name = "score", .bias = true, .both_ways = true},
+  {.architecture = "Qwen3ASRForcedAlignerForTokenClassification", .model_type = "qwen3_asr", .projection = Projection::kLabels, .projection_name = "thinker.lm_head", .labels = "/thinker_config/classify_num"},
   {.architecture = "VoyageQwen3BidirectionalEmbedModel", .projection = Projection::kLabels, .projection_name = "linear", .both_ways = true},
 };
 // clang-format on

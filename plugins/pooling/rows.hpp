@@ -12,7 +12,8 @@ enum class Projection : std::uint8_t {
   kTokens, // one vector for each token: a matrix as wide as a key says, or the file
   kRanker, // two matrices, to half the width and to 512
   kScorer, // two layers, as wide as the model and one for each label
-  kLabels  // a matrix with a row for each label
+  kLabels, // a matrix with a row for each label
+  kGates   // that, and three layers whose last says how much each pair of labels weighs
 };
 
 struct Row {
@@ -22,7 +23,8 @@ struct Row {
   std::string_view prefix = "";     // of its tensors
   Projection projection = Projection::kNone;
   std::string_view projection_name = "";
-  std::uint64_t width = 0; // of kTokens where nobody says it; 0: then there is none
+  std::string_view labels = ""; // of kLabels: the key that says how many; empty: num_labels or id2label
+  std::uint64_t width = 0;      // of kTokens where nobody says it; 0: then there is none
   bool bias = false;
   bool both_ways = false; // tokens attend to later ones too
 };

@@ -8,6 +8,7 @@ namespace {
 
 using plimsoll::Ask;
 using plimsoll::Aspect;
+using plimsoll::Bytes;
 using plimsoll::Config;
 using plimsoll::Entry;
 using plimsoll::Error;
@@ -56,7 +57,8 @@ private:
         tower_(row.make_tower(PartKeys(config), width_)), peak_(row.model_type, busiest(*tower_)) {}
 
   void entry(const Sink& out, Modality modality, const Media& media) const {
-    if (media.rows > 0) out.entry(Entry(modality, media.rows, width_).encoder(media.tower_tokens, media.tower_elements));
+    if (media.rows > 0)
+      out.entry(Entry(modality, media.rows, (Bytes(width_) * media.copies).value()).encoder(media.tower_tokens, media.tower_elements));
   }
   static std::uint64_t text_width(const plimsoll_facts& facts, const Packaging& row) {
     if (facts.hidden_elements == 0)

@@ -15,6 +15,7 @@ struct Media {
   std::uint64_t rows = 0;           // embeddings handed to the language model
   std::uint64_t tower_tokens = 0;   // positions inside the encoder
   std::uint64_t tower_elements = 0; // width of the encoder
+  std::uint64_t copies = 1;         // of the language model's width in a row: more where its layers get rows of their own
 };
 
 class Tower {
@@ -104,6 +105,15 @@ std::unique_ptr<Tower> make_ovis(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_fuyu(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_aria(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_midasheng(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_fireredasr2(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_fireredlid(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_cohere_asr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_moss_audio(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_moss_transcribe(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_fun_asr(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_fun_audio_chat(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_voxtral_realtime(const PartKeys& keys, std::uint64_t text);
+std::unique_ptr<Tower> make_vibevoice_asr(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_vl(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k25(const PartKeys& keys, std::uint64_t text);
 std::unique_ptr<Tower> make_kimi_k3(const PartKeys& keys, std::uint64_t text);

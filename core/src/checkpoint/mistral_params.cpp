@@ -35,6 +35,13 @@ constexpr std::array kExpertKeys{
     RenamedKey{"routed_scale", "routed_scaling_factor"},          RenamedKey{"num_expert_groups", "n_group"},
     RenamedKey{"num_expert_groups_per_tok", "topk_group"}};
 
+constexpr std::array kEarKeys{RenamedKey{"dim", "hidden_size"}, RenamedKey{"n_layers", "num_hidden_layers"},
+                              RenamedKey{"hidden_dim", "intermediate_size"}, RenamedKey{"n_heads", "num_attention_heads"},
+                              RenamedKey{"max_source_positions", "max_source_positions"}, RenamedKey{"head_dim", "head_dim"}};
+constexpr std::array kStreamingEarKeys{RenamedKey{"dim", "d_model"}, RenamedKey{"n_layers", "encoder_layers"},
+                                       RenamedKey{"hidden_dim", "encoder_ffn_dim"}, RenamedKey{"n_heads", "encoder_attention_heads"},
+                                       RenamedKey{"head_dim", "encoder_head_dim"}, RenamedKey{"sliding_window", "sliding_window"}};
+
 template <std::size_t n>
 void copy(const Json& from, const std::array<RenamedKey, n>& keys, Json& to) {
   for (const RenamedKey& key : keys)
@@ -104,6 +111,27 @@ Result<Json> with_tower(Json text, const Json& encoder, const Json& names, const
   return config;
 }
 
+// A model with an ear, as a config.json has it. One that looks back like a decoder keeps keys and values of what it hears.
+Json with_ear(Json text, const Json& ear, const Json& params, const Json& names) {
+  const Json encoder = ear.value("encoder_args", Json::object());
+  const bool causal = encoder.value("causal", Json()) == true;
+  Json config = names.value(causal ? "streaming_ear" : "ear", Json::object());
+  Json audio = Json::object();
+  copy(encoder, causal ? kStreamingEarKeys : kEarKeys, audio);
+  if (const Json* mels = find_pointer(encoder, "/audio_encoding_args/num_mel_bins")) audio["num_mel_bins"] = *mels;
+  if (const Json* joined = find_pointer(ear, "/downsample_args/downsample_factor")) audio["downsample_factor"] = *joined;
+  if (const auto delay = params.find("ada_rms_norm_t_cond_dim"); delay != params.end()) text["ada_rms_norm_t_cond_dim"] = *delay;
+  config["torch_dtype"] = text["torch_dtype"];
+  if (const auto tied = text.find("tie_word_embeddings"); tied != text.end()) config["tie_word_embeddings"] = *tied;
+  if (const auto settings = text.find("quantization_config"); settings != text.end()) {
+    config["quantization_config"] = *settings;
+    text.erase("quantization_config");
+  }
+  config["text_config"] = std::move(text);
+  config["audio_config"] = std::move(audio);
+  return config;
+}
+
 } // namespace
 
 Result<Json> config_of_mistral_params(const Json& params, const Json& names, bool with_checkpoint, const std::string& where) {
@@ -115,7 +143,9 @@ Result<Json> config_of_mistral_params(const Json& params, const Json& names, boo
     const auto found = params.find(key);
     return found != params.end() && found->is_object() && !found->empty();
   };
-  if (!with_checkpoint && has("multimodal"))
+  const Json* const ear = find_pointer(params, "/multimodal/whisper_model_args");
+  const bool hears = ear != nullptr && find_pointer(*ear, "/encoder_args/dim") != nullptr;
+  if (!with_checkpoint && has("multimodal") && !hears)
     return fail(
         ErrorCode::kUnsupportedArchitecture,
         "the model has a tower, which counts as its tensors are stored, and there are none; give the folder with them, or a config.json",
@@ -140,6 +170,8 @@ Result<Json> config_of_mistral_params(const Json& params, const Json& names, boo
     }
   }
   PLIMSOLL_TRY(read_fp8(params, where, config));
+  const Json* const causal = hears ? find_pointer(*ear, "/encoder_args/causal") : nullptr;
+  if (hears && (!with_checkpoint || (causal != nullptr && *causal == true))) return with_ear(std::move(config), *ear, params, names);
   if (!with_checkpoint && has("vision_encoder")) return with_tower(std::move(config), params["vision_encoder"], names, where);
   return config;
 }

@@ -46,6 +46,7 @@ public:
     read_choices();
     read_texts("/start/vendors", profile_.start.vendors);
     read_texts("/start/quantizations", profile_.start.quantizations);
+    read_texts("/start/not_served", profile_.start.not_served);
     read_says();
     read_texts("/kv/takes", profile_.kv.takes);
     read_numbers("/kv/page_sizes", profile_.kv.page_sizes);
@@ -202,7 +203,7 @@ private:
     std::vector<std::string_view> known;
     if (section.empty()) known = {"schema", "name", "version", "oldest", "aliases", "choices", "planner", "activations", "overheads"};
     if (section == "/budget") known = {"reserve"};
-    if (section == "/start") known = {"vendors", "quantizations", "outside", "says"};
+    if (section == "/start") known = {"vendors", "quantizations", "not_served", "outside", "says"};
     if (section == "/kv") known = {"takes", "page_sizes"};
     const std::string below = section + "/";
     for (const ProfileKey& key : profile_keys()) {

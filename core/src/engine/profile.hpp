@@ -69,6 +69,7 @@ struct EngineProfile {
   struct Start {
     std::vector<std::string> vendors;        // of devices that it runs on; empty: any
     std::vector<std::string> quantizations;  // methods whose files it loads, as their settings name them; empty: any
+    std::vector<std::string> not_served;     // families, classes and model_types of which it has no model
     bool mixed_vendors = true;               // devices of several vendors side by side
     bool requests_within_blocks = false;     // models with recurrent state: no more requests than blocks
     bool block_within_batch = false;         // with prefix caching of such a state: a block is no longer than a forward pass

@@ -1,5 +1,6 @@
 #include "host/config_files.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fmt/format.h>
@@ -14,6 +15,22 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 64ULL << 20;
+
+// Whether modules.json beside it, which sentence-transformers writes, has the hidden states of a text pooled: then engines that find it run
+// the model as an embedder, whatever class its configuration names. A file that cannot be read says nothing.
+bool is_pooled(const std::string& config_path) {
+  const std::filesystem::path path = std::filesystem::path(config_path).parent_path() / "modules.json";
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed)) return false;
+  auto text = read_text_file(path.string(), kMaxConfigBytes, ErrorCode::kBadConfig);
+  if (!text) return false;
+  const auto modules = parse_json(*std::move(text), path.string(), ErrorCode::kBadConfig);
+  if (!modules || !modules->is_array()) return false;
+  return std::any_of(modules->begin(), modules->end(), [](const Json& module) {
+    const Json* const type = find_pointer(module, "/type");
+    return type != nullptr && type->is_string() && type->get_ref<const std::string&>().ends_with(".Pooling");
+  });
+}
 
 } // namespace
 
@@ -74,6 +91,7 @@ Result<ConfigFiles> read_config(const std::string& path, const std::optional<std
     Json inner = files.config.value("config", Json::object());
     files.config = std::move(inner);
   }
+  if (!files.config.contains("runner") && is_pooled(path)) files.config["runner"] = "pooling";
   if (hf_quant_path) {
     PLIMSOLL_ASSIGN(std::string quant, read_text_file(*hf_quant_path, kMaxConfigBytes, ErrorCode::kBadConfig));
     PLIMSOLL_ASSIGN(files.hf_quant_config, parse_json(std::move(quant), *hf_quant_path, ErrorCode::kBadConfig));

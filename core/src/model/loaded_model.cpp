@@ -90,6 +90,18 @@ Result<void> settle_assumed_classes(Model::Data& data) {
   return {};
 }
 
+// An embedder whose configuration names a generative class: by `runner`, as the files beside it or the catalogue say. Engines hold no head.
+Result<void> settle_embedder(Model::Data& data) {
+  const Json* const runner = find_pointer(*data.config, "/runner");
+  if (runner == nullptr || *runner != "pooling" || data.declared.facts.vocab_tokens == 0) return {};
+  data.load_warnings.push_back(
+      {WarningCode::kArchitectureAssumed,
+       fmt::format("'{}' is a class that generates, and what lies beside the configuration, or the catalogue, says that an embedder is made of "
+                   "it; engines run it without a language-model head, and none is counted",
+                   data.planners->architecture().substr(0, 100))});
+  return replace_head(TextHead::kNone, *data.config, data.dtype, data.planners->root().id(), data.declared);
+}
+
 // Who plans in place of what is built in: asked for, and still never silent.
 void warn_of_replacements(Model::Data& data) {
   std::set<std::string> said;
@@ -163,6 +175,7 @@ Result<std::shared_ptr<Model::Data>> load_model(std::shared_ptr<const Registry> 
 Result<void> declare_model(Model::Data& data) {
   PLIMSOLL_ASSIGN(data.declared, declare(*data.planners, data.quantization, data.dtype));
   PLIMSOLL_TRY(settle_assumed_classes(data));
+  PLIMSOLL_TRY(settle_embedder(data));
   warn_of_replacements(data);
   Checked parameters = 0, bytes = 0;
   for (const WeightClass& c : data.declared.weights) {

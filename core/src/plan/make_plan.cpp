@@ -146,6 +146,7 @@ Result<Plan> plan_settled(const PlanInput& input) {
   PLIMSOLL_ASSIGN(const std::uint64_t requests, batch_of_items(s, batch, ledger, attempt));
   PLIMSOLL_ASSIGN(const std::vector<std::uint64_t> budgets, plan_with_items(s, batch, requests, ledger, findings, plan));
   check_quantization(s, findings);
+  check_served(s, findings);
   warn_of_profile_items(s, ledger, findings);
   fill_host_memory(s, ledger, findings, plan);
   fill_devices(s, ledger, budgets, findings, plan);

@@ -37,6 +37,15 @@ void check_quantization(const Settled& s, Findings& findings) {
   else findings.warn(WarningCode::kQuantizationNotLoaded, std::move(message));
 }
 
+void check_served(const Settled& s, Findings& findings) {
+  const ModelInfo& model = s.model().info;
+  for (const std::string& name : s.profile().start.not_served)
+    if (name == model.family || name == model.architecture || name == model.model_type)
+      return findings.warn(WarningCode::kArchitectureAssumed,
+                           fmt::format("{} {} has no '{}' of its own; this is what it would take if it had one and were otherwise the same",
+                                       s.profile().name, s.profile().version, model.architecture));
+}
+
 // Qwen3.8-27B, one card, 8,192 tokens: 635 blocks; vLLM's default of 1,024 requests does not start, 256 do.
 std::uint64_t check_state_blocks(const Settled& s, const KvPlan& kv, Findings& findings) {
   const EngineProfile& profile = s.profile();

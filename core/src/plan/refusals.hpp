@@ -25,6 +25,9 @@ std::string gib(Wide bytes);
 // Whether the engine loads files of the model's quantisation: a what-if that it does not load does not fit, a checkpoint is warned of.
 void check_quantization(const Settled& settled, Findings& findings);
 
+// Whether the engine has a model of this family, class or model_type; where it has none, the plan is of an engine that had.
+void check_served(const Settled& settled, Findings& findings);
+
 // Models with recurrent state, once the blocks are known: requests beyond the blocks, blocks beyond a forward pass. Blocks that are
 // missing.
 std::uint64_t check_state_blocks(const Settled& settled, const KvPlan& kv, Findings& findings);
