@@ -31,8 +31,8 @@ class VoxtralRealtime final : public Tower {
 public:
   VoxtralRealtime(const PartKeys& keys, std::uint64_t text)
       : layers_(keys.layer_list("/encoder_layers")), width_(keys.positive("/d_model")), ffn_(keys.positive("/encoder_ffn_dim")),
-        heads_(keys.positive("/encoder_attention_heads")), head_(keys.positive("/encoder_head_dim")),
-        mels_(keys.positive("/num_mel_bins")), joined_(plimsoll::bounded(keys.positive("/downsample_factor"), 1024, "/downsample_factor")),
+        heads_(keys.positive("/encoder_attention_heads")), head_(keys.positive("/encoder_head_dim")), mels_(keys.positive("/num_mel_bins")),
+        joined_(plimsoll::bounded(keys.positive("/downsample_factor"), 1024, "/downsample_factor")),
         window_(keys.positive("/sliding_window")), text_(text), rows_(keys.model().positive("/text_config/max_position_embeddings")),
         delay_(keys.model().u64("/text_config/ada_rms_norm_t_cond_dim", 0)),
         text_layers_(PartKeys(keys.model(), "/text_config").layer_list("/num_hidden_layers")) {}
@@ -80,8 +80,8 @@ private:
   std::vector<std::uint32_t> text_layers_;
 };
 
-// Stages of blocks, each behind a convolution that shortens the sound and doubles the channels; a block is a convolution in each channel and
-// an FFN four times as wide, each behind a norm and before a scale.
+// Stages of blocks, each behind a convolution that shortens the sound and doubles the channels; a block is a convolution in each channel
+// and an FFN four times as wide, each behind a norm and before a scale.
 struct Convolutions {
   std::string prefix;
   std::uint64_t channels, filters, kernel, latents;

@@ -35,12 +35,18 @@ constexpr std::array kExpertKeys{
     RenamedKey{"routed_scale", "routed_scaling_factor"},          RenamedKey{"num_expert_groups", "n_group"},
     RenamedKey{"num_expert_groups_per_tok", "topk_group"}};
 
-constexpr std::array kEarKeys{RenamedKey{"dim", "hidden_size"}, RenamedKey{"n_layers", "num_hidden_layers"},
-                              RenamedKey{"hidden_dim", "intermediate_size"}, RenamedKey{"n_heads", "num_attention_heads"},
-                              RenamedKey{"max_source_positions", "max_source_positions"}, RenamedKey{"head_dim", "head_dim"}};
-constexpr std::array kStreamingEarKeys{RenamedKey{"dim", "d_model"}, RenamedKey{"n_layers", "encoder_layers"},
-                                       RenamedKey{"hidden_dim", "encoder_ffn_dim"}, RenamedKey{"n_heads", "encoder_attention_heads"},
-                                       RenamedKey{"head_dim", "encoder_head_dim"}, RenamedKey{"sliding_window", "sliding_window"}};
+constexpr std::array kEarKeys{RenamedKey{"dim", "hidden_size"},
+                              RenamedKey{"n_layers", "num_hidden_layers"},
+                              RenamedKey{"hidden_dim", "intermediate_size"},
+                              RenamedKey{"n_heads", "num_attention_heads"},
+                              RenamedKey{"max_source_positions", "max_source_positions"},
+                              RenamedKey{"head_dim", "head_dim"}};
+constexpr std::array kStreamingEarKeys{RenamedKey{"dim", "d_model"},
+                                       RenamedKey{"n_layers", "encoder_layers"},
+                                       RenamedKey{"hidden_dim", "encoder_ffn_dim"},
+                                       RenamedKey{"n_heads", "encoder_attention_heads"},
+                                       RenamedKey{"head_dim", "encoder_head_dim"},
+                                       RenamedKey{"sliding_window", "sliding_window"}};
 
 template <std::size_t n>
 void copy(const Json& from, const std::array<RenamedKey, n>& keys, Json& to) {

@@ -96,9 +96,10 @@ Result<void> settle_embedder(Model::Data& data) {
   if (runner == nullptr || *runner != "pooling" || data.declared.facts.vocab_tokens == 0) return {};
   data.load_warnings.push_back(
       {WarningCode::kArchitectureAssumed,
-       fmt::format("'{}' is a class that generates, and what lies beside the configuration, or the catalogue, says that an embedder is made of "
-                   "it; engines run it without a language-model head, and none is counted",
-                   data.planners->architecture().substr(0, 100))});
+       fmt::format(
+           "'{}' is a class that generates, and what lies beside the configuration, or the catalogue, says that an embedder is made of "
+           "it; engines run it without a language-model head, and none is counted",
+           data.planners->architecture().substr(0, 100))});
   return replace_head(TextHead::kNone, *data.config, data.dtype, data.planners->root().id(), data.declared);
 }
 

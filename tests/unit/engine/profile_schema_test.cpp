@@ -175,9 +175,10 @@ std::set<std::string> documented() {
 }
 
 TEST(ProfileKeys, AreDocumentedAndNoOthersAre) {
-  std::set<std::string> known{"name",          "version",        "oldest",   "aliases",       "activations",
-                              "overheads",     "budget.reserve", "choices",  "start.vendors", "start.quantizations",
-                              "start.outside", "start.says",     "kv.takes", "kv.page_sizes", "start.not_served"}; // not of the table of keys
+  std::set<std::string> known{
+      "name",          "version",        "oldest",   "aliases",       "activations",
+      "overheads",     "budget.reserve", "choices",  "start.vendors", "start.quantizations",
+      "start.outside", "start.says",     "kv.takes", "kv.page_sizes", "start.not_served"}; // not of the table of keys
   for (const ProfileKey& key : profile_keys()) {
     std::string name(key.pointer.substr(1));
     std::replace(name.begin(), name.end(), '/', '.');

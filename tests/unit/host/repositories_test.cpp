@@ -199,6 +199,35 @@ TEST(Repositories, InMistralsFormatWithTowersAndNoTensors) {
   }
 }
 
+// Ears too: Voxtral Mini Realtime, whose encoder looks back like a decoder, and its cache with it, whether tensors lie beside the file or
+// not.
+TEST(Repositories, InMistralsFormatThatHear) {
+  const std::string params = R"({"dim": 3072, "n_layers": 26, "head_dim": 128, "hidden_dim": 9216, "n_heads": 32, "n_kv_heads": 8,
+    "norm_eps": 1e-05, "vocab_size": 131072, "rope_theta": 1000000.0, "max_seq_len": 131072, "tied_embeddings": true,
+    "ada_rms_norm_t_cond": true, "ada_rms_norm_t_cond_dim": 32, "multimodal": {"whisper_model_args": {"encoder_args": {
+    "audio_encoding_args": {"num_mel_bins": 128, "window_size": 400, "sampling_rate": 16000, "hop_length": 160}, "dim": 1280,
+    "n_layers": 32, "head_dim": 64, "hidden_dim": 5120, "n_heads": 32, "vocab_size": 131072, "causal": true, "sliding_window": 750,
+    "pos_embed": "rope"}, "downsample_args": {"downsample_factor": 4}}}})";
+  const test::TemporaryDirectory folder;
+  test::write_text(folder / "params.json", params);
+  const Result<Model> model = test::built_context().load(folder.path());
+  ASSERT_TRUE(model) << model.error().where << ": " << model.error().message;
+  EXPECT_EQ(model->info().architecture, "VoxtralRealtimeGeneration");
+  EXPECT_EQ(model->info().parameters, 4'429'679'360U);
+  const auto hears = [&] {
+    PlanRequest request = small_request();
+    request.devices = "1xH200";
+    const Result<Plan> plan = plan_of(folder.path(), request);
+    if (!plan) return plan.error().where + ": " + plan.error().message;
+    const bool found = std::any_of(plan->kv_cache.groups.begin(), plan->kv_cache.groups.end(),
+                                   [](const KvGroupPlan& group) { return group.label == "attention.audio"; });
+    return std::string(found ? "" : "no cache of what is heard");
+  };
+  EXPECT_EQ(hears(), "");
+  test::write_safetensors(folder / "consolidated.safetensors", {{"layers.0.attention.wq.weight", "BF16", {4096, 3072}}});
+  EXPECT_EQ(hears(), "");
+}
+
 // What an engine saved rank by rank: each rank's files are its weights, and no other number of ranks loads them.
 TEST(Repositories, SavedByRanksPlanForThatManyRanks) {
   const test::TemporaryDirectory folder;

@@ -98,14 +98,22 @@ std::uint64_t encoder_bytes(const char* model, const Json& engine, ActivationReq
 // Documented: 20 x T x merge^2 x width on each device. 20 x 8192 x 4 x 1152.
 TEST(SoundEntry, IsTheLongestClipOfRealModels) {
   const std::vector<EntryCase> cases{
-      {"Qwen__Qwen2-Audio-7B-Instruct", 750, 4096, 1500, 1280},          // pairs of 1,500
-      {"Qwen__Qwen2.5-Omni-3B", 750, 2048, 1500, 1280},                  // likewise
-      {"Qwen__Qwen3-ASR-1.7B", 390, 2048, 390, 1024},                    // 30 x 13
-      {"nvidia__audio-flamingo-3-hf", 15000, 3584, 30000, 1280},         // 20 x 750
-      {"fixie-ai__ultravox-v0_5-llama-3_1-8b", 3008, 4096, 24000, 1280}, // 16 x 188
-      {"zai-org__GLM-ASR-Nano-2512", 7875, 2048, 31500, 1280},           // 21 x 375
-      {"mistralai__Voxtral-Small-24B-2507", 131072, 5120, 524288, 1280}, // the context
-      {"openai__whisper-large-v3", 1500, 1280, 1500, 1280},              // a window
+      {"Qwen__Qwen2-Audio-7B-Instruct", 750, 4096, 1500, 1280},                     // pairs of 1,500
+      {"Qwen__Qwen2.5-Omni-3B", 750, 2048, 1500, 1280},                             // likewise
+      {"Qwen__Qwen3-ASR-1.7B", 390, 2048, 390, 1024},                               // 30 x 13
+      {"nvidia__audio-flamingo-3-hf", 15000, 3584, 30000, 1280},                    // 20 x 750
+      {"fixie-ai__ultravox-v0_5-llama-3_1-8b", 3008, 4096, 24000, 1280},            // 16 x 188
+      {"zai-org__GLM-ASR-Nano-2512", 7875, 2048, 31500, 1280},                      // 21 x 375
+      {"mistralai__Voxtral-Small-24B-2507", 131072, 5120, 524288, 1280},            // the context
+      {"openai__whisper-large-v3", 1500, 1280, 1500, 1280},                         // a window
+      {"CohereLabs__cohere-transcribe-03-2026", 438, 1024, 438, 1280},              // 35 s, eight frames in a row
+      {"allendou__FireRedASR2-LLM-vllm", 375, 3584, 750, 1280},                     // 30 s, four frames and two positions in a row
+      {"allendou__Fun-ASR-Nano-2512-vllm", 63, 1024, 500, 512},                     // 3,000 frames, one group in six, an eighth of them
+      {"OpenMOSS-Team__MOSS-Audio-4B-Instruct", 375, 4 * 2560, 375, 1280},          // four layers get rows of their own
+      {"OpenMOSS-Team__MOSS-Transcribe-Diarize", 40960, 1024, 270000, 1024},        // the context, of 180 windows
+      {"FunAudioLLM__Fun-Audio-Chat-8B", 1500, 4096, 15000, 1280},                  // 300 s
+      {"microsoft__VibeVoice-ASR-HF", 27000, 3584, 27000, 64},                      // an hour
+      {"mistralai__Voxtral-Mini-4B-Realtime-2602", 131072, 2 * 3072, 524288, 1280}, // the context, rows of 5,120
   };
   for (const EntryCase& c : cases) {
     const DeclaredConfig d = declared(real_config(c.model));
@@ -128,6 +136,41 @@ TEST(Whisper, KeepsKeysAndValuesOfTheWholeWindow) {
   EXPECT_EQ(cross->kv_heads, 20U);
   EXPECT_EQ(cross->k_elements, 64U);
   EXPECT_EQ(cross->fixed_tokens, 1500U);
+}
+
+const KvGroup* group_of(const DeclaredConfig& d, const char* label) {
+  const auto found = std::find_if(d.kv.begin(), d.kv.end(), [&](const KvGroup& g) { return g.label == label; });
+  return found == d.kv.end() ? nullptr : &*found;
+}
+
+// Decoders that look at what was heard keep the longest clip: 35 s at 12.5 positions a second, 30 s at 25.
+TEST(Transcribers, KeepKeysAndValuesOfTheLongestClip) {
+  struct Case {
+    const char* model;
+    std::uint64_t layers, heads, elements, positions;
+  };
+  for (const Case& c : {Case{"CohereLabs__cohere-transcribe-03-2026", 8, 8, 128, 438}, {"PatchyTisa__FireRedLID-vllm", 6, 20, 64, 750}}) {
+    const DeclaredConfig d = declared(real_config(c.model));
+    const KvGroup* const cross = group_of(d, "attention.cross");
+    ASSERT_NE(cross, nullptr) << c.model;
+    EXPECT_EQ(cross->kind, CacheKind::kCross);
+    EXPECT_EQ(cross->layers.size(), c.layers) << c.model;
+    EXPECT_EQ(cross->kv_heads, c.heads) << c.model;
+    EXPECT_EQ(cross->k_elements, c.elements) << c.model;
+    EXPECT_EQ(cross->fixed_tokens, c.positions) << c.model;
+  }
+}
+
+// Four positions of 32 heads of 64 to a token; a window of 750 positions is 188 tokens, and one more.
+TEST(VoxtralRealtime, KeepsWhatItsEncoderLooksBackAt) {
+  const DeclaredConfig d = declared(real_config("mistralai__Voxtral-Mini-4B-Realtime-2602"));
+  const KvGroup* const audio = group_of(d, "attention.audio");
+  ASSERT_NE(audio, nullptr);
+  EXPECT_EQ(audio->kind, CacheKind::kWindow);
+  EXPECT_EQ(audio->layers.size(), 32U);
+  EXPECT_EQ(audio->kv_heads, 128U);
+  EXPECT_EQ(audio->k_elements, 64U);
+  EXPECT_EQ(audio->window_tokens, 189U);
 }
 
 TEST(EncoderPeak, OfKimiIsOfABatchFullOfImages) {
@@ -304,6 +347,34 @@ TEST(Vlm, RefusesWhatItCannotSize) {
        "/adapter_config/vit_layers/0"},
       {"experts of one kind", "baidu__ERNIE-4.5-VL-28B-A3B-PT", {}, {{"moe_num_experts", Json::parse("[64]")}}, "/moe_num_experts/1"},
       {"a decoder without heads", "openai__whisper-small", {}, {{"decoder_attention_heads", 0}}, "/decoder_attention_heads"},
+      {"no bins", "PatchyTisa__FireRedLID-vllm", {}, {{"idim", 3}}, "/idim"},
+      {"heads that divide nothing", "PatchyTisa__FireRedLID-vllm", {}, {{"n_head", 7}}, "/n_head"},
+      {"shared biases",
+       "CohereLabs__cohere-transcribe-03-2026",
+       {},
+       {{"encoder", Json::parse(R"({"d_model": 64, "ff_expansion_factor": 4, "n_heads": 8, "n_layers": 2, "conv_kernel_size": 9,
+         "subsampling_conv_channels": 8, "subsampling_factor": 8, "feat_in": 128, "untie_biases": false})")}},
+       "/encoder/untie_biases"},
+      {"a clip of a year", "CohereLabs__cohere-transcribe-03-2026", {}, {{"max_audio_clip_s", 31536000}}, "/max_audio_clip_s"},
+      {"a row of millions", "OpenMOSS-Team__MOSS-Transcribe-Diarize", {}, {{"audio_merge_size", 1000000}}, "/audio_merge_size"},
+      {"layers without end",
+       "allendou__Fun-ASR-Nano-2512-vllm",
+       {},
+       {{"audio_encoder_conf",
+         Json::parse(R"({"output_size": 512, "linear_units": 2048, "kernel_size": 11, "num_blocks": 50, "tp_blocks": 1099511627776})")}},
+       "/audio_encoder_conf/tp_blocks"},
+      {"stages without blocks",
+       "microsoft__VibeVoice-ASR-HF",
+       {},
+       {{"acoustic_tokenizer_encoder_config",
+         Json::parse(R"({"hidden_size": 64, "kernel_size": 7, "num_filters": 32, "downsampling_ratios": [2, 2], "depths": [3, 3]})")}},
+       "/acoustic_tokenizer_encoder_config/depths"},
+      {"no window",
+       "mistralai__Voxtral-Mini-4B-Realtime-2602",
+       {},
+       {{"audio_config", Json::parse(R"({"d_model": 64, "encoder_layers": 2, "encoder_ffn_dim": 128, "encoder_attention_heads": 4,
+         "encoder_head_dim": 16, "num_mel_bins": 128, "downsample_factor": 4})")}},
+       "/audio_config/sliding_window"},
       {"no ear",
        "Qwen__Qwen3-ASR-1.7B",
        {},

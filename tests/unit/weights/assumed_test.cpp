@@ -119,5 +119,53 @@ TEST(Assumed, TheHeadGoesInEveryFamily) {
   EXPECT_EQ(report_of(experts, {}).declared_bytes, bytes_of(moe()) - 128 * 64 * 2);
 }
 
+// A class that generates, and beside its configuration the file by which engines know an embedder: no head, and the plan says why. The
+// files of such a model have no head and no "model." either.
+TEST(Assumed, ModulesBesideTheConfigurationMakeAnEmbedder) {
+  Tensors tensors = llama();
+  drop(tensors, "lm_head");
+  for (SparseTensor& tensor : tensors) tensor.name.erase(0, 6);
+  const std::uint64_t bare = bytes_of(llama()) - 100 * 256 * 2;
+  const std::string pooled = R"([{"idx": 0, "type": "sentence_transformers.models.Transformer"},
+                                 {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])";
+  const auto beside = [&](const Tensors& stored, const std::string& modules) {
+    const Directory directory(llama_config(), stored);
+    test::write_text(directory.path() + "/modules.json", modules);
+    return plan_of(directory.path());
+  };
+  const auto says_why =
+      Contains(AllOf(Field(&Warning::code, WarningCode::kArchitectureAssumed), Field(&Warning::message, HasSubstr("embedder"))));
+  for (const Tensors& stored : {Tensors{}, tensors}) {
+    const Plan plan = beside(stored, pooled);
+    EXPECT_EQ(plan.devices[0].weights_bytes, bare);
+    EXPECT_GT(plan.devices[0].kv_cache_bytes, 0U);
+    EXPECT_THAT(plan.warnings, AllOf(says_why, ::testing::SizeIs(1)));
+  }
+  for (const char* other : {"[]", "{}", "null", "[1, {\"type\": 2}, {\"type\": \"sentence_transformers.models.Normalize\"}]", "[", ""}) {
+    const Plan plan = beside({}, other);
+    EXPECT_EQ(plan.devices[0].weights_bytes, bytes_of(llama())) << other;
+    EXPECT_THAT(plan.warnings, Not(says_why)) << other;
+  }
+}
+
+// What an engine has no class of is never planned as if it had, without a word.
+TEST(Assumed, AnEngineThatHasNoSuchModelIsNamed) {
+  const Json t5 = Json::parse(R"({"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "vocab_size": 128, "d_model": 64,
+    "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4, "n_positions": 64, "torch_dtype": "bfloat16"})");
+  Json albert = Json::parse(R"({"architectures": ["AlbertModel"], "model_type": "albert", "vocab_size": 128, "embedding_size": 32,
+    "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 4, "intermediate_size": 128, "max_position_embeddings": 64,
+    "torch_dtype": "bfloat16"})");
+  const auto unserved = [](const std::string& engine, const char* architecture) {
+    return Contains(AllOf(Field(&Warning::code, WarningCode::kArchitectureAssumed),
+                          Field(&Warning::message, AllOf(HasSubstr(engine.substr(0, engine.find('@'))), HasSubstr(architecture)))));
+  };
+  const Directory writer(t5, {}), reader(albert, {}), decoder(llama_config(), {});
+  for (const char* engine : {"max", "vllm", "vllm@0.10.0", "sglang"}) {
+    EXPECT_THAT(plan_of(writer.path(), engine).warnings, unserved(engine, "T5ForConditionalGeneration")) << engine;
+    EXPECT_THAT(plan_of(reader.path(), engine).warnings, unserved(engine, "AlbertModel")) << engine;
+    EXPECT_THAT(plan_of(decoder.path(), engine).warnings, Not(unserved(engine, "LlamaForCausalLM"))) << engine;
+  }
+}
+
 } // namespace
 } // namespace plimsoll::testing

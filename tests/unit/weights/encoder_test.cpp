@@ -209,6 +209,146 @@ TEST(Encoder, RefusesWhatNoModelSays) {
   EXPECT_NE(error_of(encoder("NomicBertModel", "nomic_bert", {{"moe_every_n_layers", 2}})), ""); // of how many experts?
 }
 
+Json albert_config() {
+  return encoder("AlbertForSequenceClassification", "albert", {{"embedding_size", 32}, {"num_hidden_groups", 1}, {"num_labels", 3}});
+}
+
+// One layer is stored, and run as often as the configuration says.
+TEST(Encoder, AlbertStoresOneLayer) {
+  Tensors tensors = bare("albert.embeddings.word_embeddings", 100, 32);
+  append(tensors, bare("albert.embeddings.position_embeddings", 32, 32));
+  append(tensors, bare("albert.embeddings.token_type_embeddings", 2, 32));
+  append(tensors, norm_of("albert.embeddings.LayerNorm", 32));
+  append(tensors, biased("albert.encoder.embedding_hidden_mapping_in", 64, 32));
+  const std::string at = "albert.encoder.albert_layer_groups.0.albert_layers.0.";
+  for (const char* name : {"query", "key", "value", "dense"}) append(tensors, biased(at + "attention." + name, 64, 64));
+  append(tensors, norm_of(at + "attention.LayerNorm", 64));
+  append(tensors, biased(at + "ffn", 128, 64));
+  append(tensors, biased(at + "ffn_output", 64, 128));
+  append(tensors, norm_of(at + "full_layer_layer_norm", 64));
+  append(tensors, biased("albert.pooler", 64, 64));
+  append(tensors, biased("classifier", 3, 64));
+  expect_clean(report_of(albert_config(), tensors), tensors);
+}
+
+TEST(Encoder, ElectraHasNarrowWordsAndAHeadOfTwoLayers) {
+  Tensors tensors = bert("electra.");
+  for (SparseTensor& tensor : tensors)
+    if (tensor.name.find(".embeddings.") != std::string::npos) tensor.shape.back() = 32;
+  append(tensors, biased("electra.embeddings_project", 64, 32));
+  append(tensors, biased("discriminator_predictions.dense", 64, 64));
+  append(tensors, biased("discriminator_predictions.dense_prediction", 1, 64));
+  expect_clean(report_of(encoder("ElectraForPreTraining", "electra", {{"embedding_size", 32}}), tensors), tensors);
+}
+
+Json t5_config(const char* architecture) {
+  return Json{{"architectures", {architecture}},
+              {"model_type", "t5"},
+              {"torch_dtype", "float16"},
+              {"vocab_size", 100},
+              {"d_model", 64},
+              {"d_kv", 8},
+              {"d_ff", 128},
+              {"num_layers", 2},
+              {"num_decoder_layers", 3},
+              {"num_heads", 4},
+              {"n_positions", 32},
+              {"relative_attention_num_buckets", 16},
+              {"feed_forward_proj", "gated-gelu"}};
+}
+
+// Heads narrower than the width, distances of the first layer alone, words that files say up to three times.
+Tensors t5(bool decoder) {
+  Tensors tensors = bare("shared", 100, 64);
+  const auto gain = [&](const std::string& name) { tensors.push_back({name + ".weight", kType, {64}}); };
+  for (int half = 0; half < (decoder ? 2 : 1); ++half) {
+    const std::string name = half == 0 ? "encoder" : "decoder";
+    const int ffn = half + 1;
+    for (int i = 0; i < (half == 0 ? 2 : 3); ++i) {
+      const std::string at = name + ".block." + std::to_string(i) + ".layer.";
+      for (int part = 0; part < ffn; ++part) {
+        const std::string attention = at + std::to_string(part) + (part == 0 ? ".SelfAttention." : ".EncDecAttention.");
+        for (const char* matrix : {"q", "k", "v"}) append(tensors, bare(attention + matrix, 32, 64));
+        append(tensors, bare(attention + "o", 64, 32));
+        gain(at + std::to_string(part) + ".layer_norm");
+      }
+      for (const char* matrix : {".DenseReluDense.wi_0", ".DenseReluDense.wi_1"})
+        append(tensors, bare(at + std::to_string(ffn) + matrix, 128, 64));
+      append(tensors, bare(at + std::to_string(ffn) + ".DenseReluDense.wo", 64, 128));
+      gain(at + std::to_string(ffn) + ".layer_norm");
+    }
+    append(tensors, bare(name + ".block.0.layer.0.SelfAttention.relative_attention_bias", 16, 4));
+    gain(name + ".final_layer_norm");
+  }
+  return tensors;
+}
+
+TEST(EncoderDecoder, T5IsReadWithItsDecoderAndWithout) {
+  expect_clean(report_of(t5_config("T5ForConditionalGeneration"), t5(true)), t5(true));
+  expect_clean(report_of(t5_config("T5EncoderModel"), t5(false)), t5(false));
+  Tensors apart = t5(true);
+  append(apart, bare("lm_head", 100, 64));
+  Json untied = t5_config("T5ForConditionalGeneration");
+  untied["tie_word_embeddings"] = false;
+  expect_clean(report_of(untied, apart), apart);
+}
+
+// Its own cache and one of the input, which is as long as the request where no table limits it: 3 layers of 4 heads of 8. A bound, and the
+// plan says so; an encoder alone keeps nothing.
+TEST(EncoderDecoder, KeepsTheInputBesideWhatItWrites) {
+  const Plan plan = encoder_plan(t5_config("T5ForConditionalGeneration"), "max");
+  EXPECT_EQ(plan.verdict, Verdict::kFits);
+  EXPECT_EQ(plan.kv_cache.groups.size(), 2U);
+  EXPECT_EQ(plan.kv_cache.bytes_per_token_per_device, 2U * 3 * 4 * 8 * 2 * 2);
+  EXPECT_EQ(plan.limits.max_length, 32U);
+  for (const KvGroupPlan& group : plan.kv_cache.groups) EXPECT_EQ(group.basis, Basis::kBound) << group.label;
+  EXPECT_THAT(plan.warnings, Contains(Field(&Warning::code, WarningCode::kKvRuleIsABound)));
+  EXPECT_THAT(encoder_plan(t5_config("T5EncoderModel"), "max").kv_cache.groups, IsEmpty());
+}
+
+Json bart_config() {
+  return Json{{"architectures", {"BartForConditionalGeneration"}},
+              {"model_type", "bart"},
+              {"torch_dtype", "float16"},
+              {"vocab_size", 100},
+              {"d_model", 64},
+              {"encoder_layers", 2},
+              {"decoder_layers", 2},
+              {"encoder_attention_heads", 4},
+              {"decoder_attention_heads", 4},
+              {"encoder_ffn_dim", 128},
+              {"decoder_ffn_dim", 128},
+              {"max_position_embeddings", 32}};
+}
+
+TEST(EncoderDecoder, BartKeepsAsManyInputsAsItHasPositions) {
+  const Plan plan = encoder_plan(bart_config(), "max");
+  EXPECT_EQ(plan.kv_cache.groups.size(), 2U);
+  EXPECT_EQ(plan.kv_cache.groups[1].kind, CacheKind::kCross);
+  EXPECT_THAT(plan.warnings, Contains(Field(&Warning::code, WarningCode::kKvRuleIsABound)));
+}
+
+TEST(EncoderDecoder, RefusesWhatNoModelSays) {
+  const auto error_of = [](Json config, const std::string& key, const Json& value) {
+    config[key] = value;
+    const Directory directory(config, {});
+    const auto model = test::built_context().load(directory.path());
+    return model ? std::string() : model.error().where;
+  };
+  const std::uint64_t huge = 1ULL << 40;
+  const Json t5_model = t5_config("T5ForConditionalGeneration");
+  for (const char* key : {"d_model", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "vocab_size"})
+    for (const Json& value : {Json(0), Json("many"), Json(-1)}) EXPECT_THAT(error_of(t5_model, key, value), HasSubstr(key)) << value;
+  EXPECT_NE(error_of(t5_model, "num_layers", huge), "");
+  EXPECT_NE(error_of(t5_model, "relative_attention_num_buckets", huge), "");
+  EXPECT_NE(error_of(bart_config(), "decoder_attention_heads", 3), "");
+  EXPECT_NE(error_of(bart_config(), "encoder_layers", huge), "");
+  EXPECT_NE(error_of(bart_config(), "max_position_embeddings", 0), "");
+  EXPECT_NE(error_of(albert_config(), "num_hidden_groups", huge), "");
+  EXPECT_NE(error_of(albert_config(), "inner_group_num", 2), "");
+  EXPECT_NE(error_of(albert_config(), "embedding_size", 0), "");
+}
+
 // Decoders that attend both ways, by a key or by their class.
 TEST(Embedder, ThatLooksAheadKeepsNoCache) {
   for (const Json& key : {Json{{"is_causal", false}}, Json{{"use_bidirectional_attention", true}}}) {
@@ -231,6 +371,11 @@ TEST(Embedder, ClassesHaveProjectionsInPlaceOfTheHead) {
   config["num_labels"] = 32;
   EXPECT_EQ(report_of(config, {}).declared_bytes, bare_bytes + 32 * 256 * 2);
   EXPECT_THAT(encoder_plan(config, "max").kv_cache.groups, IsEmpty());
+  config["architectures"] = {"LlamaForClassification"};
+  config["classification_out_size"] = 5;
+  EXPECT_EQ(report_of(config, {}).declared_bytes, bare_bytes + 5 * 256 * 2);
+  config["architectures"] = {"LlamaForSequenceClassificationWithNormal_Weights"};
+  EXPECT_EQ(report_of(config, {}).declared_bytes, bare_bytes + (32 * 256 + 2 * (256 * 256 + 256) + 16 * 256 + 16) * 2);
 }
 
 } // namespace
