@@ -151,6 +151,7 @@ struct EngineProfile {
     bool experts_split_over_dp = false;
     bool optional_towers = false;    // encoders are not loaded where requests bring nothing for them
     bool float32_as_16_bits = false; // weights whose common type is float32 are loaded in 16 bits
+    bool drops_pooled_head = false;  // of an embedder whose class generates the head is not made
     bool unpacked = false;           // elements of packed types are loaded as float32
     // What kernels make of experts on a rank: widths rounded up, and a factor where only the sum is known.
     std::uint64_t expert_width_multiple = 1, expert_hidden_multiple = 1;

@@ -147,6 +147,7 @@ constexpr std::array kKeys{
     ProfileKey{"/weights/experts_split_over_dp", FlagKey{FIELD(weights.experts_split_over_dp)}},
     ProfileKey{"/weights/optional_towers", FlagKey{FIELD(weights.optional_towers)}},
     ProfileKey{"/weights/float32_as_16_bits", FlagKey{FIELD(weights.float32_as_16_bits)}},
+    ProfileKey{"/weights/drops_pooled_head", FlagKey{FIELD(weights.drops_pooled_head)}},
     ProfileKey{"/weights/unpacked", FlagKey{FIELD(weights.unpacked)}},
     ProfileKey{"/weights/draft_ends_shared", FlagKey{FIELD(weights.draft_ends_shared)}},
     ProfileKey{"/weights/expert_width_multiple", NumberKey{FIELD(weights.expert_width_multiple), 1, kPage}},

@@ -90,15 +90,19 @@ Result<void> settle_assumed_classes(Model::Data& data) {
   return {};
 }
 
-// An embedder whose configuration names a generative class: by `runner`, as the files beside it or the catalogue say. Engines hold no head.
+// An embedder whose configuration names a generative class: by `runner`, as the files beside it or the catalogue say. What it has no head
+// for is kept apart: some engines make the whole class all the same.
 Result<void> settle_embedder(Model::Data& data) {
   const Json* const runner = find_pointer(*data.config, "/runner");
   if (runner == nullptr || *runner != "pooling" || data.declared.facts.vocab_tokens == 0) return {};
+  for (const WeightClass& c : data.declared.weights)
+    if (c.aspect == PLIMSOLL_ASPECT_HEAD && c.placement == PLIMSOLL_PLACE_VOCAB && c.role == PLIMSOLL_ROLE_MODEL)
+      data.pooled_heads.push_back(c);
   data.load_warnings.push_back(
       {WarningCode::kArchitectureAssumed,
        fmt::format(
            "'{}' is a class that generates, and what lies beside the configuration, or the catalogue, says that an embedder is made of "
-           "it; engines run it without a language-model head, and none is counted",
+           "it: no language-model head is stored, and one counts only with engines that are not known to leave it out",
            data.planners->architecture().substr(0, 100))});
   return replace_head(TextHead::kNone, *data.config, data.dtype, data.planners->root().id(), data.declared);
 }

@@ -30,6 +30,7 @@ struct Model::Data {
   bool dtype_assumed = false;
   std::shared_ptr<const Planners> planners;
   Declared declared;
+  std::vector<WeightClass> pooled_heads; // of an embedder whose class generates: stored nowhere
   std::uint64_t parameters = 0, declared_bytes = 0;
   std::optional<Inventory> inventory; // where there is a checkpoint
   CheckpointTotals stored;

@@ -100,8 +100,27 @@ Result<void> place_inventory(const Settled& s, const Placing& p, Ledger& ledger,
   return ledger.add(Category::kWeights, std::move(item));
 }
 
+// The head of an embedder, which engines that make its whole class have room for though nothing is loaded into it. Tensors that nobody
+// claims may be that head, and count as they are stored.
+Result<void> place_pooled_heads(const Settled& s, const Placing& p, Ledger& ledger) {
+  const Model::Data& m = p.model;
+  if (s.profile().weights.drops_pooled_head || (m.inventory && m.inventory->unknown.count() > 0)) return {};
+  for (const WeightClass& c : m.pooled_heads) {
+    Item item;
+    item.bytes.assign(p.layout.ranks(), 0);
+    PLIMSOLL_TRY(place_weight(c, p.layout, run_time_types(s), nullptr, item.bytes));
+    item.label = std::string(p.prefix) + c.label + ".unused";
+    item.planner = c.planner;
+    item.basis = Basis::kBound;
+    if (s.explains()) item.formula = "a head that nothing is loaded into";
+    PLIMSOLL_TRY(ledger.add(Category::kWeights, std::move(item)));
+  }
+  return {};
+}
+
 Result<void> place(const Settled& s, const Placing& p, Ledger& ledger, Findings& findings) {
   PLIMSOLL_TRY(place_classes(s, p, ledger));
+  PLIMSOLL_TRY(place_pooled_heads(s, p, ledger));
   return place_inventory(s, p, ledger, findings);
 }
 

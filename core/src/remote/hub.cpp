@@ -185,7 +185,7 @@ Result<Chosen> choose_files(const RemoteModel& model, const std::vector<Reposito
     if (!file.path.starts_with(model.folder)) continue;
     const std::string_view name = std::string_view(file.path).substr(model.folder.size());
     if (name.find('/') != std::string_view::npos) continue;
-    if (name == "config.json" || name == "hf_quant_config.json") out.whole.push_back(file);
+    if (name == "config.json" || name == "hf_quant_config.json" || name == "modules.json") out.whole.push_back(file);
     else if (name.ends_with(".safetensors.index.json")) indexes.push_back(file);
     else if (name.ends_with(".safetensors")) safetensors.push_back(file);
     single = single || name == "model.safetensors";
