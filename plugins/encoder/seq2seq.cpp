@@ -140,10 +140,15 @@ private:
   const std::vector<std::uint32_t>& layers_;
 };
 
-std::uint64_t Seq2Seq::number(const Config& config, std::initializer_list<const char*> keys) const {
+// The first that is there; where none is, the first.
+std::string Seq2Seq::key_of(const Config& config, std::initializer_list<const char*> keys) const {
   for (const char* key : keys)
-    if (config.has(plus(kind_.sizes_at, key))) return config.positive(plus(kind_.sizes_at, key));
-  return config.positive(plus(kind_.sizes_at, *keys.begin())); // says that it is missing
+    if (config.has(plus(kind_.sizes_at, key))) return plus(kind_.sizes_at, key);
+  return plus(kind_.sizes_at, *keys.begin());
+}
+
+std::uint64_t Seq2Seq::number(const Config& config, std::initializer_list<const char*> keys) const {
+  return config.positive(key_of(config, keys)); // or says that it is missing
 }
 
 Seq2Seq::Half Seq2Seq::half(const Config& config, bool encoder) const {
@@ -181,7 +186,9 @@ Seq2Seq::Seq2Seq(const Config& config)
   head_elements_ = config.u64("/d_kv", 0);
   if (head_elements_ == 0) {
     for (const std::uint64_t heads : {decoder_.heads, encoder_.heads})
-      if (heads != 0) plimsoll::check_divides(heads, width_, plus(kind_.sizes_at, "/num_attention_heads"));
+      if (heads != 0)
+        plimsoll::check_divides(heads, width_,
+                                key_of(config, {"/decoder_attention_heads", "/n_head", "/num_attention_heads", "/num_heads"}));
     head_elements_ = width_ / decoder_.heads;
     if (encoder_.heads != 0 && encoder_.heads != decoder_.heads)
       throw Error(PLIMSOLL_E_UNSUPPORTED, "/encoder_attention_heads", "differs from the decoder's; such heads are not planned");

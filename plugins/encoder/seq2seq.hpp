@@ -61,6 +61,7 @@ private:
   };
   class Site;
 
+  std::string key_of(const plimsoll::Config& config, std::initializer_list<const char*> keys) const;
   std::uint64_t number(const plimsoll::Config& config, std::initializer_list<const char*> keys) const;
   Half half(const plimsoll::Config& config, bool encoder) const;
   void declare(const plimsoll::Sink& out, const Half& half, const HalfNames& names, bool decoder) const;

@@ -1,5 +1,6 @@
 // What says how a model is built: its config.json and, where there is one, hf_quant_config.json; or an entry of the catalogue,
-// which holds both. Where modules.json says that an embedder is made of the model, the configuration's `runner` is "pooling" from then on. Reads files and judges nothing in them. Threads: pure functions.
+// which holds both. Where modules.json says that an embedder is made of the model, the configuration's `runner` is "pooling" from then on.
+// Reads files and judges nothing in them. Threads: pure functions.
 #pragma once
 
 #include <optional>
