@@ -117,6 +117,8 @@ constexpr Dialect kDialects[] = {
   {.model_type = "MiniCPM3ForCausalLM", .names = &kLlama},
   {.model_type = "minicpm3", .names = &kLlama},
 
+  {.model_type = "chameleon", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias", .qk_norm = QkNorm::kMatrix, .quirk = chameleon},
+
   // Mistral
   {.model_type = "mistral", .names = &kLlama, .window = Window::kAll},
   {.model_type = "ministral", .names = &kLlama, .window = Window::kAll},
@@ -126,6 +128,7 @@ constexpr Dialect kDialects[] = {
   // Qwen
   {.model_type = "qwen", .names = &kQwen1, .norms = kLn12, .qkv_bias = kAlways, .quirk = qwen1},
   {.model_type = "qwen2", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
+  {.model_type = "bagel_text", .names = &kLlama, .qkv_bias = kAlways, .qk_norm = QkNorm::kHead, .qk_norm_on = "/qk_norm", .window = Window::kUpper},
   {.model_type = "qwen2_moe", .names = &kLlama, .qkv_bias = "/qkv_bias", .window = Window::kUpper},
   {.model_type = "qwen2_vl", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
   {.model_type = "qwen2_vl_text", .names = &kLlama, .qkv_bias = kAlways, .window = Window::kUpper},
@@ -136,6 +139,9 @@ constexpr Dialect kDialects[] = {
   {.model_type = "qwen3_moe", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kUpper},
   {.model_type = "qwen3_vl_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
   {.model_type = "qwen3_vl_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
+  {.model_type = "interns1_pro_text", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .quirk = interns1_pro},
+  {.model_type = "cosmos3_text", .names = &kCosmos3, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .qk_norm_names = {"norm_q", "norm_k"}},
+  {.model_type = "cosmos3_edge_text", .names = &kCosmos3Edge, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .ffn_bias = "/mlp_bias"},
   {.model_type = "qwen3_omni_moe_text", .names = &kLlama, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead},
   {.model_type = "mellum", .names = &kLlama, .qkv_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
   {.model_type = "mimo", .names = &kLlama, .qkv_bias = "/attention_bias", .window = Window::kUpper, .draft = &kMimoDraft},
@@ -153,8 +159,11 @@ constexpr Dialect kDialects[] = {
   {.model_type = "gemma3_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
   {.model_type = "gemma3n_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma3n},
   {.model_type = "gemma4_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
+  {.model_type = "gemma4_unified_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
+  {.model_type = "diffusion_gemma_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
   {.model_type = "gemma4_dspark", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern, .quirk = gemma4},
 
+  {.model_type = "muse_glimmer_text", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .head_gate = "gate_proj", .head_gate_wide = true, .head_gate_on = "/use_attn_output_gate", .window = Window::kPattern},
   {.model_type = "rnj1", .names = &kLlama, .norms = kSandwich, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .qk_norm = QkNorm::kHead, .window = Window::kPattern},
   {.model_type = "vaultgemma", .names = &kLlama, .norms = {"input_layernorm", "pre_feedforward_layernorm"}, .qkv_bias = "/attention_bias", .o_bias = "/attention_bias", .window = Window::kEven},
 

@@ -13,6 +13,8 @@ inline constexpr Names kPhi4Multimodal{
     .o = "o_proj.base_layer", .qkv = "qkv_proj.base_layer", .down = "down_proj.base_layer", .gate_up = "gate_up_proj.base_layer"};
 inline constexpr Names kFusedGateUp{.gate_up = "gate_up_proj"};
 inline constexpr Names kUngated{.gate = ""};
+inline constexpr Names kCosmos3{.q = "to_q", .k = "to_k", .v = "to_v", .o = "to_out"};
+inline constexpr Names kCosmos3Edge{.q = "to_q", .k = "to_k", .v = "to_v", .o = "to_out", .gate = ""};
 inline constexpr Names kPhi{.o = "dense", .gate = "", .up = "fc1", .down = "fc2", .final_norm = "model.final_layernorm"};
 inline constexpr Names kStarCoder2{.gate = "", .up = "c_fc", .down = "c_proj"};
 inline constexpr Names kBaichuan{.qkv = "W_pack"};

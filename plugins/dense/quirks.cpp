@@ -153,6 +153,25 @@ void iquest_loop(const Config& config, Model& model) {
   model.extras.push_back(gate.bias());
 }
 
+// Chameleon's norms on queries and keys have biases, head by head. 7B, 32 heads of 128: 2 x 4,096 in each layer.
+void chameleon(const Config&, Model& model) {
+  for (const auto& [name, heads] : {std::pair("q_norm", model.heads), std::pair("k_norm", model.kv_heads)}) {
+    Weight bias(Aspect::kAttention, std::string("attention.") + name + ".bias",
+                std::string("model.layers.{layer}.self_attn.") + name + ".bias", {heads, model.head_elements});
+    model.extras.push_back(std::move(bias.layers(model.all_layers).heads(0, heads, heads != model.heads)));
+  }
+}
+
+// Intern-S1-Pro turns by a learnt mixture of frequencies, the same in every layer: two matrices of them for each key/value head. All are
+// used where the configuration does not say how many.
+void interns1_pro(const Config& config, Model& model) {
+  const std::uint64_t all = model.head_elements / 2;
+  const std::uint64_t used = std::min(all, config.find_u64("/rope_scaling/num_inv_freq").value_or(all));
+  for (const char* name : {"sin_coef", "cos_coef"})
+    model.extras.emplace_back(Aspect::kAttention, std::string("attention.") + name, std::string("model.rotary_emb.") + name,
+                              std::initializer_list<Bytes>{model.kv_heads, used, used});
+}
+
 // An FFN of two matrices where nothing gates it; positions of its own where there is no ALiBi.
 void jais(const Config& config, Model& model) {
   if (config.str("/activation_function", "gelu") != "swiglu") model.names.gate = "";

@@ -11,6 +11,7 @@ class Model;
 
 void apertus(const plimsoll::Config& config, Model& model);
 void bloom(const plimsoll::Config& config, Model& model);
+void chameleon(const plimsoll::Config& config, Model& model);
 void chatglm(const plimsoll::Config& config, Model& model);
 void falcon(const plimsoll::Config& config, Model& model);
 void gemma3n(const plimsoll::Config& config, Model& model);
@@ -20,6 +21,7 @@ void granite_hybrid(const plimsoll::Config& config, Model& model);
 void gpt2(const plimsoll::Config& config, Model& model);
 void gpt_bigcode(const plimsoll::Config& config, Model& model);
 void hyperclovax(const plimsoll::Config& config, Model& model);
+void interns1_pro(const plimsoll::Config& config, Model& model);
 void iquest_loop(const plimsoll::Config& config, Model& model);
 void jais(const plimsoll::Config& config, Model& model);
 void laguna(const plimsoll::Config& config, Model& model);
