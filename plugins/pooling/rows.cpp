@@ -10,6 +10,7 @@ namespace {
 // clang-format off
 constexpr Row kRows[] = {
   {.architecture = "ColBERTLfm2Model", .projection = Projection::kTokens, .projection_name = "linear", .width = 128},
+  {.architecture = "ColModernVBertForRetrieval", .model_type = "colmodernvbert", .projection = Projection::kTokens, .projection_name = "model.custom_text_proj", .width = 128, .bias = true, .both_ways = true},
   {.architecture = "ColPaliForRetrieval", .part = "/vlm_config", .prefix = "vlm.", .projection = Projection::kTokens, .projection_name = "embedding_proj_layer", .width = 128, .bias = true},
   {.architecture = "ColQwen3", .model_type = "qwen3_vl", .projection = Projection::kTokens, .projection_name = "embedding_proj_layer", .bias = true},
   {.architecture = "OpsColQwen3Model", .model_type = "qwen3_vl", .projection = Projection::kTokens, .projection_name = "custom_text_proj", .bias = true},
@@ -22,6 +23,7 @@ constexpr Row kRows[] = {
   {.architecture = "LlamaForSequenceClassificationWithNormal_Weights", .model_type = "llama", .projection = Projection::kGates, .projection_name = "score"},
   {.architecture = "OpenAIPrivacyFilterForTokenClassification", .model_type = "gpt_oss", .projection = Projection::kLabels, .projection_name = "score", .bias = true, .both_ways = true},
   {.architecture = "Qwen3ASRForcedAlignerForTokenClassification", .model_type = "qwen3_asr", .projection = Projection::kLabels, .projection_name = "thinker.lm_head", .labels = "/thinker_config/classify_num"},
+  {.architecture = "LlamaNemotronVLForSequenceClassification", .model_type = "llama_nemotron_vl", .projection = Projection::kLabels, .projection_name = "score", .both_ways = true},
   {.architecture = "VoyageQwen3BidirectionalEmbedModel", .projection = Projection::kLabels, .projection_name = "linear", .both_ways = true},
 };
 // clang-format on

@@ -1,6 +1,6 @@
-// DeepSeek-OCR: Segment Anything's ViT over the whole picture, shrunk by convolutions, then CLIP's blocks (or, in the second one, a
-// small Qwen 2 with learned queries), and one matrix. Made by the planner's constructor. The sizes are those of the models' own code:
-// configurations tell only names.
+// DeepSeek-OCR and Unlimited-OCR: Segment Anything's ViT over the whole picture, shrunk by convolutions, then CLIP's blocks (or, in the
+// second one, a small Qwen 2 with learned queries), and one matrix. Made by the planner's constructor. The sizes are those of the models'
+// own code: configurations tell only names.
 #include "block.hpp"
 #include "listed.hpp"
 
@@ -47,10 +47,8 @@ void declare_sam(const Sink& out, const std::string& prefix, Bytes last) {
 // 1024 pixels, 16 a patch, shrunk by 4: 16 lines; crops of 640 or 768 pixels likewise.
 constexpr std::uint64_t kWholeLines = 1024 / 64;
 
-} // namespace
-
-// The whole picture: 16 x 17 + 1 rows; 6 crops in a column of 640 pixels each: 60 x 11. Together 933.
-std::unique_ptr<Tower> make_deepseek_ocr(const PartKeys&, std::uint64_t text) {
+// The first one, with as many crops of 640 pixels, in a column, as its processor cuts.
+std::unique_ptr<Tower> make_sam_and_clip(std::uint64_t text, std::uint64_t crops) {
   const auto list = [=](const Sink& out) {
     declare_sam(out, "model.sam_model.", 1024);
     constexpr std::uint64_t kWidth = 1024;
@@ -67,10 +65,17 @@ std::unique_ptr<Tower> make_deepseek_ocr(const PartKeys&, std::uint64_t text) {
     join.linear("projector.layers", text, kWidth * 2);
     for (const char* separator : {"image_newline", "view_seperator"}) join.tensor(separator, {text}); // likewise
   };
-  constexpr std::uint64_t kCropLines = 640 / 64, kCrops = 6;
-  constexpr std::uint64_t kRows = kWholeLines * (kWholeLines + 1) + kCrops * kCropLines * (kCropLines + 1) + 1;
-  return listed(list, {kRows, 64 * 64 + kCrops * 40 * 40, 768});
+  constexpr std::uint64_t kCropLines = 640 / 64;
+  const std::uint64_t rows = kWholeLines * (kWholeLines + 1) + crops * kCropLines * (kCropLines + 1) + 1;
+  return listed(list, {rows, 64 * 64 + crops * 40 * 40, 768});
 }
+
+} // namespace
+
+// The whole picture: 16 x 17 + 1 rows; 6 crops: 60 x 11. Together 933.
+std::unique_ptr<Tower> make_deepseek_ocr(const PartKeys&, std::uint64_t text) { return make_sam_and_clip(text, 6); }
+// Unlimited-OCR cuts 32: 16 x 17 + 1 + 320 x 11 = 3,793.
+std::unique_ptr<Tower> make_unlimited_ocr(const PartKeys&, std::uint64_t text) { return make_sam_and_clip(text, 32); }
 
 // The whole picture: 256 rows; 6 crops of 768 pixels: 144 rows each; a separator: 1,121.
 std::unique_ptr<Tower> make_deepseek_ocr2(const PartKeys&, std::uint64_t text) {

@@ -37,6 +37,13 @@ Encoder::Encoder(Kind kind, const PartKeys& keys, std::string prefix)
       ffn_(keys.positive("/intermediate_size")), heads_(keys.number("/num_attention_heads", 0)), patch_(keys.positive("/patch_size")),
       channels_(keys.number("/num_channels", 3)), side_(kind == Kind::kSiglip2 ? side_of_positions(keys) : keys.patches_per_side()) {}
 
+Encoder::Encoder(Kind kind, const EncoderShape& shape, std::string prefix)
+    : kind_(kind), prefix_(std::move(prefix)), layers_(plimsoll::layers_from(0, shape.layers)), width_(shape.width), ffn_(shape.ffn),
+      heads_(shape.heads), patch_(shape.patch), channels_(3), side_(shape.image / shape.patch) {}
+
+Encoder Encoder::pixtral(const PartKeys& keys, std::string prefix) { return Encoder(Kind::kPixtral, keys, std::move(prefix)); }
+Encoder Encoder::clip(const EncoderShape& shape, std::string prefix) { return Encoder(Kind::kClip, shape, std::move(prefix)); }
+Encoder Encoder::siglip(const EncoderShape& shape, std::string prefix) { return Encoder(Kind::kSiglip, shape, std::move(prefix)); }
 Encoder Encoder::siglip2(const PartKeys& keys, std::string prefix) { return Encoder(Kind::kSiglip2, keys, std::move(prefix)); }
 
 Encoder Encoder::of(const PartKeys& keys, std::string prefix) {
@@ -52,7 +59,7 @@ Encoder Encoder::of(const PartKeys& keys, std::string prefix) {
     if (keys.boolean("/vision_use_head", true)) out.with_pooling_head();
     return out;
   }
-  if (type == "pixtral") return Encoder(Kind::kPixtral, keys, std::move(prefix));
+  if (type == "pixtral") return pixtral(keys, std::move(prefix));
   throw Error(PLIMSOLL_E_UNSUPPORTED, "/vision_config/model_type",
               "'" + std::string(type.substr(0, 64)) +
                   "' is no tower this planner knows; known: clip_vision_model, siglip_vision_model, siglip2_vision_model, pixtral");

@@ -10,12 +10,21 @@
 
 namespace vlm {
 
+// Sizes of a CLIP or SigLIP that a configuration only names.
+struct EncoderShape {
+  std::uint64_t width, ffn, layers, heads, patch, image; // image: pixels a side
+};
+
 class Encoder {
 public:
+  static Encoder clip(const EncoderShape& shape, std::string prefix);
+  static Encoder siglip(const EncoderShape& shape, std::string prefix);
   // CLIP, SigLIP or Pixtral by the vision model_type; `prefix` is what names start with: "vision_tower.".
   static Encoder of(const PartKeys& keys, std::string prefix);
   // SigLIP whatever the model_type says (Idefics3, MiniCPM-V and Phi-4 have relatives of it), without its pooling head.
   static Encoder siglip(const PartKeys& keys, std::string prefix, bool drop_last_layer = false);
+  // Pixtral whatever the model_type says, or where it says nothing.
+  static Encoder pixtral(const PartKeys& keys, std::string prefix);
   // SigLIP 2 for any aspect ratio: patches through a linear layer, `num_patches` positions.
   static Encoder siglip2(const PartKeys& keys, std::string prefix);
   // `loaded`: false where checkpoints store it and engines pass by.
@@ -36,6 +45,7 @@ private:
   enum class Kind : std::uint8_t { kClip, kSiglip, kSiglip2, kPixtral };
   enum class Head : std::uint8_t { kNone, kLoaded, kStored };
   Encoder(Kind kind, const PartKeys& keys, std::string prefix);
+  Encoder(Kind kind, const EncoderShape& shape, std::string prefix);
   void pooling_head(const plimsoll::Sink& out) const;
 
   Kind kind_;

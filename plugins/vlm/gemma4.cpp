@@ -1,10 +1,11 @@
 // The towers of Gemma 4: an encoder of sandwiched, gated blocks over patches of any aspect ratio, pooled to a fixed number of
 // rows; in the small models a Gemma4Conformer for sound. Both hand over through a matrix of their own. Where clipped_linears is on,
-// every linear layer carries four bounds of one element. Made by the planner's constructor; README.md has the worked totals.
+// every linear layer carries four bounds of one element. The unified one has no encoder at all: pixels and samples become rows by matrices.
+// Made by the planner's constructor; README.md has the worked totals.
 #include <optional>
 
+#include "listed.hpp"
 #include "tensors.hpp"
-#include "tower.hpp"
 
 namespace vlm {
 namespace {
@@ -94,20 +95,22 @@ private:
 
 class Gemma4Tower : public Tower {
 public:
-  Gemma4Tower(const PartKeys& keys, std::uint64_t text)
-      : layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")), ffn_(keys.positive("/intermediate_size")),
-        heads_(keys.positive("/num_attention_heads")), kv_heads_(keys.positive("/num_key_value_heads")), head_(keys.positive("/head_dim")),
-        patch_(keys.positive("/patch_size")), positions_(keys.positive("/position_embedding_size")),
-        pool_(keys.positive("/pooling_kernel_size")), rows_(keys.model().positive("/vision_soft_tokens_per_image")), text_(text),
-        clipped_(keys.boolean("/use_clipped_linears", false)), standardised_(keys.boolean("/standardize", false)) {
+  // `prefix` is what names start with: "model.".
+  Gemma4Tower(const PartKeys& keys, std::uint64_t text, std::string prefix)
+      : prefix_(std::move(prefix)), layers_(keys.layer_list("/num_hidden_layers")), width_(keys.positive("/hidden_size")),
+        ffn_(keys.positive("/intermediate_size")), heads_(keys.positive("/num_attention_heads")),
+        kv_heads_(keys.positive("/num_key_value_heads")), head_(keys.positive("/head_dim")), patch_(keys.positive("/patch_size")),
+        positions_(keys.positive("/position_embedding_size")), pool_(keys.positive("/pooling_kernel_size")),
+        rows_(keys.model().positive("/vision_soft_tokens_per_image")), text_(text), clipped_(keys.boolean("/use_clipped_linears", false)),
+        standardised_(keys.boolean("/standardize", false)) {
     if (keys.model().find_len("/audio_config")) audio_.emplace(keys.model());
   }
 
   void weights(const Sink& out) const override {
-    const Tensors top(out, "", "model.vision_tower."), join(out, "", "model.");
+    const Tensors top(out, "", prefix_ + "vision_tower."), join(out, "", prefix_);
     top.linear("patch_embedder.input_proj", width_, Bytes(3) * patch_ * patch_, false);
     top.tensor("patch_embedder.position_embedding_table", {2, positions_, width_});
-    blocks(Tensors(out, "layers.", "model.vision_tower.encoder.layers.{layer}.", &layers_));
+    blocks(Tensors(out, "layers.", prefix_ + "vision_tower.encoder.layers.{layer}.", &layers_));
     if (standardised_)
       for (const char* name : {"std_bias", "std_scale"}) top.tensor(name, {width_});
     join.linear("embed_vision.embedding_projection", text_, width_, false);
@@ -134,6 +137,7 @@ private:
       out.norm(norm, width_, false);
   }
 
+  std::string prefix_;
   std::vector<std::uint32_t> layers_;
   std::uint64_t width_, ffn_, heads_, kv_heads_, head_, patch_, positions_, pool_, rows_, text_;
   bool clipped_, standardised_;
@@ -142,6 +146,43 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tower> make_gemma4(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Gemma4Tower>(keys, text); }
+std::unique_ptr<Tower> make_gemma4(const PartKeys& keys, std::uint64_t text) { return std::make_unique<Gemma4Tower>(keys, text, "model."); }
+
+// The diffusing one: what it thought in the step before comes back through a gated FFN.
+std::unique_ptr<Tower> make_diffusion_gemma(const PartKeys& keys, std::uint64_t text) {
+  const std::shared_ptr<const Tower> tower = std::make_shared<Gemma4Tower>(keys, text, "model.encoder.");
+  const plimsoll::Config& model = keys.model();
+  const std::uint64_t inner = model.find_u64("/self_conditioning_size").value_or(model.u64("/text_config/intermediate_size", 0));
+  if (inner == 0) throw plimsoll::Error(PLIMSOLL_E_CONFIG, "/self_conditioning_size", "is missing or 0; a positive number was expected");
+  const auto list = [=](const Sink& out) {
+    tower->weights(out);
+    const Tensors back(out, "self_conditioning.", "model.decoder.self_conditioning.");
+    back.norm("pre_norm", text, false);
+    back.by_rows("gate_proj", inner, text, false);
+    back.by_rows("up_proj", inner, text, false);
+    back.by_columns("down_proj", text, inner, false);
+  };
+  return listed(list, tower->largest_image());
+}
+
+// Patches of 48 pixels: 6,912 numbers become a row, 280 rows an image. Samples of sound likewise, where the configuration has an ear.
+std::unique_ptr<Tower> make_gemma4_unified(const PartKeys& keys, std::uint64_t text) {
+  const std::uint64_t patch = keys.positive("/model_patch_size"), width = keys.positive("/mm_embed_dim");
+  const std::uint64_t positions = keys.positive("/mm_posemb_size"), rows = keys.positive("/num_soft_tokens");
+  const PartKeys ear(keys.model(), "/audio_config");
+  const std::uint64_t heard = ear.there() ? ear.positive("/output_proj_dims", "/audio_embed_dim") : 0;
+  const auto list = [=](const Sink& out) {
+    const Bytes pixels = Bytes(3) * patch * patch;
+    const Tensors embedder(out, "embedder.", "model.vision_embedder."), join(out, "", "model.");
+    embedder.norm("patch_ln1", pixels, true);
+    embedder.linear("patch_dense", width, pixels);
+    embedder.norm("patch_ln2", width, true);
+    embedder.tensor("pos_embedding", {positions, 2, width});
+    embedder.norm("pos_norm", width, true);
+    join.linear("embed_vision.embedding_projection", text, width, false);
+    if (heard > 0) join.linear("embed_audio.embedding_projection", text, heard, false);
+  };
+  return listed(list, {rows, rows, width});
+}
 
 } // namespace vlm

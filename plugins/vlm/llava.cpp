@@ -1,10 +1,11 @@
 // The LLaVA packaging: an encoder of any of three kinds and a projector of two matrices. LLaVA 1.5, NeXT and OneVision, Pixtral
 // as the community converted it, Mistral-Small-3.1 and Devstral-Small-2 (mistral3: a norm and a patch merger more).
 #include <algorithm>
-#include <cmath>
 
 #include "encoders.hpp"
+#include "listed.hpp"
 #include "tensors.hpp"
+#include "tiles.hpp"
 
 namespace vlm {
 namespace {
@@ -19,18 +20,6 @@ std::uint64_t feature_layers(const Config& model) {
   const std::uint64_t n = model.find_len("/vision_feature_layer").value_or(1);
   if (n == 0 || n > 64) throw Error(PLIMSOLL_E_CONFIG, "/vision_feature_layer", "a layer or a list of 1 to 64 layers was expected");
   return n;
-}
-
-// "anyres_max_9": at most 9 tiles' worth of features; 0: no limit.
-std::uint64_t feature_limit(std::string_view ratio) {
-  const std::size_t at = ratio.rfind('_');
-  std::uint64_t limit = 0;
-  if (ratio.substr(0, 11) != "anyres_max_") return 0;
-  for (const char c : ratio.substr(at + 1)) {
-    if (c < '0' || c > '9' || limit > 1000) return 0;
-    limit = limit * 10 + static_cast<std::uint64_t>(c - '0');
-  }
-  return limit;
 }
 
 // What the packagings of this kind differ in.
@@ -53,7 +42,11 @@ public:
     image_ = {side * side, encoder_.positions(), encoder_.width()};
     // Tarsier puts a token of its text behind each row and one behind the image.
     if (model.str("/architectures/0", "") == "TarsierForConditionalGeneration") image_.rows += side + 1;
-    if (names.tiles) tile(model);
+    if (!names.tiles) return;
+    const TiledImage tiled =
+        largest_tiling(model, encoder_.side(), encoder_.side() * encoder_.patch(), feature_limit(model.str("/vision_aspect_ratio", "")));
+    image_.rows = tiled.rows;
+    image_.tower_tokens = (Bytes(tiled.tiles) * encoder_.positions()).value();
   }
 
   void weights(const Sink& out) const override {
@@ -73,32 +66,6 @@ public:
   Media largest_image() const override { return image_; }
 
 private:
-  // Tiles by the grid of the best fitting resolution, one row more at the end of each line, and the whole image as a tile.
-  // NeXT, 672 x 672 over 336: 48 x 48 + 48 + 576 = 2,928 rows from 5 x 577 positions. OneVision keeps the features of 9 tiles:
-  // a larger grid is shrunk where it exceeds that by more than 10 % a side.
-  void tile(const Config& model) {
-    const std::uint64_t n = model.find_len("/image_grid_pinpoints").value_or(0);
-    if (n > 4096) throw Error(PLIMSOLL_E_CONFIG, "/image_grid_pinpoints", "has more than 4096 entries");
-    const std::uint64_t limit = feature_limit(model.str("/vision_aspect_ratio", ""));
-    const std::uint64_t side = encoder_.side(), base = side * side, pixels = side * encoder_.patch();
-    for (std::uint64_t i = 0; i < n; ++i) {
-      const std::string at = "/image_grid_pinpoints/" + std::to_string(i);
-      const std::uint64_t down = std::max<std::uint64_t>(1, model.positive(at + "/0") / pixels);
-      const std::uint64_t across = std::max<std::uint64_t>(1, model.positive(at + "/1") / pixels);
-      if (down > 256 || across > 256) throw Error(PLIMSOLL_E_CONFIG, at, "is more than 256 tiles a side; check the sizes in pixels");
-      std::uint64_t height = down * side, width = across * side;
-      if (limit > 0) {
-        const double ratio = std::sqrt(static_cast<double>(height * width) / static_cast<double>(limit * base));
-        if (ratio > 1.1) {
-          height = static_cast<std::uint64_t>(static_cast<double>(height) / ratio);
-          width = static_cast<std::uint64_t>(static_cast<double>(width) / ratio);
-        }
-      }
-      image_.rows = std::max(image_.rows, height * width + height + base);
-      image_.tower_tokens = std::max(image_.tower_tokens, (down * across + 1) * encoder_.positions());
-    }
-  }
-
   LlavaNames names_;
   Encoder encoder_;
   std::uint64_t text_, features_;
@@ -137,6 +104,23 @@ std::unique_ptr<Tower> make_llava_next(const PartKeys& keys, std::uint64_t text)
 }
 std::unique_ptr<Tower> make_mistral3(const PartKeys& keys, std::uint64_t text) {
   return std::make_unique<LlavaTower>(keys, text, LlavaNames{.merger = true});
+}
+// Pixtral as vLLM makes a configuration of Mistral's own: the tower's keys say whether there are a norm and a patch merger.
+std::unique_ptr<Tower> make_pixtral(const PartKeys& keys, std::uint64_t text) {
+  const Encoder encoder = Encoder::pixtral(keys, "vision_tower.");
+  const bool bias = keys.boolean("/adapter_bias", true), norm = keys.boolean("/add_pre_mm_projector_layer_norm", false);
+  const std::uint64_t merge = keys.text("/mm_projector_id", "") == "patch_merge" ? keys.positive("/spatial_merge_size") : 0;
+  const auto list = [=](const Sink& out) {
+    encoder.weights(out);
+    const Bytes width = encoder.width();
+    const Tensors projector(out, "projector.", "multi_modal_projector.");
+    if (norm) projector.norm("norm", width, false);
+    if (merge > 0) projector.linear("patch_merger.merging_layer", width, width * merge * merge, false);
+    projector.by_rows("linear_1", text, width, bias);
+    projector.by_columns("linear_2", text, text, bias);
+  };
+  const Bytes side = encoder.side() / std::max<std::uint64_t>(1, merge);
+  return listed(list, {(side * side).value(), encoder.positions(), encoder.width()});
 }
 std::unique_ptr<Tower> make_lighton_ocr(const PartKeys& keys, std::uint64_t text) {
   return std::make_unique<LlavaTower>(

@@ -1,7 +1,9 @@
-// Queries that look at an encoder's output: BLIP-2 with its EVA-CLIP, and Granite Speech with a conformer. Made by the planner's
-// constructor.
+// Queries that look at an encoder's output: BLIP-2 with its EVA-CLIP, Granite Speech with a conformer, Granite 4 Vision with SigLIP. Made
+// by the planner's constructor.
 #include "block.hpp"
+#include "encoders.hpp"
 #include "listed.hpp"
+#include "tiles.hpp"
 
 namespace vlm {
 namespace {
@@ -21,9 +23,14 @@ public:
       if (layer % frequency == 0) crossing_.push_back(layer);
   }
 
-  void weights(const Sink& out) const {
-    const std::string layer = prefix_ + "encoder.layer.{layer}.";
-    Tensors(out, "qformer.", prefix_).norm("layernorm", width_, true);
+  // One layer that looks at `seen`, as wide as the queries.
+  QFormer(std::uint64_t width, std::uint64_t ffn, std::uint64_t heads)
+      : layers_{0}, crossing_{0}, width_(width), ffn_(ffn), heads_(heads), seen_(width), text_input_(false) {}
+
+  void weights(const Sink& out) const { weights(out, prefix_); }
+  void weights(const Sink& out, const std::string& prefix) const {
+    const std::string layer = prefix + "encoder.layer.{layer}.";
+    Tensors(out, "qformer.", prefix).norm("layernorm", width_, true);
     attention(Tensors(out, "qformer.attention.", layer + "attention.", &layers_), width_);
     attention(Tensors(out, "qformer.crossattention.", layer + "crossattention.", &crossing_), seen_);
     const Tensors rest(out, "qformer.layers.", layer, &layers_);
@@ -50,6 +57,22 @@ private:
   std::uint64_t width_, ffn_, heads_, seen_;
   bool text_input_;
 };
+
+// "4/8": of a window of 8 x 8 patches 4 x 4 rows are made.
+std::pair<std::uint64_t, std::uint64_t> window_of(const plimsoll::Config& model) {
+  const std::string_view rate = model.str("/downsample_rate", "");
+  const std::size_t slash = rate.find('/');
+  const auto number = [](std::string_view digits) {
+    std::uint64_t value = 0;
+    for (const char c : digits) value = c < '0' || c > '9' || value > 1000 ? 4096 : value * 10 + static_cast<std::uint64_t>(c - '0');
+    return value;
+  };
+  const std::uint64_t queries = number(rate.substr(0, slash));
+  const std::uint64_t window = slash == std::string_view::npos ? 0 : number(rate.substr(slash + 1));
+  if (queries == 0 || window == 0 || queries > 1024 || window > 1024)
+    throw plimsoll::Error(PLIMSOLL_E_CONFIG, "/downsample_rate", "two numbers as in \"4/8\" were expected");
+  return {queries, window};
+}
 
 constexpr BlockNames kBlipBlock{
     {"layer_norm1", "layer_norm2"}, "self_attn.qkv", "", "", "", "self_attn.projection", "", "mlp.fc1", "mlp.fc2"};
@@ -124,6 +147,40 @@ std::unique_ptr<Tower> make_granite_speech(const PartKeys& keys, std::uint64_t t
   };
   constexpr std::uint64_t kRows = 10001; // of 500 s, as vLLM reserves
   return listed(list, {}, {kRows, (Bytes(kRows) * rate).value(), width});
+}
+
+// A projector for each layer of the tower that a layer of the language model gets, and four for every second patch. Each joins windows by
+// queries. 384 pixels, 24 patches a side, 12 rows; tiles as in LLaVA-NeXT. The pooling head is stored and not loaded.
+std::unique_ptr<Tower> make_granite4_vision(const PartKeys& keys, std::uint64_t text) {
+  constexpr std::uint64_t kFfn = 3072, kHead = 64, kSpatial = 4, kMostProjectors = 64; // of the class
+  const plimsoll::Config& model = keys.model();
+  Encoder encoder = Encoder::siglip(keys, "model.vision_tower.vision_model.");
+  if (keys.boolean("/vision_use_head", true)) encoder.with_pooling_head(false);
+  const auto [queries, window] = window_of(model);
+  const auto layerwise = model.find_len("/deepstack_layer_map");
+  const std::uint64_t deep = plimsoll::bounded(layerwise ? *layerwise : model.find_len("/vision_layer_to_llm_layer").value_or(0),
+                                               kMostProjectors, "/deepstack_layer_map");
+  const bool spatial = model.boolean("/use_checkerboard_sampling", model.boolean("/use_spatial_sampling", false));
+  const bool newline = model.boolean("/use_image_newline_parameter", true);
+  const std::uint64_t width = encoder.width();
+  const QFormer qformer(width, kFfn, width / kHead);
+  const auto list = [=, queries = queries, window = window](const Sink& out) {
+    encoder.weights(out);
+    if (newline) Tensors(out, "", "model.").tensor("image_newline", {text});
+    for (std::uint64_t i = 0; i < deep + (spatial ? kSpatial : 0); ++i) {
+      const std::string prefix =
+          i < deep ? "model.layerwise_projectors." + std::to_string(i) + "." : "model.spatial_projectors." + std::to_string(i - deep) + ".";
+      const Tensors projector(out, "projector.", prefix);
+      projector.norm("norm", width, true);
+      projector.tensor("query", {1, Bytes(queries) * queries, width});
+      projector.tensor("image_positions", {1, Bytes(window) * window, width});
+      qformer.weights(out, prefix + "qformer.");
+      projector.linear("out_linear", text, width);
+    }
+  };
+  const std::uint64_t side = encoder.side() * queries / window;
+  const TiledImage image = largest_tiling(model, side, encoder.side() * encoder.patch(), 0);
+  return listed(list, {image.rows, (Bytes(image.tiles) * encoder.positions()).value(), width});
 }
 
 } // namespace vlm

@@ -20,7 +20,7 @@ public:
         patch_(keys.positive("/patch_size", "/spatial_patch_size")), frames_(keys.positive("/temporal_patch_size")),
         channels_(keys.positive("/in_chans", "/in_channels")), merge_(keys.positive("/spatial_merge_size")),
         max_pixels_(keys.positive("/max_image_pixels")), prefix_(std::move(prefix)) {
-    if (out_ != text)
+    if (text != 0 && out_ != text)
       keys.refuse(out_key,
                   "is " + std::to_string(out_) + ", the language model is " + std::to_string(text) + " wide; the two must be equal");
   }
@@ -48,14 +48,15 @@ protected:
 
 class Qwen2Tower : public QwenTower {
 public:
-  // Here hidden_size is the width of the output and embed_dim the encoder's.
+  // Here hidden_size is the width of the output and embed_dim the encoder's. No text: no merger either.
   Qwen2Tower(const PartKeys& keys, std::uint64_t text, std::string prefix)
       : QwenTower(keys, text, keys.positive("/embed_dim"), "/hidden_size", std::move(prefix)),
-        ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()) {}
+        ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()), merger_(text != 0) {}
 
   void weights(const Sink& out) const override {
     stem(out, false);
     blocks(out, kQwen2Block, {.width = width_, .ffn = ffn_, .heads = heads_});
+    if (!merger_) return;
     const Tensors merger(out, "merger.", prefix_ + "merger.");
     merger.norm("ln_q", width_, true);
     merger.by_rows("mlp.0", merged(), merged());
@@ -64,6 +65,7 @@ public:
 
 private:
   std::uint64_t ffn_;
+  bool merger_;
 };
 
 class Qwen25Tower : public QwenTower {
@@ -128,20 +130,22 @@ std::string prefix_of(const PartKeys& keys) { return keys.model().find_len("/tex
 
 } // namespace
 
-std::unique_ptr<Tower> make_qwen2_vl(const PartKeys& keys, std::uint64_t text) {
-  return std::make_unique<Qwen2Tower>(keys, text, prefix_of(keys));
+std::unique_ptr<Tower> make_qwen2_tower(const PartKeys& keys, std::uint64_t out, std::string prefix) {
+  return std::make_unique<Qwen2Tower>(keys, out, std::move(prefix));
 }
-std::unique_ptr<Tower> make_tarsier2(const PartKeys& keys, std::uint64_t text) {
-  return std::make_unique<Qwen2Tower>(keys, text, "vision_tower.");
-}
+std::unique_ptr<Tower> make_qwen2_vl(const PartKeys& keys, std::uint64_t text) { return make_qwen2_tower(keys, text, prefix_of(keys)); }
+std::unique_ptr<Tower> make_tarsier2(const PartKeys& keys, std::uint64_t text) { return make_qwen2_tower(keys, text, "vision_tower."); }
 std::unique_ptr<Tower> make_qwen2_5_tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names) {
   return std::make_unique<Qwen25Tower>(keys, text, std::move(prefix), names);
 }
 std::unique_ptr<Tower> make_qwen2_5_vl(const PartKeys& keys, std::uint64_t text) { return make_qwen2_5_tower(keys, text, prefix_of(keys)); }
 std::unique_ptr<Tower> make_opencua(const PartKeys& keys, std::uint64_t text) { return make_qwen2_5_tower(keys, text, "vision_tower."); }
-std::unique_ptr<Tower> make_qwen3_vl(const PartKeys& keys, std::uint64_t text) {
-  return std::make_unique<Qwen3Tower>(keys, text, "model.visual.", kVlMerger);
+std::unique_ptr<Tower> make_qwen3_tower(const PartKeys& keys, std::uint64_t text, std::string prefix) {
+  return std::make_unique<Qwen3Tower>(keys, text, std::move(prefix), kVlMerger);
 }
+std::unique_ptr<Tower> make_qwen3_vl(const PartKeys& keys, std::uint64_t text) { return make_qwen3_tower(keys, text, "model.visual."); }
+// Cosmos 3 keeps all of its reasoner's tensors at the top.
+std::unique_ptr<Tower> make_cosmos3(const PartKeys& keys, std::uint64_t text) { return make_qwen3_tower(keys, text, ""); }
 std::unique_ptr<Tower> make_qwen3_omni_tower(const PartKeys& keys, std::uint64_t text, std::string prefix) {
   return std::make_unique<Qwen3Tower>(keys, text, std::move(prefix), kOmniMerger);
 }

@@ -1,5 +1,5 @@
-// SigLIP 2 and what stands behind it: LFM2-VL, Ovis 2.5 and 2.6, Eagle 2.5, Isaac, Phi-4-reasoning-vision, MiniCPM-V 4.6. Made by the
-// planner's constructor.
+// SigLIP 2 and what stands behind it: LFM2-VL, Ovis 2.5 and 2.6, Eagle 2.5, Isaac, Phi-4-reasoning-vision, MiniCPM-V 4.6, Cosmos 3
+// Edge. Made by the planner's constructor.
 #include "block.hpp"
 #include "encoders.hpp"
 #include "listed.hpp"
@@ -130,6 +130,24 @@ std::unique_ptr<Tower> make_minicpm_v4_6(const PartKeys& keys, std::uint64_t tex
   const Bytes inputs = Bytes(model.positive("/slice_config/max_slice_nums")) + 1;
   const Bytes side = model.positive("/slice_config/scale_resolution") / encoder.patch();
   return listed(list, {(inputs * (side * side / 16)).value(), (inputs * side * side).value(), encoder.width()});
+}
+
+// Cosmos 3 Edge: two matrices over joined neighbours.
+std::unique_ptr<Tower> make_cosmos3_edge(const PartKeys& keys, std::uint64_t text) {
+  const Encoder encoder = Encoder::siglip2(keys, "model.visual.");
+  const PartKeys projector(keys.model(), "/projector_config");
+  const std::uint64_t in = projector.positive("/input_hidden_size"), merge = projector.positive("/spatial_merge_size");
+  const std::uint64_t inner = projector.positive("/merger_intermediate_size");
+  const bool joined_norm = projector.boolean("/use_postshuffle_norm", false);
+  const auto list = [=](const Sink& out) {
+    encoder.weights(out);
+    const Bytes joined = Bytes(in) * merge * merge;
+    const Tensors merger(out, "projector.", "model.projector.");
+    merger.norm("norm", joined_norm ? joined : Bytes(in), true);
+    declare_two(merger, "linear_fc1", "linear_fc2", joined, inner, text, true);
+  };
+  const Bytes area = Bytes(encoder.patch()) * encoder.patch(), pixels = keys.positive("/max_image_pixels");
+  return listed(list, {(pixels / (area * merge * merge)).value(), (pixels / area).value(), encoder.width()});
 }
 
 } // namespace vlm

@@ -60,6 +60,37 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"lightonai__LightOnOCR-2-1B", 3025, 1024, 12100, 1024},                // 110 x 110 / 4
       {"baidu__ERNIE-4.5-VL-28B-A3B-PT", 6144, 2560, 24576, 1280},            // 4,816,896 / 28^2
       {"zai-org__glm-4v-9b", 1602, 4096, 6401, 1792},                         // 40 x 40 + 2
+      {"shapes__PixtralForConditionalGeneration", 3025, 5120, 12100, 1024},   // 110 x 110 / 4
+      {"shapes__LlavaLlamaForCausalLM", 576, 4096, 577, 1024},                // 24 x 24
+      {"shapes__LlavaMistralForCausalLM", 2928, 4096, 2885, 1024},            // as llava-v1.6-mistral-7b-hf
+      {"shapes__LlavaQwenForCausalLM", 8154, 3584, 26973, 1152},              // as llava-onevision-qwen2-7b-ov-hf, grids as text
+      {"shapes__LlavaVidForCausalLM", 2304, 4096, 9232, 1024},                // 16 frames of 12 x 12
+      {"shapes__YiVLForCausalLM", 1024, 4096, 1025, 1280},                    // 32 x 32
+      {"google__gemma-4-12B-it", 280, 3840, 280, 3840},
+      {"shapes__DiffusionGemmaForBlockDiffusion", 280, 2816, 2520, 1152},            // 280 x 3 x 3
+      {"shapes__MuseGlimmerForConditionalGeneration", 4096, 6656, 16384, 1536},      // four patches a row
+      {"shapes__UnlimitedOCRForCausalLM", 3793, 1280, 55296, 768},                   // 16 x 17 + 320 x 11 + 1
+      {"shapes__LocateAnythingForConditionalGeneration", 1024, 2048, 4096, 1152},    // 64 x 64 / 4
+      {"shapes__DotsVLMForCausalLM", 14400, 2048, 57600, 1536},                      // 11,289,600 / 28^2
+      {"shapes__InternS1ProForConditionalGeneration", 16384, 2048, 65536, 1152},     // 16,777,216 / 32^2
+      {"shapes__Cosmos3ForConditionalGeneration", 16384, 2048, 65536, 1024},         // likewise
+      {"shapes__Cosmos3EdgeForConditionalGeneration", 16384, 2048, 65536, 1152},     // likewise
+      {"shapes__POINTSV15ChatModel", 16384, 3584, 65536, 1280},                      // 12,845,056 / 28^2
+      {"shapes__Sarashina2VisionForCausalLM", 16384, 4096, 65536, 1280},             // likewise
+      {"shapes__KananaVForConditionalGeneration", 16384, 2048, 65536, 1280},         // likewise
+      {"shapes__HCXVisionV2ForCausalLM", 16384, 2048, 65536, 1280},                  // likewise
+      {"shapes__OpenPanguVLForConditionalGeneration", 16384, 2048, 65536, 1280},     // likewise
+      {"shapes__LlavaOnevision2ForConditionalGeneration", 16384, 2560, 65536, 1024}, // likewise
+      {"shapes__HCXVisionForCausalLM", 891, 3072, 7290, 1152},                       // 10 x 81 + 9 x 9
+      {"shapes__Granite4VisionForConditionalGeneration", 744, 2560, 2880, 1152},     // 24 x 24 + 24 + 144, 5 x 576
+      {"shapes__NVILAForConditionalGeneration", 3072, 3584, 17408, 1152},            // 12 x 256, 17 x 1,024
+      {"shapes__NVILALiteForConditionalGeneration", 1573, 3584, 13312, 1152},        // 13 x 121
+      {"shapes__LlamaNemotronVLModel", 1792, 2048, 7168, 1152},                      // 7 x 256
+      {"shapes__LlamaNemotronVLForSequenceClassification", 1792, 2048, 7168, 1152},  // likewise
+      {"shapes__ColModernVBertForRetrieval", 64, 768, 1024, 768},                    // 32 x 32 / 16
+      {"shapes__BagelForConditionalGeneration", 4900, 3584, 4900, 1152},             // 70 x 70
+      {"deepseek-ai__Janus-1.3B", 576, 2048, 576, 1024},                             // 24 x 24
+      {"shapes__ChameleonForConditionalGeneration", 1024, 4096, 1024, 512},          // 512 / 16
   };
   for (const EntryCase& c : cases) {
     const DeclaredConfig d = declared(real_config(c.model));
