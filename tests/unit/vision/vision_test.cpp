@@ -68,8 +68,8 @@ TEST(VisionEntry, IsTheLargestImageOfRealModels) {
       {"shapes__YiVLForCausalLM", 1024, 4096, 1025, 1280},                    // 32 x 32
       {"google__gemma-4-12B-it", 280, 3840, 280, 3840},
       {"shapes__DiffusionGemmaForBlockDiffusion", 280, 2816, 2520, 1152},            // 280 x 3 x 3
-      {"meta-models__Muse-Glimmer-30B", 4096, 6656, 16384, 1536},      // four patches a row
-      {"baidu__Unlimited-OCR", 3793, 1280, 55296, 768},                   // 16 x 17 + 320 x 11 + 1
+      {"meta-models__Muse-Glimmer-30B", 4096, 6656, 16384, 1536},                    // four patches a row
+      {"baidu__Unlimited-OCR", 3793, 1280, 55296, 768},                              // 16 x 17 + 320 x 11 + 1
       {"shapes__LocateAnythingForConditionalGeneration", 1024, 2048, 4096, 1152},    // 64 x 64 / 4
       {"shapes__DotsVLMForCausalLM", 14400, 2048, 57600, 1536},                      // 11,289,600 / 28^2
       {"shapes__InternS1ProForConditionalGeneration", 16384, 2048, 65536, 1152},     // 16,777,216 / 32^2
