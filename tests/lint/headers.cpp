@@ -49,6 +49,8 @@ constexpr Exception kExceptions[] = {
     {"core/src/kv_cache/steps.cpp", "core/src/kv_cache/manager.hpp"},                    //
     {"core/src/runtime/estimates.cpp", "core/include/plimsoll/pipeline_model.hpp"},      // members of one class
     {"core/src/runtime/signal_buffers.cpp", "core/include/plimsoll/pipeline_model.hpp"}, //
+    {"core/src/runtime/replica_plan.cpp", "core/include/plimsoll/pipeline_model.hpp"},   //
+    {"core/src/mpi/mpi_job.cpp", "core/src/runtime/shared_job.hpp"},                     // fills it, in a library of its own
     {"core/src/runtime/new_context.cpp", "core/src/runtime/pipeline.hpp"},               //
     {"core/src/runtime/pipeline_step.cpp", "core/src/runtime/pipeline.hpp"},             //
     {"core/src/runtime_capi/kv_c.cpp", "core/include/plimsoll/runtime.h"},               // C and C++ hosts: two headers of one name
