@@ -5,6 +5,7 @@
 
 #include "base/checked.hpp"
 #include "base/human.hpp"
+#include "base/json.hpp"
 #include "kv/vision_share.hpp"
 #include "plan/gate.hpp"
 
@@ -35,6 +36,31 @@ Result<std::vector<EntryCache>> caches_of(const Settled& s) {
   return out;
 }
 
+// The key of a limit of images that a class default assumes, as nobody publishes it. The default `largest_image_is_a_bound` names the key;
+// a configuration that states it is believed.
+std::optional<std::string> assumed_limit(const Settled& s) {
+  const plimsoll_view& root = s.model().planners->view();
+  if (root.defaults == nullptr || !root.defaults->is_object()) return std::nullopt;
+  const auto key = root.defaults->find("largest_image_is_a_bound");
+  if (key == root.defaults->end() || !key->is_string()) return std::nullopt;
+  const auto& pointer = key->get_ref<const std::string&>();
+  if (find_pointer(*root.node, pointer) != nullptr) return std::nullopt;
+  return pointer;
+}
+
+Basis basis_of(const Settled& s, const EntryCache& cache, Basis of_images, Findings& findings) {
+  if (!cache.has_images) return of_images;
+  const std::optional<std::string> key = assumed_limit(s);
+  if (!key) return of_images;
+  const Json* const value = find_pointer(*s.model().planners->view().defaults, *key);
+  findings.warn(
+      WarningCode::kEntryRuleIsABound,
+      fmt::format("how large an image of this class may be is not published; {} = {} is assumed, the most that related models take. "
+                  "A configuration that states it is believed",
+                  *key, value == nullptr ? "?" : value->dump()));
+  return Basis::kBound;
+}
+
 // So many rows hold as many of each of its entries.
 void fill_entries(const EntryCache& cache, std::uint64_t rows, std::uint64_t block_rows, Plan& plan) {
   for (const std::size_t i : cache.entries) {
@@ -44,11 +70,11 @@ void fill_entries(const EntryCache& cache, std::uint64_t rows, std::uint64_t blo
 }
 
 // A cache of as many rows as one forward pass has tokens, or one entry where that is more.
-Result<void> cache_of_tokens(const Settled& s, const EntryCache& cache, Ledger& ledger, Plan& plan) {
+Result<void> cache_of_tokens(const Settled& s, const EntryCache& cache, Ledger& ledger, Findings& findings, Plan& plan) {
   const std::uint64_t rows = std::max(s.max_batch_input_tokens, cache.largest_rows);
   PLIMSOLL_ASSIGN(const std::uint64_t bytes, (Checked(rows) * cache.row_bytes).get("the cache of encoded media"));
   fill_entries(cache, rows, 1, plan);
-  return ledger.add_all(Category::kVisionCache, cache.label, Basis::kExact, s.profile().name,
+  return ledger.add_all(Category::kVisionCache, cache.label, basis_of(s, cache, Basis::kExact, findings), s.profile().name,
                         s.explains() ? fmt::format("{} rows x {} B", rows, cache.row_bytes) : "", bytes);
 }
 
@@ -78,7 +104,7 @@ Result<void> cache_of_share(const Settled& s, const EntryCache& cache, double ut
                           s.device_name(poorest.rank),
                           fmt::format("vision cache on rank {} ({})", poorest.rank, s.devices()[poorest.rank].name));
   fill_entries(cache, blocks * block_rows, block_rows, plan);
-  return ledger.add_all(Category::kVisionCache, cache.label, cache.has_images ? Basis::kExact : Basis::kBound,
+  return ledger.add_all(Category::kVisionCache, cache.label, basis_of(s, cache, cache.has_images ? Basis::kExact : Basis::kBound, findings),
                         s.model().planners->root().id(),
                         s.explains() ? fmt::format("{} blocks x {} tokens x {} B", blocks, block_rows, cache.row_bytes) : "", bytes);
 }
@@ -123,7 +149,7 @@ Result<void> plan_entry_caches(const Settled& s, Ledger& ledger, Findings& findi
   const double share = s.vision_utilization / static_cast<double>(std::max<std::size_t>(1, caches.size()));
   for (const EntryCache& cache : caches) {
     if (findings.error && !by_tokens) break;
-    PLIMSOLL_TRY(by_tokens ? cache_of_tokens(s, cache, ledger, plan)
+    PLIMSOLL_TRY(by_tokens ? cache_of_tokens(s, cache, ledger, findings, plan)
                            : cache_of_share(s, cache, share, poorest_rank(s, ledger), ledger, findings, plan));
   }
   show_largest(s, plan);

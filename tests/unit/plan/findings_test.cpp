@@ -2,6 +2,9 @@
 // lengths of nothing.
 #include <gmock/gmock.h>
 
+#include <fstream>
+
+#include "base/json.hpp"
 #include "plimsoll/estimator.hpp"
 #include "unit/plan/planned.hpp"
 
@@ -43,6 +46,36 @@ TEST(RunTimeTypes, AreRefusedAlikeByPlansAndWeights) {
     EXPECT_EQ(weights.error().code, plan.error().code);
     EXPECT_EQ(weights.error().message, plan.error().message) << type;
     EXPECT_EQ(weights.error().where, "--dtype");
+  }
+}
+
+// Nobody publishes how large an image Keye takes: its cache is a bound, in engines that size it by a share or by tokens, until the
+// configuration states the key.
+TEST(LargestImages, ThatNobodyPublishesAreBounds) {
+  std::ifstream in(PLIMSOLL_SOURCE_DIR "/core/catalogue/models/Kwai-Keye__Keye-VL-1_5-8B.json");
+  Json config = Json::parse(in).at("config");
+  const auto basis = [](const Plan& plan) {
+    for (const Item& item : plan.items)
+      if (item.category == Category::kVisionCache) return item.basis;
+    return Basis::kHeuristic;
+  };
+  for (const char* engine : {"max", "vllm"}) {
+    PlanRequest request = on("1xH200");
+    request.engine = engine;
+    const Plan assumed = planned("Kwai-Keye/Keye-VL-1_5-8B", request);
+    EXPECT_EQ(basis(assumed), Basis::kBound) << engine;
+    EXPECT_TRUE(warns(assumed, WarningCode::kEntryRuleIsABound)) << engine;
+    const Plan published = planned("Qwen/Qwen2.5-VL-7B-Instruct", request);
+    EXPECT_EQ(basis(published), Basis::kExact) << engine;
+    EXPECT_FALSE(warns(published, WarningCode::kEntryRuleIsABound)) << engine;
+
+    config["vision_config"]["max_image_pixels"] = 1'000'000;
+    const Result<Model> stated = test::built_context().load_config(config.dump(), "config.json");
+    ASSERT_TRUE(stated) << stated.error().message;
+    const Result<Plan> plan = test::built_context().plan(*stated, request);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(basis(*plan), Basis::kExact) << engine;
+    EXPECT_FALSE(warns(*plan, WarningCode::kEntryRuleIsABound)) << engine;
   }
 }
 
