@@ -375,6 +375,7 @@ TEST(Repositories, OfAdaptersInTheCacheAreTheirBase) {
   test::write_text(snapshot + "/adapter_config.json", R"({"peft_type": "LORA", "r": 16, "lora_alpha": 16, "target_modules": ["q_proj"],
       "base_model_name_or_path": "meta-llama/Llama-3.1-8B"})");
   test::write_text(repository + "/refs/main", "abc123");
+  test::built_context();                                  // names a cache that is not there
   const char* const before = std::getenv("HF_HUB_CACHE"); // NOLINT(concurrency-mt-unsafe): one thread
   const std::string kept = before == nullptr ? "" : before;
   setenv("HF_HUB_CACHE", cache.path().c_str(), 1); // NOLINT(concurrency-mt-unsafe)
