@@ -44,8 +44,10 @@ std::string plan_is_not_estimate(const Request& request, const Answer& answer) {
   Json devices = Json::array(), weights = Json::array(), activations = Json::array(), signals = Json::array();
   if (answer.document["request"].contains("split_mode")) return {}; // the host has no place there
   for (const Json& device : ranks_of(answer.document)) {
-    // The estimator gives every device the room of the poorest; in a plan replicas on unlike devices have each their own.
-    if (count(settled, "dp") > 1 && device["free_bytes"] != answer.document["devices"][0]["free_bytes"]) return {};
+    // The estimator gives every device the room of the poorest; in a plan replicas on unlike devices, or of which one has no experts, have
+    // each their own.
+    for (const char* key : {"free_bytes", "weights_bytes"})
+      if (count(settled, "dp") > 1 && device[key] != answer.document["devices"][0][key]) return {};
     devices.push_back({{"free_bytes", device["free_bytes"]}, {"total_bytes", device["total_bytes"]}});
     weights.push_back(device["weights_bytes"]);
     activations.push_back(count(device, "activation_bytes") + count(device, "overhead_bytes") + count(device, "vision_cache_bytes"));
