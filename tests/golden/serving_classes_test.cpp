@@ -25,8 +25,9 @@ Planned planned_names() {
     const auto manifest = read_manifest(folder.path().string());
     if (!manifest) throw std::runtime_error(manifest.error().where + ": " + manifest.error().message);
     for (const FamilyManifest& family : manifest->families)
-      for (const auto& [name, policy] : family.architectures) names.classes.insert(name);
-    for (const FamilyManifest& family : manifest->families) names.model_types.insert(family.model_types.begin(), family.model_types.end());
+      for (const auto& [name, policy] : family.names().architectures) names.classes.insert(name);
+    for (const FamilyManifest& family : manifest->families)
+      names.model_types.insert(family.names().model_types.begin(), family.names().model_types.end());
     for (const auto& [name, as] : manifest->aliases) names.classes.insert(name);
   }
   return names;

@@ -48,7 +48,7 @@ bool is_of(const Manifest& manifest, const Json& config) {
   const Json* const list = find_pointer(config, "/architectures/0");
   const std::string name = list != nullptr && list->is_string() ? list->get<std::string>() : std::string();
   return std::any_of(manifest.families.begin(), manifest.families.end(),
-                     [&](const FamilyManifest& family) { return family.architectures.contains(name); });
+                     [&](const FamilyManifest& family) { return family.names().architectures.contains(name); });
 }
 
 // Of each architecture one, of many a few.
@@ -82,11 +82,11 @@ Json usual_config() {
 std::vector<Input> made_of(const Manifest& manifest) {
   std::vector<Input> out;
   for (const FamilyManifest& family : manifest.families) {
-    if (family.architectures.empty() && family.model_types.empty()) continue;
+    if (family.names().architectures.empty() && family.names().model_types.empty()) continue;
     if (out.size() >= kMostFound) break;
     Json config = usual_config();
-    if (!family.architectures.empty()) config["architectures"] = Json::array({family.architectures.begin()->first});
-    if (!family.model_types.empty()) config["model_type"] = family.model_types.front();
+    if (!family.names().architectures.empty()) config["architectures"] = Json::array({family.names().architectures.begin()->first});
+    if (!family.names().model_types.empty()) config["model_type"] = family.names().model_types.front();
     out.push_back({fmt::format("a configuration made of the manifest's family {}", family.id), std::move(config), false});
   }
   return out;

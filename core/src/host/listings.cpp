@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fmt/format.h>
 #include <iterator>
 #include <map>
 #include <utility>
@@ -24,13 +25,13 @@ PluginFamily plugin_family(const FamilyManifest& family) {
   out.signal_policy = signal_policy_name(family.signal_policy);
   out.signal_sites = family.signal_sites;
   out.signal_bytes = family.signal_bytes;
-  for (const auto& [name, policy] : family.architectures) out.architectures.push_back(name);
-  out.model_types = family.model_types;
-  out.class_defaults = family.class_default_count;
-  out.never_quantized = family.modules.never_quantized;
-  out.draft_modules = family.modules.draft_modules;
-  out.draft_joins = family.modules.draft_joins;
-  for (const auto& [fused, parts] : family.fusions) out.fusions.push_back(fused);
+  for (const auto& [name, policy] : family.names().architectures) out.architectures.push_back(name);
+  out.model_types = family.names().model_types;
+  out.class_defaults = family.names().class_defaults.size();
+  out.never_quantized = family.names().modules.never_quantized;
+  out.draft_modules = family.names().modules.draft_modules;
+  out.draft_joins = family.names().modules.draft_joins;
+  for (const auto& [fused, parts] : family.names().fusions) out.fusions.push_back(fused);
   out.models_file = family.models_file;
   out.gguf_file = family.gguf_file;
   return out;
@@ -65,9 +66,13 @@ PluginInfo plugin_info(const Plugin& plugin) {
   for (const Dtype& type : m.formats->types) info.types.push_back({std::string(type.name), type.block_elements, type.block_bytes});
   for (const Storage& format : m.formats->formats) info.formats.push_back(plugin_format(format));
   for (const FamilyManifest& family : m.families) {
+    if (const std::optional<Error>& fault = family.late_names->fault()) { // a file of ours that somebody has changed
+      info.status = PluginStatus::kRefused;
+      info.reason = fmt::format("{} ({})", fault->message, fault->where);
+    }
     info.families.push_back(family.id);
-    for (const auto& [name, policy] : family.architectures) info.architectures.push_back(name);
-    info.model_types.insert(info.model_types.end(), family.model_types.begin(), family.model_types.end());
+    for (const auto& [name, policy] : family.names().architectures) info.architectures.push_back(name);
+    info.model_types.insert(info.model_types.end(), family.names().model_types.begin(), family.names().model_types.end());
     info.family_details.push_back(plugin_family(family));
   }
   return info;
@@ -118,6 +123,7 @@ Result<std::vector<OtherName>> listed_names(const std::string& directory) {
 } // namespace
 
 std::vector<PluginInfo> list_plugins(const Registry& registry) {
+  registry.learn(std::nullopt);
   std::vector<PluginInfo> out;
   for (const auto& plugin : registry.plugins()) out.push_back(plugin_info(*plugin));
   return out;

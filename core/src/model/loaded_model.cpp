@@ -133,7 +133,7 @@ Quantization unread(const Json& config, Error why) {
 Fusions fusions_of(const Planners& planners) {
   Fusions out;
   for (const FamilyManifest* family : planners.families())
-    for (const auto& [fused, parts] : family->fusions) {
+    for (const auto& [fused, parts] : family->names().fusions) {
       std::vector<std::string>& all = out[fused];
       for (const std::string& part : parts)
         if (std::find(all.begin(), all.end(), part) == all.end()) all.push_back(part);
@@ -143,7 +143,7 @@ Fusions fusions_of(const Planners& planners) {
 
 Result<Quantization> quantization_of(const Planners& planners, const Json& config, const Json* hf_quant_config, const std::string& where) {
   QuantizationHints hints;
-  for (const FamilyManifest* family : planners.families()) hints.names.add(family->modules);
+  for (const FamilyManifest* family : planners.families()) hints.names.add(family->names().modules);
   hints.formats = planners.vendor_formats();
   hints.text_parts = planners.delegated_parts();
   return Quantization::parse(config, hf_quant_config, where, hints);

@@ -51,17 +51,16 @@ void check_aliases(const Manifest& m, ManifestReader& read) {
     if (further != m.aliases.end())
       read.wrong("/aliases/" + name, fmt::format("'{}' is an alias too; name what it stands for, '{}'", type, further->second));
     for (const FamilyManifest& family : m.families)
-      if (family.architectures.contains(name) ||
-          std::find(family.model_types.begin(), family.model_types.end(), name) != family.model_types.end())
+      if (family.late_names->may_have(name) && family.names().has(name))
         read.wrong("/aliases/" + name, fmt::format("family '{}' of this manifest plans it; keep one of both", family.id));
   }
 }
 
-void read_families(Json& root, ManifestReader& read, Manifest& m) {
+void read_families(Json& root, ManifestReader& read, bool built_in, Manifest& m) {
   if (Json* families = ManifestReader::member(root, "families"); families != nullptr && families->is_array())
     for (Json& family : *families) {
       const std::string here = fmt::format("/families/{}", m.families.size());
-      FamilyManifest one = read_family(family, here, read);
+      FamilyManifest one = read_family(family, here, read, built_in && m.vendor == kOwnVendor);
       const auto same = [&](const FamilyManifest& known) { return known.id == one.id; };
       if (std::any_of(m.families.begin(), m.families.end(), same))
         read.wrong(here + "/id", fmt::format("family '{}' is there twice", one.id));
@@ -89,8 +88,8 @@ void read_formats(const Json& root, ManifestReader& read, Manifest& m) {
 
 } // namespace
 
-Result<Manifest> read_manifest_file(const std::string& path, bool is_ours) {
-  ManifestReader read(path, is_ours);
+Result<Manifest> read_manifest_file(const std::string& path, bool built_in) {
+  ManifestReader read(path);
   PLIMSOLL_ASSIGN(const std::string text, read_text_file(path, kMaxManifestBytes, ErrorCode::kPluginFailed));
   PLIMSOLL_ASSIGN(Json root, parse_yaml(text, path, ErrorCode::kPluginFailed));
   if (!root.is_object()) return fail(ErrorCode::kPluginFailed, "keys and values were expected", path);
@@ -106,15 +105,15 @@ Result<Manifest> read_manifest_file(const std::string& path, bool is_ours) {
   read_library(root, read, m);
   read_abi(root, read, m);
   if (Json* replaces = ManifestReader::member(root, "replaces")) read.take_names(*replaces, "", "replaces", m.replaces);
-  read_families(root, read, m);
+  read_families(root, read, built_in, m);
   check_aliases(m, read);
   read_formats(root, read, m);
   if (read.error()) return tl::unexpected(*read.error());
   return m;
 }
 
-Result<Manifest> read_manifest(const std::string& directory, bool is_ours) {
-  return read_manifest_file(directory + "/plugin.yaml", is_ours);
+Result<Manifest> read_manifest(const std::string& directory, bool built_in) {
+  return read_manifest_file(directory + "/plugin.yaml", built_in);
 }
 
 std::vector<std::string> files_of(const Manifest& manifest) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plimsoll/result.hpp"
@@ -12,6 +13,8 @@
 #include "storage/vendor_formats.hpp"
 
 namespace plimsoll {
+
+inline constexpr std::string_view kOwnVendor = "Plimsoll";
 
 struct Manifest {
   std::string directory, id, version, vendor;
@@ -30,9 +33,9 @@ struct Manifest {
 std::vector<std::string> files_of(const Manifest& manifest);
 
 // Reads and validates <directory>/plugin.yaml and the models.json beside it; errors are kPluginFailed and name the file and the key.
-// `is_ours`: of a built-in plugin, which is tested: what its classes fill in becomes values when a class asks for it.
-Result<Manifest> read_manifest(const std::string& directory, bool is_ours = false);
+// `built_in`: of the installation's folder, where what is ours is tested: its names become values when somebody asks for one.
+Result<Manifest> read_manifest(const std::string& directory, bool built_in = false);
 // The same of a manifest under any name, as builds have them; what it names lies beside it.
-Result<Manifest> read_manifest_file(const std::string& path, bool is_ours = false);
+Result<Manifest> read_manifest_file(const std::string& path, bool built_in = false);
 
 } // namespace plimsoll

@@ -20,8 +20,7 @@ struct NamedValue {
 
 class ManifestReader {
 public:
-  // `is_ours`: of a built-in plugin, whose files our tests have read to the end.
-  explicit ManifestReader(std::string path, bool is_ours = false) : path_(std::move(path)), is_ours_(is_ours) {}
+  explicit ManifestReader(std::string path) : path_(std::move(path)) {}
 
   // The member of an object, where it is there and not null.
   static const Json* member(const Json& object, const char* key);
@@ -56,14 +55,12 @@ public:
   void wrong(const Error& error);
   const std::optional<Error>& error() const { return error_; }
   const std::string& path() const { return path_; }
-  bool is_ours() const { return is_ours_; }
 
 private:
   void only_known(const Json& object, const std::string& pointer, const std::string_view* known, std::size_t n);
   std::uint32_t one_named(const Json* value, const std::string& pointer, const NamedValue* names, std::size_t n);
 
   std::string path_;
-  bool is_ours_;
   std::optional<Error> error_;
 };
 

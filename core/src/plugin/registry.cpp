@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unordered_map>
+#include <utility>
 
 #include "base/nearest.hpp"
 #include "base/printable.hpp"
@@ -32,7 +33,6 @@ Uses& uses() {
 }
 
 constexpr std::size_t kMaxLogBytes = 1024; // of a plugin's line
-constexpr std::string_view kOwnVendor = "Plimsoll";
 
 void anchor() {}
 
@@ -83,6 +83,23 @@ std::string prefix_of(const std::string& library) {
 std::string installation_prefix() {
   const std::string file = core_library();
   return file.empty() ? "." : prefix_of(file);
+}
+
+const Json* ClassDefaults::find(std::string_view model_type) const {
+  const std::lock_guard lock(mutex_);
+  if (const auto known = found_.find(model_type); known != found_.end()) return &known->second;
+  std::optional<Json> merged;
+  for (const FamilyManifest* family : families_) {
+    if (!family->late_names->may_fill_in(model_type)) continue;
+    const auto& all = family->names().class_defaults;
+    const auto own = all.find(model_type);
+    if (own == all.end()) continue;
+    if (!merged) merged = Json::object();
+    for (const auto& [key, value] : own->second.get().items())
+      if (!merged->contains(key)) (*merged)[key] = value;
+  }
+  if (!merged) return nullptr;
+  return &found_.emplace(model_type, std::move(*merged)).first->second;
 }
 
 bool Plugin::may_replace(const Plugin& other, std::string_view name, std::string_view family) const {
@@ -291,10 +308,14 @@ void Registry::shadow_equal_ids() {
     }
 }
 
-void Registry::claim(Claims& claims, const std::string& name, const FamilyRef& ref) {
+void Registry::claim(Claims& claims, std::string_view name, const FamilyRef& ref) const {
   const auto [it, fresh] = claims.first.emplace(name, ref);
   if (fresh) return;
+  const auto same = [&](const FamilyRef& known) { return known.plugin == ref.plugin && known.family == ref.family; };
   FamilyRef& other = it->second;
+  if (same(other)) return;
+  const auto [begin, end] = claims.others.equal_range(name);
+  if (std::any_of(begin, end, [&](const auto& entry) { return same(entry.second); })) return;
   Plugin& plugin = *ref.plugin;
   if (!plugin.built_in && plugin.may_replace(*other.plugin, name, other.family == nullptr ? "" : other.family->id)) {
     claims.others.emplace(name, other);
@@ -309,10 +330,11 @@ void Registry::claim(Claims& claims, const std::string& name, const FamilyRef& r
     reason = fmt::format("does not replace it; that takes `replaces: [{}]` in its manifest, and --prefer {}", name, plugin.manifest.id);
   say(LogLevel::kWarning,
       fmt::format("'{}' is planned by {}; {} offers it too and {}", name, other.plugin->manifest.id, plugin.manifest.id, reason));
-  plugin.shadowed.push_back({name, other.plugin->manifest.id, std::move(reason)});
+  plugin.shadowed.push_back({std::string(name), other.plugin->manifest.id, std::move(reason)});
 }
 
 void Registry::drop_claims_of(const Plugin& plugin) {
+  std::erase_if(late_, [&](const Late& late) { return late.plugin == &plugin; });
   const auto its = [&](const auto& entry) { return entry.second.plugin == &plugin; };
   for (Claims* claims : {&families_, &architectures_, &model_types_}) {
     std::erase_if(claims->first, its);
@@ -321,60 +343,99 @@ void Registry::drop_claims_of(const Plugin& plugin) {
 }
 
 void Registry::index(Plugin& plugin) {
+  plugin.defaults = plugin.built_in ? built_in_defaults_ : std::make_shared<ClassDefaults>();
+  const bool ours = plugin.built_in && plugin.manifest.vendor == kOwnVendor;
+  for (const FamilyManifest& family : plugin.manifest.families) {
+    claim(families_, family.id, {&plugin, &family, family.signal_policy});
+    plugin.defaults->add(family);
+    if (ours) {
+      late_.push_back({&plugin, &family});
+      continue;
+    }
+    for (const auto& [name, policy] : family.names().architectures) {
+      learn(name);
+      claim(architectures_, name, {&plugin, &family, policy});
+    }
+    for (const std::string& type : family.names().model_types) {
+      learn(type);
+      claim(model_types_, type, {&plugin, &family, family.signal_policy});
+    }
+  }
   for (const auto& [name, as] : plugin.manifest.aliases) {
     FamilyRef alias;
     alias.plugin = &plugin;
     alias.as = as;
+    if (!ours) learn(name);
     claim(architectures_, name, alias);
     claim(model_types_, name, alias);
   }
-  plugin.defaults = plugin.built_in ? built_in_defaults_ : std::make_shared<ClassDefaults>();
-  for (FamilyManifest& family : plugin.manifest.families) {
-    claim(families_, family.id, {&plugin, &family, family.signal_policy});
-    for (const auto& [name, policy] : family.architectures) claim(architectures_, name, {&plugin, &family, policy});
-    for (const std::string& type : family.model_types) claim(model_types_, type, {&plugin, &family, family.signal_policy});
-    while (!family.class_defaults.empty()) {
-      auto added = plugin.defaults->insert(family.class_defaults.extract(family.class_defaults.begin()));
-      if (added.inserted) continue;
-      LazyJson& defaults = added.position->second;
-      if (!plugin.built_in) warn_of_other_defaults(plugin, added.node.key(), defaults.get(), added.node.mapped().get());
-      defaults = LazyJson([first = defaults, second = added.node.mapped()] {
-        Json merged = first.get();
-        for (const auto& [key, value] : second.get().items())
-          if (!merged.contains(key)) merged[key] = value;
-        return merged;
-      });
-    }
-  }
+  if (!plugin.built_in) warn_of_other_defaults(plugin);
 }
 
-void Registry::warn_of_other_defaults(const Plugin& plugin, const std::string& type, const Json& first, const Json& second) const {
-  for (const auto& [key, value] : second.items())
-    if (first.contains(key) && first[key] != value)
-      say(LogLevel::kWarning, fmt::format("class default {}.{} of {} is set by an earlier family already", type, key, plugin.manifest.id));
+void Registry::warn_of_other_defaults(const Plugin& plugin) const {
+  std::map<std::string_view, Json> before;
+  for (const FamilyManifest& family : plugin.manifest.families)
+    for (const auto& [type, defaults] : family.names().class_defaults) {
+      const auto [known, fresh] = before.emplace(type, defaults.get());
+      if (fresh) continue;
+      for (const auto& [key, value] : defaults.get().items()) {
+        if (!known->second.contains(key)) known->second[key] = value;
+        else if (known->second[key] != value)
+          say(LogLevel::kWarning,
+              fmt::format("class default {}.{} of {} is set by an earlier family already", type, key, plugin.manifest.id));
+      }
+    }
+}
+
+void Registry::learn(std::optional<std::string_view> only) const {
+  std::vector<const Late*> broken;
+  {
+    const std::lock_guard lock(names_mutex_);
+    for (Late& late : late_) {
+      if (only && !late.family->late_names->may_have(*only)) continue;
+      const FamilyNames& names = late.family->names();
+      for (const auto& [name, policy] : names.architectures)
+        if (!only || name == *only) claim(architectures_, name, {late.plugin, late.family, policy});
+      for (const std::string& type : names.model_types)
+        if (!only || type == *only) claim(model_types_, type, {late.plugin, late.family, late.family->signal_policy});
+      if (late.family->late_names->fault() && !std::exchange(late.said, true)) broken.push_back(&late);
+    }
+  }
+  for (const Late* late : broken) // the host's callback may ask for names
+    say(LogLevel::kWarning, fmt::format("plugin in {}: {}", late->plugin->manifest.directory, said(*late->family->late_names->fault())));
 }
 
 // An alias is planned by whoever plans what it stands for; one that stands for another alias is nobody's.
 FamilyRef Registry::settled(const FamilyRef& claim) const {
   if (claim.family != nullptr || claim.plugin == nullptr) return claim;
-  const auto it = model_types_.first.find(claim.as);
-  if (it == model_types_.first.end() || it->second.family == nullptr) return {};
-  FamilyRef out = it->second;
+  learn(claim.as);
+  FamilyRef out = claim_of(model_types_, claim.as);
+  if (out.family == nullptr) return {};
   out.as = claim.as;
   out.aliased_by = claim.plugin;
   if (claim.replaced != nullptr) out.replaced = claim.replaced;
   return out;
 }
-FamilyRef Registry::first_of(const Claims& claims, std::string_view name) const {
+FamilyRef Registry::claim_of(const Claims& claims, std::string_view name) const {
+  const std::lock_guard lock(names_mutex_);
   const auto it = claims.first.find(name);
-  return it == claims.first.end() ? FamilyRef{} : settled(it->second);
+  return it == claims.first.end() ? FamilyRef{} : it->second;
+}
+FamilyRef Registry::first_of(const Claims& claims, std::string_view name) const {
+  learn(name);
+  return settled(claim_of(claims, name));
 }
 std::vector<FamilyRef> Registry::all_of(const Claims& claims, std::string_view name) const {
   std::vector<FamilyRef> out;
   if (const FamilyRef first = first_of(claims, name)) out.push_back(first);
-  const auto [begin, end] = claims.others.equal_range(name);
-  for (auto it = begin; it != end; ++it)
-    if (const FamilyRef other = settled(it->second)) out.push_back(other);
+  std::vector<FamilyRef> others;
+  {
+    const std::lock_guard lock(names_mutex_);
+    const auto [begin, end] = claims.others.equal_range(name);
+    for (auto it = begin; it != end; ++it) others.push_back(it->second);
+  }
+  for (const FamilyRef& other : others)
+    if (const FamilyRef ref = settled(other)) out.push_back(ref);
   return out;
 }
 
@@ -385,32 +446,35 @@ std::vector<FamilyRef> Registry::claims_of_architecture(std::string_view name) c
 std::vector<FamilyRef> Registry::claims_of_model_type(std::string_view name) const { return all_of(model_types_, name); }
 
 std::string Registry::alias_target(std::string_view name) const {
-  const auto it = architectures_.first.find(name);
-  return it == architectures_.first.end() ? std::string() : std::string(it->second.as);
+  learn(name);
+  return std::string(claim_of(architectures_, name).as);
 }
 const Json* Registry::class_defaults(const Plugin& plugin, std::string_view model_type) {
-  if (plugin.defaults == nullptr) return nullptr;
-  const auto it = plugin.defaults->find(model_type);
-  return it == plugin.defaults->end() ? nullptr : &it->second.get();
+  return plugin.defaults == nullptr ? nullptr : plugin.defaults->find(model_type);
+}
+
+std::vector<std::string_view> Registry::known(const Claims& claims) const {
+  learn(std::nullopt);
+  const std::lock_guard lock(names_mutex_);
+  std::vector<std::string_view> out;
+  for (const auto& [name, family] : claims.first) out.push_back(name);
+  return out;
 }
 
 std::vector<std::string> Registry::nearest_architectures(std::string_view name) const {
   // "ForCausalLM" and the like say nothing about likeness.
   const auto stem = [](std::string_view full) { return full.substr(0, std::min(full.find("For"), full.find("LMHead"))); };
+  const std::vector<std::string_view> names = known(architectures_);
   std::vector<std::string_view> stems;
-  for (const auto& [known, family] : architectures_.first) stems.push_back(stem(known));
+  for (const std::string_view full : names) stems.push_back(stem(full));
   std::vector<std::string> out;
   for (const std::string& best : nearest(stem(name), stems, 3))
-    for (const auto& [known, family] : architectures_.first)
-      if (stem(known) == best && out.size() < 3 && std::find(out.begin(), out.end(), known) == out.end()) out.emplace_back(known);
+    for (const std::string_view full : names)
+      if (stem(full) == best && out.size() < 3 && std::find(out.begin(), out.end(), full) == out.end()) out.emplace_back(full);
   return out;
 }
 
-std::vector<std::string> Registry::nearest_model_types(std::string_view name) const {
-  std::vector<std::string_view> known;
-  for (const auto& [type, family] : model_types_.first) known.push_back(type);
-  return nearest(name, known, 3);
-}
+std::vector<std::string> Registry::nearest_model_types(std::string_view name) const { return nearest(name, known(model_types_), 3); }
 
 Result<const plimsoll_plugin*> Registry::open(Plugin& plugin) const {
   const Manifest& m = plugin.manifest;

@@ -21,7 +21,19 @@
 
 namespace plimsoll {
 
-using ClassDefaults = std::map<std::string, LazyJson, std::less<>>; // by model_type
+// What the classes of some families fill in; where several speak of a model_type, of each key the first. Threads: find any, once all are
+// added.
+class ClassDefaults {
+public:
+  void add(const FamilyManifest& family) { families_.push_back(&family); }
+  // Keeps what it answers; nullptr where nothing is filled in.
+  const Json* find(std::string_view model_type) const;
+
+private:
+  std::vector<const FamilyManifest*> families_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, Json, std::less<>> found_;
+};
 
 struct Plugin {
   Manifest manifest;                              // its directory is a path without links
@@ -105,6 +117,8 @@ public:
   // The plugin in that folder, a path without links; nullptr where there is none.
   Plugin* plugin_in(const std::string& folder) const;
   const std::vector<std::unique_ptr<Plugin>>& plugins() const { return plugins_; }
+  // Claims a name for those of our families that have it, in their order; without one, all names. Whoever lists plugins sees the whole.
+  void learn(std::optional<std::string_view> only) const;
   const LogCallback& log() const { return log_; }
   const plimsoll_host* host() const { return &host_table_.table; }
   // A plugin's log line, handed to the callback of the registry that gave out `host`.
@@ -121,7 +135,15 @@ private:
     std::map<std::string_view, FamilyRef> first;
     std::multimap<std::string_view, FamilyRef> others;
   };
+  // A family of ours whose names are claimed as they are asked for.
+  struct Late {
+    Plugin* plugin;
+    const FamilyManifest* family;
+    bool said = false; // that its file is broken
+  };
+  std::vector<std::string_view> known(const Claims& claims) const;
   FamilyRef settled(const FamilyRef& claim) const;
+  FamilyRef claim_of(const Claims& claims, std::string_view name) const;
   FamilyRef first_of(const Claims& claims, std::string_view name) const;
   std::vector<FamilyRef> all_of(const Claims& claims, std::string_view name) const;
   void say(LogLevel level, const std::string& line) const;
@@ -132,9 +154,9 @@ private:
   std::optional<Error> refusal(Plugin& plugin);
   void prefer(const std::string& id);
   void shadow_equal_ids();
-  void index(Plugin& plugin); // takes the class defaults out of its manifest
-  void warn_of_other_defaults(const Plugin& plugin, const std::string& type, const Json& first, const Json& second) const;
-  void claim(Claims& claims, const std::string& name, const FamilyRef& ref);
+  void index(Plugin& plugin);
+  void warn_of_other_defaults(const Plugin& plugin) const;
+  void claim(Claims& claims, std::string_view name, const FamilyRef& ref) const;
   void drop_claims_of(const Plugin& plugin);
   Result<const plimsoll_plugin*> open(Plugin& plugin) const;
 
@@ -147,7 +169,10 @@ private:
   std::optional<Error> bad_argument_, unusable_;
   std::vector<std::unique_ptr<Plugin>> plugins_;
   std::shared_ptr<ClassDefaults> built_in_defaults_ = std::make_shared<ClassDefaults>();
-  Claims architectures_, model_types_, families_;
+  Claims families_;
+  mutable std::mutex names_mutex_; // of what follows
+  mutable std::vector<Late> late_;
+  mutable Claims architectures_, model_types_;
 };
 
 // The folder that holds lib/plimsoll/plugins and share/plimsoll of the library this code is in.

@@ -23,8 +23,8 @@ std::set<std::string> taught_names() {
     const auto manifest = read_manifest(folder.path().string());
     if (!manifest) throw std::runtime_error(manifest.error().where + ": " + manifest.error().message);
     for (const FamilyManifest& family : manifest->families) {
-      names.insert(family.model_types.begin(), family.model_types.end());
-      for (const auto& [name, policy] : family.architectures) names.insert(name);
+      names.insert(family.names().model_types.begin(), family.names().model_types.end());
+      for (const auto& [name, policy] : family.names().architectures) names.insert(name);
     }
   }
   for (const GgufWords& words : test::source_gguf().families)
@@ -78,9 +78,9 @@ TEST(Architectures, FamiliesAgreeOnWhatTheirClassesFillIn) {
     ASSERT_TRUE(strict) << strict.error().message;
     ASSERT_TRUE(ours) << ours.error().message;
     for (std::size_t at = 0; at < strict->families.size(); ++at) {
-      ASSERT_EQ(ours->families[at].class_defaults.size(), strict->families[at].class_defaults.size());
-      for (const auto& [type, defaults] : strict->families[at].class_defaults) {
-        EXPECT_EQ(ours->families[at].class_defaults.at(type).get(), defaults.get()) << folder.path() << " " << type;
+      ASSERT_EQ(ours->families[at].names().class_defaults.size(), strict->families[at].names().class_defaults.size());
+      for (const auto& [type, defaults] : strict->families[at].names().class_defaults) {
+        EXPECT_EQ(ours->families[at].names().class_defaults.at(type).get(), defaults.get()) << folder.path() << " " << type;
         for (const auto& [key, value] : defaults.get().items()) {
           const auto [known, fresh] = merged.emplace(type + "." + key, value);
           EXPECT_TRUE(fresh || known->second == value) << folder.path() << " " << known->first;
@@ -89,6 +89,63 @@ TEST(Architectures, FamiliesAgreeOnWhatTheirClassesFillIn) {
     }
   }
   EXPECT_GT(merged.size(), 400U);
+}
+
+// A start looks for a name in our files' text and reads a file only where it is there.
+TEST(Architectures, OfOurOwnAreFoundInTheirFilesText) {
+  std::size_t names = 0, filled = 0;
+  for (const auto& folder : fs::directory_iterator(kSource + "/plugins")) {
+    if (!fs::exists(folder.path() / "plugin.yaml")) continue;
+    const auto strict = read_manifest(folder.path().string()), ours = read_manifest(folder.path().string(), true);
+    ASSERT_TRUE(strict && ours) << folder.path();
+    for (std::size_t at = 0; at < strict->families.size(); ++at) {
+      const FamilyNames& all = strict->families[at].names();
+      const LateNames& late = *ours->families[at].late_names;
+      for (const auto& [name, policy] : all.architectures) EXPECT_TRUE(late.may_have(name)) << name;
+      for (const std::string& type : all.model_types) EXPECT_TRUE(late.may_have(type)) << type;
+      for (const auto& [type, defaults] : all.class_defaults) EXPECT_TRUE(late.may_fill_in(type)) << type;
+      names += all.architectures.size() + all.model_types.size();
+      filled += all.class_defaults.size();
+      if (strict->families[at].models_file.empty()) continue;
+      EXPECT_FALSE(late.may_have("NobodysForCausalLM"));
+      EXPECT_FALSE(late.may_fill_in("nobodys"));
+      EXPECT_EQ(late.get().architectures, all.architectures);
+      EXPECT_EQ(late.get().model_types, all.model_types);
+      EXPECT_EQ(late.get().fusions, all.fusions);
+    }
+  }
+  EXPECT_GT(names, 700U);
+  EXPECT_GT(filled, 200U);
+}
+
+TEST(LateNames, AreSoughtWhereTheyStand) {
+  const LateNames late(R"({"architectures": ["One", {"name": "Two", "signal_buffers": "never"}], "model_types": ["one"],
+                           "class_defaults": {"one": {"part": {"model_type": "three"}}, "two" : {}}})",
+                       "models.json", PLIMSOLL_SIGNAL_ALWAYS);
+  for (const char* name : {"One", "Two", "one"}) EXPECT_TRUE(late.may_have(name)) << name;
+  for (const char* name : {"three", "two", "On", "", "ne"}) EXPECT_FALSE(late.may_have(name)) << name;
+  for (const char* type : {"one", "two"}) EXPECT_TRUE(late.may_fill_in(type)) << type;
+  for (const char* type : {"three", "One", ""}) EXPECT_FALSE(late.may_fill_in(type)) << type;
+  EXPECT_EQ(late.get().architectures.at("One"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_ALWAYS));
+  EXPECT_EQ(late.get().architectures.at("Two"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_NEVER));
+  EXPECT_EQ(late.get().class_defaults.at("one").get()["part"]["model_type"], "three");
+  EXPECT_FALSE(late.fault());
+}
+
+TEST(LateNames, OfEscapesAreAlwaysRead) {
+  const LateNames late(R"({"architectures": ["\u004fne"]})", "models.json", PLIMSOLL_SIGNAL_NEVER);
+  EXPECT_TRUE(late.may_have("One"));
+  EXPECT_TRUE(late.get().has("One"));
+}
+
+TEST(LateNames, OfABrokenFileAreNoneAndTheFileIsNamed) {
+  for (const char* text : {R"({"architectures": ["One"])", R"({"architectures": ["One"], "model_typos": []})", R"(["One"])",
+                           R"({"architectures": ["One", 7]})"}) {
+    const LateNames late(text, "here/models.json", PLIMSOLL_SIGNAL_NEVER);
+    EXPECT_FALSE(late.get().has("One")) << text;
+    ASSERT_TRUE(late.fault()) << text;
+    EXPECT_THAT(late.fault()->where, ::testing::StartsWith("here/models.json")) << text;
+  }
 }
 
 TEST(Architectures, AreFoundWhereTheyStandInCode) {

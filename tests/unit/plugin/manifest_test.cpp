@@ -55,18 +55,18 @@ TEST(Manifest, IsReadWhole) {
   ASSERT_EQ(m->families.size(), 1U);
   const FamilyManifest& f = m->families.front();
   EXPECT_EQ(f.aspects, static_cast<std::uint32_t>(PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_HEAD));
-  EXPECT_EQ(f.architectures.at("OneForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_ALWAYS)); // the family's
-  EXPECT_EQ(f.architectures.at("TwoForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_NEVER));  // its own
-  EXPECT_THAT(f.model_types, ElementsAre("one", "two"));
-  EXPECT_EQ(f.class_defaults.at("one").get()["nested"]["deep"], 3);
-  EXPECT_THAT(f.modules.never_quantized, ElementsAre("gate", "patch_embed.proj"));
-  EXPECT_THAT(f.modules.draft_modules, ElementsAre("mtp."));
-  EXPECT_THAT(f.modules.draft_joins, ElementsAre("eh_proj"));
-  EXPECT_THAT(f.fusions.at("qkv_proj"), ElementsAre("q_proj", "k_proj", "v_proj"));
+  EXPECT_EQ(f.names().architectures.at("OneForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_ALWAYS)); // the family's
+  EXPECT_EQ(f.names().architectures.at("TwoForCausalLM"), static_cast<std::uint32_t>(PLIMSOLL_SIGNAL_NEVER));  // its own
+  EXPECT_THAT(f.names().model_types, ElementsAre("one", "two"));
+  EXPECT_EQ(f.names().class_defaults.at("one").get()["nested"]["deep"], 3);
+  EXPECT_THAT(f.names().modules.never_quantized, ElementsAre("gate", "patch_embed.proj"));
+  EXPECT_THAT(f.names().modules.draft_modules, ElementsAre("mtp."));
+  EXPECT_THAT(f.names().modules.draft_joins, ElementsAre("eh_proj"));
+  EXPECT_THAT(f.names().fusions.at("qkv_proj"), ElementsAre("q_proj", "k_proj", "v_proj"));
   EXPECT_EQ(f.gguf_file, "gguf.json"); // not read before a GGUF file is opened
   EXPECT_EQ(f.signal_sites, 3U);
   EXPECT_EQ(f.signal_bytes, 65536U);
-  EXPECT_EQ(f.class_default_count, 1U);
+  EXPECT_EQ(f.names().class_defaults.size(), 1U);
   EXPECT_THAT(m->aliases, ElementsAre(Pair("NimbusForCausalLM", "qwen3"), Pair("nimbus_text", "qwen3")));
   ASSERT_NE(m->formats->find_type("acme_lat5"), nullptr);
   EXPECT_EQ(m->formats->find_type("acme_lat5")->block_bytes, 42U);
@@ -270,7 +270,7 @@ TEST(Manifest, MayBeWrittenAsJson) {
   const auto m = read_manifest(folder.path());
   ASSERT_TRUE(m) << m.error().where << ": " << m.error().message;
   EXPECT_EQ(m->version, "1.2.0");
-  EXPECT_EQ(m->families.at(0).architectures.count("One"), 1U);
+  EXPECT_EQ(m->families.at(0).names().architectures.count("One"), 1U);
 }
 
 // Deep nesting and aliases that multiply: refused, without exhausting the stack or memory.

@@ -115,7 +115,7 @@ TEST(Manifest, MayHaveAnotherNameWhereABuildHasIt) {
   const auto m = read_manifest_file(folder.path("alpha.manifest"));
   ASSERT_TRUE(m) << m.error().where << ": " << m.error().message;
   EXPECT_EQ(m->directory, folder.path());
-  EXPECT_EQ(m->families.front().architectures.count("One"), 1U);
+  EXPECT_EQ(m->families.front().names().architectures.count("One"), 1U);
 }
 
 TEST(Manifest, NamesMayLieBesideItAsJson) {
@@ -128,9 +128,9 @@ TEST(Manifest, NamesMayLieBesideItAsJson) {
                                   "class_defaults": {"one": {"hidden_size": 64}}})");
   const auto m = read_manifest(folder.path());
   ASSERT_TRUE(m) << m.error().message;
-  EXPECT_EQ(m->families.front().architectures.size(), 2U);
-  EXPECT_EQ(m->families.front().model_types, std::vector<std::string>{"one"});
-  EXPECT_EQ(m->families.front().class_defaults.at("one").get()["hidden_size"], 64);
+  EXPECT_EQ(m->families.front().names().architectures.size(), 2U);
+  EXPECT_EQ(m->families.front().names().model_types, std::vector<std::string>{"one"});
+  EXPECT_EQ(m->families.front().names().class_defaults.at("one").get()["hidden_size"], 64);
   struct Wrong {
     const char* text;
     const char* says; // with the place inside models.json

@@ -25,7 +25,7 @@ const QuantizationHints& built_in_hints() {
     for (const char* family : {"dense", "hybrid", "mla", "moe", "vlm"}) {
       const auto manifest = read_manifest(std::string(PLIMSOLL_SOURCE_DIR) + "/plugins/" + family);
       if (!manifest) throw std::runtime_error(manifest.error().where + ": " + manifest.error().message);
-      out.names.add(manifest->families.front().modules);
+      out.names.add(manifest->families.front().names().modules);
     }
     out.text_parts = {"/text_config"};
     return out;
