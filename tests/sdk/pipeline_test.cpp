@@ -136,6 +136,9 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
             {"delta rule", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a"}, {8, 4, 64, 32, 1}, {1e-6, 0.125}, 0, "state"});
   expect_op(op::DeltaRule(kA, kB, kC, kA, kB, "a", "state", 1, {8, 4, 64, 32}, 1e-6).dt_bias("dt").stored().scale(1),
             {"delta rule with all", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a", "dt"}, {8, 4, 64, 32, 1, 1}, {1e-6, 1}, 0, "state"});
+  expect_op(op::AttendWhole(kA, kB, kC, sizes), {"attend whole", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32}, {0.125}});
+  expect_op(op::AttendWhole(kA, kB, kC, sizes).window(128).scale(2).soft_cap(50),
+            {"attend whole with all", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32, 128}, {2, 50}});
   expect_op(op::Gate(kA, kB, Activation::kSilu), {"gate", PLIMSOLL_OP_GATE, {4, 5}, {}, {PLIMSOLL_ACT_SILU}, {}});
   expect_op(op::Gate(kA, Activation::kSoftCap).cap(30), {"cap", PLIMSOLL_OP_GATE, {4}, {}, {PLIMSOLL_ACT_SOFT_CAP}, {30}});
   expect_op(op::Gate(kA, kB, Activation::kSwigluOai).clamp(7, 1.702),

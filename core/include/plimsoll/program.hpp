@@ -33,6 +33,7 @@ enum class OpKind : std::uint8_t {
   kSsmScan,
   kColumns,
   kDeltaRule,
+  kAttendWhole,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
   kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
   kSend,           // x: to the rank in its place on the next pipeline stage; out is x

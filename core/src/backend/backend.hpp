@@ -71,14 +71,16 @@ struct StateView {
   const std::uint32_t* rows = nullptr; // [sequences]
 };
 
-// Which keys the query at a position sees: those of [first, position].
+// Which keys the query at a position sees: those of [first, end).
 struct Visibility {
   std::uint64_t window = 0, chunk = 0; // the last so many; those of its chunk of so many; 0: all
+  std::uint64_t ahead = 0;             // and so many behind its own
   constexpr std::uint64_t first(std::uint64_t position) const {
     const std::uint64_t of_window = window != 0 && position >= window ? position - window + 1 : 0;
     const std::uint64_t of_chunk = chunk != 0 ? position - position % chunk : 0;
     return of_window > of_chunk ? of_window : of_chunk;
   }
+  constexpr std::uint64_t end(std::uint64_t position) const { return ahead < UINT64_MAX - position ? position + 1 + ahead : UINT64_MAX; }
   friend bool operator==(const Visibility&, const Visibility&) = default;
 };
 
@@ -136,6 +138,18 @@ struct AttendArgs {
   Vector sinks;
   std::uint64_t heads = 0;
   Visibility visible;
+  double scale = 1, soft_cap = 0; // 0: none
+  bool accumulate = false;
+  Scratch scratch;
+};
+template <class Real>
+struct AttendWholeArgs { // each row of a segment [segments[n], segments[n + 1]) to the rows of the same one
+  Rows<const Real> q, k, v;
+  Rows<Real> out;                          // none of them
+  const std::uint32_t* segments = nullptr; // [n_segments + 1]
+  std::uint64_t n_segments = 0;
+  std::uint64_t heads = 0, kv_heads = 0, k_elements = 0, v_elements = 0;
+  std::uint64_t window = 0;       // rows at most half of it away; 0: all
   double scale = 1, soft_cap = 0; // 0: none
   bool accumulate = false;
   Scratch scratch;
@@ -252,6 +266,7 @@ public:
   virtual void rope(const PassView& pass, const RopeArgs<Real>& args) = 0;
   virtual void store(const PassView& pass, const StoreArgs<Real>& args) = 0;
   virtual void attend(const PassView& pass, const AttendArgs<Real>& args) = 0;
+  virtual void attend_whole(const AttendWholeArgs<Real>& args) = 0;
   virtual void attend_latent(const PassView& pass, const LatentArgs<Real>& args) = 0;
   virtual void gate(const GateArgs<Real>& args) = 0;
   virtual void route(const RouteArgs<Real>& args) = 0;

@@ -19,6 +19,7 @@ public:
   void rope(const PassView& pass, const RopeArgs<Real>& args) override { cpu::rope(pass, args); }
   void store(const PassView& pass, const StoreArgs<Real>& args) override { cpu::store(pass, args); }
   void attend(const PassView& pass, const AttendArgs<Real>& args) override { cpu::attend(pass, args); }
+  void attend_whole(const AttendWholeArgs<Real>& args) override { cpu::attend_whole(args); }
   void attend_latent(const PassView& pass, const LatentArgs<Real>& args) override { cpu::attend_latent(pass, args); }
   void gate(const GateArgs<Real>& args) override { cpu::gate(args); }
   void route(const RouteArgs<Real>& args) override { cpu::route(args); }

@@ -23,6 +23,8 @@ void store(const PassView& pass, const StoreArgs<Real>& args);
 template <class Real>
 void attend(const PassView& pass, const AttendArgs<Real>& args);
 template <class Real>
+void attend_whole(const AttendWholeArgs<Real>& args);
+template <class Real>
 void attend_latent(const PassView& pass, const LatentArgs<Real>& args);
 template <class Real>
 void gate(const GateArgs<Real>& args);

@@ -80,7 +80,7 @@ void RunningSoftmax<Real>::add(std::uint64_t begin, std::uint64_t end, double so
   for (std::uint64_t row = 0; row < rows; ++row) {
     const std::uint64_t position = first_position + row % block.tokens;
     const std::uint64_t from = std::clamp(visible.first(position), begin, end) - begin;
-    const std::uint64_t to = std::clamp(position + 1, begin + from, end) - begin;
+    const std::uint64_t to = std::clamp(visible.end(position), begin + from, end) - begin;
     Real* score = scores + row * kKeyBlockTokens;
     if (soft_cap != 0) cap_scores(score + from, to - from, static_cast<Real>(soft_cap));
     std::fill(score, score + from, Real{0});

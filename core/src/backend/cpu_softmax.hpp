@@ -16,10 +16,11 @@ struct RunningSoftmax {
   QueryBlock block;
   std::uint64_t first_position = 0, width = 0; // width: of a value
   Visibility visible;
-  Real* scores = nullptr;  // [rows, kKeyBlockTokens]
-  Real* sums = nullptr;    // [rows, width]
-  Real* maxima = nullptr;  // [rows]
-  Real* weights = nullptr; // [rows]
+  std::uint64_t keys = UINT64_MAX; // that there are, where queries see what is behind them
+  Real* scores = nullptr;          // [rows, kKeyBlockTokens]
+  Real* sums = nullptr;            // [rows, width]
+  Real* maxima = nullptr;          // [rows]
+  Real* weights = nullptr;         // [rows]
 
   // `sinks`: a logit for each head of the block that weighs in without a value; may be null.
   void start(const Real* sinks) const;
@@ -30,7 +31,7 @@ struct RunningSoftmax {
 
   // Keys that any row of the block sees: [first_key, end_key).
   std::uint64_t first_key() const { return visible.first(first_position); }
-  std::uint64_t end_key() const { return first_position + block.tokens; }
+  std::uint64_t end_key() const { return std::min(visible.end(first_position + block.tokens - 1), keys); }
 };
 
 // Calls what(begin, end) for every block of keys that the softmax needs, in order; blocks end at multiples of kKeyBlockTokens.

@@ -1,5 +1,6 @@
 #include "model/op_rules.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 16> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 17> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
@@ -30,9 +31,14 @@ constexpr std::array<OpShape, 16> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kConv, "conv", 1, 1, 0b1, 2, false},
                                            {OpKind::kSsmScan, "ssm_scan", 4, 4, 0b1, 3, false},
                                            {OpKind::kColumns, "columns", 1, 1, 0, 0, false},
-                                           {OpKind::kDeltaRule, "delta_rule", 5, 5, 0b1, 2, false}}};
+                                           {OpKind::kDeltaRule, "delta_rule", 5, 5, 0b1, 2, false},
+                                           {OpKind::kAttendWhole, "attend_whole", 3, 3, 0, 0, true}}};
 
-const OpShape& shape_of(OpKind kind) { return kShapes[static_cast<std::size_t>(kind) - 1]; }
+const OpShape* find_shape(OpKind kind) {
+  const auto* const found = std::find_if(kShapes.begin(), kShapes.end(), [&](const OpShape& shape) { return shape.kind == kind; });
+  return found == kShapes.end() ? nullptr : found;
+}
+const OpShape& shape_of(OpKind kind) { return *find_shape(kind); }
 
 // Checks of one op against what it works on. Every check leaves the first thing that is wrong.
 class OpCheck {
@@ -64,6 +70,7 @@ public:
     case OpKind::kSsmScan: check_scan(); break;
     case OpKind::kColumns: check_columns(); break;
     case OpKind::kDeltaRule: check_delta_rule(); break;
+    case OpKind::kAttendWhole: check_attend_whole(); break;
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
     case OpKind::kSend:
@@ -187,6 +194,19 @@ private:
     if (group.kind == CacheKind::kWindow) expect("its window", op_.i[4], group.window_tokens);
     if (group.kind == CacheKind::kChunk) expect("its chunk", op_.i[5], group.window_tokens);
     expect_vector(0, heads);
+  }
+  void check_attend_whole() {
+    const auto [heads, kv_heads, k_width, v_width] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {heads, kv_heads, k_width, v_width}) positive("a size", size);
+    if (!wrong_.empty()) return;
+    if (heads % kv_heads != 0) return wrong(fmt::format("{} heads over {} of keys", heads, kv_heads));
+    expect("the width of the queries", in(0).width, (Checked(heads) * k_width).saturated());
+    expect("the width of the keys", in(1).width, (Checked(kv_heads) * k_width).saturated());
+    expect("the width of the values", in(2).width, (Checked(kv_heads) * v_width).saturated());
+    expect("the width of its result", out_.width, (Checked(heads) * v_width).saturated());
+    if (out_.of_outputs) wrong("tokens have a row each");
+    for (const std::uint32_t value : op_.in)
+      if (value == op_.out) wrong("it works in place");
   }
   void check_latent() {
     const auto [heads, rank, nope, rope, value] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
@@ -348,8 +368,9 @@ private:
 } // namespace
 
 std::optional<OpKind> op_kind(std::uint32_t number) {
-  if (number == 0 || number > kShapes.size()) return std::nullopt;
-  return static_cast<OpKind>(number);
+  const OpKind kind = static_cast<OpKind>(number);
+  if (number > UINT8_MAX || find_shape(kind) == nullptr) return std::nullopt;
+  return kind;
 }
 
 std::string_view op_name(OpKind kind) { return shape_of(kind).name; }

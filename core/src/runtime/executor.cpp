@@ -119,6 +119,7 @@ private:
     case OpKind::kRope: return rope(op);
     case OpKind::kAttend: return attend(op);
     case OpKind::kAttendLatent: return attend_latent(op);
+    case OpKind::kAttendWhole: return attend_whole(op);
     case OpKind::kGate: return ops_.gate({input(op, 0), input(op, 1), value(op.out), op.i[0], op.f[0], op.f[1], op.accumulate});
     case OpKind::kRoute:
       return ops_.route({input(op, 0), value(op.out), matrix(op, 0, kAllParts), vector(op, 1), vector(op, 2), op.i[0], op.i[1], op.i[2],
@@ -192,7 +193,13 @@ private:
     const KvView kv = kv_view(op);
     if (op.in[1] != kNoIndex) ops_.store(pass_, {input(op, 1), input(op, 2), kv});
     ops_.attend(
-        pass_, {input(op, 0), value(op.out), kv, vector(op, 0), op.i[0], {op.i[4], op.i[5]}, op.f[0], op.f[1], op.accumulate, scratch(op)});
+        pass_,
+        {input(op, 0), value(op.out), kv, vector(op, 0), op.i[0], {op.i[4], op.i[5], 0}, op.f[0], op.f[1], op.accumulate, scratch(op)});
+  }
+
+  void attend_whole(const ProgramOp& op) {
+    ops_.attend_whole({input(op, 0), input(op, 1), input(op, 2), value(op.out), pass_.row_offsets, pass_.sequences, op.i[0], op.i[1],
+                       op.i[2], op.i[3], op.i[4], op.f[0], op.f[1], op.accumulate, scratch(op)});
   }
 
   void attend_latent(const ProgramOp& op) {

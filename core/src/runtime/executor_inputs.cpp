@@ -94,10 +94,11 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
   for (const ProgramOp& op : program.ops) {
     if (op.kind == OpKind::kEmbed)
       rules.known_tokens = std::min(rules.known_tokens, op.i[1] != 0 ? op.i[1] : program.weights.tensors[op.weights[0]].dims[0]);
+    rules.whole = rules.whole || op.kind == OpKind::kAttendWhole;
     if (keeps_state(op.kind)) rules.groups[op.kv_group].states = true;
     if (op.kind != OpKind::kAttend && op.kind != OpKind::kAttendLatent) continue;
     InputRules::Group& group = rules.groups[op.kv_group];
-    const Visibility visible = op.kind == OpKind::kAttend ? Visibility{op.i[4], op.i[5]} : Visibility{};
+    const Visibility visible = op.kind == OpKind::kAttend ? Visibility{op.i[4], op.i[5], 0} : Visibility{};
     if (!group.used) group.visible = visible;
     else if (!(group.visible == visible)) group.visible = {}; // as if each saw all
     group.used = true;
@@ -109,6 +110,9 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
 Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& program, std::span<const ExecutorKvGroup> groups,
                               const InputRules& rules, std::span<std::uint32_t> offsets) {
   PLIMSOLL_TRY(check_sequences(inputs, program));
+  for (std::size_t b = 0; rules.whole && b < inputs.kv.batch; ++b)
+    if (inputs.kv.cache_lengths[b] != 0)
+      return bad("sequence {} has {} tokens in a cache; this model reads a sequence whole, in one pass", b, inputs.kv.cache_lengths[b]);
   PLIMSOLL_TRY(check_adapter_slots(inputs, program.adapters.slots));
   PLIMSOLL_TRY(check_tokens(inputs.tokens, rules.known_tokens));
   for (std::size_t n = 0; n < groups.size(); ++n)

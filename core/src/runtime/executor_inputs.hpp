@@ -19,6 +19,7 @@ struct InputRules {
     Visibility visible; // of all layers that look into it
   };
   std::vector<Group> groups;
+  bool whole = false; // some op looks at whole sequences, which have nothing in a cache then
 };
 InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> groups);
 

@@ -43,6 +43,7 @@ public:
     case OpKind::kSsmScan: return operands(op, 4, 0b1) && check_scan(op);
     case OpKind::kColumns: return operands(op, 1, 0) && check_columns(op);
     case OpKind::kDeltaRule: return operands(op, 5, 0b1) && check_delta_rule(op);
+    case OpKind::kAttendWhole: return operands(op, 3, 0) && check_attend_whole(op);
     case OpKind::kAllReduce:
       return operands(op, 1, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
              (!op.accumulate || op.out != op.in[0] || wrong("it adds to what it sums"));
@@ -176,6 +177,15 @@ private:
     return expect("the width of the queries", in(op, 0).width, heads * k) && expect("the width of its result", out(op).width, heads * v) &&
            expect("the heads of its KV group", group->kv_heads, kv_heads) && expect("a key of its KV group", group->k_elements, k) &&
            expect("a value of its KV group", group->v_elements, v) && is_vector(op, 0, heads);
+  }
+  bool check_attend_whole(const ProgramOp& op) {
+    const auto [heads, kv_heads, k, v] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    if (!sizes({heads, kv_heads, k, v})) return false;
+    if (heads % kv_heads != 0 || out(op).of_outputs) return wrong("{} heads over {} of keys, on rows of tokens", heads, kv_heads);
+    if (std::find(op.in.begin(), op.in.end(), op.out) != op.in.end()) return wrong("it works in place");
+    return expect("the width of the queries", in(op, 0).width, heads * k) &&
+           expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
+           expect("the width of the values", in(op, 2).width, kv_heads * v) && expect("the width of its result", out(op).width, heads * v);
   }
   bool check_latent(const ProgramOp& op) {
     const auto [heads, rank, nope, rope, value] = std::array{op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]};

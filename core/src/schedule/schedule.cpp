@@ -321,6 +321,7 @@ private:
     case OpKind::kRope:
     case OpKind::kAttendLatent: op.i[0] = local(op.i[0], from.in[0]); break;
     case OpKind::kAttend:
+    case OpKind::kAttendWhole:
       op.i[0] = local(op.i[0], from.in[0]);
       if (from.in[1] != kNoIndex) op.i[1] = local(op.i[1], from.in[1]);
       break;

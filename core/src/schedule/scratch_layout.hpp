@@ -66,6 +66,20 @@ constexpr AttendScratch attend_scratch(const std::array<std::uint64_t, 8>& i, st
   return at;
 }
 
+// ATTEND_WHOLE: the same without a block of keys and values, which lie in rows.
+constexpr AttendScratch attend_whole_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens) {
+  const std::uint64_t rows = query_block(i[1] == 0 ? 1 : i[0] / i[1], tokens).rows();
+  ScratchCutter cutter;
+  AttendScratch at;
+  at.queries = cutter.cut(Checked(rows) * i[2]);
+  at.scores = cutter.cut(Checked(rows) * kKeyBlockTokens);
+  at.sums = cutter.cut(Checked(rows) * i[3]);
+  at.maxima = cutter.cut(rows);
+  at.weights = cutter.cut(rows);
+  at.elements = cutter.end();
+  return at;
+}
+
 // ATTEND_LATENT. Absorbed: queries are projected onto the latent, all heads look at the same keys, of which the first `rank` elements are
 // the values too. Expanded: a block of latents becomes keys and values of one head.
 struct LatentScratch {
@@ -231,6 +245,7 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kLinear: return linear_scratch_elements(op, weights, adapters, tokens);
   case OpKind::kRope: return rope_scratch_elements(op.i);
   case OpKind::kAttend: return attend_scratch(op.i, tokens).elements;
+  case OpKind::kAttendWhole: return attend_whole_scratch(op.i, tokens).elements;
   case OpKind::kAttendLatent: {
     const Checked absorbed = absorbed_scratch(op.i, tokens).elements, expanded = expanded_scratch(op.i, tokens).elements;
     return (absorbed.saturated() > expanded.saturated() ? absorbed : expanded) + tile_elements(op, weights, 1);

@@ -79,6 +79,7 @@ public:
       if (op_.i[2] + op_.i[3] > op_.i[1]) wrong("columns");
       break;
     case PLIMSOLL_OP_DELTA_RULE: delta_rule(); break;
+    case PLIMSOLL_OP_ATTEND_WHOLE: attend_whole(); break;
     default: return "is no op";
     }
     return wrong_;
@@ -99,7 +100,7 @@ private:
     struct Row {
       std::size_t least_in, most_in, needed_weights, most_weights;
     };
-    constexpr std::array<Row, 17> kRows{{{},
+    constexpr std::array<Row, 18> kRows{{{},
                                          {0, 0, 1, 1},
                                          {1, 1, 0, 2},
                                          {1, 1, 1, 2},
@@ -115,7 +116,8 @@ private:
                                          {1, 1, 1, 2},
                                          {4, 4, 1, 3},
                                          {1, 1, 0, 0},
-                                         {5, 5, 1, 2}}};
+                                         {5, 5, 1, 2},
+                                         {3, 3, 0, 0}}};
     if (op_.kind == 0 || op_.kind >= kRows.size()) return wrong("is no op");
     const Row& row = kRows[op_.kind];
     if (op_.in.size() < row.least_in || op_.in.size() > row.most_in) wrong("inputs");
@@ -157,6 +159,16 @@ private:
     expect("window", i[4], group_->kind == PLIMSOLL_KV_WINDOW ? group_->window_tokens : 0);
     expect("chunk", i[5], group_->kind == PLIMSOLL_KV_CHUNK ? group_->window_tokens : 0);
     if (weight(0) != nullptr) expect("sinks", weight(0)->elements(), i[0]);
+    if (!(op_.f[0] > 0)) wrong("scale");
+  }
+
+  void attend_whole() {
+    const auto& i = op_.i;
+    expect("queries", in(0), i[0] * i[2]);
+    expect("keys", in(1), i[1] * i[2]);
+    expect("values", in(2), i[1] * i[3]);
+    expect("context", out_, i[0] * i[3]);
+    if (i[1] == 0 || i[0] % i[1] != 0) wrong("heads");
     if (!(op_.f[0] > 0)) wrong("scale");
   }
 

@@ -12,7 +12,7 @@ namespace {
 using test::Pool;
 using test::ProgramBuilder;
 
-// One op of each kind, all of them right. Numbers of ops are those of kinds, less one.
+// One op of each kind, all of them right.
 struct Parts {
   Parts() {
     x = b.value(8);
@@ -43,12 +43,15 @@ struct Parts {
     b.attend(OpKind::kSsmScan, 2, 1, y, {x, routes, routes, routes}, {heads, heads, heads}, {4, 2, 4, 1, 1}, {});
     b.op(OpKind::kColumns, routes, {x}, {}, {2, 4, 1, 2});
     b.attend(OpKind::kDeltaRule, 2, 1, y, {routes, routes, x, routes, routes}, {heads, heads}, {4, 2, 2, 2, 1}, {1e-6, 1});
+    b.op(OpKind::kAttendWhole, y, {x, x, x}, {}, {2, 2, 4, 4, 6}, {1});
     program = b.program(logits);
     weights = b.weights();
     groups = {full.group(), latents.group(), states.group()};
   }
   std::uint32_t one2() { return latent_out = b.value(2); }
-  ProgramOp& op(OpKind kind) { return program.ops[static_cast<std::size_t>(kind) - 1]; }
+  ProgramOp& op(OpKind kind) {
+    return *std::find_if(program.ops.begin(), program.ops.end(), [&](const ProgramOp& of) { return of.kind == kind; });
+  }
   WeightTensor& weight(OpKind kind, std::size_t n) { return program.weights.tensors[op(kind).weights[n]]; }
   Result<void> check() const { return check_program(program, weights, groups); }
 
@@ -184,6 +187,15 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"delta rule: writes", [](Parts& p) { p.op(K::kDeltaRule).in[4] = p.one; }, "the width of what is written is 1, where 4"},
       {"delta rule: a", [](Parts& p) { p.op(K::kDeltaRule).weights[0] = p.op(K::kNorm).weights[0]; }, "is 8, where 4"},
       {"delta rule: a state that is not there", [](Parts& p) { p.op(K::kDeltaRule).i[4] = 2; }, "region 2 of KV group"},
+      {"attend whole: heads", [](Parts& p) { p.op(K::kAttendWhole).i[0] = 3; }, "3 heads over 2 of keys"},
+      {"attend whole: no heads", [](Parts& p) { p.op(K::kAttendWhole).i[1] = 0; }, "a size of 0"},
+      {"attend whole: queries", [](Parts& p) { p.op(K::kAttendWhole).in[0] = p.one; }, "the width of the queries is 1, where 8"},
+      {"attend whole: keys", [](Parts& p) { p.op(K::kAttendWhole).in[1] = p.one; }, "the width of the keys is 1, where 8"},
+      {"attend whole: values", [](Parts& p) { p.op(K::kAttendWhole).in[2] = p.one; }, "the width of the values is 1, where 8"},
+      {"attend whole: the result", [](Parts& p) { p.op(K::kAttendWhole).out = p.one; }, "the width of its result is 1, where 8"},
+      {"attend whole: in place", [](Parts& p) { p.op(K::kAttendWhole).out = p.x; }, "it works in place"},
+      {"attend whole: no keys", [](Parts& p) { p.op(K::kAttendWhole).in[2] = kNoIndex; }, "3 inputs were expected"},
+      {"attend whole: scratch", [](Parts& p) { p.op(K::kAttendWhole).scratch_bytes -= 64; }, "B are needed"},
       {"scan: heads", [](Parts& p) { p.op(K::kSsmScan).i[0] = 3; }, "the width of its result is 8, where 6"},
       {"scan: groups", [](Parts& p) { p.op(K::kSsmScan).i[3] = 3; }, "4 heads in 3 groups"},
       {"scan: steps", [](Parts& p) { p.op(K::kSsmScan).in[3] = p.one; }, "the width of its steps is 1"},

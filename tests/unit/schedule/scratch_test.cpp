@@ -46,6 +46,12 @@ TEST(ScratchTest, IsWhatAnOpNeedsInTheWorstCase) {
        {9, 3, 64, 64},
        {kNo, kNo, kNo, kNo, kNo, kNo},
        4 * (63 * 64 + 64 * 64 + 64 * 64 + 63 * 64 + 63 * 64 + 64 + 64)},
+      // The same rows and scores; keys and values are where they are.
+      {"attention of whole sequences",
+       OpKind::kAttendWhole,
+       {9, 3, 64, 32},
+       {kNo, kNo, kNo, kNo, kNo, kNo},
+       4 * (63 * 64 + 63 * 64 + 63 * 32 + 64 + 64)},
       // More heads than rows: 64 rows of one token each.
       {"one head of keys",
        OpKind::kAttend,

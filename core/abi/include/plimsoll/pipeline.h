@@ -119,6 +119,12 @@ enum {
                                * heads; write is one a head; decay and dt bias are one a head, or [heads, key elements]: then every
                                * column of S by its own; a is one a head; A = -exp(a), stored = 1: A = a */
 };
+/* Since 1.0. */
+enum {
+  PLIMSOLL_OP_ATTEND_WHOLE = 17 /* q, k, v ; - ; heads, kv heads, k width, v width, window ; scale, soft cap. Every row sees all rows of its
+                                 * own sequence in the pass, those behind it too; window w: those at most w / 2 (rounded down) away. Nothing
+                                 * is kept: a sequence comes whole, in one pass. It names no kv_group */
+};
 enum {
   PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN, COLUMNS,
                                 * DELTA_RULE */

@@ -243,6 +243,34 @@ private:
   }
 };
 
+// Attention of a sequence to all of itself, in both directions; nothing is kept.
+class AttendWhole : public Op {
+public:
+  static constexpr bool kAdds = true;
+  AttendWhole(Value q, Value k, Value v, const AttendSizes& sizes) : Op(PLIMSOLL_OP_ATTEND_WHOLE, {q, k, v}) {
+    positive("a size", sizes.heads, sizes.kv_heads, sizes.k_elements, sizes.v_elements);
+    op_.i[0] = sizes.heads;
+    op_.i[1] = sizes.kv_heads;
+    op_.i[2] = sizes.k_elements;
+    op_.i[3] = sizes.v_elements;
+    op_.f[0] = 1 / std::sqrt(static_cast<double>(sizes.k_elements));
+  }
+  // To what is at most half of it away.
+  AttendWhole& window(std::uint64_t tokens) {
+    op_.i[4] = tokens;
+    return *this;
+  }
+  // In place of 1 / sqrt(elements of a key).
+  AttendWhole& scale(double scale) {
+    op_.f[0] = scale;
+    return *this;
+  }
+  AttendWhole& soft_cap(double cap) {
+    op_.f[1] = cap;
+    return *this;
+  }
+};
+
 // Sizes of a latent attention: heads, elements of a latent vector, of a head's key without and with rotation, of its value.
 struct LatentSizes {
   std::uint64_t heads, rank, nope, rope, v;
