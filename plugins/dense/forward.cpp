@@ -32,8 +32,8 @@ constexpr Forward kForwards[] = {
   {.model_type = "qwen3"},
   {.model_type = "qwen3_moe"},
   // The three positions of multimodal rope are one for text.
-  {.model_type = "qwen2_vl"},
-  {.model_type = "qwen2_vl_text"},
+  {.model_type = "qwen2_vl", .sections = true},
+  {.model_type = "qwen2_vl_text", .sections = true},
   {.model_type = "qwen2_5_vl"},
   {.model_type = "qwen2_5_vl_text"},
   {.model_type = "qwen3_vl_text"},
@@ -116,6 +116,23 @@ bool turns(const Config& config, const Forward& forward) {
   if (kind != "rope" && kind != "nope")
     plimsoll::no_pipeline("/position_embedding_type", "for positions of the kind " + std::string(kind.substr(0, 60)));
   return kind == "rope";
+}
+
+std::optional<std::array<std::uint64_t, 3>> sections_of(const Config& config, const Forward& forward, std::uint64_t pairs) {
+  if (!forward.sections) return std::nullopt;
+  for (const std::string key : {"/rope_scaling/mrope_section", "/rope_parameters/mrope_section"}) {
+    if (!config.find_len(key)) continue;
+    std::array<std::uint64_t, 3> out{};
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = config.find_u64(key + "/" + std::to_string(i)).value_or(0);
+      sum += out[i];
+    }
+    if (config.find_len(key) != out.size() || sum != pairs)
+      throw Error(PLIMSOLL_E_CONFIG, key, "three numbers were expected, " + std::to_string(pairs) + " together, for half of a head");
+    return out;
+  }
+  return std::nullopt;
 }
 
 RopeFrequencies rope_of(const Config& config, const Forward& forward, const Layer& layer) {

@@ -3,6 +3,8 @@
 // Never emits anything. Threads: constant data and pure functions.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string_view>
 
 #include "model.hpp"
@@ -30,6 +32,7 @@ struct Forward {
   bool multipliers = false;                                                   // Granite's, of embedding, residuals, scores and logits
   bool optional_rope = false;                 // position_embedding_type says whether queries and keys turn at all
   const plimsoll::rope::Yarn* yarn = nullptr; // of the class, where the configuration is silent
+  bool sections = false;                      // mrope_section deals pairs to three positions: Qwen2-VL
 };
 
 // The row of this model; E_UNSUPPORTED where there is none, or where a key of the configuration changes the mathematics and nobody
@@ -48,6 +51,9 @@ Multipliers multipliers_of(const plimsoll::Config& config, const Forward& forwar
 
 // Whether positions turn queries and keys.
 bool turns(const plimsoll::Config& config, const Forward& forward);
+
+// Of `pairs` how many turn by each of three positions; nothing where all turn by one. E_CONFIG where they are not so many together.
+std::optional<std::array<std::uint64_t, 3>> sections_of(const plimsoll::Config& config, const Forward& forward, std::uint64_t pairs);
 
 // What turns the queries and keys of a layer.
 plimsoll::RopeFrequencies rope_of(const plimsoll::Config& config, const Forward& forward, const Layer& layer);

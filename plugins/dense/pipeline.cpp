@@ -91,8 +91,16 @@ private:
     const Attention& a = layer_.attention;
     const plimsoll::RopeFrequencies frequencies = rope_of(config_, forward_, layer_);
     const plimsoll::RopeTable table = out_.table(frequencies);
-    out_.set(q, op::Rope(q, table).columns(a.heads, a.k_elements, 0, frequencies.columns()));
-    out_.set(k, op::Rope(k, table).columns(a.kv_heads, a.k_elements, 0, frequencies.columns()));
+    const auto turn_by = [&](auto op, Value x, std::uint64_t heads) {
+      out_.set(x, op.columns(heads, a.k_elements, 0, frequencies.columns()));
+    };
+    if (const auto sections = sections_of(config_, forward_, frequencies.columns() / 2)) {
+      turn_by(op::RopeSections(q, table, *sections), q, a.heads);
+      turn_by(op::RopeSections(k, table, *sections), k, a.kv_heads);
+    } else {
+      turn_by(op::Rope(q, table), q, a.heads);
+      turn_by(op::Rope(k, table), k, a.kv_heads);
+    }
   }
 
   // Queries, keys or values: a linear layer of their own, or a part of the fused one.

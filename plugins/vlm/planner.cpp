@@ -28,7 +28,8 @@ Media busiest(const Tower& tower) {
   return image.rows > 0 ? image : tower.longest_sound();
 }
 
-// Its language model's forward pass is the model's, for texts without images.
+// Its language model's forward pass is the model's; images take part where the tower is described and the configuration names the token
+// that stands for them.
 class Planner : public plimsoll::DelegatingPipelinePlanner {
 public:
   explicit Planner(const Config& config) : Planner(config, packaging_of(config)) {}
@@ -45,6 +46,12 @@ public:
     entry(out, Modality::kImage, tower_->largest_image());
     entry(out, Modality::kAudio, tower_->longest_sound());
     DelegatingPlanner::entries(out);
+  }
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    if (part.is_vision()) return tower_->describe(part.out, out);
+    child().describe(part, out);
+    const auto token = config().find_u64("/image_token_id");
+    if (part.is_embedding() && tower_->describes() && token) out.set(part.out, plimsoll::op::ImageRows(part.out, *token));
   }
   void activations(const Request& request, const Sink& out) const override {
     if (request.asks(Aspect::kVision)) peak_.price(request, out);

@@ -9,6 +9,9 @@ namespace {
 
 using plimsoll::Bytes;
 using plimsoll::Sink;
+namespace op = plimsoll::op;
+
+constexpr double kTheta = 10000, kEpsilon = 1e-6; // of the class, in no configuration
 
 constexpr BlockNames kQwen2Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.fc1", "mlp.fc2"};
 constexpr BlockNames kQwen3Block{{"norm1", "norm2"}, "attn.qkv", "", "", "", "attn.proj", "", "mlp.linear_fc1", "mlp.linear_fc2"};
@@ -33,6 +36,50 @@ public:
   }
 
 protected:
+  // The patches as rows of the encoder's width, and frequencies of their rows and columns: half of a head's pairs each.
+  plimsoll::Value embed(const plimsoll::Pipeline& out, bool bias) const {
+    const plimsoll::PatchSizes sizes{channels_, frames_, patch_, merge_};
+    const plimsoll::Value pixels = out.value(Bytes(channels_) * frames_ * patch_ * patch_, 0, plimsoll::Rows::kPatches);
+    out.set(pixels, op::Patches(sizes));
+    return rows(out, width_, op::Linear(pixels, "vision.patch_embed.proj").bias(bias ? "vision.patch_embed.proj.bias" : ""));
+  }
+  plimsoll::RopeTable frequencies(const plimsoll::Pipeline& out) const {
+    plimsoll::RopeFrequencies of = plimsoll::rope::plain(kTheta, head() / 2);
+    of.inverse.insert(of.inverse.end(), of.inverse.begin(), of.inverse.end());
+    return out.table(of);
+  }
+  std::uint64_t head() const {
+    if (heads_ == 0 || width_ % heads_ != 0 || width_ / heads_ % 4 != 0)
+      plimsoll::no_pipeline("/vision_config/num_heads", "for an encoder of these heads");
+    return width_ / heads_;
+  }
+  // Attention of all patches to each other, onto x.
+  void attend(plimsoll::Value x, plimsoll::Value normed, plimsoll::RopeTable table, const plimsoll::Pipeline& out) const {
+    const auto part = [&](std::uint32_t n) {
+      return rows(out, width_, op::Linear(normed, "vision.blocks.attn.qkv").bias("vision.blocks.attn.qkv.bias").part(n));
+    };
+    const plimsoll::Value q = part(0), k = part(1), v = part(2);
+    for (const plimsoll::Value turned : {q, k})
+      out.set(turned, op::RopeSections(turned, table, {0, head() / 4, head() / 4}).columns(heads_, head(), 0, head()));
+    const plimsoll::Value seen = rows(out, width_, op::AttendWhole(q, k, v, {heads_, heads_, head(), head()}));
+    out.add(x, op::Linear(seen, "vision.blocks.attn.proj").bias("vision.blocks.attn.proj.bias"));
+  }
+  // What the text takes: neighbours side by side, through two linear layers.
+  void merge(plimsoll::Value normed, plimsoll::Value result, const plimsoll::Pipeline& out) const {
+    const auto merged_value = [&] { return out.value(merged(), 0, plimsoll::Rows::kMerged); };
+    const plimsoll::Value side_by_side = merged_value(), hidden = merged_value();
+    out.set(side_by_side, op::MergeRows(normed, merge_ * merge_));
+    out.set(hidden, op::Linear(side_by_side, "vision.merger.mlp.0").bias("vision.merger.mlp.0.bias"));
+    out.set(hidden, op::Gate(hidden, plimsoll::Activation::kGelu));
+    out.set(result, op::Linear(hidden, "vision.merger.mlp.2").bias("vision.merger.mlp.2.bias"));
+  }
+  template <class Op>
+  static plimsoll::Value rows(const plimsoll::Pipeline& out, Bytes width, const Op& op) {
+    const plimsoll::Value value = out.value(width, 0, plimsoll::Rows::kPatches);
+    out.set(value, op);
+    return value;
+  }
+
   void stem(const Sink& out, bool bias) const {
     Tensors(out, "patch_embed.", prefix_ + "patch_embed.").convolution("proj", width_, channels_, patch_, bias, frames_);
   }
@@ -49,9 +96,10 @@ protected:
 class Qwen2Tower : public QwenTower {
 public:
   // Here hidden_size is the width of the output and embed_dim the encoder's. No text: no merger either.
-  Qwen2Tower(const PartKeys& keys, std::uint64_t text, std::string prefix)
-      : QwenTower(keys, text, keys.positive("/embed_dim"), "/hidden_size", std::move(prefix)),
-        ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()), merger_(text != 0) {}
+  // `described`: its forward pass is that of Qwen2-VL's class, and so is its text's.
+  Qwen2Tower(const PartKeys& keys, std::uint64_t text, std::string prefix, bool described)
+      : QwenTower(keys, text, keys.positive("/embed_dim"), "/hidden_size", std::move(prefix)), act_(keys.text("/hidden_act", "quick_gelu")),
+        ffn_((Bytes(width_) * keys.positive("/mlp_ratio")).value()), merger_(text != 0), described_(described) {}
 
   void weights(const Sink& out) const override {
     stem(out, false);
@@ -63,9 +111,32 @@ public:
     merger.by_columns("mlp.2", out_, merged());
   }
 
+  bool describes() const override { return merger_ && described_; }
+  // A layer: layer norm, attention, layer norm, two linear layers with a quick GELU between; its results are added.
+  void describe(plimsoll::Value result, const plimsoll::Pipeline& out) const override {
+    if (!describes()) return Tower::describe(result, out);
+    if (act_ != "quick_gelu") plimsoll::no_pipeline("/vision_config/hidden_act", "with this activation");
+    const plimsoll::Value x = embed(out, false);
+    const plimsoll::RopeTable table = frequencies(out);
+    for (const std::uint32_t layer : layers_) {
+      const plimsoll::Pipeline of = out.of_layer(layer);
+      attend(x, normed(of, x, "vision.blocks.norm1"), table, of);
+      const plimsoll::Value up =
+          rows(of, ffn_, op::Linear(normed(of, x, "vision.blocks.norm2"), "vision.blocks.mlp.fc1").bias("vision.blocks.mlp.fc1.bias"));
+      of.set(up, op::Gate(up, plimsoll::Activation::kGeluQuick));
+      of.add(x, op::Linear(up, "vision.blocks.mlp.fc2").bias("vision.blocks.mlp.fc2.bias"));
+    }
+    merge(normed(out, x, "vision.merger.ln_q"), result, out);
+  }
+
 private:
+  plimsoll::Value normed(const plimsoll::Pipeline& out, plimsoll::Value x, const std::string& label) const {
+    return rows(out, width_, op::Norm(x, label, kEpsilon).mean().bias(label + ".bias"));
+  }
+
+  std::string act_;
   std::uint64_t ffn_;
-  bool merger_;
+  bool merger_, described_;
 };
 
 class Qwen25Tower : public QwenTower {
@@ -131,9 +202,11 @@ std::string prefix_of(const PartKeys& keys) { return keys.model().find_len("/tex
 } // namespace
 
 std::unique_ptr<Tower> make_qwen2_tower(const PartKeys& keys, std::uint64_t out, std::string prefix) {
-  return std::make_unique<Qwen2Tower>(keys, out, std::move(prefix));
+  return std::make_unique<Qwen2Tower>(keys, out, std::move(prefix), false);
 }
-std::unique_ptr<Tower> make_qwen2_vl(const PartKeys& keys, std::uint64_t text) { return make_qwen2_tower(keys, text, prefix_of(keys)); }
+std::unique_ptr<Tower> make_qwen2_vl(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<Qwen2Tower>(keys, text, prefix_of(keys), true);
+}
 std::unique_ptr<Tower> make_tarsier2(const PartKeys& keys, std::uint64_t text) { return make_qwen2_tower(keys, text, "vision_tower."); }
 std::unique_ptr<Tower> make_qwen2_5_tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names) {
   return std::make_unique<Qwen25Tower>(keys, text, std::move(prefix), names);

@@ -27,6 +27,10 @@ public:
   virtual void weights(const plimsoll::Sink& out) const = 0;
   virtual Media largest_image() const = 0; // no rows: the model takes none
   virtual Media longest_sound() const { return {}; }
+  // The encoder of images as ops (P-07); `out` is a row for each that an image has in the text. Who describes none runs texts alone.
+  virtual void describe(plimsoll::Value, const plimsoll::Pipeline&) const { plimsoll::no_pipeline("/vision_config", "for images"); }
+  // Whether it does, so that the text has places for images.
+  virtual bool describes() const { return false; }
   // What each request keeps of its sound or image beside the language model's own cache.
   virtual void kv(const plimsoll::Sink&) const {}
 };

@@ -136,6 +136,11 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
             {"delta rule", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a"}, {8, 4, 64, 32, 1}, {1e-6, 0.125}, 0, "state"});
   expect_op(op::DeltaRule(kA, kB, kC, kA, kB, "a", "state", 1, {8, 4, 64, 32}, 1e-6).dt_bias("dt").stored().scale(1),
             {"delta rule with all", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a", "dt"}, {8, 4, 64, 32, 1, 1}, {1e-6, 1}, 0, "state"});
+  expect_op(op::Patches({3, 2, 14, 2}), {"patches", PLIMSOLL_OP_PATCHES, {}, {}, {3, 2, 14, 2}, {}});
+  expect_op(op::MergeRows(kA, 4), {"merge rows", PLIMSOLL_OP_MERGE_ROWS, {4}, {}, {4}, {}});
+  expect_op(op::ImageRows(kA, 300), {"image rows", PLIMSOLL_OP_IMAGE_ROWS, {4}, {}, {300}, {}});
+  expect_op(op::RopeSections(kA, RopeTable{3}, {2, 3, 4}, SectionOrder::kInTurn).columns(8, 18, 0, 18),
+            {"rope sections", PLIMSOLL_OP_ROPE_SECTIONS, {4}, {}, {8, 18, 0, 18, 1, 3, 2, 3}, {}});
   expect_op(op::AttendWhole(kA, kB, kC, sizes), {"attend whole", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32}, {0.125}});
   expect_op(op::AttendWhole(kA, kB, kC, sizes).window(128).scale(2).soft_cap(50),
             {"attend whole with all", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32, 128}, {2, 50}});

@@ -1,7 +1,7 @@
 // make_tiny NAME|FOLDER OUT [SEED [ADAPTER]]: writes a tiny model's config.json, model.safetensors and model.gguf to the folder OUT, for
 // developers who record goldens (tests/data/tiny/README.md). A FOLDER with a model in float32 is written again, with its GGUF file. Without
 // arguments: the names. With the seed of an adapter, that is written too: as adapter.gguf, and in the folder `adapter`. blocks_TYPE is a
-// llama whose matrices are packed in blocks of that type, as model.gguf alone.
+// llama whose matrices are packed in blocks of that type, as model.gguf alone. qwen2_vl is a model that sees, without a GGUF file.
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -10,6 +10,7 @@
 #include "support/tiny_blocks.hpp"
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_model.hpp"
+#include "support/tiny_vlm.hpp"
 
 using namespace plimsoll::test;
 
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   if (argc < 3) {
     std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED [ADAPTER]]\n";
     for (const std::string& name : tiny_model_names()) std::cout << name << "\n";
+    std::cout << "qwen2_vl\n";
     for (const std::string& type : block_type_names()) std::cout << "blocks_" << type << "\n";
     return argc == 1 ? 0 : 2;
   }
@@ -24,6 +26,10 @@ int main(int argc, char** argv) {
     const std::string name = argv[1], out = argv[2];
     if (name.starts_with("blocks_")) {
       write_block_gguf(name.substr(7), out + "/model.gguf");
+      return 0;
+    }
+    if (name == "qwen2_vl") {
+      write_tiny_folder(tiny_vlm(), out);
       return 0;
     }
     const TinyModel model = name.find('/') != std::string::npos ? read_tiny_folder(name)

@@ -22,7 +22,8 @@ namespace plimsoll::cli {
 namespace {
 
 constexpr std::string_view kSchema = "plimsoll.run/1";
-constexpr int kExitInterrupted = 130; // as shells say of a program that Ctrl-C ended
+constexpr double kUsualImageShare = 0.1; // of the memory for caches, where nobody says
+constexpr int kExitInterrupted = 130;    // as shells say of a program that Ctrl-C ended
 
 volatile std::sig_atomic_t interrupted = 0;
 extern "C" void interrupt(int) { interrupted = 1; }
@@ -39,6 +40,7 @@ void add_options(CommandLine& line, Asked& asked) {
   option("--prompt-ids", asked.prompt_ids, "token ids to go on from, such as 5,9,30", "IDS");
   option("--requests", asked.requests, "a file of requests, a JSON object each line; - is standard input", "FILE.jsonl");
   option("--adapter", asked.adapter, "the adapter that prompts go through; default: none. In --requests each may have its own", "NAME");
+  option("--image", asked.images, "a binary PPM in place of the prompt's next image placeholder; may repeat", "FILE.ppm");
   option("--max-new-tokens", asked.max_new_tokens, "at most so many are generated; default 96", "N");
   option("--temperature", asked.temperature, "0: the most probable token; default 0", "T");
   option("--top-k", asked.top_k, "draw from the most probable so many; 0: all", "K");
@@ -49,11 +51,12 @@ void add_options(CommandLine& line, Asked& asked) {
   app.add_flag("--ignore-end", asked.ignore_end, "go on behind tokens that end a text")->group("Generation");
 }
 
-// With the rows of logits that an echo needs.
-Result<void> fill_in(const CommandLine& line, const Asked& asked, Processes* processes, PlanRequest& request) {
+// With the rows of logits that an echo needs, and room for images.
+Result<void> fill_in(const CommandLine& line, const Asked& asked, bool has_images, Processes* processes, PlanRequest& request) {
   PLIMSOLL_TRY(fill_in_machine(line, request, processes));
   if (asked.echo && asked.logprobs > 0 && !request.engine_overrides.contains("schedule.logits"))
     request.engine_overrides["schedule.logits"] = "all";
+  if (has_images && !request.vision_cache_utilization) request.vision_cache_utilization = kUsualImageShare;
   return {};
 }
 
@@ -136,11 +139,13 @@ int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes)
   add_options(line, asked);
   if (const auto code = line.parse(arguments)) return *code;
   print_on_first_rank(line, processes);
-  const auto requests = read_requests(asked);
+  NamedImages images;
+  const auto requests = read_requests(asked, images);
   if (!requests) return line.fail(requests.error());
   auto task = line.task();
   if (!task) return line.fail(task.error());
-  if (auto filled = fill_in(line, asked, processes.get(), task->request); !filled) return line.fail(filled.error());
+  if (auto filled = fill_in(line, asked, !images.empty(), processes.get(), task->request); !filled) return line.fail(filled.error());
+  if (auto loaded = images.load(task->model.info().path); !loaded) return line.fail(loaded.error());
 
   const Clock::time_point begin = Clock::now();
   PipelineOptions options;

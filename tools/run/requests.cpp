@@ -33,7 +33,7 @@ Result<std::vector<Token>> token_list(std::string_view text) {
   return tokens;
 }
 
-TextGenerationRequest usual(const Asked& asked) {
+TextGenerationRequest usual(const Asked& asked, NamedImages& images) {
   TextGenerationRequest request;
   request.max_new_tokens = asked.max_new_tokens;
   request.sampling = {asked.temperature, asked.top_k, asked.top_p, asked.seed};
@@ -41,10 +41,12 @@ TextGenerationRequest usual(const Asked& asked) {
   request.echo = asked.echo;
   request.ignore_end = asked.ignore_end;
   request.adapter = asked.adapter;
+  for (const std::string& file : asked.images) request.images.push_back(images.take(file));
   return request;
 }
 
-Result<std::vector<TextGenerationRequest>> read_lines(std::istream& in, const std::string& name, const Asked& asked) {
+Result<std::vector<TextGenerationRequest>> read_lines(std::istream& in, const std::string& name, const Asked& asked, NamedImages& images) {
+  const FindImage find = [&](const std::string& file) -> Result<std::shared_ptr<const Image>> { return images.take(file); };
   std::vector<TextGenerationRequest> out;
   std::string line;
   std::size_t number = 0, bytes = 0;
@@ -54,7 +56,7 @@ Result<std::vector<TextGenerationRequest>> read_lines(std::istream& in, const st
     if (line.size() > kMostLineBytes || bytes > kMostFileBytes) return wrong("more than can be read", where);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     if (out.size() >= kMostRequests) return wrong(fmt::format("more than {} requests", kMostRequests), where);
-    PLIMSOLL_ASSIGN(TextGenerationRequest request, read_generation_request(line, where, usual(asked)));
+    PLIMSOLL_ASSIGN(TextGenerationRequest request, read_generation_request(line, where, usual(asked, images), find));
     out.push_back(std::move(request));
   }
   if (in.bad()) return wrong("cannot be read", name);
@@ -64,25 +66,41 @@ Result<std::vector<TextGenerationRequest>> read_lines(std::istream& in, const st
 
 } // namespace
 
-Result<std::vector<TextGenerationRequest>> read_requests(const Asked& asked) {
+std::shared_ptr<const Image> NamedImages::take(const std::string& file) {
+  std::shared_ptr<Image>& image = images_[file];
+  if (!image) image = std::make_shared<Image>();
+  return image;
+}
+
+Result<void> NamedImages::load(const std::string& model) {
+  if (images_.empty()) return {};
+  PLIMSOLL_ASSIGN(const ImageNormalisation by, read_image_normalisation(model));
+  for (const auto& [file, image] : images_) {
+    PLIMSOLL_ASSIGN(const std::shared_ptr<const Image> read, read_image(file, by));
+    *image = *read;
+  }
+  return {};
+}
+
+Result<std::vector<TextGenerationRequest>> read_requests(const Asked& asked, NamedImages& images) {
   const int ways = (asked.prompts.empty() ? 0 : 1) + (asked.prompt_ids.empty() ? 0 : 1) + (asked.requests.empty() ? 0 : 1);
   if (ways != 1) return wrong("one of --prompt, --prompt-ids and --requests was expected", "command line");
   std::vector<TextGenerationRequest> out;
   if (!asked.prompt_ids.empty()) {
-    out.push_back(usual(asked));
+    out.push_back(usual(asked, images));
     PLIMSOLL_ASSIGN(out.back().prompt_tokens, token_list(asked.prompt_ids));
     return out;
   }
   for (const std::string& prompt : asked.prompts) {
     if (prompt.empty()) return wrong("is empty; a text of at least one character was expected", "--prompt");
-    out.push_back(usual(asked));
+    out.push_back(usual(asked, images));
     out.back().prompt = prompt;
   }
   if (asked.requests.empty()) return out;
-  if (asked.requests == "-") return read_lines(std::cin, "standard input", asked);
+  if (asked.requests == "-") return read_lines(std::cin, "standard input", asked, images);
   std::ifstream file(asked.requests);
   if (!file) return wrong("cannot be opened", asked.requests);
-  return read_lines(file, asked.requests, asked);
+  return read_lines(file, asked.requests, asked, images);
 }
 
 } // namespace plimsoll::cli

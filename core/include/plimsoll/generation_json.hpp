@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,12 +16,15 @@
 
 namespace plimsoll {
 
+// The image that a request calls by a name: a file, or one that the host has. Empty: requests have none.
+using FindImage = std::function<Result<std::shared_ptr<const Image>>(const std::string& name)>;
+
 // One request: an object of prompt or prompt_ids, and id, max_new_tokens, max_length, temperature, top_k, top_p, seed, stop, stop_ids,
-// ignore_end, logprobs, echo, cache_salt, adapter. What it leaves out is as in `usual`. kBadRequest names `where` and the key.
+// ignore_end, logprobs, echo, cache_salt, adapter, images. What it leaves out is as in `usual`. kBadRequest names `where` and the key.
 PLIMSOLL_API Result<TextGenerationRequest> read_generation_request(std::string_view json, const std::string& where,
-                                                                   TextGenerationRequest usual);
+                                                                   TextGenerationRequest usual, const FindImage& find = {});
 // {"requests": [...]}, one at least. Keys of it as `where`: "/requests/3/prompt".
-PLIMSOLL_API Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_view json);
+PLIMSOLL_API Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_view json, const FindImage& find = {});
 
 // How long it took, and of how many tokens.
 struct RunTimes {

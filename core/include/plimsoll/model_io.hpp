@@ -172,7 +172,8 @@ public:
   Tensor input_row_offsets;           // uint32 [batch + 1]: where each request's begin
   Tensor return_n_logits;             // int64 [1], on the host: how many trailing rows of each request want logits
   std::vector<Tensor> signal_buffers; // one per device, where the model has them
-  PLIMSOLL_INPUT_FIELDS(tokens, input_row_offsets, return_n_logits, signal_buffers)
+  std::optional<Tensor> position_ids; // uint32 [T, 3], where requests have images; absent: all three are the token's place
+  PLIMSOLL_INPUT_FIELDS(tokens, input_row_offsets, return_n_logits, signal_buffers, position_ids)
 };
 
 // ---- Outputs --------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@
 #include "plimsoll/lora_manager.hpp"
 #include "plimsoll/model_io.hpp"
 #include "plimsoll/processes.hpp"
+#include "plimsoll/program.hpp"
 #include "plimsoll/result.hpp"
 #include "plimsoll/text_context.hpp"
 
@@ -70,6 +71,13 @@ struct StepLimits {
   std::uint64_t tokens = 0, sequences = 0; // of all requests together
   std::uint64_t output_rows = 0;           // that want logits
   std::uint64_t vocab_tokens = 0;          // ids are below; 0: not known
+};
+
+// What a model takes of images: their rules, the blocks of its vision cache, which hold all images of a step at once, and the tokens of the
+// longest request.
+struct ImageLimits {
+  ProgramImages rules;
+  std::uint64_t cache_blocks = 0, most_tokens = 0;
 };
 
 // The part of a plan that one of its replicas is: its ranks, numbered from 0, and its pages. It still says how many replicas there are
@@ -144,6 +152,8 @@ public:
   Result<ElementType> dtype() const;
   // As the plan says, every token with a row, unless a model knows better.
   virtual StepLimits step_limits() const;
+  // What it takes of images; nothing where it takes none, or the plan has no room for any (PlanRequest::vision_cache_utilization).
+  virtual std::optional<ImageLimits> image_limits() const;
   // LoRA adapters; null where the plan has no room for any (PlanRequest::max_loras).
   virtual LoraManager* lora_manager() noexcept;
   // One buffer per device for the collectives of several, zero-filled, their slots marked as not written; none where the plan has none:

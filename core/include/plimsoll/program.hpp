@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ enum class OpKind : std::uint8_t {
   kColumns,
   kDeltaRule,
   kAttendWhole,
+  kPatches = 24,
+  kRopeSections,
+  kMergeRows,
+  kImageRows,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
   kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
   kSend,           // x: to the rank in its place on the next pipeline stage; out is x
@@ -51,7 +56,7 @@ inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
 
 // A tensor [rows, width] of float32 elements, row after row, at an offset of the slab. The slab has room for the most rows of a pass.
 struct ProgramValue {
-  bool of_outputs = false; // a row for each that wants logits, not for each token
+  bool of_outputs = false; // a row for each that wants logits, not for each token; see Program::encoder
   std::uint64_t width = 0;
   std::uint64_t offset_bytes = 0;
 };
@@ -79,6 +84,19 @@ struct ProgramRope {
   friend bool operator==(const ProgramRope&, const ProgramRope&) = default;
 };
 
+// What a plan with a vision cache takes of images; rows of 0: none. An image lies in blocks of the cache's rows, as many as it needs.
+struct ProgramImages {
+  std::uint64_t most_rows = 0;    // of the language model, for the largest image
+  std::uint64_t row_elements = 0; // of the cache, of `dtype`
+  std::string dtype;
+  std::uint64_t block_rows = 1;                                // of the cache
+  std::uint64_t channels = 0, frames = 0, side = 0, merge = 0; // as PATCHES says
+  std::uint64_t token = 0;                                     // that stands for a row, as IMAGE_ROWS says
+  // What height and width of an image are multiples of.
+  std::uint64_t step_pixels() const { return side * merge; }
+  std::uint64_t patches_of_row() const { return merge * merge; }
+};
+
 struct Program {
   std::uint32_t rank = 0, tensor_ranks = 1, stages = 1; // of the plan; ranks of its tensor-parallel group, and such groups of a replica
   std::vector<ProgramValue> values;
@@ -94,6 +112,12 @@ struct Program {
   std::uint64_t most_outputs = 0;        // rows that want logits
   std::uint64_t most_context_tokens = 0; // of a request
   std::uint64_t slab_bytes = 0;
+  ProgramImages images;
+  // The encoder of one image, on ranks of the first stage where images are planned: a program whose tokens are patches, whose outputs are
+  // rows of the text, and whose logits are what the cache keeps. It has the weights of this one, and the same slab when this one rests.
+  std::shared_ptr<const Program> encoder;
+  std::uint64_t most_rows_at_once() const { return encoder && encoder->most_tokens > most_tokens ? encoder->most_tokens : most_tokens; }
+  std::uint64_t shared_slab_bytes() const { return encoder && encoder->slab_bytes > slab_bytes ? encoder->slab_bytes : slab_bytes; }
 };
 
 } // namespace plimsoll

@@ -107,10 +107,16 @@ typedef int (*plimsoll_text_sink)(void* user, uint64_t request, const char* text
 
 /* Generates, and hands out the document plimsoll.run/1. `requests_json`: {"requests": [...]}, each an object of
  *   "prompt": "text" or "prompt_ids": [5, 9]; "id", "max_new_tokens", "max_length", "temperature", "top_k", "top_p", "seed", "stop",
- *   "stop_ids", "ignore_end", "logprobs", "echo", "cache_salt", "adapter"
+ *   "stop_ids", "ignore_end", "logprobs", "echo", "cache_salt", "adapter", "images": names of images that were added
  * `sink` may be NULL. A request that cannot be served has its error in its output, and the code is OK. */
 PLIMSOLL_HOST_EXPORT int plimsoll_generate_json(plimsoll_generator* generator, const char* requests_json, plimsoll_text_sink sink,
                                                 void* user, char** out_json);
+/* An image that requests may name: [height, width, 3] bytes of red, green and blue, copied and normalised as the model's
+ * preprocessor_config.json says. Sides are multiples of what the model merges; nothing is resized. The same name again replaces it, and
+ * NULL takes it away. The plan has room for images where "vision_cache_utilization" of the generator's request says so. BAD_CONFIG: the
+ * model's folder does not say how pixels are normalised. `error` as above, may be NULL. */
+PLIMSOLL_HOST_EXPORT int plimsoll_generator_image(plimsoll_generator* generator, const char* name, uint32_t height, uint32_t width,
+                                                  const uint8_t* rgb, char** error);
 /* The plan that it lives inside: the document plimsoll.plan/1. */
 PLIMSOLL_HOST_EXPORT int plimsoll_generator_plan(const plimsoll_generator* generator, char** out_json);
 

@@ -10,11 +10,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "plimsoll/export.hpp"
+#include "plimsoll/image.hpp"
 #include "plimsoll/result.hpp"
 
 namespace plimsoll {
@@ -26,6 +28,9 @@ using Token = std::int32_t;
 struct MediaSpan {
   std::uint64_t begin_tokens = 0, length_tokens = 0; // of the prompt
   std::uint64_t hash_low = 0, hash_high = 0;         // 128 bits of the content's hash
+  // Of an image that the model encodes: its tokens as they stand row by row, rows * columns = length_tokens; 0: of another kind.
+  std::uint32_t rows = 0, columns = 0;
+  std::shared_ptr<const Image> image = nullptr;
 };
 
 struct TextContextOptions {

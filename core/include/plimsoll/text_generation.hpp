@@ -22,6 +22,7 @@
 #include "plimsoll/arena.hpp"
 #include "plimsoll/export.hpp"
 #include "plimsoll/host.hpp"
+#include "plimsoll/image.hpp"
 #include "plimsoll/kv_cache.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/pipeline_model.hpp"
@@ -55,6 +56,8 @@ struct TextGenerationRequest {
   bool echo = false;                     // log-probabilities of the prompt's tokens too; they are then not taken from the prefix cache
   std::string cache_salt;                // requests share cached pages only where it is equal
   std::string adapter;                   // name of a LoRA adapter that is loaded; empty: the base model. Pages are not shared with others
+  // In the order of their placeholders in the prompt: one for each image, or one for each of its rows.
+  std::vector<std::shared_ptr<const Image>> images;
 };
 
 enum class Status : std::uint8_t { kActive, kEndOfSequence, kMaximumLength, kCancelled };

@@ -50,6 +50,15 @@ struct PassView {
   const std::uint32_t* row_offsets = nullptr;   // [sequences + 1]
   const std::uint32_t* cache_lengths = nullptr; // [sequences]
   std::uint64_t outputs_per_sequence = 1;       // the last so many rows of each, or all that it has
+  const std::uint32_t* positions = nullptr;     // [tokens, 3] of each row; null: all three are the token's place
+  const std::uint32_t* image_rows = nullptr;    // [tokens]: row of the encoded images in its place, kNoImageRow: none; null: none at all
+};
+inline constexpr std::uint32_t kNoImageRow = UINT32_MAX;
+
+// An image of an encoder's pass, in the host's memory.
+struct ImageView {
+  const float* pixels = nullptr; // [height, width, channels]
+  std::uint64_t height = 0, width = 0;
 };
 
 // One layer of one KV group: element (head, e) of token t of sequence b lies in page table[b * columns + t / page_tokens].
@@ -251,6 +260,25 @@ struct DeltaArgs {
   Scratch scratch;
 };
 
+template <class Real>
+struct PatchesArgs { // rows of `out` for as many patches as the image has
+  ImageView image;
+  Rows<Real> out;
+  std::uint64_t channels = 0, frames = 0, side = 0, merge = 0;
+};
+template <class Real>
+struct RopeSectionsArgs {
+  RopeArgs<Real> rope;
+  bool in_turn = false;
+  std::uint64_t second_pairs = 0, third_pairs = 0; // that turn by the second and the third position; the rest by the first
+};
+template <class Real>
+struct ImageRowsArgs {
+  Rows<Real> x;                  // of tokens
+  const void* encoded = nullptr; // [rows, x.width]
+  ElementType type = ElementType::kFloat32;
+};
+
 // The ops in one compute type.
 template <class Real>
 class Ops {
@@ -278,6 +306,13 @@ public:
   virtual void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) = 0;
   virtual void columns(const ColumnsArgs<Real>& args) = 0;
   virtual void delta_rule(const PassView& pass, const DeltaArgs<Real>& args) = 0;
+  // Of images: see plimsoll/pipeline.h. MERGE_ROWS gives as many rows as `out` has.
+  virtual void patches(const PatchesArgs<Real>& args) = 0;
+  virtual void rope_sections(const PassView& pass, const RopeSectionsArgs<Real>& args) = 0;
+  virtual void merge_rows(const RowsArgs<Real>& args) = 0;
+  virtual void image_rows(const PassView& pass, const ImageRowsArgs<Real>& args) = 0;
+  // Rows as elements of a stored type, from the element `first` on: what a cache of encoded images keeps.
+  virtual void store_rows(const Rows<const Real>& x, void* data, ElementType type, std::uint64_t first) = 0;
 };
 
 class Backend : public MemorySource {

@@ -29,6 +29,10 @@ PLIMSOLL_VECTORS void gelu_tanh(const Real* x, std::uint64_t n, Real* out) {
   }
 }
 template <class Real>
+PLIMSOLL_VECTORS void gelu_quick(const Real* x, std::uint64_t n, Real* out) {
+  for (std::uint64_t i = 0; i < n; ++i) out[i] = x[i] / (Real{1} + fast_exp(static_cast<Real>(-1.702) * x[i]));
+}
+template <class Real>
 PLIMSOLL_VECTORS void swiglu_oai(const Real* gate, const Real* up, std::uint64_t n, Real limit, Real alpha, Real* out) {
   for (std::uint64_t i = 0; i < n; ++i) {
     const Real g = gate[i] > limit ? limit : gate[i];
@@ -52,6 +56,7 @@ void activate(std::uint64_t act, const ActLimits& limits, const Real* x, std::ui
   case PLIMSOLL_ACT_SILU: return silu(x, n, out);
   case PLIMSOLL_ACT_SIGMOID: return sigmoid(x, n, out);
   case PLIMSOLL_ACT_GELU_TANH: return gelu_tanh(x, n, out);
+  case PLIMSOLL_ACT_GELU_QUICK: return gelu_quick(x, n, out);
   case PLIMSOLL_ACT_GELU:
     for (std::uint64_t i = 0; i < n; ++i) out[i] = x[i] / 2 * (1 + std::erf(x[i] * static_cast<Real>(0.70710678118654752)));
     return;

@@ -31,6 +31,13 @@ public:
   void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) override { cpu::ssm_scan(pass, args); }
   void columns(const ColumnsArgs<Real>& args) override { cpu::columns(args); }
   void delta_rule(const PassView& pass, const DeltaArgs<Real>& args) override { cpu::delta_rule(pass, args); }
+  void patches(const PatchesArgs<Real>& args) override { cpu::patches(args); }
+  void rope_sections(const PassView& pass, const RopeSectionsArgs<Real>& args) override { cpu::rope_sections(pass, args); }
+  void merge_rows(const RowsArgs<Real>& args) override { cpu::merge_rows(args); }
+  void image_rows(const PassView& pass, const ImageRowsArgs<Real>& args) override { cpu::image_rows(pass, args); }
+  void store_rows(const Rows<const Real>& x, void* data, ElementType type, std::uint64_t first) override {
+    cpu::store_rows(x, data, type, first);
+  }
 };
 
 class CpuBackend final : public Backend {

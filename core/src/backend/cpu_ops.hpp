@@ -46,6 +46,16 @@ template <class Real>
 void columns(const ColumnsArgs<Real>& args);
 template <class Real>
 void delta_rule(const PassView& pass, const DeltaArgs<Real>& args);
+template <class Real>
+void patches(const PatchesArgs<Real>& args);
+template <class Real>
+void rope_sections(const PassView& pass, const RopeSectionsArgs<Real>& args);
+template <class Real>
+void merge_rows(const RowsArgs<Real>& args);
+template <class Real>
+void image_rows(const PassView& pass, const ImageRowsArgs<Real>& args);
+template <class Real>
+void store_rows(const Rows<const Real>& x, void* data, ElementType type, std::uint64_t first);
 
 // A piece of scratch memory, by its offset in compute elements.
 template <class Real, class Element = Real>

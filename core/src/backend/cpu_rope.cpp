@@ -1,5 +1,6 @@
-// ROPE on the CPU. Angles are double. The rows of a sequence stand at positions that follow one another, so each row's sines and cosines
-// come from the row's before by one rotation; after kFresh rows they are computed anew. Threads: [serial].
+// ROPE and ROPE_SECTIONS on the CPU. Angles are double. The rows of a sequence stand at positions that follow one another, so each row's
+// sines and cosines come from the row's before by one rotation; after kFresh rows they are computed anew, and so are all of rows that have
+// positions of their own. Threads: [serial].
 #include <cmath>
 
 #include "backend/cpu_ops.hpp"
@@ -73,7 +74,35 @@ void rope(const PassView& pass, const RopeArgs<Real>& args) {
   }
 }
 
+template <class Real>
+void rope_sections(const PassView& pass, const RopeSectionsArgs<Real>& args) {
+  const RopeArgs<Real>& by = args.rope;
+  if (pass.positions == nullptr) return rope(pass, by);
+  const std::uint64_t pairs = by.columns / 2;
+  const auto factor = static_cast<Real>(by.attention_factor);
+  auto* const cosine = static_cast<double*>(by.scratch.data);
+  auto* const sine = cosine + pairs;
+  const auto section = [&](std::uint64_t pair) -> std::uint64_t {
+    if (args.in_turn) return pair % 3 == 1 && pair / 3 < args.second_pairs ? 1 : pair % 3 == 2 && pair / 3 < args.third_pairs ? 2 : 0;
+    return pair < pairs - args.second_pairs - args.third_pairs ? 0 : pair < pairs - args.third_pairs ? 1 : 2;
+  };
+  for (std::uint64_t row = 0; row < by.x.rows; ++row) {
+    const std::uint32_t* const position = pass.positions + 3 * row;
+    for (std::uint64_t i = 0; i < pairs; ++i) {
+      const double angle = position[section(i)] * by.inverse_frequencies[i];
+      cosine[i] = std::cos(angle);
+      sine[i] = std::sin(angle);
+    }
+    for (std::uint64_t head = 0; head < by.heads; ++head) {
+      Real* const x = by.x.row(row) + head * by.stride + by.first;
+      turn_halves(cosine, sine, factor, pairs, x, x + pairs);
+    }
+  }
+}
+
 template void rope(const PassView&, const RopeArgs<float>&);
+template void rope_sections(const PassView&, const RopeSectionsArgs<float>&);
+template void rope_sections(const PassView&, const RopeSectionsArgs<double>&);
 template void rope(const PassView&, const RopeArgs<double>&);
 
 } // namespace plimsoll::cpu

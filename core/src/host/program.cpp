@@ -17,7 +17,7 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
     if (at == sources.tensors.end() || at->label != label || at->layer != layer) return kNoIndex;
     return static_cast<std::uint32_t>(at - sources.tensors.begin());
   };
-  for (ProgramOp& op : program.ops)
+  const auto bind = [&](ProgramOp& op) -> Result<void> {
     for (std::uint32_t& weight : op.weights) {
       if (weight == kNoIndex) continue;
       const WeightClass& c = declared.weights[weight];
@@ -28,6 +28,15 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
         return fail(ErrorCode::kBadCheckpoint, fmt::format("the forward pass needs '{}'{}, which the checkpoint does not have", c.label,
                                                            op.layer == kNoIndex ? "" : fmt::format(" of layer {}", op.layer)));
     }
+    return {};
+  };
+  for (ProgramOp& op : program.ops) PLIMSOLL_TRY(bind(op));
+  if (program.encoder) {
+    Program encoder = *program.encoder;
+    for (ProgramOp& op : encoder.ops) PLIMSOLL_TRY(bind(op));
+    encoder.weights = sources;
+    program.encoder = std::make_shared<const Program>(std::move(encoder));
+  }
   program.weights = std::move(sources);
   return program;
 }

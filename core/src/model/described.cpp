@@ -17,15 +17,19 @@ namespace {
 // The host's end of the sink that planners describe into, and the walk over the model's parts.
 class Describer {
 public:
-  Describer(const Planners& planners, const Declared& declared)
+  // `of_images`: the encoder alone.
+  Describer(const Planners& planners, const Declared& declared, bool of_images = false)
       : planners_(planners), root_(planners.root()), where_(planners.where()), declared_(declared) {
-    for (std::uint32_t i = 0; i < declared.weights.size(); ++i) classes_[declared.weights[i].label].push_back(i);
+    out_.of_images = of_images;
+    for (std::uint32_t i = 0; i < declared.weights.size(); ++i)
+      if (!of_images || declared.weights[i].aspect == PLIMSOLL_ASPECT_VISION) classes_[declared.weights[i].label].push_back(i);
   }
 
   Result<Described> run() {
     const plimsoll_facts& facts = declared_.facts;
     const CallScope scope(this, root_, &error_);
     raw_.ctx = scope.ticket();
+    if (out_.of_images) return run_encoder();
     const std::uint32_t residual = add(DescribedValue{false, facts.hidden_elements, 0});
     ask(PLIMSOLL_ASPECT_EMBED, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, residual);
     for (std::uint32_t layer = 0; layer < facts.n_layers && !error_; ++layer)
@@ -37,6 +41,13 @@ public:
   }
 
 private:
+  Result<Described> run_encoder() {
+    out_.logits = add(DescribedValue{true, declared_.entry_of(Modality::kImage)->row_elements, 0});
+    ask(PLIMSOLL_ASPECT_VISION, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, out_.logits);
+    if (error_) return tl::unexpected(std::move(*error_));
+    return std::move(out_);
+  }
+
   struct Asked {
     std::uint32_t layer, first_value; // values of the call: those from first_value on, and what it was handed
     std::uint32_t in, out;
@@ -98,12 +109,13 @@ private:
   static plimsoll_status on_value(void* ctx, const plimsoll_value* value, std::uint32_t* index) noexcept {
     return take(ctx, [&](Describer& self) {
       if (value == nullptr || index == nullptr || !PLIMSOLL_HAS(value, plimsoll_value, units)) return self.broken("a value is not there");
-      if (value->rows > PLIMSOLL_ROWS_OUTPUTS) return self.broken("rows of a kind that is none");
+      const std::uint32_t first = self.out_.of_images ? PLIMSOLL_ROWS_PATCHES : PLIMSOLL_ROWS_TOKENS; // and the one behind it
+      if (value->rows < first || value->rows > first + 1) return self.broken("rows of a kind that is none, or none of this part");
       if (value->width == 0 || value->width > PLIMSOLL_MAX_EXTENT) return self.broken(fmt::format("a value of width {}", value->width));
       if (value->units != 0 && value->width % value->units != 0)
         return self.broken(fmt::format("a width of {} in {} units", value->width, value->units));
       if (self.out_.values.size() >= PLIMSOLL_MAX_PIPELINE_VALUES) return self.broken("more values than a model may have");
-      *index = self.add({value->rows == PLIMSOLL_ROWS_OUTPUTS, value->width, value->units});
+      *index = self.add({value->rows == first + 1, value->width, value->units});
       return static_cast<plimsoll_status>(PLIMSOLL_OK);
     });
   }
@@ -166,7 +178,7 @@ private:
     if (!kind) return broken(fmt::format("an op of kind {}, which is none", op.kind));
     if (out_.ops.size() >= PLIMSOLL_MAX_PIPELINE_VALUES) return broken("more ops than a model may have");
     if (op.flags > (PLIMSOLL_OP_ACCUMULATE | PLIMSOLL_OP_REDUCE)) return broken(fmt::format("flags {:#x}", op.flags));
-    if (op.layer != asked_.back().layer) return broken(fmt::format("an op of layer {} in a part of another", op.layer));
+    if (op.layer != asked_.back().layer && !out_.of_images) return broken(fmt::format("an op of layer {} in a part of another", op.layer));
     if (op.n_in > PLIMSOLL_OP_MAX_INPUTS || op.n_weights > PLIMSOLL_OP_MAX_WEIGHTS) return broken("more operands than an op may have");
     bound.kind = *kind;
     bound.accumulate = (op.flags & PLIMSOLL_OP_ACCUMULATE) != 0;
@@ -243,7 +255,18 @@ Result<Described> describe_pipeline(const Planners& planners, const Declared& de
   if (declared.facts.hidden_elements == 0 || declared.facts.vocab_tokens == 0)
     return fail(ErrorCode::kUnsupportedArchitecture,
                 "a pipeline needs the width and the vocabulary of the model, which its planner does not say", planners.where());
-  return Describer(planners, declared).run();
+  PLIMSOLL_ASSIGN(Described described, Describer(planners, declared).run());
+  if (find_op(described, OpKind::kImageRows) == nullptr) return described;
+  auto encoder = Describer(planners, declared, true).run();
+  if (!encoder && encoder.error().code != ErrorCode::kUnsupportedArchitecture) return tl::unexpected(std::move(encoder.error()));
+  if (encoder) described.encoder = std::make_shared<const Described>(std::move(*encoder));
+  else described.no_encoder = std::move(encoder.error());
+  return described;
+}
+
+const DescribedOp* find_op(const Described& described, OpKind kind) {
+  const auto at = std::find_if(described.ops.begin(), described.ops.end(), [&](const DescribedOp& op) { return op.kind == kind; });
+  return at == described.ops.end() ? nullptr : &*at;
 }
 
 } // namespace plimsoll

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/declared.hpp"
@@ -12,7 +14,7 @@
 
 namespace plimsoll {
 
-// A virtual tensor; a row for each token, or for each output that wants logits.
+// A virtual tensor; a row for each token, or for each output that wants logits; of an encoder for each patch, or for each merged row.
 struct DescribedValue {
   bool of_outputs = false;
   std::uint64_t width = 0, units = 0;
@@ -41,8 +43,15 @@ struct Described {
   std::vector<DescribedValue> values;
   std::vector<DescribedRope> ropes;
   std::vector<DescribedOp> ops;
-  std::uint32_t logits = kNoIndex; // the value that the head sets
+  std::uint32_t logits = kNoIndex; // the value that the head sets, or the encoder
+  bool of_images = false;          // this is an encoder
+
+  std::shared_ptr<const Described> encoder; // of images; null: none is described, and
+  std::optional<Error> no_encoder;          // why not, where the model takes images
 };
+
+// The op of that kind; null where there is none.
+const DescribedOp* find_op(const Described& described, OpKind kind);
 
 // Asks the planners. kUnsupportedArchitecture where one of them describes no pipeline, kPluginFailed where a rule of pipeline.h is
 // broken; both name the planner.

@@ -16,7 +16,7 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 17> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 21> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
@@ -32,7 +32,11 @@ constexpr std::array<OpShape, 17> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kSsmScan, "ssm_scan", 4, 4, 0b1, 3, false},
                                            {OpKind::kColumns, "columns", 1, 1, 0, 0, false},
                                            {OpKind::kDeltaRule, "delta_rule", 5, 5, 0b1, 2, false},
-                                           {OpKind::kAttendWhole, "attend_whole", 3, 3, 0, 0, true}}};
+                                           {OpKind::kAttendWhole, "attend_whole", 3, 3, 0, 0, true},
+                                           {OpKind::kPatches, "patches", 0, 0, 0, 0, false},
+                                           {OpKind::kRopeSections, "rope_sections", 1, 1, 0, 0, false},
+                                           {OpKind::kMergeRows, "merge_rows", 1, 1, 0, 0, false},
+                                           {OpKind::kImageRows, "image_rows", 1, 1, 0, 0, false}}};
 
 const OpShape* find_shape(OpKind kind) {
   const auto* const found = std::find_if(kShapes.begin(), kShapes.end(), [&](const OpShape& shape) { return shape.kind == kind; });
@@ -71,6 +75,10 @@ public:
     case OpKind::kColumns: check_columns(); break;
     case OpKind::kDeltaRule: check_delta_rule(); break;
     case OpKind::kAttendWhole: check_attend_whole(); break;
+    case OpKind::kPatches: check_patches(); break;
+    case OpKind::kRopeSections: check_rope_sections(); break;
+    case OpKind::kMergeRows: check_merge_rows(); break;
+    case OpKind::kImageRows: check_image_rows(); break;
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
     case OpKind::kSend:
@@ -122,9 +130,29 @@ private:
     if (keeps != (op_.kv_group != kNoIndex)) return wrong(keeps ? "it names no KV group" : "it names a KV group");
     for (const double real : op_.f)
       if (!std::isfinite(real)) return wrong("one of its reals is no number");
-    const bool gathers = op_.kind == OpKind::kLastRows;
+    if (works_on_images() != described_.of_images && op_.kind != OpKind::kRopeSections && !works_everywhere())
+      return wrong(described_.of_images ? "no encoder of images has it" : "only an encoder of images has it");
+    if (described_.of_images && op_.kind != OpKind::kPatches && find_op(described_, OpKind::kPatches) == nullptr)
+      return wrong("patches come first");
+    const bool gathers = op_.kind == OpKind::kLastRows || op_.kind == OpKind::kMergeRows;
     for (std::size_t i = 0; i < n; ++i)
       if (!gathers && in(i).of_outputs != out_.of_outputs) return wrong("its values have rows of different kinds");
+  }
+
+  bool works_on_images() const { return op_.kind == OpKind::kPatches || op_.kind == OpKind::kMergeRows; }
+  // On rows of any kind: what needs neither tokens nor a cache.
+  bool works_everywhere() const {
+    switch (op_.kind) {
+    case OpKind::kNorm:
+    case OpKind::kLinear:
+    case OpKind::kGate:
+    case OpKind::kAdd:
+    case OpKind::kScaleRows:
+    case OpKind::kColumns:
+    case OpKind::kAttendWhole:
+    case OpKind::kRopeSections: return true;
+    default: return false;
+    }
   }
 
   void check_embed() {
@@ -194,19 +222,6 @@ private:
     if (group.kind == CacheKind::kWindow) expect("its window", op_.i[4], group.window_tokens);
     if (group.kind == CacheKind::kChunk) expect("its chunk", op_.i[5], group.window_tokens);
     expect_vector(0, heads);
-  }
-  void check_attend_whole() {
-    const auto [heads, kv_heads, k_width, v_width] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
-    for (const std::uint64_t size : {heads, kv_heads, k_width, v_width}) positive("a size", size);
-    if (!wrong_.empty()) return;
-    if (heads % kv_heads != 0) return wrong(fmt::format("{} heads over {} of keys", heads, kv_heads));
-    expect("the width of the queries", in(0).width, (Checked(heads) * k_width).saturated());
-    expect("the width of the keys", in(1).width, (Checked(kv_heads) * k_width).saturated());
-    expect("the width of the values", in(2).width, (Checked(kv_heads) * v_width).saturated());
-    expect("the width of its result", out_.width, (Checked(heads) * v_width).saturated());
-    if (out_.of_outputs) wrong("tokens have a row each");
-    for (const std::uint32_t value : op_.in)
-      if (value == op_.out) wrong("it works in place");
   }
   void check_latent() {
     const auto [heads, rank, nope, rope, value] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
@@ -297,8 +312,54 @@ private:
     check_region(op_.i[4], 0, Checked(heads) * key * value);
     if (out_.of_outputs) wrong("tokens have a row each");
   }
+  void check_attend_whole() {
+    const auto [heads, kv_heads, k_width, v_width] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {heads, kv_heads, k_width, v_width}) positive("a size", size);
+    if (!wrong_.empty()) return;
+    if (heads % kv_heads != 0) return wrong(fmt::format("{} heads over {} of keys", heads, kv_heads));
+    expect("the width of the queries", in(0).width, (Checked(heads) * k_width).saturated());
+    expect("the width of the keys", in(1).width, (Checked(kv_heads) * k_width).saturated());
+    expect("the width of the values", in(2).width, (Checked(kv_heads) * v_width).saturated());
+    expect("the width of its result", out_.width, (Checked(heads) * v_width).saturated());
+    if (out_.of_outputs) wrong("tokens have a row each");
+    for (const std::uint32_t value : op_.in)
+      if (value == op_.out) wrong("it works in place");
+    if (described_.of_images) at_most("a window over patches", op_.i[4], 0);
+  }
+  void check_patches() {
+    const auto [channels, frames, side, merge] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
+    for (const std::uint64_t size : {channels, frames, side, merge}) positive("a size", size);
+    at_most("a size", std::max({channels, frames, side, merge}), UINT16_MAX);
+    if (find_op(described_, OpKind::kPatches) != nullptr) return wrong("an encoder begins with patches once");
+    if (out_.of_outputs) return wrong("patches have a row each");
+    expect("the width of its result", out_.width, (Checked(channels) * frames * side * side).saturated());
+  }
+  void check_rope_sections() {
+    if (op_.out != op_.in[0] || out_.of_outputs) return wrong("it works in place, on rows that have a position");
+    if (op_.i[5] >= described_.ropes.size()) return wrong("its table of frequencies is not there");
+    positive("the number of heads", op_.i[0]);
+    positive("the number of columns", op_.i[3]);
+    check_heads(op_.i[0], op_.i[1], op_.i[2], op_.i[3], out_.width);
+    at_most("the order of its sections", op_.i[4], 1);
+    const std::uint64_t pairs = described_.ropes[static_cast<std::size_t>(op_.i[5])].usual.inverse_frequencies.size();
+    expect("twice the number of frequencies", 2 * pairs, op_.i[3]);
+    at_most("the pairs of two sections", (Checked(op_.i[6]) + op_.i[7]).saturated(), pairs);
+  }
+  void check_merge_rows() {
+    const std::uint64_t merge = find_op(described_, OpKind::kPatches)->i[3]; // there, as check_counts saw
+    expect("the number of rows that become one", op_.i[0], merge * merge);
+    if (in(0).of_outputs || !out_.of_outputs) return wrong("it takes rows of patches and gives merged ones");
+    expect("the width of its result", out_.width, (Checked(in(0).width) * op_.i[0]).saturated());
+  }
+  void check_image_rows() {
+    if (op_.out != op_.in[0] || out_.of_outputs) return wrong("it works in place, on rows of tokens");
+    const MediaEntry* const image = declared_.entry_of(Modality::kImage);
+    if (image == nullptr) return wrong("the model takes no images");
+    expect("the elements of a row", image->row_elements, out_.width);
+    if (op_.i[0] >= declared_.facts.vocab_tokens) wrong(fmt::format("token {} of {}", op_.i[0], declared_.facts.vocab_tokens));
+  }
   void check_gate() {
-    at_most("the activation", op_.i[0], PLIMSOLL_ACT_SWIGLU_OAI);
+    at_most("the activation", op_.i[0], PLIMSOLL_ACT_GELU_QUICK);
     for (std::size_t n = 0; n < inputs(); ++n) expect("the width of what it reads", in(n).width, out_.width);
     if (op_.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && inputs() != 2) wrong("an activation of pairs, but one input");
     if (op_.i[0] == PLIMSOLL_ACT_SOFT_CAP && !(op_.f[0] > 0)) wrong("a cap that is not above 0");
@@ -376,6 +437,9 @@ std::optional<OpKind> op_kind(std::uint32_t number) {
 std::string_view op_name(OpKind kind) { return shape_of(kind).name; }
 
 std::optional<LinearWidths> linear_widths(const WeightClass& c, std::uint64_t part) {
+  // A convolution that moves by its own size: what each patch becomes.
+  if (c.n_dims > 2 && c.in_dim + 1 == c.n_dims && c.experts == 0 && part == PLIMSOLL_ALL_PARTS)
+    return LinearWidths{c.elements_of_one().saturated() / std::max<std::uint64_t>(c.dims[0], 1), c.dims[0]};
   if (c.n_dims != 2 || c.in_dim > 1) return std::nullopt;
   LinearWidths widths{c.dims[c.in_dim], c.dims[1 - c.in_dim]};
   if (part == PLIMSOLL_ALL_PARTS) return widths;

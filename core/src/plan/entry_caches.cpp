@@ -20,10 +20,13 @@ struct EntryCache {
   bool has_images = false;
 };
 
+bool executes_pipelines(const Settled& s) { return s.profile().schedule.activations == ActivationRule::kPipeline; }
+
 Result<std::vector<EntryCache>> caches_of(const Settled& s) {
   std::vector<EntryCache> out;
   for (std::size_t i = 0; i < s.entries.size(); ++i) {
     const MediaEntry& entry = *s.entries[i];
+    if (executes_pipelines(s) && entry.modality != Modality::kImage) continue; // what nothing here runs
     PLIMSOLL_ASSIGN(const std::uint64_t row_bytes, row_bytes_of(s, entry));
     auto it = std::find_if(out.begin(), out.end(), [&](const EntryCache& cache) { return cache.row_bytes == row_bytes; });
     if (it == out.end()) it = out.insert(out.end(), {row_bytes, 0, {}, fmt::format("{}_cache", modality_name(entry.modality)), false});
@@ -104,9 +107,15 @@ Result<void> cache_of_share(const Settled& s, const EntryCache& cache, double ut
                           s.device_name(poorest.rank),
                           fmt::format("vision cache on rank {} ({})", poorest.rank, s.devices()[poorest.rank].name));
   fill_entries(cache, blocks * block_rows, block_rows, plan);
-  return ledger.add_all(Category::kVisionCache, cache.label, basis_of(s, cache, cache.has_images ? Basis::kExact : Basis::kBound, findings),
-                        s.model().planners->root().id(),
-                        s.explains() ? fmt::format("{} blocks x {} tokens x {} B", blocks, block_rows, cache.row_bytes) : "", bytes);
+  Item item;
+  item.label = cache.label;
+  item.basis = basis_of(s, cache, cache.has_images ? Basis::kExact : Basis::kBound, findings);
+  item.planner = s.model().planners->root().id();
+  if (s.explains()) item.formula = fmt::format("{} blocks x {} tokens x {} B", blocks, block_rows, cache.row_bytes);
+  // Our own runtime needs them where its embeddings are.
+  for (std::uint32_t rank = 0; rank < s.layout.ranks(); ++rank)
+    item.bytes.push_back(executes_pipelines(s) && s.layout.stage_of_rank(rank) > 0 ? 0 : bytes);
+  return ledger.add(Category::kVisionCache, std::move(item));
 }
 
 // The figures of the largest entry, which the plan shows by themselves.
@@ -121,8 +130,13 @@ void show_largest(const Settled& s, Plan& plan) {
 
 } // namespace
 
+Dtype row_type_of(const Settled& s, const MediaEntry& entry) {
+  if (executes_pipelines(s)) return *find_dtype("float32"); // as it is computed
+  return entry.type.value_or(s.kv_types.model);
+}
+
 Result<std::uint64_t> row_bytes_of(const Settled& s, const MediaEntry& entry) {
-  return entry.type.value_or(s.kv_types.model).bytes(entry.row_elements).get("a row of encoded media");
+  return row_type_of(s, entry).bytes(entry.row_elements).get("a row of encoded media");
 }
 
 Result<void> describe_entries(const Settled& s, Plan& plan) {

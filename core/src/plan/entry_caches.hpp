@@ -12,7 +12,9 @@ namespace plimsoll {
 // Adds their bytes to the ledger, which holds everything but the KV cache, and says in the plan what they hold.
 Result<void> plan_entry_caches(const Settled& settled, Ledger& ledger, Findings& findings, Plan& plan);
 
-// Bytes of a row as the model or the request types it.
+// The type of a row: as the model or the request types it, or as our own runtime computes it.
+Dtype row_type_of(const Settled& settled, const MediaEntry& entry);
+// Bytes of a row.
 Result<std::uint64_t> row_bytes_of(const Settled& settled, const MediaEntry& entry);
 
 // Every entry as the plan shows it, with nothing cached yet; its largest one's bytes stand beside them.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "plan/images.hpp"
 #include "plan/kv_cache.hpp"
 #include "schedule/blas_memory.hpp"
 #include "schedule/exchange.hpp"
@@ -19,6 +20,13 @@ Result<Checked> lookup_tables_bytes(const Settled& s, const KvStages& stages, st
       sum += state_rows_bytes(pass_shape(s), s.profile().kv.rows_per_sequence(s.request().num_draft_tokens));
     else sum += lookup_table_bytes(pass_shape(s), stages.layout(stage).group_page_tokens(group));
   return sum;
+}
+
+// What a step is handed of images: positions on every rank, the rest on the first stage.
+Checked image_input_bytes(const PassShape& pass, const ProgramImages& images, std::uint32_t stage) {
+  if (images.most_rows == 0) return 0;
+  const Checked positions = position_bytes(pass.tokens);
+  return stage > 0 ? positions : positions + image_row_bytes(pass.tokens) + position_bytes(encoder_pass(images).tokens);
 }
 
 // All slots, on the one rank.
@@ -61,6 +69,11 @@ Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
       return fail(ErrorCode::kInternal, fmt::format("the KV group '{}' is described and not planned", group->label), s.model().where);
     op.kv_group = static_cast<std::uint32_t>(at - prices.begin());
   }
+  PLIMSOLL_ASSIGN(program.images, planned_images(s));
+  if (program.images.most_rows == 0 || s.layout.stage_of_rank(rank) > 0) return program;
+  PLIMSOLL_ASSIGN(Program encoder,
+                  schedule_pipeline(*described->encoder, declared, s.layout, rank, encoder_pass(program.images), types_known));
+  program.encoder = std::make_shared<const Program>(std::move(encoder));
   return program;
 }
 
@@ -80,12 +93,15 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     item->bytes.assign(ranks, 0);
   }
   blas.basis = Basis::kBound;
+  PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
   const Result<Described>& described = s.model().described();
   const bool alike = described && ranks_are_alike(*described, s.layout);
   for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
     PLIMSOLL_ASSIGN(const Checked lookups, lookup_tables_bytes(s, stages, stage));
     const Checked adapter_inputs = s.adapters.slots > 0 ? adapter_input_bytes(pass) : Checked(0);
-    PLIMSOLL_ASSIGN(const std::uint64_t tables_bytes, (step_input_bytes(pass) + adapter_inputs + lookups).get("the page tables"));
+    const Checked image_inputs = image_input_bytes(pass, images, stage);
+    PLIMSOLL_ASSIGN(const std::uint64_t tables_bytes,
+                    (step_input_bytes(pass) + adapter_inputs + image_inputs + lookups).get("the page tables"));
     Program program;
     for (std::uint32_t tp = 0; tp < s.layout.tp; ++tp) {
       if (tp == 0 || !alike) {
@@ -93,9 +109,9 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
       }
       for (std::uint32_t dp = 0; dp < s.layout.dp; ++dp) {
         const std::size_t rank = (static_cast<std::size_t>(dp) * s.layout.pp + stage) * s.layout.tp + tp;
-        slab.bytes[rank] = program.slab_bytes;
+        slab.bytes[rank] = program.shared_slab_bytes();
         tables.bytes[rank] = tables_bytes;
-        blas.bytes[rank] = blas_bound_bytes(pass.tokens).saturated();
+        blas.bytes[rank] = blas_bound_bytes(program.most_rows_at_once()).saturated();
         signals.bytes[rank] = exchange_bytes(program);
       }
     }
@@ -106,7 +122,9 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
                                pass.outputs);
     tables.formula =
         fmt::format("tokens, offsets, lengths and page tables of {} sequences of {} tokens", pass.sequences, pass.context_tokens);
-    blas.formula = fmt::format("what OpenBLAS packs at most for {} tokens on one thread", pass.tokens);
+    const std::uint64_t patches = encoder_pass(images).tokens;
+    if (patches > 0) slab.formula += fmt::format("; or those of an encoder for {} patches, whichever are more", patches);
+    blas.formula = fmt::format("what OpenBLAS packs at most for {} rows on one thread", std::max(pass.tokens, patches));
     signals.formula = "two rounds of the largest value that ranks join or hand on, 1 MiB at most each";
   }
   collector.add(Category::kActivation, "", std::move(slab));

@@ -30,18 +30,36 @@ public:
   const Program& program() const { return program_; }
 
   Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs) {
+    if (rules_.patches != nullptr) return fail(ErrorCode::kBadRequest, "this program encodes images; it takes no tokens");
     PLIMSOLL_ASSIGN(pass_, check_inputs(inputs, program_, groups_, rules_, offsets_));
     tables_ = inputs.kv.groups;
     adapter_slots_ = inputs.adapters;
-    for (const ProgramOp& op : program_.ops)
-      if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
-      else run_op(op);
-    PLIMSOLL_TRY(backend_->synchronize());
+    encoded_ = inputs.encoded;
+    PLIMSOLL_TRY(run_ops());
     const Rows<Real> logits = value(program_.logits);
     return ForwardOutputs<Real>{logits.data, logits.rows, logits.width, std::span(offsets_).first(pass_.sequences + 1)};
   }
 
+  Result<Rows<const Real>> encode(const EncoderInputs& inputs) {
+    if (rules_.patches == nullptr) return fail(ErrorCode::kBadRequest, "this program encodes no images");
+    PLIMSOLL_ASSIGN(pass_, check_image(inputs, program_, *rules_.patches));
+    image_ = inputs.image;
+    offsets_[0] = 0; // one segment
+    offsets_[1] = static_cast<std::uint32_t>(pass_.tokens);
+    pass_.row_offsets = offsets_.data();
+    PLIMSOLL_TRY(run_ops());
+    const Rows<Real> rows = value(program_.logits);
+    return Rows<const Real>{rows.data, rows.rows, rows.width};
+  }
+
 private:
+  Result<void> run_ops() {
+    for (const ProgramOp& op : program_.ops)
+      if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
+      else run_op(op);
+    return backend_->synchronize();
+  }
+
   // ---- operands
 
   Rows<Real> value(std::uint32_t number) const {
@@ -145,6 +163,10 @@ private:
       return ops_.delta_rule(pass_, {input(op, 0), input(op, 1), input(op, 2), input(op, 3), input(op, 4), value(op.out), vector(op, 0),
                                      vector(op, 1), state_view(op, op.i[4], 0), op.i[0], op.i[1], op.i[2], op.i[3], op.i[5] != 0, op.f[0],
                                      op.f[1], scratch(op)});
+    case OpKind::kPatches: return ops_.patches({image_, value(op.out), op.i[0], op.i[1], op.i[2], op.i[3]});
+    case OpKind::kRopeSections: return rope_sections(op);
+    case OpKind::kMergeRows: return ops_.merge_rows({input(op, 0), value(op.out), 1, false});
+    case OpKind::kImageRows: return ops_.image_rows(pass_, {value(op.out), encoded_.data, encoded_.type});
     case OpKind::kSumSquares: return ops_.sum_squares({input(op, 0), value(op.out), 1, false});
     case OpKind::kNormOfSums:
       return ops_.norm_of_sums(
@@ -183,10 +205,16 @@ private:
                op.i[5] != 0, op.f[0]});
   }
 
-  void rope(const ProgramOp& op) {
+  RopeArgs<Real> rope_args(const ProgramOp& op, bool interleaved) const {
     const ProgramRope& table = program_.ropes[static_cast<std::size_t>(op.i[5])];
-    ops_.rope(pass_, {value(op.out), op.i[0], op.i[1], op.i[2], op.i[3], op.i[4] != 0, table.inverse_frequencies.data(),
-                      table.attention_factor, scratch(op)});
+    return {value(op.out),          op.i[0],    op.i[1], op.i[2], op.i[3], interleaved, table.inverse_frequencies.data(),
+            table.attention_factor, scratch(op)};
+  }
+  void rope(const ProgramOp& op) { ops_.rope(pass_, rope_args(op, op.i[4] != 0)); }
+  void rope_sections(const ProgramOp& op) {
+    const bool in_turn = op.i[4] != 0;
+    const std::uint64_t third = op.i[3] / 2 - op.i[6] - op.i[7];
+    ops_.rope_sections(pass_, {rope_args(op, false), in_turn, op.i[7], third});
   }
 
   void attend(const ProgramOp& op) {
@@ -223,6 +251,8 @@ private:
   PassView pass_; // of the pass that runs
   std::span<const KvGroupInputs> tables_;
   std::span<const std::int32_t> adapter_slots_;
+  EncodedRows encoded_;
+  ImageView image_;
 };
 
 template <class Real>
@@ -263,6 +293,11 @@ Executor<Real>::~Executor() = default;
 template <class Real>
 Result<ForwardOutputs<Real>> Executor<Real>::run(const ForwardInputs& inputs) {
   return impl_->run(inputs);
+}
+
+template <class Real>
+Result<Rows<const Real>> Executor<Real>::encode(const EncoderInputs& inputs) {
+  return impl_->encode(inputs);
 }
 
 template <class Real>

@@ -81,6 +81,13 @@ private:
   std::uint64_t size_ = 0;
 };
 
+// Encoded images, where tokens find theirs: memory of the backend, [rows, Program::images.row_elements].
+struct EncodedRows {
+  const void* data = nullptr;
+  ElementType type = ElementType::kFloat32;
+  std::uint64_t rows = 0;
+};
+
 inline constexpr std::uint64_t kAllRows = UINT64_MAX;
 
 // What a pass computes: of every sequence some tokens that follow those that its cache has. All of it is memory that the host and the
@@ -91,6 +98,15 @@ struct ForwardInputs {
   KvInputs kv;                                // cache lengths [B] and page tables, in the order of the executor's groups
   std::span<const std::int32_t> adapters;     // [B]: slot of each sequence's adapter, -1 for none; empty: none has one
   std::uint64_t logits_per_sequence = 1;      // of the last so many tokens of each sequence, or of all it has here; 0: of none
+  std::span<const std::uint32_t> positions;   // [T, 3] of ROPE_SECTIONS; empty: all three are the token's place in its sequence
+  std::span<const std::uint32_t> image_rows;  // [T]: a row of `encoded` in place of the token's embedding, or kNoImageRow; empty: none has
+  EncodedRows encoded;
+};
+
+// One image for an encoder.
+struct EncoderInputs {
+  ImageView image;
+  std::span<std::uint32_t> positions; // room for three of each patch, which are written here: memory of both
 };
 
 // Valid until the next pass. Logits are an address of the backend's.
@@ -118,6 +134,10 @@ public:
   // Computes the pass and stores the keys and values of its tokens. kBadRequest where inputs contradict each other or exceed what was
   // planned; nothing is written then. The error of the communicator where other ranks do not come along. Allocates no memory.
   Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs);
+
+  // Of a program that is an encoder (Program::encoder) in place of run(): the rows of an image, valid until the next pass.
+  // kBadRequest: an image whose sides are no multiples of side * merge pixels, or one of more patches than was planned.
+  Result<Rows<const Real>> encode(const EncoderInputs& inputs);
 
   const Program& program() const;
 

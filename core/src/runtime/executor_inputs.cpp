@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "base/checked.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -86,6 +88,30 @@ Result<void> check_adapter_slots(const ForwardInputs& in, std::uint64_t slots) {
   return {};
 }
 
+Result<void> check_images(const ForwardInputs& in, const Program& program) {
+  if (!in.positions.empty() && in.positions.size() != 3 * in.tokens.size())
+    return bad("{} positions of {} tokens; each has three", in.positions.size(), in.tokens.size());
+  if (in.image_rows.empty()) return {};
+  if (program.images.most_rows == 0 || in.image_rows.size() != in.tokens.size() || in.encoded.data == nullptr)
+    return bad("rows of images for {} of {} tokens, and the plan is for images of {} rows", in.image_rows.size(), in.tokens.size(),
+               program.images.most_rows);
+  for (std::size_t t = 0; t < in.image_rows.size(); ++t)
+    if (in.image_rows[t] != kNoImageRow && in.image_rows[t] >= in.encoded.rows)
+      return bad("token {} is row {} of the encoded images, of which there are {}", t, in.image_rows[t], in.encoded.rows);
+  return {};
+}
+
+// (0, row, column) of every patch, in blocks of merge x merge.
+void write_positions(std::uint64_t rows, std::uint64_t columns, std::uint64_t merge, std::uint32_t* out) {
+  for (std::uint64_t y = 0; y < rows; y += merge)
+    for (std::uint64_t x = 0; x < columns; x += merge)
+      for (std::uint64_t in = 0; in < merge * merge; ++in) {
+        *out++ = 0;
+        *out++ = static_cast<std::uint32_t>(y + in / merge);
+        *out++ = static_cast<std::uint32_t>(x + in % merge);
+      }
+}
+
 } // namespace
 
 InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> groups) {
@@ -94,6 +120,7 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
   for (const ProgramOp& op : program.ops) {
     if (op.kind == OpKind::kEmbed)
       rules.known_tokens = std::min(rules.known_tokens, op.i[1] != 0 ? op.i[1] : program.weights.tensors[op.weights[0]].dims[0]);
+    if (op.kind == OpKind::kPatches) rules.patches = &op;
     rules.whole = rules.whole || op.kind == OpKind::kAttendWhole;
     if (keeps_state(op.kind)) rules.groups[op.kv_group].states = true;
     if (op.kind != OpKind::kAttend && op.kind != OpKind::kAttendLatent) continue;
@@ -115,6 +142,7 @@ Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& progra
       return bad("sequence {} has {} tokens in a cache; this model reads a sequence whole, in one pass", b, inputs.kv.cache_lengths[b]);
   PLIMSOLL_TRY(check_adapter_slots(inputs, program.adapters.slots));
   PLIMSOLL_TRY(check_tokens(inputs.tokens, rules.known_tokens));
+  PLIMSOLL_TRY(check_images(inputs, program));
   for (std::size_t n = 0; n < groups.size(); ++n)
     if (rules.groups[n].used) PLIMSOLL_TRY(check_table(inputs, n, groups[n], rules.groups[n]));
     else if (rules.groups[n].states) PLIMSOLL_TRY(check_rows(inputs, n, groups[n]));
@@ -139,6 +167,25 @@ Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& progra
   pass.row_offsets = inputs.row_offsets.data();
   pass.cache_lengths = inputs.kv.cache_lengths.data();
   pass.outputs_per_sequence = inputs.logits_per_sequence;
+  if (!inputs.positions.empty()) pass.positions = inputs.positions.data();
+  if (!inputs.image_rows.empty()) pass.image_rows = inputs.image_rows.data();
+  return pass;
+}
+
+Result<PassView> check_image(const EncoderInputs& inputs, const Program& program, const ProgramOp& patches) {
+  const std::uint64_t side = patches.i[2], merge = patches.i[3], step = side * merge;
+  const auto [pixels, height, width] = inputs.image;
+  if (pixels == nullptr || height == 0 || width == 0 || height % step != 0 || width % step != 0)
+    return bad("an image of {} x {} pixels; sides that are multiples of {} were expected", height, width, step);
+  PassView pass;
+  pass.tokens = (Checked(height / side) * (width / side)).saturated();
+  pass.outputs = pass.tokens / (merge * merge);
+  pass.sequences = 1;
+  if (pass.tokens > program.most_tokens || pass.outputs > program.most_outputs)
+    return bad("an image of {} patches; the plan is for {}", pass.tokens, program.most_tokens);
+  if (inputs.positions.size() < 3 * pass.tokens) return bad("room for {} positions of {} patches", inputs.positions.size(), pass.tokens);
+  write_positions(height / side, width / side, merge, inputs.positions.data());
+  pass.positions = inputs.positions.data();
   return pass;
 }
 

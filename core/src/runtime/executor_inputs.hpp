@@ -19,13 +19,18 @@ struct InputRules {
     Visibility visible; // of all layers that look into it
   };
   std::vector<Group> groups;
-  bool whole = false; // some op looks at whole sequences, which have nothing in a cache then
+  bool whole = false;                 // some op looks at whole sequences, which have nothing in a cache then
+  const ProgramOp* patches = nullptr; // of an encoder, in the program
 };
+// The program must outlive the rules.
 InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> groups);
 
 // The pass, with as many rows of outputs as `inputs` ask for. Fills `offsets` (room for most_sequences + 1) with the first row of each
 // sequence's outputs. kBadRequest.
 Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& program, std::span<const ExecutorKvGroup> groups,
                               const InputRules& rules, std::span<std::uint32_t> offsets);
+
+// The pass of an encoder for one image, without its segment; writes the positions of its patches. `patches`: the op. kBadRequest.
+Result<PassView> check_image(const EncoderInputs& inputs, const Program& program, const ProgramOp& patches);
 
 } // namespace plimsoll

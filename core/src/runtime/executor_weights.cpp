@@ -20,9 +20,18 @@ PartRange part_of(const std::vector<std::uint64_t>& parts, std::uint64_t part) {
 
 } // namespace
 
+LinearShape linear_shape(const WeightTensor& tensor) {
+  const std::size_t n = tensor.dims.size();
+  if (n == 2 && tensor.in_dim <= 1) return {true, tensor.dims[1 - tensor.in_dim], tensor.dims[tensor.in_dim]};
+  if (n > 2 && tensor.in_dim + 1 == n && tensor.experts == 0 && tensor.dims[0] > 0)
+    return {true, tensor.dims[0], elements_of_one(tensor) / tensor.dims[0]};
+  return {};
+}
+
 PartRange part_of_matrix(const WeightTensor& tensor, std::uint64_t part) {
-  if (tensor.dims.size() != 2 || tensor.in_dim > 1) return {};
-  const std::uint64_t out = tensor.dims[1 - tensor.in_dim];
+  const LinearShape shape = linear_shape(tensor);
+  if (!shape.known) return {};
+  const std::uint64_t out = shape.out;
   if (part == kAllParts || (part == 0 && tensor.parts.empty())) return {true, 0, out};
   PartRange range = part_of(tensor.parts, part);
   range.known = range.known && range.n <= out && range.first <= out - range.n;
@@ -50,9 +59,10 @@ std::uint64_t elements_of_all(const WeightTensor& tensor) {
 Matrix matrix_of(const WeightTensor& tensor, const void* data, const PartRange& part) {
   Matrix matrix;
   matrix.type = type_of(tensor);
+  const LinearShape shape = linear_shape(tensor);
   matrix.in_major = tensor.in_dim == 0;
-  matrix.stride = tensor.dims[1];
-  matrix.in = tensor.dims[tensor.in_dim];
+  matrix.stride = matrix.in_major ? shape.out : shape.in;
+  matrix.in = shape.in;
   matrix.out = part.n;
   matrix.data = at(data, matrix.type, part.first * (matrix.in_major ? 1 : matrix.stride));
   return matrix;

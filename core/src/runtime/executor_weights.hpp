@@ -17,6 +17,12 @@ struct PartRange {
   bool known = false;
   std::uint64_t first = 0, n = 0;
 };
+// What a linear layer reads and gives: a matrix, or a convolution over patches of its own size, [out, ...], as one.
+struct LinearShape {
+  bool known = false;
+  std::uint64_t out = 0, in = 0;
+};
+LinearShape linear_shape(const WeightTensor& tensor);
 // Of a matrix: one of its parts along the output, or all of them.
 PartRange part_of_matrix(const WeightTensor& tensor, std::uint64_t part);
 // Of the bias of such a matrix: a part where the bias has parts too, else all of it.

@@ -13,6 +13,7 @@ namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kDecodeTokens = 100; // that each request of the full batch is given one by one
+constexpr std::uint64_t kMostEntries = 2;    // of the vision cache that are filled: encoding takes its time
 
 // A request under way. Its tokens are computed until there are as many as it may have.
 struct Running {
@@ -64,6 +65,7 @@ public:
     PLIMSOLL_TRY(use_further_adapters());
     if (cache_ != nullptr && cache_->manager().prefix_caching())
       PLIMSOLL_TRY(share_a_prefix(prompt_tokens, std::min(prompt_tokens + 1, in_batch)));
+    PLIMSOLL_TRY(show_images());
     PLIMSOLL_TRY(unload_adapters());
     return std::move(done_);
   }
@@ -115,6 +117,49 @@ private:
     return {};
   }
 
+  // One after another, so that the last one takes the place of another.
+  Result<void> show_images() {
+    const std::optional<ImageLimits> limits = model_.image_limits();
+    if (!limits) return {};
+    const std::uint64_t rows = limits->rules.most_rows, blocks = ceil_div(rows, limits->rules.block_rows);
+    const std::uint64_t longest =
+        cache_ != nullptr ? model_.plan().limits.max_length : std::min(model_.plan().limits.max_length, limits_.tokens);
+    if (rows >= longest) return {}; // no request is long enough for it
+    done_.image_rows = rows;
+    done_.due_images = std::min(limits->cache_blocks / blocks, kMostEntries) + 1;
+    for (std::uint64_t i = 0; i < done_.due_images; ++i) {
+      const MediaSpan span = drawn_image(limits->rules, i);
+      std::vector<Token> tokens(static_cast<std::size_t>(rows), static_cast<Token>(limits->rules.token));
+      tokens.push_back(0);
+      PLIMSOLL_TRY(start(std::move(tokens), rows + 1, 0, {span}));
+      PLIMSOLL_TRY(run_to_end());
+      end_all();
+      done_.images += done_.cut_short.empty() ? 1U : 0U;
+    }
+    return {};
+  }
+
+  // The largest one, as near a square as its rows allow.
+  MediaSpan drawn_image(const ProgramImages& rules, std::uint64_t number) const {
+    std::uint64_t high = 1;
+    for (std::uint64_t side = 1; side * side <= rules.most_rows; ++side)
+      if (rules.most_rows % side == 0) high = side;
+    auto image = std::make_shared<Image>();
+    image->height = static_cast<std::uint32_t>(high * rules.step_pixels());
+    image->width = static_cast<std::uint32_t>(rules.most_rows / high * rules.step_pixels());
+    image->pixels.resize(std::size_t{image->height} * image->width * rules.channels);
+    for (std::size_t i = 0; i < image->pixels.size(); ++i)
+      image->pixels[i] = static_cast<float>(uniform_draw(options_.seed + number, limits_.sequences + 3, i)) * 2 - 1;
+    MediaSpan span;
+    span.length_tokens = rules.most_rows;
+    span.rows = static_cast<std::uint32_t>(high);
+    span.columns = static_cast<std::uint32_t>(rules.most_rows / high);
+    span.hash_low = options_.seed;
+    span.hash_high = number;
+    span.image = std::move(image);
+    return span;
+  }
+
   std::vector<Token> prompt(std::uint64_t stream, std::uint64_t tokens) const {
     return drawn_tokens(options_.seed, stream, tokens, limits_.vocab_tokens);
   }
@@ -151,11 +196,12 @@ private:
   }
 
   // `adapter`: which of them, over and over, where there are any.
-  Result<void> start(std::vector<Token> tokens, std::uint64_t max_length, std::uint64_t adapter) {
+  Result<void> start(std::vector<Token> tokens, std::uint64_t max_length, std::uint64_t adapter, std::vector<MediaSpan> media = {}) {
     TextContextOptions of;
     of.id = next_id_++;
     of.prompt = std::move(tokens);
     of.max_length = max_length;
+    of.media = std::move(media);
     if (!adapter_keys_.empty()) of.adapter = adapter_keys_[adapter % adapter_keys_.size()];
     PLIMSOLL_ASSIGN(TextContext context, TextContext::create(std::move(of)));
     Running& request = requests_.emplace_back(Running{std::move(context), std::nullopt, std::nullopt});

@@ -1,6 +1,7 @@
 // Drives a model through the worst that its plan promises, and notes how far it came: the longest request alone, the full batch to its
-// end, the full batch again over one shared prefix; each request through an adapter of the largest rank where there is room for any. Tokens
-// are drawn from a seed. Called by verify_model. Threads: [serial].
+// end, the full batch again over one shared prefix; each request through an adapter of the largest rank where there is room for any; images
+// of the largest size, one more than the vision cache holds. Tokens and pixels are drawn from a seed. Called by verify_model. Threads:
+// [serial].
 #pragma once
 
 #include <cstdint>
@@ -28,11 +29,12 @@ struct Exercised {
   std::uint64_t decode_passes = 0, decode_takes = 0;                       // passes of one token a request; allocations in them
   std::uint64_t hit_tokens = 0, due_hit_tokens = 0;                        // of the shared prefix
   std::uint64_t adapters = 0, due_adapters = 0;                            // that requests were computed with
+  std::uint64_t images = 0, due_images = 0, image_rows = 0;                // of the largest size, encoded; rows of one
   std::string cut_short;                                                   // why a request could not go on; empty: all could
   bool is_complete() const {
     return most_tokens >= due_tokens && most_sequences >= due_sequences && most_output_rows >= due_output_rows &&
            longest_tokens >= due_longest_tokens && full_requests >= due_full_requests && hit_tokens >= due_hit_tokens &&
-           adapters >= due_adapters && cut_short.empty();
+           adapters >= due_adapters && images >= due_images && cut_short.empty();
   }
 };
 

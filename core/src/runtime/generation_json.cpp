@@ -25,8 +25,8 @@ tl::unexpected<Error> wrong(std::string message, std::string where) {
 class RequestReader {
 public:
   // `keys`: what stands before the pointer of a key.
-  RequestReader(const Json& json, std::string where, std::string keys, TextGenerationRequest usual)
-      : json_(json), where_(std::move(where)), keys_(std::move(keys)), request_(std::move(usual)) {}
+  RequestReader(const Json& json, std::string where, std::string keys, TextGenerationRequest usual, const FindImage& find)
+      : json_(json), find_(find), where_(std::move(where)), keys_(std::move(keys)), request_(std::move(usual)) {}
 
   Result<TextGenerationRequest> read() {
     if (!json_.is_object()) return wrong("an object was expected", where_);
@@ -54,9 +54,10 @@ private:
     if (key == "max_length") return number(value, request_.max_length.emplace());
     if (key == "logprobs") return whole(value, request_.log_probabilities);
     if (key == "stop") return texts(value, request_.stop_strings);
+    if (key == "images") return images(value);
     return expected(
         "is no key of a request; there are prompt, prompt_ids, id, max_new_tokens, max_length, temperature, top_k, top_p, seed, "
-        "stop, stop_ids, ignore_end, logprobs, echo, cache_salt and adapter");
+        "stop, stop_ids, ignore_end, logprobs, echo, cache_salt, adapter and images");
   }
   bool expected(std::string what) {
     said_ = std::move(what);
@@ -105,7 +106,21 @@ private:
     return true;
   }
 
+  bool images(const Json& value) {
+    std::vector<std::string> names;
+    if (!texts(value, names)) return false;
+    if (!find_) return expected("cannot be had: nobody here has images");
+    request_.images.clear();
+    for (const std::string& name : names) {
+      auto image = find_(name);
+      if (!image) return expected(fmt::format("names {}: {}", name.substr(0, 256), image.error().message));
+      request_.images.push_back(std::move(*image));
+    }
+    return true;
+  }
+
   const Json& json_;
+  const FindImage& find_;
   std::string where_, keys_, said_;
   TextGenerationRequest request_;
 };
@@ -134,12 +149,13 @@ Json output(const TextGenerationOutput& of) {
 
 } // namespace
 
-Result<TextGenerationRequest> read_generation_request(std::string_view json, const std::string& where, TextGenerationRequest usual) {
+Result<TextGenerationRequest> read_generation_request(std::string_view json, const std::string& where, TextGenerationRequest usual,
+                                                      const FindImage& find) {
   PLIMSOLL_ASSIGN(const Json document, parse_json(std::string(json), where, ErrorCode::kBadRequest));
-  return RequestReader(document, where, where + ": ", std::move(usual)).read();
+  return RequestReader(document, where, where + ": ", std::move(usual), find).read();
 }
 
-Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_view json) {
+Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_view json, const FindImage& find) {
   PLIMSOLL_ASSIGN(const Json document, parse_json(std::string(json), "", ErrorCode::kBadRequest));
   const Json* const list = document.is_object() && document.size() == 1 ? find_pointer(document, "/requests") : nullptr;
   if (list == nullptr || !list->is_array() || list->empty() || list->size() > kMostRequests)
@@ -147,7 +163,7 @@ Result<std::vector<TextGenerationRequest>> read_generation_requests(std::string_
   std::vector<TextGenerationRequest> out;
   for (std::size_t i = 0; i < list->size(); ++i) {
     const std::string where = fmt::format("/requests/{}", i);
-    PLIMSOLL_ASSIGN(TextGenerationRequest request, RequestReader((*list)[i], where, where, {}).read());
+    PLIMSOLL_ASSIGN(TextGenerationRequest request, RequestReader((*list)[i], where, where, {}, find).read());
     out.push_back(std::move(request));
   }
   return out;

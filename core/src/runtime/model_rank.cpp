@@ -62,17 +62,33 @@ Result<std::span<const T>> own_copy(const Tensor& memory, std::span<const T> val
 
 ModelRank::ModelRank(Program program) : program_(std::move(program)), backend_(cpu_backend()) {}
 
-Result<void> ModelRank::take_memory(Arena& arena, bool others_read) {
-  const std::array<std::uint64_t, 1> bytes{Executor<float>::slab_bytes(program_)};
+Result<void> ModelRank::take_memory(Arena& arena, bool others_read, std::uint64_t vision_bytes) {
+  const std::array<std::uint64_t, 1> bytes{program_.shared_slab_bytes()};
   constexpr std::string_view kSlab = "activation.slab";
   PLIMSOLL_ASSIGN(slab_, others_read ? arena.allocate_shared(Category::kActivation, kSlab, ElementType::kUint8, bytes)
                                      : arena.allocate(Category::kActivation, kSlab, ElementType::kUint8, bytes, true));
   PLIMSOLL_ASSIGN(tokens_, take_table(arena, ElementType::kInt64, {program_.most_tokens}));
   PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, ElementType::kUint32, {program_.most_sequences + 1}));
   PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, ElementType::kInt64, {1}));
+  if (program_.images.most_rows > 0) PLIMSOLL_TRY(take_image_memory(arena, vision_bytes));
   if (program_.adapters.slots == 0) return {};
   PLIMSOLL_ASSIGN(lora_ids_, take_table(arena, ElementType::kInt32, {program_.most_sequences}));
   PLIMSOLL_ASSIGN(lora_ranks_, take_table(arena, ElementType::kUint32, {program_.most_sequences}));
+  return {};
+}
+
+Result<void> ModelRank::take_image_memory(Arena& arena, std::uint64_t vision_bytes) {
+  PLIMSOLL_ASSIGN(position_ids_, take_table(arena, ElementType::kUint32, {program_.most_tokens, 3}));
+  if (!program_.encoder) return {};
+  PLIMSOLL_ASSIGN(image_rows_, take_table(arena, ElementType::kUint32, {program_.most_tokens}));
+  PLIMSOLL_ASSIGN(patch_positions_, take_table(arena, ElementType::kUint32, {program_.encoder->most_tokens, 3}));
+  const std::optional<ElementType> type = find_element_type(program_.images.dtype);
+  if (!type)
+    return fail(ErrorCode::kUnsupportedArchitecture,
+                fmt::format("encoded images are kept as {}, which is no type here", program_.images.dtype));
+  const std::uint64_t row_bytes = program_.images.row_elements * element_bytes(*type);
+  const std::array<std::uint64_t, 2> shape{vision_bytes / row_bytes, program_.images.row_elements};
+  PLIMSOLL_ASSIGN(vision_cache_, arena.allocate(Category::kVisionCache, "vision_cache", *type, shape));
   return {};
 }
 
@@ -122,7 +138,26 @@ Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communi
   options.communicator = communicator;
   PLIMSOLL_ASSIGN(executor_,
                   Executor<float>::create(program_, backend_, weights, std::move(groups), {slab_.data(), slab_.bytes(), slots_}, options));
+  if (program_.encoder) {
+    PLIMSOLL_ASSIGN(encoder_, Executor<float>::create(*program_.encoder, backend_, weights, {}, {slab_.data(), slab_.bytes()}, options));
+  }
   return {};
+}
+
+// Its rows go into the cache, as many into each block as that holds.
+Result<void> ModelRank::encode(const StepInputs::Encoded& image) {
+  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> positions, patch_positions_.values<std::uint32_t>());
+  PLIMSOLL_ASSIGN(const Rows<const float> rows,
+                  encoder_->encode({{image.image->pixels.data(), image.image->height, image.image->width}, positions}));
+  const std::uint64_t block_rows = program_.images.block_rows, cache_rows = vision_cache_.shape()[0];
+  for (std::size_t i = 0; i < image.blocks.size(); ++i) {
+    const std::uint64_t first = i * block_rows, to = image.blocks[i] * block_rows;
+    const std::uint64_t count = std::min(block_rows, rows.rows - std::min(rows.rows, first));
+    if (to + count > cache_rows) return fail(ErrorCode::kInternal, fmt::format("block {} is beyond the vision cache", image.blocks[i]));
+    backend_->ops(float{}).store_rows({rows.data + first * rows.width, count, rows.width}, vision_cache_.data(), vision_cache_.type(),
+                                      to * rows.width);
+  }
+  return backend_->synchronize();
 }
 
 Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDeviceInputs& kv, const KvGeometry& geometry) {
@@ -136,6 +171,16 @@ Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDev
   pass.tokens = TokenIds(tokens);
   pass.kv = inputs.kv;
   pass.logits_per_sequence = step.logits_per_sequence;
+  if (!step.positions.empty()) {
+    PLIMSOLL_ASSIGN(pass.positions, own_copy(position_ids_, step.positions));
+  }
+  if (encoder_) {
+    for (const StepInputs::Encoded& image : step.images) PLIMSOLL_TRY(encode(image));
+    if (!step.image_rows.empty()) {
+      PLIMSOLL_ASSIGN(pass.image_rows, own_copy(image_rows_, step.image_rows));
+      pass.encoded = {vision_cache_.data(), vision_cache_.type(), vision_cache_.shape()[0]};
+    }
+  }
   if (program_.adapters.slots > 0) {
     PLIMSOLL_ASSIGN(pass.adapters, own_copy(lora_ids_, step.adapters));
   }

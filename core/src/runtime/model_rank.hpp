@@ -17,10 +17,18 @@ namespace plimsoll {
 
 // What a step computes, in memory of the host's.
 struct StepInputs {
+  // An image that is encoded before the step, and the blocks of the vision cache that its rows fill.
+  struct Encoded {
+    const Image* image = nullptr;
+    std::span<const std::uint32_t> blocks;
+  };
   std::span<const std::int64_t> tokens;
   std::span<const std::uint32_t> row_offsets;
   std::uint64_t logits_per_sequence = 1;
-  std::span<const std::int32_t> adapters; // slot of each sequence's adapter, -1 for none; empty: none has one
+  std::span<const std::int32_t> adapters;    // slot of each sequence's adapter, -1 for none; empty: none has one
+  std::span<const std::uint32_t> positions;  // three of each token; empty: all are its place
+  std::span<const std::uint32_t> image_rows; // of each token; empty: none has one
+  std::span<const Encoded> images;
 };
 
 class ModelRank {
@@ -28,8 +36,8 @@ public:
   explicit ModelRank(Program program);
 
   // The slab, with a guard behind it unless other processes read its logits; and what a step is handed, which says who has which adapter
-  // where the program has slots for any.
-  Result<void> take_memory(Arena& arena, bool others_read);
+  // where the program has slots for any, and where images stand where it takes any. `vision_bytes`: of the cache of encoded images.
+  Result<void> take_memory(Arena& arena, bool others_read, std::uint64_t vision_bytes);
   Result<void> load_weights(Arena& arena, const LoadProgress& progress);
   // The slots of the program's adapters, and who fills them, which must outlive the executor. `find`: adapters in directories.
   Result<std::unique_ptr<LoraManager>> take_slots(Arena& arena, LoraManager::Impl::FindSources find);
@@ -47,17 +55,23 @@ public:
   const Tensor& return_n_logits() const { return return_n_logits_; }
   const Tensor& lora_ids() const { return lora_ids_; }
   const Tensor& lora_ranks() const { return lora_ranks_; }
+  const Tensor& position_ids() const { return position_ids_; }
 
 private:
+  Result<void> take_image_memory(Arena& arena, std::uint64_t vision_bytes);
+  Result<void> encode(const StepInputs::Encoded& image);
+
   Program program_;
   std::shared_ptr<Backend> backend_;
   std::vector<Buffer> weights_; // of program_.weights.tensors
   Buffer slab_;
-  ExecutorAdapters slots_;                        // of the manager that take_slots gave away
-  Tensor tokens_, row_offsets_, return_n_logits_; // of the largest pass
-  Tensor lora_ids_, lora_ranks_;                  // likewise, where there are adapters
-  std::vector<const std::byte*> pools_;           // of each group, as the executor has them
-  std::optional<Executor<float>> executor_;
+  ExecutorAdapters slots_;                             // of the manager that take_slots gave away
+  Tensor tokens_, row_offsets_, return_n_logits_;      // of the largest pass
+  Tensor lora_ids_, lora_ranks_;                       // likewise, where there are adapters
+  std::vector<const std::byte*> pools_;                // of each group, as the executor has them
+  Tensor position_ids_, image_rows_, patch_positions_; // likewise, where images are taken; the last two where they are encoded
+  Buffer vision_cache_;                                // rows of encoded images
+  std::optional<Executor<float>> executor_, encoder_;
 };
 
 } // namespace plimsoll

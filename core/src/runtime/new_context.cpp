@@ -4,6 +4,7 @@
 
 #include "runtime/generation_state.hpp"
 #include "runtime/pipeline.hpp"
+#include "runtime/request_images.hpp"
 
 namespace plimsoll {
 namespace {
@@ -85,6 +86,7 @@ Result<TextGenerationContext> TextGenerationPipeline::Impl::new_context(const Te
   options.id = id;
   PLIMSOLL_ASSIGN(options.prompt, prompt_of(request, tokenizer));
   PLIMSOLL_TRY(check_ids(options.prompt, limits.vocab_tokens));
+  PLIMSOLL_ASSIGN(options.media, place_images(request.images, model().image_limits(), options.prompt));
   PLIMSOLL_ASSIGN(options.max_length, length_of(request, options.prompt.size(), model().plan()));
   options.cache_salt = request.cache_salt;
   PLIMSOLL_ASSIGN(options.adapter, adapter_key(request, model()));

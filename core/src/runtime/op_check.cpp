@@ -44,6 +44,12 @@ public:
     case OpKind::kColumns: return operands(op, 1, 0) && check_columns(op);
     case OpKind::kDeltaRule: return operands(op, 5, 0b1) && check_delta_rule(op);
     case OpKind::kAttendWhole: return operands(op, 3, 0) && check_attend_whole(op);
+    case OpKind::kPatches: return operands(op, 0, 0) && check_patches(op);
+    case OpKind::kRopeSections: return operands(op, 1, 0) && check_rope(op) && check_sections(op);
+    case OpKind::kMergeRows: return operands(op, 1, 0) && check_merge_rows(op);
+    case OpKind::kImageRows:
+      return operands(op, 1, 0) && ((op.out == op.in[0] && !out(op).of_outputs) || wrong("it works in place, on rows of tokens")) &&
+             (program_.images.most_rows == 0 || expect("the elements of a row of images", program_.images.row_elements, out(op).width));
     case OpKind::kAllReduce:
       return operands(op, 1, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
              (!op.accumulate || op.out != op.in[0] || wrong("it adds to what it sums"));
@@ -93,7 +99,8 @@ private:
     for (std::size_t n = 0; n < op.in.size(); ++n) {
       if ((op.in[n] != kNoIndex) != (n < inputs)) return wrong("{} inputs were expected", inputs);
       if (op.in[n] != kNoIndex && !is_value(op.in[n])) return false;
-      if (op.in[n] != kNoIndex && op.kind != OpKind::kLastRows && in(op, n).of_outputs != out(op).of_outputs)
+      if (op.in[n] != kNoIndex && op.kind != OpKind::kLastRows && op.kind != OpKind::kMergeRows &&
+          in(op, n).of_outputs != out(op).of_outputs)
         return wrong("its values have rows of different kinds");
     }
     for (std::size_t n = 0; n < op.weights.size(); ++n) {
@@ -112,7 +119,7 @@ private:
   bool is_matrix(const WeightTensor& tensor, std::uint64_t part, std::uint64_t reads, std::uint64_t gives) {
     const PartRange range = part_of_matrix(tensor, part);
     if (!range.known) return wrong("'{}' is no linear layer with a part {}", tensor.label, part);
-    return expect("the width that '" + tensor.label + "' reads", tensor.dims[tensor.in_dim], reads) &&
+    return expect("the width that '" + tensor.label + "' reads", linear_shape(tensor).in, reads) &&
            expect("the width of '" + tensor.label + "'", range.n, gives);
   }
   bool is_vector(const ProgramOp& op, std::size_t n, std::uint64_t elements) {
@@ -157,6 +164,22 @@ private:
     return sizes({op.i[0], op.i[3]}) && within({op.i[0], op.i[1], op.i[2], op.i[3]}, out(op).width) &&
            expect("twice the number of frequencies", 2 * program_.ropes[static_cast<std::size_t>(op.i[5])].inverse_frequencies.size(),
                   op.i[3]);
+  }
+  bool check_sections(const ProgramOp& op) {
+    return (Checked(op.i[6]) + op.i[7]).saturated() <= op.i[3] / 2 || wrong("{} and {} pairs of {}", op.i[6], op.i[7], op.i[3] / 2);
+  }
+  bool check_patches(const ProgramOp& op) {
+    const auto [channels, frames, side, merge] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
+    if (!sizes({channels, frames, side, merge}) || std::max({channels, frames, side, merge}) > UINT16_MAX || out(op).of_outputs)
+      return wrong("patches of {} x {} pixels, {} channels, {} frames, {} merged", side, side, channels, frames, merge);
+    return expect("the width of its result", out(op).width, (Checked(channels) * frames * side * side).saturated());
+  }
+  bool check_merge_rows(const ProgramOp& op) {
+    const auto patches =
+        std::find_if(program_.ops.begin(), program_.ops.end(), [](const ProgramOp& one) { return one.kind == OpKind::kPatches; });
+    if (patches == program_.ops.end() || in(op, 0).of_outputs || !out(op).of_outputs) return wrong("it takes rows of patches");
+    return expect("the number of rows that become one", op.i[0], (Checked(patches->i[3]) * patches->i[3]).saturated()) &&
+           expect("the width of its result", out(op).width, (Checked(in(op, 0).width) * op.i[0]).saturated());
   }
   // The group that an op attends in; null where there is none.
   const KvGroupGeometry* group_of(const ProgramOp& op) {
@@ -253,7 +276,7 @@ private:
            is_state(op, op.i[4], 0, Checked(heads) * key * value);
   }
   bool check_gate(const ProgramOp& op) {
-    if (op.i[0] > PLIMSOLL_ACT_SWIGLU_OAI) return wrong("activation {}", op.i[0]);
+    if (op.i[0] > PLIMSOLL_ACT_GELU_QUICK) return wrong("activation {}", op.i[0]);
     if (op.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && op.in[1] == kNoIndex) return wrong("an activation of pairs, but one input");
     return expect("the width of its result", out(op).width, in(op, 0).width) &&
            (op.in[1] == kNoIndex || expect("the width of its second input", in(op, 1).width, out(op).width));

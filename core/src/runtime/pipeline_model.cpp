@@ -12,6 +12,8 @@ PipelineModel::~PipelineModel() = default;
 
 void PipelineModel::release(RequestId) noexcept {}
 
+std::optional<ImageLimits> PipelineModel::image_limits() const { return std::nullopt; }
+
 LoraManager* PipelineModel::lora_manager() noexcept { return nullptr; }
 
 StepLimits PipelineModel::step_limits() const {

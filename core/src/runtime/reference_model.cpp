@@ -10,16 +10,17 @@
 #include "base/checked.hpp"
 #include "runtime/shared_window.hpp"
 #include "runtime/thread_group.hpp"
+#include "runtime/token_positions.hpp"
 #include "schedule/exchange.hpp"
 
 namespace plimsoll {
 namespace {
 
-// The bytes that the plan sets aside for a label on the arena's rank.
-std::uint64_t planned_bytes(const Plan& plan, const Arena& arena, Category category, std::string_view label) {
+// The bytes that the plan sets aside for a label on a rank.
+std::uint64_t planned_bytes(const Plan& plan, std::uint32_t rank, Category category, std::string_view label) {
   std::uint64_t sum = 0;
   for (const Item& item : plan.items)
-    if (item.category == category && item.label == label && arena.rank() < item.bytes.size()) sum += item.bytes[arena.rank()];
+    if (item.category == category && item.label == label && rank < item.bytes.size()) sum += item.bytes[rank];
   return sum;
 }
 
@@ -52,11 +53,22 @@ std::vector<std::uint64_t> shared_bytes(const Plan& plan, const std::vector<Prog
 std::uint64_t hash_of(const StepInputs& step, const KvDeviceInputs& device) {
   std::uint64_t hash = step_hash(step.logits_per_sequence, std::as_bytes(step.tokens));
   hash = step_hash(hash, std::as_bytes(step.row_offsets));
+  hash = step_hash(hash, std::as_bytes(step.image_rows));
   const auto lengths = device.cache_lengths.values<std::uint32_t>();
   return lengths ? step_hash(hash, std::as_bytes(*lengths)) : hash;
 }
 
 } // namespace
+
+class ReferenceModel::Inputs : public TextInputs {
+public:
+  struct Image {
+    MediaSpan span;
+    std::uint64_t first_row = 0;                      // of it, in the step
+    std::uint64_t first_token = 0, length_tokens = 0; // of the step
+  };
+  std::vector<Image> images;
+};
 
 ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options)
     : PipelineModel(std::move(options)), logit_offsets_(programs.front().most_sequences + 1),
@@ -66,6 +78,11 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
   if (last.logits != kNoIndex) logits_offset_bytes_ = last.values[last.logits].offset_bytes;
   for (const Arena& arena : arenas()) ranks_.emplace_back(std::move(programs[arena.rank()]));
   own_buffers_.resize(ranks_.size());
+  if (const ProgramImages& images = program().images; images.most_rows > 0) {
+    const std::uint64_t row_bytes = images.row_elements * element_bytes(find_element_type(images.dtype).value_or(ElementType::kFloat32));
+    images_.emplace(planned_bytes(plan(), 0, Category::kVisionCache, "vision_cache") / (row_bytes * images.block_rows), images.block_rows);
+    image_rows_.resize(program().most_tokens);
+  }
   if (processes()) {
     auto group = std::make_unique<ProcessGroup>(processes(), tensor_ranks, stages);
     among_processes_ = group.get();
@@ -95,7 +112,8 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Progra
   for (std::size_t i = 0; i < model->ranks_.size(); ++i) {
     const Program& program = model->ranks_[i].program();
     const bool others_read = !alone && program.stages > 1 && program.rank + program.tensor_ranks >= model->n_ranks();
-    PLIMSOLL_TRY(model->ranks_[i].take_memory(model->arenas()[i], others_read));
+    const std::uint64_t vision_bytes = planned_bytes(model->plan(), program.rank, Category::kVisionCache, "vision_cache");
+    PLIMSOLL_TRY(model->ranks_[i].take_memory(model->arenas()[i], others_read, vision_bytes));
   }
   PLIMSOLL_TRY(model->count_blas());
   PLIMSOLL_TRY(model->load_weights(progress));
@@ -112,12 +130,12 @@ Result<void> ReferenceModel::count_blas() {
   static std::uint64_t before = 0;
   const std::scoped_lock lock(mutex);
   const std::uint32_t ranks = static_cast<std::uint32_t>(ranks_.size()) * plan().request.dp; // of all replicas: they multiply together
-  PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program().most_tokens, ranks));
+  PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program().most_rows_at_once(), ranks));
   const std::uint64_t grown = taken - std::exchange(before, taken); // what was taken stays taken
   for (Arena& arena : arenas())
-    PLIMSOLL_TRY(
-        arena.count(Category::kOverhead, "overhead.blas",
-                    std::max(ceil_div(grown, std::uint64_t{ranks}), planned_bytes(plan(), arena, Category::kOverhead, "overhead.blas"))));
+    PLIMSOLL_TRY(arena.count(
+        Category::kOverhead, "overhead.blas",
+        std::max(ceil_div(grown, std::uint64_t{ranks}), planned_bytes(plan(), arena.rank(), Category::kOverhead, "overhead.blas"))));
   return {};
 }
 
@@ -132,6 +150,11 @@ Result<void> ReferenceModel::load_weights(const LoadProgress& progress) {
 
 StepLimits ReferenceModel::step_limits() const {
   return {program().most_tokens, program().most_sequences, program().most_outputs, program().vocab_tokens};
+}
+
+std::optional<ImageLimits> ReferenceModel::image_limits() const {
+  if (!images_) return std::nullopt;
+  return ImageLimits{program().images, images_->total_blocks(), program().most_context_tokens};
 }
 
 Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) {
@@ -178,11 +201,11 @@ Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceIn
 }
 
 // Fields over the memory of the largest pass, cut to this one's size.
-Result<std::unique_ptr<ModelInputs>> ReferenceModel::text_inputs(std::uint64_t tokens, std::uint64_t sequences) {
+Result<std::unique_ptr<ReferenceModel::Inputs>> ReferenceModel::text_inputs(std::uint64_t tokens, std::uint64_t sequences) {
   if (tokens > program().most_tokens || sequences > program().most_sequences)
     return fail(ErrorCode::kBadRequest, fmt::format("a step of {} tokens of {} requests; the plan is for {} of {}", tokens, sequences,
                                                     program().most_tokens, program().most_sequences));
-  auto inputs = std::make_unique<TextInputs>();
+  auto inputs = std::make_unique<Inputs>();
   PLIMSOLL_ASSIGN(inputs->tokens, ranks_.front().tokens().first({tokens}));
   PLIMSOLL_ASSIGN(inputs->input_row_offsets, ranks_.front().row_offsets().first({sequences + 1}));
   inputs->return_n_logits = ranks_.front().return_n_logits();
@@ -191,12 +214,62 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::text_inputs(std::uint64_t t
   return inputs;
 }
 
+// Positions of all tokens, where some request has images, and which images the tokens stand for.
+Result<void> ReferenceModel::add_images(std::span<const TextContext* const> batch, Inputs& inputs) const {
+  const auto has_images = [](const TextContext* context) {
+    return std::any_of(context->media().begin(), context->media().end(), [](const MediaSpan& span) { return span.image != nullptr; });
+  };
+  if (std::none_of(batch.begin(), batch.end(), has_images)) return {};
+  if (!images_)
+    return fail(ErrorCode::kBadRequest, "the plan has no room for images; give --vision-cache-utilization, of the engine reference",
+                "images");
+  std::uint64_t total = 0;
+  for (const TextContext* context : batch) total += context->active_length();
+  PLIMSOLL_ASSIGN(inputs.position_ids, ranks_.front().position_ids().first({total, 3}));
+  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> positions, inputs.position_ids->values<std::uint32_t>());
+  std::uint64_t token = 0;
+  for (const TextContext* context : batch) {
+    const std::uint64_t begin = context->processed_length(), active = context->active_length();
+    write_token_positions(context->media(), begin, positions.subspan(token * 3, active * 3));
+    for (const MediaSpan& span : context->media()) {
+      const std::uint64_t first = std::max(span.begin_tokens, begin);
+      const std::uint64_t end = std::min(span.begin_tokens + span.length_tokens, begin + active);
+      if (span.image && first < end) inputs.images.push_back({span, first - span.begin_tokens, token + first - begin, end - first});
+    }
+    token += active;
+  }
+  return {};
+}
+
+// What the step needs in the cache, and what of that is still to be encoded.
+Result<void> ReferenceModel::hold_images(const Inputs& inputs, StepInputs& step) {
+  if (inputs.images.empty()) return {};
+  std::vector<VisionCache::Wanted> wanted;
+  for (const Inputs::Image& image : inputs.images) wanted.push_back({image_hash(image.span), image.span.length_tokens});
+  PLIMSOLL_TRY(images_->hold(wanted));
+  encoded_.clear();
+  const std::span<std::uint32_t> rows = std::span(image_rows_).first(step.tokens.size());
+  std::fill(rows.begin(), rows.end(), kNoImageRow);
+  for (const Inputs::Image& image : inputs.images) {
+    VisionCache::Entry& entry = images_->entry(image_hash(image.span));
+    const auto listed = [&](const StepInputs::Encoded& one) { return one.blocks.data() == entry.blocks.data(); };
+    if (!entry.encoded && std::none_of(encoded_.begin(), encoded_.end(), listed))
+      encoded_.push_back({image.span.image.get(), entry.blocks});
+    for (std::uint64_t i = 0; i < image.length_tokens; ++i)
+      rows[image.first_token + i] = static_cast<std::uint32_t>(images_->pool_row(entry, image.first_row + i));
+  }
+  step.image_rows = rows;
+  step.images = encoded_;
+  return {};
+}
+
 Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_initial_token_inputs(std::span<const TextContext* const> batch,
                                                                                   std::optional<KvCacheInputs> kv,
                                                                                   std::uint64_t return_n_logits) {
   std::uint64_t total = 0;
   for (const TextContext* context : batch) total += context->active_length();
-  PLIMSOLL_ASSIGN(std::unique_ptr<ModelInputs> inputs, text_inputs(total, batch.size()));
+  PLIMSOLL_ASSIGN(std::unique_ptr<Inputs> inputs, text_inputs(total, batch.size()));
+  PLIMSOLL_TRY(add_images(batch, *inputs));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, ranks_.front().tokens().values<std::int64_t>());
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, ranks_.front().row_offsets().values<std::uint32_t>());
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> logits, ranks_.front().return_n_logits().values<std::int64_t>());
@@ -235,7 +308,20 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_next_token_inputs(c
       longest[0] = 1;
       longest[1] = *std::max_element(lengths.begin(), lengths.end());
     }
-  PLIMSOLL_ASSIGN(std::unique_ptr<ModelInputs> inputs, text_inputs(sequences, sequences));
+  std::vector<std::uint32_t> places; // each request's next one, behind the last that it has
+  if (!previous->find("position_ids").empty()) {
+    PLIMSOLL_ASSIGN(const std::span<std::uint32_t> positions, values_of<std::uint32_t>(*previous, "position_ids"));
+    for (std::size_t i = 0; i < sequences; ++i) {
+      const std::span<const std::uint32_t> last = positions.subspan(std::size_t{before[i + 1] - 1} * 3, 3);
+      places.push_back(*std::max_element(last.begin(), last.end()) + 1);
+    }
+  }
+  PLIMSOLL_ASSIGN(std::unique_ptr<Inputs> inputs, text_inputs(sequences, sequences));
+  if (!places.empty()) {
+    PLIMSOLL_ASSIGN(inputs->position_ids, ranks_.front().position_ids().first({sequences, 3}));
+    PLIMSOLL_ASSIGN(const std::span<std::uint32_t> positions, inputs->position_ids->values<std::uint32_t>());
+    for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = places[i / 3];
+  }
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, ranks_.front().tokens().values<std::int64_t>());
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, ranks_.front().row_offsets().values<std::uint32_t>());
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> logits, ranks_.front().return_n_logits().values<std::int64_t>());
@@ -300,12 +386,20 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, values_of<std::int64_t>(inputs, "tokens"));
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, values_of<std::uint32_t>(inputs, "input_row_offsets"));
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> wanted, values_of<std::int64_t>(inputs, "return_n_logits"));
-  StepInputs step{tokens, offsets, 1, {}};
+  StepInputs step;
+  step.tokens = tokens;
+  step.row_offsets = offsets;
+  if (!inputs.find("position_ids").empty()) {
+    PLIMSOLL_ASSIGN(step.positions, values_of<std::uint32_t>(inputs, "position_ids"));
+  }
+  if (const auto* const own = dynamic_cast<const Inputs*>(&inputs)) PLIMSOLL_TRY(hold_images(*own, step));
   PLIMSOLL_ASSIGN(step.adapters, adapter_slots(inputs, offsets.size() - 1));
   if (return_logits() == ReturnLogits::kAll) step.logits_per_sequence = kAllRows;
   if (return_logits() == ReturnLogits::kVariable)
     step.logits_per_sequence = static_cast<std::uint64_t>(std::max<std::int64_t>(wanted.front(), 0));
   PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, run_ranks(step, inputs.kv_cache_inputs->devices));
+  if (const auto* const own = dynamic_cast<const Inputs*>(&inputs))
+    for (const Inputs::Image& image : own->images) images_->entry(image_hash(image.span)).encoded = true;
 
   // Views of the slab and of the offsets, until the next pass.
   float* const data = const_cast<float*>(computed.logits); // NOLINT: a tensor names memory that this model owns

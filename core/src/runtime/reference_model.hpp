@@ -14,6 +14,7 @@
 #include "runtime/model_rank.hpp"
 #include "runtime/process_group.hpp"
 #include "runtime/rank_threads.hpp"
+#include "runtime/vision_cache.hpp"
 
 namespace plimsoll {
 
@@ -30,6 +31,7 @@ public:
   Result<std::unique_ptr<ModelInputs>> prepare_next_token_inputs(const Tensor& next_tokens, std::unique_ptr<ModelInputs> previous) override;
   Result<ModelOutputs> execute(const ModelInputs& inputs) override;
   StepLimits step_limits() const override;
+  std::optional<ImageLimits> image_limits() const override;
   LoraManager* lora_manager() noexcept override { return adapters_.get(); }
   // Tables for the largest pass of the program, which is what the plan counts; then the executor.
   Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) override;
@@ -46,7 +48,10 @@ private:
   Result<void> begin_step(const StepInputs& step, const KvDeviceInputs& device);
   std::uint32_t n_ranks() const { return program().tensor_ranks * program().stages; }
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
-  Result<std::unique_ptr<ModelInputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
+  class Inputs; // of a step, with the images that its tokens stand for
+  Result<std::unique_ptr<Inputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
+  Result<void> add_images(std::span<const TextContext* const> batch, Inputs& inputs) const;
+  Result<void> hold_images(const Inputs& inputs, StepInputs& step);
 
   std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; its slots are the one rank's
   std::vector<ModelRank> ranks_;             // those of this process
@@ -55,7 +60,11 @@ private:
   std::uint64_t logits_offset_bytes_ = 0;    // in the slab of the first rank of the last stage
   std::vector<Buffer> own_buffers_;          // where the plan has no signal buffers
   std::vector<std::uint32_t> logit_offsets_; // of the last pass
-  RankThreads threads_;                      // goes first: nothing runs when the rest goes
+  // Where images are taken: which are in the cache; what the step at hand encodes, and which row of the cache each of its tokens has.
+  std::optional<VisionCache> images_;
+  std::vector<StepInputs::Encoded> encoded_;
+  std::vector<std::uint32_t> image_rows_;
+  RankThreads threads_; // goes first: nothing runs when the rest goes
 };
 
 } // namespace plimsoll

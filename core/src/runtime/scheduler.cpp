@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "runtime/image_budget.hpp"
+
 namespace plimsoll {
 
 struct Scheduler::Batch {
   std::vector<ActiveRequest*> requests;
   std::uint64_t tokens_left = 0;
   StepRows rows;
+  ImageBudget images;
   bool put_back_any = false;
 };
 
@@ -72,7 +75,8 @@ Scheduler::Grant Scheduler::grant(ActiveRequest& request, Batch& batch, bool may
   tokens.set_chunk_limit(0);
   if (kv_ == nullptr) static_cast<void>(tokens.rewind_processing(tokens.processed_length())); // nothing was kept
   const bool earlier = request.state().wants_earlier_rows();
-  const std::uint64_t room = batch.rows.fitting(std::min(tokens.active_length(), batch.tokens_left), earlier);
+  const std::uint64_t row_room = batch.rows.fitting(std::min(tokens.active_length(), batch.tokens_left), earlier);
+  const std::uint64_t room = batch.images.fitting(tokens, row_room);
   if (kv_ == nullptr && room < tokens.active_length()) {
     if (!batch.requests.empty()) return Grant::kNoRoom;
     shortage_ = {ErrorCode::kBadRequest,
@@ -87,6 +91,11 @@ Scheduler::Grant Scheduler::grant(ActiveRequest& request, Batch& batch, bool may
     shortage_ = std::move(taken.error());
     return shortage_.code == ErrorCode::kInsufficientBlocks ? Grant::kNoPages : Grant::kFailed;
   }
+  // What a prefix hit skipped may have brought other images near.
+  const std::uint64_t seen = batch.images.fitting(tokens, tokens.active_length());
+  if (seen == 0) return Grant::kNoRoom;
+  if (seen < tokens.active_length()) tokens.set_chunk_limit(seen);
+  batch.images.add(tokens);
   batch.tokens_left -= tokens.active_length();
   batch.rows.add(tokens.active_length(), earlier);
   batch.requests.push_back(&request);
@@ -155,6 +164,8 @@ void Scheduler::admit(Batch& batch, std::vector<ActiveRequest*>& failed) {
       continue;
     }
     request.give_claims_back();
+    TextContext& tokens = request.tokens();
+    static_cast<void>(tokens.rewind_processing(tokens.processed_length())); // of a prefix that it hit
     if (granted == Grant::kNoRoom || (granted == Grant::kNoPages && !alone)) return;
     waiting_.pop_front();
     give_up(request, granted == Grant::kFailed ? std::move(shortage_) : never_fits(request.tokens(), shortage_), failed);
@@ -162,7 +173,7 @@ void Scheduler::admit(Batch& batch, std::vector<ActiveRequest*>& failed) {
 }
 
 std::vector<ActiveRequest*> Scheduler::next_batch(std::vector<ActiveRequest*>& failed) {
-  Batch batch{{}, limits_.tokens, StepRows(limits_.output_rows, all_rows_), false};
+  Batch batch{{}, limits_.tokens, StepRows(limits_.output_rows, all_rows_), ImageBudget(model_->image_limits()), false};
   run_further(batch, failed);
   // What was just given back is for those that run.
   if (!batch.put_back_any || batch.requests.empty()) admit(batch, failed);

@@ -342,7 +342,7 @@ private:
     check_pool(first, report);
     check_null_page(first, report);
     check_signal(first, report);
-    skip(report, "vision_cache", "texts alone are run; no image fills an entry");
+    check_vision(first, report);
     check_exercised(first, report);
     check_one_more(first, report);
     check_repeats(first, second, report);
@@ -427,6 +427,21 @@ private:
                                                            : "one of them has something in it before its first use");
     check.figures = {{"signal_buffers", of.signal_buffers}, {"planned_signal_buffers", of.due_signal_buffers}};
     blame(check, Category::kSignalBuffer);
+  }
+
+  void check_vision(const Execution& of, VerifyRunReport& report) const {
+    std::uint64_t planned = 0;
+    for (const DevicePlan& d : plan_.devices) planned += d.vision_cache_bytes;
+    if (planned == 0) return skip(report, "vision_cache", "the plan has no room for images; texts alone are run");
+    const Exercised& e = of.exercised;
+    if (e.due_images == 0) return skip(report, "vision_cache", "no request is long enough for the largest image, or nothing encodes it");
+    const bool all = e.images >= e.due_images && e.image_rows == plan_.entries.front().rows;
+    VerifyCheck& check = add(report, "vision_cache", all,
+                             all ? "images of the largest size were encoded, each in an entry, one more than there are"
+                                 : fmt::format("{} of {} images of {} rows were encoded", e.images, e.due_images, e.image_rows));
+    check.figures = {
+        {"images", e.images}, {"image_rows", e.image_rows}, {"entries", plan_.vision_entries}, {"vision_cache_bytes", planned}};
+    blame(check, Category::kVisionCache);
   }
 
   static void check_exercised(const Execution& of, VerifyRunReport& report) {

@@ -1,10 +1,13 @@
 // The text of plimsoll/runtime.h: a pipeline behind a handle, requests and outputs as documents. Never lets an exception out.
 #include <chrono>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/c_interface.hpp"
+#include "base/checked.hpp"
 #include "capi/context_handle.hpp"
 #include "plimsoll/generation_json.hpp"
 #include "plimsoll/plan_task.hpp"
@@ -14,6 +17,8 @@
 struct plimsoll_generator {
   plimsoll::TextGenerationPipeline pipeline;
   double load_seconds = 0;
+  std::string folder;                                                   // of the model
+  std::map<std::string, std::shared_ptr<const plimsoll::Image>> images; // by their names
 };
 
 namespace plimsoll::capi {
@@ -39,11 +44,31 @@ Result<plimsoll_generator> load_generator(const Context& context, const char* re
   if (read.has("key_seed")) options.key_seed = seed;
   options.arena_mode = usual_arena_mode(task.request);
   PLIMSOLL_ASSIGN(TextGenerationPipeline pipeline, TextGenerationPipeline::create(context, task.model, task.request, options));
-  return plimsoll_generator{std::move(pipeline), seconds_since(begin)};
+  return plimsoll_generator{std::move(pipeline), seconds_since(begin), task.model.info().path, {}};
+}
+
+Result<std::shared_ptr<const Image>> find_image(const plimsoll_generator& generator, const std::string& name) {
+  const auto found = generator.images.find(name);
+  if (found == generator.images.end()) return fail(ErrorCode::kBadRequest, "no image of that name was added");
+  return found->second;
+}
+
+Result<void> set_image(plimsoll_generator& generator, const char* name, std::uint32_t height, std::uint32_t width,
+                       const std::uint8_t* rgb) {
+  if (rgb == nullptr) {
+    generator.images.erase(name);
+    return {};
+  }
+  PLIMSOLL_ASSIGN(const ImageNormalisation by, read_image_normalisation(generator.folder));
+  const Checked bytes = Checked(height) * width * 3;
+  PLIMSOLL_ASSIGN(const std::uint64_t count, bytes.get("an image"));
+  PLIMSOLL_ASSIGN(generator.images[name], image_of_rgb({rgb, static_cast<std::size_t>(count)}, height, width, by));
+  return {};
 }
 
 Result<std::string> generate_document(plimsoll_generator& generator, const char* requests_json, plimsoll_text_sink sink, void* user) {
-  PLIMSOLL_ASSIGN(const std::vector<TextGenerationRequest> requests, read_generation_requests(requests_json));
+  PLIMSOLL_ASSIGN(const std::vector<TextGenerationRequest> requests,
+                  read_generation_requests(requests_json, [&](const std::string& name) { return find_image(generator, name); }));
   const auto told = [&](const std::vector<TextGenerationOutput>& outputs) {
     bool go_on = true;
     for (const TextGenerationOutput& output : outputs)
@@ -92,6 +117,19 @@ int plimsoll_generate_json(plimsoll_generator* generator, const char* requests_j
         const auto document = generate_document(*generator, requests_json, sink, user);
         if (!document) return failed(document.error());
         return hand_out_document(*document, PLIMSOLL_HOST_OK, out_json);
+      },
+      failed);
+}
+
+int plimsoll_generator_image(plimsoll_generator* generator, const char* name, uint32_t height, uint32_t width, const uint8_t* rgb,
+                             char** error) {
+  if (error) *error = nullptr;
+  const auto failed = [&](const Error& problem) { return hand_out_error(problem, error); };
+  return walled(
+      [&] {
+        if (generator == nullptr || name == nullptr) return failed(null_argument(generator == nullptr ? "generator" : "name"));
+        const auto set = set_image(*generator, name, height, width, rgb);
+        return set ? static_cast<int>(PLIMSOLL_HOST_OK) : failed(set.error());
       },
       failed);
 }

@@ -47,9 +47,9 @@ public:
     PLIMSOLL_TRY(localise_values());
     choose_frequencies();
     const std::uint32_t stage = layout_.stage_of_rank(rank_);
-    add_handover(stage, OpKind::kReceive);
+    if (!described_.of_images) add_handover(stage, OpKind::kReceive);
     PLIMSOLL_TRY(add_ops());
-    add_handover(stage + 1, OpKind::kSend);
+    if (!described_.of_images) add_handover(stage + 1, OpKind::kSend);
     PLIMSOLL_TRY(place());
     out_.rank = rank_;
     out_.tensor_ranks = layout_.tp;
@@ -88,8 +88,9 @@ private:
       out_.ropes.push_back(pass_.context_tokens > rope.long_beyond_tokens ? rope.long_one : rope.usual);
   }
 
-  // Which stage runs an op: that of its layer; the first the embedding, the last the head.
+  // Which stage runs an op: that of its layer; the first the embedding and an encoder, the last the head.
   std::uint32_t stage_of(const DescribedOp& op, bool is_head) const {
+    if (described_.of_images) return 0;
     if (op.layer != kNoIndex) return layout_.stage_of_layer(op.layer);
     return is_head ? layout_.pp - 1 : 0;
   }
@@ -250,6 +251,7 @@ private:
     const WeightClass& c = declared_.weights[op.weights[0]];
     const LocalShape& shape = shards_[op.weights[0]]->shape;
     const auto part = static_cast<std::size_t>(op.i[0]);
+    if (c.n_dims > 2) return shape.dims[0];
     if (c.shard_dim == c.in_dim || c.parts.size() < 2 || op.i[0] >= c.parts.size()) return shape.dims[1 - c.in_dim];
     return shape.ranges.empty() ? c.parts[part].extent : shape.ranges[part].n;
   }
@@ -319,6 +321,7 @@ private:
       if (op.i[0] > 1) op.i[0] = local(op.i[0], from.out);
       break;
     case OpKind::kRope:
+    case OpKind::kRopeSections:
     case OpKind::kAttendLatent: op.i[0] = local(op.i[0], from.in[0]); break;
     case OpKind::kAttend:
     case OpKind::kAttendWhole:

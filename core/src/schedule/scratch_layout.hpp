@@ -244,6 +244,7 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   switch (op.kind) {
   case OpKind::kLinear: return linear_scratch_elements(op, weights, adapters, tokens);
   case OpKind::kRope: return rope_scratch_elements(op.i);
+  case OpKind::kRopeSections: return rope_scratch_elements(op.i); // as where all positions are alike
   case OpKind::kAttend: return attend_scratch(op.i, tokens).elements;
   case OpKind::kAttendWhole: return attend_whole_scratch(op.i, tokens).elements;
   case OpKind::kAttendLatent: {
@@ -262,6 +263,9 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kAdd:
   case OpKind::kScaleRows:
   case OpKind::kColumns:
+  case OpKind::kPatches:
+  case OpKind::kMergeRows:
+  case OpKind::kImageRows:
   case OpKind::kAllReduce:
   case OpKind::kAllGather:
   case OpKind::kSend:

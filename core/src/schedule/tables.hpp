@@ -29,6 +29,11 @@ constexpr Checked step_input_bytes(const PassShape& pass) {
 // lora_ids int32 [B], lora_ranks uint32 [B], where a plan has room for adapters.
 constexpr Checked adapter_input_bytes(const PassShape& pass) { return Checked(pass.sequences) * 8; }
 
+// position_ids uint32 [T, 3], image_rows uint32 [T], and positions of patches uint32 [P, 3], where a plan takes images. The last two
+// on ranks of the first stage alone.
+constexpr Checked position_bytes(std::uint64_t rows) { return Checked(rows) * 12; }
+constexpr Checked image_row_bytes(std::uint64_t tokens) { return Checked(tokens) * 4; }
+
 // lookup_table uint32 [B, columns] of one KV group.
 constexpr Checked lookup_table_bytes(const PassShape& pass, std::uint64_t page_tokens) {
   return Checked(pass.sequences) * table_columns(pass.context_tokens, page_tokens) * 4;

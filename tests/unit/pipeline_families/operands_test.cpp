@@ -80,6 +80,11 @@ public:
       break;
     case PLIMSOLL_OP_DELTA_RULE: delta_rule(); break;
     case PLIMSOLL_OP_ATTEND_WHOLE: attend_whole(); break;
+    case PLIMSOLL_OP_ROPE_SECTIONS:
+      expect("reads", in(0), out_);
+      if (op_.i[4] > 1 || op_.i[6] + op_.i[7] > op_.i[3] / 2 || op_.i[0] * op_.i[1] != out_) wrong("sections");
+      break;
+    case PLIMSOLL_OP_IMAGE_ROWS: expect("reads", in(0), out_); break;
     default: return "is no op";
     }
     return wrong_;
@@ -118,8 +123,10 @@ private:
                                          {1, 1, 0, 0},
                                          {5, 5, 1, 2},
                                          {3, 3, 0, 0}}};
-    if (op_.kind == 0 || op_.kind >= kRows.size()) return wrong("is no op");
-    const Row& row = kRows[op_.kind];
+    constexpr Row kInPlace{1, 1, 0, 0};
+    const bool of_images = op_.kind == PLIMSOLL_OP_ROPE_SECTIONS || op_.kind == PLIMSOLL_OP_IMAGE_ROWS;
+    if (!of_images && (op_.kind == 0 || op_.kind >= kRows.size())) return wrong("is no op");
+    const Row& row = of_images ? kInPlace : kRows[op_.kind];
     if (op_.in.size() < row.least_in || op_.in.size() > row.most_in) wrong("inputs");
     if (op_.weights.size() > row.most_weights) wrong("weights");
     for (std::size_t n = 0; n < row.needed_weights; ++n)

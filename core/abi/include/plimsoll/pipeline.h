@@ -15,6 +15,9 @@
  *  P-05 The same call describes the same ops every time, whatever the request: sizes of a request are the host's.
  *  P-06 Regions of a state are numbered as its group lists them; no two ops of a layer have the same elements. A request begins with
  *       zeros in its state.
+ *  P-07 Whoever takes images may describe their encoder: the part VISION, of no layer and with no `in`, whose ops name layers and
+ *       classes of that aspect. Its values have rows of patches, or of what these are merged to; `out` has the latter, as wide as an
+ *       entry's row. It has one PATCHES, its first op. Where EMBED has an IMAGE_ROWS, tokens become such rows. E_UNSUPPORTED: texts alone.
  * [any] for `describe`, [in-call] for the sink.
  */
 #ifndef PLIMSOLL_PIPELINE_H
@@ -39,8 +42,9 @@ extern "C" {
 #define PLIMSOLL_MAX_FREQUENCIES     4096u /* of one table */
 #define PLIMSOLL_MAX_PARTS_DEEP      8u    /* `part` inside `describe` */
 
-/* Rows of a value: one for each token of the pass, or for each that wants logits. */
-enum { PLIMSOLL_ROWS_TOKENS = 0, PLIMSOLL_ROWS_OUTPUTS = 1 };
+/* Rows of a value: one for each token of the pass, or for each that wants logits; of an encoder (P-07) one for each patch of an image, or
+ * for each that it takes in the text. */
+enum { PLIMSOLL_ROWS_TOKENS = 0, PLIMSOLL_ROWS_OUTPUTS = 1, PLIMSOLL_ROWS_PATCHES = 2, PLIMSOLL_ROWS_MERGED = 3 };
 
 /* A virtual tensor [rows, width] of the host's compute type. The host decides where and for how long it lives. */
 typedef struct plimsoll_value {
@@ -52,15 +56,16 @@ typedef struct plimsoll_value {
 
 /* What an activation does to x: */
 enum {
-  PLIMSOLL_ACT_NONE = 0,      /* x */
-  PLIMSOLL_ACT_SILU = 1,      /* x / (1 + exp(-x)) */
-  PLIMSOLL_ACT_GELU = 2,      /* x/2 (1 + erf(x / sqrt 2)) */
-  PLIMSOLL_ACT_GELU_TANH = 3, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-  PLIMSOLL_ACT_RELU = 4,      /* max(x, 0) */
-  PLIMSOLL_ACT_SIGMOID = 5,   /* 1 / (1 + exp(-x)) */
-  PLIMSOLL_ACT_SOFT_CAP = 6,  /* c tanh(x / c), c the op's real */
-  PLIMSOLL_ACT_SWIGLU_OAI = 7 /* of a pair (g, u) only: g' = min(g, limit), u' = clamp(u, -limit, limit);
-                               * (u' + 1) g' / (1 + exp(-alpha g')): gpt-oss, limit 7, alpha 1.702 */
+  PLIMSOLL_ACT_NONE = 0,       /* x */
+  PLIMSOLL_ACT_SILU = 1,       /* x / (1 + exp(-x)) */
+  PLIMSOLL_ACT_GELU = 2,       /* x/2 (1 + erf(x / sqrt 2)) */
+  PLIMSOLL_ACT_GELU_TANH = 3,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+  PLIMSOLL_ACT_RELU = 4,       /* max(x, 0) */
+  PLIMSOLL_ACT_SIGMOID = 5,    /* 1 / (1 + exp(-x)) */
+  PLIMSOLL_ACT_SOFT_CAP = 6,   /* c tanh(x / c), c the op's real */
+  PLIMSOLL_ACT_SWIGLU_OAI = 7, /* of a pair (g, u) only: g' = min(g, limit), u' = clamp(u, -limit, limit);
+                                * (u' + 1) g' / (1 + exp(-alpha g')): gpt-oss, limit 7, alpha 1.702 */
+  PLIMSOLL_ACT_GELU_QUICK = 8  /* x / (1 + exp(-1.702 x)); of GATE only */
 };
 /* How a router scores. */
 enum {
@@ -121,13 +126,24 @@ enum {
 };
 /* Since 1.0. */
 enum {
-  PLIMSOLL_OP_ATTEND_WHOLE = 17 /* q, k, v ; - ; heads, kv heads, k width, v width, window ; scale, soft cap. Every row sees all rows of its
-                                 * own sequence in the pass, those behind it too; window w: those at most w / 2 (rounded down) away. Nothing
-                                 * is kept: a sequence comes whole, in one pass. It names no kv_group */
+  PLIMSOLL_OP_ATTEND_WHOLE = 17, /* q, k, v ; - ; heads, kv heads, k width, v width, window ; scale, soft cap. Every row sees all rows of
+                                  * its own sequence in the pass, those behind it too; window w: those at most w / 2 (rounded down) away.
+                                  * Nothing is kept: a sequence comes whole, in one pass. It names no kv_group */
+  PLIMSOLL_OP_PATCHES = 24, /* - ; - ; channels, frames, side, merge ; -. A row for each patch of side x side pixels, [channels, frames,
+                             * side, side]; all frames of an image are alike. In blocks of merge x merge neighbours, row by row, the
+                             * blocks row by row too */
+  PLIMSOLL_OP_ROPE_SECTIONS = 25, /* x ; - ; heads, stride, first column, columns, order, table, pairs of the first, of the second ; -. As
+                                   * ROPE with pairs (i, i + columns / 2), but a row has three positions: pairs turn by the first, then so
+                                   * many by the second, the rest by the third (order 0); or pairs 1, 4, 7 ... by the second, 2, 5, 8 ... by
+                                   * the third, as many as they have, the rest by the first (order 1). Of a text all three are the token's
+                                   * place. An image that begins at position p has its rows at (p, p + row, p + column); what follows goes
+                                   * on behind the largest. Of patches: (0, row, column) */
+  PLIMSOLL_OP_MERGE_ROWS = 26, /* x ; - ; n ; -. Of patches what the text takes: n rows side by side become one; n is merge^2 of PATCHES */
+  PLIMSOLL_OP_IMAGE_ROWS = 27  /* x ; - ; token ; -. In place, out = x: rows of that token become those of the request's images, in order */
 };
 enum {
   PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN, COLUMNS,
-                                * DELTA_RULE */
+                                * DELTA_RULE, and those from PATCHES on */
   PLIMSOLL_OP_REDUCE = 2u      /* what the op gives is summed over the tensor-parallel group before it is set or added */
 };
 

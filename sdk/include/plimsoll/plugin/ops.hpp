@@ -24,7 +24,8 @@ enum class Activation : std::uint32_t {
   kRelu = PLIMSOLL_ACT_RELU,
   kSigmoid = PLIMSOLL_ACT_SIGMOID,
   kSoftCap = PLIMSOLL_ACT_SOFT_CAP,
-  kSwigluOai = PLIMSOLL_ACT_SWIGLU_OAI
+  kSwigluOai = PLIMSOLL_ACT_SWIGLU_OAI,
+  kGeluQuick = PLIMSOLL_ACT_GELU_QUICK
 };
 enum class Score : std::uint32_t {
   kSoftmax = PLIMSOLL_SCORE_SOFTMAX,

@@ -12,25 +12,34 @@
 
 #include "plimsoll/pipeline.h"
 #include "plimsoll/plugin/glue.hpp"
+#include "plimsoll/plugin/image_ops.hpp"
 #include "plimsoll/plugin/ops.hpp"
 #include "plimsoll/plugin/rope.hpp"
 
 namespace plimsoll {
 
-// Rows of a value: one for each token of the pass, or for each that wants logits.
-enum class Rows : std::uint32_t { kTokens = PLIMSOLL_ROWS_TOKENS, kOutputs = PLIMSOLL_ROWS_OUTPUTS };
+// Rows of a value: one for each token of the pass, or for each that wants logits; of an encoder for each patch, or for each of what these
+// are merged to.
+enum class Rows : std::uint32_t {
+  kTokens = PLIMSOLL_ROWS_TOKENS,
+  kOutputs = PLIMSOLL_ROWS_OUTPUTS,
+  kPatches = PLIMSOLL_ROWS_PATCHES,
+  kMerged = PLIMSOLL_ROWS_MERGED
+};
 
 // The part of a model that is described (P-01). Of a layer, `in` and `out` both are the residual stream, and its ops add to it; of
-// the others `out` is set from `in`, and the embedding has no `in`. A planner may ask a child for the attention of a layer alone.
+// the others `out` is set from `in`, and the embedding has no `in`, nor has the encoder of images. A planner may ask a child for the
+// attention of a layer alone.
 struct PipelinePart {
   Aspects aspects;
-  std::uint32_t layer; // PLIMSOLL_NO_LAYER: embedding and head
+  std::uint32_t layer; // PLIMSOLL_NO_LAYER: embedding, head and encoder
   Value in, out;
 
   bool is_embedding() const { return aspects == Aspect::kEmbed; }
   bool is_ffn() const { return aspects == Aspect::kFfn; }
   bool is_attention() const { return aspects == Aspect::kAttention; }
   bool is_head() const { return aspects == Aspect::kHead; }
+  bool is_vision() const { return aspects == Aspect::kVision; }
   bool is_layer() const { return aspects.has(Aspect::kAttention | Aspect::kState); }
 };
 
@@ -87,6 +96,9 @@ public:
   // The FFN of this layer, whoever has it, reads `in` and sets `out` (P-02).
   void ffn(Value in, Value out) const { check(raw_->part(raw_->ctx, PLIMSOLL_ASPECT_FFN, layer_, in.index, out.index)); }
 
+  // The same sink, for ops of a layer of an encoder (P-07).
+  Pipeline of_layer(std::uint32_t layer) const { return Pipeline(raw_, layer); }
+
   const plimsoll_pipeline_sink* raw() const { return raw_; }
 
 private:
@@ -136,12 +148,16 @@ public:
   Interface query(std::string_view id) const override { return pipeline(id); }
 };
 
-// Answers as its language model does here too: what stands before it takes no part in a pass over text.
+// Answers as its language model does here too: what stands before it takes no part in a pass over text. Who describes an encoder, too,
+// overrides `describe`.
 class DelegatingPipelinePlanner : public DelegatingPlanner, public DescribesPipeline {
 public:
   using DelegatingPlanner::DelegatingPlanner;
   Interface query(std::string_view id) const override { return pipeline(id); }
-  void describe(const PipelinePart& part, const Pipeline& out) const override { child().describe(part, out); }
+  void describe(const PipelinePart& part, const Pipeline& out) const override {
+    if (part.is_vision()) no_pipeline("", "for images");
+    child().describe(part, out);
+  }
 };
 
 inline void Child::describe(const PipelinePart& part, const Pipeline& out) const {
