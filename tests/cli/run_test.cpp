@@ -1,9 +1,12 @@
 // `plimsoll run` as its users run it: text, documents, several requests, refusals before anything is taken.
+#include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/program.hpp"
 #include "support/tiny_adapter.hpp"
+#include "support/tiny_vlm.hpp"
 
 namespace plimsoll::cli_test {
 namespace {
@@ -180,6 +183,57 @@ TEST(CliRun, APromptBeyondTheModelsLengthIsARequestsOwnError) {
   ASSERT_TRUE(document.contains("outputs"));
   EXPECT_EQ(document["outputs"][1]["tokens"].size(), 2U);
   EXPECT_THAT(outcome.out, HasSubstr("256"));
+}
+
+// A model that sees, with its preprocessor, and a picture; removed at its end.
+struct SeeingFolder {
+  SeeingFolder() {
+    std::filesystem::create_directories(path);
+    test::write_tiny_folder(test::tiny_vlm(), path);
+    write("preprocessor_config.json", test::tiny_preprocessor_config());
+    picture("one.ppm", 16, 24);
+    picture("odd.ppm", 20, 24);
+  }
+  ~SeeingFolder() {
+    std::error_code failed;
+    std::filesystem::remove_all(path, failed);
+  }
+  void write(const std::string& name, const std::string& bytes) const { std::ofstream(path + "/" + name, std::ios::binary) << bytes; }
+  void picture(const std::string& name, std::uint32_t height, std::uint32_t width) const {
+    const std::vector<std::uint8_t> rgb = test::tiny_picture(height, width, 1);
+    write(name, "P6\n" + std::to_string(width) + " " + std::to_string(height) + "\n255\n" + std::string(rgb.begin(), rgb.end()));
+  }
+  Outcome run_with(const std::string& image) const {
+    return run({"run", path, "--prompt-ids", "1,9,77,301,300,302,5,40,41", "--image", path + "/" + image, "--max-new-tokens", "12",
+                "--ignore-end", "--max-length", "64", "--devices", "64MiB", "--format", "json"});
+  }
+  std::string path = ::testing::TempDir() + "plimsoll-seeing-" + std::to_string(::getpid());
+};
+
+TEST(CliRun, SeesImages) {
+  const SeeingFolder folder;
+  const Outcome outcome = folder.run_with("one.ppm");
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const Json document = Json::parse(outcome.out);
+  EXPECT_EQ(document["outputs"][0]["tokens"], (Json{159, 190, 39, 19, 90, 229, 51, 212, 51, 212, 51, 212})); // tests/data/tiny/vlm.json
+  bool cached = false;
+  for (const Json& usage : document["usage"]) {
+    EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
+    cached = cached || (usage["category"] == "vision_cache" && usage["peak_bytes"] > 0);
+  }
+  EXPECT_TRUE(cached);
+}
+
+TEST(CliRun, RefusesImagesThatItCannotShow) {
+  const SeeingFolder folder;
+  const Outcome odd = folder.run_with("odd.ppm");
+  EXPECT_EQ(odd.code, 2);
+  EXPECT_THAT(odd.out, HasSubstr("multiples of 8"));
+  const Outcome none = folder.run_with("config.json");
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.out, HasSubstr("no binary PPM"));
+  std::filesystem::remove(folder.path + "/preprocessor_config.json");
+  EXPECT_EQ(folder.run_with("one.ppm").code, 2);
 }
 
 } // namespace

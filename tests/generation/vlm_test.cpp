@@ -10,6 +10,7 @@
 
 #include "generation/tiny_models.hpp"
 #include "plimsoll/image.hpp"
+#include "plimsoll/runtime.h"
 #include "plimsoll/verify_run.hpp"
 #include "support/tiny_vlm.hpp"
 
@@ -254,6 +255,41 @@ TEST(TinyVlm, GivesTheSameOnSeveralRanks) {
     for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases()[i], (*outputs)[i]);
     expect_within_plan(*pipeline);
   }
+}
+
+TEST(TinyVlm, TakesImagesFromHostsInC) {
+  plimsoll_context* host = nullptr;
+  ASSERT_EQ(plimsoll_context_create(nullptr, nullptr, nullptr, &host, nullptr), PLIMSOLL_HOST_OK);
+  const nlohmann::json request = {{"model", vlm_folder()}, {"devices", "256MiB"}, {"max_length", 256}, {"vision_cache_utilization", 0.01}};
+  plimsoll_generator* generator = nullptr;
+  char* said = nullptr;
+  ASSERT_EQ(plimsoll_generator_create(host, request.dump().c_str(), R"({"tokenizer": false})", nullptr, nullptr, &generator, &said),
+            PLIMSOLL_HOST_OK)
+      << said;
+  const VlmCase& golden = vlm_cases()[0];
+  const std::vector<std::uint8_t> picture = test::tiny_picture(16, 24, 1);
+  const auto generate = [&] {
+    const nlohmann::json asked = {
+        {"requests",
+         {{{"prompt_ids", golden.prompt}, {"images", {"picture"}}, {"max_new_tokens", golden.tokens.size()}, {"ignore_end", true}}}}};
+    char* document = nullptr;
+    const int code = plimsoll_generate_json(generator, asked.dump().c_str(), nullptr, nullptr, &document);
+    const auto answer = nlohmann::json::parse(document);
+    plimsoll_free(document);
+    return std::pair(code, answer);
+  };
+  EXPECT_EQ(generate().first, PLIMSOLL_HOST_BAD_REQUEST) << "no image of that name";
+  ASSERT_EQ(plimsoll_generator_image(generator, "picture", 16, 24, picture.data(), &said), PLIMSOLL_HOST_OK) << said;
+  const auto [code, answer] = generate();
+  ASSERT_EQ(code, PLIMSOLL_HOST_OK) << answer;
+  EXPECT_EQ(answer["outputs"][0]["tokens"].get<std::vector<Token>>(), golden.tokens);
+  ASSERT_EQ(plimsoll_generator_image(generator, "picture", 0, 0, nullptr, &said), PLIMSOLL_HOST_OK);
+  EXPECT_EQ(generate().first, PLIMSOLL_HOST_BAD_REQUEST) << "taken away";
+  EXPECT_NE(plimsoll_generator_image(generator, "picture", 0, 24, picture.data(), &said), PLIMSOLL_HOST_OK);
+  EXPECT_THAT(said, HasSubstr("0 bytes for an image"));
+  plimsoll_free(said);
+  plimsoll_free(generator);
+  plimsoll_free(host);
 }
 
 TEST(TinyVlm, HoldsItsPlanWithTheLargestImage) {

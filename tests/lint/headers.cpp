@@ -19,7 +19,9 @@ constexpr Exception kExceptions[] = {
     {"core/src/request/demand_text.cpp", "core/include/plimsoll/fit.hpp"},      // what people write of a fit
     {"core/src/request/prices.cpp", "core/include/plimsoll/fit.hpp"},           //
     {"core/src/backend/cpu_attend.cpp", "core/src/backend/cpu_ops.hpp"},        // one table of ops, a file each
+    {"core/src/backend/cpu_attend_whole.cpp", "core/src/backend/cpu_ops.hpp"},  //
     {"core/src/backend/cpu_experts.cpp", "core/src/backend/cpu_ops.hpp"},       //
+    {"core/src/backend/cpu_images.cpp", "core/src/backend/cpu_ops.hpp"},        //
     {"core/src/backend/cpu_latent.cpp", "core/src/backend/cpu_ops.hpp"},        //
     {"core/src/backend/cpu_norm.cpp", "core/src/backend/cpu_ops.hpp"},          //
     {"core/src/backend/cpu_rope.cpp", "core/src/backend/cpu_ops.hpp"},          //

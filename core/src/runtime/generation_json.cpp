@@ -11,6 +11,7 @@
 
 #include "base/document_text.hpp"
 #include "base/json.hpp"
+#include "runtime/request_images.hpp"
 
 namespace plimsoll {
 namespace {
@@ -225,12 +226,11 @@ Result<RunResult> run_requests(TextGenerationPipeline& pipeline, const std::vect
   result.times.prompt_seconds = seconds(first - begin);
   result.times.generate_seconds = seconds(Clock::now() - first);
   for (const TextGenerationRequest& request : requests) {
-    if (request.prompt.empty()) {
-      result.times.prompt_tokens += request.prompt_tokens.size();
-    } else if (const Tokenizer* tokenizer = pipeline.tokenizer()) {
-      const auto tokens = tokenizer->encode(request.prompt);
-      result.times.prompt_tokens += tokens ? tokens->size() : 0;
-    }
+    std::vector<Token> tokens = request.prompt_tokens;
+    if (const Tokenizer* tokenizer = pipeline.tokenizer(); tokenizer != nullptr && !request.prompt.empty())
+      tokens = tokenizer->encode(request.prompt).value_or(std::vector<Token>());
+    if (!request.images.empty()) static_cast<void>(place_images(request.images, pipeline.model().image_limits(), tokens));
+    result.times.prompt_tokens += tokens.size();
   }
   result.usage = usage_rows(pipeline);
   return result;

@@ -197,7 +197,7 @@ TEST(EncoderOps, TurnByRowAndColumn) {
     const std::uint32_t patches = run.builder.value(1), wide = run.builder.value(8), merged = run.builder.value(32, true);
     const std::uint32_t w = run.builder.weight({8, 1}, std::vector<double>(8, 1.0));
     run.builder.op(OpKind::kPatches, patches, {}, {}, {1, 1, 1, 2});
-    run.builder.op(OpKind::kLinear, wide, {patches}, {w}, {kAllParts}, {1});
+    run.builder.op(OpKind::kLinear, wide, {patches}, {w}, {PLIMSOLL_ALL_PARTS}, {1});
     const std::uint32_t table = run.builder.rope({1, 0.5, 0.25, 0.125});
     // One after another: pairs 0, 1 by the row, 2, 3 by the column. In turn: pair 1 by the row, 2 by the column, 0 and 3 by neither.
     const std::uint64_t first = in_turn ? 2 : 0, second = in_turn ? 1 : 2;
