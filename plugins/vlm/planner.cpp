@@ -51,7 +51,10 @@ public:
     if (part.is_vision()) return tower_->describe(part.out, out);
     child().describe(part, out);
     const auto token = config().find_u64("/image_token_id");
-    if (part.is_embedding() && tower_->describes() && token) out.set(part.out, plimsoll::op::ImageRows(part.out, *token));
+    if (!part.is_embedding() || !tower_->describes() || !token) return;
+    if (*token >= child().facts().vocab_tokens)
+      throw Error(PLIMSOLL_E_CONFIG, "/image_token_id", "is " + std::to_string(*token) + ", which is no token of the vocabulary");
+    out.set(part.out, plimsoll::op::ImageRows(part.out, *token));
   }
   void activations(const Request& request, const Sink& out) const override {
     if (request.asks(Aspect::kVision)) peak_.price(request, out);

@@ -240,6 +240,20 @@ TEST(TinyVlm, RefusesImagesWhereThePlanHasNoRoomForThem) {
   expect_within_plan(*pipeline);
 }
 
+TEST(TinyVlm, SaysWhichKeyNamesNoToken) {
+  const fs::path folder = fs::path(vlm_folder()) / "no_token";
+  fs::create_directories(folder);
+  test::TinyModel model = test::tiny_vlm();
+  nlohmann::json config = nlohmann::json::parse(model.config);
+  config["image_token_id"] = 320;
+  model.config = config.dump();
+  test::write_tiny_folder(model, folder.string());
+  const auto pipeline = pipeline_of(folder.string(), vlm_request());
+  ASSERT_FALSE(pipeline);
+  EXPECT_EQ(pipeline.error().code, ErrorCode::kBadConfig);
+  EXPECT_THAT(pipeline.error().where, HasSubstr("/image_token_id"));
+}
+
 TEST(TinyVlm, GivesTheSameOnSeveralRanks) {
   for (const auto& [tp, pp] : {std::pair(2U, 1U), std::pair(4U, 1U), std::pair(1U, 2U)}) {
     PlanRequest request = vlm_request();
