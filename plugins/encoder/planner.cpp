@@ -5,6 +5,7 @@
 
 #include "model.hpp"
 #include "pair.hpp"
+#include "pipeline.hpp"
 #include "plimsoll/plugin.hpp"
 #include "seq2seq.hpp"
 #include "weights.hpp"
@@ -32,9 +33,9 @@ void price_layer(Aspect aspect, const char* label, Bytes width, Bytes attention,
                .formula(request.formula(tokens, " tokens x ", elements, " elements x ", request.compute_bytes(8) / 8, " B")));
 }
 
-class Planner : public plimsoll::MemoryPlanner {
+class Planner : public plimsoll::PipelinePlanner {
 public:
-  explicit Planner(const Config& config) : MemoryPlanner(config), model_(config) {}
+  explicit Planner(const Config& config) : PipelinePlanner(config), model_(config) {}
 
   void weights(const Sink& out) const override {
     declare_embedding(model_, out);
@@ -61,6 +62,10 @@ public:
     const std::uint64_t matrices = m.names.gate_up.empty() && m.names.gate.empty() ? 2 : 3; // of the FFN, side by side
     const std::uint64_t copies = std::max<std::uint64_t>(1, m.experts_per_token);           // of a token that several experts read
     price_layer(Aspect::kAttention, "encoder.layer", m.hidden, q * 2 + kv * 2, Bytes(m.ffn_width) * matrices * copies, request, out);
+  }
+
+  void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    encoder::describe(config(), model_, part, out);
   }
 
 private:

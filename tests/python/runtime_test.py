@@ -157,6 +157,70 @@ def check_adapters(context):
     refused("bad_request", plimsoll.Generator, context, options={"loras": "x=y"}, model=MODEL, devices="64MiB", max_loras=1)
 
 
+def write_encoder(folder, normalised):
+    """A BERT of one layer that adds nothing: the vector of a text is its first word's."""
+    width, words = 8, 16
+    config = {"architectures": ["BertModel"], "model_type": "bert", "hidden_size": width, "intermediate_size": width, "num_attention_heads": 2,
+              "num_hidden_layers": 1, "max_position_embeddings": 12, "type_vocab_size": 1, "vocab_size": words, "hidden_act": "gelu",
+              "layer_norm_eps": 1e-12, "torch_dtype": "float32"}
+    layer = "encoder.layer.0."
+    shapes = {"embeddings.word_embeddings.weight": [words, width], "embeddings.position_embeddings.weight": [12, width],
+              "embeddings.token_type_embeddings.weight": [1, width]}
+    for name in ("embeddings.LayerNorm", layer + "attention.output.LayerNorm", layer + "output.LayerNorm"):
+        shapes[name + ".weight"] = shapes[name + ".bias"] = [width]
+    for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense",
+                 "output.dense"):
+        shapes[layer + name + ".weight"], shapes[layer + name + ".bias"] = [width, width], [width]
+    shapes["pooler.dense.weight"], shapes["pooler.dense.bias"] = [width, width], [width]
+    header, data = {}, b""
+    for name, shape in shapes.items():
+        count, begin = shape[0] * (shape[1] if len(shape) > 1 else 1), len(data)
+        values = [0.0] * count
+        if name == "embeddings.word_embeddings.weight":
+            values = [float((7 * i * i + i) % 23) for i in range(count)]
+        elif "LayerNorm.weight" in name:
+            values = [1.0] * count
+        data += struct.pack("<%df" % count, *values)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, len(data)]}
+    text = json.dumps(header).encode()
+    with open(os.path.join(folder, "model.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+    os.mkdir(os.path.join(folder, "1_Pooling"))
+    modules = ["Transformer", "Pooling"] + (["Normalize"] if normalised else [])
+    for name, document in (("config.json", config), ("1_Pooling/config.json", {"pooling_mode_cls_token": True}),
+                           ("modules.json", [{"type": "sentence_transformers.models." + m, "path": "1_Pooling" if m == "Pooling" else ""}
+                                             for m in modules])):
+        with open(os.path.join(folder, name), "w") as file:
+            json.dump(document, file)
+
+
+def check_vectors(context):
+    for normalised in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            write_encoder(folder, normalised)
+            model = plimsoll.Embedder(context, options={"tokenizer": False}, model=folder, devices="64MiB", max_batch_size=2)
+            document = model.embed([[3], (5, 3, 9), [3, 1, 2]])
+            assert document["schema"] == "plimsoll.embed/1" and document["error"] is None
+            assert (document["pooling"], document["normalised"], document["width"]) == ("first", normalised, 8), document
+            assert document["passes"] == 2, "two texts a pass"
+            one, two, three = document["embeddings"]
+            assert [text["tokens"] for text in document["embeddings"]] == [1, 3, 3]
+            assert one["vector"] == three["vector"] != two["vector"] and len(one["vector"]) == 8
+            assert abs(one["norm"] - (1 if normalised else 8 ** 0.5)) < 1e-5, one
+            for usage in document["usage"]:
+                assert usage["planned_bytes"] == usage["peak_bytes"], usage
+                assert usage["category"] != "kv_cache" or usage["planned_bytes"] == 0
+            assert model.plan["engine"]["name"] == "reference"
+            assert "13 tokens; 1 to 12" in refused("bad_request", model.embed, [[1] * 13]).message
+            refused("bad_request", model.embed, [])
+            refused("bad_request", model.embed, ["a text"])  # without a tokenizer
+            refused("bad_request", model.embed, [[16]])
+            assert "gives vectors of texts and writes none" in refused(
+                "bad_request", plimsoll.Generator, context, options={"tokenizer": False}, model=folder, devices="64MiB").message
+    assert "gives words and no vectors" in refused("bad_request", plimsoll.Embedder, context, model=MODEL, devices="64MiB").message
+    refused("bad_request", plimsoll.Embedder, context, options={"loras": []}, model=MODEL, devices="64MiB")
+
+
 assert plimsoll.version()
 CONTEXT = plimsoll.Context()
 refused("bad_request", plimsoll.Context, catalogue="x")
@@ -164,4 +228,5 @@ assert CONTEXT.plan(model=MODEL, devices="64MiB")["schema"] == "plimsoll.plan/1"
 check_pages(CONTEXT)
 check_text(CONTEXT)
 check_adapters(CONTEXT)
+check_vectors(CONTEXT)
 print("ok:", plimsoll.version())

@@ -136,6 +136,9 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
             {"delta rule", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a"}, {8, 4, 64, 32, 1}, {1e-6, 0.125}, 0, "state"});
   expect_op(op::DeltaRule(kA, kB, kC, kA, kB, "a", "state", 1, {8, 4, 64, 32}, 1e-6).dt_bias("dt").stored().scale(1),
             {"delta rule with all", PLIMSOLL_OP_DELTA_RULE, {4, 5, 6, 4, 5}, {"a", "dt"}, {8, 4, 64, 32, 1, 1}, {1e-6, 1}, 0, "state"});
+  expect_op(op::EmbedPosition("table", 2), {"positions", PLIMSOLL_OP_EMBED_POSITION, {}, {"table"}, {2, 1}, {1}});
+  expect_op(op::EmbedPosition("table").same().scale(3), {"a type", PLIMSOLL_OP_EMBED_POSITION, {}, {"table"}, {}, {3}});
+  expect_op(op::Pool(kA, Pooling::kMean), {"pool", PLIMSOLL_OP_POOL, {4}, {}, {PLIMSOLL_POOL_MEAN}, {}});
   expect_op(op::Patches({3, 2, 14, 2}), {"patches", PLIMSOLL_OP_PATCHES, {}, {}, {3, 2, 14, 2}, {}});
   expect_op(op::MergeRows(kA, 4), {"merge rows", PLIMSOLL_OP_MERGE_ROWS, {4}, {}, {4}, {}});
   expect_op(op::ImageRows(kA, 300), {"image rows", PLIMSOLL_OP_IMAGE_ROWS, {4}, {}, {300}, {}});

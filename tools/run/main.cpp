@@ -10,6 +10,7 @@
 #include <new>
 #include <unistd.h>
 
+#include "embed.hpp"
 #include "host_device.hpp"
 #include "plimsoll/command.hpp"
 #include "plimsoll/human.hpp"
@@ -31,7 +32,7 @@ extern "C" void interrupt(int) { interrupted = 1; }
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-void add_options(CommandLine& line, Asked& asked) {
+void add_options(CommandLine& line, Asked& asked, AskedVectors& vectors) {
   CLI::App& app = line.app();
   const auto option = [&](const char* name, auto& value, const char* help, const char* type) {
     return app.add_option(name, value, help)->type_name(type)->allow_extra_args(false)->group("Generation");
@@ -49,6 +50,8 @@ void add_options(CommandLine& line, Asked& asked) {
   option("--logprobs", asked.logprobs, "log-probabilities of the best so many tokens of each place", "N");
   app.add_flag("--echo", asked.echo, "the prompt too, with its log-probabilities")->group("Generation");
   app.add_flag("--ignore-end", asked.ignore_end, "go on behind tokens that end a text")->group("Generation");
+  option("--embed", vectors.texts, "the vector of a text, from a model that gives vectors; may repeat", "TEXT")->group("Embedding");
+  option("--embed-ids", vectors.ids, "the same of token ids, such as 2,9,30,3; may repeat", "IDS")->group("Embedding");
 }
 
 // With the rows of logits that an echo needs, and room for images.
@@ -131,16 +134,21 @@ int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes)
       "run", "Runs a model inside its plan: generates text, and says what memory it took of what was planned.", kSchema,
       "Examples:\n  plimsoll run ./model --prompt \"And the LORD said unto \"\n"
       "  plimsoll run ./model --prompt-ids 5,9,30 --max-new-tokens 32 --format json\n"
+      "  plimsoll run ./embedder --embed \"In the beginning\" --format json\n"
       "Exit codes: 0 done within the plan, 1 the plan does not fit or was exceeded, 2 wrong usage or input, 3 a plugin failed,\n"
       "4 internal, 6 a rank ended before its time, 130 interrupted.");
   Asked asked;
+  AskedVectors vectors;
   line.add_plan_options();
   line.add_context_options();
-  add_options(line, asked);
+  add_options(line, asked, vectors);
   if (const auto code = line.parse(arguments)) return *code;
   print_on_first_rank(line, processes);
+  const bool embeds = vectors.any();
+  if (embeds && asked.any())
+    return line.fail({ErrorCode::kBadRequest, "either texts to embed or prompts to go on from were expected", "--embed"});
   NamedImages images;
-  const auto requests = read_requests(asked, images);
+  const auto requests = embeds ? std::vector<TextGenerationRequest>() : read_requests(asked, images);
   if (!requests) return line.fail(requests.error());
   auto task = line.task();
   if (!task) return line.fail(task.error());
@@ -155,6 +163,7 @@ int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes)
   options.progress = progress_bar(line.output().quiet);
   options.loras = task->request.loras;
   options.processes = processes;
+  if (embeds) return embed(line, vectors, *task, std::move(options));
   auto pipeline = TextGenerationPipeline::create(task->context, task->model, task->request, options);
   if (!pipeline) return line.fail(pipeline.error());
   const double load_seconds = seconds_since(begin);

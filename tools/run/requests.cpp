@@ -17,22 +17,6 @@ tl::unexpected<Error> wrong(std::string message, std::string where) {
   return fail(ErrorCode::kBadRequest, std::move(message), std::move(where));
 }
 
-Result<std::vector<Token>> token_list(std::string_view text) {
-  std::vector<Token> tokens;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (at != end) {
-    Token token = 0;
-    const auto [stopped, failed] = std::from_chars(at, end, token);
-    if (failed != std::errc() || (stopped != end && (*stopped != ',' || stopped + 1 == end)))
-      return wrong("ids with commas between them were expected, such as 5,9,30", "--prompt-ids");
-    tokens.push_back(token);
-    at = stopped == end ? end : stopped + 1;
-  }
-  if (tokens.empty()) return wrong("at least one id was expected", "--prompt-ids");
-  return tokens;
-}
-
 TextGenerationRequest usual(const Asked& asked, NamedImages& images) {
   TextGenerationRequest request;
   request.max_new_tokens = asked.max_new_tokens;
@@ -82,13 +66,29 @@ Result<void> NamedImages::load(const std::string& model) {
   return {};
 }
 
+Result<std::vector<Token>> token_list(std::string_view text, const std::string& option) {
+  std::vector<Token> tokens;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end) {
+    Token token = 0;
+    const auto [stopped, failed] = std::from_chars(at, end, token);
+    if (failed != std::errc() || (stopped != end && (*stopped != ',' || stopped + 1 == end)))
+      return wrong("ids with commas between them were expected, such as 5,9,30", option);
+    tokens.push_back(token);
+    at = stopped == end ? end : stopped + 1;
+  }
+  if (tokens.empty()) return wrong("at least one id was expected", option);
+  return tokens;
+}
+
 Result<std::vector<TextGenerationRequest>> read_requests(const Asked& asked, NamedImages& images) {
   const int ways = (asked.prompts.empty() ? 0 : 1) + (asked.prompt_ids.empty() ? 0 : 1) + (asked.requests.empty() ? 0 : 1);
   if (ways != 1) return wrong("one of --prompt, --prompt-ids and --requests was expected", "command line");
   std::vector<TextGenerationRequest> out;
   if (!asked.prompt_ids.empty()) {
     out.push_back(usual(asked, images));
-    PLIMSOLL_ASSIGN(out.back().prompt_tokens, token_list(asked.prompt_ids));
+    PLIMSOLL_ASSIGN(out.back().prompt_tokens, token_list(asked.prompt_ids, "--prompt-ids"));
     return out;
   }
   for (const std::string& prompt : asked.prompts) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plimsoll/text_generation.hpp"
@@ -22,6 +23,7 @@ struct Asked {
   std::uint64_t top_k = 0, seed = 0;
   std::int32_t logprobs = 0;
   bool echo = false, ignore_end = false;
+  bool any() const { return !prompts.empty() || !prompt_ids.empty() || !requests.empty(); }
 };
 
 // Images that requests have, by their files: empty until load() has read them, since the model says how pixels are normalised.
@@ -36,6 +38,8 @@ public:
 private:
   std::map<std::string, std::shared_ptr<Image>> images_;
 };
+// "5,9,30". kBadRequest names the option.
+Result<std::vector<Token>> token_list(std::string_view text, const std::string& option);
 
 // kBadRequest names the option, or the file and its line.
 Result<std::vector<TextGenerationRequest>> read_requests(const Asked& asked, NamedImages& images);

@@ -71,6 +71,11 @@ struct StepLimits {
   std::uint64_t tokens = 0, sequences = 0; // of all requests together
   std::uint64_t output_rows = 0;           // that want logits
   std::uint64_t vocab_tokens = 0;          // ids are below; 0: not known
+  // Of a model that gives a vector of each request in place of logits: its elements, how it is made, and whether its length is 1. 0:
+  // logits.
+  std::uint64_t vector_elements = 0;
+  RowPooling pooling = RowPooling::kNone;
+  bool normalised = false;
 };
 
 // What a model takes of images: their rules, the blocks of its vision cache, which hold all images of a step at once, and the tokens of the

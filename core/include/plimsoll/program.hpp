@@ -35,6 +35,8 @@ enum class OpKind : std::uint8_t {
   kColumns,
   kDeltaRule,
   kAttendWhole,
+  kEmbedPosition,
+  kPool,
   kPatches = 24,
   kRopeSections,
   kMergeRows,
@@ -78,6 +80,19 @@ struct ProgramOp {
   std::uint32_t adapter = kNoIndex;                          // of Program::adapters.targets: what adapters add to a LINEAR
 };
 
+// What one vector is made of a sequence's; numbers of PLIMSOLL_POOL_*.
+enum class RowPooling : std::uint8_t { kNone = 0, kFirst, kMean, kLast };
+// "first", "mean", "last".
+constexpr const char* pooling_name(RowPooling pooling) noexcept {
+  switch (pooling) {
+  case RowPooling::kFirst: return "first";
+  case RowPooling::kMean: return "mean";
+  case RowPooling::kLast: return "last";
+  case RowPooling::kNone: break;
+  }
+  return "none";
+}
+
 struct ProgramRope {
   std::vector<double> inverse_frequencies;
   double attention_factor = 1;
@@ -105,7 +120,11 @@ struct Program {
   WeightSources weights;
   AdapterSlots adapters;           // none where the plan has no room for any
   std::uint32_t logits = kNoIndex; // the value of the logits
-  std::uint64_t vocab_tokens = 0;  // its width
+  std::uint64_t vocab_tokens = 0;  // its width; of a model that gives vectors, the tokens that it reads
+  // Where they are no logits: a vector of so many elements for each sequence, how it is made, and whether its length is 1.
+  std::uint64_t vector_elements = 0;
+  RowPooling pooling = RowPooling::kNone;
+  bool normalised = false;
   std::uint64_t hidden_elements = 0;
   std::uint64_t most_tokens = 0; // of one pass, as planned
   std::uint64_t most_sequences = 0;

@@ -120,6 +120,21 @@ PLIMSOLL_HOST_EXPORT int plimsoll_generator_image(plimsoll_generator* generator,
 /* The plan that it lives inside: the document plimsoll.plan/1. */
 PLIMSOLL_HOST_EXPORT int plimsoll_generator_plan(const plimsoll_generator* generator, char** out_json);
 
+/* ---- Vectors ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct plimsoll_embedder plimsoll_embedder; /* a model that gives vectors of texts; does not need its context any more */
+
+/* As plimsoll_generator_create. `options_json`: NULL, or an object of
+ *   "tokenizer": true        an error where the model has none; false: requests bring ids
+ * BAD_REQUEST for a model that gives words. */
+PLIMSOLL_HOST_EXPORT int plimsoll_embedder_create(const plimsoll_context* context, const char* request_json, const char* options_json,
+                                                  plimsoll_load_progress progress, void* user, plimsoll_embedder** out, char** error);
+/* A vector for each request, as the document plimsoll.embed/1. `requests_json`: {"requests": ["a text", [5, 9, 30], ...]}, a text or a list
+ * of ids each. */
+PLIMSOLL_HOST_EXPORT int plimsoll_embed_json(plimsoll_embedder* embedder, const char* requests_json, char** out_json);
+/* The plan that it lives inside: the document plimsoll.plan/1. */
+PLIMSOLL_HOST_EXPORT int plimsoll_embedder_plan(const plimsoll_embedder* embedder, char** out_json);
+
 #ifdef __cplusplus
 }
 #endif

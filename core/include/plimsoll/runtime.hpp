@@ -3,6 +3,7 @@
 //   pipeline_model.hpp         PipelineModel: estimates, inputs, execution, log-probabilities, signal buffers
 //   kv_cache_model.hpp         KvCacheModel, KvCache: page manager and pages of a plan;  kv_cache.hpp: the manager alone
 //   text_generation.hpp        TextGenerationPipeline, Generation, get_paged_manager
+//   embedding.hpp              EmbeddingPipeline: vectors of texts
 //   lora_manager.hpp           LoraManager: adapters in the slots of a plan
 //   arena.hpp                  the only door to memory, by the plan's categories and labels
 //   processes.hpp              ranks that are processes, as mpirun starts them
@@ -12,6 +13,7 @@
 #pragma once
 
 #include "plimsoll/arena.hpp"
+#include "plimsoll/embedding.hpp"
 #include "plimsoll/kv_cache.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/lora_manager.hpp"

@@ -107,6 +107,20 @@ struct EmbedArgs {
   Rows<Real> out;
 };
 template <class Real>
+struct EmbedPositionArgs {
+  Matrix table;
+  std::uint64_t first = 0, step = 1; // of a token: row first + step * position
+  double scale = 1;
+  bool accumulate = false;
+  Rows<Real> out;
+};
+template <class Real>
+struct PoolArgs {
+  Rows<const Real> x; // of tokens
+  Rows<Real> out;     // of sequences
+  std::uint64_t how = 0;
+};
+template <class Real>
 struct NormArgs {
   Rows<const Real> x;
   Rows<Real> out; // may be x
@@ -285,6 +299,8 @@ class Ops {
 public:
   virtual ~Ops() = default;
   virtual void embed(const PassView& pass, const EmbedArgs<Real>& args) = 0;
+  virtual void embed_position(const PassView& pass, const EmbedPositionArgs<Real>& args) = 0;
+  virtual void pool(const PassView& pass, const PoolArgs<Real>& args) = 0;
   virtual void norm(const NormArgs<Real>& args) = 0;
   // Where ranks share the rows: each row's sum of squares, into a column; and the RMS norm by the sums of `columns` squares, with gains
   // and biases from `first` on.

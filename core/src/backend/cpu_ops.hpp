@@ -9,6 +9,10 @@ namespace plimsoll::cpu {
 template <class Real>
 void embed(const PassView& pass, const EmbedArgs<Real>& args);
 template <class Real>
+void embed_position(const PassView& pass, const EmbedPositionArgs<Real>& args);
+template <class Real>
+void pool(const PassView& pass, const PoolArgs<Real>& args);
+template <class Real>
 void norm(const NormArgs<Real>& args);
 template <class Real>
 void sum_squares(const RowsArgs<Real>& args);

@@ -1,6 +1,5 @@
 #include "host/config_files.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fmt/format.h>
@@ -10,27 +9,12 @@
 #include "base/regular_file.hpp"
 #include "checkpoint/mistral_params.hpp"
 #include "checkpoint/quoted_name.hpp"
+#include "host/sentence_modules.hpp"
 
 namespace plimsoll {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 64ULL << 20;
-
-// Whether modules.json beside it, which sentence-transformers writes, has the hidden states of a text pooled: then engines that find it run
-// the model as an embedder, whatever class its configuration names. A file that cannot be read says nothing.
-bool is_pooled(const std::string& config_path) {
-  const std::filesystem::path path = std::filesystem::path(config_path).parent_path() / "modules.json";
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(path, failed)) return false;
-  auto text = read_text_file(path.string(), kMaxConfigBytes, ErrorCode::kBadConfig);
-  if (!text) return false;
-  const auto modules = parse_json(*std::move(text), path.string(), ErrorCode::kBadConfig);
-  if (!modules || !modules->is_array()) return false;
-  return std::any_of(modules->begin(), modules->end(), [](const Json& module) {
-    const Json* const type = find_pointer(module, "/type");
-    return type != nullptr && type->is_string() && type->get_ref<const std::string&>().ends_with(".Pooling");
-  });
-}
 
 } // namespace
 
@@ -91,7 +75,10 @@ Result<ConfigFiles> read_config(const std::string& path, const std::optional<std
     Json inner = files.config.value("config", Json::object());
     files.config = std::move(inner);
   }
-  if (!files.config.contains("runner") && is_pooled(path)) files.config["runner"] = "pooling";
+  if (auto modules = read_sentence_modules(path)) {
+    if (!files.config.contains("runner")) files.config["runner"] = "pooling";
+    files.config["sentence_modules"] = std::move(*modules);
+  }
   if (hf_quant_path) {
     PLIMSOLL_ASSIGN(std::string quant, read_text_file(*hf_quant_path, kMaxConfigBytes, ErrorCode::kBadConfig));
     PLIMSOLL_ASSIGN(files.hf_quant_config, parse_json(std::move(quant), *hf_quant_path, ErrorCode::kBadConfig));

@@ -107,6 +107,8 @@ struct Declared {
   std::vector<KvGroup> kv;
   plimsoll_facts facts{};
   std::vector<MediaEntry> entries; // each modality at most once
+  bool head_left_out = false;      // the planner's own head is not the model's: hidden states are what it gives
+  bool scores = false;             // and what stands in its place scores them
 
   // The entry that takes most of an encoder: what engines profile with. nullptr for text.
   const MediaEntry* largest_entry() const;

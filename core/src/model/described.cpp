@@ -14,12 +14,14 @@
 namespace plimsoll {
 namespace {
 
+constexpr double kLeastLength = 1e-12; // of a vector that is divided by its length, as the library that writes such files has it
+
 // The host's end of the sink that planners describe into, and the walk over the model's parts.
 class Describer {
 public:
   // `of_images`: the encoder alone.
-  Describer(const Planners& planners, const Declared& declared, bool of_images = false)
-      : planners_(planners), root_(planners.root()), where_(planners.where()), declared_(declared) {
+  Describer(const Planners& planners, const Declared& declared, const SentenceRules& rules, bool of_images = false)
+      : planners_(planners), root_(planners.root()), where_(planners.where()), declared_(declared), rules_(rules) {
     out_.of_images = of_images;
     for (std::uint32_t i = 0; i < declared.weights.size(); ++i)
       if (!of_images || declared.weights[i].aspect == PLIMSOLL_ASPECT_VISION) classes_[declared.weights[i].label].push_back(i);
@@ -34,8 +36,9 @@ public:
     ask(PLIMSOLL_ASPECT_EMBED, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, residual);
     for (std::uint32_t layer = 0; layer < facts.n_layers && !error_; ++layer)
       ask(PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_STATE, layer, residual, residual);
-    out_.logits = add(DescribedValue{true, facts.vocab_tokens, 0});
+    out_.logits = add(DescribedValue{true, gives_vectors() ? facts.hidden_elements : facts.vocab_tokens, 0});
     ask(PLIMSOLL_ASPECT_HEAD, PLIMSOLL_NO_LAYER, residual, out_.logits);
+    if (gives_vectors()) settle_vectors();
     if (error_) return tl::unexpected(std::move(*error_));
     return std::move(out_);
   }
@@ -52,6 +55,37 @@ private:
     std::uint32_t layer, first_value; // values of the call: those from first_value on, and what it was handed
     std::uint32_t in, out;
   };
+
+  bool gives_vectors() const { return declared_.facts.vocab_tokens == 0; }
+
+  // What the head made of a sequence, and what comes behind it.
+  void settle_vectors() {
+    if (error_) return;
+    out_.pooling = RowPooling::kLast; // of LAST_ROWS, as models that generate have it
+    for (const DescribedOp& op : out_.ops)
+      if (op.kind == OpKind::kPool) out_.pooling = static_cast<RowPooling>(op.i[0]);
+    if (rules_.pooling && *rules_.pooling != out_.pooling) {
+      error_ = Error{ErrorCode::kUnsupportedArchitecture,
+                     fmt::format("the files beside the model make vectors of the {} of a sequence's rows; of a model that generates only "
+                                 "the last is made here",
+                                 pooling_name(*rules_.pooling)),
+                     where_};
+      return;
+    }
+    out_.normalised = rules_.normalised;
+    if (!rules_.normalised) return;
+    // x / |x|, by the root of the mean of squares.
+    const auto width = static_cast<double>(declared_.facts.hidden_elements);
+    DescribedOp norm, scale;
+    norm.kind = OpKind::kNorm;
+    norm.f[0] = kLeastLength * kLeastLength / width;
+    scale.kind = OpKind::kAdd;
+    scale.f[0] = 1 / std::sqrt(width);
+    for (DescribedOp* const op : {&norm, &scale}) {
+      op->out = op->in[0] = out_.logits;
+      out_.ops.push_back(*op);
+    }
+  }
 
   // One part; what goes wrong is left in error_.
   plimsoll_status ask(std::uint32_t aspects, std::uint32_t layer, std::uint32_t in, std::uint32_t out) {
@@ -162,14 +196,31 @@ private:
   static plimsoll_status on_op(void* ctx, const plimsoll_op* op) noexcept {
     return take(ctx, [&](Describer& self) {
       if (op == nullptr || !PLIMSOLL_HAS(op, plimsoll_op, f)) return self.broken("an op is not there");
+      plimsoll_op raw = *op;
+      if (self.declared_.head_left_out && self.asked_.back().out == self.out_.logits) {
+        if (self.head_is_done_) return static_cast<plimsoll_status>(PLIMSOLL_OK); // what is done with logits
+        if (raw.kind == PLIMSOLL_OP_LINEAR && raw.out == self.out_.logits) self.head_is_done_ = self.leave_out(raw);
+      }
       DescribedOp bound;
-      if (const plimsoll_status status = self.bind(*op, bound); status != PLIMSOLL_OK) return status;
+      if (const plimsoll_status status = self.bind(raw, bound); status != PLIMSOLL_OK) return status;
+      if (bound.kind == OpKind::kPool && self.rules_.pooling) bound.i[0] = static_cast<std::uint64_t>(*self.rules_.pooling);
       if (std::string wrong = wrong_op(bound, self.out_, self.declared_); !wrong.empty())
         return self.broken(fmt::format("op {} {}{}", self.out_.ops.size(), op_name(bound.kind), ": " + wrong));
       self.set_[bound.out] = true;
       self.out_.ops.push_back(bound);
       return static_cast<plimsoll_status>(PLIMSOLL_OK);
     });
+  }
+
+  // In place of the matrix between hidden states and words what goes into it.
+  static bool leave_out(plimsoll_op& linear) {
+    linear.kind = PLIMSOLL_OP_ADD;
+    linear.flags = 0;
+    linear.n_weights = 0;
+    std::fill(std::begin(linear.i), std::end(linear.i), 0);
+    std::fill(std::begin(linear.f), std::end(linear.f), 0);
+    linear.f[0] = 1;
+    return true;
   }
 
   // Labels and indices of an op become those of the model.
@@ -238,6 +289,8 @@ private:
   const PlannerNode& root_;
   const std::string& where_;
   const Declared& declared_;
+  const SentenceRules& rules_;
+  bool head_is_done_ = false;
   std::map<std::string_view, std::vector<std::uint32_t>> classes_;
   Described out_;
   std::vector<bool> set_;
@@ -248,16 +301,23 @@ private:
 
 } // namespace
 
-Result<Described> describe_pipeline(const Planners& planners, const Declared& declared) {
+Result<Described> describe_pipeline(const Planners& planners, const Declared& declared, const SentenceRules& rules) {
   if (!planners.has_pipeline())
     return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("this planner describes no pipeline (planner '{}')", planners.root().id()),
                 planners.where());
-  if (declared.facts.hidden_elements == 0 || declared.facts.vocab_tokens == 0)
+  if (declared.facts.hidden_elements == 0)
+    return fail(ErrorCode::kUnsupportedArchitecture, "a pipeline needs the width of the model, which its planner does not say",
+                planners.where());
+  if (declared.scores)
     return fail(ErrorCode::kUnsupportedArchitecture,
-                "a pipeline needs the width and the vocabulary of the model, which its planner does not say", planners.where());
-  PLIMSOLL_ASSIGN(Described described, Describer(planners, declared).run());
+                fmt::format("the class {} scores what it reads; of models without words only those that give vectors are described",
+                            quoted_name(planners.architecture())),
+                planners.where());
+  if (declared.facts.vocab_tokens == 0 && !rules.unsupported.empty())
+    return fail(ErrorCode::kUnsupportedArchitecture, rules.unsupported, planners.where());
+  PLIMSOLL_ASSIGN(Described described, Describer(planners, declared, rules).run());
   if (find_op(described, OpKind::kImageRows) == nullptr) return described;
-  auto encoder = Describer(planners, declared, true).run();
+  auto encoder = Describer(planners, declared, rules, true).run();
   if (!encoder && encoder.error().code != ErrorCode::kUnsupportedArchitecture) return tl::unexpected(std::move(encoder.error()));
   if (encoder) described.encoder = std::make_shared<const Described>(std::move(*encoder));
   else described.no_encoder = std::move(encoder.error());

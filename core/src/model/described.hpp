@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/declared.hpp"
+#include "model/sentence_rules.hpp"
 #include "plimsoll/pipeline.h"
 #include "plimsoll/program.hpp"
 
@@ -43,8 +44,10 @@ struct Described {
   std::vector<DescribedValue> values;
   std::vector<DescribedRope> ropes;
   std::vector<DescribedOp> ops;
-  std::uint32_t logits = kNoIndex; // the value that the head sets, or the encoder
-  bool of_images = false;          // this is an encoder
+  std::uint32_t logits = kNoIndex;        // the value that the head sets, or the encoder
+  RowPooling pooling = RowPooling::kNone; // of vectors, which are in place of logits; none: they are logits
+  bool normalised = false;                // vectors have length 1
+  bool of_images = false;                 // this is an encoder
 
   std::shared_ptr<const Described> encoder; // of images; null: none is described, and
   std::optional<Error> no_encoder;          // why not, where the model takes images
@@ -53,8 +56,8 @@ struct Described {
 // The op of that kind; null where there is none.
 const DescribedOp* find_op(const Described& described, OpKind kind);
 
-// Asks the planners. kUnsupportedArchitecture where one of them describes no pipeline, kPluginFailed where a rule of pipeline.h is
-// broken; both name the planner.
-Result<Described> describe_pipeline(const Planners& planners, const Declared& declared);
+// Asks the planners. A model without a vocabulary gives vectors, as `rules` say where they say anything. kUnsupportedArchitecture where one
+// of them describes no pipeline, kPluginFailed where a rule of pipeline.h is broken; both name the planner.
+Result<Described> describe_pipeline(const Planners& planners, const Declared& declared, const SentenceRules& rules = {});
 
 } // namespace plimsoll

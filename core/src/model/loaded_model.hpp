@@ -14,6 +14,7 @@
 #include "model/declared.hpp"
 #include "model/described.hpp"
 #include "model/inventory.hpp"
+#include "model/sentence_rules.hpp"
 #include "plimsoll/host.hpp"
 #include "plugin/registry.hpp"
 #include "storage/quantization.hpp"
@@ -46,7 +47,8 @@ struct Model::Data {
   const StoredClass* stored_class(std::size_t i) const { return inventory ? &inventory->classes[i] : nullptr; }
   // The forward pass, asked for when somebody first wants it, by any thread.
   const Result<Described>& described() const {
-    std::call_once(described_once, [this] { described_pipeline.emplace(describe_pipeline(*planners, declared)); });
+    std::call_once(described_once,
+                   [this] { described_pipeline.emplace(describe_pipeline(*planners, declared, sentence_rules_of(*config))); });
     return *described_pipeline;
   }
   // "fp8", "gguf": how whoever wrote its weights calls that; empty where they are plain.

@@ -16,7 +16,7 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 21> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 23> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
@@ -33,6 +33,8 @@ constexpr std::array<OpShape, 21> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kColumns, "columns", 1, 1, 0, 0, false},
                                            {OpKind::kDeltaRule, "delta_rule", 5, 5, 0b1, 2, false},
                                            {OpKind::kAttendWhole, "attend_whole", 3, 3, 0, 0, true},
+                                           {OpKind::kEmbedPosition, "embed_position", 0, 0, 0b1, 1, true},
+                                           {OpKind::kPool, "pool", 1, 1, 0, 0, false},
                                            {OpKind::kPatches, "patches", 0, 0, 0, 0, false},
                                            {OpKind::kRopeSections, "rope_sections", 1, 1, 0, 0, false},
                                            {OpKind::kMergeRows, "merge_rows", 1, 1, 0, 0, false},
@@ -75,6 +77,15 @@ public:
     case OpKind::kColumns: check_columns(); break;
     case OpKind::kDeltaRule: check_delta_rule(); break;
     case OpKind::kAttendWhole: check_attend_whole(); break;
+    case OpKind::kEmbedPosition:
+      check_embed();
+      at_most("its step", op_.i[1], 1);
+      if (wrong_.empty() && op_.i[0] >= weight(0).dims[0]) wrong(fmt::format("row {} of a table of {}", op_.i[0], weight(0).dims[0]));
+      break;
+    case OpKind::kPool:
+      check_last_rows();
+      if (op_.i[0] < PLIMSOLL_POOL_FIRST || op_.i[0] > PLIMSOLL_POOL_LAST) wrong(fmt::format("pooling {}", op_.i[0]));
+      break;
     case OpKind::kPatches: check_patches(); break;
     case OpKind::kRopeSections: check_rope_sections(); break;
     case OpKind::kMergeRows: check_merge_rows(); break;
@@ -134,7 +145,7 @@ private:
       return wrong(described_.of_images ? "no encoder of images has it" : "only an encoder of images has it");
     if (described_.of_images && op_.kind != OpKind::kPatches && find_op(described_, OpKind::kPatches) == nullptr)
       return wrong("patches come first");
-    const bool gathers = op_.kind == OpKind::kLastRows || op_.kind == OpKind::kMergeRows;
+    const bool gathers = op_.kind == OpKind::kLastRows || op_.kind == OpKind::kPool || op_.kind == OpKind::kMergeRows;
     for (std::size_t i = 0; i < n; ++i)
       if (!gathers && in(i).of_outputs != out_.of_outputs) return wrong("its values have rows of different kinds");
   }

@@ -77,6 +77,8 @@ Result<void> replace_head(TextHead head, const Json& config, const Dtype& dtype,
     return c.aspect == PLIMSOLL_ASPECT_HEAD && c.placement == PLIMSOLL_PLACE_VOCAB && c.role != PLIMSOLL_ROLE_DRAFT;
   });
   declared.facts.vocab_tokens = 0;
+  declared.head_left_out = true;
+  declared.scores = head != TextHead::kNone;
   const std::uint64_t hidden = declared.facts.hidden_elements, labels = labels_of(config, head == TextHead::kReward ? 1 : 2);
   if (head == TextHead::kNone || hidden == 0) return {};
   HeadMaker make(dtype, planner, declared);

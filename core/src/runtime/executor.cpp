@@ -138,6 +138,9 @@ private:
     case OpKind::kAttend: return attend(op);
     case OpKind::kAttendLatent: return attend_latent(op);
     case OpKind::kAttendWhole: return attend_whole(op);
+    case OpKind::kEmbedPosition:
+      return ops_.embed_position(pass_, {matrix(op, 0, kAllParts), op.i[0], op.i[1], op.f[0], op.accumulate, value(op.out)});
+    case OpKind::kPool: return ops_.pool(pass_, {input(op, 0), value(op.out), op.i[0]});
     case OpKind::kGate: return ops_.gate({input(op, 0), input(op, 1), value(op.out), op.i[0], op.f[0], op.f[1], op.accumulate});
     case OpKind::kRoute:
       return ops_.route({input(op, 0), value(op.out), matrix(op, 0, kAllParts), vector(op, 1), vector(op, 2), op.i[0], op.i[1], op.i[2],

@@ -121,6 +121,7 @@ InputRules input_rules(const Program& program, std::span<const ExecutorKvGroup> 
     if (op.kind == OpKind::kEmbed)
       rules.known_tokens = std::min(rules.known_tokens, op.i[1] != 0 ? op.i[1] : program.weights.tensors[op.weights[0]].dims[0]);
     if (op.kind == OpKind::kPatches) rules.patches = &op;
+    rules.pools = rules.pools || op.kind == OpKind::kPool;
     rules.whole = rules.whole || op.kind == OpKind::kAttendWhole;
     if (keeps_state(op.kind)) rules.groups[op.kv_group].states = true;
     if (op.kind != OpKind::kAttend && op.kind != OpKind::kAttendLatent) continue;
@@ -146,16 +147,16 @@ Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& progra
   for (std::size_t n = 0; n < groups.size(); ++n)
     if (rules.groups[n].used) PLIMSOLL_TRY(check_table(inputs, n, groups[n], rules.groups[n]));
     else if (rules.groups[n].states) PLIMSOLL_TRY(check_rows(inputs, n, groups[n]));
+  const std::uint64_t per_sequence = std::min<std::uint64_t>(inputs.logits_per_sequence, rules.pools ? 1 : kAllRows);
   std::uint64_t outputs = 0;
   for (std::size_t b = 0; b < inputs.kv.batch; ++b)
-    outputs += std::min<std::uint64_t>(inputs.logits_per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]);
+    outputs += std::min<std::uint64_t>(per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]);
   if (outputs > program.most_outputs) return bad("{} rows want logits; the plan is for {}", outputs, program.most_outputs);
 
   std::uint32_t row = 0;
   for (std::size_t b = 0; b < inputs.kv.batch; ++b) {
     offsets[b] = row;
-    row +=
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(inputs.logits_per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]));
+    row += static_cast<std::uint32_t>(std::min<std::uint64_t>(per_sequence, inputs.row_offsets[b + 1] - inputs.row_offsets[b]));
   }
   offsets[inputs.kv.batch] = row;
   PassView pass;
@@ -166,7 +167,7 @@ Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& progra
   pass.wide_ids = inputs.tokens.wide();
   pass.row_offsets = inputs.row_offsets.data();
   pass.cache_lengths = inputs.kv.cache_lengths.data();
-  pass.outputs_per_sequence = inputs.logits_per_sequence;
+  pass.outputs_per_sequence = per_sequence;
   if (!inputs.positions.empty()) pass.positions = inputs.positions.data();
   if (!inputs.image_rows.empty()) pass.image_rows = inputs.image_rows.data();
   return pass;

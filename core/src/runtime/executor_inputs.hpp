@@ -19,6 +19,7 @@ struct InputRules {
     Visibility visible; // of all layers that look into it
   };
   std::vector<Group> groups;
+  bool pools = false;                 // a sequence has one row of outputs at most
   bool whole = false;                 // some op looks at whole sequences, which have nothing in a cache then
   const ProgramOp* patches = nullptr; // of an encoder, in the program
 };

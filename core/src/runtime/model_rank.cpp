@@ -132,6 +132,18 @@ Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communi
                                                   : to.geometry.page_bytes;
     for (std::uint64_t layer = 0; layer < to.geometry.n_layers; ++layer) to.layers.push_back(cache.manager().place(rank, group, layer));
   }
+  return make_executor(std::move(groups), communicator);
+}
+
+Result<void> ModelRank::bind_alone(Arena& arena, Communicator* communicator) {
+  PLIMSOLL_ASSIGN(cache_lengths_, take_table(arena, ElementType::kUint32, {program_.most_sequences}));
+  PLIMSOLL_ASSIGN(max_lengths_, take_table(arena, ElementType::kUint32, {1, 2}));
+  PLIMSOLL_ASSIGN(const std::span<std::uint32_t> lengths, cache_lengths_.values<std::uint32_t>());
+  std::fill(lengths.begin(), lengths.end(), 0U);
+  return make_executor({}, communicator);
+}
+
+Result<void> ModelRank::make_executor(std::vector<ExecutorKvGroup> groups, Communicator* communicator) {
   std::vector<const void*> weights;
   for (const Buffer& buffer : weights_) weights.push_back(buffer.data());
   ExecutorOptions options;
@@ -160,11 +172,18 @@ Result<void> ModelRank::encode(const StepInputs::Encoded& image) {
   return backend_->synchronize();
 }
 
-Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDeviceInputs& kv, const KvGeometry& geometry) {
+Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDeviceInputs* kv, const KvGeometry& geometry) {
   const auto is_bound = [](const KvGroupTensors& group, const std::byte* pool) { return group.blocks.data() == pool; };
-  if (!std::equal(kv.groups.begin(), kv.groups.end(), pools_.begin(), pools_.end(), is_bound))
+  if (kv != nullptr && !std::equal(kv->groups.begin(), kv->groups.end(), pools_.begin(), pools_.end(), is_bound))
     return fail(ErrorCode::kBadRequest, "the inputs are of another KV cache than the model's, which load_kv_manager made last");
-  PLIMSOLL_ASSIGN(const ExecutorInputs inputs, kv_inputs(kv, geometry, program_.rank));
+  ExecutorInputs inputs;
+  if (kv != nullptr) {
+    PLIMSOLL_ASSIGN(inputs, kv_inputs(*kv, geometry, program_.rank));
+  } else {
+    PLIMSOLL_ASSIGN(inputs.kv.cache_lengths, cache_lengths_.values<std::uint32_t>());
+    PLIMSOLL_ASSIGN(inputs.kv.max_lengths, max_lengths_.values<std::uint32_t>());
+    inputs.kv.batch = static_cast<std::uint32_t>(step.row_offsets.size() - 1);
+  }
   ForwardInputs pass;
   PLIMSOLL_ASSIGN(const std::span<const std::int64_t> tokens, own_copy(tokens_, step.tokens));
   PLIMSOLL_ASSIGN(pass.row_offsets, own_copy(row_offsets_, step.row_offsets));

@@ -43,8 +43,11 @@ public:
   Result<std::unique_ptr<LoraManager>> take_slots(Arena& arena, LoraManager::Impl::FindSources find);
   // The executor, over the pages of a cache.
   Result<void> bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator);
-  // One pass; what is not in the rank's own memory yet is copied there. kBadRequest: pages of another cache, or none.
-  Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs& kv, const KvGeometry& geometry);
+  // The same for a model without a cache: each pass reads its requests whole.
+  Result<void> bind_alone(Arena& arena, Communicator* communicator);
+  // One pass; what is not in the rank's own memory yet is copied there. `kv` is null for a model without a cache. kBadRequest: pages of
+  // another cache, or none.
+  Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs* kv, const KvGeometry& geometry);
 
   const Program& program() const { return program_; }
   const void* slab() const { return slab_.data(); }
@@ -60,6 +63,7 @@ public:
 private:
   Result<void> take_image_memory(Arena& arena, std::uint64_t vision_bytes);
   Result<void> encode(const StepInputs::Encoded& image);
+  Result<void> make_executor(std::vector<ExecutorKvGroup> groups, Communicator* communicator);
 
   Program program_;
   std::shared_ptr<Backend> backend_;
@@ -68,6 +72,7 @@ private:
   ExecutorAdapters slots_;                             // of the manager that take_slots gave away
   Tensor tokens_, row_offsets_, return_n_logits_;      // of the largest pass
   Tensor lora_ids_, lora_ranks_;                       // likewise, where there are adapters
+  Tensor cache_lengths_, max_lengths_;                 // likewise, where there is no cache that has them: zeros
   std::vector<const std::byte*> pools_;                // of each group, as the executor has them
   Tensor position_ids_, image_rows_, patch_positions_; // likewise, where images are taken; the last two where they are encoded
   Buffer vision_cache_;                                // rows of encoded images

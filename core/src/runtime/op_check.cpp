@@ -44,6 +44,12 @@ public:
     case OpKind::kColumns: return operands(op, 1, 0) && check_columns(op);
     case OpKind::kDeltaRule: return operands(op, 5, 0b1) && check_delta_rule(op);
     case OpKind::kAttendWhole: return operands(op, 3, 0) && check_attend_whole(op);
+    case OpKind::kEmbedPosition: return operands(op, 0, 0b1) && check_embed_position(op);
+    case OpKind::kPool:
+      return operands(op, 1, 0) &&
+             ((!in(op, 0).of_outputs && out(op).of_outputs) || wrong("it takes rows of tokens and gives rows of outputs")) &&
+             expect("the width of its result", out(op).width, in(op, 0).width) &&
+             ((op.i[0] >= PLIMSOLL_POOL_FIRST && op.i[0] <= PLIMSOLL_POOL_LAST) || wrong("pooling {}", op.i[0]));
     case OpKind::kPatches: return operands(op, 0, 0) && check_patches(op);
     case OpKind::kRopeSections: return operands(op, 1, 0) && check_rope(op) && check_sections(op);
     case OpKind::kMergeRows: return operands(op, 1, 0) && check_merge_rows(op);
@@ -99,7 +105,7 @@ private:
     for (std::size_t n = 0; n < op.in.size(); ++n) {
       if ((op.in[n] != kNoIndex) != (n < inputs)) return wrong("{} inputs were expected", inputs);
       if (op.in[n] != kNoIndex && !is_value(op.in[n])) return false;
-      if (op.in[n] != kNoIndex && op.kind != OpKind::kLastRows && op.kind != OpKind::kMergeRows &&
+      if (op.in[n] != kNoIndex && op.kind != OpKind::kLastRows && op.kind != OpKind::kPool && op.kind != OpKind::kMergeRows &&
           in(op, n).of_outputs != out(op).of_outputs)
         return wrong("its values have rows of different kinds");
     }
@@ -209,6 +215,16 @@ private:
     return expect("the width of the queries", in(op, 0).width, heads * k) &&
            expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
            expect("the width of the values", in(op, 2).width, kv_heads * v) && expect("the width of its result", out(op).width, heads * v);
+  }
+  // Every position of a request has a row.
+  bool check_embed_position(const ProgramOp& op) {
+    const WeightTensor& table = weight(op, 0);
+    if (out(op).of_outputs || table.dims.size() != 2 || table.experts != 0) return wrong("it gives rows of a matrix to rows of tokens");
+    const std::uint64_t most = program_.most_context_tokens != 0 ? program_.most_context_tokens : UINT32_MAX;
+    const Checked end = op.i[1] == 0 ? Checked(op.i[0]) + 1 : Checked(op.i[0]) + most;
+    return (op.i[1] <= 1 || wrong("a step of {}", op.i[1])) && expect("the width of its table", table.dims[1], out(op).width) &&
+           (end.saturated() <= table.dims[0] ||
+            wrong("requests of {} tokens, where '{}' has {} rows from {} on", most, table.label, table.dims[0], op.i[0]));
   }
   bool check_latent(const ProgramOp& op) {
     const auto [heads, rank, nope, rope, value] = std::array{op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]};

@@ -50,11 +50,12 @@ std::vector<std::uint64_t> shared_bytes(const Plan& plan, const std::vector<Prog
 }
 
 // What a step computes, as a number that is another one for another step.
-std::uint64_t hash_of(const StepInputs& step, const KvDeviceInputs& device) {
+std::uint64_t hash_of(const StepInputs& step, const KvDeviceInputs* device) {
   std::uint64_t hash = step_hash(step.logits_per_sequence, std::as_bytes(step.tokens));
   hash = step_hash(hash, std::as_bytes(step.row_offsets));
   hash = step_hash(hash, std::as_bytes(step.image_rows));
-  const auto lengths = device.cache_lengths.values<std::uint32_t>();
+  if (device == nullptr) return hash;
+  const auto lengths = device->cache_lengths.values<std::uint32_t>();
   return lengths ? step_hash(hash, std::as_bytes(*lengths)) : hash;
 }
 
@@ -108,7 +109,9 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Progra
     if (options.arenas[i].rank() != (alone ? i : options.processes->rank()))
       return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", i, options.arenas[i].rank()));
   if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, programs)));
-  std::unique_ptr<ReferenceModel> model(new ReferenceModel(std::move(programs), std::move(options)));
+  const bool paged = options.plan.kv_geometry.n_groups() > 0;
+  std::unique_ptr<ReferenceModel> model(paged ? new PagedReferenceModel(std::move(programs), std::move(options))
+                                              : new ReferenceModel(std::move(programs), std::move(options)));
   for (std::size_t i = 0; i < model->ranks_.size(); ++i) {
     const Program& program = model->ranks_[i].program();
     const bool others_read = !alone && program.stages > 1 && program.rank + program.tensor_ranks >= model->n_ranks();
@@ -120,6 +123,7 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Progra
   if (model->program().adapters.slots > 0) {
     PLIMSOLL_ASSIGN(model->adapters_, model->ranks_.front().take_slots(model->arenas().front(), std::move(find)));
   }
+  if (!paged) PLIMSOLL_TRY(model->bind_alone());
   return model;
 }
 
@@ -149,7 +153,9 @@ Result<void> ReferenceModel::load_weights(const LoadProgress& progress) {
 }
 
 StepLimits ReferenceModel::step_limits() const {
-  return {program().most_tokens, program().most_sequences, program().most_outputs, program().vocab_tokens};
+  const Program& p = program();
+  const std::uint64_t rows = p.vector_elements != 0 ? std::min(p.most_outputs, p.most_sequences) : p.most_outputs;
+  return {p.most_tokens, p.most_sequences, rows, p.vocab_tokens, p.vector_elements, p.pooling, p.normalised};
 }
 
 std::optional<ImageLimits> ReferenceModel::image_limits() const {
@@ -157,7 +163,7 @@ std::optional<ImageLimits> ReferenceModel::image_limits() const {
   return ImageLimits{program().images, images_->total_blocks(), program().most_context_tokens};
 }
 
-Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) {
+Result<KvCache> ReferenceModel::bind_pages(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) {
   KvCacheOptions planned = options;
   planned.most_sequences = program().most_sequences;
   planned.most_context_tokens = program().most_context_tokens;
@@ -167,6 +173,13 @@ Result<KvCache> ReferenceModel::load_kv_manager(const Plan& plan, std::span<Aren
   for (ModelRank& rank : ranks_)
     PLIMSOLL_TRY(rank.bind(cache, plan.kv_geometry, n_ranks() > 1 ? &group_->communicator(rank.program().rank) : nullptr));
   return cache;
+}
+
+Result<void> ReferenceModel::bind_alone() {
+  if (n_ranks() > 1) PLIMSOLL_TRY(exchange_buffers());
+  for (std::size_t i = 0; i < ranks_.size(); ++i)
+    PLIMSOLL_TRY(ranks_[i].bind_alone(arenas()[i], n_ranks() > 1 ? &group_->communicator(ranks_[i].program().rank) : nullptr));
+  return {};
 }
 
 Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
@@ -194,7 +207,7 @@ Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
   return buffers;
 }
 
-Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceInputs& device) {
+Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceInputs* device) {
   PLIMSOLL_ASSIGN(std::vector<std::span<std::byte>> buffers, exchange_buffers());
   if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front(), ranks_.front().slab());
   return group_->use(std::move(buffers));
@@ -360,11 +373,12 @@ Result<std::span<const std::int32_t>> ReferenceModel::adapter_slots(const ModelI
 
 // All ranks at the same time. The first that cannot go on ends the others, with its error.
 Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices) {
-  if (n_ranks() == 1) return ranks_.front().run(step, devices.front(), plan().kv_geometry);
-  PLIMSOLL_TRY(begin_step(step, devices.front()));
+  const auto device = [&](std::size_t i) { return devices.empty() ? nullptr : &devices[i]; };
+  if (n_ranks() == 1) return ranks_.front().run(step, device(0), plan().kv_geometry);
+  PLIMSOLL_TRY(begin_step(step, device(0)));
   std::vector<Result<ForwardOutputs<float>>> results(ranks_.size());
   threads_.run([&](std::uint32_t i) {
-    results[i] = ranks_[i].run(step, devices[i], plan().kv_geometry);
+    results[i] = ranks_[i].run(step, device(i), plan().kv_geometry);
     if (!results[i]) group_->abort(results[i].error());
   });
   const std::optional<Error> failed = group_->reset();
@@ -381,7 +395,8 @@ Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, 
 
 Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   if (!ranks_.front().is_bound()) return fail(ErrorCode::kBadRequest, "the model has no pages yet; load_kv_manager comes first");
-  if (!inputs.kv_cache_inputs || inputs.kv_cache_inputs->devices.size() != ranks_.size())
+  const bool paged = plan().kv_geometry.n_groups() > 0;
+  if (paged && (!inputs.kv_cache_inputs || inputs.kv_cache_inputs->devices.size() != ranks_.size()))
     return fail(ErrorCode::kBadRequest, "the inputs do not say where in the KV cache the requests stand");
   PLIMSOLL_ASSIGN(const std::span<std::int64_t> tokens, values_of<std::int64_t>(inputs, "tokens"));
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, values_of<std::uint32_t>(inputs, "input_row_offsets"));
@@ -397,7 +412,9 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   if (return_logits() == ReturnLogits::kAll) step.logits_per_sequence = kAllRows;
   if (return_logits() == ReturnLogits::kVariable)
     step.logits_per_sequence = static_cast<std::uint64_t>(std::max<std::int64_t>(wanted.front(), 0));
-  PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, run_ranks(step, inputs.kv_cache_inputs->devices));
+  std::span<const KvDeviceInputs> devices;
+  if (paged) devices = inputs.kv_cache_inputs->devices;
+  PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, run_ranks(step, devices));
   if (const auto* const own = dynamic_cast<const Inputs*>(&inputs))
     for (const Inputs::Image& image : own->images) images_->entry(image_hash(image.span)).encoded = true;
 

@@ -18,7 +18,7 @@
 
 namespace plimsoll {
 
-class ReferenceModel : public PipelineModel, public KvCacheModel {
+class ReferenceModel : public PipelineModel {
 public:
   // `find`: adapters in directories, where the program has slots for them.
   // `programs`: of all ranks.
@@ -33,11 +33,15 @@ public:
   StepLimits step_limits() const override;
   std::optional<ImageLimits> image_limits() const override;
   LoraManager* lora_manager() noexcept override { return adapters_.get(); }
+
+protected:
+  ReferenceModel(std::vector<Program> programs, PipelineModelOptions options);
   // Tables for the largest pass of the program, which is what the plan counts; then the executor.
-  Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) override;
+  Result<KvCache> bind_pages(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options);
 
 private:
-  ReferenceModel(std::vector<Program> programs, PipelineModelOptions options);
+  // The same where there are no pages.
+  Result<void> bind_alone();
   const Program& program() const { return ranks_.front().program(); }
   Result<void> load_weights(const LoadProgress& progress);
   Result<void> count_blas();
@@ -45,7 +49,7 @@ private:
   // Where the ranks of this process meet the others: the plan's signal buffers, which a host may have released and taken anew since the
   // step before.
   Result<std::vector<std::span<std::byte>>> exchange_buffers();
-  Result<void> begin_step(const StepInputs& step, const KvDeviceInputs& device);
+  Result<void> begin_step(const StepInputs& step, const KvDeviceInputs* device);
   std::uint32_t n_ranks() const { return program().tensor_ranks * program().stages; }
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
   class Inputs; // of a step, with the images that its tokens stand for
@@ -65,6 +69,16 @@ private:
   std::vector<StepInputs::Encoded> encoded_;
   std::vector<std::uint32_t> image_rows_;
   RankThreads threads_; // goes first: nothing runs when the rest goes
+};
+
+// One whose plan has pages: all but models that read a request whole.
+class PagedReferenceModel final : public ReferenceModel, public KvCacheModel {
+public:
+  PagedReferenceModel(std::vector<Program> programs, PipelineModelOptions options)
+      : ReferenceModel(std::move(programs), std::move(options)) {}
+  Result<KvCache> load_kv_manager(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) override {
+    return bind_pages(plan, arenas, options);
+  }
 };
 
 } // namespace plimsoll

@@ -4,42 +4,10 @@
 #include <fmt/format.h>
 
 #include "runtime/generation.hpp"
+#include "runtime/load_replica.hpp"
 #include "runtime/pipeline.hpp"
 
 namespace plimsoll {
-namespace {
-
-Result<void> load_adapters(PipelineModel& model, const std::vector<std::string>& loras) {
-  LoraManager* const adapters = model.lora_manager();
-  if (adapters == nullptr && !loras.empty())
-    return fail(ErrorCode::kBadRequest, "the plan has no room for adapters; give --max-loras", "--lora");
-  for (const std::string& lora : loras)
-    if (LoraAnswer answer = adapters->load(lora); !answer.ok()) return tl::unexpected(std::move(*answer.error));
-  return {};
-}
-
-// One replica of a plan, in arenas of its own.
-Result<std::unique_ptr<PipelineModel>> load_replica(const Context& context, const Model& model, const PlanRequest& request,
-                                                    const Plan& plan, std::uint32_t replica, const PipelineOptions& options) {
-  PipelineModelOptions made;
-  PLIMSOLL_ASSIGN(made.plan, replica_plan(plan, replica));
-  made.processes = options.processes;
-  const std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
-  for (std::uint32_t rank = 0; rank < made.plan.devices.size(); ++rank) {
-    if (made.processes && made.processes->rank() != rank) continue;
-    PLIMSOLL_ASSIGN(Arena arena, Arena::create(made.plan, rank, memory, options.arena_mode));
-    made.arenas.push_back(std::move(arena));
-  }
-  LoadProgress progress; // of all replicas
-  if (options.progress)
-    progress = [&](std::uint64_t done, std::uint64_t total) { options.progress(replica * total + done, plan.request.dp * total); };
-  PLIMSOLL_ASSIGN(std::unique_ptr<PipelineModel> loaded, PipelineModel::load(context, model, request, std::move(made), progress));
-  PLIMSOLL_TRY(load_adapters(*loaded, options.loras));
-  return loaded;
-}
-
-} // namespace
-
 Result<std::shared_ptr<TextGenerationPipeline::Impl>> TextGenerationPipeline::Impl::create(PipelineParts parts) {
   if (!parts.model) return fail(ErrorCode::kBadRequest, "a pipeline without a model; give PipelineParts::model");
   const Plan& plan = parts.model->plan();
@@ -56,6 +24,9 @@ Result<std::shared_ptr<TextGenerationPipeline::Impl>> TextGenerationPipeline::Im
     return fail(ErrorCode::kBadRequest,
                 fmt::format("steps of {} tokens, {} requests and {} rows of logits; one of each was expected at least", limits.tokens,
                             limits.sequences, limits.output_rows));
+  if (limits.vector_elements != 0)
+    return fail(ErrorCode::kBadRequest, "this model gives vectors of texts and writes none; embed with it (plimsoll run --embed)",
+                plan.model.path);
   impl->parts = std::move(parts);
   impl->replicas.reserve(n_replicas); // addresses of their managers stay
   PLIMSOLL_TRY(impl->add_replica(std::move(impl->parts.model)));
@@ -175,15 +146,7 @@ const Plan& TextGenerationPipeline::plan() const { return impl_->plan(); }
 std::array<Usage, kCategories> TextGenerationPipeline::usage() const {
   std::array<Usage, kCategories> sums;
   for (std::size_t i = 0; i < kCategories; ++i) sums[i].category = static_cast<Category>(i);
-  for (const Impl::Replica& replica : impl_->replicas)
-    for (const Arena& arena : replica.model->arenas()) {
-      const std::array<Usage, kCategories> of_rank = arena.usage_by_category();
-      for (std::size_t i = 0; i < kCategories; ++i) {
-        sums[i].planned_bytes += of_rank[i].planned_bytes;
-        sums[i].live_bytes += of_rank[i].live_bytes;
-        sums[i].peak_bytes += of_rank[i].peak_bytes;
-      }
-    }
+  for (const Impl::Replica& replica : impl_->replicas) add_usage(replica.model->arenas(), sums);
   return sums;
 }
 

@@ -56,6 +56,7 @@ public:
     out_.stages = layout_.pp;
     out_.logits = described_.logits;
     out_.vocab_tokens = out_.values[out_.logits].width;
+    if (described_.pooling != RowPooling::kNone) say_vectors();
     out_.hidden_elements = declared_.facts.hidden_elements;
     out_.most_tokens = pass_.tokens;
     out_.most_sequences = pass_.sequences;
@@ -65,6 +66,14 @@ public:
   }
 
 private:
+  void say_vectors() {
+    out_.vector_elements = out_.vocab_tokens;
+    out_.pooling = described_.pooling;
+    out_.normalised = described_.normalised;
+    for (const DescribedOp& op : described_.ops)
+      if (op.kind == OpKind::kEmbed) out_.vocab_tokens = declared_.weights[op.weights[0]].dims[0];
+  }
+
   // Units of one element are cut as parts of weights without units are: the remainder goes to the first ranks.
   static WeightPart part_of(const DescribedValue& value) { return {value.width, value.units == value.width ? 0 : value.units, true}; }
 

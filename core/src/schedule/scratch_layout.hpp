@@ -263,6 +263,8 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kAdd:
   case OpKind::kScaleRows:
   case OpKind::kColumns:
+  case OpKind::kEmbedPosition:
+  case OpKind::kPool:
   case OpKind::kPatches:
   case OpKind::kMergeRows:
   case OpKind::kImageRows:

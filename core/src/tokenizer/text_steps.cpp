@@ -93,6 +93,12 @@ struct Apply {
     text = std::move(out);
     return {};
   }
+  Result<void> operator()(const BertStep& step) {
+    text = bert_cleaned(step, text);
+    if (step.strips_accents) PLIMSOLL_TRY((*this)(UnicodeForm::kNfd));
+    if (step.strips_accents || step.lowers) text = bert_lowered(step, text);
+    return {};
+  }
   Result<void> operator()(const StripStep& step) {
     const std::size_t begin = step.left ? white_space_at_start(text) : 0;
     const std::size_t end = step.right && begin < text.size() ? text.size() - white_space_at_end(text) : text.size();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "plimsoll/result.hpp"
+#include "tokenizer/bert_text.hpp"
 #include "tokenizer/pattern.hpp"
 
 namespace plimsoll {
@@ -27,7 +28,7 @@ struct ReplaceStep {
 struct StripStep { // of white space
   bool left = false, right = false;
 };
-using TextStep = std::variant<UnicodeForm, PrependStep, ReplaceStep, StripStep>;
+using TextStep = std::variant<UnicodeForm, PrependStep, ReplaceStep, StripStep, BertStep>;
 
 // `part` after all steps; `at_start`: it stands at the beginning of the whole text. Bytes that are no UTF-8 stay as they are. kBadRequest
 // where a step takes too long or makes the text more than 32 times longer.

@@ -19,6 +19,7 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kMaxPrefixBytes = 64; // of pieces that go on with a word
 constexpr std::string_view kCollides = "was made to collide with others; the file is not to be trusted";
 
 class TokenizerJsonReader {
@@ -29,12 +30,13 @@ public:
     PLIMSOLL_TRY(take_apart(document));
     const JsonPart root = root_of(small_, path_);
     PLIMSOLL_ASSIGN(const JsonPart model, root.need("model"));
-    PLIMSOLL_TRY(check_model(model));
+    PLIMSOLL_ASSIGN(const bool word_pieces, check_model(model));
     PLIMSOLL_TRY(read_tokenizer_steps(root, vocab_size_, parts_, byte_level_));
     PLIMSOLL_TRY(read_vocabulary(model));
     PLIMSOLL_TRY(read_added_tokens(root));
     PLIMSOLL_ASSIGN(const BpeRules rules, rules_of(model));
-    PLIMSOLL_TRY(read_merges(model, rules));
+    if (word_pieces) PLIMSOLL_TRY(read_word_pieces(model, rules));
+    else PLIMSOLL_TRY(read_merges(model, rules));
     return std::move(parts_);
   }
 
@@ -68,10 +70,13 @@ private:
     return {};
   }
 
-  static Result<void> check_model(const JsonPart& model) {
+  // Whether it is WordPiece; else it is BPE.
+  static Result<bool> check_model(const JsonPart& model) {
     if (const auto type_part = model.find("type")) {
       PLIMSOLL_ASSIGN(const std::string type, type_part->text());
-      if (type != "BPE") return type_part->wrong(fmt::format("the model '{}' is not supported, expected BPE", type.substr(0, 80)));
+      if (type == "WordPiece") return true;
+      if (type != "BPE")
+        return type_part->wrong(fmt::format("the model '{}' is not supported, expected BPE or WordPiece", type.substr(0, 80)));
     }
     for (const char* const key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
       const auto part = model.find(key);
@@ -82,7 +87,7 @@ private:
     }
     if (const auto dropout = model.find("dropout"); dropout && *dropout->json != 0)
       return dropout->wrong("merges that are left out at random are not supported, expected null");
-    return {};
+    return false;
   }
 
   Result<Token> checked_id(const dom::element& value, const std::string& where) const {
@@ -219,6 +224,25 @@ private:
       if (!rules.unknown) return unknown->wrong(fmt::format("{} is no piece of the vocabulary", quoted_name(text)));
     }
     return rules;
+  }
+
+  Result<void> read_word_pieces(const JsonPart& model, const BpeRules& rules) {
+    WordPiece pieces;
+    if (byte_level_) return model.wrong("the model is WordPiece and the pre-tokenizer ByteLevel, expected one of another kind");
+    if (!rules.unknown) return model.wrong("a WordPiece model has no unk_token, expected the name of a piece");
+    pieces.unknown = *rules.unknown;
+    if (const auto prefix = model.find("continuing_subword_prefix")) {
+      PLIMSOLL_ASSIGN(pieces.prefix, prefix->text());
+      if (pieces.prefix.size() > kMaxPrefixBytes)
+        return prefix->wrong(fmt::format("the prefix has {} bytes, expected at most {}", pieces.prefix.size(), kMaxPrefixBytes));
+    }
+    if (const auto most = model.find("max_input_chars_per_word")) {
+      PLIMSOLL_ASSIGN(pieces.most_characters, most->number());
+      if (pieces.most_characters > WordPiece::kMostCharacters)
+        return most->wrong(fmt::format("{} characters of a word, expected at most {}", pieces.most_characters, WordPiece::kMostCharacters));
+    }
+    parts_.word_piece = std::move(pieces);
+    return {};
   }
 
   Result<void> read_merges(const JsonPart& model, BpeRules rules) {

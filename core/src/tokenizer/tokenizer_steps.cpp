@@ -85,7 +85,16 @@ Result<void> read_normalizer(const JsonPart& part, const std::string& type, std:
     steps.emplace_back(StripStep{left, right});
     return {};
   }
-  return unsupported(part, "normalizer", type, "NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence, Strip");
+  if (type == "BertNormalizer") {
+    BertStep step;
+    PLIMSOLL_ASSIGN(step.cleans, part.flag_at("clean_text", true));
+    PLIMSOLL_ASSIGN(step.parts_ideographs, part.flag_at("handle_chinese_chars", true));
+    PLIMSOLL_ASSIGN(step.lowers, part.flag_at("lowercase", true));
+    PLIMSOLL_ASSIGN(step.strips_accents, part.flag_at("strip_accents", step.lowers));
+    steps.emplace_back(step);
+    return {};
+  }
+  return unsupported(part, "normalizer", type, "BertNormalizer, NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence, Strip");
 }
 
 Result<SplitBehavior> behavior_at(const JsonPart& part) {
@@ -142,7 +151,11 @@ public:
       PLIMSOLL_ASSIGN(const bool one_by_one, part.flag_at("individual_digits", false));
       return split_by(part, "\\p{N}", one_by_one ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
     }
-    return unsupported(part, "pre-tokenizer", type, "ByteLevel, Digits, Metaspace, Sequence, Split");
+    if (type == "BertPreTokenizer") {
+      PLIMSOLL_TRY(split_by(part, "\\s", SplitBehavior::kRemoved));
+      return split_by(part, "[\\p{P}!-/:-@\\[-`{-~]", SplitBehavior::kIsolated);
+    }
+    return unsupported(part, "pre-tokenizer", type, "BertPreTokenizer, ByteLevel, Digits, Metaspace, Sequence, Split");
   }
 
 private:
@@ -206,7 +219,11 @@ public:
       out_.drops_first_space = space.prepends;
       return {};
     }
-    return unsupported(part, "decoder", type, "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip");
+    if (type == "WordPiece") { // without its cleaning, which guesses where spaces were
+      PLIMSOLL_ASSIGN(out_.goes_on, inserted_text_at(part, "prefix"));
+      return {};
+    }
+    return unsupported(part, "decoder", type, "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip, WordPiece");
   }
 
 private:
@@ -241,7 +258,15 @@ public:
 
   Result<void> operator()(const JsonPart& part, const std::string& type) {
     if (type == "ByteLevel") return {}; // about offsets alone
-    if (type != "TemplateProcessing") return unsupported(part, "post-processor", type, "ByteLevel, Sequence, TemplateProcessing");
+    if (type == "BertProcessing" || type == "RobertaProcessing") {
+      PLIMSOLL_ASSIGN(const Token first, named_id(part, "cls"));
+      PLIMSOLL_ASSIGN(const Token last, named_id(part, "sep"));
+      parts_.prefix.insert(parts_.prefix.begin(), first);
+      parts_.suffix.push_back(last);
+      return {};
+    }
+    if (type != "TemplateProcessing")
+      return unsupported(part, "post-processor", type, "BertProcessing, ByteLevel, RobertaProcessing, Sequence, TemplateProcessing");
     PLIMSOLL_ASSIGN(const JsonPart single, part.need("single"));
     PLIMSOLL_ASSIGN(const std::vector<JsonPart> items, single.items());
     bool behind_text = false;
@@ -263,6 +288,16 @@ public:
   }
 
 private:
+  // ["[SEP]", 102].
+  Result<Token> named_id(const JsonPart& part, const char* key) const {
+    PLIMSOLL_ASSIGN(const JsonPart pair, part.need(key));
+    PLIMSOLL_ASSIGN(const std::vector<JsonPart> items, pair.items());
+    if (items.size() != 2) return pair.wrong("expected a token and its id");
+    PLIMSOLL_ASSIGN(const std::uint64_t id, items[1].number());
+    if (id >= vocab_size_)
+      return items[1].wrong(fmt::format("the token {} is none of the model's, which are 0 to {}", id, vocab_size_ - 1));
+    return static_cast<Token>(id);
+  }
   Result<std::vector<Token>> ids_of(const JsonPart& part, const JsonPart& special) const {
     PLIMSOLL_ASSIGN(const std::string name, special.text_at("id"));
     PLIMSOLL_ASSIGN(const JsonPart tokens, part.need("special_tokens"));

@@ -33,8 +33,11 @@ Result<void> VocabularyTokenizer::encode_part(std::string_view part, bool at_sta
     const std::string_view between = std::string_view(changed).substr(piece.span.begin, piece.span.end - piece.span.begin);
     PLIMSOLL_ASSIGN(const std::string text, apply_steps(parts_.word_steps, between, at_start && piece.span.begin == 0));
     PLIMSOLL_ASSIGN(const std::vector<Span> words, split_words(parts_.splits, text));
-    for (const Span& word : words)
-      PLIMSOLL_TRY(parts_.bpe.encode(parts_.vocabulary, std::string_view(text).substr(word.begin, word.end - word.begin), scratch, out));
+    for (const Span& span : words) {
+      const std::string_view word = std::string_view(text).substr(span.begin, span.end - span.begin);
+      if (parts_.word_piece) parts_.word_piece->encode(parts_.vocabulary, word, out);
+      else PLIMSOLL_TRY(parts_.bpe.encode(parts_.vocabulary, word, scratch, out));
+    }
   }
   return {};
 }
@@ -60,6 +63,9 @@ Result<void> VocabularyTokenizer::append_text(Token token, bool& at_start, std::
   std::string piece(parts_.vocabulary.text(token));
   if (kind != PieceKind::kByte)
     for (const Replacement& replacement : parts_.piece_text.replaced) piece = with_replaced(piece, replacement);
+  const std::string& goes_on = parts_.piece_text.goes_on;
+  if (!goes_on.empty() && piece.starts_with(goes_on)) piece.erase(0, goes_on.size());
+  else if (!goes_on.empty() && !at_start) piece.insert(0, 1, ' ');
   if (piece.empty()) return {};
   text.append(piece, at_start && parts_.piece_text.drops_first_space && piece.front() == ' ' ? 1 : 0);
   at_start = false;

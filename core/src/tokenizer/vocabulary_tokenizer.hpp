@@ -16,6 +16,7 @@
 #include "tokenizer/split.hpp"
 #include "tokenizer/text_steps.hpp"
 #include "tokenizer/vocabulary.hpp"
+#include "tokenizer/word_piece.hpp"
 
 namespace plimsoll {
 
@@ -27,15 +28,17 @@ struct Replacement {
 struct PieceText {
   std::vector<Replacement> replaced; // in every piece but those of bytes, one after another
   bool drops_first_space = false;    // of the whole text
+  std::string goes_on = {};          // what pieces begin with that go on with a word: others have a space in front; empty: no such rule
 };
 
 struct VocabularyParts {
   Vocabulary vocabulary;
   Bpe bpe;
-  AddedTokens raw_added;            // found in the text as it is
-  std::vector<TextStep> steps;      // of each part between them
-  AddedTokens step_added;           // found in the text after the steps
-  std::vector<TextStep> word_steps; // of each part between those
+  std::optional<WordPiece> word_piece; // in place of it
+  AddedTokens raw_added;               // found in the text as it is
+  std::vector<TextStep> steps;         // of each part between them
+  AddedTokens step_added;              // found in the text after the steps
+  std::vector<TextStep> word_steps;    // of each part between those
   std::vector<SplitStep> splits;
   std::vector<Token> prefix, suffix; // of every encoded text
   PieceText piece_text;

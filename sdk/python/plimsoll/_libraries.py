@@ -66,6 +66,9 @@ def _load_runtime() -> Any:
     lib.plimsoll_generator_create.argtypes = [pointer, text, text, PROGRESS, pointer, OUT, OUT]
     lib.plimsoll_generate_json.argtypes = [pointer, text, SINK, pointer, OUT]
     lib.plimsoll_generator_plan.argtypes = [pointer, OUT]
+    lib.plimsoll_embedder_create.argtypes = [pointer, text, text, PROGRESS, pointer, OUT, OUT]
+    lib.plimsoll_embed_json.argtypes = [pointer, text, OUT]
+    lib.plimsoll_embedder_plan.argtypes = [pointer, OUT]
     return lib
 
 

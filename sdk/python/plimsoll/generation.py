@@ -3,12 +3,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Mapping, Optional
 
-from . import _calls, _libraries
+from . import _calls, _libraries, _models
+from ._models import Progress
 from .context import Context
 from .plans import Plan
 
-# progress(done_bytes, total_bytes)
-Progress = Callable[[int, int], object]
 # sink(request, text, tokens); true ends all requests as cancelled
 Sink = Callable[[int, str, "list[int]"], object]
 
@@ -21,23 +20,8 @@ class Generator:
 
     def __init__(self, context: Context, options: Optional[Mapping[str, Any]] = None, progress: Optional[Progress] = None,
                  model: Optional[_calls.ModelLike] = None, **request: _calls.Option) -> None:
-        if not isinstance(context, Context):
-            raise TypeError(f"context takes a Context, not {type(context).__name__}")
-        problems: list[BaseException] = []
-
-        def told(_: object, done: int, total: int) -> None:
-            try:
-                if progress is not None and not problems:
-                    progress(done, total)
-            except BaseException as problem:  # it must not cross the library
-                problems.append(problem)
-
         self._lib = _libraries.runtime()
-        callback = _libraries.PROGRESS(told) if progress is not None else _libraries.PROGRESS(0)
-        self._handle = _calls.create(self._lib.plimsoll_generator_create, context._handle.pointer, _calls.request(model, request),
-                                     _calls.options(options or {}), callback, None)
-        if problems:
-            raise problems[0]
+        self._handle = _models.load(lambda lib: lib.plimsoll_generator_create, context, options, progress, model, request)
 
     def generate(self, requests: Iterable[Mapping[str, Any]], sink: Optional[Sink] = None) -> dict[str, Any]:
         """The document plimsoll.run/1. `sink(request, text, tokens)` is told of every step; True from it cancels what is left.

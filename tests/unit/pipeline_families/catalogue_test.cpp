@@ -24,9 +24,11 @@ TEST_P(Catalogue, IsDescribedWholeOrNotAtAll) {
     EXPECT_THAT(pass.message, ::testing::HasSubstr("describes no pipeline"));
     return;
   }
-  // Nothing of the text model is forgotten.
+  // Nothing of the text model is forgotten but what an encoder's class has for other ends.
   for (const WeightSeen& w : pass.weights)
-    EXPECT_TRUE(w.used || w.role != PLIMSOLL_ROLE_MODEL || w.aspect == PLIMSOLL_ASPECT_VISION) << w.label;
+    EXPECT_TRUE(w.used || w.role != PLIMSOLL_ROLE_MODEL || w.aspect == PLIMSOLL_ASPECT_VISION ||
+                w.label.find("pooler.dense") != std::string::npos)
+        << w.label;
   // Every layer that caches attends once; one that keeps states goes over them once.
   std::map<std::uint32_t, int> attends, caches;
   for (const OpSeen& op : pass.ops)

@@ -80,6 +80,14 @@ public:
       break;
     case PLIMSOLL_OP_DELTA_RULE: delta_rule(); break;
     case PLIMSOLL_OP_ATTEND_WHOLE: attend_whole(); break;
+    case PLIMSOLL_OP_EMBED_POSITION:
+      expect("table", weight(0)->dims.at(1), out_);
+      if (op_.i[0] >= weight(0)->dims.at(0) || op_.i[1] > 1) wrong("row");
+      break;
+    case PLIMSOLL_OP_POOL:
+      expect("reads", in(0), out_);
+      if (op_.i[0] == 0 || op_.i[0] > 3) wrong("pooling");
+      break;
     case PLIMSOLL_OP_ROPE_SECTIONS:
       expect("reads", in(0), out_);
       if (op_.i[4] > 1 || op_.i[6] + op_.i[7] > op_.i[3] / 2 || op_.i[0] * op_.i[1] != out_) wrong("sections");
@@ -105,24 +113,9 @@ private:
     struct Row {
       std::size_t least_in, most_in, needed_weights, most_weights;
     };
-    constexpr std::array<Row, 18> kRows{{{},
-                                         {0, 0, 1, 1},
-                                         {1, 1, 0, 2},
-                                         {1, 1, 1, 2},
-                                         {1, 1, 0, 0},
-                                         {1, 3, 0, 1},
-                                         {2, 2, 1, 1},
-                                         {1, 2, 0, 0},
-                                         {1, 1, 1, 3},
-                                         {2, 2, 0, 6},
-                                         {1, 1, 0, 0},
-                                         {1, 1, 0, 0},
-                                         {2, 2, 0, 0},
-                                         {1, 1, 1, 2},
-                                         {4, 4, 1, 3},
-                                         {1, 1, 0, 0},
-                                         {5, 5, 1, 2},
-                                         {3, 3, 0, 0}}};
+    constexpr std::array<Row, 20> kRows{{{},           {0, 0, 1, 1}, {1, 1, 0, 2}, {1, 1, 1, 2}, {1, 1, 0, 0}, {1, 3, 0, 1}, {2, 2, 1, 1},
+                                         {1, 2, 0, 0}, {1, 1, 1, 3}, {2, 2, 0, 6}, {1, 1, 0, 0}, {1, 1, 0, 0}, {2, 2, 0, 0}, {1, 1, 1, 2},
+                                         {4, 4, 1, 3}, {1, 1, 0, 0}, {5, 5, 1, 2}, {3, 3, 0, 0}, {0, 0, 1, 1}, {1, 1, 0, 0}}};
     constexpr Row kInPlace{1, 1, 0, 0};
     const bool of_images = op_.kind == PLIMSOLL_OP_ROPE_SECTIONS || op_.kind == PLIMSOLL_OP_IMAGE_ROWS;
     if (!of_images && (op_.kind == 0 || op_.kind >= kRows.size())) return wrong("is no op");
@@ -137,7 +130,8 @@ private:
     if (group_ != nullptr && recurs != (group_->kind == PLIMSOLL_KV_STATE)) return wrong("KV group of another kind");
     const std::uint32_t rows = pass_.values.at(op_.out).rows;
     for (const std::uint32_t value : op_.in)
-      if (op_.kind != PLIMSOLL_OP_LAST_ROWS && pass_.values.at(value).rows != rows) wrong("rows of two kinds");
+      if (op_.kind != PLIMSOLL_OP_LAST_ROWS && op_.kind != PLIMSOLL_OP_POOL && pass_.values.at(value).rows != rows)
+        wrong("rows of two kinds");
   }
 
   void norm() {

@@ -87,7 +87,7 @@ public:
     part(PLIMSOLL_ASPECT_EMBED, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, residual);
     for (std::uint32_t layer = 0; layer < facts.n_layers && pass_.status == PLIMSOLL_OK; ++layer)
       part(PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_STATE, layer, residual, residual);
-    pass_.logits = own_value(PLIMSOLL_ROWS_OUTPUTS, facts.vocab_tokens);
+    pass_.logits = own_value(PLIMSOLL_ROWS_OUTPUTS, facts.vocab_tokens != 0 ? facts.vocab_tokens : facts.hidden_elements);
     if (pass_.status == PLIMSOLL_OK) part(PLIMSOLL_ASPECT_HEAD, PLIMSOLL_NO_LAYER, residual, pass_.logits);
   }
 

@@ -44,7 +44,10 @@ struct Parts {
     b.op(OpKind::kColumns, routes, {x}, {}, {2, 4, 1, 2});
     b.attend(OpKind::kDeltaRule, 2, 1, y, {routes, routes, x, routes, routes}, {heads, heads}, {4, 2, 2, 2, 1}, {1e-6, 1});
     b.op(OpKind::kAttendWhole, y, {x, x, x}, {}, {2, 2, 4, 4, 6}, {1});
+    b.op(OpKind::kEmbedPosition, y, {}, {table}, {4, 1}, {1}).accumulate = true;
+    b.op(OpKind::kPool, logits, {x}, {}, {PLIMSOLL_POOL_MEAN});
     program = b.program(logits);
+    program.most_context_tokens = 16;
     weights = b.weights();
     groups = {full.group(), latents.group(), states.group()};
   }
@@ -196,6 +199,15 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"attend whole: in place", [](Parts& p) { p.op(K::kAttendWhole).out = p.x; }, "it works in place"},
       {"attend whole: no keys", [](Parts& p) { p.op(K::kAttendWhole).in[2] = kNoIndex; }, "3 inputs were expected"},
       {"attend whole: scratch", [](Parts& p) { p.op(K::kAttendWhole).scratch_bytes -= 64; }, "B are needed"},
+      {"positions: beyond the table", [](Parts& p) { p.op(K::kEmbedPosition).i[0] = 5; }, "requests of 16 tokens, where 'weight 0' has 20"},
+      {"positions: a row that overflows", [](Parts& p) { p.op(K::kEmbedPosition).i[0] = UINT64_MAX; }, "requests of 16 tokens"},
+      {"positions: of requests of any length", [](Parts& p) { p.program.most_context_tokens = 0; }, "requests of 4294967295 tokens"},
+      {"positions: a step", [](Parts& p) { p.op(K::kEmbedPosition).i[1] = 2; }, "a step of 2"},
+      {"positions: a width", [](Parts& p) { p.op(K::kEmbedPosition).out = p.one; }, "the width of its table is 8, where 1"},
+      {"positions: a row for all", [](Parts& p) { p.op(K::kEmbedPosition).i = {20, 0}; }, "rows from 20 on"},
+      {"pool: of outputs", [](Parts& p) { p.op(K::kPool).in[0] = p.logits; }, "it takes rows of tokens"},
+      {"pool: how", [](Parts& p) { p.op(K::kPool).i[0] = 4; }, "pooling 4"},
+      {"pool: a width", [](Parts& p) { p.op(K::kPool).in[0] = p.one; }, "the width of its result is 8, where 1"},
       {"scan: heads", [](Parts& p) { p.op(K::kSsmScan).i[0] = 3; }, "the width of its result is 8, where 6"},
       {"scan: groups", [](Parts& p) { p.op(K::kSsmScan).i[3] = 3; }, "4 heads in 3 groups"},
       {"scan: steps", [](Parts& p) { p.op(K::kSsmScan).in[3] = p.one; }, "the width of its steps is 1"},

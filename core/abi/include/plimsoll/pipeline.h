@@ -5,7 +5,8 @@
  * groups by the labels that the planners of the model declared. The host binds the weights, derives every buffer from first
  * definition and last use, plans with that schedule and executes it. All rules of abi.h hold; besides:
  *  P-01 A call describes one part: EMBED, HEAD, the FFN of a layer, or a layer (ATTENTION | STATE). Each sets `out` from `in`,
- *       but a layer: there both are the residual stream, and its ops add to it. EMBED has no `in`.
+ *       but a layer: there both are the residual stream, and its ops add to it. EMBED has no `in`. Where the facts
+ *       have no vocabulary, HEAD gives vectors in place of logits: of hidden_elements, one for each sequence.
  *  P-02 A layer's norms are those of whoever declared them, so a layer leaves its FFN to `part`: the host asks the root of the
  *       model for it, who asks whom he likes. That is how attention and experts of two families meet.
  *  P-03 A value is set before it is read, and only by ops of the call that declared it or was handed it. Indices are those that
@@ -141,6 +142,14 @@ enum {
   PLIMSOLL_OP_MERGE_ROWS = 26, /* x ; - ; n ; -. Of patches what the text takes: n rows side by side become one; n is merge^2 of PATCHES */
   PLIMSOLL_OP_IMAGE_ROWS = 27  /* x ; - ; token ; -. In place, out = x: rows of that token become those of the request's images, in order */
 };
+enum {
+  PLIMSOLL_OP_EMBED_POSITION = 18, /* - ; table ; first, step ; scale. out = scale * table[first + step * position]: learnt positions, step
+                                    * 1; or step 0, the same row for all tokens, as of a token type */
+  PLIMSOLL_OP_POOL = 19            /* x ; - ; how ; -. Of the rows of each sequence one: rows of tokens become rows of outputs, one a
+                                    * sequence. `how` is the model's own way; what sentence-transformers' files beside it say goes before */
+};
+/* The first row of a sequence, the mean of all, or the last. */
+enum { PLIMSOLL_POOL_FIRST = 1, PLIMSOLL_POOL_MEAN = 2, PLIMSOLL_POOL_LAST = 3 };
 enum {
   PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN, COLUMNS,
                                 * DELTA_RULE, and those from PATCHES on */

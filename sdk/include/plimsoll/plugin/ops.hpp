@@ -33,6 +33,8 @@ enum class Score : std::uint32_t {
   kSoftmaxChosen = PLIMSOLL_SCORE_SOFTMAX_CHOSEN
 };
 enum class GroupWorth : std::uint32_t { kBest = PLIMSOLL_GROUP_BEST, kBestTwo = PLIMSOLL_GROUP_BEST_TWO };
+// What a sequence's rows become where one vector is made of them.
+enum class Pooling : std::uint32_t { kFirst = PLIMSOLL_POOL_FIRST, kMean = PLIMSOLL_POOL_MEAN, kLast = PLIMSOLL_POOL_LAST };
 // How one tensor holds gate and up of an expert.
 enum class Pairing : std::uint32_t { kRows = 1, kAlternating = 2 };
 
@@ -117,6 +119,28 @@ public:
     op_.f[0] = 1;
   }
   Embed& scale(double scale) {
+    op_.f[0] = scale;
+    return *this;
+  }
+};
+
+// Rows of a table by the tokens' positions.
+class EmbedPosition : public Op {
+public:
+  static constexpr bool kAdds = true;
+  // The row of position 0.
+  explicit EmbedPosition(std::string table, std::uint64_t first = 0) : Op(PLIMSOLL_OP_EMBED_POSITION, {}) {
+    weight(0, std::move(table));
+    op_.i[0] = first;
+    op_.i[1] = 1;
+    op_.f[0] = 1;
+  }
+  // The first row for every token: a token type.
+  EmbedPosition& same(bool on = true) {
+    op_.i[1] = on ? 0 : 1;
+    return *this;
+  }
+  EmbedPosition& scale(double scale) {
     op_.f[0] = scale;
     return *this;
   }
@@ -401,6 +425,13 @@ class LastRows : public Op {
 public:
   static constexpr bool kAdds = false;
   explicit LastRows(Value x) : Op(PLIMSOLL_OP_LAST_ROWS, {x}) {}
+};
+
+// One row for each sequence, in a value of outputs.
+class Pool : public Op {
+public:
+  static constexpr bool kAdds = false;
+  Pool(Value x, Pooling how) : Op(PLIMSOLL_OP_POOL, {x}) { op_.i[0] = static_cast<std::uint64_t>(how); }
 };
 
 class Add : public Op {
