@@ -148,6 +148,7 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
   expect_op(op::AttendWhole(kA, kB, kC, sizes).window(128).scale(2).soft_cap(50),
             {"attend whole with all", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32, 128}, {2, 50}});
   expect_op(op::Gate(kA, kB, Activation::kSilu), {"gate", PLIMSOLL_OP_GATE, {4, 5}, {}, {PLIMSOLL_ACT_SILU}, {}});
+  expect_op(op::Gate(kA, Activation::kReluSquared), {"squared", PLIMSOLL_OP_GATE, {4}, {}, {PLIMSOLL_ACT_RELU_SQUARED}, {}});
   expect_op(op::Gate(kA, Activation::kSoftCap).cap(30), {"cap", PLIMSOLL_OP_GATE, {4}, {}, {PLIMSOLL_ACT_SOFT_CAP}, {30}});
   expect_op(op::Gate(kA, kB, Activation::kSwigluOai).clamp(7, 1.702),
             {"clamp", PLIMSOLL_OP_GATE, {4, 5}, {}, {PLIMSOLL_ACT_SWIGLU_OAI}, {7, 1.702}});

@@ -63,6 +63,9 @@ void activate(std::uint64_t act, const ActLimits& limits, const Real* x, std::ui
   case PLIMSOLL_ACT_RELU:
     for (std::uint64_t i = 0; i < n; ++i) out[i] = x[i] < 0 ? Real{0} : x[i];
     return;
+  case PLIMSOLL_ACT_RELU_SQUARED:
+    for (std::uint64_t i = 0; i < n; ++i) out[i] = x[i] < 0 ? Real{0} : x[i] * x[i];
+    return;
   case PLIMSOLL_ACT_SOFT_CAP: {
     const auto cap = static_cast<Real>(limits.limit);
     for (std::uint64_t i = 0; i < n; ++i) out[i] = cap * std::tanh(x[i] / cap);

@@ -370,7 +370,7 @@ private:
     if (op_.i[0] >= declared_.facts.vocab_tokens) wrong(fmt::format("token {} of {}", op_.i[0], declared_.facts.vocab_tokens));
   }
   void check_gate() {
-    at_most("the activation", op_.i[0], PLIMSOLL_ACT_GELU_QUICK);
+    at_most("the activation", op_.i[0], PLIMSOLL_ACT_RELU_SQUARED);
     for (std::size_t n = 0; n < inputs(); ++n) expect("the width of what it reads", in(n).width, out_.width);
     if (op_.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && inputs() != 2) wrong("an activation of pairs, but one input");
     if (op_.i[0] == PLIMSOLL_ACT_SOFT_CAP && !(op_.f[0] > 0)) wrong("a cap that is not above 0");
@@ -398,7 +398,7 @@ private:
     const auto [experts, k, width, act, paired] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
     positive("the width of an expert", width);
     expect("the width of the routes", in(1).width, 2 * k);
-    at_most("the activation", act, PLIMSOLL_ACT_SWIGLU_OAI);
+    at_most("the activation", act, PLIMSOLL_ACT_RELU_SQUARED);
     at_most("the pairing", paired, 2);
     if (paired != 0 && !has(0)) return wrong("gate and up in one, but no gate");
     if (paired != 0 ? has(1) || has(4) : !has(1)) return wrong("its weight 1 is missing, or there where gate and up are one");

@@ -292,7 +292,7 @@ private:
            is_state(op, op.i[4], 0, Checked(heads) * key * value);
   }
   bool check_gate(const ProgramOp& op) {
-    if (op.i[0] > PLIMSOLL_ACT_GELU_QUICK) return wrong("activation {}", op.i[0]);
+    if (op.i[0] > PLIMSOLL_ACT_RELU_SQUARED) return wrong("activation {}", op.i[0]);
     if (op.i[0] == PLIMSOLL_ACT_SWIGLU_OAI && op.in[1] == kNoIndex) return wrong("an activation of pairs, but one input");
     return expect("the width of its result", out(op).width, in(op, 0).width) &&
            (op.in[1] == kNoIndex || expect("the width of its second input", in(op, 1).width, out(op).width));
@@ -311,7 +311,7 @@ private:
     if (!sizes({experts, k, width, 2 * width}) || k > experts || experts > PLIMSOLL_MAX_EXPERTS)
       return wrong("{} of {} experts", k, experts);
     if ((Checked(program_.most_tokens) * k).saturated() > kMostExtent) return wrong("{} rows of {} experts each", program_.most_tokens, k);
-    if (act > PLIMSOLL_ACT_SWIGLU_OAI || paired > 2 || (act == PLIMSOLL_ACT_SWIGLU_OAI && !has(op, 0)))
+    if (act > PLIMSOLL_ACT_RELU_SQUARED || paired > 2 || (act == PLIMSOLL_ACT_SWIGLU_OAI && !has(op, 0)))
       return wrong("activation {}, pairing {}", act, paired);
     if (paired != 0 ? !has(op, 0) || has(op, 1) || has(op, 4) : !has(op, 1)) return wrong("gate and up are not where its pairing says");
     const std::uint64_t held = op.i[6] == 0 ? experts : op.i[6];

@@ -249,6 +249,7 @@ private:
       u = std::clamp(u, -7.0, 7.0);
       return (u + 1) * g * sigmoid(1.702 * g);
     }
+    if (case_.act == PLIMSOLL_ACT_RELU_SQUARED) return std::pow(std::max(g, 0.0), 2) * u;
     return case_.act == PLIMSOLL_ACT_RELU ? std::max(g, 0.0) * u : g * sigmoid(g) * u;
   }
   void by_hand() {
@@ -300,6 +301,10 @@ TEST(ExpertsTest, SumsWhatTheChosenSay) {
     c.gate = false;
     c.biases = true;
     c.act = PLIMSOLL_ACT_RELU;
+  });
+  add("no gate, squared", [](ExpertCase& c) {
+    c.gate = false;
+    c.act = PLIMSOLL_ACT_RELU_SQUARED;
   });
   add("bfloat16", [](ExpertCase& c) {
     c.dtype = "bfloat16";

@@ -57,16 +57,17 @@ typedef struct plimsoll_value {
 
 /* What an activation does to x: */
 enum {
-  PLIMSOLL_ACT_NONE = 0,       /* x */
-  PLIMSOLL_ACT_SILU = 1,       /* x / (1 + exp(-x)) */
-  PLIMSOLL_ACT_GELU = 2,       /* x/2 (1 + erf(x / sqrt 2)) */
-  PLIMSOLL_ACT_GELU_TANH = 3,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-  PLIMSOLL_ACT_RELU = 4,       /* max(x, 0) */
-  PLIMSOLL_ACT_SIGMOID = 5,    /* 1 / (1 + exp(-x)) */
-  PLIMSOLL_ACT_SOFT_CAP = 6,   /* c tanh(x / c), c the op's real */
-  PLIMSOLL_ACT_SWIGLU_OAI = 7, /* of a pair (g, u) only: g' = min(g, limit), u' = clamp(u, -limit, limit);
-                                * (u' + 1) g' / (1 + exp(-alpha g')): gpt-oss, limit 7, alpha 1.702 */
-  PLIMSOLL_ACT_GELU_QUICK = 8  /* x / (1 + exp(-1.702 x)); of GATE only */
+  PLIMSOLL_ACT_NONE = 0,        /* x */
+  PLIMSOLL_ACT_SILU = 1,        /* x / (1 + exp(-x)) */
+  PLIMSOLL_ACT_GELU = 2,        /* x/2 (1 + erf(x / sqrt 2)) */
+  PLIMSOLL_ACT_GELU_TANH = 3,   /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+  PLIMSOLL_ACT_RELU = 4,        /* max(x, 0) */
+  PLIMSOLL_ACT_SIGMOID = 5,     /* 1 / (1 + exp(-x)) */
+  PLIMSOLL_ACT_SOFT_CAP = 6,    /* c tanh(x / c), c the op's real */
+  PLIMSOLL_ACT_SWIGLU_OAI = 7,  /* of a pair (g, u) only: g' = min(g, limit), u' = clamp(u, -limit, limit);
+                                 * (u' + 1) g' / (1 + exp(-alpha g')): gpt-oss, limit 7, alpha 1.702 */
+  PLIMSOLL_ACT_GELU_QUICK = 8,   /* x / (1 + exp(-1.702 x)) */
+  PLIMSOLL_ACT_RELU_SQUARED = 9 /* max(x, 0)^2 */
 };
 /* How a router scores. */
 enum {

@@ -25,7 +25,8 @@ enum class Activation : std::uint32_t {
   kSigmoid = PLIMSOLL_ACT_SIGMOID,
   kSoftCap = PLIMSOLL_ACT_SOFT_CAP,
   kSwigluOai = PLIMSOLL_ACT_SWIGLU_OAI,
-  kGeluQuick = PLIMSOLL_ACT_GELU_QUICK
+  kGeluQuick = PLIMSOLL_ACT_GELU_QUICK,
+  kReluSquared = PLIMSOLL_ACT_RELU_SQUARED
 };
 enum class Score : std::uint32_t {
   kSoftmax = PLIMSOLL_SCORE_SOFTMAX,
