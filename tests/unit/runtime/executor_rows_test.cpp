@@ -177,6 +177,7 @@ double activation(std::uint64_t act, double x, double cap) {
   case PLIMSOLL_ACT_GELU_TANH: return x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1)) * (x + 0.044715 * x * x * x)));
   case PLIMSOLL_ACT_RELU: return std::max(x, 0.0);
   case PLIMSOLL_ACT_RELU_SQUARED: return std::pow(std::max(x, 0.0), 2);
+  case PLIMSOLL_ACT_GELU_QUICK: return x / (1 + std::exp(-1.702 * x));
   case PLIMSOLL_ACT_SIGMOID: return 1 / (1 + std::exp(-x));
   case PLIMSOLL_ACT_SOFT_CAP: return cap * std::tanh(x / cap);
   default: return x;

@@ -66,7 +66,7 @@ enum {
   PLIMSOLL_ACT_SOFT_CAP = 6,    /* c tanh(x / c), c the op's real */
   PLIMSOLL_ACT_SWIGLU_OAI = 7,  /* of a pair (g, u) only: g' = min(g, limit), u' = clamp(u, -limit, limit);
                                  * (u' + 1) g' / (1 + exp(-alpha g')): gpt-oss, limit 7, alpha 1.702 */
-  PLIMSOLL_ACT_GELU_QUICK = 8,   /* x / (1 + exp(-1.702 x)) */
+  PLIMSOLL_ACT_GELU_QUICK = 8,  /* x / (1 + exp(-1.702 x)) */
   PLIMSOLL_ACT_RELU_SQUARED = 9 /* max(x, 0)^2 */
 };
 /* How a router scores. */
