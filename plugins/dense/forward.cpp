@@ -21,6 +21,7 @@ namespace {
 // What GptOssConfig has where no scaling is stated.
 constexpr plimsoll::rope::Yarn kGptOssYarn{.factor = 32, .original_tokens = 4096, .truncate = false};
 constexpr std::string_view kGeluTanh = "gelu_pytorch_tanh";
+constexpr std::string_view kLayerNormEpsilon = "/layer_norm_epsilon";
 
 // clang-format off
 constexpr Forward kForwards[] = {
@@ -37,16 +38,41 @@ constexpr Forward kForwards[] = {
   {.model_type = "qwen2_5_vl"},
   {.model_type = "qwen2_5_vl_text"},
   {.model_type = "qwen3_vl_text"},
+  {.model_type = "qwen3_vl_moe_text"},
   {.model_type = "glm4_moe", .partial_rotation = true},
   {.model_type = "phi3", .partial_rotation = true},
   {.model_type = "qwen3_next", .plus_one = true, .partial_rotation = true},
   {.model_type = "qwen3_5_text", .plus_one = true, .partial_rotation = true},
+  {.model_type = "qwen3_5_moe_text", .plus_one = true, .partial_rotation = true},
   {.model_type = "gpt_oss", .yarn = &kGptOssYarn},
   {.model_type = "seed_oss"},
   {.model_type = "olmo2", .order = Order::kAfter},
+  {.model_type = "olmo3", .order = Order::kAfter, .plain_windows = true},
   {.model_type = "olmoe"},
-  {.model_type = "granite", .multipliers = true},
-  {.model_type = "granitemoehybrid", .multipliers = true, .optional_rope = true},
+  {.model_type = "exaone4", .order = Order::kAfter, .turning = Turning::kWindowsIfAny},
+  {.model_type = "exaone4_5_text", .order = Order::kAfter, .turning = Turning::kWindowsIfAny},
+  {.model_type = "smollm3", .turning = Turning::kByLayer},
+  {.model_type = "glm", .neighbours = true, .partial_rotation = true},
+  {.model_type = "glm4", .order = Order::kAround, .neighbours = true, .partial_rotation = true},
+  {.model_type = "cohere", .order = Order::kBeside, .mean = true, .neighbours = true, .factors = Factors::kCohere, .epsilon = "/layer_norm_eps"},
+  {.model_type = "cohere2", .order = Order::kBeside, .mean = true, .neighbours = true, .factors = Factors::kCohere, .turning = Turning::kWindows, .epsilon = "/layer_norm_eps"},
+  {.model_type = "phi", .order = Order::kBeside, .activation_otherwise = "gelu_new", .mean = true, .partial_rotation = true, .epsilon = "/layer_norm_eps"},
+  {.model_type = "starcoder2", .activation_otherwise = kGeluTanh, .mean = true, .epsilon = "/norm_epsilon"},
+  {.model_type = "minimax_m2", .partial_rotation = true},
+  {.model_type = "granite", .factors = Factors::kGranite},
+  {.model_type = "granitemoe", .factors = Factors::kGranite},
+  {.model_type = "granitemoeshared", .factors = Factors::kGranite},
+  {.model_type = "granitemoehybrid", .factors = Factors::kGranite, .turning = Turning::kByKey},
+  // Of these the layers are `hybrid`'s to write; here are both ends, attention and dense FFNs.
+  {.model_type = "mamba", .turning = Turning::kNever, .epsilon = kLayerNormEpsilon},
+  {.model_type = "falcon_mamba", .turning = Turning::kNever, .epsilon = kLayerNormEpsilon},
+  {.model_type = "mamba2", .turning = Turning::kNever, .epsilon = kLayerNormEpsilon},
+  {.model_type = "jamba", .turning = Turning::kNever},
+  {.model_type = "bamba", .partial_rotation = true},
+  {.model_type = "nemotron_h", .activation = "/mlp_hidden_act", .activation_otherwise = "relu2", .turning = Turning::kNever, .epsilon = kLayerNormEpsilon},
+  {.model_type = "falcon_h1", .factors = Factors::kFalconH1},
+  {.model_type = "lfm2", .epsilon = "/norm_eps"},
+  {.model_type = "lfm2_moe", .epsilon = "/norm_eps"},
   {.model_type = "gemma", .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true},
   {.model_type = "gemma2", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
   {.model_type = "gemma3_text", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .window_rope = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
@@ -61,8 +87,26 @@ constexpr std::string_view kModifiers[] = {
 };
 // clang-format on
 
-// Those that a Granite's row stands for.
-constexpr std::string_view kMultipliers[] = {"/embedding_multiplier", "/residual_multiplier", "/attention_multiplier", "/logits_scaling"};
+// Those that a row's factors stand for.
+constexpr std::string_view kGraniteKeys[] = {"/embedding_multiplier", "/residual_multiplier", "/attention_multiplier", "/logits_scaling"};
+
+bool stands_for(const Forward& forward, std::string_view key) {
+  if (key == "/no_rope_layers") return forward.turning == Turning::kByLayer;
+  switch (forward.factors) {
+  case Factors::kNone: return false;
+  case Factors::kGranite: return std::find(std::begin(kGraniteKeys), std::end(kGraniteKeys), key) != std::end(kGraniteKeys);
+  case Factors::kCohere: return key == "/logit_scale";
+  case Factors::kFalconH1: return key == kGraniteKeys[0];
+  }
+  return false;
+}
+
+// A factor; 1 where the configuration has none.
+double factor(const Config& config, const std::string& key) {
+  const double value = config.find_f64(key).value_or(1);
+  if (value > 0) return value;
+  throw Error(PLIMSOLL_E_CONFIG, key, "is not above 0");
+}
 
 // There, and neither null, false, 0 nor an empty list.
 bool is_on(const Config& config, std::string_view pointer) {
@@ -83,8 +127,7 @@ const Forward& forward_of(const Config& config) {
   const auto* row = std::find_if(std::begin(kForwards), std::end(kForwards), [&](const Forward& f) { return f.model_type == model_type; });
   if (row == std::end(kForwards)) plimsoll::no_pipeline("/model_type", "for model_type " + std::string(model_type.substr(0, 60)));
   for (const std::string_view key : kModifiers)
-    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key) &&
-        !(row->multipliers && std::find(std::begin(kMultipliers), std::end(kMultipliers), key) != std::end(kMultipliers)))
+    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key) && !stands_for(*row, key))
       plimsoll::no_pipeline(std::string(key), "for a " + std::string(model_type) + " with this key");
   return *row;
 }
@@ -95,23 +138,56 @@ Activation activation_of(const Config& config, const Forward& forward) {
   if (name == "gelu") return Activation::kGelu;
   if (name == kGeluTanh || name == "gelu_new") return Activation::kGeluTanh;
   if (name == "relu") return Activation::kRelu;
+  if (name == "relu2") return Activation::kReluSquared;
   plimsoll::no_pipeline(std::string(forward.activation), "with the activation " + std::string(name.substr(0, 60)));
 }
 
 Multipliers multipliers_of(const Config& config, const Forward& forward) {
-  if (!forward.multipliers) return {};
-  if (config.str("/quantization_config/quant_method", "") == "gguf" && !config.has(kMultipliers[2]))
-    plimsoll::no_pipeline(std::string(kMultipliers[2]), "for a GGUF file that does not say how scores are scaled");
-  const auto read = [&](std::string_view key) {
-    const double value = config.find_f64(key).value_or(1);
-    if (value > 0) return value;
-    throw Error(PLIMSOLL_E_CONFIG, std::string(key), "is not above 0");
-  };
-  return {read(kMultipliers[0]), read(kMultipliers[1]), 1 / read(kMultipliers[3]), read(kMultipliers[2])};
+  const auto read = [&](std::string_view key) { return factor(config, std::string(key)); };
+  switch (forward.factors) {
+  case Factors::kNone: return {};
+  case Factors::kGranite:
+    if (config.str("/quantization_config/quant_method", "") == "gguf" && !config.has(kGraniteKeys[2]))
+      plimsoll::no_pipeline(std::string(kGraniteKeys[2]), "for a GGUF file that does not say how scores are scaled");
+    return {.embedding = read(kGraniteKeys[0]),
+            .residual = read(kGraniteKeys[1]),
+            .logits = 1 / read(kGraniteKeys[3]),
+            .scores = read(kGraniteKeys[2])};
+  case Factors::kCohere: return {.logits = read("/logit_scale")};
+  case Factors::kFalconH1:
+    return {.embedding = read("/embedding_multiplier"),
+            .logits = read("/lm_head_multiplier"),
+            .inputs = read("/attention_in_multiplier"),
+            .keys = read("/key_multiplier"),
+            .context = read("/attention_out_multiplier"),
+            .gate = read("/mlp_multipliers/0"),
+            .down = read("/mlp_multipliers/1")};
+  }
+  return {};
 }
 
-bool turns(const Config& config, const Forward& forward) {
-  if (!forward.optional_rope) return true;
+double epsilon_of(const Config& config, const Forward& forward) { return config.find_f64(forward.epsilon).value_or(0); }
+
+// Each n-th layer does not turn, unless a list says so of every layer.
+bool turns_by_layer(const Config& config, std::uint32_t number) {
+  const auto listed = config.u64_list("/no_rope_layers");
+  if (listed.empty()) return (number + 1) % config.positive("/no_rope_layer_interval") != 0;
+  if (number < listed.size()) return listed[number] != 0;
+  throw Error(PLIMSOLL_E_CONFIG, "/no_rope_layers", "has " + std::to_string(listed.size()) + " entries; one for each layer was expected");
+}
+
+bool turns(const Config& config, const Forward& forward, const Layer& layer, std::uint32_t number) {
+  switch (forward.turning) {
+  case Turning::kAlways: return true;
+  case Turning::kNever: return false;
+  case Turning::kByLayer: return turns_by_layer(config, number);
+  case Turning::kWindows: return layer.span.kind == KvKind::kWindow;
+  case Turning::kWindowsIfAny:
+    if (!states(config, "sliding_window")) // null says that there are none; silence is the class's 4,096
+      plimsoll::no_pipeline("/sliding_window", "where this key does not say whether layers have a window");
+    return layer.span.kind == KvKind::kWindow || !config.has("/sliding_window");
+  case Turning::kByKey: break;
+  }
   const std::string_view kind = config.str("/position_embedding_type", "rope");
   if (kind != "rope" && kind != "nope")
     plimsoll::no_pipeline("/position_embedding_type", "for positions of the kind " + std::string(kind.substr(0, 60)));
@@ -141,6 +217,7 @@ RopeFrequencies rope_of(const Config& config, const Forward& forward, const Laye
   // Older configurations of Gemma 3 have a base for window layers, which are not scaled, newer ones an object for each type.
   if (windowed && !config.find_len("/rope_parameters"))
     return plimsoll::rope::plain(config.find_f64("/rope_local_base_freq").value_or(0), head);
+  if (forward.plain_windows && layer.span.kind == KvKind::kWindow) return plimsoll::rope::plain(RopeKeys(config).theta(), head);
   const RopeKeys keys(config, !forward.window_rope ? "" : windowed ? "sliding_attention" : "full_attention");
   const auto rotary = forward.partial_rotation ? config.find_u64("/rotary_dim") : std::nullopt; // GGUF files count columns
   const std::uint64_t columns = rotary ? *rotary : keys.columns(head);

@@ -23,28 +23,44 @@ namespace {
 
 std::string bias(bool has, std::string_view of) { return has ? std::string(of) + ".bias" : std::string(); }
 
+// A norm of the residual stream.
+op::Norm residual_norm(const Model& model, const Forward& forward, Value x, std::string_view label, double epsilon) {
+  op::Norm norm(x, std::string(label), epsilon);
+  return norm.plus_one(forward.plus_one).mean(forward.mean).bias(bias(model.dialect.norm_bias, label));
+}
+
 // One layer of one model.
 class LayerWriter {
 public:
   LayerWriter(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out)
-      : config_(config), model_(model), forward_(forward), layer_(model.layers[part.layer]), residual_(part.out), out_(out),
-        epsilon_(config.find_f64("/rms_norm_eps").value_or(0)), by_(multipliers_of(config, forward)) {
+      : config_(config), model_(model), forward_(forward), layer_(model.layers[part.layer]), residual_(part.out), number_(part.layer),
+        out_(out), epsilon_(epsilon_of(config, forward)), by_(multipliers_of(config, forward)) {
     const Attention& a = layer_.attention;
     const bool whole = part.is_layer() && !part.is_attention();
     if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || (whole && layer_.ffn.none) || model.head_gate)
       plimsoll::no_pipeline("", "for the attention of layer " + std::to_string(part.layer));
+    if (by_.inputs != 1 && model.qkv_bias) plimsoll::no_pipeline("/attention_in_multiplier", "for projections with this factor and biases");
   }
 
   void write() const {
     const auto& norms = model_.dialect.norms;
+    if (forward_.order == Order::kBeside) return write_beside(norms[0]);
     std::size_t next = 0;
     const bool before = forward_.order != Order::kAfter, after = forward_.order != Order::kBefore;
     const op::Linear o = attention(before ? normed(residual_, norms[next++]) : residual_);
     if (after) out_.add(residual_, op::Add(normed(out_.make(model_.hidden, 0, o), norms[next++])));
-    else out_.add(residual_, op::Linear(o).scale(by_.residual));
+    else out_.add(residual_, op::Linear(o).scale(by_.context * by_.residual));
     const Value y = out_.value(model_.hidden);
     out_.ffn(before ? normed(residual_, norms[next++]) : residual_, y);
     out_.add(residual_, op::Add(after ? normed(y, norms[next]) : y, by_.residual));
+  }
+
+  // Attention and FFN read the same, before either adds to the residual stream.
+  void write_beside(std::string_view norm) const {
+    const Value x = normed(residual_, norm), y = out_.value(model_.hidden);
+    out_.ffn(x, y);
+    out_.add(residual_, attention(x));
+    out_.add(residual_, op::Add(y));
   }
 
   // The attention by itself, for a layer that another family writes.
@@ -52,7 +68,7 @@ public:
 
 private:
   Value normed(Value x, std::string_view label) const {
-    return out_.make(model_.hidden, 0, op::Norm(x, std::string(label), epsilon_).plus_one(forward_.plus_one));
+    return out_.make(model_.hidden, 0, residual_norm(model_, forward_, x, label, epsilon_));
   }
 
   // Projections in and out; what it gives is nowhere yet.
@@ -69,11 +85,11 @@ private:
     } else {
       q = projection(x, 0, "attention.q_proj", a.heads, a.k_elements);
     }
-    const Value k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements);
+    const Value k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements, by_.keys);
     const Value v = projection(x, 2, "attention.v_proj", a.kv_heads, a.v_elements);
     norm_heads(q, "attention.q_norm", a.heads);
     norm_heads(k, "attention.k_norm", a.kv_heads);
-    if (turns(config_, forward_)) turn(q, k);
+    if (turns(config_, forward_, layer_, number_)) turn(q, k);
     op::Attend attend(q, k, v, cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
     if (layer_.span.kind == KvKind::kWindow) attend.window(layer_.span.tokens);
     if (layer_.span.kind == KvKind::kChunk) attend.chunk(layer_.span.tokens);
@@ -84,7 +100,7 @@ private:
     const Value context = out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend);
     if (model_.gated_queries) out_.set(context, op::Gate(gate, context, plimsoll::Activation::kSigmoid));
     op::Linear o(context, "attention.o_proj");
-    return o.bias(bias(model_.o_bias, "attention.o_proj")).reduce();
+    return o.bias(bias(model_.o_bias, "attention.o_proj")).scale(by_.context).reduce();
   }
 
   void turn(Value q, Value k) const {
@@ -98,17 +114,17 @@ private:
       turn_by(op::RopeSections(q, table, *sections), q, a.heads);
       turn_by(op::RopeSections(k, table, *sections), k, a.kv_heads);
     } else {
-      turn_by(op::Rope(q, table), q, a.heads);
-      turn_by(op::Rope(k, table), k, a.kv_heads);
+      turn_by(op::Rope(q, table).interleaved(forward_.neighbours), q, a.heads);
+      turn_by(op::Rope(k, table).interleaved(forward_.neighbours), k, a.kv_heads);
     }
   }
 
   // Queries, keys or values: a linear layer of their own, or a part of the fused one.
-  Value projection(Value x, std::uint32_t part, const char* label, std::uint64_t heads, std::uint64_t elements) const {
+  Value projection(Value x, std::uint32_t part, const char* label, std::uint64_t heads, std::uint64_t elements, double scale = 1) const {
     const bool fused = !model_.names.qkv.empty();
     const std::string name = fused ? "attention.qkv_proj" : label;
     op::Linear linear(x, name);
-    linear.bias(bias(model_.qkv_bias, name));
+    linear.bias(bias(model_.qkv_bias, name)).scale(scale * by_.inputs);
     if (fused) linear.part(part);
     return out_.make(Bytes(heads) * elements, heads, linear);
   }
@@ -116,6 +132,7 @@ private:
   void norm_heads(Value x, const char* label, std::uint64_t heads) const {
     op::Norm norm(x, label, epsilon_);
     norm.plus_one(forward_.plus_one);
+    if (model_.qk_norm != QkNorm::kNone && model_.dialect.norm_bias) plimsoll::no_pipeline("", "for layer norms on queries and keys");
     switch (model_.qk_norm) {
     case QkNorm::kNone: return;
     case QkNorm::kHead: norm.heads(heads, layer_.attention.k_elements); break;
@@ -137,6 +154,7 @@ private:
   const Forward& forward_;
   const Layer& layer_;
   Value residual_;
+  std::uint32_t number_;
   const Pipeline& out_;
   double epsilon_;
   Multipliers by_;
@@ -154,22 +172,23 @@ void describe_ffn(const Config& config, const Model& model, const Forward& forwa
   const Ffn& ffn = model.layers[part.layer].ffn;
   if (ffn.none || ffn.linear) plimsoll::no_pipeline("", "for the FFN of layer " + std::to_string(part.layer));
   const plimsoll::Activation act = activation_of(config, forward);
+  const Multipliers by = multipliers_of(config, forward);
   const bool fused = !model.names.gate_up.empty();
-  const auto into = [&](const char* label, std::uint32_t of) {
+  const auto into = [&](const char* label, std::uint32_t of, double scale) {
     op::Linear linear(part.in, label);
-    linear.bias(bias(model.ffn_bias, label));
+    linear.bias(bias(model.ffn_bias, label)).scale(scale);
     if (fused) linear.part(of);
     return out.make(ffn.width, ffn.width, linear);
   };
+  Value inner;
   if (fused || !model.names.gate.empty()) {
-    const Value gate = into(fused ? "mlp.gate_up_proj" : "mlp.gate_proj", 0), up = into(fused ? "mlp.gate_up_proj" : "mlp.up_proj", 1);
-    out.set(gate, op::Gate(gate, up, act));
-    out.set(part.out, op::Linear(gate, "mlp.down_proj").bias(bias(model.ffn_bias, "mlp.down_proj")).reduce());
+    inner = into(fused ? "mlp.gate_up_proj" : "mlp.gate_proj", 0, by.gate);
+    out.set(inner, op::Gate(inner, into(fused ? "mlp.gate_up_proj" : "mlp.up_proj", 1, 1), act));
   } else {
-    const Value up = into("mlp.up_proj", 0);
-    out.set(up, op::Gate(up, act));
-    out.set(part.out, op::Linear(up, "mlp.down_proj").bias(bias(model.ffn_bias, "mlp.down_proj")).reduce());
+    inner = into("mlp.up_proj", 0, 1);
+    out.set(inner, op::Gate(inner, act));
   }
+  out.set(part.out, op::Linear(inner, "mlp.down_proj").bias(bias(model.down_bias, "mlp.down_proj")).scale(by.down).reduce());
 }
 
 // Only the rows that want logits are normed.
@@ -177,7 +196,7 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
   if (model.tied && model.embedding_rows != model.vocab) plimsoll::no_pipeline("", "for a tied head of fewer rows than the embedding");
   const Value rows = out.value(model.hidden, 0, Rows::kOutputs);
   out.set(rows, op::LastRows(part.in));
-  out.set(rows, op::Norm(rows, "final_norm", config.find_f64("/rms_norm_eps").value_or(0)).plus_one(forward.plus_one));
+  out.set(rows, residual_norm(model, forward, rows, "final_norm", epsilon_of(config, forward)));
   out.set(part.out, op::Linear(rows, model.tied ? "embedding" : "head")
                         .bias(bias(model.head_bias, "head"))
                         .scale(multipliers_of(config, forward).logits));
@@ -189,7 +208,7 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
 
 void describe(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
   const Forward& forward = forward_of(config);
-  if (model.dialect.norm_bias || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
+  if ((model.dialect.norm_bias && !forward.mean) || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
   if (part.is_embedding()) return describe_embedding(config, model, forward, part, out);
   if (part.is_head()) return describe_head(config, model, forward, part, out);
   if (part.layer >= model.layers.size()) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");

@@ -21,10 +21,13 @@ Layers listed(const Config& config, const char* pointer, std::uint32_t n) {
   return out;
 }
 
+// K3's is not described.
 KimiDelta read_delta(const Config& config, std::uint64_t hidden) {
-  return {hidden, config.positive("/linear_attn_config/num_heads"), config.positive("/linear_attn_config/head_dim"),
-          config.positive("/linear_attn_config/short_conv_kernel_size"),
-          config.boolean("/linear_attn_config/use_full_rank_gate", false) ? KimiGates::kFullOutput : KimiGates::kLowRank};
+  KimiDelta m{hidden, config.positive("/linear_attn_config/num_heads"), config.positive("/linear_attn_config/head_dim"),
+              config.positive("/linear_attn_config/short_conv_kernel_size"),
+              config.boolean("/linear_attn_config/use_full_rank_gate", false) ? KimiGates::kFullOutput : KimiGates::kLowRank};
+  if (m.gates == KimiGates::kLowRank) m.epsilon = config.find_f64("/rms_norm_eps").value_or(0);
+  return m;
 }
 
 // The mix of earlier blocks' residuals that comes before a mixer, an FFN or the head.
@@ -50,6 +53,7 @@ void fill_kimi(const Config& config, Model& model) {
     throw Error(PLIMSOLL_E_CONFIG, "/linear_attn_config/full_attn_layers", "and kda_layers do not name every layer once");
   model.ask("mla", kEmbed | kAttention | kFfn | kHead, {{{kAttention, "self_attn.", latent}}, latent});
   if (config.has("/attn_res_block_size")) add_residual_mixes(model);
+  else model.frame = Frame{.mixer_norm = "input_norm", .ffn_norm = "post_attention_norm"};
   add_kimi_delta(Place(model, "model.layers.{layer}.self_attn.", "delta.", kState, delta), read_delta(config, model.hidden));
 }
 

@@ -11,6 +11,9 @@ namespace {
 
 constexpr const char* kMixer = "model.layers.{layer}.mamba.";
 
+constexpr Frame kMambaFrame{.mixer_norm = "norm", .epsilon = "/layer_norm_epsilon"};
+constexpr Frame kJambaFrame{.mixer_norm = "input_layernorm", .ffn_norm = "pre_ff_layernorm"};
+
 std::uint64_t inner_width(const Config& config, std::uint64_t hidden, const char* own, const char* factor) {
   if (own != nullptr && config.has(own)) return config.positive(own);
   return (Bytes(config.positive(factor)) * Bytes(hidden)).value();
@@ -34,6 +37,16 @@ Mamba2 read_mamba2(const Config& config, std::uint64_t hidden) {
   return m;
 }
 
+std::optional<Mamba2Pass> read_mamba2_pass(const Config& config, const char* epsilon, const char* activation) {
+  if (config.str(activation, "silu") != "silu") return std::nullopt;
+  Mamba2Pass pass{};
+  pass.epsilon = config.find_f64(epsilon).value_or(0);
+  pass.least = config.find_f64("/time_step_limit/0").value_or(0);
+  pass.most = config.find_f64("/time_step_limit/1").value_or(0);
+  return pass;
+}
+
+// Falcon's variant norms step, b and c, and stores no gains for that.
 void fill_mamba(const Config& config, Model& model) {
   Mamba1 m{};
   m.hidden = model.hidden;
@@ -44,10 +57,15 @@ void fill_mamba(const Config& config, Model& model) {
   m.conv_bias = config.boolean("/use_conv_bias", true);
   m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/use_bias", false);
+  if (config.str("/hidden_act", "silu") == "silu")
+    m.pass = Mamba1Pass{.norms = config.model_type() == "falcon_mamba", .epsilon = config.find_f64("/mixer_rms_eps").value_or(0)};
   model.ask_dense({});
+  model.frame = kMambaFrame;
   add_mamba1(Place(model, "backbone.layers.{layer}.mixer.", "mamba.", kState, model.all()), m);
 }
 
+// The gated norm is over groups of channels, as its authors' library has it and every engine, though not the transformers library: there
+// it is over all channels, which is the same for one group.
 void fill_mamba2(const Config& config, Model& model) {
   Mamba2 m{};
   m.hidden = model.hidden;
@@ -60,7 +78,10 @@ void fill_mamba2(const Config& config, Model& model) {
   m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/use_bias", false);
   check_divides(m.groups, m.heads, "/n_groups");
+  m.pass = read_mamba2_pass(config, kMambaFrame.epsilon);
+  if (m.pass) m.pass->norm_groups = m.groups;
   model.ask_dense({});
+  model.frame = kMambaFrame;
   add_mamba2(Place(model, "backbone.layers.{layer}.mixer.", "mamba.", kState, model.all()), m);
 }
 
@@ -76,34 +97,58 @@ void fill_jamba(const Config& config, Model& model) {
   m.state_dtype = read_state_dtype(config);
   m.proj_bias = config.boolean("/mamba_proj_bias", false);
   m.inner_norms = true;
+  if (config.str("/hidden_act", "silu") == "silu")
+    m.pass = Mamba1Pass{.norms = true, .epsilon = config.find_f64(kJambaFrame.epsilon).value_or(0)};
   const Layers attention = periodic(model.layers, config.positive("/attn_layer_period"), config.u64("/attn_layer_offset"));
   const std::uint64_t experts = plimsoll::find_experts(config).value_or(0);
   const Layers sparse =
       experts <= 1 ? Layers{} : periodic(model.layers, config.positive("/expert_layer_period"), config.u64("/expert_layer_offset"));
   model.ask_dense(attention, kFfn).map.parts.push_back({kFfn, "", without(model.layers, sparse)});
   if (!sparse.empty()) model.ask("moe", kFfn, {{{kFfn, "", sparse}}, std::nullopt});
+  model.frame = kJambaFrame;
   add_mamba1(Place(model, kMixer, "mamba.", kState, without(model.layers, attention)), m);
+}
+
+// The gated norm of more groups than one is read in two ways, over all channels and group by group, and no such model is published.
+std::optional<Mamba2Pass> one_group_pass(const Config& config, const Mamba2& m) {
+  return m.groups == 1 ? read_mamba2_pass(config, "/rms_norm_eps") : std::nullopt;
 }
 
 void fill_bamba(const Config& config, Model& model) {
   const Layers attention = numbers(config, "/attn_layer_indices", model.layers);
   model.ask_dense(attention, kFfn);
-  add_mamba2(Place(model, kMixer, "mamba.", kState, without(model.layers, attention)), read_mamba2(config, model.hidden));
+  model.frame = kJambaFrame;
+  Mamba2 m = read_mamba2(config, model.hidden);
+  m.pass = one_group_pass(config, m);
+  add_mamba2(Place(model, kMixer, "mamba.", kState, without(model.layers, attention)), m);
+}
+
+// Factors of Falcon-H1: of what the mixer reads, then of each part of that, and of what it gives. A bias within would need a factor of its
+// own.
+std::optional<Mamba2Pass> falcon_pass(const Config& config, const Mamba2& m) {
+  std::optional<Mamba2Pass> pass = read_mamba2_pass(config, "/rms_norm_eps");
+  if (!pass || m.proj_bias || config.boolean("/projectors_bias", false)) return std::nullopt;
+  const auto factor = [&](const std::string& key) {
+    const double value = config.find_f64(key).value_or(1);
+    if (value > 0) return value;
+    throw Error(PLIMSOLL_E_CONFIG, key, "is not above 0");
+  };
+  pass->norm_groups = m.groups;
+  pass->norm_first = config.boolean("/mamba_norm_before_gate", true);
+  for (std::size_t part = 0; part < pass->scales.size(); ++part)
+    pass->scales[part] = factor("/ssm_in_multiplier") * factor("/ssm_multipliers/" + std::to_string(part));
+  pass->out_scale = factor("/ssm_out_multiplier");
+  return pass;
 }
 
 // Attention and a mixer side by side in every layer.
 void fill_falcon_h1(const Config& config, Model& model) {
   Mamba2 m = read_mamba2(config, model.hidden);
   m.norm = config.boolean("/mamba_rms_norm", false);
+  m.pass = falcon_pass(config, m);
   model.ask_dense(model.all(), kFfn);
+  if (m.pass) model.frame = kJambaFrame; // a layer of which half is described is not
   add_mamba2(Place(model, kMixer, "mamba.", kState, model.all()), m);
-}
-
-// The gated norm of more groups than one is read in two ways, over all channels and group by group, and no such model is published.
-std::optional<Mamba2Pass> granite_pass(const Config& config, const Mamba2& m) {
-  if (m.groups != 1 || config.str("/hidden_act", "silu") != "silu") return std::nullopt;
-  return Mamba2Pass{config.find_f64("/rms_norm_eps").value_or(0), config.find_f64("/time_step_limit/0").value_or(0),
-                    config.find_f64("/time_step_limit/1").value_or(0)};
 }
 
 // With experts or without, every layer has the FFN that the other ones call shared.
@@ -116,7 +161,7 @@ void fill_granite(const Config& config, Model& model) {
   model.frame = Frame{"input_layernorm", "post_attention_layernorm", "/residual_multiplier"};
   if (mamba.empty()) return;
   Mamba2 m = read_mamba2(config, model.hidden);
-  m.pass = granite_pass(config, m);
+  m.pass = one_group_pass(config, m);
   add_mamba2(Place(model, kMixer, "mamba.", kState, mamba), m);
 }
 

@@ -34,6 +34,14 @@ void add_state(const Place& p, const std::vector<Region>& regions) {
 
 Bytes kept(std::uint64_t kernel) { return Bytes(kernel) - Bytes(1); }
 
+// `pass(mixer, label, part, out)` describes the mixer of these layers.
+template <class M, class Pass>
+void add_pass(const Place& p, const M& m, Pass pass) {
+  p.model.mixers.push_back({p.layers(), [m, pass, label = p.label()](const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) {
+                              pass(m, label, part, out);
+                            }});
+}
+
 } // namespace
 
 // Qwen3.5 and Nemotron spell it differently.
@@ -73,10 +81,7 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
   p.add(p.linear(apart ? "o_proj" : "out_proj", h, v).heads(1, m.value_heads));
   add_state(p, {{"conv", conv * kept(m.kernel), m.key_heads, kModel, conv.value()},
                 {"ssm", v * Bytes(m.key_elements), m.value_heads, m.state_dtype}});
-  if (m.epsilon)
-    p.model.mixers.push_back({p.layers(), [m, label = p.label()](const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) {
-                                describe_delta_net(m, label, part, out);
-                              }});
+  if (m.epsilon) add_pass(p, m, describe_delta_net);
 }
 
 // The recurrence is kept in float32. K3 stores convolutions and norm in float32 too, and pads A_log to 128 entries; Ling-3.0's class
@@ -109,6 +114,7 @@ void add_kimi_delta(const Place& p, const KimiDelta& m) {
   for (const char* part : {"conv.q", "conv.k", "conv.v"}) regions.push_back({part, inner * kept(m.kernel), m.heads, kModel});
   regions.push_back({"recurrent", inner * Bytes(m.head_elements), m.heads, kFloat32});
   add_state(p, regions);
+  if (m.epsilon) add_pass(p, m, describe_kimi_delta);
 }
 
 void add_mamba2(const Place& p, const Mamba2& m) {
@@ -124,10 +130,7 @@ void add_mamba2(const Place& p, const Mamba2& m) {
   add_state(p, {{"conv.inner", d * kept(m.kernel), m.heads, kModel, m.inner},
                 {"conv.groups", Bytes(2) * group * kept(m.kernel), m.groups, kModel, (Bytes(2) * group).value()},
                 {"ssm", d * Bytes(m.state), m.heads, m.state_dtype}});
-  if (m.pass)
-    p.model.mixers.push_back({p.layers(), [m, label = p.label()](const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) {
-                                describe_mamba2(m, label, part, out);
-                              }});
+  if (m.pass) add_pass(p, m, describe_mamba2);
 }
 
 void add_mamba1(const Place& p, const Mamba1& m) {
@@ -146,6 +149,7 @@ void add_mamba1(const Place& p, const Mamba1& m) {
     p.add(p.norm("c_layernorm", m.state));
   }
   add_state(p, {{"conv", d * kept(m.kernel), m.inner, kModel, m.inner}, {"ssm", d * Bytes(m.state), m.inner, m.state_dtype}});
+  if (m.pass) add_pass(p, m, describe_mamba1);
 }
 
 void add_plamo_mamba(const Place& p, const PlamoMamba& m) {
@@ -193,6 +197,7 @@ void add_short_conv(const Place& p, const ShortConv& m) {
   p.add(p.weight("conv.weight", {h, 1, m.kernel}).split(0), m.bias);
   p.add(p.linear("out_proj", h, h).split(1), m.bias);
   add_state(p, {{"conv", h * kept(m.kernel), m.hidden, kModel, m.hidden}});
+  add_pass(p, m, describe_short_conv);
 }
 
 void add_gated_lru(const Place& p, const GatedLru& m) {

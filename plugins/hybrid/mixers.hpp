@@ -2,6 +2,8 @@
 // Model and never read a configuration but for the state's type. Any thread.
 #pragma once
 
+#include <array>
+
 #include "model.hpp"
 
 namespace hybrid {
@@ -32,13 +34,18 @@ enum class KimiGates {
 struct KimiDelta {
   std::uint64_t hidden, heads, head_elements, kernel;
   KimiGates gates;
+  std::optional<double> epsilon = {}; // of the gated norm; none: the pass is not described
 };
 void add_kimi_delta(const Place& place, const KimiDelta& m);
 
 // What a Mamba-2 computes besides its shapes.
 struct Mamba2Pass {
-  double epsilon;     // of the gated norm, over all channels
-  double least, most; // of a step; most 0: no limit
+  double epsilon;                              // of the gated norm
+  double least, most;                          // of a step; most 0: no limit
+  std::uint64_t norm_groups = 1;               // channels are normed in so many groups
+  bool norm_first = false;                     // the gate comes behind the norm
+  std::array<double, 5> scales{1, 1, 1, 1, 1}; // of gate, x, b, c and steps
+  double out_scale = 1;                        // of what the mixer gives
 };
 
 // Mamba-2: heads of a state each, keys and queries shared within a group.
@@ -50,11 +57,18 @@ struct Mamba2 {
 };
 void add_mamba2(const Place& place, const Mamba2& m);
 
+// What a Mamba computes besides its shapes.
+struct Mamba1Pass {
+  bool norms = false; // on steps, b and c, with gains where `inner_norms` are stored
+  double epsilon = 0; // of these
+};
+
 // Mamba: every channel a state. `inner_norms`: Jamba's norms on dt, B and C.
 struct Mamba1 {
   std::uint64_t hidden, inner, state, rank, kernel;
   bool conv_bias = true, proj_bias = false, inner_norms = false;
   std::string state_dtype;
+  std::optional<Mamba1Pass> pass = {}; // none: it is not described
 };
 void add_mamba1(const Place& place, const Mamba1& m);
 
@@ -76,6 +90,7 @@ struct ShortConv {
   std::uint64_t hidden, kernel;
   bool bias = false;
 };
+// Described in every model that has one.
 void add_short_conv(const Place& place, const ShortConv& m);
 
 // RecurrentGemma: RG-LRU behind a convolution.

@@ -44,11 +44,13 @@ struct Delegate {
 };
 
 // How the parts of a layer stand around the residual stream, where the forward pass is described: a norm before each part, and what a
-// part gives is multiplied before it is added.
+// part gives is multiplied before it is added. Mixers of one layer stand side by side.
 struct Frame {
-  std::string_view mixer_norm, ffn_norm; // labels
+  std::string_view mixer_norm;           // labels
+  std::string_view ffn_norm = "";        // empty: a layer is one block behind one norm, a mixer or an FFN
   const char* multiplier = "";           // key; empty: none
   bool plus_one = false;                 // the gains of the norms are stored less 1
+  const char* epsilon = "/rms_norm_eps"; // key
 };
 
 // The pass of a recurrent mixer: sets part.out from part.in, in the layers that have it.

@@ -57,6 +57,7 @@ void fill_lfm2(const Config& config, Model& model) {
   const bool experts = plimsoll::find_experts(config).value_or(0) > 0;
   model.ask_dense(attention, experts ? kNothing : kFfn);
   if (experts) model.ask("moe", kFfn);
+  model.frame = Frame{.mixer_norm = "operator_norm", .ffn_norm = "ffn_norm", .epsilon = "/norm_eps"};
   add_short_conv(Place(model, "model.layers.{layer}.conv.", "conv.", kState, without(model.layers, attention)),
                  {model.hidden, config.positive("/conv_L_cache"), config.boolean("/conv_bias", false)});
 }

@@ -32,6 +32,10 @@ void fill_kimi(const Config& config, Model& model); // Kimi-Linear, the text of 
 // Mamba-2 under the keys that start with mamba_.
 Mamba2 read_mamba2(const Config& config, std::uint64_t hidden);
 
+// What a Mamba-2 computes: steps within time_step_limit, the norm's epsilon under this key. None: with another activation than silu, which
+// nobody publishes.
+std::optional<Mamba2Pass> read_mamba2_pass(const Config& config, const char* epsilon, const char* activation = "/hidden_act");
+
 // E_CONFIG names what there is.
 Fill find_names(std::string_view names);
 

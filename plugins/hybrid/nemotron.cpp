@@ -8,6 +8,8 @@
 namespace hybrid {
 namespace {
 
+constexpr Frame kFrame{.mixer_norm = "norm", .epsilon = "/layer_norm_epsilon"};
+
 bool any(const std::vector<std::string>& blocks, const char* kind) { return !where(blocks, {kind}).empty(); }
 
 // Attention and experts blocks in turn, as mtp_hybrid_override_pattern says.
@@ -49,6 +51,8 @@ Mamba2 read_mixer(const Config& config, std::uint64_t hidden) {
   m.proj_bias = config.boolean("/mamba_proj_bias", false);
   m.state_dtype = read_state_dtype(config);
   check_divides(m.groups, m.heads, "/n_groups");
+  m.pass = read_mamba2_pass(config, kFrame.epsilon, "/mamba_hidden_act");
+  if (m.pass) m.pass->norm_groups = m.groups;
   return m;
 }
 
@@ -134,6 +138,7 @@ void fill_nemotron(const Config& config, Model& model) {
     throw Error(PLIMSOLL_E_CONFIG, "/num_hidden_layers",
                 "is " + std::to_string(model.layers) + "; the pattern of blocks has " + std::to_string(blocks.size()));
   const Layers attention = where(blocks, {"attention"});
+  model.frame = kFrame;
   Delegate& dense = model.ask_dense(attention, any(blocks, "mlp") ? kFfn : kNothing, "mixer.");
   dense.map.parts.push_back({kFfn, "mixer.", where(blocks, {"mlp"})});
   Delegate* experts = nullptr;

@@ -8,8 +8,11 @@ namespace hybrid {
 
 void describe(const Model& model, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
 
-// Sets part.out from part.in. `label`: what the labels of its tensors begin with.
+// Each sets part.out from part.in. `label`: what the labels of its tensors begin with.
 void describe_delta_net(const DeltaNet& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+void describe_kimi_delta(const KimiDelta& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+void describe_mamba1(const Mamba1& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
 void describe_mamba2(const Mamba2& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+void describe_short_conv(const ShortConv& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
 
 } // namespace hybrid

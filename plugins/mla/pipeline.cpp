@@ -27,7 +27,7 @@ constexpr double kInnerEpsilon = 1e-6; // of the norms on latent vectors: the cl
 
 void check_known(const Config& config, const Shape& s) {
   const std::string_view type = config.model_type();
-  if (type != "deepseek_v2" && type != "deepseek_v3" && type != "kimi_k2")
+  if (type != "deepseek_v2" && type != "deepseek_v3" && type != "kimi_k2" && type != "kimi_linear")
     plimsoll::no_pipeline("/model_type", "for model_type " + std::string(type.substr(0, 60)));
   if (s.attentions_per_layer != 1 || s.indexer.heads != 0 || s.gates_per_head != 0)
     plimsoll::no_pipeline("", "for a latent attention with an indexer, an output gate or a twin");
@@ -40,15 +40,21 @@ public:
   LayerWriter(const Config& config, const Shape& shape, Value residual, const Pipeline& out)
       : config_(config), s_(shape), residual_(residual), out_(out) {}
 
+  // The attention by itself, for a layer that another family writes.
+  void write_attention(Value x) const { out_.set(residual_, projected(x)); }
+
   void write() const {
-    op::Linear o(attention(normed("input_norm")), "attention.o_proj");
-    out_.add(residual_, biased(o, "attention.o_proj").reduce());
+    out_.add(residual_, projected(normed("input_norm")));
     const Value y = out_.value(s_.hidden);
     out_.ffn(normed("post_attention_norm"), y);
     out_.add(residual_, op::Add(y));
   }
 
 private:
+  op::Linear projected(Value x) const {
+    op::Linear o(attention(x), "attention.o_proj");
+    return biased(o, "attention.o_proj").reduce();
+  }
   Value normed(const char* label) const { return out_.make(s_.hidden, 0, op::Norm(residual_, label, epsilon_of(config_))); }
   op::Linear& biased(op::Linear& linear, const std::string& label) const {
     if (s_.bias) linear.bias(label + ".bias");
@@ -74,6 +80,12 @@ private:
 
   Value attention(Value x) const {
     const Value q = queries(x), c = latent(x);
+    const auto attend = [&](double scale) {
+      op::AttendLatent op(q, c, "attention.kv_b_proj", "latent",
+                          op::LatentSizes{s_.heads, s_.kv_rank, s_.nope_elements, s_.rope_elements, s_.v_elements});
+      return out_.make(Bytes(s_.heads) * s_.v_elements, s_.heads, op.scale(scale));
+    };
+    if (config_.boolean("/mla_use_nope", false)) return attend(usual_scale()); // recurrent layers tell positions apart
     const RopeKeys keys(config_);
     if (keys.columns(s_.rope_elements) != s_.rope_elements)
       plimsoll::no_pipeline("/partial_rotary_factor", "for a latent attention with this key");
@@ -84,10 +96,7 @@ private:
     const std::uint64_t head = s_.nope_elements + s_.rope_elements;
     out_.set(q, op::Rope(q, table).columns(s_.heads, head, s_.nope_elements, s_.rope_elements).interleaved(neighbours));
     out_.set(c, op::Rope(c, table).columns(1, s_.latent_elements(), s_.kv_rank, s_.rope_elements).interleaved(neighbours));
-    op::AttendLatent attend(q, c, "attention.kv_b_proj", "latent",
-                            op::LatentSizes{s_.heads, s_.kv_rank, s_.nope_elements, s_.rope_elements, s_.v_elements});
-    attend.scale(score_scale(keys));
-    return out_.make(Bytes(s_.heads) * s_.v_elements, s_.heads, attend);
+    return attend(score_scale(keys));
   }
 
   // GGUF files keep a tenth of one magnitude of yarn, which is that of scores and of turned columns alike, so that these cancel out.
@@ -103,8 +112,9 @@ private:
     return 10 * *tenth;
   }
 
+  double usual_scale() const { return 1 / std::sqrt(static_cast<double>(s_.nope_elements) + static_cast<double>(s_.rope_elements)); }
   double score_scale(const RopeKeys& keys) const {
-    const double usual = 1 / std::sqrt(static_cast<double>(s_.nope_elements) + static_cast<double>(s_.rope_elements));
+    const double usual = usual_scale();
     const double all = keys.type() == "yarn" ? magnitude_of_all(keys) : 0;
     if (all == 0) return usual;
     const double magnitude = plimsoll::rope::yarn_magnitude(keys.number("factor"), all);
@@ -131,7 +141,9 @@ void describe(const Config& config, const Shape& s, const PipelinePart& part, co
   } else {
     if (std::find(s.layers.begin(), s.layers.end(), part.layer) == s.layers.end())
       throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
-    LayerWriter(config, s, part.out, out).write();
+    const LayerWriter writer(config, s, part.out, out);
+    if (part.is_attention()) writer.write_attention(part.in);
+    else writer.write();
   }
 }
 

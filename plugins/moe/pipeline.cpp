@@ -32,7 +32,10 @@ struct Routing {
   bool scaled = false;                           // by routed_scaling_factor
   bool grouped = false;                          // n_group, topk_group
   GroupWorth worth = GroupWorth::kBest;
-  bool clamped = false; // gpt-oss's activation, gate and up alternating
+  bool clamped = false;              // gpt-oss's activation, gate and up alternating
+  bool correction_by_choice = false; // scores by sigmoid may go without a correction
+  const char *renormalise_key = "/norm_topk_prob", *groups_key = "/n_group", *score_key = "/scoring_func";
+  const char *activation = "/hidden_act", *activation_otherwise = "silu";
 };
 
 // clang-format off
@@ -42,7 +45,17 @@ constexpr Routing kRoutings[] = {
   {.model_type = "qwen2_moe"},
   {.model_type = "qwen3_moe"},
   {.model_type = "qwen3_next"},
+  {.model_type = "qwen3_5_moe_text", .renormalise = Renormalise::kAlways},
+  {.model_type = "qwen3_vl_moe_text", .renormalise = Renormalise::kAlways},
+  {.model_type = "minimax_m2", .score = Score::kSigmoid, .renormalise = Renormalise::kAlways},
   {.model_type = "olmoe"},
+  {.model_type = "granitemoe", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
+  {.model_type = "granitemoeshared", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
+  {.model_type = "granitemoehybrid", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
+  {.model_type = "jamba", .renormalise = Renormalise::kNever},
+  {.model_type = "lfm2_moe", .score = Score::kSigmoid, .scaled = true, .correction_by_choice = true},
+  {.model_type = "nemotron_h", .score = Score::kSigmoid, .scaled = true, .grouped = true, .worth = GroupWorth::kBestTwo, .activation = "/mlp_hidden_act", .activation_otherwise = "relu2"},
+  {.model_type = "kimi_linear", .score = Score::kSigmoid, .scaled = true, .grouped = true, .worth = GroupWorth::kBestTwo, .renormalise_key = "/moe_renormalize", .groups_key = "/num_expert_group", .score_key = "/moe_router_activation_func"},
   {.model_type = "gpt_oss", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever, .clamped = true},
   {.model_type = "deepseek_v2", .scaled = true, .grouped = true},
   {.model_type = "deepseek_v3", .score = Score::kSigmoid, .scaled = true, .grouped = true, .worth = GroupWorth::kBestTwo},
@@ -59,10 +72,11 @@ const Routing& routing_of(const Config& config) {
   return *row;
 }
 
-Activation activation_of(const Config& config) {
-  const std::string_view name = config.str("/hidden_act", "silu");
+Activation activation_of(const Config& config, const Routing& routing) {
+  const std::string_view name = config.str(routing.activation, routing.activation_otherwise);
   if (name == "silu" || name == "swish") return Activation::kSilu;
-  plimsoll::no_pipeline("/hidden_act", "with the activation " + std::string(name.substr(0, 60)));
+  if (name == "relu2") return Activation::kReluSquared;
+  plimsoll::no_pipeline(routing.activation, "with the activation " + std::string(name.substr(0, 60)));
 }
 
 double positive(const Config& config, std::string_view pointer) {
@@ -74,61 +88,70 @@ double positive(const Config& config, std::string_view pointer) {
 class FfnWriter {
 public:
   FfnWriter(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out)
-      : config_(config), shape_(shape), part_(part), out_(out), act_(activation_of(config)) {}
+      : config_(config), shape_(shape), routing_(routing_of(config)), part_(part), out_(out), act_(activation_of(config, routing_)) {}
 
-  // gate and up, or both in one tensor; down onto `to`.
-  void gated(const Projections& names, const std::string& label, std::uint64_t width, Value to, bool add) const {
-    if (names.gate.empty()) plimsoll::no_pipeline("/ffn_names", "for FFNs without a gate");
+  // gate and up, both in one tensor, or up alone; down onto `to`.
+  void ffn(const Projections& names, const std::string& label, std::uint64_t width, Value to, bool add) const {
     const bool fused = names.up.empty();
     const auto into = [&](const char* name, std::uint32_t of) {
       op::Linear linear(part_.in, label + (fused ? ".gate_up_proj" : name));
       if (fused) linear.part(of);
       return out_.make(width, width, linear);
     };
-    const Value gate = into(".gate_proj", 0), up = into(".up_proj", 1);
-    out_.set(gate, op::Gate(gate, up, act_));
-    const op::Linear down = op::Linear(gate, label + ".down_proj").reduce();
+    const Value inner = into(names.gate.empty() ? ".up_proj" : ".gate_proj", 0);
+    if (names.gate.empty()) out_.set(inner, op::Gate(inner, act_));
+    else out_.set(inner, op::Gate(inner, into(".up_proj", 1), act_));
+    const op::Linear down = op::Linear(inner, label + ".down_proj").reduce();
     if (add) out_.add(to, down);
     else out_.set(to, down);
   }
 
   void sparse() const {
-    const Routing& routing = routing_of(config_);
     const Names& names = *shape_.names;
-    const bool plain = shape_.zero_experts == 0 && shape_.expert_hidden == shape_.hidden && names.router_scales[0].empty() &&
-                       names.hash_table.empty() && names.dense_per_layer == 0 && !names.experts.gate.empty();
+    const bool plain = shape_.zero_experts == 0 && !shape_.latent_norm && shape_.seen_experts == 0 && names.router_scales[0].empty() &&
+                       names.hash_table.empty() && names.dense_per_layer == 0;
     if (!plain) plimsoll::no_pipeline("/ffn_names", "for experts of this kind");
-    const Value routes = out_.make(2 * shape_.experts_per_token, 0, route(routing));
-    out_.set(part_.out, experts(routing, routes).reduce());
+    const Value routes = out_.make(2 * shape_.experts_per_token, 0, route());
+    routed(routes);
     if (shape_.shared_width == 0) return;
-    if (names.shared_gate.empty()) return gated(names.shared, "shared_experts", shape_.shared_width, part_.out, true);
+    if (names.shared_gate.empty()) return ffn(names.shared, "shared_experts", shape_.shared_width, part_.out, true);
     const Value shared = out_.value(shape_.hidden), gate = out_.value(1);
-    gated(names.shared, "shared_experts", shape_.shared_width, shared, false);
+    ffn(names.shared, "shared_experts", shape_.shared_width, shared, false);
     out_.set(gate, op::Linear(part_.in, "shared_experts.gate"));
     out_.add(part_.out, op::ScaleRows(shared, gate, Activation::kSigmoid));
   }
 
 private:
-  op::Route route(const Routing& routing) const {
+  // The chosen experts, in the model's width or in one of their own.
+  void routed(Value routes) const {
+    if (shape_.expert_hidden == shape_.hidden) return out_.set(part_.out, experts(part_.in, routes).reduce());
+    const Value in = out_.make(shape_.expert_hidden, 0, op::Linear(part_.in, "experts.latent_in_proj"));
+    const Value latent = out_.make(shape_.expert_hidden, 0, experts(in, routes).reduce());
+    out_.set(part_.out, op::Linear(latent, "experts.latent_out_proj"));
+  }
+
+  op::Route route() const {
+    const Routing& routing = routing_;
     const bool sigmoid = routing.score == Score::kSigmoid;
-    if (const auto stated = config_.find_str("/scoring_func"); stated && *stated != (sigmoid ? "sigmoid" : "softmax"))
-      plimsoll::no_pipeline("/scoring_func", "for experts that are scored by " + std::string(stated->substr(0, 60)));
+    if (const auto stated = config_.find_str(routing.score_key); stated && *stated != (sigmoid ? "sigmoid" : "softmax"))
+      plimsoll::no_pipeline(routing.score_key, "for experts that are scored by " + std::string(stated->substr(0, 60)));
     op::Route route(part_.in, "router", shape_.experts, shape_.experts_per_token, routing.score);
     if (!shape_.names->router_bias.empty()) route.bias("router.bias");
     if (shape_.correction && !shape_.names->correction.empty()) route.correction("router.correction_bias");
-    else if (sigmoid) plimsoll::no_pipeline("/topk_method", "for scores by sigmoid without a correction");
+    else if (sigmoid && !routing.correction_by_choice) plimsoll::no_pipeline("/topk_method", "for scores by sigmoid without a correction");
     const bool normed = routing.renormalise == Renormalise::kAlways ||
-                        (routing.renormalise == Renormalise::kByKey && config_.boolean("/norm_topk_prob", false));
+                        (routing.renormalise == Renormalise::kByKey && config_.boolean(routing.renormalise_key, false));
     route.renormalise(normed);
     if (routing.scaled) route.scale(positive(config_, "/routed_scaling_factor"));
     // DeepSeek's own class then leaves the scale away, that of the transformers library the sum.
     if (routing.model_type == "deepseek_v2" && normed) plimsoll::no_pipeline("/norm_topk_prob", "for a deepseek_v2 with this key");
-    if (const auto groups = groups_of(routing)) route.groups(groups->first, groups->second, routing.worth);
+    if (const auto groups = groups_of()) route.groups(groups->first, groups->second, routing.worth);
     return route;
   }
 
   // How many groups there are and how many are kept; nothing where all take part.
-  std::optional<std::pair<std::uint64_t, std::uint64_t>> groups_of(const Routing& routing) const {
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> groups_of() const {
+    const Routing& routing = routing_;
     if (!routing.grouped) return std::nullopt;
     if (config_.u64("/gguf_expert_groups", 1) > 1)
       plimsoll::no_pipeline("/topk_method", "for a GGUF file, which does not say how groups of experts are chosen");
@@ -136,30 +159,32 @@ private:
     if (method == "greedy" && routing.score != Score::kSigmoid) return std::nullopt;
     if (method != (routing.score == Score::kSigmoid ? "noaux_tc" : "group_limited_greedy"))
       plimsoll::no_pipeline("/topk_method", "for experts that are chosen by " + std::string(method.substr(0, 60)));
-    const std::uint64_t groups = config_.u64("/n_group", 1), kept = config_.u64("/topk_group", 1);
+    const std::uint64_t groups = config_.u64(routing.groups_key, 1), kept = config_.u64("/topk_group", 1);
     if (groups <= 1) return std::nullopt;
-    plimsoll::check_divides(groups, shape_.experts, "/n_group");
+    plimsoll::check_divides(groups, shape_.experts, routing.groups_key);
     if (kept == 0 || kept > groups || kept * (shape_.experts / groups) < shape_.experts_per_token)
       throw Error(PLIMSOLL_E_CONFIG, "/topk_group", "groups of experts that hold enough of them were expected");
     if (routing.worth == GroupWorth::kBestTwo && shape_.experts / groups < 2)
-      throw Error(PLIMSOLL_E_CONFIG, "/n_group", "groups of two experts and more were expected");
+      throw Error(PLIMSOLL_E_CONFIG, routing.groups_key, "groups of two experts and more were expected");
     return std::pair(groups, kept);
   }
 
-  op::Experts experts(const Routing& routing, Value routes) const {
+  op::Experts experts(Value x, Value routes) const {
     const bool fused = shape_.names->experts.up.empty(), biased = !shape_.names->expert_bias.empty();
-    const plimsoll::Pairing pairing = routing.clamped ? plimsoll::Pairing::kAlternating : plimsoll::Pairing::kRows;
-    op::Experts experts = fused ? op::Experts(part_.in, routes, "experts.gate_up_proj", pairing, "experts.down_proj")
-                                : op::Experts(part_.in, routes, "experts.gate_proj", "experts.up_proj", "experts.down_proj");
+    const bool gated = !shape_.names->experts.gate.empty();
+    const plimsoll::Pairing pairing = routing_.clamped ? plimsoll::Pairing::kAlternating : plimsoll::Pairing::kRows;
+    op::Experts experts = fused ? op::Experts(x, routes, "experts.gate_up_proj", pairing, "experts.down_proj")
+                                : op::Experts(x, routes, gated ? "experts.gate_proj" : "", "experts.up_proj", "experts.down_proj");
     if (biased && fused) experts.biases("experts.gate_up_proj.bias", "", "experts.down_proj.bias");
-    if (biased && !fused) experts.biases("experts.gate_proj.bias", "experts.up_proj.bias", "experts.down_proj.bias");
-    experts.sizes(shape_.experts, shape_.experts_per_token, shape_.expert_width, routing.clamped ? Activation::kSwigluOai : act_);
-    if (routing.clamped) experts.clamp(positive(config_, "/swiglu_limit"), positive(config_, "/swiglu_alpha"));
+    if (biased && !fused) experts.biases(gated ? "experts.gate_proj.bias" : "", "experts.up_proj.bias", "experts.down_proj.bias");
+    experts.sizes(shape_.experts, shape_.experts_per_token, shape_.expert_width, routing_.clamped ? Activation::kSwigluOai : act_);
+    if (routing_.clamped) experts.clamp(positive(config_, "/swiglu_limit"), positive(config_, "/swiglu_alpha"));
     return experts;
   }
 
   const Config& config_;
   const Shape& shape_;
+  const Routing& routing_;
   const PipelinePart& part_;
   const Pipeline& out_;
   Activation act_;
@@ -175,9 +200,8 @@ void describe_ffn(const Config& config, const Shape& shape, const PipelinePart& 
   const FfnWriter writer(config, shape, part, out);
   if (lists(shape.sparse_layers, part.layer)) return writer.sparse();
   if (!lists(shape.dense_layers, part.layer)) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
-  routing_of(config); // a dense layer of a model that is not known is not known either
   if (shape.names->dense_per_layer != 0) plimsoll::no_pipeline("/ffn_names", "for several FFNs in one layer");
-  writer.gated(shape.names->dense, "mlp", shape.dense_width, part.out, false);
+  writer.ffn(shape.names->dense, "mlp", shape.dense_width, part.out, false);
 }
 
 } // namespace moe

@@ -22,7 +22,8 @@ struct Refused {
   std::uint32_t tp;
   const char* message;
 };
-constexpr Refused kRefused[]{{"deepseek_v2", 4, "does not divide the 2 heads of attention.q_proj"}};
+constexpr Refused kRefused[]{{"deepseek_v2", 4, "does not divide the 2 heads of attention.q_proj"},
+                             {"nemotron_h", 4, "which 4 ranks share; only fewer ranks can"}}; // two groups, normed apart
 
 PlanRequest ranks_request(std::uint64_t max_length, std::uint32_t tp, std::uint32_t pp = 1) {
   PlanRequest request = request_of(max_length);

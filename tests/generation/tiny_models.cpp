@@ -77,6 +77,8 @@ std::string folder_of(const std::string& model) {
   return folder.string();
 }
 
+bool has_gguf(const std::string& model) { return is_stored(model) || goldens()["models"][model].contains("gguf"); }
+
 std::string gguf_of(const std::string& model) {
   const fs::path file = scratch() / (model + ".gguf");
   if (!fs::exists(file)) test::write_tiny_gguf(weights_of(model), file.string(), test::TinyFormat::kF32);

@@ -29,7 +29,8 @@ std::vector<std::string> golden_models();
 
 // A folder with the model, made once for this process and removed at its end; those that are stored are where they are.
 std::string folder_of(const std::string& model);
-// The same weights as a GGUF file.
+// The same weights as a GGUF file, where one can be written.
+bool has_gguf(const std::string& model);
 std::string gguf_of(const std::string& model);
 
 const Context& context();

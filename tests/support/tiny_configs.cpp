@@ -1,6 +1,7 @@
 #include "support/tiny_configs.hpp"
 
 #include <array>
+#include <vector>
 
 namespace plimsoll::test {
 namespace {
@@ -260,6 +261,14 @@ constexpr std::array kConfigs{
 
 } // namespace
 
-std::span<const TinyConfig> tiny_configs() { return kConfigs; }
+std::span<const TinyConfig> tiny_configs() {
+  static const std::vector<TinyConfig> all = [] {
+    std::vector<TinyConfig> out(kConfigs.begin(), kConfigs.end());
+    const std::span<const TinyConfig> more = tiny_hybrid_configs();
+    out.insert(out.end(), more.begin(), more.end());
+    return out;
+  }();
+  return all;
+}
 
 } // namespace plimsoll::test

@@ -15,5 +15,7 @@ struct TinyConfig {
 };
 
 std::span<const TinyConfig> tiny_configs();
+// Of them those whose layers are recurrent, or partly, and classes that came after these: tiny_hybrid_configs.cpp.
+std::span<const TinyConfig> tiny_hybrid_configs();
 
 } // namespace plimsoll::test

@@ -9,6 +9,8 @@
 
 #include "support/sparse_checkpoint.hpp"
 #include "support/tiny_gguf_tensors.hpp"
+#include "support/tiny_hybrid_gguf.hpp"
+#include "support/tiny_hybrid_weights.hpp"
 #include "support/tiny_vocabulary.hpp"
 
 namespace plimsoll::test {
@@ -32,7 +34,8 @@ private:
   bool latent() const { return count("kv_lora_rank") > 0; }
   std::uint64_t experts() const { return count("num_experts") + count("num_local_experts") + count("n_routed_experts"); }
 
-  const char* architecture() const;
+  std::string architecture() const;
+  void metadata();
   void sizes();
   void routing();
   void rope();
@@ -50,12 +53,13 @@ private:
   const TinyModel& model_;
   TinyFormat format_;
   json config_;
-  std::string type_ = config_.at("model_type"), at_ = std::string(architecture()) + ".";
-  std::uint64_t heads_ = count("num_attention_heads"), head_dim_ = count("head_dim", count("hidden_size") / heads_);
+  std::string type_ = config_.at("model_type"), at_ = architecture() + ".";
+  std::uint64_t heads_ = count("num_attention_heads", 1), head_dim_ = count("head_dim", count("hidden_size") / heads_);
   GgufWriter file_;
 };
 
-const char* Converter::architecture() const {
+std::string Converter::architecture() const {
+  if (is_tiny_hybrid(config_)) return tiny_hybrid_architecture(config_);
   static const std::map<std::string_view, const char*> names{
       {"llama", "llama"},           {"mistral", "llama"},      {"mixtral", "llama"},
       {"qwen2", "qwen2"},           {"qwen3", "qwen3"},        {"phi3", "phi3"},
@@ -69,9 +73,18 @@ const char* Converter::architecture() const {
   return found->second;
 }
 
-void Converter::sizes() {
+void Converter::metadata() {
   file_.text("general.architecture", architecture());
   file_.u32("general.file_type", format_ == TinyFormat::kF32 ? 0 : format_ == TinyFormat::kF16 ? 1 : 32);
+  if (is_tiny_hybrid(config_)) return add_tiny_hybrid_metadata(config_, file_);
+  sizes();
+  routing();
+  rope();
+  multipliers();
+  states();
+}
+
+void Converter::sizes() {
   number("context_length", count("max_position_embeddings"));
   number("embedding_length", count("hidden_size"));
   number("block_count", count("num_hidden_layers"));
@@ -174,11 +187,7 @@ void Converter::states() {
 }
 
 std::string Converter::bytes() {
-  sizes();
-  routing();
-  rope();
-  multipliers();
-  states();
+  metadata();
   write_tiny_vocabulary(count("vocab_size"), file_);
   std::string data;
   for (const TinyTensor& tensor : tiny_gguf_tensors(model_)) {

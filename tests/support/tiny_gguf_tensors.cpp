@@ -8,6 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/tiny_hybrid_gguf.hpp"
+#include "support/tiny_hybrid_weights.hpp"
+
 namespace plimsoll::test {
 namespace {
 
@@ -249,6 +252,7 @@ void Renamer::convert(const TinyTensor& tensor) {
 
 std::vector<TinyTensor> tiny_gguf_tensors(const TinyModel& model) {
   const json config = json::parse(model.config);
+  if (is_tiny_hybrid(config)) return tiny_hybrid_gguf_tensors(model);
   Renamer renamer(config);
   renamer.rope_factors();
   for (const TinyTensor& tensor : model.tensors) renamer.convert(tensor);

@@ -36,8 +36,12 @@ std::uint64_t number(std::string_view bytes) {
   return value;
 }
 
+// What stays in float32 where the rest is rounded. Of Kimi-Linear that is what decays, and corrections are rounded.
 TinyFormat stored_format(const TinyTensor& tensor, TinyFormat wanted) {
-  return tensor.name.ends_with("e_score_correction_bias") ? TinyFormat::kF32 : wanted;
+  const std::string& name = tensor.name;
+  if (name.find(".self_attn.A_log") != std::string::npos || name.find(".self_attn.dt_bias") != std::string::npos) return TinyFormat::kF32;
+  if (name.find("block_sparse_moe.gate.") != std::string::npos) return wanted;
+  return name.ends_with("e_score_correction_bias") || name.ends_with(".expert_bias") ? TinyFormat::kF32 : wanted;
 }
 
 const char* format_name(TinyFormat format) {

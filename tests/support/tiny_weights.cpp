@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "support/tiny_hybrid_weights.hpp"
 #include "support/tiny_random.hpp"
 
 namespace plimsoll::test {
@@ -32,6 +33,8 @@ public:
   bool flag(const char* key, bool otherwise = false) const { return config_.value(key, otherwise); }
   bool is(std::string_view type) const { return type_ == type; }
   bool gemma() const { return is("gemma2") || is("gemma3_text"); }
+  bool biased() const { return is("phi") || is("starcoder2"); } // everything
+  bool normed_behind() const { return is("olmo2") || is("olmo3") || is("exaone4"); }
 
   std::vector<TinyTensor> all();
 
@@ -82,11 +85,13 @@ void Weights::norm(const std::string& name, std::uint64_t width, std::int64_t ce
   const bool less_one = gemma() || (is("qwen3_next") && name.find("linear_attn") == std::string::npos);
   std::vector<float> values = draw_around(seed_, weight, width, less_one ? center - 1 : center, 100 * center);
   out_.push_back({std::move(weight), {width}, std::move(values)});
+  if (biased()) bias(name, width);
 }
 
 void Weights::attention(const std::string& at) {
   const std::uint64_t q = heads_ * head_dim_, kv = kv_heads_ * head_dim_;
-  const bool biases = flag("attention_bias"), qkv_biases = biases || is("qwen2") || is("qwen2_moe");
+  const bool biases = flag("attention_bias") || biased(), qkv_biases = biases || is("qwen2") || is("qwen2_moe");
+  const bool all_queries = is("olmo2") || is("olmo3") || is("olmoe") || is("minimax_m2");
   if (is("phi3")) {
     matrix(at + "qkv_proj", q + 2 * kv, hidden_, kFusedGain);
   } else {
@@ -96,13 +101,14 @@ void Weights::attention(const std::string& at) {
       if (qkv_biases) bias(at + part, rows);
     }
   }
-  matrix(at + "o_proj", hidden_, q);
-  if (flag("attention_out_bias", biases)) bias(at + "o_proj", hidden_);
-  if (is("olmo2") || is("olmoe")) {
+  const std::string out = at + (is("phi") ? "dense" : "o_proj");
+  matrix(out, hidden_, q);
+  if (flag("attention_out_bias", biases && !is("glm4"))) bias(out, hidden_);
+  if (all_queries) {
     norm(at + "q_norm", q, 2);
     norm(at + "k_norm", kv);
   }
-  if (is("qwen3") || is("qwen3_moe") || is("qwen3_next") || is("gemma3_text")) {
+  if (is("qwen3") || is("qwen3_moe") || is("qwen3_next") || is("qwen3_vl_moe_text") || is("exaone4") || is("gemma3_text")) {
     norm(at + "q_norm", head_dim_, 2);
     norm(at + "k_norm", head_dim_);
   }
@@ -169,10 +175,17 @@ void Weights::gated(const std::string& at, std::uint64_t width) {
     matrix(at + "output_linear", hidden_, width);
     return;
   }
-  if (is("phi3")) {
+  if (is("phi3") || is("glm4")) {
     matrix(at + "gate_up_proj", 2 * width, hidden_);
     matrix(at + "down_proj", hidden_, width);
     return;
+  }
+  if (biased()) {
+    const std::string into = at + (is("phi") ? "fc1" : "c_fc"), back = at + (is("phi") ? "fc2" : "c_proj");
+    matrix(into, width, hidden_);
+    bias(into, width);
+    matrix(back, hidden_, width);
+    return bias(back, hidden_);
   }
   for (const char* part : {"gate_proj", "up_proj"}) {
     matrix(at + part, width, hidden_);
@@ -195,9 +208,10 @@ void Weights::stacked_experts(const std::string& at) {
 
 void Weights::experts(const std::string& at) {
   if (is("gpt_oss")) return stacked_experts(at);
-  if (is("mixtral")) {
+  if (is("mixtral") || is("minimax_m2")) {
     const std::uint64_t experts = count("num_local_experts"), width = count("intermediate_size");
     matrix(at + "gate", experts, hidden_, kRouterGain);
+    if (is("minimax_m2")) add(at + "e_score_correction_bias", {experts}, kBias / 2);
     for (std::uint64_t i = 0; i < experts; ++i) {
       const std::string expert = at + "experts." + std::to_string(i);
       matrix(expert + ".w1", width, hidden_);
@@ -209,6 +223,10 @@ void Weights::experts(const std::string& at) {
   const std::uint64_t experts = count("n_routed_experts", count("num_experts"));
   const std::uint64_t width = count("moe_intermediate_size", count("intermediate_size"));
   matrix(at + "gate", experts, hidden_, kRouterGain);
+  if (is("qwen3_vl_moe_text")) { // inputs before outputs
+    add(at + "experts.gate_up_proj", {experts, hidden_, 2 * width}, variance_one(hidden_));
+    return add(at + "experts.down_proj", {experts, width, hidden_}, variance_one(width));
+  }
   if (config_.value("topk_method", "") == "noaux_tc") add(at + "gate.e_score_correction_bias", {experts}, kBias / 2);
   for (std::uint64_t i = 0; i < experts; ++i) gated(at + "experts." + std::to_string(i) + ".", width);
   if (const std::uint64_t shared = count("n_shared_experts")) gated(at + "shared_experts.", shared * width);
@@ -236,19 +254,25 @@ std::vector<TinyTensor> Weights::all() {
     else attention(at + "self_attn.");
     if (is("granitemoehybrid")) gated(at + "shared_mlp.", count("shared_intermediate_size"));
     else if (!sparse(layer)) gated(at + "mlp.", count("intermediate_size"));
-    else experts(at + (is("mixtral") ? "block_sparse_moe." : "mlp."));
-    if (!is("olmo2")) norm(at + "input_layernorm", hidden_);
+    else experts(at + (is("mixtral") || is("minimax_m2") ? "block_sparse_moe." : "mlp."));
+    if (!normed_behind()) norm(at + "input_layernorm", hidden_);
+    if (is("cohere2") || is("phi")) continue; // attention and FFN read the same
     norm(at + "post_attention_layernorm", hidden_);
     if (gemma()) norm(at + "pre_feedforward_layernorm", hidden_);
-    if (gemma() || is("olmo2")) norm(at + "post_feedforward_layernorm", hidden_);
+    if (gemma() || normed_behind()) norm(at + "post_feedforward_layernorm", hidden_);
+    for (const char* behind : {"post_self_attn_layernorm", "post_mlp_layernorm"})
+      if (is("glm4")) norm(at + behind, hidden_);
   }
-  norm("model.norm", hidden_, tied_ ? kTiedNorm : 1);
+  norm(is("phi") ? "model.final_layernorm" : "model.norm", hidden_, tied_ ? kTiedNorm : 1);
   if (!tied_) matrix("lm_head", words, hidden_, kHeadGain);
+  if (is("phi")) bias("lm_head", words);
   return std::move(out_);
 }
 
 } // namespace
 
-std::vector<TinyTensor> tiny_weights(const json& config, std::uint64_t seed) { return Weights(config, seed).all(); }
+std::vector<TinyTensor> tiny_weights(const json& config, std::uint64_t seed) {
+  return is_tiny_hybrid(config) ? tiny_hybrid_weights(config, seed) : Weights(config, seed).all();
+}
 
 } // namespace plimsoll::test

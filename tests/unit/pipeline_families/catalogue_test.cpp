@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "recorder.hpp"
 
 namespace plimsoll::testing {
@@ -29,12 +31,18 @@ TEST_P(Catalogue, IsDescribedWholeOrNotAtAll) {
     EXPECT_TRUE(w.used || w.role != PLIMSOLL_ROLE_MODEL || w.aspect == PLIMSOLL_ASPECT_VISION ||
                 w.label.find("pooler.dense") != std::string::npos)
         << w.label;
-  // Every layer that caches attends once; one that keeps states goes over them once.
-  std::map<std::uint32_t, int> attends, caches;
-  for (const OpSeen& op : pass.ops)
-    if (op.kind == PLIMSOLL_OP_ATTEND || op.kind == PLIMSOLL_OP_ATTEND_LATENT || op.kind == PLIMSOLL_OP_SSM_SCAN ||
-        op.kind == PLIMSOLL_OP_DELTA_RULE)
-      ++attends[op.layer];
+  // Every layer that caches attends once; one that keeps states goes over them once, and where they are of convolutions alone there is one.
+  std::map<std::uint32_t, int> attends, caches, convolutions;
+  std::set<std::uint32_t> recurrent;
+  for (const OpSeen& op : pass.ops) {
+    if (op.kind == PLIMSOLL_OP_ATTEND || op.kind == PLIMSOLL_OP_ATTEND_LATENT) ++attends[op.layer];
+    if (op.kind == PLIMSOLL_OP_CONV) ++convolutions[op.layer];
+    if (op.kind != PLIMSOLL_OP_SSM_SCAN && op.kind != PLIMSOLL_OP_DELTA_RULE) continue;
+    ++attends[op.layer];
+    recurrent.insert(op.layer);
+  }
+  for (const auto& [layer, n] : convolutions)
+    if (!recurrent.contains(layer)) attends[layer] += n;
   for (const GroupSeen& g : pass.groups)
     if (g.role == PLIMSOLL_ROLE_MODEL)
       for (const std::uint32_t layer : g.layers) ++caches[layer];

@@ -37,8 +37,9 @@ std::uint64_t Pass::used_classes() const {
 }
 
 const char* kind_name(std::uint32_t kind) {
-  constexpr std::array<const char*, 15> kNames{"?",     "embed",   "norm",      "linear", "rope",       "attend", "attend_latent", "gate",
-                                               "route", "experts", "last_rows", "add",    "scale_rows", "conv",   "ssm_scan"};
+  constexpr std::array<const char*, 17> kNames{"?",        "embed",   "norm",      "linear",    "rope", "attend",     "attend_latent",
+                                               "gate",     "route",   "experts",   "last_rows", "add",  "scale_rows", "conv",
+                                               "ssm_scan", "columns", "delta_rule"};
   return kind < kNames.size() ? kNames[kind] : "?";
 }
 
