@@ -29,6 +29,7 @@ if(TARGET MPI::MPI_C)
   target_include_directories(plimsoll_mpi PRIVATE src)
   target_compile_definitions(plimsoll_mpi PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX) # the old C++ names
   target_link_libraries(plimsoll_mpi PRIVATE MPI::MPI_C)
+  target_link_options(plimsoll_mpi PRIVATE LINKER:-soname,libplimsoll_mpi.so) # it stands among libraries
   add_dependencies(plimsoll_runtime plimsoll_mpi)
 else()
   message(STATUS "plimsoll: no MPI, ranks are threads")

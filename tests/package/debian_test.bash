@@ -1,5 +1,5 @@
 #!/bin/bash
-# debian_test ROOT BUILD: what tools/package makes of this build: three packages with what they should have, and nothing that lintian calls
+# debian_test ROOT BUILD: what tools/package makes of this build: three packages with what they should have, a fourth where MPI was found, and nothing that lintian calls
 # an error, where it is here. Exit 77 (skipped) where the tools that pack are not here.
 set -u
 root=$1 build=$2 failed=0
@@ -28,7 +28,20 @@ has plimsoll bin/plimsoll bin/plimsoll-watch lib/libplimsoll.so.1 "lib/libplimso
 has libplimsoll-dev lib/libplimsoll.so include/plimsoll/host.hpp include/plimsoll/abi.h lib/cmake/Plimsoll/PlimsollConfig.cmake \
   lib/pkgconfig/plimsoll.pc share/plimsoll/template/plugin.yaml share/doc/plimsoll/sdk/first_plugin.md share/doc/libplimsoll-dev/copyright
 has python3-plimsoll lib/python3/dist-packages/plimsoll/{__init__.py,context.py,py.typed}
-for package in plimsoll libplimsoll-dev python3-plimsoll; do says $package Version "$version"; done
+packages=(plimsoll libplimsoll-dev python3-plimsoll)
+if [[ -e $build/lib/libplimsoll_mpi.so ]]; then # MPI is one package's need
+  packages+=(plimsoll-mpi)
+  has plimsoll-mpi lib/libplimsoll_mpi.so share/doc/plimsoll-mpi/{copyright,changelog.gz}
+  says plimsoll-mpi Depends "plimsoll (= $version)"
+  says plimsoll-mpi Depends libopenmpi
+elif compgen -G "$build/packages/plimsoll-mpi_*" >/dev/null; then
+  wrong "plimsoll-mpi was packed without its library"
+fi
+for package in "${packages[@]}"; do says $package Version "$version"; done
+for package in plimsoll libplimsoll-dev python3-plimsoll; do
+  said=$(dpkg-deb -f "$build"/packages/${package}_*.deb Depends)
+  [[ $said != *mpi* ]] || wrong "$package needs MPI: $said"
+done
 says plimsoll Depends libc6
 says plimsoll Recommends libcurl4
 says libplimsoll-dev Depends "plimsoll (= $version)"

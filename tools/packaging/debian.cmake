@@ -1,4 +1,4 @@
-# .debs of what is installed: plimsoll, libplimsoll-dev, python3-plimsoll. tools/package builds and makes them; `cpack -G DEB` does it for any
+# .debs of what is installed: plimsoll, libplimsoll-dev, python3-plimsoll, and where MPI was found plimsoll-mpi. tools/package builds and makes them; `cpack -G DEB` does it for any
 # build that is complete.
 set(PLIMSOLL_PACKAGE_MAINTAINER "Plimsoll developers <plimsoll@example.org>" CACHE STRING "Who answers for the packages: Name <address>")
 set(CPACK_PACKAGE_VENDOR Plimsoll)
@@ -6,6 +6,9 @@ set(CPACK_PACKAGE_CONTACT "${PLIMSOLL_PACKAGE_MAINTAINER}")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
 set(CPACK_GENERATOR DEB)
 set(CPACK_COMPONENTS_ALL plimsoll dev python)
+if(TARGET plimsoll_mpi)
+  list(APPEND CPACK_COMPONENTS_ALL mpi)
+endif()
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
@@ -49,4 +52,14 @@ set(CPACK_COMPONENT_PYTHON_DESCRIPTION "memory planner for large language models
 Plans, weights, estimates, fits, pages and text from Python 3 as typed values,
 through the C interfaces of Plimsoll's shared libraries and the standard
 library alone.")
+
+# The one library that needs MPI, so that nobody else does: the runtime loads it where mpirun starts it.
+set(CPACK_DEBIAN_MPI_PACKAGE_NAME plimsoll-mpi)
+set(CPACK_DEBIAN_MPI_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS "plimsoll ${same}")
+set(CPACK_DEBIAN_MPI_PACKAGE_SHLIBDEPS ON) # libopenmpi3, of the MPI that it was built with
+set(CPACK_DEBIAN_MPI_PACKAGE_RECOMMENDS openmpi-bin)
+set(CPACK_COMPONENT_MPI_DESCRIPTION "memory planner for large language models (ranks under MPI)
+Lets the ranks of a plan be processes that mpirun starts on one machine, as in
+mpirun -np 2 plimsoll run MODEL --tp 2. Threads need nothing of it.")
 include(CPack)

@@ -1,9 +1,13 @@
 # Run by CPack between staging and packing: what Debian wants of the files. Libraries stand where the loader looks and need no run path;
 # manual pages are compressed; every package has its change log and its copyright file.
-set(packages plimsoll plimsoll dev libplimsoll-dev python python3-plimsoll)
+set(packages plimsoll plimsoll dev libplimsoll-dev python python3-plimsoll mpi plimsoll-mpi)
 while(packages)
   list(POP_FRONT packages component package)
   set(stage ${CPACK_TEMPORARY_DIRECTORY}/${component})
+  list(FIND CPACK_COMPONENTS_ALL ${component} packed)
+  if(packed EQUAL -1)
+    continue()
+  endif()
   if(NOT IS_DIRECTORY ${stage}/usr)
     message(FATAL_ERROR "${stage}: nothing is staged for ${package}")
   endif()

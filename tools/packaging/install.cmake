@@ -1,5 +1,5 @@
 # What `cmake --install` puts where, below any prefix, from where it can be moved: every file finds the others by where itself is.
-# Components: plimsoll (programs, libraries, plugins, what they read), dev (what is built against), python, mpi (in no package).
+# Components: plimsoll (programs, libraries, plugins, what they read), dev (what is built against), python, mpi.
 set(PLIMSOLL_PYTHON_DIR lib/python3/dist-packages CACHE STRING "Folder of Python modules below the prefix")
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Plimsoll)
 set(here ${CMAKE_CURRENT_LIST_DIR})
