@@ -76,6 +76,21 @@ TEST(CliRun, RanksSayWhatOneSays) {
   EXPECT_THAT(refused.err, HasSubstr("--tp"));
 }
 
+TEST(CliRun, ADraftChangesNothingButWhatIsSaidOfIt) {
+  const Outcome outcome = run_model("kjv", {"--prompt", kPrompt, "--max-new-tokens", "12", "--draft", tiny("kjv"), "--num-draft-tokens",
+                                            "3", "--devices", "64MiB", "--format", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.out;
+  const Json document = Json::parse(outcome.out);
+  const Json& of = document["outputs"][0];
+  EXPECT_EQ(of["text"], std::string(kText).substr(0, 12));
+  EXPECT_EQ(of["drafted_tokens"], 9); // three steps of four tokens: as many as it may have
+  EXPECT_EQ(of["accepted_tokens"], 9);
+  for (const Json& usage : document["usage"]) EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
+  const Outcome refused = run_model("kjv", {"--prompt", kPrompt, "--draft", tiny("kjv")});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--num-draft-tokens"));
+}
+
 TEST(CliRun, TakesAFileOfRequests) {
   const std::string file =
       write_scratch("requests.jsonl", "{\"prompt\": \"In the beginning God \", \"max_new_tokens\": 9}\n\n"

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "cli/program.hpp"
+#include "support/tiny_adapter.hpp"
 
 namespace plimsoll::cli_test {
 namespace {
@@ -92,6 +93,39 @@ TEST_F(Mpirun, ProcessesGenerateWhatThreadsDoWithinTheirPlans) {
   }
 }
 
+// Replicas with requests of their own, of one rank and of several, with a draft and with an adapter.
+TEST_F(Mpirun, ReplicasAndDraftsAreThoseOfThreads) {
+  const std::string adapter = scratch_folder() + "/adapter";
+  test::write_tiny_adapter(test::tiny_adapter(test::read_tiny_folder(tiny_path("kjv"))), adapter);
+  std::string lines;
+  for (int i = 0; i < 7; ++i)
+    lines += fmt::format("{{\"prompt_ids\": [{}, 9, 30], \"max_new_tokens\": {}, \"logprobs\": {}}}\n", 5 + 11 * i, 4 + 3 * i, i % 3);
+  const std::string requests = write_scratch("replicas.jsonl", lines);
+  for (const RankLayout& of : {RankLayout{"mla", 2, {"--dp", "2", "--quiet"}},
+                               {"kjv", 4, {"--dp", "2", "--tp", "2"}},
+                               {"mla", 4, {"--dp", "2", "--pp", "2"}},
+                               {"mla", 4, {"--dp", "2", "--tp", "2", "--draft", tiny_path("mla"), "--num-draft-tokens", "2"}},
+                               {"kjv", 2, {"--dp", "2", "--lora", "a=" + adapter, "--max-lora-rank", "8"}}}) {
+    std::vector<std::string> arguments{
+        "run", tiny_path(of.model), "--requests", requests, "--format", "json", "--devices", fmt::format("{}x64MiB", of.processes)};
+    arguments.insert(arguments.end(), of.options.begin(), of.options.end());
+    if (of.options[2] == "--lora") arguments.insert(arguments.end(), {"--adapter", "a"});
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const MpiJson threads = alone(arguments), processes = together(of.processes, arguments);
+    ASSERT_TRUE(processes.is_object());
+    EXPECT_EQ(processes["outputs"], threads["outputs"]);
+    EXPECT_EQ(processes["usage"], threads["usage"]);
+    for (const MpiJson& usage : processes["usage"]) EXPECT_EQ(usage["peak_bytes"], usage["planned_bytes"]) << usage;
+  }
+}
+
+TEST_F(Mpirun, ReplicasThatAreProcessesAreNotVerifiedTogether) {
+  const Outcome outcome = run(mpirun(
+      {"-np", "2", PLIMSOLL_PROGRAM, "verify", tiny_path("kjv"), "--run", "--devices", "2x64MiB", "--dp", "2", "--max-length", "64"}));
+  EXPECT_EQ(outcome.code, 2) << outcome.out;
+  EXPECT_THAT(outcome.err, HasSubstr("are not verified together"));
+}
+
 TEST_F(Mpirun, OneRankSaysTheSame) {
   std::vector<std::string> arguments{"run", tiny_path("kjv"), "--prompt", "And the LORD said unto ", "--max-new-tokens", "24", "--quiet"};
   const Outcome one = run(arguments);
@@ -103,9 +137,9 @@ TEST_F(Mpirun, OneRankSaysTheSame) {
 }
 
 TEST_F(Mpirun, VerifiesEachRank) {
-  const std::vector<std::string> arguments{"verify", tiny_path("kjv"),   "--run", "--devices", "2x8MiB", "--max-length",
-                                           "64",     "--max-batch-size", "4",     "--tp",      "2",      "--format",
-                                           "json"};
+  const std::vector<std::string> arguments{"verify", tiny_path("kjv"),   "--run", "--devices", "2x16MiB", "--max-length",
+                                           "64",     "--max-batch-size", "4",     "--tp",      "2",       "--max-loras",
+                                           "2",      "--format",         "json"};
   const MpiJson document = together(2, arguments);
   ASSERT_TRUE(document.is_object());
   EXPECT_EQ(document["verdict"], "within_plan") << document.dump(1);

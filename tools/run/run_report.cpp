@@ -23,9 +23,14 @@ std::string run_summary(const RunResult& result, const Style& style) {
   const RunTimes& t = result.times;
   std::string out = fmt::format("{} prompt tokens", t.prompt_tokens);
   if (t.prompt_seconds > 0) out += fmt::format(", {:.0f}/s", static_cast<double>(t.prompt_tokens) / t.prompt_seconds);
-  std::uint64_t generated = 0;
-  for (const TextGenerationOutput& of : result.outputs) generated += of.tokens.size();
+  std::uint64_t generated = 0, drafted = 0, accepted = 0;
+  for (const TextGenerationOutput& of : result.outputs) {
+    generated += of.tokens.size();
+    drafted += of.drafted_tokens;
+    accepted += of.accepted_tokens;
+  }
   out += fmt::format("; {} generated", generated);
+  if (drafted > 0) out += fmt::format(", {} of {} drafted accepted", accepted, drafted);
   if (t.generate_seconds > 0 && t.generated_tokens > 0)
     out += fmt::format(", {:.0f}/s", static_cast<double>(t.generated_tokens) / t.generate_seconds);
   out += "\n";

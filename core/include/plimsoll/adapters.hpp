@@ -12,14 +12,22 @@ namespace plimsoll {
 
 inline constexpr std::uint64_t kDefaultLoraRank = 16; // where a plan has adapters and no rank is asked for
 
+// What a rank has of something whole: [first, first + n) of it.
+struct AdapterRange {
+  std::uint64_t whole = 0, first = 0, n = 0;
+};
+
 // A linear layer that adapters may change: a class of weights in one layer. Each of its parts (queries, keys and values of a fused
 // projection) has matrices of its own. In a slot its A begin at a_offset_elements, [max_rank, in] for each part; its B at
-// b_offset_elements, [out, max_rank] for all parts, whose rows follow one another.
+// b_offset_elements, [out, max_rank] for all parts, whose rows follow one another. Of several ranks each has the part that its part of the
+// layer needs: columns of A where that is cut by its inputs, rows of B where by its outputs; nothing of a layer on another stage.
 struct AdapterTarget {
   std::string label;
   std::uint32_t layer = UINT32_MAX; // UINT32_MAX: belongs to no layer
-  std::uint64_t in = 0;
-  std::vector<std::uint64_t> parts; // rows of each, one at least
+  std::uint64_t in = 0;             // 0: of another stage
+  std::vector<std::uint64_t> parts; // rows of each, one at least; padding of a vocabulary too
+  AdapterRange columns;             // of A
+  std::vector<AdapterRange> rows;   // of each part's B
   std::uint64_t a_offset_elements = 0, b_offset_elements = 0;
   std::uint64_t first_part = 0; // number of its first part among those of all targets
   std::uint64_t out() const {
@@ -32,7 +40,7 @@ struct AdapterTarget {
 struct AdapterSlots {
   std::uint64_t slots = 0, max_rank = 0;
   std::string dtype;                  // of the elements: "float32", "bfloat16", "float16"
-  std::vector<AdapterTarget> targets; // by label, then layer
+  std::vector<AdapterTarget> targets; // by label, then layer: the same ones on every rank
   std::uint64_t parts = 0;            // of all targets
   std::uint64_t slot_elements = 0;
   std::uint64_t bytes = 0; // of all slots

@@ -584,6 +584,9 @@ public:
   // of a tensor-parallel group have the parts that the plan counts, and ops that join what they compute; those of a pipeline stage its
   // layers, and ops that hand the residual stream on.
   Result<Program> program(const Model& model, const PlanRequest& request, std::uint32_t rank = 0) const;
+  // The same of the draft model of the request (PlanRequest::draft), in its own slab; its KV groups stand behind the model's. kBadRequest
+  // where there is none, it drafts nothing or speaks of other tokens; kUnsupportedArchitecture where either keeps states.
+  Result<Program> draft_program(const Model& model, const PlanRequest& request, std::uint32_t rank = 0) const;
   // Where the matrices of a LoRA adapter lie, a directory as PEFT writes it, held against the slots of a program of this model.
   // Reads headers, never tensor data. kBadConfig, kBadCheckpoint or kBadRequest name the file and the key or tensor: an adapter of another
   // kind than plain LoRA, of a higher rank than the slots, for a weight without room or of another shape.
@@ -613,6 +616,7 @@ private:
   struct Asked;
   friend class CardSearch; // of plimsoll/fit.hpp
   Result<Asked> asked(const Model& model, const PlanRequest& request) const;
+  Result<Program> program_of(const Model& model, const PlanRequest& request, std::uint32_t rank, bool of_draft) const;
   Result<Plan> first_that_fits(const Model& model, const PlanRequest& request) const;
   std::shared_ptr<Data> data_;
 };

@@ -186,6 +186,9 @@ public:
   // The most active tokens, beyond the prefix that would be hit, for which alloc succeeds now: a chunk limit for schedulers. 0: none.
   // A window's pool holds little more than the windows, however long a prompt.
   Result<std::uint64_t> fitting_tokens(const TextContext& context) const;
+  // Pages for so many positions behind the active tokens, too: tokens that a draft proposes before they are the request's. All of them or
+  // none (kInsufficientBlocks); alloc came first. They stay with the request, whatever becomes of the draft.
+  Result<void> reserve(const TextContext& context, std::uint64_t further_tokens);
   // Tables and lengths of a batch of one replica, whose requests have their pages. Asking again without a change gives the same bytes.
   Result<KvInputs> runtime_inputs(std::span<const TextContext* const> batch, const KvInputsOptions& options = {});
   // After the forward pass, with the contexts updated: publishes pages that processed, realised tokens fill, and gives pages back that

@@ -30,7 +30,8 @@ struct KvCacheOptions {
   KvOptions manager; // of its tables only TableLayout::kMax is planned
   // The largest step that tables are taken for: its requests, and tokens of the longest of them. Absent: the plan's limits.
   std::optional<std::uint64_t> most_sequences, most_context_tokens;
-  bool own_rank_alone = false; // the other ranks are other processes: one arena, and the memory of its rank
+  bool own_rank_alone = false;  // the other ranks are other processes: one arena, and the memory of its rank
+  bool pages_elsewhere = false; // all ranks are other processes: no arena and no memory, the manager alone
 };
 
 // A paged KV manager and the memory of its pages, on every rank of a plan: what load_kv_manager returns. Memory comes from arenas and goes

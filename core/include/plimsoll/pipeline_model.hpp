@@ -95,6 +95,9 @@ struct PipelineModelOptions {
   std::vector<Arena> arenas;
   ReturnLogits return_logits = ReturnLogits::kVariable;
   std::shared_ptr<Processes> processes = nullptr; // ranks are processes, and the one arena is that of this one's; null: ranks are threads
+  // Which replica it is, where ranks are processes. Of one that this process has no rank of there are no arenas, and what is made computes
+  // nothing: it shows what its processes have computed.
+  std::uint32_t replica = 0;
 };
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
@@ -161,6 +164,9 @@ public:
   virtual std::optional<ImageLimits> image_limits() const;
   // LoRA adapters; null where the plan has no room for any (PlanRequest::max_loras).
   virtual LoraManager* lora_manager() noexcept;
+  // The model that drafts tokens for this one, `request.num_draft_tokens` of its plan for each request and step: over the same KV cache, in
+  // which it has groups of its own, and over the same batches. It belongs to this one. Null where none does.
+  virtual PipelineModel* draft() noexcept;
   // One buffer per device for the collectives of several, zero-filled, their slots marked as not written; none where the plan has none:
   // the family's policy decides that, so a model that always reduces has one on a single device too. Allocated when first asked for, the
   // same ones afterwards. Threads: any.

@@ -43,7 +43,7 @@ public:
   Result<std::vector<std::string>> gather(std::string_view mine);
   // kBadRequest naming two ranks where they give different texts of what is called `what`. Together.
   Result<void> agree(std::string_view what, std::string_view mine);
-  // Whether all made this plan, and it has a rank for each and one replica. Together. kBadRequest.
+  // Whether all made this plan, and it has a rank for each. Together. kBadRequest.
   Result<void> check(const Plan& plan);
   // This one cannot go on, so none can: who waits for it gets its error.
   void fail(const Error& error) noexcept;

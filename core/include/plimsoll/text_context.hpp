@@ -77,6 +77,9 @@ public:
   // After a step that reached the end: all tokens are processed, `token` is appended and alone active.
   Result<void> update(Token token);
 
+  // The last `count` tokens are none after all: a draft that was not accepted. They were appended by update(), and are not processed.
+  Result<void> take_back(std::uint64_t count);
+
   // For hosts that start a step before the token of the last one is known: update() with a placeholder, which realise() replaces,
   // the oldest first. Placeholders never enter a key.
   Result<void> update_pending();

@@ -71,6 +71,8 @@ struct TextGenerationOutput {
   Status status = Status::kActive;
   std::optional<LogProbabilities> log_probabilities; // a row for each of `tokens`, before the first those of the prompt where echoed
   std::optional<Error> error;                        // why it was given up; the status is then kCancelled
+  std::uint64_t drafted_tokens = 0;                  // that a draft model proposed
+  std::uint64_t accepted_tokens = 0;                 // of those, that are among `tokens`
   bool is_done() const { return status != Status::kActive; }
 };
 
@@ -133,7 +135,8 @@ struct PipelineOptions {
   LoadProgress progress;          // of the weights
   std::vector<std::string> loras; // "NAME=DIRECTORY" of adapters to begin with, where the plan has room for any
   // Each is a rank of the plan: all make the pipeline and the same calls, and all are given the same outputs. Null: ranks are threads. A
-  // plan that is not every process's is refused, and so are replicas. usage() is then of this one's rank.
+  // plan that is not every process's is refused. Of several replicas each has a part of one, and model() of the others computes nothing.
+  // usage() is then of this one's rank.
   std::shared_ptr<Processes> processes = nullptr;
 };
 
@@ -148,6 +151,8 @@ struct PipelineParts {
   KvCacheOptions kv;
   std::vector<std::unique_ptr<PipelineModel>> replicas = {}; // further ones, where the plan has several: each made for its replica_plan
   std::optional<Plan> plan = {};                             // of all of them; absent: that of the model
+  // That the ranks of all replicas are: each has one of them, and of the others what their processes show. Null: they are threads.
+  std::shared_ptr<Processes> processes = nullptr;
 };
 
 // One step's work: requests that are claimed and have their pages.

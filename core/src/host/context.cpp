@@ -264,6 +264,15 @@ Result<Context::Asked> Context::asked(const Model& model, const PlanRequest& req
 }
 
 Result<Program> Context::program(const Model& model, const PlanRequest& request, std::uint32_t rank) const {
+  return program_of(model, request, rank, false);
+}
+
+Result<Program> Context::draft_program(const Model& model, const PlanRequest& request, std::uint32_t rank) const {
+  if (!request.draft) return fail(ErrorCode::kBadRequest, "the request names no draft model", "--draft");
+  return program_of(model, request, rank, true);
+}
+
+Result<Program> Context::program_of(const Model& model, const PlanRequest& request, std::uint32_t rank, bool of_draft) const {
   if (!request.quantize.empty())
     return fail(ErrorCode::kBadRequest, "is a what-if; there are no such weights to load. Leave it out", "--quantize");
   PLIMSOLL_ASSIGN(const Asked asked_for, asked(model, request));
@@ -283,21 +292,24 @@ Result<Program> Context::program(const Model& model, const PlanRequest& request,
                 "--engine");
   if (layout.redundant_experts > 0)
     return fail(ErrorCode::kBadRequest, "experts that are there twice are planned and not executed", "--redundant-experts");
-  PLIMSOLL_ASSIGN(Program program, scheduled_program(settled, rank));
-  if (model.data_->files.format == CheckpointFormat::kNone)
-    return fail(ErrorCode::kBadRequest, "there are no weights to load; give a directory with safetensors or a GGUF file",
-                model.data_->info.path);
-  if (model.data_->files.headers_only)
+  if (settled.draft == DraftSource::kOwnHead)
+    return fail(ErrorCode::kBadRequest, "the model's own multi-token-prediction head is planned and not executed; draft with --draft MODEL",
+                "--num-draft-tokens");
+  PLIMSOLL_ASSIGN(Program program, of_draft ? scheduled_draft(settled, rank) : scheduled_program(settled, rank));
+  const Model::Data& data = of_draft ? *request.draft->data_ : *model.data_;
+  if (data.files.format == CheckpointFormat::kNone)
+    return fail(ErrorCode::kBadRequest, "there are no weights to load; give a directory with safetensors or a GGUF file", data.info.path);
+  if (data.files.headers_only)
     return fail(ErrorCode::kBadRequest, "only the headers of the model were fetched; download it whole, and give its directory",
-                model.data_->info.path);
-  PLIMSOLL_ASSIGN(const Checkpoint checkpoint, data_->open(model.data_->files));
-  PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(*model.data_, checkpoint));
+                data.info.path);
+  PLIMSOLL_ASSIGN(const Checkpoint checkpoint, data_->open(data.files));
+  PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(data, checkpoint));
   PLIMSOLL_TRY(check_cast(settled.cast, sources));
   PLIMSOLL_TRY(apply_rope_factors(checkpoint, program));
   if (layout.ranks() > 1) {
-    PLIMSOLL_ASSIGN(sources, rank_sources(*model.data_, sources, layout, rank));
+    PLIMSOLL_ASSIGN(sources, rank_sources(data, sources, of_draft ? settled.draft_layout : layout, rank));
   }
-  return bind_weights(std::move(program), model.data_->declared, std::move(sources));
+  return bind_weights(std::move(program), data.declared, std::move(sources));
 }
 
 Result<AdapterSources> Context::adapter(const Model& model, const AdapterSlots& slots, const std::string& directory) const {

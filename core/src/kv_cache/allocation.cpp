@@ -6,6 +6,7 @@
 #include "base/checked.hpp"
 #include "kv_cache/manager.hpp"
 #include "kv_cache/prefix_search.hpp"
+#include "plimsoll/limits.hpp"
 
 namespace plimsoll {
 namespace {
@@ -151,6 +152,22 @@ Result<KvAllocation> PagedKvManager::Impl::alloc(TextContext& context) {
   }
   out.new_pages = grow(*request, end);
   return out;
+}
+
+Result<void> PagedKvManager::Impl::reserve(const TextContext& context, std::uint64_t further_tokens) {
+  Request* const request = requests_.find(context.id());
+  if (request == nullptr) return not_claimed(context);
+  PLIMSOLL_TRY(check_position(*request, context));
+  if (!request->started)
+    return fail(ErrorCode::kBadRequest, fmt::format("request {} has no pages yet; call alloc before it reserves any", request->id));
+  if (further_tokens > kMaxTokens)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("pages for {} further tokens were asked for, {} are the most", further_tokens, kMaxTokens));
+  const std::uint64_t end = end_of(context) + further_tokens;
+  count_demand(*request, end);
+  if (!enough(*request)) return too_few(*request);
+  grow(*request, end);
+  return {};
 }
 
 Result<std::uint64_t> PagedKvManager::Impl::fitting_tokens(const TextContext& context) {

@@ -20,6 +20,7 @@ public:
   void reset_prefix_cache();
 
   Result<KvAllocation> alloc(TextContext& context);
+  Result<void> reserve(const TextContext& context, std::uint64_t further_tokens);
   Result<std::uint64_t> fitting_tokens(const TextContext& context);
 
   Result<KvInputs> runtime_inputs(std::span<const TextContext* const> batch, std::uint32_t replica);

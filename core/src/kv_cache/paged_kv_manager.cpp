@@ -24,6 +24,9 @@ std::optional<std::uint32_t> PagedKvManager::replica_of(RequestId id) const {
 }
 
 Result<KvAllocation> PagedKvManager::alloc(TextContext& context) { return impl_->alloc(context); }
+Result<void> PagedKvManager::reserve(const TextContext& context, std::uint64_t further_tokens) {
+  return impl_->reserve(context, further_tokens);
+}
 Result<std::uint64_t> PagedKvManager::fitting_tokens(const TextContext& context) const { return impl_->fitting_tokens(context); }
 Result<KvInputs> PagedKvManager::runtime_inputs(std::span<const TextContext* const> batch, const KvInputsOptions& options) {
   return impl_->runtime_inputs(batch, options.replica);

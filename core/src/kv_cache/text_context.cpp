@@ -93,6 +93,17 @@ Result<void> TextContext::update(Token token) {
   return append(token);
 }
 
+Result<void> TextContext::take_back(std::uint64_t count) {
+  const std::uint64_t most = std::min(generated_length(), size_tokens() - processed_ - 1);
+  if (pending_ > 0 || count > most)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} tokens are to be taken back; {} are generated and not processed, of which the prompt or one token stays",
+                            count, pending_ > 0 ? 0 : most));
+  options_.prompt.resize(options_.prompt.size() - static_cast<std::size_t>(count));
+  active_ = active_length_at(processed_);
+  return {};
+}
+
 Result<void> TextContext::update_pending() {
   PLIMSOLL_TRY(append(kPendingToken));
   ++pending_;

@@ -124,18 +124,19 @@ private:
     for (const std::uint32_t index : found.classes) {
       PLIMSOLL_ASSIGN(pair.target, target_of(model_.declared.weights[index], found.layer, pair.name));
       const AdapterTarget& target = slots_.targets[pair.target];
-      if (target.in != a.columns)
-        return bad(ErrorCode::kBadCheckpoint, pair.name, fmt::format("has A of {} columns; the layer reads {}", a.columns, target.in));
+      if (target.columns.whole != a.columns)
+        return bad(ErrorCode::kBadCheckpoint, pair.name,
+                   fmt::format("has A of {} columns; the layer reads {}", a.columns, target.columns.whole));
       const bool whole = found.part == StoredPlace::kWhole;
       const auto first = whole ? std::size_t{0} : static_cast<std::size_t>(found.part), end = whole ? target.parts.size() : first + 1;
       if (end > target.parts.size() || (!whole && target.parts.size() == 1))
         return bad(ErrorCode::kBadCheckpoint, pair.name, "is part of a layer whose planner does not say how its parts lie together");
       for (std::size_t part = first; part < end; ++part) {
-        if (target.parts[part] > b.rows - rows) return wrong_rows(b, pair.name);
+        if (target.rows[part].whole > b.rows - rows) return wrong_rows(b, pair.name);
         pair.part = static_cast<std::uint32_t>(part);
         out_.pairs.push_back(pair);
-        rows += target.parts[part];
-        pair.b_offset_bytes += target.parts[part] * b.columns * b.dtype.block_bytes;
+        rows += target.rows[part].whole;
+        pair.b_offset_bytes += target.rows[part].whole * b.columns * b.dtype.block_bytes;
       }
     }
     return rows == b.rows ? Result<void>() : wrong_rows(b, pair.name);

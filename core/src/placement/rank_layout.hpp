@@ -57,6 +57,11 @@ struct RankLayout {
   // Layers of an ascending list that stage `s` holds; indices beyond the model belong to the last stage. `held_back`: the host has layers
   // up to this one, where that is more than its whole ones.
   std::uint32_t stage_of_layer(std::uint32_t layer, std::uint32_t held_back = 0) const;
+  // The stage of what a described pass computes: that of its layer; without one the first, or the last behind all layers.
+  std::uint32_t stage_of_op(std::uint32_t layer, bool behind_layers) const {
+    if (layer != UINT32_MAX) return stage_of_layer(layer);
+    return behind_layers ? pp - 1 : 0;
+  }
   std::uint64_t layers_before_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage, std::uint32_t held_back = 0) const;
   std::uint64_t layers_on_stage(const std::vector<std::uint32_t>& layers, std::uint32_t stage, std::uint32_t held_back = 0) const;
 };

@@ -12,7 +12,10 @@ KvGroupGeometry group_geometry(const Settled& s, const KvGroupPrice& price, std:
   KvGroupGeometry out;
   out.label = group.label;
   out.kind = price.slot.kind;
-  out.draft = group.role == PLIMSOLL_ROLE_DRAFT;
+  const std::vector<KvGroup> none;
+  const std::vector<KvGroup>& of_draft = s.draft == DraftSource::kModel ? s.input.draft->declared.kv : none;
+  out.draft = group.role == PLIMSOLL_ROLE_DRAFT ||
+              std::any_of(of_draft.begin(), of_draft.end(), [&](const KvGroup& other) { return &other == &group; });
   out.layers = group.kept_layers;
   out.first_layer = price.first_layer;
   out.n_layers = price.layers;

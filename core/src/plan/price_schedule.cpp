@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "plan/images.hpp"
 #include "plan/kv_cache.hpp"
@@ -29,16 +32,42 @@ Checked image_input_bytes(const PassShape& pass, const ProgramImages& images, st
   return stage > 0 ? positions : positions + image_row_bytes(pass.tokens) + position_bytes(encoder_pass(images).tokens);
 }
 
-// All slots, on the one rank.
-Item adapters_item(const Settled& s, const AdapterSlots& adapters) {
+// The slots of every rank.
+void add_adapters(const Settled& s, const std::vector<AdapterSlots>& of_ranks, ItemCollector& collector) {
+  if (s.adapters.slots == 0) return;
   Item item;
   item.label = "lora";
   item.planner = s.profile().name;
-  item.bytes.assign(1, adapters.bytes);
-  if (s.explains())
-    item.formula = fmt::format("{} slots x {} elements of A and B at rank {} for {} linear layers, in {}", adapters.slots,
-                               adapters.slot_elements, adapters.max_rank, adapters.targets.size(), adapters.dtype);
-  return item;
+  std::vector<std::string> formulas;
+  for (const AdapterSlots& adapters : of_ranks) {
+    item.bytes.push_back(adapters.bytes);
+    const auto here = std::count_if(adapters.targets.begin(), adapters.targets.end(), [](const AdapterTarget& t) { return t.in > 0; });
+    formulas.push_back(fmt::format("{} slots x {} elements of A and B at rank {} for {} linear layers, in {}", adapters.slots,
+                                   adapters.slot_elements, adapters.max_rank, here, adapters.dtype));
+  }
+  const bool alike = std::adjacent_find(formulas.begin(), formulas.end(), std::not_equal_to<>()) == formulas.end();
+  if (s.explains()) item.formula = formulas.front();
+  if (s.explains() && !alike) item.rank_formulas = std::move(formulas);
+  collector.add(Category::kWeights, "", std::move(item));
+}
+
+// A model of the plan on a rank, its KV groups numbered as the geometry's are.
+Result<Program> scheduled(const Settled& s, const Model::Data& model, const RankLayout& layout, std::uint32_t rank, const PassShape& pass,
+                          AdapterSlots adapters) {
+  const Result<Described>& described = model.described();
+  if (!described) return tl::unexpected(described.error());
+  const bool types_known = model.files.format != CheckpointFormat::kGguf;
+  PLIMSOLL_ASSIGN(Program program, schedule_pipeline(*described, model.declared, layout, rank, pass, types_known, std::move(adapters)));
+  PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, s.layout.stage_of_rank(rank)));
+  for (ProgramOp& op : program.ops) {
+    if (op.kv_group == kNoIndex) continue;
+    const KvGroup* const group = &model.declared.kv[op.kv_group];
+    const auto at = std::find_if(prices.begin(), prices.end(), [&](const KvGroupPrice& price) { return price.group == group; });
+    if (at == prices.end())
+      return fail(ErrorCode::kInternal, fmt::format("the KV group '{}' is described and not planned", group->label), model.where);
+    op.kv_group = static_cast<std::uint32_t>(at - prices.begin());
+  }
+  return program;
 }
 
 } // namespace
@@ -47,75 +76,113 @@ PassShape pass_shape(const Settled& s) {
   PassShape pass;
   pass.tokens = s.max_batch_input_tokens;
   pass.sequences = std::min(s.sequences(s.batch), s.max_batch_input_tokens);
-  pass.outputs = s.profile().schedule.logits == LogitRows::kAll ? pass.tokens : pass.sequences;
+  // A request whose tokens are drafted has each of them verified, and the one that follows the last chosen.
+  const std::uint64_t each = s.draft == DraftSource::kModel ? 1 + std::uint64_t{s.request().num_draft_tokens} : 1;
+  const bool all = s.profile().schedule.logits == LogitRows::kAll;
+  pass.outputs = all ? pass.tokens : std::min(pass.tokens, (Checked(pass.sequences) * each).saturated());
   pass.context_tokens = s.max_length;
+  return pass;
+}
+
+PassShape draft_pass_shape(const Settled& s) {
+  PassShape pass = pass_shape(s);
+  pass.outputs = pass.sequences;
   return pass;
 }
 
 Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
   const Result<Described>& described = s.model().described();
   if (!described) return tl::unexpected(described.error());
-  const Declared& declared = s.model().declared;
-  const bool types_known = s.model().files.format != CheckpointFormat::kGguf;
-  PLIMSOLL_ASSIGN(AdapterSlots adapters, cut_adapter_slots(*described, declared, fusions_of(*s.model().planners), s.adapters));
-  PLIMSOLL_ASSIGN(Program program,
-                  schedule_pipeline(*described, declared, s.layout, rank, pass_shape(s), types_known, std::move(adapters)));
-  PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, s.layout.stage_of_rank(rank)));
-  for (ProgramOp& op : program.ops) {
-    if (op.kv_group == kNoIndex) continue;
-    const KvGroup* const group = &declared.kv[op.kv_group];
-    const auto at = std::find_if(prices.begin(), prices.end(), [&](const KvGroupPrice& price) { return price.group == group; });
-    if (at == prices.end())
-      return fail(ErrorCode::kInternal, fmt::format("the KV group '{}' is described and not planned", group->label), s.model().where);
-    op.kv_group = static_cast<std::uint32_t>(at - prices.begin());
-  }
+  PLIMSOLL_ASSIGN(AdapterSlots adapters, cut_adapter_slots(*described, s.model().declared, fusions_of(*s.model().planners), s.adapters));
+  PLIMSOLL_ASSIGN(Program program, scheduled(s, s.model(), s.layout, rank, pass_shape(s), std::move(adapters)));
   PLIMSOLL_ASSIGN(program.images, planned_images(s));
   if (program.images.most_rows == 0 || s.layout.stage_of_rank(rank) > 0) return program;
+  const bool types_known = s.model().files.format != CheckpointFormat::kGguf;
   PLIMSOLL_ASSIGN(Program encoder,
-                  schedule_pipeline(*described->encoder, declared, s.layout, rank, encoder_pass(program.images), types_known));
+                  schedule_pipeline(*described->encoder, s.model().declared, s.layout, rank, encoder_pass(program.images), types_known));
   program.encoder = std::make_shared<const Program>(std::move(encoder));
   return program;
+}
+
+Result<Program> scheduled_draft(const Settled& s, std::uint32_t rank) {
+  const Model::Data& draft = *s.input.draft;
+  if (s.request().num_draft_tokens == 0)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("is 0, so {} drafts nothing; give the tokens that it drafts for each step", draft.info.path),
+                "--num-draft-tokens");
+  if (s.layout.pp > 1)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} stages with a draft model are planned for other engines; ours drafts with tensor-parallel ranks: give --tp",
+                            s.layout.pp),
+                "--pp");
+  for (const Model::Data* const model : {&s.model(), &draft})
+    for (const KvGroup& group : model->declared.kv)
+      if (group.kind == CacheKind::kState && group.role != PLIMSOLL_ROLE_DRAFT)
+        return fail(
+            ErrorCode::kUnsupportedArchitecture,
+            fmt::format("{} keeps states ('{}'), which cannot take back drafted tokens that are not accepted; run it without --draft",
+                        model->info.path, group.label),
+            "--draft");
+  const std::uint64_t own = draft.declared.facts.vocab_tokens, target = s.model().declared.facts.vocab_tokens;
+  if (own != target)
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("{} has {} tokens and {} has {}; a draft speaks of the same tokens", draft.info.path, own, s.model().info.path, target),
+        "--draft");
+  return scheduled(s, draft, s.draft_layout, rank, draft_pass_shape(s), {});
 }
 
 Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   const PassShape pass = pass_shape(s);
   const std::uint32_t ranks = s.layout.ranks();
   PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, pass.sequences));
-  Item slab, tables, blas, signals;
+  Item slab, tables, blas, signals, draft_slab, draft_tables;
   slab.label = "activation.slab";
+  draft_slab.label = "draft.activation.slab";
+  draft_tables.label = "draft.activation.tables";
   tables.label = "activation.tables";
   blas.label = "overhead.blas";
   signals.label = "signal_buffers";
   const bool exact = !s.layout.replicas_share_experts(); // which is planned and not executed
-  for (Item* item : {&slab, &tables, &blas, &signals}) {
+  for (Item* item : {&slab, &tables, &blas, &signals, &draft_slab, &draft_tables}) {
     item->basis = exact ? Basis::kExact : Basis::kBound;
     item->planner = s.profile().name;
     item->bytes.assign(ranks, 0);
   }
   blas.basis = Basis::kBound;
   PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
+  const bool drafts = s.draft == DraftSource::kModel;
+  const PassShape draft_pass = draft_pass_shape(s);
+  PLIMSOLL_ASSIGN(const std::uint64_t draft_tables_bytes, model_input_bytes(draft_pass).get("the inputs of the draft"));
   const Result<Described>& described = s.model().described();
-  const bool alike = described && ranks_are_alike(*described, s.layout);
+  const bool alike = described && s.adapters.slots == 0 && ranks_are_alike(*described, s.layout);
+  std::vector<AdapterSlots> adapters(ranks);
   for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
     PLIMSOLL_ASSIGN(const Checked lookups, lookup_tables_bytes(s, stages, stage));
     const Checked adapter_inputs = s.adapters.slots > 0 ? adapter_input_bytes(pass) : Checked(0);
     const Checked image_inputs = image_input_bytes(pass, images, stage);
     PLIMSOLL_ASSIGN(const std::uint64_t tables_bytes,
                     (step_input_bytes(pass) + adapter_inputs + image_inputs + lookups).get("the page tables"));
-    Program program;
+    Program program, draft;
     for (std::uint32_t tp = 0; tp < s.layout.tp; ++tp) {
       if (tp == 0 || !alike) {
         PLIMSOLL_ASSIGN(program, scheduled_program(s, stage * s.layout.tp + tp));
+      }
+      if (drafts) {
+        PLIMSOLL_ASSIGN(draft, scheduled_draft(s, stage * s.layout.tp + tp));
       }
       for (std::uint32_t dp = 0; dp < s.layout.dp; ++dp) {
         const std::size_t rank = (static_cast<std::size_t>(dp) * s.layout.pp + stage) * s.layout.tp + tp;
         slab.bytes[rank] = program.shared_slab_bytes();
         tables.bytes[rank] = tables_bytes;
         blas.bytes[rank] = blas_bound_bytes(program.most_rows_at_once()).saturated();
-        signals.bytes[rank] = exchange_bytes(program);
+        adapters[rank] = program.adapters;
+        signals.bytes[rank] = std::max(exchange_bytes(program), exchange_bytes(draft)); // one computes, then the other
+        if (!drafts) continue;
+        draft_slab.bytes[rank] = draft.slab_bytes;
+        draft_tables.bytes[rank] = draft_tables_bytes;
       }
     }
-    if (s.adapters.slots > 0) collector.add(Category::kWeights, "", adapters_item(s, program.adapters));
   }
   if (s.explains()) {
     slab.formula = fmt::format("buffers of the described pipeline in one slab, {} tokens, {} rows of logits, 4 B an element", pass.tokens,
@@ -125,10 +192,18 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     const std::uint64_t patches = encoder_pass(images).tokens;
     if (patches > 0) slab.formula += fmt::format("; or those of an encoder for {} patches, whichever are more", patches);
     blas.formula = fmt::format("what OpenBLAS packs at most for {} rows on one thread", std::max(pass.tokens, patches));
+    draft_slab.formula = fmt::format("buffers of the draft's pipeline in one slab, {} tokens, {} rows of logits, 4 B an element",
+                                     draft_pass.tokens, draft_pass.outputs);
+    draft_tables.formula = fmt::format("tokens and offsets of {} sequences; lengths and page tables are the model's", draft_pass.sequences);
     signals.formula = "two rounds of the largest value that ranks join or hand on, 1 MiB at most each";
   }
+  add_adapters(s, adapters, collector);
   collector.add(Category::kActivation, "", std::move(slab));
   collector.add(Category::kActivation, "", std::move(tables));
+  if (drafts) {
+    collector.add(Category::kActivation, "", std::move(draft_slab));
+    collector.add(Category::kActivation, "", std::move(draft_tables));
+  }
   collector.add(Category::kOverhead, "", std::move(blas));
   if (!s.model().planners->root().has_signal_buffers) collector.add(Category::kSignalBuffer, "", std::move(signals));
   return {};

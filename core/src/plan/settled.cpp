@@ -314,8 +314,6 @@ private:
           ErrorCode::kBadRequest,
           fmt::format("the profile of engine {} does not say what adapters take; others do, such as --engine reference", profile().name),
           "--max-loras");
-    if (scheduled && s_.layout.ranks() != 1)
-      return fail(ErrorCode::kBadRequest, fmt::format("adapters are planned for one rank; these are {}", s_.layout.ranks()), "--max-loras");
     s_.adapters.slots = *r.max_loras;
     s_.adapters.max_rank = r.max_lora_rank.value_or(scheduled ? kDefaultLoraRank : profile().lora.default_rank);
     s_.adapters.targets = r.lora_targets;

@@ -18,9 +18,10 @@ namespace {
 constexpr std::uint64_t kBlockElements = 1U << 16; // read at a time
 constexpr double kMostDrawn = 0.01;                // of a drawn element, either side of 0
 
-// Where a matrix goes: rows of so many elements, so far apart.
+// Where a matrix goes: these of its rows and columns, so far apart.
 struct SlotRows {
-  std::uint64_t first_element = 0, columns = 0, stride = 0;
+  std::uint64_t first_element = 0, stride = 0;
+  AdapterRange rows, columns;
 };
 
 class AdapterReader {
@@ -43,10 +44,12 @@ public:
       hash_ = hash_after(hash_, std::as_bytes(std::span(what)));
       const std::uint64_t rows_before =
           std::accumulate(target.parts.begin(), target.parts.begin() + static_cast<std::ptrdiff_t>(pair.part), std::uint64_t{0});
-      const SlotRows a{target.a_offset_elements + pair.part * slots_.max_rank * target.in, target.in, target.in};
-      const SlotRows b{target.b_offset_elements + rows_before * slots_.max_rank, pair.rank, slots_.max_rank};
-      PLIMSOLL_TRY(matrix(file, pair.a_dtype, pair.a_offset_bytes, pair.rank * target.in, a));
-      PLIMSOLL_TRY(matrix(file, pair.b_dtype, pair.b_offset_bytes, target.parts[pair.part] * pair.rank, b));
+      const AdapterRange all{pair.rank, 0, pair.rank};
+      const SlotRows a{target.a_offset_elements + pair.part * slots_.max_rank * target.in, target.in, all, target.columns};
+      const SlotRows b{target.b_offset_elements + rows_before * slots_.max_rank, slots_.max_rank, target.rows[pair.part], all};
+      const bool here = slot_ != nullptr && target.in > 0;
+      PLIMSOLL_TRY(matrix(file, pair.a_dtype, pair.a_offset_bytes, a, here));
+      PLIMSOLL_TRY(matrix(file, pair.b_dtype, pair.b_offset_bytes, b, here));
     }
     return hash_;
   }
@@ -62,8 +65,9 @@ private:
   }
 
   // No file: of what was drawn.
-  Result<void> matrix(const std::optional<RegularFile>& file, const std::string& dtype, std::uint64_t offset_bytes, std::uint64_t elements,
-                      const SlotRows& to) {
+  Result<void> matrix(const std::optional<RegularFile>& file, const std::string& dtype, std::uint64_t offset_bytes, const SlotRows& to,
+                      bool here) {
+    const std::uint64_t elements = to.rows.whole * to.columns.whole;
     const ElementType type = find_element_type(dtype).value_or(ElementType::kFloat32);
     for (std::uint64_t at = 0; at < elements; at += kBlockElements) {
       const std::uint64_t n = std::min(kBlockElements, elements - at), bytes = n * element_bytes(type);
@@ -71,7 +75,7 @@ private:
       if (file)
         PLIMSOLL_TRY(file->read(offset_bytes + at * element_bytes(type), std::span(reinterpret_cast<char*>(stored_.data()), bytes)));
       hash_ = hash_after(hash_, std::span(stored_).first(bytes));
-      if (slot_ != nullptr) keep(type, n, at, to);
+      if (here) keep(type, n, at, to);
     }
     return {};
   }
@@ -83,9 +87,12 @@ private:
     store_elements(floats_.data(), n, converted_.data(), type_, 0);
     const std::uint64_t each = element_bytes(type_);
     for (std::uint64_t done = 0; done < n;) {
-      const std::uint64_t row = (at + done) / to.columns, column = (at + done) % to.columns;
-      const std::uint64_t run = to.columns == to.stride ? n - done : std::min(n - done, to.columns - column);
-      backend_->copy_in(slot_ + (to.first_element + row * to.stride + column) * each, converted_.data() + done * each, run * each);
+      const std::uint64_t row = (at + done) / to.columns.whole, column = (at + done) % to.columns.whole;
+      const std::uint64_t run = std::min(n - done, to.columns.whole - column);
+      const std::uint64_t first = std::max(column, to.columns.first), end = std::min(column + run, to.columns.first + to.columns.n);
+      if (row >= to.rows.first && row - to.rows.first < to.rows.n && first < end)
+        backend_->copy_in(slot_ + (to.first_element + (row - to.rows.first) * to.stride + first - to.columns.first) * each,
+                          converted_.data() + (done + first - column) * each, (end - first) * each);
       done += run;
     }
   }

@@ -16,7 +16,7 @@ AdapterSources drawn_adapter(const AdapterSlots& slots, std::uint64_t seed);
 // What an adapter computes with: layers, ranks, scales, elements. kBadCheckpoint where the file cannot be read.
 Result<BlockKey> adapter_hash(const AdapterSources& sources, const AdapterSlots& slots);
 
-// Into a slot: slots.slot_elements elements at `slot`, an address of the backend's. Their hash as above.
+// Into a slot: slots.slot_elements elements at `slot`, an address of the backend's; null: nowhere. Their hash as above.
 Result<BlockKey> read_adapter(const AdapterSources& sources, const AdapterSlots& slots, Backend& backend, void* slot);
 
 } // namespace plimsoll

@@ -28,7 +28,9 @@ class Exercise {
 public:
   Exercise(PipelineModel& model, KvCache* cache, const ExerciseOptions& options)
       : model_(model), cache_(cache), options_(options), limits_(model.step_limits()),
-        all_rows_(model.return_logits() == ReturnLogits::kAll || limits_.output_rows > limits_.sequences) {
+        rows_each_(1 + (model.draft() != nullptr ? model.plan().request.num_draft_tokens : 0)),
+        all_rows_(model.return_logits() == ReturnLogits::kAll ||
+                  limits_.output_rows > (Checked(limits_.sequences) * rows_each_).saturated()) {
     if (all_rows_) limits_.tokens = std::min(limits_.tokens, limits_.output_rows);
     limits_.sequences = std::min({limits_.sequences, limits_.tokens, limits_.output_rows});
   }
@@ -48,7 +50,9 @@ public:
     const bool hold_all_prompts = sequences_at_once(prompt_tokens) == limits_.sequences;
     done_.due_tokens = std::min(limits_.tokens, hold_all_prompts ? std::max(longest, limits_.sequences * prompt_tokens) : longest);
     done_.due_tokens = std::min(done_.due_tokens, tokens_of_windows());
-    done_.due_output_rows = all_rows_ ? done_.due_tokens : done_.due_sequences;
+    // Where tokens are drafted each request has a row for all of them.
+    const std::uint64_t rows_each = std::min({rows_each_, prompt_tokens, limits_.tokens / limits_.sequences});
+    done_.due_output_rows = all_rows_ ? done_.due_tokens : done_.due_sequences * rows_each;
     total_tokens_ = longest + limits_.sequences * in_batch;
 
     PLIMSOLL_TRY(fill_adapter_slots());
@@ -300,7 +304,7 @@ private:
 
   Result<void> pass(const std::vector<Running*>& batch, bool all_take_part) {
     std::vector<const TextContext*> contexts;
-    std::uint64_t tokens = 0, rows = 1;
+    std::uint64_t tokens = 0, rows = rows_each_;
     bool one_by_one = all_take_part && cache_ != nullptr;
     for (const Running* const request : batch) {
       const TextContext& context = request->context;
@@ -310,6 +314,11 @@ private:
       one_by_one = one_by_one && context.generated_length() > 0;
     }
     const std::uint64_t takes = options_.takes();
+    if (PipelineModel* const draft = model_.draft(); draft != nullptr && cache_ != nullptr) {
+      PLIMSOLL_ASSIGN(KvCacheInputs shared, cache_->runtime_inputs(contexts));
+      PLIMSOLL_ASSIGN(const std::unique_ptr<ModelInputs> of_draft, draft->prepare_initial_token_inputs(contexts, std::move(shared), 1));
+      PLIMSOLL_TRY(draft->execute(*of_draft));
+    }
     std::optional<KvCacheInputs> kv;
     if (cache_ != nullptr) {
       PLIMSOLL_ASSIGN(kv, cache_->runtime_inputs(contexts));
@@ -355,6 +364,7 @@ private:
   KvCache* cache_;
   const ExerciseOptions& options_;
   StepLimits limits_;
+  std::uint64_t rows_each_ = 1; // of a request, at least: drafted tokens are verified together
   bool all_rows_ = false;
   std::vector<Running> requests_;
   std::vector<std::string> adapter_names_, adapter_keys_;

@@ -10,7 +10,8 @@ namespace plimsoll {
 Generation::Impl::Impl(std::shared_ptr<PipelineImpl> pipeline, std::size_t most_requests)
     : pipeline_(std::move(pipeline)), promised_tokens_(pipeline_->replicas.size(), 0) {
   for (std::uint32_t replica = 0; replica < pipeline_->replicas.size(); ++replica)
-    schedulers_.emplace_back(pipeline_->limits, *pipeline_->replicas[replica].model, pipeline_->manager(replica));
+    schedulers_.emplace_back(pipeline_->limits, *pipeline_->replicas[replica].model, pipeline_->manager(replica),
+                             pipeline_->draft_tokens());
   requests_.reserve(most_requests);
 }
 
@@ -55,6 +56,8 @@ void Generation::Impl::tell(ActiveRequest& request, TextGenerationOutput output)
   TextGenerationOutput& merged = request.merged;
   merged.tokens.insert(merged.tokens.end(), output.tokens.begin(), output.tokens.end());
   merged.text += output.text;
+  merged.drafted_tokens += output.drafted_tokens;
+  merged.accepted_tokens += output.accepted_tokens;
   merged.status = output.status;
   merged.error = output.error;
   if (output.log_probabilities && !merged.log_probabilities) merged.log_probabilities.emplace();

@@ -143,6 +143,8 @@ Json log_probabilities(const LogProbabilities& of) {
 
 Json output(const TextGenerationOutput& of) {
   Json out = {{"request", of.id}, {"tokens", of.tokens}, {"text", of.text}, {"status", status_name(of.status)}};
+  out["drafted_tokens"] = of.drafted_tokens;
+  out["accepted_tokens"] = of.accepted_tokens;
   out["log_probabilities"] = of.log_probabilities ? log_probabilities(*of.log_probabilities) : Json(nullptr);
   out["error"] = of.error ? error_object(*of.error) : Json(nullptr);
   return out;
@@ -178,7 +180,7 @@ std::vector<UsageRow> usage_rows(const TextGenerationPipeline& pipeline) {
     for (const Arena& arena : arenas)
       for (const Usage& of : arena.usage_by_category())
         rows.push_back({first + arena.rank(), of.category, of.planned_bytes, of.peak_bytes});
-    first += static_cast<std::uint32_t>(arenas.size());
+    first += static_cast<std::uint32_t>(pipeline.model(replica).plan().devices.size()); // also of ranks that are other processes
   }
   return rows;
 }

@@ -20,6 +20,8 @@ struct TextGenerationContext::State {
   Status status = Status::kActive;
   std::optional<Error> error; // why it was given up
 
+  std::uint64_t draft_tokens = 0; // that its draft may propose in the next step; pages for them are reserved
+
   std::int32_t top_n = 0;
   // The row at position p says which token follows token p. Rows before this one are not wanted, or stand in an output already.
   std::uint64_t next_row = 0;

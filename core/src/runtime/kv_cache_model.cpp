@@ -107,7 +107,7 @@ KvCache::~KvCache() = default;
 Result<KvCache> KvCache::create(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options) {
   if (plan.error) return tl::unexpected(*plan.error);
   const std::uint32_t ranks = plan.kv_geometry.n_ranks();
-  const std::uint32_t here = options.own_rank_alone ? 1 : ranks;
+  const std::uint32_t here = options.pages_elsewhere ? 0 : options.own_rank_alone ? 1 : ranks;
   if (arenas.size() != here)
     return fail(ErrorCode::kBadRequest, fmt::format("{} arenas for {} ranks; each rank needs its own", arenas.size(), here));
   PLIMSOLL_ASSIGN(PagedKvManager manager, PagedKvManager::create(plan.kv_geometry, options.manager));

@@ -19,9 +19,11 @@ Result<std::unique_ptr<PipelineModel>> load_replica(const Context& context, cons
   PipelineModelOptions made;
   PLIMSOLL_ASSIGN(made.plan, replica_plan(plan, replica));
   made.processes = options.processes;
+  made.replica = replica;
+  const auto first = replica * static_cast<std::uint32_t>(made.plan.devices.size()); // of its ranks
   const std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
   for (std::uint32_t rank = 0; rank < made.plan.devices.size(); ++rank) {
-    if (made.processes && made.processes->rank() != rank) continue;
+    if (made.processes && made.processes->rank() != first + rank) continue;
     PLIMSOLL_ASSIGN(Arena arena, Arena::create(made.plan, rank, memory, options.arena_mode));
     made.arenas.push_back(std::move(arena));
   }

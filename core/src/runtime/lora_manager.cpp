@@ -36,18 +36,25 @@ std::string_view lora_status_name(LoraStatus status) noexcept {
   return at < kNames.size() ? kNames[at] : "read_failed";
 }
 
-Result<std::unique_ptr<LoraManager>> LoraManager::Impl::create(AdapterSlots slots, FindSources find, std::shared_ptr<Backend> backend,
-                                                               Arena& arena) {
-  const ElementType type = find_element_type(slots.dtype).value_or(ElementType::kFloat32);
-  const std::array<std::uint64_t, 2> shape{slots.slots, slots.slot_elements};
-  PLIMSOLL_ASSIGN(Buffer memory, arena.allocate(Category::kWeights, "lora", type, shape, true));
-  std::unique_ptr<Impl> impl(new Impl(std::move(slots), std::move(find), std::move(backend), std::move(memory)));
+Result<std::unique_ptr<LoraManager>> LoraManager::Impl::create(std::vector<AdapterSlots> of_ranks, FindSources find,
+                                                               std::shared_ptr<Backend> backend, std::span<Arena> arenas) {
+  std::vector<RankSlots> ranks;
+  for (std::size_t i = 0; i < of_ranks.size(); ++i) {
+    Buffer memory;
+    if (i < arenas.size()) {
+      const ElementType type = find_element_type(of_ranks[i].dtype).value_or(ElementType::kFloat32);
+      const std::array<std::uint64_t, 2> shape{of_ranks[i].slots, of_ranks[i].slot_elements};
+      PLIMSOLL_ASSIGN(memory, arenas[i].allocate(Category::kWeights, "lora", type, shape, true));
+    }
+    ranks.push_back({std::move(of_ranks[i]), std::move(memory)});
+  }
+  std::unique_ptr<Impl> impl(new Impl(std::move(ranks), std::move(find), std::move(backend)));
   return std::make_unique<LoraManager>(std::move(impl));
 }
 
-LoraManager::Impl::Impl(AdapterSlots room, FindSources find, std::shared_ptr<Backend> backend, Buffer memory)
-    : room_(std::move(room)), find_(std::move(find)), backend_(std::move(backend)), memory_(std::move(memory)),
-      factors_(room_.slots * room_.parts), holders_(room_.slots, nullptr) {}
+LoraManager::Impl::Impl(std::vector<RankSlots> ranks, FindSources find, std::shared_ptr<Backend> backend)
+    : ranks_(std::move(ranks)), find_(std::move(find)), backend_(std::move(backend)), factors_(room().slots * room().parts),
+      holders_(room().slots, nullptr) {}
 
 LoraAnswer LoraManager::Impl::load(std::string_view name_and_directory) {
   const std::size_t equals = name_and_directory.find('=');
@@ -66,11 +73,11 @@ LoraAnswer LoraManager::Impl::load(std::string_view name_and_directory) {
 
 LoraAnswer LoraManager::Impl::load_drawn(std::string_view name, std::uint64_t seed) {
   if (!is_name(name)) return refused(LoraStatus::kLoadInvalidPath, ErrorCode::kBadRequest, "a name was expected");
-  return add(std::string(name), {}, drawn_adapter(room_, seed));
+  return add(std::string(name), {}, drawn_adapter(room(), seed));
 }
 
 LoraAnswer LoraManager::Impl::add(const std::string& name, const std::string& directory, AdapterSources sources) {
-  const auto hash = adapter_hash(sources, room_);
+  const auto hash = adapter_hash(sources, room());
   if (!hash) return {LoraStatus::kLoadInvalidAdapter, hash.error()};
   std::string key = fmt::format("{}@{:016x}{:016x}", name, hash->high, hash->low);
   if (const auto known = adapters_.find(name); known != adapters_.end()) {
@@ -105,15 +112,18 @@ LoraAnswer LoraManager::Impl::place(const std::string& name, Adapter& adapter) {
   const std::optional<std::uint32_t> slot = free_slot();
   if (!slot)
     return refused(LoraStatus::kNoFreeSlot, ErrorCode::kInsufficientBlocks,
-                   fmt::format("requests that run use all {} slots, so there is none for the adapter '{}'", room_.slots, name));
-  auto* const memory = static_cast<std::byte*>(memory_.data()) + *slot * room_.slot_elements * element_bytes(memory_.type());
-  auto hash = read_adapter(adapter.sources, room_, *backend_, memory);
-  if (!hash) return {LoraStatus::kReadFailed, std::move(hash.error())};
-  if (*hash != adapter.hash)
-    return refused(LoraStatus::kReadFailed, ErrorCode::kBadCheckpoint,
-                   "was changed after the adapter was loaded; unload it, and load it again", adapter.sources.file);
+                   fmt::format("requests that run use all {} slots, so there is none for the adapter '{}'", room().slots, name));
+  for (const RankSlots& rank : ranks_) {
+    const std::uint64_t bytes = rank.room.slot_elements * element_bytes(rank.memory.type());
+    auto* const slots = static_cast<std::byte*>(rank.memory.data());
+    auto hash = read_adapter(adapter.sources, rank.room, *backend_, slots == nullptr ? nullptr : slots + *slot * bytes);
+    if (!hash) return {LoraStatus::kReadFailed, std::move(hash.error())};
+    if (*hash != adapter.hash)
+      return refused(LoraStatus::kReadFailed, ErrorCode::kBadCheckpoint,
+                     "was changed after the adapter was loaded; unload it, and load it again", adapter.sources.file);
+  }
   for (const AdapterPair& pair : adapter.sources.pairs)
-    factors_[*slot * room_.parts + room_.targets[pair.target].first_part + pair.part] = {pair.rank, pair.scale};
+    factors_[*slot * room().parts + room().targets[pair.target].first_part + pair.part] = {pair.rank, pair.scale};
   holders_[*slot] = &adapter;
   adapter.slot = slot;
   return {};
@@ -131,7 +141,7 @@ std::optional<std::uint32_t> LoraManager::Impl::free_slot() {
 
 void LoraManager::Impl::leave_slot(Adapter& adapter) {
   if (!adapter.slot) return;
-  std::fill_n(factors_.begin() + static_cast<std::ptrdiff_t>(*adapter.slot * room_.parts), room_.parts, AdapterFactor{});
+  std::fill_n(factors_.begin() + static_cast<std::ptrdiff_t>(*adapter.slot * room().parts), room().parts, AdapterFactor{});
   holders_[*adapter.slot] = nullptr;
   adapter.slot.reset();
 }

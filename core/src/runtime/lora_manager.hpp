@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,10 @@ public:
   // Finds an adapter in a directory: Context::adapter.
   using FindSources = std::function<Result<AdapterSources>(const std::string& directory)>;
 
-  // Takes all slots out of the arena. kOverPlan where the plan has no room for them.
-  static Result<std::unique_ptr<LoraManager>> create(AdapterSlots slots, FindSources find, std::shared_ptr<Backend> backend, Arena& arena);
+  // Takes the slots of every rank here out of its arena; without arenas it knows who has which slot, and other processes have the memory.
+  // kOverPlan where the plan has no room for them.
+  static Result<std::unique_ptr<LoraManager>> create(std::vector<AdapterSlots> of_ranks, FindSources find, std::shared_ptr<Backend> backend,
+                                                     std::span<Arena> arenas);
 
   LoraAnswer load(std::string_view name_and_directory);
   LoraAnswer load_drawn(std::string_view name, std::uint64_t seed);
@@ -33,9 +36,9 @@ public:
   const std::string* key(std::string_view name) const;
   std::vector<LoraInfo> adapters() const;
   std::optional<std::uint64_t> slot_rank(std::uint32_t slot) const;
-  const AdapterSlots& room() const { return room_; }
-  // What an executor is made with; it sees what is activated later too.
-  ExecutorAdapters memory() const { return {memory_.data(), memory_.bytes(), factors_}; }
+  const AdapterSlots& room() const { return ranks_.front().room; }
+  // What the executor of a rank is made with; it sees what is activated later too.
+  ExecutorAdapters memory(std::size_t rank) const { return {ranks_[rank].memory.data(), ranks_[rank].memory.bytes(), factors_}; }
 
 private:
   struct Adapter {
@@ -46,18 +49,22 @@ private:
     std::uint64_t users = 0, used_at = 0;
   };
   using Adapters = std::map<std::string, Adapter, std::less<>>;
+  // A rank's part of all slots.
+  struct RankSlots {
+    AdapterSlots room;
+    Buffer memory;
+  };
 
-  Impl(AdapterSlots room, FindSources find, std::shared_ptr<Backend> backend, Buffer memory);
+  Impl(std::vector<RankSlots> ranks, FindSources find, std::shared_ptr<Backend> backend);
   Adapters::const_iterator with_key(std::string_view key) const;
   LoraAnswer add(const std::string& name, const std::string& directory, AdapterSources sources);
   LoraAnswer place(const std::string& name, Adapter& adapter);
   std::optional<std::uint32_t> free_slot();
   void leave_slot(Adapter& adapter);
 
-  AdapterSlots room_;
+  std::vector<RankSlots> ranks_;
   FindSources find_;
   std::shared_ptr<Backend> backend_;
-  Buffer memory_;
   std::vector<AdapterFactor> factors_; // [slots][parts]
   std::vector<Adapter*> holders_;      // of each slot; null: nobody
   Adapters adapters_;

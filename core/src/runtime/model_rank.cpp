@@ -11,8 +11,8 @@
 namespace plimsoll {
 namespace {
 
-Result<Tensor> take_table(Arena& arena, ElementType type, std::initializer_list<std::uint64_t> shape) {
-  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kActivation, "activation.tables", type, std::span(shape.begin(), shape.size())));
+Result<Tensor> take_table(Arena& arena, const std::string& label, ElementType type, std::initializer_list<std::uint64_t> shape) {
+  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kActivation, label, type, std::span(shape.begin(), shape.size())));
   return Tensor::of(std::move(buffer));
 }
 
@@ -60,28 +60,30 @@ Result<std::span<const T>> own_copy(const Tensor& memory, std::span<const T> val
 
 } // namespace
 
-ModelRank::ModelRank(Program program) : program_(std::move(program)), backend_(cpu_backend()) {}
+ModelRank::ModelRank(Program program, std::string prefix)
+    : program_(std::move(program)), prefix_(std::move(prefix)), backend_(cpu_backend()) {}
 
 Result<void> ModelRank::take_memory(Arena& arena, bool others_read, std::uint64_t vision_bytes) {
   const std::array<std::uint64_t, 1> bytes{program_.shared_slab_bytes()};
-  constexpr std::string_view kSlab = "activation.slab";
-  PLIMSOLL_ASSIGN(slab_, others_read ? arena.allocate_shared(Category::kActivation, kSlab, ElementType::kUint8, bytes)
-                                     : arena.allocate(Category::kActivation, kSlab, ElementType::kUint8, bytes, true));
-  PLIMSOLL_ASSIGN(tokens_, take_table(arena, ElementType::kInt64, {program_.most_tokens}));
-  PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, ElementType::kUint32, {program_.most_sequences + 1}));
-  PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, ElementType::kInt64, {1}));
+  const std::string slab = prefix_ + "activation.slab", tables = prefix_ + "activation.tables";
+  PLIMSOLL_ASSIGN(slab_, others_read ? arena.allocate_shared(Category::kActivation, slab, ElementType::kUint8, bytes)
+                                     : arena.allocate(Category::kActivation, slab, ElementType::kUint8, bytes, true));
+  PLIMSOLL_ASSIGN(tokens_, take_table(arena, tables, ElementType::kInt64, {program_.most_tokens}));
+  PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, tables, ElementType::kUint32, {program_.most_sequences + 1}));
+  PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, tables, ElementType::kInt64, {1}));
   if (program_.images.most_rows > 0) PLIMSOLL_TRY(take_image_memory(arena, vision_bytes));
   if (program_.adapters.slots == 0) return {};
-  PLIMSOLL_ASSIGN(lora_ids_, take_table(arena, ElementType::kInt32, {program_.most_sequences}));
-  PLIMSOLL_ASSIGN(lora_ranks_, take_table(arena, ElementType::kUint32, {program_.most_sequences}));
+  PLIMSOLL_ASSIGN(lora_ids_, take_table(arena, tables, ElementType::kInt32, {program_.most_sequences}));
+  PLIMSOLL_ASSIGN(lora_ranks_, take_table(arena, tables, ElementType::kUint32, {program_.most_sequences}));
   return {};
 }
 
 Result<void> ModelRank::take_image_memory(Arena& arena, std::uint64_t vision_bytes) {
-  PLIMSOLL_ASSIGN(position_ids_, take_table(arena, ElementType::kUint32, {program_.most_tokens, 3}));
+  PLIMSOLL_ASSIGN(position_ids_, take_table(arena, prefix_ + "activation.tables", ElementType::kUint32, {program_.most_tokens, 3}));
   if (!program_.encoder) return {};
-  PLIMSOLL_ASSIGN(image_rows_, take_table(arena, ElementType::kUint32, {program_.most_tokens}));
-  PLIMSOLL_ASSIGN(patch_positions_, take_table(arena, ElementType::kUint32, {program_.encoder->most_tokens, 3}));
+  PLIMSOLL_ASSIGN(image_rows_, take_table(arena, prefix_ + "activation.tables", ElementType::kUint32, {program_.most_tokens}));
+  PLIMSOLL_ASSIGN(patch_positions_,
+                  take_table(arena, prefix_ + "activation.tables", ElementType::kUint32, {program_.encoder->most_tokens, 3}));
   const std::optional<ElementType> type = find_element_type(program_.images.dtype);
   if (!type)
     return fail(ErrorCode::kUnsupportedArchitecture,
@@ -97,7 +99,7 @@ Result<void> ModelRank::load_weights(Arena& arena, const LoadProgress& progress)
     const std::optional<ElementType> type = find_element_type(tensor.dtype);
     if (!type) return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("'{}' is stored as {}", tensor.label, tensor.dtype));
     const std::array<std::uint64_t, 1> shape{tensor.bytes / element_bytes(*type)};
-    PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kWeights, tensor.label, *type, shape));
+    PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kWeights, prefix_ + tensor.label, *type, shape));
     weights_.push_back(std::move(buffer));
     return std::span(static_cast<std::byte*>(weights_.back().data()), tensor.bytes);
   };
@@ -107,12 +109,6 @@ Result<void> ModelRank::load_weights(Arena& arena, const LoadProgress& progress)
   };
   PLIMSOLL_TRY(plimsoll::load_weights(program_.weights, place, told));
   return {};
-}
-
-Result<std::unique_ptr<LoraManager>> ModelRank::take_slots(Arena& arena, LoraManager::Impl::FindSources find) {
-  PLIMSOLL_ASSIGN(std::unique_ptr<LoraManager> manager, LoraManager::Impl::create(program_.adapters, std::move(find), backend_, arena));
-  slots_ = manager->impl().memory();
-  return manager;
 }
 
 Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator) {
@@ -136,8 +132,8 @@ Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communi
 }
 
 Result<void> ModelRank::bind_alone(Arena& arena, Communicator* communicator) {
-  PLIMSOLL_ASSIGN(cache_lengths_, take_table(arena, ElementType::kUint32, {program_.most_sequences}));
-  PLIMSOLL_ASSIGN(max_lengths_, take_table(arena, ElementType::kUint32, {1, 2}));
+  PLIMSOLL_ASSIGN(cache_lengths_, take_table(arena, prefix_ + "activation.tables", ElementType::kUint32, {program_.most_sequences}));
+  PLIMSOLL_ASSIGN(max_lengths_, take_table(arena, prefix_ + "activation.tables", ElementType::kUint32, {1, 2}));
   PLIMSOLL_ASSIGN(const std::span<std::uint32_t> lengths, cache_lengths_.values<std::uint32_t>());
   std::fill(lengths.begin(), lengths.end(), 0U);
   return make_executor({}, communicator);

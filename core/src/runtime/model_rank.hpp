@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backend/backend.hpp"
@@ -33,14 +34,15 @@ struct StepInputs {
 
 class ModelRank {
 public:
-  explicit ModelRank(Program program);
+  // `prefix`: of the plan's labels; a draft model's begin with "draft.".
+  explicit ModelRank(Program program, std::string prefix = {});
 
   // The slab, with a guard behind it unless other processes read its logits; and what a step is handed, which says who has which adapter
   // where the program has slots for any, and where images stand where it takes any. `vision_bytes`: of the cache of encoded images.
   Result<void> take_memory(Arena& arena, bool others_read, std::uint64_t vision_bytes);
   Result<void> load_weights(Arena& arena, const LoadProgress& progress);
-  // The slots of the program's adapters, and who fills them, which must outlive the executor. `find`: adapters in directories.
-  Result<std::unique_ptr<LoraManager>> take_slots(Arena& arena, LoraManager::Impl::FindSources find);
+  // The slots of the program's adapters, whose manager must outlive the executor.
+  void use_slots(const ExecutorAdapters& slots) { slots_ = slots; }
   // The executor, over the pages of a cache.
   Result<void> bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator);
   // The same for a model without a cache: each pass reads its requests whole.
@@ -66,10 +68,11 @@ private:
   Result<void> make_executor(std::vector<ExecutorKvGroup> groups, Communicator* communicator);
 
   Program program_;
+  std::string prefix_;
   std::shared_ptr<Backend> backend_;
   std::vector<Buffer> weights_; // of program_.weights.tensors
   Buffer slab_;
-  ExecutorAdapters slots_;                             // of the manager that take_slots gave away
+  ExecutorAdapters slots_;                             // of the model's manager
   Tensor tokens_, row_offsets_, return_n_logits_;      // of the largest pass
   Tensor lora_ids_, lora_ranks_;                       // likewise, where there are adapters
   Tensor cache_lengths_, max_lengths_;                 // likewise, where there is no cache that has them: zeros

@@ -31,6 +31,8 @@ public:
   void release(RequestId request) noexcept;
   PipelineModel& model() const { return *replicas.front().model; }
   PagedKvManager* manager(std::uint32_t replica) const { return managers.empty() ? nullptr : managers[replica]; }
+  // That a request is drafted in a step; 0: none are.
+  std::uint64_t draft_tokens() const;
   const Plan& plan() const { return parts.plan ? *parts.plan : model().plan(); }
 
   // One copy of the model, with pages of its own. Replicas share nothing.
@@ -47,7 +49,11 @@ public:
 private:
   struct Step;
   Result<void> add_replica(std::unique_ptr<PipelineModel> model);
+  Result<void> draft(Replica& replica, Step& step) const;
   Result<void> compute(Replica& replica, Step& step) const;
+  Result<void> share_drafts(std::vector<Step>& steps, std::size_t own) const;
+  Result<void> compute_all(std::vector<Step>& steps);
+  Result<void> compute_among_processes(std::vector<Step>& steps);
   void choose_tokens(Step& step);
   Result<void> add_log_probabilities(PipelineModel& model, Step& step);
 

@@ -15,6 +15,7 @@ void PipelineModel::release(RequestId) noexcept {}
 std::optional<ImageLimits> PipelineModel::image_limits() const { return std::nullopt; }
 
 LoraManager* PipelineModel::lora_manager() noexcept { return nullptr; }
+PipelineModel* PipelineModel::draft() noexcept { return nullptr; }
 
 StepLimits PipelineModel::step_limits() const {
   const std::uint64_t tokens = plan_.request.max_batch_input_tokens;

@@ -1,21 +1,33 @@
 // One step of a batch, from inputs to published pages. A request that fails by itself is given up and its output says why; what fails as
 // a whole leaves all contexts as they were.
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <set>
+#include <sstream>
 
+#include "runtime/drafting.hpp"
 #include "runtime/generation_state.hpp"
 #include "runtime/log_probabilities.hpp"
 #include "runtime/pipeline.hpp"
+#include "runtime/processes.hpp"
 
 namespace plimsoll {
 
 struct TextGenerationPipeline::Impl::Step {
   Batch batch;
   std::vector<const TextContext*> contexts;
+  std::vector<Proposal> proposals; // of each request, where the model has a draft
   std::unique_ptr<ModelInputs> inputs;
   std::optional<ModelOutputs> outputs;
   std::vector<Token> next; // the token after each request's active ones: chosen, or of a prompt that is not all computed yet
+  std::vector<std::vector<Token>> further; // behind it: drafted tokens were accepted, and one more was chosen
+  std::vector<std::uint64_t> drafted;      // of each request
+
+  // No context has drafted tokens any more.
+  void take_back_drafts() {
+    for (std::size_t i = 0; i < proposals.size(); ++i) take_back(batch[i]->state().tokens, proposals[i]);
+  }
 };
 
 namespace {
@@ -57,7 +69,8 @@ Result<void> end_or_go_on(State& state, Token token, TextGenerationOutput& outpu
   const bool is_stop = std::binary_search(state.stop_tokens.begin(), state.stop_tokens.end(), token);
   const bool is_full = state.tokens.size_tokens() >= state.tokens.max_length();
   if (state.text && !is_stop) {
-    PLIMSOLL_ASSIGN(output.text, state.text->push(token));
+    PLIMSOLL_ASSIGN(const std::string text, state.text->push(token));
+    output.text += text;
   }
   if (state.text && (is_stop || is_full)) output.text += state.text->finish();
   if (is_stop || (state.text && state.text->stopped())) state.status = Status::kEndOfSequence;
@@ -65,20 +78,23 @@ Result<void> end_or_go_on(State& state, Token token, TextGenerationOutput& outpu
   return {};
 }
 
-// Moves a request on by one step. Nothing while its prompt is not all computed.
-Result<std::optional<TextGenerationOutput>> advance(State& state, Token next) {
+// Moves a request on by one step, token by token, until one ends it. Nothing while its prompt is not all computed.
+Result<std::optional<TextGenerationOutput>> advance(State& state, Token next, std::span<const Token> further, std::uint64_t drafted) {
   TextGenerationOutput output;
   output.id = state.tokens.id();
-  if (state.status == Status::kActive) {
-    if (!state.tokens.reaches_end()) {
-      PLIMSOLL_TRY(state.tokens.advance_chunk());
-      return std::nullopt;
-    }
-    PLIMSOLL_TRY(state.tokens.update(next));
-    output.tokens.push_back(next);
-    if (state.top_n > 0) output.log_probabilities = std::exchange(state.rows, {});
-    if (auto ended = end_or_go_on(state, next, output); !ended) state.give_up(std::move(ended.error()));
+  if (state.status == Status::kActive && !state.tokens.reaches_end()) {
+    PLIMSOLL_TRY(state.tokens.advance_chunk());
+    return std::nullopt;
   }
+  if (state.status == Status::kActive && state.top_n > 0) output.log_probabilities = std::exchange(state.rows, {});
+  for (std::size_t n = 0; n <= further.size() && state.status == Status::kActive; ++n) {
+    const Token token = n == 0 ? next : further[n - 1];
+    PLIMSOLL_TRY(state.tokens.update(token));
+    output.tokens.push_back(token);
+    if (auto ended = end_or_go_on(state, token, output); !ended) state.give_up(std::move(ended.error()));
+  }
+  output.drafted_tokens = drafted;
+  output.accepted_tokens = std::min(output.tokens.size(), further.size()); // the last of all was not drafted
   output.status = state.status;
   output.error = state.error;
   return output;
@@ -96,6 +112,16 @@ std::string_view status_name(Status status) noexcept {
   return "cancelled";
 }
 
+// What a replica's draft says of the tokens behind the step's.
+Result<void> TextGenerationPipeline::Impl::draft(Replica& replica, Step& step) const {
+  PipelineModel* const draft = replica.model->draft();
+  if (draft == nullptr || !replica.cache) return {};
+  std::vector<State*> states;
+  for (TextGenerationContext* const context : step.batch) states.push_back(&context->state());
+  PLIMSOLL_ASSIGN(step.proposals, propose(*draft, *replica.cache, states));
+  return {};
+}
+
 // The forward pass. Other replicas compute theirs at the same time.
 Result<void> TextGenerationPipeline::Impl::compute(Replica& replica, Step& step) const {
   std::uint64_t rows = 1; // that one request wants at most
@@ -106,6 +132,7 @@ Result<void> TextGenerationPipeline::Impl::compute(Replica& replica, Step& step)
     if (wanted_rows(state).earlier) rows = std::max(rows, state.tokens.active_length());
     step.contexts.push_back(&state.tokens);
   }
+  for (const Proposal& proposal : step.proposals) rows = std::max<std::uint64_t>(rows, proposal.tokens.size() + 1);
   std::optional<KvCacheInputs> kv;
   if (replica.cache) {
     PLIMSOLL_ASSIGN(kv, replica.cache->runtime_inputs(step.contexts));
@@ -118,18 +145,43 @@ Result<void> TextGenerationPipeline::Impl::compute(Replica& replica, Step& step)
   return {};
 }
 
+// The token after each request's own, as it is chosen without a draft; where that is the one that was drafted, the one after it too, and so
+// on. So what is generated does not depend on what is drafted.
 void TextGenerationPipeline::Impl::choose_tokens(Step& step) {
   for (std::size_t i = 0; i < step.batch.size(); ++i) {
     State& state = step.batch[i]->state();
     const TextContext& tokens = state.tokens;
+    std::vector<Token>& further = step.further.emplace_back();
+    std::vector<Token> drafted;
+    if (i < step.proposals.size()) {
+      drafted = step.proposals[i].tokens;
+      take_back(state.tokens, step.proposals[i]);
+    }
+    step.drafted.push_back(drafted.size());
     if (!tokens.reaches_end()) {
       step.next.push_back(tokens.tokens()[tokens.current_position()]);
       continue;
     }
-    const auto row = step.outputs->next_token_row(i);
-    auto token = row ? sampler_.sample(*row, state.sampling, tokens.id(), tokens.size_tokens()) : tl::unexpected(row.error());
+    const auto rows = step.outputs->rows_of(i);
+    // The row from which the n-th token is chosen: of the last ones.
+    const auto choose = [&](std::size_t n) -> Result<Token> {
+      if (drafted.empty()) {
+        PLIMSOLL_ASSIGN(const std::span<const float> row, step.outputs->next_token_row(i));
+        return sampler_.sample(row, state.sampling, tokens.id(), tokens.size_tokens());
+      }
+      if (!rows) return tl::unexpected(rows.error());
+      const std::size_t vocab = step.outputs->vocab(), behind = drafted.size() - n + 1;
+      if (rows->size() < behind * vocab)
+        return fail(ErrorCode::kInternal, fmt::format("the model gave {} logits for {} rows of {}", rows->size(), behind, vocab));
+      return sampler_.sample(rows->subspan(rows->size() - behind * vocab, vocab), state.sampling, tokens.id(), tokens.size_tokens() + n);
+    };
+    auto token = choose(0);
     step.next.push_back(token.value_or(0));
     if (!token) state.give_up(std::move(token.error()));
+    for (std::size_t n = 0; token && n < drafted.size() && *token == drafted[n]; ++n) {
+      token = choose(n + 1);
+      if (token) further.push_back(*token); // else the next step says so, whose first row it is
+    }
   }
 }
 
@@ -169,6 +221,67 @@ TextGenerationPipeline::Impl::Batches TextGenerationPipeline::Impl::of_replicas(
   return batches;
 }
 
+Result<void> TextGenerationPipeline::Impl::compute_all(std::vector<Step>& steps) {
+  std::vector<Result<void>> computed(steps.size());
+  threads_->run([&](std::uint32_t i) {
+    if (steps[i].batch.empty()) return;
+    computed[i] = draft(replicas[i], steps[i]);
+    if (computed[i]) computed[i] = compute(replicas[i], steps[i]);
+  });
+  for (const Result<void>& of_replica : computed) PLIMSOLL_TRY(of_replica);
+  return {};
+}
+
+// Every replica's proposals, in the order of its batch, as its first process says them: how many, then which.
+Result<void> TextGenerationPipeline::Impl::share_drafts(std::vector<Step>& steps, std::size_t own) const {
+  std::string mine;
+  for (const Proposal& proposal : steps[own].proposals) {
+    mine += fmt::format("{} ", proposal.tokens.size());
+    for (const Token token : proposal.tokens) mine += fmt::format("{} ", token);
+  }
+  PLIMSOLL_ASSIGN(const std::vector<std::string> all, parts.processes->gather(mine));
+  for (std::size_t replica = 0; replica < steps.size(); ++replica) {
+    if (replica == own) continue;
+    std::istringstream said(all[replica * (all.size() / steps.size())]);
+    for (TextGenerationContext* const context : steps[replica].batch) {
+      std::uint64_t count = 0;
+      said >> count;
+      std::vector<Token> tokens(said ? std::min(count, draft_tokens()) : 0);
+      for (Token& token : tokens) said >> token;
+      if (!said) return fail(ErrorCode::kInternal, fmt::format("what replica {} drafted cannot be read", replica));
+      PLIMSOLL_ASSIGN(Proposal proposal, adopt(context->state().tokens, tokens));
+      steps[replica].proposals.push_back(std::move(proposal));
+    }
+  }
+  return {};
+}
+
+// This process's replica computes with its ranks; once all have, everybody reads what the others say.
+Result<void> TextGenerationPipeline::Impl::compute_among_processes(std::vector<Step>& steps) {
+  Processes::Impl& with = parts.processes->impl();
+  std::uint64_t hash = 0;
+  for (const Step& step : steps)
+    for (TextGenerationContext* const context : step.batch) {
+      const TextContext& tokens = context->tokens();
+      const std::array<std::uint64_t, 2> at{tokens.id(), tokens.processed_length()};
+      hash = step_hash(step_hash(hash, std::as_bytes(std::span(at))), std::as_bytes(tokens.active_tokens()));
+    }
+  PLIMSOLL_TRY(with.meet_for(hash));
+  const std::size_t own = with.rank() / (with.size() / steps.size());
+  Result<void> computed;
+  if (!steps[own].batch.empty()) computed = draft(replicas[own], steps[own]);
+  if (computed && draft_tokens() > 0) computed = share_drafts(steps, own);
+  if (computed && !steps[own].batch.empty()) computed = compute(replicas[own], steps[own]);
+  if (!computed) {
+    parts.processes->fail(computed.error());
+    return computed;
+  }
+  PLIMSOLL_TRY(with.meet_all());
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    if (i != own && !steps[i].batch.empty()) PLIMSOLL_TRY(compute(replicas[i], steps[i]));
+  return {};
+}
+
 Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::execute(const Batches& batches) {
   Outputs outputs;
   std::set<RequestId> ids;
@@ -177,18 +290,18 @@ Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::exec
     PLIMSOLL_TRY(check_batch(batches[i], ids));
     steps[i].batch = batches[i];
   }
-  std::vector<Result<void>> computed(steps.size());
-  threads_->run([&](std::uint32_t i) {
-    if (!steps[i].batch.empty()) computed[i] = compute(replicas[i], steps[i]);
-  });
-  for (const Result<void>& of_replica : computed) PLIMSOLL_TRY(of_replica);
+  if (auto computed = parts.processes && steps.size() > 1 ? compute_among_processes(steps) : compute_all(steps); !computed) {
+    for (Step& step : steps) step.take_back_drafts();
+    return tl::unexpected(std::move(computed.error()));
+  }
   for (std::size_t replica = 0; replica < steps.size(); ++replica) {
     Step& step = steps[replica];
     if (step.batch.empty()) continue;
     choose_tokens(step);
     PLIMSOLL_TRY(add_log_probabilities(*replicas[replica].model, step));
     for (std::size_t i = 0; i < step.batch.size(); ++i) {
-      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output, advance(step.batch[i]->state(), step.next[i]));
+      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output,
+                      advance(step.batch[i]->state(), step.next[i], step.further[i], step.drafted[i]));
       if (output) outputs.emplace(output->id, std::move(*output));
     }
     if (PagedKvManager* const kv = manager(static_cast<std::uint32_t>(replica))) PLIMSOLL_TRY(kv->step(step.contexts));

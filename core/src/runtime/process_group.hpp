@@ -12,8 +12,8 @@ namespace plimsoll {
 
 class ProcessGroup final : public RankGroup {
 public:
-  // As many processes as ranks.
-  ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages);
+  // The processes from `first` on, as many as ranks.
+  ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages, std::uint32_t first = 0);
 
   // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. This rank's buffer and slab,
   // either may be empty, lie in its window or, the slab, nobody else reads it. kBadRequest where ranks are about to compute different
@@ -29,10 +29,14 @@ public:
 protected:
   Result<void> meet_stage(std::uint32_t stage) override;
   Result<void> meet_link(std::uint32_t rank) override;
-  std::atomic<std::uint32_t>& sent_half(std::uint32_t rank) override { return processes_->impl().slot(rank).sent_half; }
+  std::atomic<std::uint32_t>& sent_half(std::uint32_t rank) override { return slot(rank).sent_half; }
 
 private:
+  ProcessSlot& slot(std::uint32_t rank) const { return processes_->impl().slot(first_ + rank); }
+  Result<void> meet_ranks() { return processes_->impl().meet(slot(0).replica, ranks()); }
+
   std::shared_ptr<Processes> processes_;
+  std::uint32_t first_;
 };
 
 } // namespace plimsoll

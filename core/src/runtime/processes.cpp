@@ -148,6 +148,25 @@ Result<void> Processes::Impl::meet(SharedMeeting& meeting, std::uint32_t expecte
   }
 }
 
+Result<void> Processes::Impl::meet_for(std::uint64_t step) {
+  own().replicas_hash.store(step);
+  PLIMSOLL_TRY(meet_all());
+  for (std::uint32_t other = 0; other < size(); ++other)
+    if (slots_[other]->replicas_hash.load() != step)
+      return plimsoll::fail(
+          ErrorCode::kBadRequest,
+          fmt::format("rank {} is about to make another step than rank {}: their requests or files are not the same", other, rank()),
+          "mpirun");
+  return {};
+}
+
+std::uint64_t Processes::Impl::offset_of(const void* memory) const {
+  const std::span<const std::byte> window = windows_[rank()];
+  const auto* const at = static_cast<const std::byte*>(memory);
+  if (at == nullptr || at < window.data() || at >= window.data() + window.size()) return window.size();
+  return static_cast<std::uint64_t>(at - window.data());
+}
+
 Result<std::vector<std::string>> Processes::Impl::gather(std::string_view mine) {
   own().text_bytes.store(mine.size());
   PLIMSOLL_TRY(meet_all());
@@ -291,11 +310,6 @@ std::shared_ptr<MemorySource> Processes::memory() const { return impl_->memory()
 Result<void> Processes::check(const Plan& plan) {
   PLIMSOLL_TRY(agree("plan", plan_to_json(plan, -1)));
   if (plan.error) return {}; // whoever made it says so
-  if (plan.request.dp > 1)
-    return plimsoll::fail(
-        ErrorCode::kBadRequest,
-        fmt::format("{} replicas that are processes are not executed; start each by itself, or let them be threads", plan.request.dp),
-        "--dp");
   if (plan.devices.size() != size())
     return plimsoll::fail(
         ErrorCode::kBadRequest,

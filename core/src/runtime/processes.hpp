@@ -33,9 +33,11 @@ struct ProcessSlot {
   std::atomic<std::uint64_t> beat_ns;      // when it was last alive
   std::atomic<std::uint32_t> lost, failed; // of the first slot: whose, as rank + 1
   std::atomic<std::uint32_t> speaker;      // of the first slot: who says that one is lost, likewise
-  SharedMeeting all, stage, link;          // of everybody, in the first slot; of a stage, in that of its first rank; with the next stage
-  std::atomic<std::uint32_t> sent_half;    // in which half of its signal buffer the last value was handed over
+  // Of everybody, in the first slot; of a replica or a stage, in that of its first rank; with the next stage.
+  SharedMeeting all, replica, stage, link;
+  std::atomic<std::uint32_t> sent_half; // in which half of its signal buffer the last value was handed over
   // Of a pass: what it computes, as a hash; where its signal buffer and its slab lie in its window.
+  std::atomic<std::uint64_t> replicas_hash; // of a pass of all replicas
   std::atomic<std::uint64_t> step_hash, signal_offset, signal_bytes, slab_offset;
   std::atomic<std::uint64_t> text_bytes;
   std::atomic<std::int32_t> error_code;
@@ -58,6 +60,8 @@ public:
   // Once `expected` have come; the error of whoever cannot come.
   Result<void> meet(SharedMeeting& meeting, std::uint32_t expected);
   Result<void> meet_all() { return meet(slots_.front()->all, size()); }
+  // The same, before all compute `step`, of which every one says the same. kBadRequest where one does not.
+  Result<void> meet_for(std::uint64_t step);
   Result<std::vector<std::string>> gather(std::string_view mine);
   void fail(const Error& error) noexcept;
   // Why none can go on: one is lost, or has failed.
@@ -69,6 +73,8 @@ public:
   // Windows of so many bytes for each. Together. Those of before are gone, unless they are large enough.
   Result<void> share(std::span<const std::uint64_t> bytes_of_each);
   std::span<std::byte> window(std::uint32_t rank) const { return windows_[rank]; }
+  // Where memory lies in this one's window; its end where it does not.
+  std::uint64_t offset_of(const void* memory) const;
   const std::shared_ptr<MemorySource>& memory() const { return memory_; }
 
 private:

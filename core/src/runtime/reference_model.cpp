@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "backend/blas_memory.hpp"
+#include "backend/cpu_backend.hpp"
 #include "base/checked.hpp"
+#include "runtime/remote_replica.hpp"
 #include "runtime/shared_window.hpp"
 #include "runtime/thread_group.hpp"
 #include "runtime/token_positions.hpp"
@@ -34,19 +36,30 @@ Result<std::span<T>> values_of(const ModelInputs& inputs, std::string_view name)
   return values;
 }
 
-// The bytes of each rank that the other processes see: its signal buffers, and on the last of several stages the slab, with the logits.
-std::vector<std::uint64_t> shared_bytes(const Plan& plan, const std::vector<Program>& programs) {
+// Whether other processes read the slab, which has the logits: of the last of several stages, or of another replica.
+bool others_read(const Plan& plan, const Program& program) {
+  const bool last = program.rank + program.tensor_ranks >= program.tensor_ranks * program.stages;
+  return last && (program.stages > 1 || plan.request.dp > 1);
+}
+
+// The bytes of each process that the others see: its signal buffers, and its slab where they read it.
+std::vector<std::uint64_t> shared_bytes(const Plan& plan, const ReferenceModel::Programs& of) {
+  const std::vector<Program>& programs = of.model;
   std::vector<std::uint64_t> bytes;
   for (const Program& program : programs) {
     Checked sum = 0;
     const auto add = [&](std::uint64_t more) { sum += ceil_div(more, kWindowAlignBytes) * kWindowAlignBytes; };
     for (const Item& item : plan.items)
       if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
-    if (sum.saturated() == 0) add(exchange_bytes(program));
-    if (program.stages > 1 && program.rank + program.tensor_ranks >= programs.size()) add(Executor<float>::slab_bytes(program));
+    const std::uint64_t of_draft = program.rank < of.draft.size() ? exchange_bytes(of.draft[program.rank]) : 0;
+    if (sum.saturated() == 0) add(std::max(exchange_bytes(program), of_draft));
+    if (others_read(plan, program)) add(Executor<float>::slab_bytes(program));
     bytes.push_back(sum.saturated());
   }
-  return bytes;
+  std::vector<std::uint64_t> of_all; // replicas are alike
+  for (std::uint32_t replica = 0; replica < std::max<std::uint32_t>(plan.request.dp, 1); ++replica)
+    of_all.insert(of_all.end(), bytes.begin(), bytes.end());
+  return of_all;
 }
 
 // What a step computes, as a number that is another one for another step.
@@ -71,13 +84,13 @@ public:
   std::vector<Image> images;
 };
 
-ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options)
-    : PipelineModel(std::move(options)), logit_offsets_(programs.front().most_sequences + 1),
+ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options, ReferenceModel* drafts_for)
+    : PipelineModel(options), drafts_for_(drafts_for), replica_(options.replica), logit_offsets_(programs.front().most_sequences + 1),
       threads_(static_cast<std::uint32_t>(arenas().size())) {
   const std::uint32_t tensor_ranks = programs.front().tensor_ranks, stages = programs.front().stages;
   const Program& last = programs[std::size_t{tensor_ranks} * (stages - 1)];
   if (last.logits != kNoIndex) logits_offset_bytes_ = last.values[last.logits].offset_bytes;
-  for (const Arena& arena : arenas()) ranks_.emplace_back(std::move(programs[arena.rank()]));
+  for (const Arena& arena : arenas()) ranks_.emplace_back(std::move(programs[arena.rank()]), drafts_for == nullptr ? "" : "draft.");
   own_buffers_.resize(ranks_.size());
   if (const ProgramImages& images = program().images; images.most_rows > 0) {
     const std::uint64_t row_bytes = images.row_elements * element_bytes(find_element_type(images.dtype).value_or(ElementType::kFloat32));
@@ -85,7 +98,7 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
     image_rows_.resize(program().most_tokens);
   }
   if (processes()) {
-    auto group = std::make_unique<ProcessGroup>(processes(), tensor_ranks, stages);
+    auto group = std::make_unique<ProcessGroup>(processes(), tensor_ranks, stages, replica_ * tensor_ranks * stages);
     among_processes_ = group.get();
     group_ = std::move(group);
   } else {
@@ -93,12 +106,14 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
   }
 }
 
-Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Program> programs, PipelineModelOptions options,
+Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, PipelineModelOptions options,
                                                               LoraManager::Impl::FindSources find, const LoadProgress& progress) {
+  std::vector<Program>& programs = all.model;
   const bool alone = !options.processes;
-  if (!alone && options.processes->size() != programs.size())
+  const std::size_t all_ranks = programs.size() * std::max<std::uint32_t>(options.plan.request.dp, 1);
+  if (!alone && options.processes->size() != all_ranks)
     return fail(ErrorCode::kBadRequest,
-                fmt::format("{} processes for a plan of {} ranks; each is one", options.processes->size(), programs.size()));
+                fmt::format("{} processes for a plan of {} ranks; each is one", options.processes->size(), all_ranks));
   if (programs.empty() || options.arenas.size() != (alone ? programs.size() : 1))
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} arenas for a plan of {} ranks; each rank has its own", options.arenas.size(), programs.size()));
@@ -106,25 +121,56 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(std::vector<Progra
     return fail(ErrorCode::kBadRequest,
                 fmt::format("a plan of {} ranks in replicas; a model is one of them, as replica_plan cuts it", programs.size()));
   for (std::size_t i = 0; i < options.arenas.size(); ++i)
-    if (options.arenas[i].rank() != (alone ? i : options.processes->rank()))
+    if (options.arenas[i].rank() != (alone ? i : options.processes->rank() - options.replica * programs.size()))
       return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", i, options.arenas[i].rank()));
-  if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, programs)));
+  if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, all)));
   const bool paged = options.plan.kv_geometry.n_groups() > 0;
   std::unique_ptr<ReferenceModel> model(paged ? new PagedReferenceModel(std::move(programs), std::move(options))
                                               : new ReferenceModel(std::move(programs), std::move(options)));
-  for (std::size_t i = 0; i < model->ranks_.size(); ++i) {
-    const Program& program = model->ranks_[i].program();
-    const bool others_read = !alone && program.stages > 1 && program.rank + program.tensor_ranks >= model->n_ranks();
-    const std::uint64_t vision_bytes = planned_bytes(model->plan(), program.rank, Category::kVisionCache, "vision_cache");
-    PLIMSOLL_TRY(model->ranks_[i].take_memory(model->arenas()[i], others_read, vision_bytes));
-  }
+  PLIMSOLL_TRY(model->take_memory());
   PLIMSOLL_TRY(model->count_blas());
   PLIMSOLL_TRY(model->load_weights(progress));
   if (model->program().adapters.slots > 0) {
-    PLIMSOLL_ASSIGN(model->adapters_, model->ranks_.front().take_slots(model->arenas().front(), std::move(find)));
+    PLIMSOLL_TRY(model->take_slots(std::move(find)));
   }
+  if (!all.draft.empty()) PLIMSOLL_TRY(model->add_draft(std::move(all.draft)));
   if (!paged) PLIMSOLL_TRY(model->bind_alone());
   return model;
+}
+
+Result<void> ReferenceModel::take_memory() {
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    const Program& program = ranks_[i].program();
+    // What a draft says nobody reads but its own process.
+    const bool shared = processes() && drafts_for_ == nullptr && others_read(plan(), program);
+    const std::uint64_t vision_bytes = planned_bytes(plan(), program.rank, Category::kVisionCache, "vision_cache");
+    PLIMSOLL_TRY(ranks_[i].take_memory(arenas()[i], shared, vision_bytes));
+  }
+  if (processes() && drafts_for_ == nullptr) {
+    Processes::Impl& with = processes()->impl();
+    with.own().slab_offset.store(with.offset_of(ranks_.front().slab()));
+  }
+  return {};
+}
+
+Result<void> ReferenceModel::take_slots(LoraManager::Impl::FindSources find) {
+  std::vector<AdapterSlots> of_ranks;
+  for (const ModelRank& rank : ranks_) of_ranks.push_back(rank.program().adapters);
+  PLIMSOLL_ASSIGN(adapters_, LoraManager::Impl::create(std::move(of_ranks), std::move(find), cpu_backend(), arenas()));
+  for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i].use_slots(adapters_->impl().memory(i));
+  return {};
+}
+
+// Its memory is counted in the same arenas, and what ranks hand one another goes through the same buffers: one computes at a time.
+Result<void> ReferenceModel::add_draft(std::vector<Program> programs) {
+  PipelineModelOptions options;
+  options.plan = plan();
+  options.arenas.assign(arenas().begin(), arenas().end());
+  options.processes = processes();
+  options.replica = replica_;
+  draft_.reset(new ReferenceModel(std::move(programs), std::move(options), this)); // NOLINT: its constructor is private
+  PLIMSOLL_TRY(draft_->take_memory());
+  return draft_->load_weights({});
 }
 
 // What the BLAS keeps for itself is set aside as the plan bounds it; that it takes no more for this model is measured. It keeps what it
@@ -133,7 +179,8 @@ Result<void> ReferenceModel::count_blas() {
   static std::mutex mutex;
   static std::uint64_t before = 0;
   const std::scoped_lock lock(mutex);
-  const std::uint32_t ranks = static_cast<std::uint32_t>(ranks_.size()) * plan().request.dp; // of all replicas: they multiply together
+  const std::uint32_t ranks =
+      static_cast<std::uint32_t>(ranks_.size()) * (processes() ? 1 : plan().request.dp); // of all replicas here: they multiply together
   PLIMSOLL_ASSIGN(const std::uint64_t taken, blas_bytes(program().most_rows_at_once(), ranks));
   const std::uint64_t grown = taken - std::exchange(before, taken); // what was taken stays taken
   for (Arena& arena : arenas())
@@ -170,8 +217,8 @@ Result<KvCache> ReferenceModel::bind_pages(const Plan& plan, std::span<Arena> ar
   planned.own_rank_alone = among_processes_ != nullptr;
   PLIMSOLL_ASSIGN(KvCache cache, KvCache::create(plan, arenas, planned));
   if (n_ranks() > 1) PLIMSOLL_TRY(exchange_buffers()); // taken now, so that what is not there is known now
-  for (ModelRank& rank : ranks_)
-    PLIMSOLL_TRY(rank.bind(cache, plan.kv_geometry, n_ranks() > 1 ? &group_->communicator(rank.program().rank) : nullptr));
+  PLIMSOLL_TRY(bind(cache, plan.kv_geometry));
+  if (draft_) PLIMSOLL_TRY(draft_->bind(cache, plan.kv_geometry));
   return cache;
 }
 
@@ -182,7 +229,14 @@ Result<void> ReferenceModel::bind_alone() {
   return {};
 }
 
+Result<void> ReferenceModel::bind(KvCache& cache, const KvGeometry& geometry) {
+  for (ModelRank& rank : ranks_)
+    PLIMSOLL_TRY(rank.bind(cache, geometry, n_ranks() > 1 ? &group_->communicator(rank.program().rank) : nullptr));
+  return {};
+}
+
 Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
+  if (drafts_for_ != nullptr) return drafts_for_->exchange_buffers();
   PLIMSOLL_ASSIGN(const std::span<const Tensor> planned, signal_buffers());
   std::vector<std::span<std::byte>> buffers(ranks_.size());
   std::size_t next = 0;
@@ -191,7 +245,8 @@ Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
     const auto of_rank = static_cast<std::size_t>(std::count_if(plan().items.begin(), plan().items.end(), [&](const Item& item) {
       return item.category == Category::kSignalBuffer && item.bytes[rank] > 0;
     }));
-    const std::uint64_t needed = exchange_bytes(ranks_[i].program());
+    const std::uint64_t of_draft = draft_ ? exchange_bytes(draft_->ranks_[i].program()) : 0;
+    const std::uint64_t needed = std::max(exchange_bytes(ranks_[i].program()), of_draft);
     if (of_rank > 0) { // the first of its sites
       if (next < planned.size()) buffers[i] = {planned[next].data(), planned[next].bytes()};
     } else if (needed > 0) {
@@ -222,6 +277,7 @@ Result<std::unique_ptr<ReferenceModel::Inputs>> ReferenceModel::text_inputs(std:
   PLIMSOLL_ASSIGN(inputs->tokens, ranks_.front().tokens().first({tokens}));
   PLIMSOLL_ASSIGN(inputs->input_row_offsets, ranks_.front().row_offsets().first({sequences + 1}));
   inputs->return_n_logits = ranks_.front().return_n_logits();
+  if (drafts_for_ != nullptr) return inputs; // its buffers are the model's
   PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, signal_buffers());
   inputs->signal_buffers.assign(buffers.begin(), buffers.end());
   return inputs;
@@ -299,7 +355,8 @@ Result<std::unique_ptr<ModelInputs>> ReferenceModel::prepare_initial_token_input
     PLIMSOLL_ASSIGN(const std::span<std::int32_t> ids, inputs->lora_ids->values<std::int32_t>());
     PLIMSOLL_ASSIGN(const std::span<std::uint32_t> ranks, inputs->lora_ranks->values<std::uint32_t>());
     PLIMSOLL_TRY(adapters_->route(batch, ids, ranks));
-  } else if (std::any_of(batch.begin(), batch.end(), [](const TextContext* context) { return !context->adapter().empty(); })) {
+  } else if (drafts_for_ == nullptr &&
+             std::any_of(batch.begin(), batch.end(), [](const TextContext* context) { return !context->adapter().empty(); })) {
     return fail(ErrorCode::kBadRequest, "the plan has no room for adapters; give --max-loras", "adapter");
   }
   inputs->kv_cache_inputs = std::move(kv);
@@ -437,16 +494,27 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
 Result<std::unique_ptr<PipelineModel>> PipelineModel::load(const Context& context, const Model& model, const PlanRequest& request,
                                                            PipelineModelOptions options, const LoadProgress& progress) {
   if (options.plan.error) return tl::unexpected(*options.plan.error);
-  std::vector<Program> programs;
+  const auto ranks = static_cast<std::uint32_t>(options.plan.devices.size());
+  const auto finder = [&](const AdapterSlots& slots) -> LoraManager::Impl::FindSources {
+    return [context, model, slots](const std::string& directory) { return context.adapter(model, slots, directory); };
+  };
+  if (options.processes && ranks > 0 && options.processes->rank() / ranks != options.replica) {
+    PLIMSOLL_ASSIGN(const Program first, context.program(model, request, 0));
+    const std::uint32_t with_logits = ranks - std::min(ranks, first.tensor_ranks);
+    PLIMSOLL_ASSIGN(Program program, context.program(model, request, with_logits));
+    const std::uint32_t process = options.replica * ranks + with_logits;
+    return RemoteReplica::create(std::move(program), process, std::move(options), finder(first.adapters));
+  }
+  ReferenceModel::Programs programs;
   for (std::uint32_t rank = 0; rank < options.plan.devices.size(); ++rank) {
     PLIMSOLL_ASSIGN(Program program, context.program(model, request, rank));
-    programs.push_back(std::move(program));
+    programs.model.push_back(std::move(program));
+    if (!request.draft) continue;
+    PLIMSOLL_ASSIGN(Program draft, context.draft_program(model, request, rank));
+    programs.draft.push_back(std::move(draft));
   }
   LoraManager::Impl::FindSources find;
-  if (!programs.empty() && programs.front().adapters.slots > 0)
-    find = [context, model, slots = programs.front().adapters](const std::string& directory) {
-      return context.adapter(model, slots, directory);
-    };
+  if (!programs.model.empty() && programs.model.front().adapters.slots > 0) find = finder(programs.model.front().adapters);
   return ReferenceModel::create(std::move(programs), std::move(options), std::move(find), progress);
 }
 

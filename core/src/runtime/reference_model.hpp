@@ -20,10 +20,13 @@ namespace plimsoll {
 
 class ReferenceModel : public PipelineModel {
 public:
+  // Of all ranks: the model's, and those of the model that drafts for it, where there is one.
+  struct Programs {
+    std::vector<Program> model, draft;
+  };
   // `find`: adapters in directories, where the program has slots for them.
-  // `programs`: of all ranks.
-  static Result<std::unique_ptr<PipelineModel>> create(std::vector<Program> programs, PipelineModelOptions options,
-                                                       LoraManager::Impl::FindSources find, const LoadProgress& progress);
+  static Result<std::unique_ptr<PipelineModel>> create(Programs programs, PipelineModelOptions options, LoraManager::Impl::FindSources find,
+                                                       const LoadProgress& progress);
 
   Result<std::unique_ptr<ModelInputs>> prepare_initial_token_inputs(std::span<const TextContext* const> batch,
                                                                     std::optional<KvCacheInputs> kv,
@@ -33,15 +36,21 @@ public:
   StepLimits step_limits() const override;
   std::optional<ImageLimits> image_limits() const override;
   LoraManager* lora_manager() noexcept override { return adapters_.get(); }
+  PipelineModel* draft() noexcept override { return draft_.get(); }
 
 protected:
-  ReferenceModel(std::vector<Program> programs, PipelineModelOptions options);
+  // `drafts_for`: the model whose draft this is, and whose memory it has a part of; may be null.
+  ReferenceModel(std::vector<Program> programs, PipelineModelOptions options, ReferenceModel* drafts_for = nullptr);
   // Tables for the largest pass of the program, which is what the plan counts; then the executor.
   Result<KvCache> bind_pages(const Plan& plan, std::span<Arena> arenas, const KvCacheOptions& options);
 
 private:
   // The same where there are no pages.
   Result<void> bind_alone();
+  Result<void> take_memory();
+  Result<void> take_slots(LoraManager::Impl::FindSources find);
+  Result<void> add_draft(std::vector<Program> programs);
+  Result<void> bind(KvCache& cache, const KvGeometry& geometry);
   const Program& program() const { return ranks_.front().program(); }
   Result<void> load_weights(const LoadProgress& progress);
   Result<void> count_blas();
@@ -57,7 +66,10 @@ private:
   Result<void> add_images(std::span<const TextContext* const> batch, Inputs& inputs) const;
   Result<void> hold_images(const Inputs& inputs, StepInputs& step);
 
-  std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; its slots are the one rank's
+  ReferenceModel* const drafts_for_;
+  const std::uint32_t replica_;
+  std::unique_ptr<ReferenceModel> draft_;    // null where none drafts; over copies of the arenas' doors
+  std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; it outlives the executors
   std::vector<ModelRank> ranks_;             // those of this process
   std::unique_ptr<RankGroup> group_;         // of all
   ProcessGroup* among_processes_ = nullptr;  // that group, where ranks are processes

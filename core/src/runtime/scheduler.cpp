@@ -34,8 +34,8 @@ Error never_fits(const TextContext& tokens, const Error& why) {
 
 } // namespace
 
-Scheduler::Scheduler(const StepLimits& limits, PipelineModel& model, PagedKvManager* kv)
-    : limits_(limits), all_rows_(model.return_logits() == ReturnLogits::kAll), model_(&model), kv_(kv) {
+Scheduler::Scheduler(const StepLimits& limits, PipelineModel& model, PagedKvManager* kv, std::uint64_t draft_tokens)
+    : limits_(limits), draft_tokens_(draft_tokens), all_rows_(model.return_logits() == ReturnLogits::kAll), model_(&model), kv_(kv) {
   if (kv == nullptr || kv->geometry().n_ranks() == 0) return;
   for (std::size_t group = 0; group < kv->geometry().n_groups(); ++group)
     windows_ = windows_ || is_windowed(kv->geometry().group(0, group).kind);
@@ -172,11 +172,39 @@ void Scheduler::admit(Batch& batch, std::vector<ActiveRequest*>& failed) {
   }
 }
 
+// What the step has room for beside its tokens, the oldest first. Nobody is put back for it. A step whose requests want rows of their
+// prompts has no rows for drafts, and who wants log-probabilities is given its tokens one by one.
+void Scheduler::deal_drafts(Batch& batch) const {
+  const auto rows_of = [&](std::uint64_t tokens) { return all_rows_ ? tokens : std::min(tokens, 1 + draft_tokens_); };
+  bool none = draft_tokens_ == 0;
+  std::uint64_t rows = 0; // without any draft
+  for (ActiveRequest* const request : batch.requests) {
+    none = none || request->state().wants_earlier_rows();
+    rows += rows_of(request->tokens().active_length());
+    request->state().draft_tokens = 0;
+  }
+  std::uint64_t rows_left = limits_.output_rows - std::min(limits_.output_rows, rows);
+  for (ActiveRequest* const request : batch.requests) {
+    TextGenerationContext::State& state = request->state();
+    const TextContext& tokens = state.tokens;
+    if (none || state.top_n > 0 || !tokens.reaches_end() || tokens.max_length() <= tokens.size_tokens()) continue;
+    // One more is chosen behind the accepted ones.
+    std::uint64_t drafts = std::min({draft_tokens_, tokens.max_length() - tokens.size_tokens() - 1, batch.tokens_left});
+    const auto further_rows = [&] { return rows_of(tokens.active_length() + drafts) - rows_of(tokens.active_length()); };
+    if (further_rows() > rows_left) drafts = rows_left;
+    if (drafts == 0 || !kv_->reserve(tokens, drafts)) continue;
+    state.draft_tokens = drafts;
+    batch.tokens_left -= drafts;
+    rows_left -= further_rows();
+  }
+}
+
 std::vector<ActiveRequest*> Scheduler::next_batch(std::vector<ActiveRequest*>& failed) {
-  Batch batch{{}, limits_.tokens, StepRows(limits_.output_rows, all_rows_), ImageBudget(model_->image_limits()), false};
+  Batch batch{{}, limits_.tokens, StepRows(limits_.output_rows, all_rows_, 1 + draft_tokens_), ImageBudget(model_->image_limits()), false};
   run_further(batch, failed);
   // What was just given back is for those that run.
   if (!batch.put_back_any || batch.requests.empty()) admit(batch, failed);
+  deal_drafts(batch);
   return std::move(batch.requests);
 }
 

@@ -14,7 +14,8 @@ namespace plimsoll {
 class Scheduler {
 public:
   // `kv` may be null: requests then keep nothing between steps. The model drops what it keeps of a request that is put back.
-  Scheduler(const StepLimits& limits, PipelineModel& model, PagedKvManager* kv);
+  // `draft_tokens`: of a request and step, 0 where none are drafted.
+  Scheduler(const StepLimits& limits, PipelineModel& model, PagedKvManager* kv, std::uint64_t draft_tokens);
 
   // Requests outlive it, or are removed.
   void add(ActiveRequest& request) { waiting_.push_back(&request); }
@@ -34,8 +35,10 @@ private:
   Result<void> take_pages(TextContext& tokens, bool may_cut) const;
   void put_back(ActiveRequest& request);
   bool others_hold_pages() const;
+  void deal_drafts(Batch& batch) const;
 
   StepLimits limits_;
+  std::uint64_t draft_tokens_ = 0;
   bool all_rows_ = false; // the model gives a row for each token
   bool windows_ = false;  // a group's pool holds little more than the windows of the requests
   PipelineModel* model_;

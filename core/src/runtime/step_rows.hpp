@@ -10,8 +10,9 @@ namespace plimsoll {
 
 class StepRows {
 public:
-  // `most`: rows of a step. `all`: every active token gives one, whoever wants it.
-  StepRows(std::uint64_t most, bool all) : most_(most), per_request_(all ? UINT64_MAX : 1) {}
+  // `most`: rows of a step. `all`: every active token gives one, whoever wants it. `each`: so many of each request at least, where tokens
+  // are drafted.
+  StepRows(std::uint64_t most, bool all, std::uint64_t each = 1) : most_(most), per_request_(all ? UINT64_MAX : each) {}
 
   // The most active tokens, at most `wanted`, with which another request fits; 0: none. `earlier`: it wants a row of each of them.
   std::uint64_t fitting(std::uint64_t wanted, bool earlier) const {

@@ -1,6 +1,7 @@
 // Faces of TextGenerationPipeline, and how one is put together.
 #include "plimsoll/text_generation.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "runtime/generation.hpp"
@@ -48,6 +49,13 @@ Result<void> TextGenerationPipeline::Impl::add_replica(std::unique_ptr<PipelineM
   return {};
 }
 
+std::uint64_t TextGenerationPipeline::Impl::draft_tokens() const {
+  const auto drafts = [](const Replica& replica) {
+    return replica.model->draft() != nullptr && replica.cache && replica.model->return_logits() != ReturnLogits::kLastToken;
+  };
+  return std::any_of(replicas.begin(), replicas.end(), drafts) ? plan().request.num_draft_tokens : 0;
+}
+
 void TextGenerationPipeline::Impl::release(RequestId request) noexcept {
   if (const auto found = active.find(request); found != active.end()) {
     found->second->released = true; // its generation tells
@@ -92,6 +100,7 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create_alone(const Contex
     else parts.replicas.push_back(std::move(loaded));
   }
   parts.plan = std::move(plan);
+  parts.processes = options.processes;
   if (options.load_tokenizer) {
     PLIMSOLL_ASSIGN(parts.tokenizer, load_tokenizer(model.info().path, parts.model->step_limits().vocab_tokens));
   }

@@ -628,6 +628,13 @@ std::string_view run_verdict_name(RunVerdict verdict) noexcept {
 
 Result<VerifyRunReport> verify_model(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options) {
   if (options.processes) PLIMSOLL_TRY(options.processes->check(plan));
+  if (options.processes && plan.request.dp > 1)
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("{} replicas that are processes are not verified together; verify one, with the processes of its ranks, or all of "
+                    "them as threads",
+                    plan.request.dp),
+        "--dp");
   if (plan.error || plan.request.dp <= 1) {
     auto report = Verification(plan, make, options).run();
     if (!report && options.processes) options.processes->fail(report.error());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -9,6 +10,7 @@
 
 #include "base/checked.hpp"
 #include "model/adapter_config.hpp"
+#include "placement/weight_shard.hpp"
 
 namespace plimsoll {
 namespace {
@@ -83,7 +85,51 @@ AdapterTarget target_of(const WeightClass& c, std::uint32_t layer) {
   if (c.parts.size() > 1 && c.shard_dim == 1 - c.in_dim)
     for (const WeightPart& part : c.parts) target.parts.push_back(part.extent);
   else target.parts.push_back(c.dims[1 - c.in_dim]);
+  target.columns = {target.in, 0, target.in};
+  for (const std::uint64_t rows : target.parts) target.rows.push_back({rows, 0, rows});
   return target;
+}
+
+// Where the matrices lie that the targets say.
+Result<void> place_targets(AdapterSlots& slots, std::uint64_t element_bytes) {
+  Checked elements = 0;
+  slots.parts = 0;
+  for (AdapterTarget& target : slots.targets) {
+    target.first_part = slots.parts;
+    slots.parts += target.parts.size();
+    target.a_offset_elements = elements.saturated();
+    elements += Checked(slots.max_rank) * target.in * target.parts.size();
+    target.b_offset_elements = elements.saturated();
+    elements += Checked(slots.max_rank) * target.out();
+  }
+  PLIMSOLL_ASSIGN(slots.slot_elements, elements.get("a slot for adapters"));
+  PLIMSOLL_ASSIGN(slots.bytes, (elements * slots.slots * element_bytes).get("the slots for adapters"));
+  return {};
+}
+
+// The rank's part of a layer, of which it has that shape.
+Result<void> cut_target(const WeightClass& c, const LocalShape& shape, AdapterTarget& target) {
+  const std::uint32_t out_dim = 1 - c.in_dim;
+  target.in = shape.dims[c.in_dim];
+  if (target.parts.size() == 1) target.parts.front() = shape.dims[out_dim];
+  if (shape.ranges.empty()) return {}; // all of it
+  const bool by_inputs = c.shard_dim == c.in_dim;
+  if (shape.ranges.size() != (by_inputs ? 1 : target.parts.size()))
+    return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("adapters of '{}' cannot be cut as it is cut among ranks", c.label),
+                "--max-loras");
+  if (by_inputs) {
+    target.columns = {target.columns.whole, shape.ranges.front().first, shape.ranges.front().n};
+    return {};
+  }
+  std::uint64_t before = 0; // rows of the parts before
+  for (std::size_t part = 0; part < target.parts.size(); ++part) {
+    AdapterRange& rows = target.rows[part];
+    rows.first = shape.ranges[part].first - before;
+    rows.n = shape.ranges[part].n;
+    before += rows.whole;
+    if (target.parts.size() > 1) target.parts[part] = rows.n;
+  }
+  return {};
 }
 
 } // namespace
@@ -105,18 +151,33 @@ Result<AdapterSlots> cut_adapter_slots(const Described& described, const Declare
   }
   std::sort(out.targets.begin(), out.targets.end(),
             [](const AdapterTarget& a, const AdapterTarget& b) { return std::tie(a.label, a.layer) < std::tie(b.label, b.layer); });
-  Checked elements = 0;
-  for (AdapterTarget& target : out.targets) {
-    target.first_part = out.parts;
-    out.parts += target.parts.size();
-    target.a_offset_elements = elements.saturated();
-    elements += Checked(room.max_rank) * target.in * target.parts.size();
-    target.b_offset_elements = elements.saturated();
-    elements += Checked(room.max_rank) * target.out();
-  }
-  PLIMSOLL_ASSIGN(out.slot_elements, elements.get("a slot for adapters"));
-  PLIMSOLL_ASSIGN(out.bytes, (elements * room.slots * room.dtype.block_bytes).get("the slots for adapters"));
+  PLIMSOLL_TRY(place_targets(out, room.dtype.block_bytes));
   return out;
+}
+
+Result<void> cut_for_rank(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
+                          AdapterSlots& slots) {
+  if (slots.slots == 0 || layout.ranks() == 1) return {};
+  const std::uint64_t element_bytes = slots.bytes / slots.slots / std::max<std::uint64_t>(slots.slot_elements, 1);
+  std::map<std::pair<std::string_view, std::uint32_t>, const WeightClass*> here;
+  bool seen_layer = false;
+  for (const DescribedOp& op : described.ops) {
+    seen_layer = seen_layer || op.layer != kNoIndex;
+    if (op.kind != OpKind::kLinear || layout.stage_of_op(op.layer, seen_layer) != layout.stage_of_rank(rank)) continue;
+    const WeightClass& c = declared.weights[op.weights[0]];
+    here.emplace(std::pair(std::string_view(c.label), c.layers.empty() ? kNoIndex : op.layer), &c);
+  }
+  for (AdapterTarget& target : slots.targets) {
+    const auto at = here.find({target.label, target.layer});
+    if (at == here.end()) {
+      target.in = 0;
+      std::fill(target.parts.begin(), target.parts.end(), 0U);
+      continue;
+    }
+    PLIMSOLL_ASSIGN(const WeightShard shard, weight_shard(*at->second, layout, rank));
+    PLIMSOLL_TRY(cut_target(*at->second, shard.shape, target));
+  }
+  return place_targets(slots, element_bytes);
 }
 
 } // namespace plimsoll

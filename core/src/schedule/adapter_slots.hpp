@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/described.hpp"
+#include "placement/rank_layout.hpp"
 #include "plimsoll/adapters.hpp"
 #include "plimsoll/result.hpp"
 
@@ -23,5 +24,9 @@ struct AdapterRoom {
 // or divide it into. kBadRequest for a name of no linear layer, with those that there are; kBadConfig where bytes do not fit 63 bits.
 Result<AdapterSlots> cut_adapter_slots(const Described& described, const Declared& declared, const Fusions& fusions,
                                        const AdapterRoom& room);
+
+// Slots of the whole model become a rank's: each layer's matrices cut as the layer is.
+Result<void> cut_for_rank(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
+                          AdapterSlots& slots);
 
 } // namespace plimsoll

@@ -9,6 +9,7 @@
 
 #include "model/op_rules.hpp"
 #include "placement/weight_shard.hpp"
+#include "schedule/adapter_slots.hpp"
 #include "schedule/scratch.hpp"
 #include "schedule/slab.hpp"
 
@@ -45,6 +46,7 @@ public:
 
   Result<Program> run() {
     PLIMSOLL_TRY(localise_values());
+    PLIMSOLL_TRY(cut_for_rank(described_, declared_, layout_, rank_, out_.adapters));
     choose_frequencies();
     const std::uint32_t stage = layout_.stage_of_rank(rank_);
     if (!described_.of_images) add_handover(stage, OpKind::kReceive);
@@ -99,9 +101,7 @@ private:
 
   // Which stage runs an op: that of its layer; the first the embedding and an encoder, the last the head.
   std::uint32_t stage_of(const DescribedOp& op, bool is_head) const {
-    if (described_.of_images) return 0;
-    if (op.layer != kNoIndex) return layout_.stage_of_layer(op.layer);
-    return is_head ? layout_.pp - 1 : 0;
+    return described_.of_images ? 0 : layout_.stage_of_op(op.layer, is_head);
   }
 
   Result<void> add_ops() {

@@ -13,8 +13,8 @@ namespace plimsoll {
 
 // Weights of the result are numbers of Declared::weights and groups those of Declared::kv; whoever executes it binds them.
 // `types_known`: weights are stored in the types that were declared, as they are but in GGUF files; else room is kept to convert them.
-// `adapters`: of cut_adapter_slots, on one rank. kBadRequest where the layout does not divide what is split, kUnsupportedArchitecture where
-// an op cannot work on a part.
+// `adapters`: of cut_adapter_slots; the rank's part of them becomes the program's. kBadRequest where the layout does not divide what is
+// split, kUnsupportedArchitecture where an op cannot work on a part.
 Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
                                   const PassShape& pass, bool types_known, AdapterSlots adapters = {});
 

@@ -21,10 +21,11 @@ constexpr std::uint64_t table_columns(std::uint64_t context_tokens, std::uint64_
   return page_tokens == 0 ? 0 : ceil_div(ceil_div(context_tokens, page_tokens), 8) * 8 + 16;
 }
 
-// tokens int64 [T], input_row_offsets uint32 [B + 1], return_n_logits int64 [1], cache_lengths uint32 [B], max_lengths uint32 [1, 2].
-constexpr Checked step_input_bytes(const PassShape& pass) {
-  return Checked(pass.tokens) * 8 + (Checked(pass.sequences) + 1) * 4 + 8 + Checked(pass.sequences) * 4 + 8;
-}
+// tokens int64 [T], input_row_offsets uint32 [B + 1], return_n_logits int64 [1]: of each model of a plan.
+constexpr Checked model_input_bytes(const PassShape& pass) { return Checked(pass.tokens) * 8 + (Checked(pass.sequences) + 1) * 4 + 8; }
+
+// Those, and of the cache, which models share: cache_lengths uint32 [B], max_lengths uint32 [1, 2].
+constexpr Checked step_input_bytes(const PassShape& pass) { return model_input_bytes(pass) + Checked(pass.sequences) * 4 + 8; }
 
 // lora_ids int32 [B], lora_ranks uint32 [B], where a plan has room for adapters.
 constexpr Checked adapter_input_bytes(const PassShape& pass) { return Checked(pass.sequences) * 8; }

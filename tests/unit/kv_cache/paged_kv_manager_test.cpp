@@ -316,6 +316,28 @@ TEST(PagedKvManager, OwnsPagesForActiveTokensAndSlack) {
   }
 }
 
+// Pages of a draft, all or none, behind those of the active tokens.
+TEST(PagedKvManager, ReservesForADraft) {
+  PagedKvManager kv = manager_of("dense");
+  const std::uint64_t page = kv.geometry().group(0, 0).page_tokens, pages = kv.total_pages(0);
+  TextContext context = context_of(1, counting(page), 100 * page);
+  expect_refused(kv.reserve(context, 1), ErrorCode::kBadRequest, "not claimed");
+  ASSERT_TRUE(kv.claim(1));
+  expect_refused(kv.reserve(context, 1), ErrorCode::kBadRequest, "call alloc");
+  ASSERT_TRUE(kv.alloc(context));
+  const std::uint64_t before = kv.free_pages(0);
+  ASSERT_TRUE(kv.reserve(context, 1));
+  EXPECT_EQ(kv.free_pages(0), before - 1);
+  ASSERT_TRUE(kv.reserve(context, page));
+  EXPECT_EQ(kv.free_pages(0), before - 1) << "the same page";
+  expect_refused(kv.reserve(context, pages * page), ErrorCode::kInsufficientBlocks, "free pages");
+  EXPECT_EQ(kv.free_pages(0), before - 1);
+  expect_refused(kv.reserve(context, UINT64_MAX), ErrorCode::kBadRequest, "are the most");
+  ASSERT_TRUE(kv.audit());
+  ASSERT_TRUE(kv.release(1));
+  EXPECT_EQ(kv.metrics().used_pages, 0U);
+}
+
 TEST(PagedKvManager, AsksForAllocBeforeTheStep) {
   PagedKvManager kv = manager_of("dense");
   TextContext context = context_of(1, counting(4));

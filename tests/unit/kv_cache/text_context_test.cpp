@@ -83,6 +83,27 @@ TEST(TextContext, PutsTokensInThePlaceOfPlaceholders) {
   EXPECT_FALSE(context.update_pending()) << "the request is full";
 }
 
+TEST(TextContext, TakesBackWhatWasDrafted) {
+  TextContext context = TextContext::create({.id = 1, .prompt = {1, 2, 3}, .max_length = 20}).value();
+  ASSERT_TRUE(context.update(4));
+  for (const Token drafted : {5, 6, 7}) ASSERT_TRUE(context.update(drafted));
+  EXPECT_FALSE(context.take_back(1)) << "one token stays to be computed";
+  ASSERT_TRUE(context.rewind_processing(3));
+  EXPECT_EQ(context.processed_length(), 3U);
+  EXPECT_EQ(context.active_length(), 4U);
+  EXPECT_FALSE(context.take_back(4));
+  ASSERT_TRUE(context.take_back(3));
+  EXPECT_EQ(context.size_tokens(), 4U);
+  EXPECT_EQ(context.active_length(), 1U);
+  ASSERT_TRUE(context.update(9));
+  EXPECT_EQ(context.tokens().back(), 9);
+  EXPECT_EQ(context.processed_length(), 4U);
+  ASSERT_TRUE(context.rewind_processing(4));
+  EXPECT_FALSE(context.take_back(3)) << "the prompt is none of it";
+  ASSERT_TRUE(context.update_pending());
+  EXPECT_FALSE(context.take_back(1));
+}
+
 TEST(TextContext, RefusesWhatCannotBe) {
   const auto with = [](auto change) {
     TextContextOptions options;

@@ -26,7 +26,7 @@ struct AdaptedLinear {
     slots.max_rank = kMaxRank;
     slots.dtype = dtype;
     slots.parts = kParts.size();
-    slots.targets.push_back({"linear", kNoIndex, kIn, kParts, 0, kMaxRank * kIn * kParts.size(), 0});
+    slots.targets.push_back({"linear", kNoIndex, kIn, kParts, {}, {}, 0, kMaxRank * kIn * kParts.size(), 0});
     slots.slot_elements = kMaxRank * (kIn * kParts.size() + kOut);
     slots.bytes = 2 * slots.slot_elements * element_bytes(type);
     values = test::random_values(2 * slots.slot_elements, 5);

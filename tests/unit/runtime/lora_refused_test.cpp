@@ -274,14 +274,6 @@ TEST_F(LoraRefused, PlansThatCannotBe) {
   EXPECT_THAT(refusal([](PlanRequest& r) { r.lora_dtype = "int8"; }), HasSubstr("--lora-dtype"));
   EXPECT_THAT(refusal([](PlanRequest& r) { r.lora_targets = {"x_proj"}; }), AllOf(HasSubstr("x_proj"), HasSubstr("q_proj")));
   EXPECT_THAT(refusal([](PlanRequest& r) { r.lora_targets = {"embed_tokens"}; }), HasSubstr("--lora-targets"));
-  for (const std::uint32_t stages : {1U, 2U}) { // stages and tensor-parallel ranks alike
-    const std::string refused = refusal([&](PlanRequest& r) {
-      r.devices = "2x64MiB";
-      r.tp = 2 / stages;
-      r.pp = stages;
-    });
-    EXPECT_THAT(refused, AllOf(HasSubstr("--max-loras | "), HasSubstr("one rank"))) << stages;
-  }
   EXPECT_THAT(refusal([](PlanRequest& r) { r.max_loras = 0; }), HasSubstr("--max-loras"));
 }
 

@@ -34,6 +34,16 @@ TEST(StepRows, OthersThenGiveAsManyTrailingRows) {
   EXPECT_EQ(more.fitting(9, false), 1U);
 }
 
+TEST(StepRows, SoManyOfEachWhereTokensAreDrafted) {
+  StepRows rows(9, false, 4); // three drafted ones
+  EXPECT_EQ(rows.fitting(100, false), 100U);
+  rows.add(100, false); // 4 rows
+  rows.add(1, false);   // decodes
+  EXPECT_EQ(rows.fitting(100, false), 100U);
+  rows.add(7, false);
+  EXPECT_EQ(rows.fitting(9, false), 0U);
+}
+
 TEST(StepRows, AllTokensWhereTheModelGivesAll) {
   StepRows rows(10, true);
   EXPECT_EQ(rows.fitting(100, false), 10U);
