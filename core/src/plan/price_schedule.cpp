@@ -115,6 +115,12 @@ Result<Program> scheduled_draft(const Settled& s, std::uint32_t rank) {
                 fmt::format("{} stages with a draft model are planned for other engines; ours drafts with tensor-parallel ranks: give --tp",
                             s.layout.pp),
                 "--pp");
+  PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
+  if (images.most_rows > 0)
+    return fail(ErrorCode::kUnsupportedArchitecture,
+                fmt::format("{} takes images, of which a draft sees nothing; run it without --draft, or without room for images",
+                            s.model().info.path),
+                "--draft");
   for (const Model::Data* const model : {&s.model(), &draft})
     for (const KvGroup& group : model->declared.kv)
       if (group.kind == CacheKind::kState && group.role != PLIMSOLL_ROLE_DRAFT)

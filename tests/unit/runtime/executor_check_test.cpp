@@ -147,7 +147,7 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
          p.weight(K::kAttendLatent, 0).dims = {8, 6};
        },
        "where 8 was expected"},
-      {"gate: an activation", [](Parts& p) { p.op(K::kGate).i[0] = 9; }, "activation 9"},
+      {"gate: an activation", [](Parts& p) { p.op(K::kGate).i[0] = 10; }, "activation 10"},
       {"gate: half a pair",
        [](Parts& p) {
          p.op(K::kGate).i[0] = PLIMSOLL_ACT_SWIGLU_OAI;
