@@ -193,7 +193,7 @@ void declare_head(const Model& model, const Sink& out) {
     for (const char* part : {"weight", "bias"}) {
       if (part[0] == 'b' && !model.dialect.norm_bias) break;
       const std::string name = join(model.names.final_norm, ".") + part;
-      out.weight(Weight(kHead, "final_norm", name, {model.hidden}).stage(Stage::kLast));
+      out.weight(Weight(kHead, part[0] == 'b' ? "final_norm.bias" : "final_norm", name, {model.hidden}).stage(Stage::kLast));
     }
   }
   Weight head(kHead, "head", join(model.names.head, ".weight"), {model.vocab, model.embedding_width});
