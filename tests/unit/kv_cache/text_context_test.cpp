@@ -84,7 +84,11 @@ TEST(TextContext, PutsTokensInThePlaceOfPlaceholders) {
 }
 
 TEST(TextContext, TakesBackWhatWasDrafted) {
-  TextContext context = TextContext::create({.id = 1, .prompt = {1, 2, 3}, .max_length = 20}).value();
+  TextContextOptions options;
+  options.id = 1;
+  options.prompt = {1, 2, 3};
+  options.max_length = 20;
+  TextContext context = TextContext::create(std::move(options)).value();
   ASSERT_TRUE(context.update(4));
   for (const Token drafted : {5, 6, 7}) ASSERT_TRUE(context.update(drafted));
   EXPECT_FALSE(context.take_back(1)) << "one token stays to be computed";
