@@ -240,6 +240,21 @@ TEST(TinyVlm, RefusesImagesWhereThePlanHasNoRoomForThem) {
   expect_within_plan(*pipeline);
 }
 
+// Qwen2.5-VL attends within windows of the image, for which there are no ops.
+TEST(TinyVlm, RefusesImagesOfTowersThatNobodyDescribes) {
+  const auto model = context().load("Qwen/Qwen2.5-VL-3B-Instruct");
+  ASSERT_TRUE(model) << model.error().message;
+  PlanRequest request = request_of(256);
+  request.devices = "64GiB";
+  EXPECT_TRUE(context().plan(*model, request));
+  request.vision_cache_utilization = 0.1;
+  const auto plan = context().plan(*model, request);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, ErrorCode::kUnsupportedArchitecture);
+  EXPECT_EQ(plan.error().where, "--vision-cache-utilization");
+  EXPECT_THAT(plan.error().message, HasSubstr("images cannot be run with this model"));
+}
+
 TEST(TinyVlm, SaysWhichKeyNamesNoToken) {
   const fs::path folder = fs::path(vlm_folder()) / "no_token";
   fs::create_directories(folder);
