@@ -30,6 +30,8 @@ constexpr Exception kExceptions[] = {
     {"core/src/backend/cpu_conv.cpp", "core/src/backend/cpu_ops.hpp"},          //
     {"core/src/backend/cpu_delta.cpp", "core/src/backend/cpu_ops.hpp"},         //
     {"core/src/backend/cpu_scan.cpp", "core/src/backend/cpu_ops.hpp"},          //
+    {"core/src/backend/cpu_attend_whole.cpp", "core/src/backend/cpu_ops.hpp"},  //
+    {"core/src/backend/cpu_sequences.cpp", "core/src/backend/cpu_ops.hpp"},     //
     {"core/src/backend/host_memory.cpp", "core/include/plimsoll/arena.hpp"},    //
     {"core/src/check/report.cpp", "core/include/plimsoll/check.hpp"},           // its documents
     {"core/src/check/manifest_cases.cpp", "core/src/check/cases.hpp"},
@@ -57,6 +59,8 @@ constexpr Exception kExceptions[] = {
     {"core/src/runtime/pipeline_step.cpp", "core/src/runtime/pipeline.hpp"},             //
     {"core/src/runtime_capi/kv_c.cpp", "core/include/plimsoll/runtime.h"},               // C and C++ hosts: two headers of one name
     {"core/src/runtime_capi/generator_c.cpp", "core/include/plimsoll/runtime.h"},        //
+    {"core/src/runtime_capi/embedder_c.cpp", "core/include/plimsoll/runtime.h"},         //
+    {"core/src/runtime/embedding_json.cpp", "core/include/plimsoll/embedding.hpp"},      //
     {"core/src/tokenizer/load.cpp", "core/include/plimsoll/tokenizer.hpp"},              //
     {"core/src/runtime/verify_run_json.cpp", "core/include/plimsoll/verify_run.hpp"},    // its document
 };
