@@ -36,14 +36,6 @@ std::uint64_t number(std::string_view bytes) {
   return value;
 }
 
-// What stays in float32 where the rest is rounded. Of Kimi-Linear that is what decays, and corrections are rounded.
-TinyFormat stored_format(const TinyTensor& tensor, TinyFormat wanted) {
-  const std::string& name = tensor.name;
-  if (name.find(".self_attn.A_log") != std::string::npos || name.find(".self_attn.dt_bias") != std::string::npos) return TinyFormat::kF32;
-  if (name.find("block_sparse_moe.gate.") != std::string::npos) return wanted;
-  return name.ends_with("e_score_correction_bias") || name.ends_with(".expert_bias") ? TinyFormat::kF32 : wanted;
-}
-
 const char* format_name(TinyFormat format) {
   switch (format) {
   case TinyFormat::kF32: return "F32";
@@ -70,6 +62,14 @@ const char* torch_name(TinyFormat format) {
 }
 
 } // namespace
+
+// Of Kimi-Linear that is what decays, and corrections are rounded.
+TinyFormat stored_format(std::string_view name, TinyFormat wanted) {
+  const auto has = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
+  if (has(".self_attn.A_log") || has(".self_attn.dt_bias")) return TinyFormat::kF32;
+  if (has("block_sparse_moe.gate.")) return wanted;
+  return name.ends_with("e_score_correction_bias") || name.ends_with(".expert_bias") ? TinyFormat::kF32 : wanted;
+}
 
 std::vector<std::string> tiny_model_names() {
   std::vector<std::string> out;
@@ -115,7 +115,7 @@ void write_tiny_folder(const TinyModel& model, const std::string& folder, TinyFo
     std::string data;
     for (std::size_t i = model.tensors.size() * shard / shards; i < model.tensors.size() * (shard + 1) / shards; ++i) {
       const TinyTensor& tensor = model.tensors[i];
-      const TinyFormat stored = stored_format(tensor, format);
+      const TinyFormat stored = stored_format(tensor.name, format);
       entries.push_back({tensor.name, format_name(stored), tensor.shape});
       weight_map[tensor.name] = shard_name(shard, shards);
       data += tiny_bytes(tensor.values, stored);

@@ -35,7 +35,10 @@ TinyModel tiny_model_of(std::string config, std::uint64_t seed);
 // What write_tiny_folder wrote in float32 as one file, or another program did: a config.json and a model.safetensors.
 TinyModel read_tiny_folder(const std::string& folder);
 
-// config.json and model.safetensors, or that many shards and their index. Correction biases of routers stay float32, as published.
+// As what a tensor of that name, or of that pattern of names, is stored where the rest is rounded to `wanted`: most correction biases of
+// routers stay float32, as published.
+TinyFormat stored_format(std::string_view name, TinyFormat wanted);
+// config.json and model.safetensors, or that many shards and their index, in stored_format.
 void write_tiny_folder(const TinyModel& model, const std::string& folder, TinyFormat format = TinyFormat::kF32, std::uint32_t shards = 1);
 
 } // namespace plimsoll::test

@@ -113,9 +113,9 @@ TEST_P(LoadedTinyModel, HoldsTheNumbersItWasMadeOf) {
         if (c.role != PLIMSOLL_ROLE_MODEL) continue;
         for (std::size_t i = 0; i < std::max<std::size_t>(1, c.layers.size()); ++i) {
           const std::uint32_t layer = c.layers.empty() ? UINT32_MAX : c.layers[i];
-          const bool wide = c.pattern.ends_with("e_score_correction_bias");
+          const TinyFormat stored = test::stored_format(c.pattern, format);
           ASSERT_TRUE(memory.tensors.contains({c.label, layer})) << c.label;
-          EXPECT_TRUE(text(memory.tensors[{c.label, layer}]) == test::tiny_bytes(made(model_, c, layer), wide ? TinyFormat::kF32 : format))
+          EXPECT_TRUE(text(memory.tensors[{c.label, layer}]) == test::tiny_bytes(made(model_, c, layer), stored))
               << c.label << " " << layer << " " << type << " " << shards;
           ++compared;
         }
