@@ -25,6 +25,20 @@ Result<Checked> lookup_tables_bytes(const Settled& s, const KvStages& stages, st
   return sum;
 }
 
+// What an NVIDIA device rounds allocations up by at most, as if each took a granule more: weights as ops name them, slabs, tables and pools.
+std::uint64_t named_weights(const Program& program) {
+  std::uint64_t sum = program.encoder ? named_weights(*program.encoder) : 0;
+  for (const ProgramOp& op : program.ops)
+    sum += static_cast<std::uint64_t>(
+        std::count_if(op.weights.begin(), op.weights.end(), [](std::uint32_t weight) { return weight != kNoIndex; }));
+  return sum;
+}
+Checked granularity_bytes(const Program& program, const Program& draft, std::size_t kv_groups) {
+  constexpr std::uint64_t kOthers = 8;
+  const Checked allocations = Checked(kOthers + 2 * kv_groups) + named_weights(program) + named_weights(draft);
+  return allocations * kGranuleBytes;
+}
+
 // What a step is handed of images: positions on every rank, the rest on the first stage.
 Checked image_input_bytes(const PassShape& pass, const ProgramImages& images, std::uint32_t stage) {
   if (images.most_rows == 0) return 0;
@@ -142,20 +156,22 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   const PassShape pass = pass_shape(s);
   const std::uint32_t ranks = s.layout.ranks();
   PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, pass.sequences));
-  Item slab, tables, blas, signals, draft_slab, draft_tables;
+  Item slab, tables, blas, signals, draft_slab, draft_tables, granules;
   slab.label = "activation.slab";
   draft_slab.label = "draft.activation.slab";
   draft_tables.label = "draft.activation.tables";
   tables.label = "activation.tables";
   blas.label = "overhead.blas";
   signals.label = "signal_buffers";
+  granules.label = "overhead.granularity";
   const bool exact = !s.layout.replicas_share_experts(); // which is planned and not executed
-  for (Item* item : {&slab, &tables, &blas, &signals, &draft_slab, &draft_tables}) {
+  for (Item* item : {&slab, &tables, &blas, &signals, &draft_slab, &draft_tables, &granules}) {
     item->basis = exact ? Basis::kExact : Basis::kBound;
     item->planner = s.profile().name;
     item->bytes.assign(ranks, 0);
   }
   blas.basis = Basis::kBound;
+  granules.basis = Basis::kBound;
   PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
   const bool drafts = s.draft == DraftSource::kModel;
   const PassShape draft_pass = draft_pass_shape(s);
@@ -184,6 +200,8 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
         blas.bytes[rank] = blas_bound_bytes(program.most_rows_at_once()).saturated();
         adapters[rank] = program.adapters;
         signals.bytes[rank] = std::max(exchange_bytes(program), exchange_bytes(draft)); // one computes, then the other
+        if (s.devices()[rank].vendor == "nvidia")
+          granules.bytes[rank] = granularity_bytes(program, draft, stages.prices(stage).size()).saturated();
         if (!drafts) continue;
         draft_slab.bytes[rank] = draft.slab_bytes;
         draft_tables.bytes[rank] = draft_tables_bytes;
@@ -201,6 +219,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     draft_slab.formula = fmt::format("buffers of the draft's pipeline in one slab, {} tokens, {} rows of logits, 4 B an element",
                                      draft_pass.tokens, draft_pass.outputs);
     draft_tables.formula = fmt::format("tokens and offsets of {} sequences; lengths and page tables are the model's", draft_pass.sequences);
+    granules.formula = "weights, slab, tables and pools, each a granule of 2 MiB more at most";
     signals.formula = "two rounds of the largest value that ranks join or hand on, 1 MiB at most each";
   }
   add_adapters(s, adapters, collector);
@@ -211,6 +230,8 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     collector.add(Category::kActivation, "", std::move(draft_tables));
   }
   collector.add(Category::kOverhead, "", std::move(blas));
+  if (std::any_of(granules.bytes.begin(), granules.bytes.end(), [](std::uint64_t b) { return b > 0; }))
+    collector.add(Category::kOverhead, "", std::move(granules));
   if (!s.model().planners->root().has_signal_buffers) collector.add(Category::kSignalBuffer, "", std::move(signals));
   return {};
 }

@@ -20,6 +20,13 @@ inline constexpr std::uint64_t kBlasTokenBytes = 768 * 4;    // of the longest p
 inline constexpr std::uint64_t kBlasTokenStep = 64;          // tokens are packed in groups; 64 is more than any kernel's
 inline constexpr std::uint64_t kBlasLibraryBytes = 1U << 20; // tables that the library fills when it is first called
 
+// What cuBLAS works in on a GPU: set aside by the plan and handed to it, so that it takes none by itself. 32 MiB is what its documentation
+// asks for on compute capability 9.0; older ones do with 4 MiB. With memory of its caller's its results repeat on one stream, as if
+// CUBLAS_WORKSPACE_CONFIG said so.
+inline constexpr std::uint64_t kCublasWorkspaceBytes = 32U << 20;
+// Device memory is given in granules: an allocation of 1 MiB and more in whole ones, smaller ones together in one.
+inline constexpr std::uint64_t kGranuleBytes = 2U << 20;
+
 // Bytes for passes of at most so many tokens. 512 tokens, one thread: 4.5 MiB.
 constexpr Checked blas_bound_bytes(std::uint64_t most_tokens, std::uint64_t threads = 1) {
   const Checked packed = Checked(ceil_div(most_tokens, kBlasTokenStep)) * kBlasTokenStep * kBlasTokenBytes;

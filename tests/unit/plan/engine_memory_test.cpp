@@ -171,6 +171,24 @@ TEST(AllToAll, TakesWhatItsBackendTakes) {
   EXPECT_EQ(item_bytes(low, "all_to_all"), (1ULL << 30) + 65ULL * 256 * 256 * 7168 / 8);
 }
 
+// Our own runtime on GPUs: a context, granules and what cuBLAS works in; on memory of another kind, or of nobody's, none of these.
+TEST(Reference, OnNvidiaDevicesTakesWhatTheDriverTakes) {
+  PlanRequest request = under_engine("reference", "1xH100");
+  request.max_length = 1024;
+  const Plan plan = planned("meta-llama/Llama-3.1-8B", request);
+  EXPECT_EQ(item_bytes(plan, "overhead.context"), 896ULL << 20);
+  EXPECT_EQ(item_bytes(plan, "overhead.cublas"), 32ULL << 20);
+  // A granule for each weight: 65 norms, seven matrices in each of 32 layers, two of words; ten for slab, tables and the one pool.
+  EXPECT_EQ(item_bytes(plan, "overhead.granularity"), (65ULL + 7 * 32 + 2 + 10) * (2U << 20));
+  EXPECT_TRUE(warns(plan, WarningCode::kBufferRuleIsABound));
+  for (const char* const devices : {"80GiB", "1xMI300X"}) {
+    request.devices = devices;
+    const Plan other = planned("meta-llama/Llama-3.1-8B", request);
+    for (const char* const label : {"overhead.context", "overhead.cublas", "overhead.granularity"})
+      EXPECT_EQ(item_bytes(other, label), 0U) << devices << ", " << label;
+  }
+}
+
 TEST(Offload, StaysInHostMemory) {
   PlanRequest request = under_engine("vllm", "2xH100");
   const Plan without = planned("Qwen/Qwen3-8B", request);
