@@ -35,6 +35,40 @@ else()
   message(STATUS "plimsoll: no MPI, ranks are threads")
 endif()
 
+# GPUs: a library of its own as well, so that nothing else links CUDA. Sanitizers see nothing of it.
+set(plimsoll_has_nvcc FALSE)
+if(PLIMSOLL_CUDA AND TARGET CUDA::cublas AND NOT PLIMSOLL_SANITIZE AND CUDAToolkit_VERSION VERSION_GREATER_EQUAL 12.3)
+  set(CMAKE_CUDA_ARCHITECTURES "80-real;90" CACHE STRING "GPUs that libplimsoll_cuda.so is compiled for")
+  if(NOT CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_COMPILER ${CUDAToolkit_NVCC_EXECUTABLE})
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    set(plimsoll_has_nvcc TRUE)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25 does not know that nvcc can
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
+  endif()
+endif()
+if(plimsoll_has_nvcc)
+  message(STATUS "plimsoll: nvcc ${CMAKE_CUDA_COMPILER_VERSION} found, models can be computed on GPUs")
+  add_library(plimsoll_cuda MODULE src/backend_cuda/cuda_device.cu)
+  target_include_directories(plimsoll_cuda PRIVATE src include)
+  # Flags of GCC's that say nothing of what nvcc writes: its lines are no lines of ISO C++.
+  set(host_warnings -Wall,-Wextra,-Wconversion,-Wsign-conversion)
+  target_compile_options(plimsoll_cuda PRIVATE --expt-relaxed-constexpr "-Xcompiler=${host_warnings}"
+    $<$<BOOL:${PLIMSOLL_WERROR}>:-Xcompiler=-Werror> $<$<BOOL:${PLIMSOLL_WERROR}>:-Werror=all-warnings>)
+  set_target_properties(plimsoll_cuda PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static
+    UNITY_BUILD OFF)
+  target_link_libraries(plimsoll_cuda PRIVATE plimsoll_abi tl::expected CUDA::cublas CUDA::cudart_static)
+  add_dependencies(plimsoll_runtime plimsoll_cuda)
+else()
+  message(STATUS "plimsoll: no nvcc of CUDA 12.3 or newer with cuBLAS, models are computed on processors")
+endif()
+
 # The rooms of both libraries, for unit tests.
 add_library(plimsoll_runtime_rooms INTERFACE)
 target_sources(plimsoll_runtime_rooms INTERFACE $<TARGET_OBJECTS:plimsoll_runtime_objects>)

@@ -181,12 +181,22 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--adapter", "x"}, 2, "give --max-loras"},
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--max-loras", "1", "--adapter", "x"}, 2, "no adapter is called 'x'"},
                          Row{{"run", tiny("kjv"), "--prompt", "a", "--engine", "max", "--max-loras", "1"}, 2, "--engine reference"},
+                         Row{{"run", tiny("kjv"), "--prompt", "a", "--device-backend", "tpu"}, 2, "give cpu or cuda"},
+                         Row{{"verify", tiny("kjv"), "--run", "--device-backend", "tpu"}, 2, "give cpu or cuda"},
                          Row{{"run", "no-such-model", "--prompt", "a"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;
     EXPECT_EQ(outcome.out, "");
     EXPECT_THAT(outcome.err, HasSubstr(row.message));
   }
+}
+
+TEST(CliRun, AGpuIsComputedOnOrSaidToBeMissing) {
+  const Outcome outcome = run({"run", tiny("kjv"), "--prompt", "In the", "--max-new-tokens", "2", "--device-backend", "cuda"});
+  if (outcome.code == 0) return;
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("--device-backend cpu"));
 }
 
 TEST(CliRun, APromptBeyondTheModelsLengthIsARequestsOwnError) {

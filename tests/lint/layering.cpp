@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 struct Room {
   std::string_view name, may_include;
 };
-constexpr std::array<Room, 31> kRooms{{{"base", ""},
+constexpr std::array<Room, 32> kRooms{{{"base", ""},
                                        {"storage", "base"},
                                        {"checkpoint", "base storage"},
                                        {"device", "base"},
@@ -45,6 +45,7 @@ constexpr std::array<Room, 31> kRooms{{{"base", ""},
                                        {"check", "base checkpoint engine process plugin model placement schedule plan"},
                                        {"kv_cache", "base"}, // and plimsoll/kv_geometry.hpp, never the plan
                                        {"backend", "base schedule"},
+                                       {"backend_cuda", "base backend schedule"}, // and the one file that sees CUDA beside device's
                                        {"tokenizer", "base checkpoint"},
                                        {"runtime", "base schedule kv_cache backend tokenizer"},
                                        {"mpi", "runtime"}, // what it fills in, and no more
@@ -63,9 +64,10 @@ struct ThirdParty {
   std::string_view prefix;
   std::string_view folder; // the only place that may include it, besides tests
 };
-constexpr std::array<ThirdParty, 18> kThirdParty{
+constexpr std::array<ThirdParty, 19> kThirdParty{
     {{"boost/", "core/src/plugin/library.cpp"},
-     {"cuda", "core/src/device/cuda.cpp"},
+     {"cuda", "core/src/device/cuda.cpp core/src/backend_cuda/cuda_device.cu"},
+     {"cublas", "core/src/backend_cuda/cuda_device.cu"},
      {"driver_types.h", "core/src/device/cuda.cpp"},
      {"nvml.h", "core/src/device/cuda.cpp"},
      {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/request/prices.cpp core/src/flags/ "
@@ -100,7 +102,7 @@ bool is_standard(std::string_view header) {
 std::string_view first_part(std::string_view path) { return path.substr(0, std::min(path.find('/'), path.size())); }
 
 bool is_source(std::string_view path) {
-  return path.ends_with(".cpp") || path.ends_with(".hpp") || path.ends_with(".h") || path.ends_with(".c");
+  return path.ends_with(".cpp") || path.ends_with(".hpp") || path.ends_with(".h") || path.ends_with(".c") || path.ends_with(".cu");
 }
 
 // Words are looked for in what people write; data files quote the world.

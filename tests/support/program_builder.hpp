@@ -13,11 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu_backend.hpp"
 #include "backend/elements.hpp"
 #include "plimsoll/pipeline.h"
 #include "runtime/executor.hpp"
 #include "schedule/scratch_layout.hpp"
+#include "support/test_backend.hpp"
 
 namespace plimsoll::test {
 
@@ -28,25 +28,6 @@ inline std::vector<double> random_values(std::size_t n, std::uint64_t seed, doub
   for (double& value : values) value = static_cast<double>(static_cast<float>(uniform(engine)));
   return values;
 }
-
-// Memory of a source, given back.
-class Memory {
-public:
-  explicit Memory(std::uint64_t bytes, bool guarded = false)
-      : bytes_(bytes), guarded_(guarded), data_(host_memory()->take(bytes, guarded).value()) {}
-  Memory(Memory&& other) noexcept : bytes_(other.bytes_), guarded_(other.guarded_), data_(std::exchange(other.data_, nullptr)) {}
-  Memory& operator=(Memory&&) = delete;
-  ~Memory() {
-    if (data_ != nullptr) host_memory()->give_back(data_, bytes_, guarded_);
-  }
-  void* data() const { return data_; }
-  std::uint64_t bytes() const { return bytes_; }
-
-private:
-  std::uint64_t bytes_;
-  bool guarded_;
-  void* data_;
-};
 
 class ProgramBuilder {
 public:
@@ -75,7 +56,9 @@ public:
     const ElementType type = find_element_type(dtype).value();
     tensor.bytes = values.size() * element_bytes(type);
     memory_.emplace_back(tensor.bytes);
-    store_elements(values.data(), values.size(), memory_.back().data(), type, 0);
+    std::vector<double> stored(values.size()); // bytes enough, aligned for every type
+    store_elements(values.data(), values.size(), stored.data(), type, 0);
+    memory_.back().write(stored.data());
     program_.weights.tensors.push_back(std::move(tensor));
     return static_cast<std::uint32_t>(program_.weights.tensors.size() - 1);
   }
@@ -238,7 +221,7 @@ private:
     group_.page_stride_bytes = layer_bytes * shape_.layers;
     for (std::uint64_t layer = 0; layer < shape_.layers; ++layer) group_.layers.push_back({0, layer * layer_bytes, layer_bytes});
     memory_ = std::make_unique<Memory>(group_.pages * group_.page_stride_bytes);
-    std::memset(memory_->data(), 0xFF, memory_->bytes()); // no number in any type
+    memory_->fill(0xFF); // no number in any type
     group_.pool = memory_->data();
   }
   PoolShape shape_;
@@ -255,11 +238,11 @@ public:
   PassRunner(const Program& program, const std::vector<const void*>& weights, std::vector<std::shared_ptr<Pool>> pools = {},
              ExecutorOptions options = {})
       : pools_(std::move(pools)), slab_(std::max<std::uint64_t>(Executor<Real>::slab_bytes(program), 64), true) {
-    std::memset(slab_.data(), 0xFF, slab_.bytes());
+    slab_.fill(0xFF);
     std::vector<ExecutorKvGroup> groups;
     for (const auto& pool : pools_) groups.push_back(pool->group());
     executor_.emplace(
-        Executor<Real>::create(program, cpu_backend(), weights, std::move(groups), {slab_.data(), slab_.bytes()}, options).value());
+        Executor<Real>::create(program, test_backend(), weights, std::move(groups), {slab_.data(), slab_.bytes()}, options).value());
   }
 
   struct Part { // of a pass: tokens that follow those of this sequence
@@ -287,15 +270,17 @@ public:
     groups_.clear();
     for (const auto& pool : pools_) {
       if (pool->holds_states()) {
-        tables_.push_back(pool->rows(sequences));
+        const std::vector<std::uint32_t> rows = pool->rows(sequences);
+        tables_.emplace_back(rows.begin(), rows.end());
         continue;
       }
       const std::uint64_t longest = *std::max_element(ends.begin(), ends.end());
       const auto columns = static_cast<std::uint32_t>(ceil_div(longest, pool->group().geometry.page_tokens) + 2);
-      tables_.push_back(pool->table(sequences, ends, columns, first_seen));
+      const std::vector<std::uint32_t> cells = pool->table(sequences, ends, columns, first_seen);
+      tables_.emplace_back(cells.begin(), cells.end());
     }
     for (std::size_t n = 0; n < pools_.size(); ++n) {
-      const std::vector<std::uint32_t>& table = tables_[n];
+      const VisibleVector<std::uint32_t>& table = tables_[n];
       KvGroupInputs group;
       if (pools_[n]->holds_states()) {
         group.state_rows = table;
@@ -310,7 +295,9 @@ public:
     }
     const ForwardInputs inputs = inputs_of(logits_per_sequence);
     const ForwardOutputs<Real> out = executor_->run(inputs).value();
-    return std::vector<double>(out.logits, out.logits + out.rows * out.width);
+    std::vector<Real> logits(out.rows * out.width);
+    test_backend()->copy_out(logits.data(), out.logits, logits.size() * sizeof(Real));
+    return std::vector<double>(logits.begin(), logits.end());
   }
 
   // Sequence `to` begins with the pages of the first tokens of `from`.
@@ -339,9 +326,9 @@ private:
   Memory slab_;
   std::optional<Executor<Real>> executor_;
   std::vector<std::uint64_t> done_; // tokens of each sequence in the cache
-  std::vector<std::int32_t> tokens_;
-  std::vector<std::uint32_t> offsets_, lengths_;
-  std::vector<std::vector<std::uint32_t>> tables_;
+  VisibleVector<std::int32_t> tokens_;
+  VisibleVector<std::uint32_t> offsets_, lengths_;
+  std::vector<VisibleVector<std::uint32_t>> tables_;
   std::vector<KvGroupInputs> groups_;
 };
 

@@ -1,5 +1,6 @@
 # What `cmake --install` puts where, below any prefix, from where it can be moved: every file finds the others by where itself is.
-# Components: plimsoll (programs, libraries, plugins, what they read), dev (what is built against), python, mpi.
+# Components: plimsoll (programs, libraries, plugins, what they read), dev (what is built against), python, mpi and
+# cuda (in no package).
 set(PLIMSOLL_PYTHON_DIR lib/python3/dist-packages CACHE STRING "Folder of Python modules below the prefix")
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Plimsoll)
 set(here ${CMAKE_CURRENT_LIST_DIR})
@@ -22,6 +23,9 @@ if(PLIMSOLL_RUNTIME)
   install(TARGETS plimsoll_run)
   if(TARGET plimsoll_mpi) # loaded by the runtime, from beside it
     install(TARGETS plimsoll_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT mpi)
+  endif()
+  if(TARGET plimsoll_cuda) # likewise
+    install(TARGETS plimsoll_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT cuda)
   endif()
   set_target_properties(plimsoll_runtime PROPERTIES EXPORT_NAME runtime)
   list(APPEND components Runtime)

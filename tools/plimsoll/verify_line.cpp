@@ -13,6 +13,10 @@ void add_verify_options(CommandLine& line, VerifyAsked& asked) {
       ->type_name("FAULT")
       ->allow_extra_args(false)
       ->group("Execution");
+  app.add_option("--device-backend", asked.device_backend, "with --run, what computes: cpu, or cuda for GPUs; default cpu")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->group("Execution");
   app.add_option("--seed", asked.seed, "of the tokens that are computed; default 0")
       ->type_name("N")
       ->allow_extra_args(false)

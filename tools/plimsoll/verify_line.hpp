@@ -11,6 +11,7 @@ namespace plimsoll::cli {
 struct VerifyAsked {
   bool run = false;
   std::string inject;
+  std::string device_backend; // --device-backend
   std::uint64_t seed = 0;
 };
 

@@ -54,13 +54,29 @@ Result<std::string> host_devices(std::uint32_t ranks) {
   return devices;
 }
 
-Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request, Processes* processes) {
+Result<OpenBackend> wanted_backend(const std::string& name, const Processes* processes) {
+  if (name.empty() || name == "cpu") return OpenBackend();
+  if (name != "cuda")
+    return fail(ErrorCode::kBadRequest, fmt::format("'{}' is nothing that can be computed on; give cpu or cuda", name.substr(0, 64)),
+                "--device-backend");
+  if (processes != nullptr)
+    return fail(ErrorCode::kBadRequest, "ranks that are processes share host memory; give --device-backend cpu, or start one process",
+                "--device-backend");
+  PLIMSOLL_TRY(open_gpu(0)); // said before anything is loaded
+  return OpenBackend([](std::uint32_t rank) { return open_gpu(rank); });
+}
+
+Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request, Processes* processes, bool on_gpus) {
   bool engine = false, devices = false;
   for (const OptionValue& option : line.given_options()) {
     engine = engine || option.name == "engine";
     devices = devices || option.name == "devices";
   }
   if (!engine) request.engine = "reference";
+  if (!devices && on_gpus) {
+    request.devices = "auto";
+    return {};
+  }
   if (!devices) {
     PLIMSOLL_ASSIGN(request.devices, host_devices(processes != nullptr ? processes->size() : 1));
   }

@@ -48,6 +48,7 @@ void add_options(CommandLine& line, Asked& asked, AskedVectors& vectors) {
   option("--top-p", asked.top_p, "draw from the fewest that are so probable together; default 1", "P");
   option("--seed", asked.seed, "of the draws; default 0", "N");
   option("--logprobs", asked.logprobs, "log-probabilities of the best so many tokens of each place", "N");
+  option("--device-backend", asked.device_backend, "what computes: cpu, or cuda for GPUs; default cpu", "NAME");
   app.add_flag("--echo", asked.echo, "the prompt too, with its log-probabilities")->group("Generation");
   app.add_flag("--ignore-end", asked.ignore_end, "go on behind tokens that end a text")->group("Generation");
   option("--embed", vectors.texts, "the vector of a text, from a model that gives vectors; may repeat", "TEXT")->group("Embedding");
@@ -55,8 +56,9 @@ void add_options(CommandLine& line, Asked& asked, AskedVectors& vectors) {
 }
 
 // With the rows of logits that an echo needs, and room for images.
-Result<void> fill_in(const CommandLine& line, const Asked& asked, bool has_images, Processes* processes, PlanRequest& request) {
-  PLIMSOLL_TRY(fill_in_machine(line, request, processes));
+Result<void> fill_in(const CommandLine& line, const Asked& asked, bool has_images, Processes* processes, bool on_gpus,
+                     PlanRequest& request) {
+  PLIMSOLL_TRY(fill_in_machine(line, request, processes, on_gpus));
   if (asked.echo && asked.logprobs > 0 && !request.engine_overrides.contains("schedule.logits"))
     request.engine_overrides["schedule.logits"] = "all";
   if (has_images && !request.vision_cache_utilization) request.vision_cache_utilization = kUsualImageShare;
@@ -152,7 +154,10 @@ int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes)
   if (!requests) return line.fail(requests.error());
   auto task = line.task();
   if (!task) return line.fail(task.error());
-  if (auto filled = fill_in(line, asked, !images.empty(), processes.get(), task->request); !filled) return line.fail(filled.error());
+  const auto backend = wanted_backend(asked.device_backend, processes.get());
+  if (!backend) return line.fail(backend.error());
+  if (auto filled = fill_in(line, asked, !images.empty(), processes.get(), static_cast<bool>(*backend), task->request); !filled)
+    return line.fail(filled.error());
   if (auto loaded = images.load(task->model.info().path); !loaded) return line.fail(loaded.error());
 
   const Clock::time_point begin = Clock::now();
@@ -163,6 +168,7 @@ int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes)
   options.progress = progress_bar(line.output().quiet);
   options.loras = task->request.loras;
   options.processes = processes;
+  options.backend = *backend;
   if (embeds) return embed(line, vectors, *task, std::move(options));
   auto pipeline = TextGenerationPipeline::create(task->context, task->model, task->request, options);
   if (!pipeline) return line.fail(pipeline.error());

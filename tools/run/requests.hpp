@@ -16,6 +16,7 @@ struct Asked {
   std::vector<std::string> prompts; // --prompt, may repeat
   std::string adapter;              // --adapter: the name of one of them
   std::string prompt_ids;           // --prompt-ids: "5,9,30"
+  std::string device_backend;       // --device-backend: "cpu" or "cuda"
   std::string requests;             // --requests: a file, "-" is standard input
   std::vector<std::string> images;  // --image, may repeat: files, in the order of their placeholders
   std::uint64_t max_new_tokens = 96;

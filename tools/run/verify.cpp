@@ -39,7 +39,10 @@ int verify_by_running(const Arguments& arguments, const std::shared_ptr<Processe
         {ErrorCode::kBadRequest, fmt::format("'{}' is no fault; give oversize, leak or double", asked.inject.substr(0, 64)), "--inject"});
   auto task = line.task();
   if (!task) return line.fail(task.error());
-  if (auto filled = fill_in_machine(line, task->request, processes.get()); !filled) return line.fail(filled.error());
+  const auto backend = wanted_backend(asked.device_backend, processes.get());
+  if (!backend) return line.fail(backend.error());
+  if (auto filled = fill_in_machine(line, task->request, processes.get(), static_cast<bool>(*backend)); !filled)
+    return line.fail(filled.error());
 
   VerifyRunOptions options;
   options.seed = asked.seed;
@@ -53,6 +56,7 @@ int verify_by_running(const Arguments& arguments, const std::shared_ptr<Processe
   }
   options.progress = verify_progress(line.output().quiet);
   options.processes = processes;
+  options.backend = *backend;
   const auto report = verify_run(task->context, task->model, task->request, options);
   if (!report) return line.fail(report.error());
   const Output& output = line.output();

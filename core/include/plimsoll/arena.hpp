@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,8 +37,17 @@ public:
   virtual Result<void*> take(std::uint64_t bytes, bool guarded) = 0;
   // The same where ranks that are other processes see it; as take(bytes, false) where there are none.
   virtual Result<void*> take_shared(std::uint64_t bytes);
-  // Takes back what take(bytes, guarded) gave, or take_shared(bytes).
+  // Takes back what take(bytes, guarded) gave, or take_shared(bytes), or take_visible(bytes).
   virtual void give_back(void* memory, std::uint64_t bytes, bool guarded) noexcept = 0;
+
+  // Whether this process may look behind the addresses. Where not, it copies: on return the host's part may be used.
+  virtual bool on_host() const noexcept;
+  virtual void copy_in(void* memory, const void* host, std::uint64_t bytes);
+  virtual void copy_out(void* host, const void* memory, std::uint64_t bytes);
+  // As take(bytes, false), of memory that this process reads and writes wherever the rest is.
+  virtual Result<void*> take_visible(std::uint64_t bytes);
+  // What the device's driver says is free now; nullopt where there is no driver.
+  virtual std::optional<std::uint64_t> free_bytes();
 };
 
 // Memory of this process. A guard is a page that nobody may touch.
@@ -53,6 +63,7 @@ struct Usage {
   Category category = Category::kWeights;
   std::string label;
   std::uint64_t planned_bytes = 0, live_bytes = 0, peak_bytes = 0;
+  std::uint64_t driver_bytes = 0; // by how much the driver had less after all allocations together; 0 where there is no driver
   bool over_plan() const { return peak_bytes > planned_bytes; }
 };
 
@@ -69,6 +80,7 @@ public:
   std::span<const std::uint64_t> shape() const { return shape_; }
   std::uint64_t elements() const { return bytes_ / element_bytes(type_); }
   std::uint64_t bytes() const { return bytes_; }
+  bool on_host() const { return on_host_; } // else only its source looks behind data()
 
 private:
   friend class Arena;
@@ -80,7 +92,7 @@ private:
   void* data_ = nullptr;
   ElementType type_ = ElementType::kUint8;
   std::uint64_t bytes_ = 0;
-  bool guarded_ = false;
+  bool guarded_ = false, on_host_ = true;
   std::vector<std::uint64_t> shape_;
 };
 
@@ -97,6 +109,8 @@ public:
                           bool guarded = false);
   // The same, of memory that other ranks read.
   Result<Buffer> allocate_shared(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape);
+  // The same, of memory that this process reads and writes as well as the device.
+  Result<Buffer> allocate_visible(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape);
   // Counts memory that a library takes by itself and never gives back, as if it were allocated. kOverPlan as above; it is counted all the
   // same, since it is taken.
   Result<void> count(Category category, std::string_view label, std::uint64_t bytes);
@@ -106,10 +120,11 @@ public:
   // Sums over the labels; peaks are those of the category as a whole.
   std::array<Usage, kCategories> usage_by_category() const;
   std::uint32_t rank() const { return rank_; }
+  MemorySource& source() const;
 
 private:
   Arena(std::shared_ptr<Buffer::Ledger> ledger, std::uint32_t rank) : ledger_(std::move(ledger)), rank_(rank) {}
-  enum class Kind : std::uint8_t { kPlain, kGuarded, kShared };
+  enum class Kind : std::uint8_t { kPlain, kGuarded, kShared, kVisible };
   Result<Buffer> give(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape, Kind kind);
   std::shared_ptr<Buffer::Ledger> ledger_;
   std::uint32_t rank_ = 0;

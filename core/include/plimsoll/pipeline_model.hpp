@@ -18,6 +18,7 @@
 
 #include "plimsoll/arena.hpp"
 #include "plimsoll/export.hpp"
+#include "plimsoll/gpus.hpp"
 #include "plimsoll/host.hpp"
 #include "plimsoll/lora_manager.hpp"
 #include "plimsoll/model_io.hpp"
@@ -98,6 +99,7 @@ struct PipelineModelOptions {
   // Which replica it is, where ranks are processes. Of one that this process has no rank of there are no arenas, and what is made computes
   // nothing: it shows what its processes have computed.
   std::uint32_t replica = 0;
+  std::vector<std::shared_ptr<Backend>> backends = {}; // of each arena, which gives memory of it; empty: the processors
 };
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 

@@ -7,6 +7,7 @@
 //   lora_manager.hpp           LoraManager: adapters in the slots of a plan
 //   arena.hpp                  the only door to memory, by the plan's categories and labels
 //   processes.hpp              ranks that are processes, as mpirun starts them
+//   gpus.hpp                   ranks that compute on GPUs
 //   tokenizer.hpp              text and ids
 //   verify_run.hpp             a plan held against its worst case
 // sdk/docs/host_runtime.md has a whole server in two pages. Threads: as each part says.
@@ -14,6 +15,7 @@
 
 #include "plimsoll/arena.hpp"
 #include "plimsoll/embedding.hpp"
+#include "plimsoll/gpus.hpp"
 #include "plimsoll/kv_cache.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/lora_manager.hpp"

@@ -138,6 +138,7 @@ struct PipelineOptions {
   // plan that is not every process's is refused. Of several replicas each has a part of one, and model() of the others computes nothing.
   // usage() is then of this one's rank.
   std::shared_ptr<Processes> processes = nullptr;
+  OpenBackend backend = {}; // what ranks compute on; empty: the processors
 };
 
 // kEnforce for plans of `reference`, kObserve for those of other engines.

@@ -51,6 +51,7 @@ struct CategoryVerdict {
   Category category = Category::kWeights;
   Basis basis = Basis::kExact; // the least sure one of the plan's items
   std::uint64_t planned_bytes = 0, peak_bytes = 0, left_bytes = 0;
+  std::uint64_t driver_bytes = 0;                 // by how much the devices' driver had less; 0 for host memory
   std::uint64_t not_planned_bytes = 0;            // peaks of the lines that are kNotPlanned; not in peak_bytes
   MemoryVerdict verdict = MemoryVerdict::kWithin; // never kNotPlanned
   std::string reason;                             // of another verdict than kWithin: names the line; else empty
@@ -88,7 +89,8 @@ struct VerifyRunReport {
   std::vector<VerifyCheck> checks;
   std::uint64_t seed = 0;
   Fault injected = Fault::kNone;
-  std::optional<Error> error; // why nothing was run: kDoesNotFit
+  std::string memory = "host"; // whose: "host", or the kind of the devices, such as "cuda"
+  std::optional<Error> error;  // why nothing was run: kDoesNotFit
 };
 
 struct VerifyRunOptions {
@@ -99,6 +101,7 @@ struct VerifyRunOptions {
   std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)> progress;
   // Each is a rank of the plan, as PipelineOptions has it: all verify together, and the report of each is that of all ranks.
   std::shared_ptr<Processes> processes = nullptr;
+  OpenBackend backend = {}; // what ranks compute on; empty: the processors
 };
 
 // Makes the model that is verified, with an arena for each rank of the plan; called twice. Of replicas each is verified by itself, one

@@ -35,9 +35,12 @@ struct Buffer::Ledger {
     lines[line].live_bytes += bytes;
     sum_of(line).live_bytes += bytes;
   }
-  // What is live was really there.
-  void confirm(std::size_t line) {
-    for (Usage* usage : {&lines[line], &sum_of(line)}) usage->peak_bytes = std::max(usage->peak_bytes, usage->live_bytes);
+  // What is live was really there; the driver has so much less than before.
+  void confirm(std::size_t line, std::uint64_t driver_bytes = 0) {
+    for (Usage* usage : {&lines[line], &sum_of(line)}) {
+      usage->peak_bytes = std::max(usage->peak_bytes, usage->live_bytes);
+      usage->driver_bytes += driver_bytes;
+    }
   }
   void give_back(std::size_t line, std::uint64_t bytes) {
     lines[line].live_bytes -= bytes;
@@ -55,7 +58,7 @@ struct Buffer::Ledger {
 
 Buffer::Buffer(Buffer&& other) noexcept
     : ledger_(std::move(other.ledger_)), line_(other.line_), data_(std::exchange(other.data_, nullptr)), type_(other.type_),
-      bytes_(std::exchange(other.bytes_, 0)), guarded_(other.guarded_), shape_(std::move(other.shape_)) {
+      bytes_(std::exchange(other.bytes_, 0)), guarded_(other.guarded_), on_host_(other.on_host_), shape_(std::move(other.shape_)) {
   other.shape_.clear();
 }
 
@@ -68,6 +71,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   type_ = other.type_;
   bytes_ = std::exchange(other.bytes_, 0);
   guarded_ = other.guarded_;
+  on_host_ = other.on_host_;
   shape_ = std::move(other.shape_);
   other.shape_.clear();
   return *this;
@@ -107,6 +111,12 @@ Result<Buffer> Arena::allocate_shared(Category category, std::string_view label,
   return give(category, label, type, shape, Kind::kShared);
 }
 
+Result<Buffer> Arena::allocate_visible(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape) {
+  return give(category, label, type, shape, Kind::kVisible);
+}
+
+MemorySource& Arena::source() const { return *ledger_->source; }
+
 Result<Buffer> Arena::give(Category category, std::string_view label, ElementType type, std::span<const std::uint64_t> shape, Kind kind) {
   Checked sum = element_bytes(type);
   for (const std::uint64_t extent : shape) sum *= extent;
@@ -124,16 +134,22 @@ Result<Buffer> Arena::give(Category category, std::string_view label, ElementTyp
     ledger_->take(buffer.line_, bytes);
   }
   const bool guarded = kind == Kind::kGuarded;
-  Result<void*> memory = kind == Kind::kShared ? ledger_->source->take_shared(bytes) : ledger_->source->take(bytes, guarded);
+  MemorySource& source = *ledger_->source;
+  const std::optional<std::uint64_t> free_before = source.free_bytes();
+  Result<void*> memory = kind == Kind::kShared    ? source.take_shared(bytes)
+                         : kind == Kind::kVisible ? source.take_visible(bytes)
+                                                  : source.take(bytes, guarded);
+  const std::uint64_t free_after = free_before ? source.free_bytes().value_or(0) : 0;
   {
     const std::scoped_lock lock(ledger_->mutex);
-    if (memory) ledger_->confirm(buffer.line_);
+    if (memory) ledger_->confirm(buffer.line_, free_before && *free_before > free_after ? *free_before - free_after : 0);
     else ledger_->give_back(buffer.line_, bytes);
   }
   if (!memory) return tl::unexpected(std::move(memory.error()));
   buffer.data_ = *memory;
   buffer.bytes_ = bytes;
   buffer.guarded_ = guarded;
+  buffer.on_host_ = source.on_host() || kind == Kind::kVisible;
   buffer.ledger_ = ledger_;
   return buffer;
 }

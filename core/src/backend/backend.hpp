@@ -18,7 +18,7 @@ template <class Real>
 struct Rows {
   Real* data = nullptr;
   std::uint64_t rows = 0, width = 0;
-  Real* row(std::uint64_t n) const { return data + n * width; }
+  constexpr Real* row(std::uint64_t n) const { return data + n * width; }
 };
 
 // Elements of a weight, in their stored type; none where data is null.
@@ -169,7 +169,7 @@ template <class Real>
 struct AttendWholeArgs { // each row of a segment [segments[n], segments[n + 1]) to the rows of the same one
   Rows<const Real> q, k, v;
   Rows<Real> out;                          // none of them
-  const std::uint32_t* segments = nullptr; // [n_segments + 1]
+  const std::uint32_t* segments = nullptr; // [n_segments + 1], which a backend reads with the call
   std::uint64_t n_segments = 0;
   std::uint64_t heads = 0, kv_heads = 0, k_elements = 0, v_elements = 0;
   std::uint64_t window = 0;       // rows at most half of it away; 0: all
@@ -334,13 +334,13 @@ public:
 class Backend : public MemorySource {
 public:
   virtual std::string_view name() const = 0;
-  // Between the host's memory and the device's, or within the device; the ranges do not overlap. On return the host's part may be used.
-  virtual void copy_in(void* device, const void* host, std::uint64_t bytes) = 0;
-  virtual void copy_out(void* host, const void* device, std::uint64_t bytes) = 0;
+  // Within the device; the ranges do not overlap. copy_in and copy_out (MemorySource) are to and from the host.
   virtual void copy(void* to, const void* from, std::uint64_t bytes) = 0;
   virtual void zero(void* device, std::uint64_t bytes) = 0;
   // Waits for all that was asked for. The first thing that failed since the last call.
   virtual Result<void> synchronize() = 0;
+  // Memory that a device's BLAS works in from now on, and none of its own; until another call, or null, says otherwise.
+  virtual Result<void> use_workspace(void*, std::uint64_t) { return {}; }
 
   virtual Ops<float>& ops(float) = 0;
   virtual Ops<double>& ops(double) = 0;

@@ -1,32 +1,10 @@
 #include "backend/elements.hpp"
 
-#include <bit>
-#include <cstring>
-
 #include "backend/simd.hpp"
 #include "base/half.hpp"
 
 namespace plimsoll {
 namespace {
-
-[[gnu::always_inline]] inline std::uint16_t to_bfloat16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-  const std::uint32_t nan = (bits >> 16) | 0x40U; // quiet; rounding could make it infinite
-  return static_cast<std::uint16_t>((bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded);
-}
-
-[[gnu::always_inline]] inline std::uint16_t to_float16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t magnitude = bits & 0x7FFFFFFFU, sign = (bits >> 16) & 0x8000U;
-  // Below 2^-14 the last bit is worth 2^-24: adding 0.5, whose last bit is worth as much, rounds to it.
-  const std::uint32_t small = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - std::bit_cast<std::uint32_t>(0.5F);
-  const std::uint32_t normal = (magnitude + 0xFFFU + ((magnitude >> 13) & 1U) - (112U << 23)) >> 13;
-  std::uint32_t half = magnitude < (113U << 23) ? small : normal;
-  half = magnitude >= 0x477FF000U ? 0x7C00U : half; // 65520 and more
-  half = magnitude > 0x7F800000U ? 0x7E00U : half;
-  return static_cast<std::uint16_t>(sign | half);
-}
 
 template <class Real>
 PLIMSOLL_VECTORS void load_float32(const float* from, std::uint64_t n, Real* out) {

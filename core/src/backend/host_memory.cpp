@@ -14,6 +14,15 @@ namespace plimsoll {
 MemorySource::~MemorySource() = default;
 
 Result<void*> MemorySource::take_shared(std::uint64_t bytes) { return take(bytes, false); }
+Result<void*> MemorySource::take_visible(std::uint64_t bytes) { return take(bytes, false); }
+bool MemorySource::on_host() const noexcept { return true; }
+std::optional<std::uint64_t> MemorySource::free_bytes() { return std::nullopt; }
+void MemorySource::copy_in(void* memory, const void* host, std::uint64_t bytes) {
+  if (bytes > 0) std::memcpy(memory, host, bytes);
+}
+void MemorySource::copy_out(void* host, const void* memory, std::uint64_t bytes) {
+  if (bytes > 0) std::memcpy(host, memory, bytes);
+}
 
 namespace {
 

@@ -25,7 +25,8 @@ Result<Checked> lookup_tables_bytes(const Settled& s, const KvStages& stages, st
   return sum;
 }
 
-// What an NVIDIA device rounds allocations up by at most, as if each took a granule more: weights as ops name them, slabs, tables and pools.
+// What an NVIDIA device rounds allocations up by at most, as if each took a granule more: weights as ops name them, slabs, tables and
+// pools.
 std::uint64_t named_weights(const Program& program) {
   std::uint64_t sum = program.encoder ? named_weights(*program.encoder) : 0;
   for (const ProgramOp& op : program.ops)

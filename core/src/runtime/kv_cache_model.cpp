@@ -10,8 +10,12 @@ namespace plimsoll {
 namespace {
 
 Result<Tensor> take(Arena& arena, Category category, std::string_view label, ElementType type, std::initializer_list<std::uint64_t> shape) {
-  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(category, label, type, std::span(shape.begin(), shape.size())));
-  return Tensor::of(std::move(buffer));
+  const std::span<const std::uint64_t> extents(shape.begin(), shape.size());
+  const bool is_table = category == Category::kActivation; // which each step is written to
+  PLIMSOLL_ASSIGN(Buffer buffer,
+                  is_table ? arena.allocate_visible(category, label, type, extents) : arena.allocate(category, label, type, extents));
+  const bool on_host = buffer.on_host();
+  return Tensor::of(std::move(buffer), on_host);
 }
 
 // The pages of one group on a rank; where groups share blocks, all of them with the first group.

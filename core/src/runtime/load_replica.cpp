@@ -1,5 +1,7 @@
 #include "runtime/load_replica.hpp"
 
+#include "backend/backend.hpp"
+
 namespace plimsoll {
 namespace {
 
@@ -21,9 +23,14 @@ Result<std::unique_ptr<PipelineModel>> load_replica(const Context& context, cons
   made.processes = options.processes;
   made.replica = replica;
   const auto first = replica * static_cast<std::uint32_t>(made.plan.devices.size()); // of its ranks
-  const std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
   for (std::uint32_t rank = 0; rank < made.plan.devices.size(); ++rank) {
     if (made.processes && made.processes->rank() != first + rank) continue;
+    std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
+    if (options.backend) {
+      PLIMSOLL_ASSIGN(std::shared_ptr<Backend> backend, options.backend(first + rank));
+      memory = backend;
+      made.backends.push_back(std::move(backend));
+    }
     PLIMSOLL_ASSIGN(Arena arena, Arena::create(made.plan, rank, memory, options.arena_mode));
     made.arenas.push_back(std::move(arena));
   }

@@ -55,6 +55,7 @@ std::vector<CategoryVerdict> compare_memory(const RankMeasurement& measured, boo
     LineVerdict line{usage.label, usage.planned_bytes, usage.peak_bytes, is_overhead ? 0 : usage.live_bytes};
     line.verdict = verdict_of(line, own_plan, is_overhead);
     category.planned_bytes += line.planned_bytes;
+    category.driver_bytes += usage.driver_bytes;
     category.left_bytes += line.left_bytes;
     if (line.verdict == MemoryVerdict::kNotPlanned) category.not_planned_bytes += line.peak_bytes;
     else category.peak_bytes += line.peak_bytes;

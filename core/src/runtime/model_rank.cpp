@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <new>
 #include <utility>
 
 #include "backend/cpu_backend.hpp"
+#include "base/checked.hpp"
 #include "runtime/loader.hpp"
+#include "schedule/blas_memory.hpp"
 
 namespace plimsoll {
 namespace {
 
 Result<Tensor> take_table(Arena& arena, const std::string& label, ElementType type, std::initializer_list<std::uint64_t> shape) {
-  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kActivation, label, type, std::span(shape.begin(), shape.size())));
+  PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate_visible(Category::kActivation, label, type, std::span(shape.begin(), shape.size())));
   return Tensor::of(std::move(buffer));
 }
 
@@ -60,8 +63,20 @@ Result<std::span<const T>> own_copy(const Tensor& memory, std::span<const T> val
 
 } // namespace
 
-ModelRank::ModelRank(Program program, std::string prefix)
-    : program_(std::move(program)), prefix_(std::move(prefix)), backend_(cpu_backend()) {}
+ModelRank::ModelRank(Program program, std::shared_ptr<Backend> backend, std::string prefix)
+    : program_(std::move(program)), prefix_(std::move(prefix)), backend_(backend ? std::move(backend) : cpu_backend()) {}
+
+ModelRank::ModelRank(ModelRank&&) noexcept = default;
+
+ModelRank::~ModelRank() {
+  if (workspace_.data() != nullptr) (void)backend_->use_workspace(nullptr, 0); // before it is given back
+}
+
+Result<void> ModelRank::take_workspace(Arena& arena) {
+  const std::array<std::uint64_t, 1> shape{kCublasWorkspaceBytes};
+  PLIMSOLL_ASSIGN(workspace_, arena.allocate(Category::kOverhead, "overhead.cublas", ElementType::kUint8, shape));
+  return backend_->use_workspace(workspace_.data(), workspace_.bytes());
+}
 
 Result<void> ModelRank::take_memory(Arena& arena, bool others_read, std::uint64_t vision_bytes) {
   const std::array<std::uint64_t, 1> bytes{program_.shared_slab_bytes()};
@@ -101,14 +116,50 @@ Result<void> ModelRank::load_weights(Arena& arena, const LoadProgress& progress)
     const std::array<std::uint64_t, 1> shape{tensor.bytes / element_bytes(*type)};
     PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate(Category::kWeights, prefix_ + tensor.label, *type, shape));
     weights_.push_back(std::move(buffer));
+    if (!backend_->on_host()) return stage(tensor.bytes);
     return std::span(static_cast<std::byte*>(weights_.back().data()), tensor.bytes);
   };
   const auto told = [&](std::uint64_t done, std::uint64_t total) -> Result<void> {
     if (progress) progress(done, total);
     return {};
   };
-  PLIMSOLL_TRY(plimsoll::load_weights(program_.weights, place, told));
-  return {};
+  if (backend_->on_host()) {
+    PLIMSOLL_TRY(plimsoll::load_weights(program_.weights, place, told));
+    return {};
+  }
+  // One tensor after the other, through memory of the host.
+  std::uint64_t done = 0, total = 0;
+  for (const WeightTensor& tensor : program_.weights.tensors) total += tensor.bytes;
+  for (const WeightTensor& tensor : program_.weights.tensors) {
+    WeightSources one;
+    one.files = program_.weights.files;
+    one.tensors = {tensor};
+    PLIMSOLL_ASSIGN(const std::vector<std::span<std::byte>> loaded, plimsoll::load_weights(one, place));
+    backend_->copy_in(weights_.back().data(), loaded.front().data(), tensor.bytes);
+    done += tensor.bytes;
+    PLIMSOLL_TRY(told(done, total));
+  }
+  staged_ = {};
+  return backend_->synchronize();
+}
+
+Result<std::span<std::byte>> ModelRank::stage(std::uint64_t bytes) {
+  try {
+    if (staged_.size() * sizeof(std::uint64_t) < bytes) staged_.resize(ceil_div(bytes, sizeof(std::uint64_t)));
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kOutOfMemory,
+                fmt::format("{} B of host memory, through which a weight goes to the device, were refused", bytes));
+  }
+  return std::as_writable_bytes(std::span(staged_)).first(bytes);
+}
+
+Result<std::span<const float>> ModelRank::on_host(const ForwardOutputs<float>& outputs) {
+  const std::uint64_t elements = outputs.rows * outputs.width;
+  if (backend_->on_host()) return std::span(outputs.logits, elements);
+  if (logits_.size() < elements) logits_.resize(elements);
+  backend_->copy_out(logits_.data(), outputs.logits, elements * sizeof(float));
+  PLIMSOLL_TRY(backend_->synchronize());
+  return std::span<const float>(logits_).first(elements);
 }
 
 Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator) {

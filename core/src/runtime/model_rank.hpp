@@ -34,13 +34,17 @@ struct StepInputs {
 
 class ModelRank {
 public:
-  // `prefix`: of the plan's labels; a draft model's begin with "draft.".
-  explicit ModelRank(Program program, std::string prefix = {});
+  // `backend`: null for the processors. `prefix`: of the plan's labels; a draft model's begin with "draft.".
+  explicit ModelRank(Program program, std::shared_ptr<Backend> backend = nullptr, std::string prefix = {});
+  ModelRank(ModelRank&&) noexcept;
+  ~ModelRank();
 
   // The slab, with a guard behind it unless other processes read its logits; and what a step is handed, which says who has which adapter
   // where the program has slots for any, and where images stand where it takes any. `vision_bytes`: of the cache of encoded images.
   Result<void> take_memory(Arena& arena, bool others_read, std::uint64_t vision_bytes);
   Result<void> load_weights(Arena& arena, const LoadProgress& progress);
+  // What a device's BLAS works in.
+  Result<void> take_workspace(Arena& arena);
   // The slots of the program's adapters, whose manager must outlive the executor.
   void use_slots(const ExecutorAdapters& slots) { slots_ = slots; }
   // The executor, over the pages of a cache.
@@ -51,7 +55,12 @@ public:
   // another cache, or none.
   Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs* kv, const KvGeometry& geometry);
 
+  // Logits of a pass in memory of this process, until the next one.
+  Result<std::span<const float>> on_host(const ForwardOutputs<float>& outputs);
+
   const Program& program() const { return program_; }
+  const std::shared_ptr<Backend>& backend() const { return backend_; }
+  bool on_device() const { return !backend_->on_host(); }
   const void* slab() const { return slab_.data(); }
   bool is_bound() const { return executor_.has_value(); }
   // For the largest pass.
@@ -63,6 +72,7 @@ public:
   const Tensor& position_ids() const { return position_ids_; }
 
 private:
+  Result<std::span<std::byte>> stage(std::uint64_t bytes);
   Result<void> take_image_memory(Arena& arena, std::uint64_t vision_bytes);
   Result<void> encode(const StepInputs::Encoded& image);
   Result<void> make_executor(std::vector<ExecutorKvGroup> groups, Communicator* communicator);
@@ -70,6 +80,9 @@ private:
   Program program_;
   std::string prefix_;
   std::shared_ptr<Backend> backend_;
+  std::vector<std::uint64_t> staged_; // a weight on its way to a device; aligned for every type
+  std::vector<float> logits_;         // of a device's last pass
+  Buffer workspace_;
   std::vector<Buffer> weights_; // of program_.weights.tensors
   Buffer slab_;
   ExecutorAdapters slots_;                             // of the model's manager

@@ -12,6 +12,7 @@
 namespace plimsoll {
 namespace {
 
+constexpr std::uint64_t kPartBytes = 1U << 20;
 constexpr RequestId kFirstId = 1ULL << 32; // unlike those of the exercise
 
 // How one group's memory lies on a rank.
@@ -36,7 +37,8 @@ PoolView view_of(KvCache& cache, std::uint32_t rank, std::size_t group) {
 
 class PoolCheck {
 public:
-  PoolCheck(KvCache& cache, std::uint64_t seed) : cache_(cache), manager_(cache.manager()), seed_(seed) {}
+  PoolCheck(KvCache& cache, const PoolMemory& memory, std::uint64_t seed)
+      : cache_(cache), manager_(cache.manager()), memory_(memory), seed_(seed) {}
 
   Result<PoolFindings> run(std::uint64_t max_length) {
     const KvGeometry& geometry = manager_.geometry();
@@ -51,7 +53,7 @@ public:
     PLIMSOLL_TRY(sweep(max_length));
     if (!all_handed_out()) PLIMSOLL_TRY(sweep(1)); // pools that are cut for few tokens of many requests
     manager_.reset_prefix_cache();
-    found_.null_pages_are_zero = null_pages_are_zero(cache_);
+    found_.null_pages_are_zero = null_pages_are_zero(cache_, memory_);
     if (auto audit = manager_.audit(); !audit) broken(audit.error().message, "");
     return std::move(found_);
   }
@@ -171,8 +173,8 @@ private:
             return broken(fmt::format("page {} ends beyond its pool", unit), found_.groups[group].label);
           const std::uint64_t mark = ((std::uint64_t{rank} << 16 | group) << 24 | layer) << 32 ^ (unit + 1) * 0x9E3779B97F4A7C15ULL;
           const std::uint64_t n = std::min<std::uint64_t>(sizeof(mark), place.bytes / 2);
-          use(group, unit, view.memory.subspan(begin, n), mark);
-          use(group, unit, view.memory.subspan(begin + place.bytes - n, n), ~mark);
+          use(group, unit, memory_(rank), view.memory.subspan(begin, n), mark);
+          use(group, unit, memory_(rank), view.memory.subspan(begin + place.bytes - n, n), ~mark);
         }
       }
     });
@@ -180,12 +182,14 @@ private:
 
   Result<void> finish_sweep(const std::vector<TextContext>& held, bool refused) {
     for (const TextContext& context : held)
-      for_each_end(context, [](std::size_t, std::uint32_t, std::span<std::byte> at, std::uint64_t mark) {
-        std::memcpy(at.data(), &mark, at.size());
+      for_each_end(context, [](std::size_t, std::uint32_t, MemorySource& memory, std::span<std::byte> at, std::uint64_t mark) {
+        memory.copy_in(at.data(), &mark, at.size());
       });
     for (const TextContext& context : held)
-      for_each_end(context, [&](std::size_t group, std::uint32_t unit, std::span<std::byte> at, std::uint64_t mark) {
-        if (std::memcmp(at.data(), &mark, at.size()) != 0)
+      for_each_end(context, [&](std::size_t group, std::uint32_t unit, MemorySource& memory, std::span<std::byte> at, std::uint64_t mark) {
+        std::uint64_t there = 0;
+        memory.copy_out(&there, at.data(), at.size());
+        if (std::memcmp(&there, &mark, at.size()) != 0)
           broken(fmt::format("page {} does not hold what was written to it", unit), found_.groups[group].label);
       });
     if (refused) PLIMSOLL_TRY(ask_for_one_more());
@@ -217,6 +221,7 @@ private:
 
   KvCache& cache_;
   PagedKvManager& manager_;
+  const PoolMemory& memory_;
   std::uint64_t seed_;
   RequestId next_id_ = kFirstId;
   std::vector<std::vector<bool>> seen_; // by group: pages that were handed out
@@ -225,21 +230,25 @@ private:
 
 } // namespace
 
-bool null_pages_are_zero(KvCache& cache) {
+bool null_pages_are_zero(KvCache& cache, const PoolMemory& memory) {
+  std::vector<std::byte> part;
   const KvGeometry& geometry = cache.manager().geometry();
   for (std::uint32_t rank = 0; rank < cache.manager().ranks_per_replica(); ++rank)
     for (std::size_t group = 0; group < geometry.n_groups(); ++group) {
       const PoolView view = view_of(cache, rank, group);
       const std::uint64_t begin = (view.units - view.null_units) * view.stride_bytes;
       const std::uint64_t end = std::min<std::uint64_t>(view.units * view.stride_bytes, view.memory.size());
-      for (std::uint64_t at = begin; at < end; ++at)
-        if (view.memory[at] != std::byte{0}) return false;
+      for (std::uint64_t at = begin; at < end && cache.holds(rank); at += part.size()) {
+        part.resize(std::min(kPartBytes, end - at));
+        memory(rank).copy_out(part.data(), view.memory.data() + at, part.size());
+        if (std::any_of(part.begin(), part.end(), [](std::byte b) { return b != std::byte{0}; })) return false;
+      }
     }
   return true;
 }
 
-Result<PoolFindings> check_pools(KvCache& cache, std::uint64_t max_length, std::uint64_t seed) {
-  return PoolCheck(cache, seed).run(max_length);
+Result<PoolFindings> check_pools(KvCache& cache, const PoolMemory& memory, std::uint64_t max_length, std::uint64_t seed) {
+  return PoolCheck(cache, memory, seed).run(max_length);
 }
 
 } // namespace plimsoll

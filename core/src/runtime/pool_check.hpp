@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "plimsoll/arena.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 
 namespace plimsoll {
@@ -25,11 +27,14 @@ struct PoolFindings {
   std::string refusal_problem; // where that was not so
 };
 
+// Whose memory a rank's pages are.
+using PoolMemory = std::function<MemorySource&(std::uint32_t rank)>;
+
 // Whether the pages that no request gets are all zeros on every rank.
-bool null_pages_are_zero(KvCache& cache);
+bool null_pages_are_zero(KvCache& cache, const PoolMemory& memory);
 
 // Requests of `max_length` tokens and of one each until nothing is left. The prefix cache is empty afterwards, and what the model stored
 // is overwritten.
-Result<PoolFindings> check_pools(KvCache& cache, std::uint64_t max_length, std::uint64_t seed);
+Result<PoolFindings> check_pools(KvCache& cache, const PoolMemory& memory, std::uint64_t max_length, std::uint64_t seed);
 
 } // namespace plimsoll

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "backend/blas_memory.hpp"
-#include "backend/cpu_backend.hpp"
 #include "base/checked.hpp"
 #include "runtime/remote_replica.hpp"
 #include "runtime/shared_window.hpp"
@@ -90,7 +89,10 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
   const std::uint32_t tensor_ranks = programs.front().tensor_ranks, stages = programs.front().stages;
   const Program& last = programs[std::size_t{tensor_ranks} * (stages - 1)];
   if (last.logits != kNoIndex) logits_offset_bytes_ = last.values[last.logits].offset_bytes;
-  for (const Arena& arena : arenas()) ranks_.emplace_back(std::move(programs[arena.rank()]), drafts_for == nullptr ? "" : "draft.");
+  ranks_.reserve(arenas().size());
+  for (std::size_t i = 0; i < arenas().size(); ++i)
+    ranks_.emplace_back(std::move(programs[arenas()[i].rank()]), i < options.backends.size() ? options.backends[i] : nullptr,
+                        drafts_for == nullptr ? "" : "draft.");
   own_buffers_.resize(ranks_.size());
   if (const ProgramImages& images = program().images; images.most_rows > 0) {
     const std::uint64_t row_bytes = images.row_elements * element_bytes(find_element_type(images.dtype).value_or(ElementType::kFloat32));
@@ -123,6 +125,13 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, Pipe
   for (std::size_t i = 0; i < options.arenas.size(); ++i)
     if (options.arenas[i].rank() != (alone ? i : options.processes->rank() - options.replica * programs.size()))
       return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", i, options.arenas[i].rank()));
+  if (!options.backends.empty() && (options.backends.size() != options.arenas.size() || programs.size() > 1))
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("a plan of {} ranks on GPUs; ranks that share a model meet in memory of the host, so on a GPU there is one: give "
+                    "--tp 1 --pp 1, or --device-backend cpu",
+                    programs.size()),
+        "--device-backend");
   if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, all)));
   const bool paged = options.plan.kv_geometry.n_groups() > 0;
   std::unique_ptr<ReferenceModel> model(paged ? new PagedReferenceModel(std::move(programs), std::move(options))
@@ -156,7 +165,7 @@ Result<void> ReferenceModel::take_memory() {
 Result<void> ReferenceModel::take_slots(LoraManager::Impl::FindSources find) {
   std::vector<AdapterSlots> of_ranks;
   for (const ModelRank& rank : ranks_) of_ranks.push_back(rank.program().adapters);
-  PLIMSOLL_ASSIGN(adapters_, LoraManager::Impl::create(std::move(of_ranks), std::move(find), cpu_backend(), arenas()));
+  PLIMSOLL_ASSIGN(adapters_, LoraManager::Impl::create(std::move(of_ranks), std::move(find), ranks_.front().backend(), arenas()));
   for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i].use_slots(adapters_->impl().memory(i));
   return {};
 }
@@ -168,6 +177,7 @@ Result<void> ReferenceModel::add_draft(std::vector<Program> programs) {
   options.arenas.assign(arenas().begin(), arenas().end());
   options.processes = processes();
   options.replica = replica_;
+  for (const ModelRank& rank : ranks_) options.backends.push_back(rank.backend());
   draft_.reset(new ReferenceModel(std::move(programs), std::move(options), this)); // NOLINT: its constructor is private
   PLIMSOLL_TRY(draft_->take_memory());
   return draft_->load_weights({});
@@ -176,6 +186,10 @@ Result<void> ReferenceModel::add_draft(std::vector<Program> programs) {
 // What the BLAS keeps for itself is set aside as the plan bounds it; that it takes no more for this model is measured. It keeps what it
 // took for models before, whose plans count that.
 Result<void> ReferenceModel::count_blas() {
+  if (ranks_.front().on_device()) {
+    for (std::size_t i = 0; i < ranks_.size(); ++i) PLIMSOLL_TRY(ranks_[i].take_workspace(arenas()[i]));
+    return {};
+  }
   static std::mutex mutex;
   static std::uint64_t before = 0;
   const std::scoped_lock lock(mutex);
@@ -476,7 +490,8 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
     for (const Inputs::Image& image : own->images) images_->entry(image_hash(image.span)).encoded = true;
 
   // Views of the slab and of the offsets, until the next pass.
-  float* const data = const_cast<float*>(computed.logits); // NOLINT: a tensor names memory that this model owns
+  PLIMSOLL_ASSIGN(const std::span<const float> on_host, ranks_.back().on_host(computed));
+  float* const data = const_cast<float*>(on_host.data()); // NOLINT: a tensor names memory that this model owns
   const std::array<std::uint64_t, 2> shape{computed.rows, computed.width};
   PLIMSOLL_ASSIGN(Tensor logits,
                   Tensor::view(std::as_writable_bytes(std::span(data, computed.rows * computed.width)), shape, ElementType::kFloat32));

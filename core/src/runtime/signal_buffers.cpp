@@ -19,17 +19,11 @@ static_assert(kSiteBytes == 294'387'728);
 constexpr std::uint32_t kNotWritten = 0x80000000U;
 
 // Marks the slots of every site. Buffers of another size have another layout, of which zeros are all that is known.
-Result<void> mark_slots(const Tensor& buffer) {
-  PLIMSOLL_ASSIGN(const std::span<std::uint8_t> bytes, buffer.values<std::uint8_t>());
-  if (bytes.size() % kSiteBytes != 0) return {};
-  for (std::uint64_t site = 0; site < bytes.size(); site += kSiteBytes) {
-    const std::array<std::uint64_t, 1> slots{kSlotBytes / 4};
-    PLIMSOLL_ASSIGN(const Tensor region,
-                    Tensor::view(std::as_writable_bytes(bytes.subspan(site + kFlagBytes, kSlotBytes)), slots, ElementType::kUint32));
-    PLIMSOLL_ASSIGN(const std::span<std::uint32_t> words, region.values<std::uint32_t>());
-    std::fill(words.begin(), words.end(), kNotWritten);
-  }
-  return {};
+void mark_slots(const Tensor& buffer, MemorySource& memory) {
+  if (buffer.bytes() % kSiteBytes != 0) return;
+  const std::vector<std::uint32_t> words(kMiB / 4, kNotWritten);
+  for (std::uint64_t site = 0; site < buffer.bytes(); site += kSiteBytes)
+    for (std::uint64_t at = 0; at < kSlotBytes; at += kMiB) memory.copy_in(buffer.data() + site + kFlagBytes + at, words.data(), kMiB);
 }
 
 Result<std::vector<Tensor>> allocate(const Plan& plan, std::span<Arena> arenas) {
@@ -40,8 +34,9 @@ Result<std::vector<Tensor>> allocate(const Plan& plan, std::span<Arena> arenas) 
       if (!due) continue;
       const std::array<std::uint64_t, 1> shape{item.bytes[arena.rank()]};
       PLIMSOLL_ASSIGN(Buffer buffer, arena.allocate_shared(Category::kSignalBuffer, item.label, ElementType::kUint8, shape));
-      buffers.push_back(Tensor::of(std::move(buffer)));
-      PLIMSOLL_TRY(mark_slots(buffers.back()));
+      const bool on_host = buffer.on_host();
+      buffers.push_back(Tensor::of(std::move(buffer), on_host));
+      mark_slots(buffers.back(), arena.source());
     }
   }
   return buffers;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <map>
 
+#include "backend/backend.hpp"
 #include "backend/process_memory.hpp"
 #include "base/json.hpp"
 #include "plimsoll/kv_cache_model.hpp"
@@ -13,6 +14,7 @@
 #include "runtime/memory_comparison.hpp"
 #include "runtime/pool_check.hpp"
 #include "runtime/watched_memory.hpp"
+#include "schedule/blas_memory.hpp"
 
 namespace plimsoll {
 namespace {
@@ -28,8 +30,9 @@ struct Execution {
   bool null_pages_are_zero = true; // after the model's own steps
   std::uint64_t signal_buffers = 0, due_signal_buffers = 0;
   bool signal_buffers_are_clear = true;
-  std::uint64_t arena_bytes = 0, source_bytes = 0; // live after the exercise: what arenas say, what was taken of the machine
-  std::uint64_t grown_bytes = 0;                   // of the process by then
+  std::uint64_t arena_bytes = 0, source_bytes = 0;    // live after the exercise: what arenas say, what was taken of the machine
+  std::uint64_t grown_bytes = 0;                      // of the process by then, or by how much the devices' drivers had less
+  std::uint64_t granule_bytes = 0, visible_bytes = 0; // what devices may round up by, all together; what lies on the host all the same
   std::uint64_t working_bytes = 0, touched_working_bytes = 0;
   std::uint64_t source_left_bytes = 0, requests_left = 0;
 };
@@ -118,21 +121,27 @@ Result<Buffer> take_again(Arena& arena) {
 }
 
 // Whether every number in it is a zero, of either sign: nothing that could be taken for a message.
-bool is_clear(const Tensor& buffer) {
-  const std::byte* const bytes = buffer.data();
-  for (std::uint64_t at = 0; at < buffer.bytes(); ++at)
-    if (bytes[at] != std::byte{0} && (at % 4 != 3 || bytes[at] != std::byte{0x80})) return false;
+bool is_clear(const Tensor& buffer, MemorySource& memory) {
+  std::vector<std::byte> bytes;
+  for (std::uint64_t begin = 0; begin < buffer.bytes(); begin += bytes.size()) {
+    bytes.resize(std::min<std::uint64_t>(1U << 20, buffer.bytes() - begin));
+    memory.copy_out(bytes.data(), buffer.data() + begin, bytes.size());
+    for (std::uint64_t at = 0; at < bytes.size(); ++at)
+      if (bytes[at] != std::byte{0} && (at % 4 != 3 || bytes[at] != std::byte{0x80})) return false;
+  }
   return true;
 }
 
-Result<void> look_at_signal_buffers(PipelineModel& model, Execution& out) {
+// `memory`: any rank's, which are alike.
+Result<void> look_at_signal_buffers(PipelineModel& model, MemorySource& memory, Execution& out) {
   for (const Item& item : model.plan().items)
     if (item.category == Category::kSignalBuffer && item.counted)
       out.due_signal_buffers +=
           static_cast<std::uint64_t>(std::count_if(item.bytes.begin(), item.bytes.end(), [](auto b) { return b > 0; }));
   PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, model.signal_buffers());
   out.signal_buffers = buffers.size();
-  out.signal_buffers_are_clear = std::all_of(buffers.begin(), buffers.end(), is_clear);
+  out.signal_buffers_are_clear =
+      std::all_of(buffers.begin(), buffers.end(), [&](const Tensor& buffer) { return is_clear(buffer, memory); });
   return {};
 }
 
@@ -183,8 +192,9 @@ void merge_weights(RankMeasurement& measured) {
 
 class Verification {
 public:
-  Verification(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options)
-      : plan_(plan), make_(make), options_(options), own_plan_(plan.engine.name.empty() || plan.engine.name == "reference") {}
+  Verification(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options, std::uint32_t first_rank = 0)
+      : plan_(plan), make_(make), options_(options), first_rank_(first_rank),
+        own_plan_(plan.engine.name.empty() || plan.engine.name == "reference") {}
 
   Result<VerifyRunReport> run() {
     VerifyRunReport report;
@@ -192,6 +202,8 @@ public:
     report.engine = plan_.engine;
     report.seed = options_.seed;
     report.injected = options_.inject;
+    if (!plan_.error) PLIMSOLL_TRY(open_backends());
+    if (!backends_.empty()) report.memory = backends_.front()->name();
     if (std::optional<Error> refused = refusal()) {
       report.verdict = RunVerdict::kDoesNotFit;
       report.error = std::move(refused);
@@ -214,6 +226,23 @@ public:
   }
 
 private:
+  Result<void> open_backends() {
+    for (std::uint32_t rank = 0; options_.backend && rank < plan_.devices.size(); ++rank) {
+      PLIMSOLL_ASSIGN(std::shared_ptr<Backend> backend, options_.backend(first_rank_ + rank));
+      backends_.push_back(std::move(backend));
+    }
+    if (!backends_.empty()) available_ = free_bytes();
+    return {};
+  }
+  // What the devices' drivers say is free.
+  std::uint64_t free_bytes() const {
+    std::uint64_t sum = 0;
+    for (const auto& backend : backends_) sum += backend->free_bytes().value_or(0);
+    return sum;
+  }
+  // What this machine has for the plan now; nullopt where nobody says.
+  std::optional<std::uint64_t> available_bytes() const { return backends_.empty() ? options_.available_bytes : available_; }
+
   std::uint64_t planned_bytes() const {
     std::uint64_t sum = 0;
     for (const DevicePlan& d : plan_.devices)
@@ -224,10 +253,10 @@ private:
 
   std::optional<Error> refusal() const {
     if (plan_.error) return plan_.error;
-    if (options_.available_bytes && planned_bytes() > *options_.available_bytes)
+    if (available_bytes() && planned_bytes() > *available_bytes())
       return Error{ErrorCode::kOutOfMemory,
                    fmt::format("the plan takes {} B and this machine has {} B now; free some, or plan for less", planned_bytes(),
-                               *options_.available_bytes),
+                               *available_bytes()),
                    "--devices"};
     return std::nullopt;
   }
@@ -240,10 +269,12 @@ private:
     made.plan = plan_;
     if (options_.inject == Fault::kOversize) make_oversize(made.plan);
     made.processes = options_.processes;
-    const std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
+    made.backends = backends_;
     for (std::uint32_t rank = 0; rank < plan_.devices.size(); ++rank) {
       if (made.processes && made.processes->rank() != rank) continue;
-      sources.push_back(std::make_shared<WatchedMemory>(memory));
+      std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
+      if (!backends_.empty()) memory = backends_[rank];
+      sources.push_back(std::make_shared<WatchedMemory>(std::move(memory)));
       PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan_, rank, sources.back(), ArenaMode::kObserve));
       arenas.push_back(arena);
       made.arenas.push_back(std::move(arena)); // one ledger, two doors
@@ -270,6 +301,7 @@ private:
   Result<void> execute_in(PipelineModelOptions made, std::vector<Arena>& arenas, const std::vector<std::shared_ptr<WatchedMemory>>& sources,
                           Execution& out, LeftBytes& left) {
     PLIMSOLL_ASSIGN(const std::uint64_t before, anonymous_bytes());
+    const std::uint64_t free_before = free_bytes();
     const auto told = [&](const char* what) -> LoadProgress {
       if (!options_.progress) return {};
       return [this, what](std::uint64_t done, std::uint64_t total) { options_.progress(what, done, total); };
@@ -285,7 +317,7 @@ private:
     if (options_.inject == Fault::kDouble && arenas.front().rank() == 0) {
       PLIMSOLL_ASSIGN(again, take_again(arenas.front()));
     }
-    PLIMSOLL_TRY(look_at_signal_buffers(*model, out));
+    PLIMSOLL_TRY(look_at_signal_buffers(*model, *sources.front(), out));
     for (const auto& source : sources) source->mark_working_memory();
 
     ExerciseOptions options;
@@ -300,16 +332,29 @@ private:
 
     for (std::size_t rank = 0; rank < arenas.size(); ++rank) {
       for (const Usage& line : arenas[rank].usage_by_category())
-        if (line.category != Category::kOverhead) out.arena_bytes += line.live_bytes; // that one is counted, not taken
+        // That one is counted and not taken of the host; what a device's BLAS works in is taken.
+        if (line.category != Category::kOverhead || !backends_.empty()) out.arena_bytes += line.live_bytes;
       out.source_bytes += sources[rank]->live_bytes();
       out.working_bytes += sources[rank]->working_bytes();
       out.touched_working_bytes += sources[rank]->touched_working_bytes();
     }
     PLIMSOLL_ASSIGN(const std::uint64_t after, anonymous_bytes());
     out.grown_bytes = after > before ? after - before : 0;
+    if (!backends_.empty()) {
+      const std::uint64_t free_after = free_bytes();
+      out.grown_bytes = free_before > free_after ? free_before - free_after : 0;
+      for (const auto& source : sources) {
+        out.granule_bytes += source->blocks() * kGranuleBytes;
+        out.visible_bytes += source->visible_bytes();
+      }
+    }
     if (!cache) return {};
-    out.null_pages_are_zero = null_pages_are_zero(*cache);
-    PLIMSOLL_ASSIGN(out.pools, check_pools(*cache, model->plan().limits.max_length, options_.seed));
+    const PoolMemory memory = [&](std::uint32_t rank) -> MemorySource& {
+      const auto at = std::find_if(arenas.begin(), arenas.end(), [&](const Arena& arena) { return arena.rank() == rank; });
+      return *sources[static_cast<std::size_t>(at - arenas.begin())];
+    };
+    out.null_pages_are_zero = null_pages_are_zero(*cache, memory);
+    PLIMSOLL_ASSIGN(out.pools, check_pools(*cache, memory, model->plan().limits.max_length, options_.seed));
     if (options_.inject == Fault::kLeak) PLIMSOLL_TRY(leak_a_claim(cache->manager(), options_.seed));
     out.requests_left = cache->manager().metrics().requests;
     left = bytes_left(cache->manager());
@@ -351,9 +396,9 @@ private:
   }
 
   void check_devices(VerifyRunReport& report) const {
-    if (!options_.available_bytes) return skip(report, "devices", "nobody says what this machine has");
+    if (!available_bytes()) return skip(report, "devices", "nobody says what this machine has");
     add(report, "devices", true, "this machine has what the plan takes").figures = {{"planned_bytes", planned_bytes()},
-                                                                                    {"available_bytes", *options_.available_bytes}};
+                                                                                    {"available_bytes", *available_bytes()}};
   }
 
   static void check_categories(VerifyRunReport& report) {
@@ -374,7 +419,25 @@ private:
     out.label = check.label;
   }
 
+  // What the drivers gave: all that arenas count, and at most what granules add to it.
+  void check_driver(const Execution& of, VerifyRunReport& report) const {
+    const bool sums = of.arena_bytes == of.source_bytes, taken = of.grown_bytes + of.granule_bytes + of.visible_bytes >= of.source_bytes;
+    const std::uint64_t known = of.source_bytes + of.granule_bytes;
+    const std::uint64_t unexplained = of.grown_bytes > known ? of.grown_bytes - known : 0;
+    const bool explained = unexplained <= kMostUnexplainedBytes;
+    VerifyCheck& check =
+        add(report, "ledger", sums && taken && explained,
+            !sums        ? fmt::format("the arenas count {} B and {} B were taken of the devices", of.arena_bytes, of.source_bytes)
+            : !taken     ? fmt::format("{} B were taken, and by their drivers the devices gave only {} B", of.source_bytes, of.grown_bytes)
+            : !explained ? fmt::format("by their drivers the devices gave {} B of which nothing is known", unexplained)
+                         : "what the arenas count is what was taken, and by their drivers the devices gave no more");
+    check.figures = {{"arena_bytes", of.arena_bytes},     {"source_bytes", of.source_bytes}, {"driver_bytes", of.grown_bytes},
+                     {"granule_bytes", of.granule_bytes}, {"host_bytes", of.visible_bytes},  {"unexplained_bytes", unexplained}};
+    blame(check, Category::kOverhead);
+  }
+
   void check_ledger(const Execution& of, VerifyRunReport& report) const {
+    if (!backends_.empty()) return check_driver(of, report);
     std::uint64_t overhead = 0;
     for (const RankMeasurement& rank : of.ranks) overhead += rank.categories[static_cast<std::size_t>(Category::kOverhead)].peak_bytes;
     const std::uint64_t known = of.source_bytes + overhead, unexplained = of.grown_bytes > known ? of.grown_bytes - known : 0;
@@ -544,7 +607,10 @@ private:
   const Plan& plan_;
   const ModelMaker& make_;
   const VerifyRunOptions& options_;
+  std::uint32_t first_rank_; // of a replica's ranks in the whole plan
   bool own_plan_;
+  std::vector<std::shared_ptr<Backend>> backends_; // of each rank; empty: the processors
+  std::optional<std::uint64_t> available_;         // by the devices' drivers
 };
 
 // What is worse of several replicas is what is said of all.
@@ -643,7 +709,8 @@ Result<VerifyRunReport> verify_model(const Plan& plan, const ModelMaker& make, c
   VerifyRunReport all;
   for (std::uint32_t replica = 0; replica < plan.request.dp; ++replica) {
     PLIMSOLL_ASSIGN(const Plan of_replica, replica_plan(plan, replica));
-    PLIMSOLL_ASSIGN(VerifyRunReport report, Verification(of_replica, make, options).run());
+    PLIMSOLL_ASSIGN(VerifyRunReport report,
+                    Verification(of_replica, make, options, replica * static_cast<std::uint32_t>(of_replica.devices.size())).run());
     add_replica(replica, std::move(report), all);
   }
   return all;

@@ -33,7 +33,9 @@ struct AdaptedLinear {
     if (dtype != "float32") // what is kept is what is computed with
       for (double& value : values) value = std::round(value * 64) / 64;
     memory = std::make_unique<Memory>(slots.bytes, true);
-    store_elements(values.data(), values.size(), memory->data(), type, 0);
+    std::vector<double> stored(values.size());
+    store_elements(values.data(), values.size(), stored.data(), type, 0);
+    memory->write(stored.data());
     factors = {{6, 0.5}, {6, 0.5}, {6, 2}, {0, 0}, {2, -1.5}, {0, 0}};
   }
 
@@ -90,12 +92,12 @@ void expect_adapted(const AdaptedLinear& with, bool of_outputs, double tolerance
   program.adapters = with.slots;
 
   Memory slab(Executor<Real>::slab_bytes(program), true);
-  std::memset(slab.data(), 0xFF, slab.bytes());
-  auto executor = Executor<Real>::create(program, cpu_backend(), c.builder.weights(), {}, {slab.data(), slab.bytes(), with.view()});
+  slab.fill(0xFF);
+  auto executor = Executor<Real>::create(program, test::test_backend(), c.builder.weights(), {}, {slab.data(), slab.bytes(), with.view()});
   ASSERT_TRUE(executor) << executor.error().message;
-  std::vector<std::int32_t> tokens(kTokens);
+  test::VisibleVector<std::int32_t> tokens(kTokens);
   for (std::size_t n = 0; n < tokens.size(); ++n) tokens[n] = static_cast<std::int32_t>(n);
-  const std::vector<std::uint32_t> offsets{0, 150, 151, 153, kTokens}, lengths(4, 0);
+  const test::VisibleVector<std::uint32_t> offsets{0, 150, 151, 153, kTokens}, lengths(4, 0);
   const std::vector<std::int32_t> slots{0, -1, 1, 1};
   ForwardInputs pass;
   pass.tokens = std::span<const std::int32_t>(tokens);
@@ -106,13 +108,15 @@ void expect_adapted(const AdaptedLinear& with, bool of_outputs, double tolerance
   pass.logits_per_sequence = of_outputs ? 2 : kAllRows;
   const auto outputs = executor->run(pass);
   ASSERT_TRUE(outputs) << outputs.error().message;
+  std::vector<Real> logits(outputs->rows * outputs->width);
+  test::test_backend()->copy_out(logits.data(), outputs->logits, logits.size() * sizeof(Real));
   std::uint64_t row = 0;
   for (std::size_t b = 0; b < 4; ++b)
     for (std::uint64_t token = of_outputs ? std::max<std::uint64_t>(offsets[b], offsets[b + 1] - std::min(2U, offsets[b + 1])) : offsets[b];
          token < offsets[b + 1]; ++token, ++row)
       for (std::uint64_t column = 0; column < with.width(); ++column)
-        ASSERT_NEAR(static_cast<double>(outputs->logits[row * outputs->width + column]),
-                    with.expected(x, token, w, with.first_row() + column, slots[b]), tolerance)
+        ASSERT_NEAR(static_cast<double>(logits[row * outputs->width + column]),
+                    with.expected(x, token, w, with.first_row() + column, slots[b]), test::test_tolerance(tolerance))
             << "sequence " << b << ", token " << token << ", column " << column;
   EXPECT_EQ(row, outputs->rows);
 }

@@ -102,7 +102,7 @@ TEST(AttendLatentTest, AbsorbedAndExpandedAreWhatKeysAndValuesGive) {
   shapes[6].heads = 1;
   shapes[6].accumulate = true;
   for (std::size_t n = 0; n < shapes.size(); ++n) {
-    LatentCase c(shapes[n], shapes[n].heads > 64 ? 40 : 150);
+    LatentCase c(shapes[n], test::test_length(shapes[n].heads > 64 ? 40 : 150, 40));
     const std::vector<std::int32_t> all = tokens(0, static_cast<std::int32_t>(c.q.rows));
     for (const LatentAttention how : {LatentAttention::kAbsorbed, LatentAttention::kExpanded}) {
       SCOPED_TRACE(fmt::format("shape {}, {}", n, how == LatentAttention::kAbsorbed ? "absorbed" : "expanded"));

@@ -192,7 +192,7 @@ TEST(GateTest, EveryActivationAloneAndTimesASecondInput) {
   a.at(0, 2) = 100;
   a.at(0, 3) = -1e-4;
   for (std::uint64_t act = PLIMSOLL_ACT_NONE; act <= PLIMSOLL_ACT_RELU_SQUARED; ++act) {
-    if (act == PLIMSOLL_ACT_SWIGLU_OAI) continue; // of pairs only
+    if (act == PLIMSOLL_ACT_SWIGLU_OAI) continue;            // of pairs only
     a.at(0, 2) = act == PLIMSOLL_ACT_RELU_SQUARED ? 3 : 100; // the square of 100 is beyond the tolerance in float32
     for (const bool pair : {false, true})
       for (const bool accumulate : {false, true})

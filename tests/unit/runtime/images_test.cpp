@@ -1,5 +1,4 @@
-// Images on their way into a pass: files, positions, the cache's numbers, a step's budget, and the ops that read them.
-#include <cmath>
+// Images on their way into a pass: files, positions, the cache's numbers, a step's budget.
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -9,7 +8,6 @@
 #include "runtime/image_budget.hpp"
 #include "runtime/token_positions.hpp"
 #include "runtime/vision_cache.hpp"
-#include "support/program_builder.hpp"
 
 namespace plimsoll::images_test {
 namespace {
@@ -151,84 +149,6 @@ TEST(ImageBudget, EndsStepsBeforeWhatDoesNotFit) {
   const auto other = TextContext::create(options).value();
   EXPECT_EQ(budget.fitting(other, 60), 0U);
   EXPECT_EQ(ImageBudget(std::nullopt).fitting(other, 60), 60U);
-}
-
-// ---- ops ---------------------------------------------------------------------------------------------------------------------
-
-// An image of 4 x 6 pixels of one channel, patches of 1 pixel, 2 x 2 of which are merged.
-struct EncoderRun {
-  EncoderRun() : builder(24, 1, 6), pixels(24) {
-    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>(i);
-  }
-  std::vector<float> encode(std::uint32_t result, std::uint64_t height = 4, std::uint64_t width = 6, Error* error = nullptr) {
-    const Program program = builder.program(result);
-    const test::Memory slab(Executor<float>::slab_bytes(program), true);
-    auto executor = Executor<float>::create(program, cpu_backend(), builder.weights(), {}, {slab.data(), slab.bytes()});
-    EXPECT_TRUE(executor) << executor.error().message;
-    std::vector<std::uint32_t> positions(24 * 3);
-    const auto rows = executor->encode({{pixels.data(), height, width}, positions});
-    if (!rows) {
-      if (error != nullptr) *error = rows.error();
-      return {};
-    }
-    return {rows->data, rows->data + rows->rows * rows->width};
-  }
-  test::ProgramBuilder builder;
-  std::vector<float> pixels;
-};
-
-TEST(EncoderOps, TakeNeighboursTogether) {
-  EncoderRun run;
-  const std::uint32_t patches = run.builder.value(2), merged = run.builder.value(8, true);
-  run.builder.op(OpKind::kPatches, patches, {}, {}, {1, 2, 1, 2});
-  run.builder.op(OpKind::kMergeRows, merged, {patches}, {}, {4});
-  const std::vector<float> rows = run.encode(merged);
-  ASSERT_EQ(rows.size(), 48U);
-  const std::vector<float> first{0, 0, 1, 1, 6, 6, 7, 7}, last{16, 16, 17, 17, 22, 22, 23, 23};
-  for (std::size_t i = 0; i < 8; ++i) {
-    EXPECT_EQ(rows[i], first[i]) << i;
-    EXPECT_EQ(rows[40 + i], last[i]) << i;
-  }
-}
-
-TEST(EncoderOps, TurnByRowAndColumn) {
-  for (const bool in_turn : {false, true}) {
-    EncoderRun run;
-    const std::uint32_t patches = run.builder.value(1), wide = run.builder.value(8), merged = run.builder.value(32, true);
-    const std::uint32_t w = run.builder.weight({8, 1}, std::vector<double>(8, 1.0));
-    run.builder.op(OpKind::kPatches, patches, {}, {}, {1, 1, 1, 2});
-    run.builder.op(OpKind::kLinear, wide, {patches}, {w}, {PLIMSOLL_ALL_PARTS}, {1});
-    const std::uint32_t table = run.builder.rope({1, 0.5, 0.25, 0.125});
-    // One after another: pairs 0, 1 by the row, 2, 3 by the column. In turn: pair 1 by the row, 2 by the column, 0 and 3 by neither.
-    const std::uint64_t first = in_turn ? 2 : 0, second = in_turn ? 1 : 2;
-    run.builder.op(OpKind::kRopeSections, wide, {wide}, {}, {1, 8, 0, 8, in_turn ? 1U : 0U, table, first, second});
-    run.builder.op(OpKind::kMergeRows, merged, {wide}, {}, {4});
-    const std::vector<float> rows = run.encode(merged);
-    ASSERT_EQ(rows.size(), 192U);
-    for (std::uint64_t patch = 0; patch < 24; ++patch) {
-      const std::uint64_t block = patch / 4, y = block / 3 * 2 + patch % 4 / 2, x = block % 3 * 2 + patch % 2;
-      const double value = static_cast<double>(y * 6 + x), frequencies[] = {1, 0.5, 0.25, 0.125};
-      for (std::uint64_t pair = 0; pair < 4; ++pair) {
-        const double at = in_turn ? static_cast<double>(pair == 1 ? y : pair == 2 ? x : 0) : static_cast<double>(pair < 2 ? y : x);
-        const double angle = at * frequencies[pair];
-        EXPECT_NEAR(rows[patch * 8 + pair], value * (std::cos(angle) - std::sin(angle)), 2e-5) << patch << " " << pair;
-        EXPECT_NEAR(rows[patch * 8 + 4 + pair], value * (std::cos(angle) + std::sin(angle)), 2e-5) << patch << " " << pair;
-      }
-    }
-  }
-}
-
-TEST(EncoderOps, RefuseImagesOfOtherSizes) {
-  EncoderRun run;
-  const std::uint32_t patches = run.builder.value(1), merged = run.builder.value(4, true);
-  run.builder.op(OpKind::kPatches, patches, {}, {}, {1, 1, 1, 2});
-  run.builder.op(OpKind::kMergeRows, merged, {patches}, {}, {4});
-  Error error;
-  EXPECT_TRUE(run.encode(merged, 3, 6, &error).empty());
-  EXPECT_THAT(error.message, HasSubstr("multiples of 2"));
-  EXPECT_TRUE(run.encode(merged, 0, 6, &error).empty());
-  EXPECT_TRUE(run.encode(merged, 4, 8, &error).empty());
-  EXPECT_THAT(error.message, HasSubstr("32 patches; the plan is for 24"));
 }
 
 } // namespace

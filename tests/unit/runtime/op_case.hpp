@@ -59,7 +59,7 @@ public:
   }
   static void expect_near(const std::vector<double>& is, const std::vector<double>& expected, double tolerance) {
     ASSERT_EQ(is.size(), expected.size());
-    for (std::size_t n = 0; n < is.size(); ++n) ASSERT_NEAR(is[n], expected[n], tolerance) << "element " << n;
+    for (std::size_t n = 0; n < is.size(); ++n) ASSERT_NEAR(is[n], expected[n], test_tolerance(tolerance)) << "element " << n;
   }
 
 private:
