@@ -39,7 +39,10 @@ TEST(CliEmbed, GivesTheVectorOfATextAndOfItsIds) {
   const auto document = nlohmann::json::parse(outcome.out);
   EXPECT_EQ(document["schema"], "plimsoll.embed/1");
   ASSERT_EQ(document["embeddings"].size(), 2U);
-  EXPECT_EQ(document["embeddings"][0], document["embeddings"][1]) << "the text is these ids";
+  const auto &of_text = document["embeddings"][0], &of_ids = document["embeddings"][1]; // the text is these ids
+  EXPECT_EQ(of_text["tokens"], of_ids["tokens"]);
+  ASSERT_EQ(of_text["vector"].size(), 32U);
+  for (std::size_t i = 0; i < 32; ++i) EXPECT_NEAR(of_text["vector"][i].get<double>(), of_ids["vector"][i].get<double>(), 1e-6) << i;
   for (const auto& usage : document["usage"]) EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
 }
 
