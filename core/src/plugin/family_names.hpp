@@ -55,8 +55,11 @@ public:
   bool may_have(std::string_view name) const;
   // Whether they can fill in something for a model_type.
   bool may_fill_in(std::string_view type) const;
-  // What was wrong with the file, once it was read.
-  const std::optional<Error>& fault() const { return fault_; }
+  // What is wrong with the file; reads it.
+  const std::optional<Error>& fault() const {
+    static_cast<void>(get());
+    return fault_;
+  }
 
 private:
   bool has_text() const { return !text_.empty(); }
