@@ -10,6 +10,7 @@
 
 #include "generation/tiny_models.hpp"
 #include "plimsoll/verify_run.hpp"
+#include "support/sparse_checkpoint.hpp"
 #include "support/tiny_encoders.hpp"
 
 namespace plimsoll::testing {
@@ -22,28 +23,17 @@ using ::testing::HasSubstr;
 // Folders of this program's own, gone at its end.
 class EncoderFolders {
 public:
-  EncoderFolders() {
-    std::string name = (fs::temp_directory_path() / "plimsoll-encoders-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  EncoderFolders(const EncoderFolders&) = delete;
-  EncoderFolders& operator=(const EncoderFolders&) = delete;
-  ~EncoderFolders() {
-    std::error_code failed;
-    fs::remove_all(path_, failed);
-  }
   // With what sentence-transformers writes; none where `pooling` is empty.
   std::string make(const std::string& encoder, const std::string& pooling = "", const std::vector<std::string>& modules = {}) {
-    const std::string folder = path_ / std::to_string(made_++);
+    const std::string folder = folders_ / std::to_string(made_++);
     test::write_tiny_folder(test::tiny_encoder(encoder), folder);
     if (!pooling.empty()) test::write_sentence_modules(folder, pooling, modules);
     return folder;
   }
-  fs::path folder() { return path_ / std::to_string(made_++); }
+  fs::path folder() { return folders_ / std::to_string(made_++); }
 
 private:
-  fs::path path_;
+  test::TemporaryDirectory folders_;
   int made_ = 0;
 };
 EncoderFolders& encoder_folders() {

@@ -13,7 +13,7 @@ template <class Real>
 class WholeAttention {
 public:
   explicit WholeAttention(const AttendWholeArgs<Real>& args) : args_(args) {
-    const AttendScratch at = attend_whole_scratch({args.heads, args.kv_heads, args.k_elements, args.v_elements}, args.q.rows);
+    const AttendScratch at = attend_scratch({args.heads, args.kv_heads, args.k_elements, args.v_elements}, args.q.rows, true);
     queries_ = piece<Real>(args.scratch, at.queries);
     softmax_.width = args.v_elements;
     softmax_.visible.ahead = args.window == 0 ? UINT64_MAX : args.window / 2;

@@ -478,7 +478,8 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   if (!inputs.find("position_ids").empty()) {
     PLIMSOLL_ASSIGN(step.positions, values_of<std::uint32_t>(inputs, "position_ids"));
   }
-  if (const auto* const own = dynamic_cast<const Inputs*>(&inputs)) PLIMSOLL_TRY(hold_images(*own, step));
+  const auto* const own = dynamic_cast<const Inputs*>(&inputs);
+  if (own != nullptr) PLIMSOLL_TRY(hold_images(*own, step));
   PLIMSOLL_ASSIGN(step.adapters, adapter_slots(inputs, offsets.size() - 1));
   if (return_logits() == ReturnLogits::kAll) step.logits_per_sequence = kAllRows;
   if (return_logits() == ReturnLogits::kVariable)
@@ -486,7 +487,7 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
   std::span<const KvDeviceInputs> devices;
   if (paged) devices = inputs.kv_cache_inputs->devices;
   PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, run_ranks(step, devices));
-  if (const auto* const own = dynamic_cast<const Inputs*>(&inputs))
+  if (own != nullptr)
     for (const Inputs::Image& image : own->images) images_->entry(image_hash(image.span)).encoded = true;
 
   // Views of the slab and of the offsets, until the next pass.

@@ -154,7 +154,6 @@ const Plan& TextGenerationPipeline::plan() const { return impl_->plan(); }
 
 std::array<Usage, kCategories> TextGenerationPipeline::usage() const {
   std::array<Usage, kCategories> sums;
-  for (std::size_t i = 0; i < kCategories; ++i) sums[i].category = static_cast<Category>(i);
   for (const Impl::Replica& replica : impl_->replicas) add_usage(replica.model->arenas(), sums);
   return sums;
 }

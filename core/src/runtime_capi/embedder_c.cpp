@@ -4,11 +4,9 @@
 #include <vector>
 
 #include "base/c_interface.hpp"
-#include "capi/context_handle.hpp"
 #include "plimsoll/embedding.hpp"
-#include "plimsoll/plan_task.hpp"
-#include "plimsoll/runtime.h"
 #include "runtime_capi/options_reader.hpp"
+#include "runtime_capi/pipeline_calls.hpp"
 
 struct plimsoll_embedder {
   plimsoll::EmbeddingPipeline pipeline;
@@ -18,9 +16,7 @@ namespace plimsoll::capi {
 namespace {
 
 Result<plimsoll_embedder> load_embedder(const Context& context, const char* request_json, const char* options_json, LoadProgress progress) {
-  PlanRequest usual;
-  usual.engine = "reference";
-  PLIMSOLL_ASSIGN(const PlanTask task, read_plan_task(context, request_json, std::move(usual)));
+  PLIMSOLL_ASSIGN(const PlanTask task, read_run_task(context, request_json));
   PipelineOptions options;
   options.progress = std::move(progress);
   PLIMSOLL_ASSIGN(const OptionsReader read, OptionsReader::create(options_json, {"tokenizer"}));
@@ -44,20 +40,9 @@ using namespace plimsoll::capi; // NOLINT
 
 int plimsoll_embedder_create(const plimsoll_context* context, const char* request_json, const char* options_json,
                              plimsoll_load_progress progress, void* user, plimsoll_embedder** out, char** error) {
-  if (error) *error = nullptr;
-  if (out) *out = nullptr;
-  const auto failed = [&](const Error& problem) { return hand_out_error(problem, error); };
-  return walled(
-      [&] {
-        if (context == nullptr || request_json == nullptr || out == nullptr)
-          return failed(null_argument(context == nullptr ? "context" : request_json == nullptr ? "request_json" : "out"));
-        LoadProgress told;
-        if (progress != nullptr) told = [progress, user](std::uint64_t done, std::uint64_t total) { progress(user, done, total); };
-        auto embedder = load_embedder(context->context, request_json, options_json, std::move(told));
-        if (!embedder) return failed(embedder.error());
-        return hand_out_object(std::move(*embedder), out);
-      },
-      failed);
+  return create_pipeline(context, request_json, progress, user, out, error, [&](const Context& in, LoadProgress told) {
+    return load_embedder(in, request_json, options_json, std::move(told));
+  });
 }
 
 int plimsoll_embed_json(plimsoll_embedder* embedder, const char* requests_json, char** out_json) {
@@ -77,9 +62,4 @@ int plimsoll_embed_json(plimsoll_embedder* embedder, const char* requests_json, 
       failed);
 }
 
-int plimsoll_embedder_plan(const plimsoll_embedder* embedder, char** out_json) {
-  if (embedder == nullptr || out_json == nullptr) return PLIMSOLL_HOST_BAD_REQUEST;
-  *out_json = nullptr;
-  return walled([&] { return hand_out_document(plan_to_json(embedder->pipeline.plan()), PLIMSOLL_HOST_OK, out_json); },
-                [](const Error& problem) { return code_number(problem.code); });
-}
+int plimsoll_embedder_plan(const plimsoll_embedder* embedder, char** out_json) { return hand_out_plan(embedder, out_json); }

@@ -8,11 +8,9 @@
 
 #include "base/c_interface.hpp"
 #include "base/checked.hpp"
-#include "capi/context_handle.hpp"
 #include "plimsoll/generation_json.hpp"
-#include "plimsoll/plan_task.hpp"
-#include "plimsoll/runtime.h"
 #include "runtime_capi/options_reader.hpp"
+#include "runtime_capi/pipeline_calls.hpp"
 
 struct plimsoll_generator {
   plimsoll::TextGenerationPipeline pipeline;
@@ -30,9 +28,7 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 Result<plimsoll_generator> load_generator(const Context& context, const char* request_json, const char* options_json,
                                           LoadProgress progress) {
   const Clock::time_point begin = Clock::now();
-  PlanRequest usual;
-  usual.engine = "reference";
-  PLIMSOLL_ASSIGN(const PlanTask task, read_plan_task(context, request_json, std::move(usual)));
+  PLIMSOLL_ASSIGN(const PlanTask task, read_run_task(context, request_json));
   PipelineOptions options;
   options.progress = std::move(progress);
   PLIMSOLL_ASSIGN(const OptionsReader read, OptionsReader::create(options_json, {"tokenizer", "prefix_caching", "key_seed", "loras"}));
@@ -88,20 +84,9 @@ using namespace plimsoll::capi; // NOLINT
 
 int plimsoll_generator_create(const plimsoll_context* context, const char* request_json, const char* options_json,
                               plimsoll_load_progress progress, void* user, plimsoll_generator** out, char** error) {
-  if (error) *error = nullptr;
-  if (out) *out = nullptr;
-  const auto failed = [&](const Error& problem) { return hand_out_error(problem, error); };
-  return walled(
-      [&] {
-        if (context == nullptr || request_json == nullptr || out == nullptr)
-          return failed(null_argument(context == nullptr ? "context" : request_json == nullptr ? "request_json" : "out"));
-        LoadProgress told;
-        if (progress != nullptr) told = [progress, user](std::uint64_t done, std::uint64_t total) { progress(user, done, total); };
-        auto generator = load_generator(context->context, request_json, options_json, std::move(told));
-        if (!generator) return failed(generator.error());
-        return hand_out_object(std::move(*generator), out);
-      },
-      failed);
+  return create_pipeline(context, request_json, progress, user, out, error, [&](const Context& in, LoadProgress told) {
+    return load_generator(in, request_json, options_json, std::move(told));
+  });
 }
 
 int plimsoll_generate_json(plimsoll_generator* generator, const char* requests_json, plimsoll_text_sink sink, void* user, char** out_json) {
@@ -134,9 +119,4 @@ int plimsoll_generator_image(plimsoll_generator* generator, const char* name, ui
       failed);
 }
 
-int plimsoll_generator_plan(const plimsoll_generator* generator, char** out_json) {
-  if (generator == nullptr || out_json == nullptr) return PLIMSOLL_HOST_BAD_REQUEST;
-  *out_json = nullptr;
-  return walled([&] { return hand_out_document(plan_to_json(generator->pipeline.plan()), PLIMSOLL_HOST_OK, out_json); },
-                [](const Error& problem) { return code_number(problem.code); });
-}
+int plimsoll_generator_plan(const plimsoll_generator* generator, char** out_json) { return hand_out_plan(generator, out_json); }

@@ -51,27 +51,16 @@ struct AttendScratch {
   std::uint64_t queries = 0, keys = 0, values = 0, scores = 0, sums = 0, maxima = 0, weights = 0;
   Checked elements;
 };
-constexpr AttendScratch attend_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens) {
+// ATTEND_WHOLE has no block of keys and values: they lie in rows.
+constexpr AttendScratch attend_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens, bool whole = false) {
   const std::uint64_t rows = query_block(i[1] == 0 ? 1 : i[0] / i[1], tokens).rows();
   ScratchCutter cutter;
   AttendScratch at;
   at.queries = cutter.cut(Checked(rows) * i[2]);
-  at.keys = cutter.cut(Checked(kKeyBlockTokens) * i[2]);
-  at.values = cutter.cut(Checked(kKeyBlockTokens) * i[3]);
-  at.scores = cutter.cut(Checked(rows) * kKeyBlockTokens);
-  at.sums = cutter.cut(Checked(rows) * i[3]);
-  at.maxima = cutter.cut(rows);
-  at.weights = cutter.cut(rows);
-  at.elements = cutter.end();
-  return at;
-}
-
-// ATTEND_WHOLE: the same without a block of keys and values, which lie in rows.
-constexpr AttendScratch attend_whole_scratch(const std::array<std::uint64_t, 8>& i, std::uint64_t tokens) {
-  const std::uint64_t rows = query_block(i[1] == 0 ? 1 : i[0] / i[1], tokens).rows();
-  ScratchCutter cutter;
-  AttendScratch at;
-  at.queries = cutter.cut(Checked(rows) * i[2]);
+  if (!whole) {
+    at.keys = cutter.cut(Checked(kKeyBlockTokens) * i[2]);
+    at.values = cutter.cut(Checked(kKeyBlockTokens) * i[3]);
+  }
   at.scores = cutter.cut(Checked(rows) * kKeyBlockTokens);
   at.sums = cutter.cut(Checked(rows) * i[3]);
   at.maxima = cutter.cut(rows);
@@ -246,7 +235,7 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kRope: return rope_scratch_elements(op.i);
   case OpKind::kRopeSections: return rope_scratch_elements(op.i); // as where all positions are alike
   case OpKind::kAttend: return attend_scratch(op.i, tokens).elements;
-  case OpKind::kAttendWhole: return attend_whole_scratch(op.i, tokens).elements;
+  case OpKind::kAttendWhole: return attend_scratch(op.i, tokens, true).elements;
   case OpKind::kAttendLatent: {
     const Checked absorbed = absorbed_scratch(op.i, tokens).elements, expanded = expanded_scratch(op.i, tokens).elements;
     return (absorbed.saturated() > expanded.saturated() ? absorbed : expanded) + tile_elements(op, weights, 1);
