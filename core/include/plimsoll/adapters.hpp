@@ -32,7 +32,7 @@ struct AdapterTarget {
   std::uint64_t first_part = 0; // number of its first part among those of all targets
   std::uint64_t out() const {
     std::uint64_t sum = 0;
-    for (const std::uint64_t rows : parts) sum += rows;
+    for (const std::uint64_t part : parts) sum += part;
     return sum;
   }
 };
