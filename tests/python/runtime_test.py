@@ -1,10 +1,11 @@
 """Pages and text from Python, through the package sdk/python/plimsoll: what a server in Python does. Fails by assertion.
 
-Run by ctest with the package's folder, the folder of the libraries, and a model that generates.
+Run by ctest with the package's folder, the folder of the libraries, a model that generates, and the program make_tiny.
 """
 import json
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -12,7 +13,7 @@ os.environ["PLIMSOLL_LIBRARY_PATH"] = sys.argv[2]
 sys.path.insert(0, sys.argv[1])
 import plimsoll  # noqa: E402
 
-MODEL = sys.argv[3]
+MODEL, MAKE_TINY = sys.argv[3:5]
 PROMPT = "And the LORD said unto "
 TEXT = "Moses, The LORD shall bring thee up to the house of the LORD, and the LORD said unto me, The LOR"
 
@@ -119,6 +120,42 @@ def check_text(context):
     refused("bad_request", plimsoll.Generator, context, options={"tokeniser": True}, model=MODEL, devices="64MiB")
     by_ids = plimsoll.Generator(context, options={"tokenizer": False}, model=MODEL, devices="64MiB")
     assert by_ids.generate([{"prompt_ids": [1, 5, 9], "max_new_tokens": 3}])["outputs"][0]["text"] == ""
+
+
+def picture(height, width, seed):
+    """That of tests/data/tiny/vlm.py."""
+    return bytes((7 * y + 13 * x + 29 * c + (3 + seed) * x * y + 17 * seed) % 256
+                 for y in range(height) for x in range(width) for c in range(3))
+
+
+def check_images(context):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "tiny", "vlm.json")) as file:
+        golden = json.load(file)["cases"][0]
+    (image,) = golden["images"]
+    sides = image["height"], image["width"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([MAKE_TINY, "qwen2_vl", folder], check=True, stdout=subprocess.DEVNULL)
+        model = plimsoll.Generator(context, options={"tokenizer": False}, model=folder, devices="256MiB", max_length=256,
+                                   vision_cache_utilization=0.01)
+        request = {"prompt_ids": golden["prompt"], "images": ["picture"], "max_new_tokens": len(golden["tokens"]), "ignore_end": True}
+        refused("bad_request", model.generate, [request])
+        model.add_image("picture", bytearray(picture(*sides, image["seed"])), *sides)
+        assert model.generate([request])["outputs"][0]["tokens"] == golden["tokens"]
+        model.add_image("picture", memoryview(picture(*sides, image["seed"] + 1)), *sides)  # in its place
+        assert model.generate([request])["outputs"][0]["tokens"] != golden["tokens"]
+        assert "which has 1152" in refused("bad_request", model.add_image, "picture", b"short", *sides).message
+        refused("bad_request", model.add_image, "picture", b"", 0, 24)
+        refused("bad_request", model.add_image, "pic\0ture", picture(*sides, 1), *sides)
+        refused("bad_request", model.add_image, "picture", b"", -1, 24)
+        for name, pixels in ((7, b""), ("picture", 1152.5)):
+            try:
+                model.add_image(name, pixels, 0, 0)
+            except TypeError:
+                continue
+            raise AssertionError(f"taken: {name!r}, {pixels!r}")
+        model.remove_image("picture")
+        refused("bad_request", model.generate, [request])
+        model.remove_image("picture")
 
 
 def write_adapter(folder, value):
@@ -229,4 +266,5 @@ check_pages(CONTEXT)
 check_text(CONTEXT)
 check_adapters(CONTEXT)
 check_vectors(CONTEXT)
+check_images(CONTEXT)
 print("ok:", plimsoll.version())

@@ -5,6 +5,7 @@
 // model.gguf alone. qwen2_vl is a model that sees, without a GGUF file.
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
     }
     if (name == "qwen2_vl") {
       write_tiny_folder(tiny_vlm(), out);
+      std::ofstream(out + "/preprocessor_config.json") << tiny_preprocessor_config();
       return 0;
     }
     const TinyModel model = name.find('/') != std::string::npos ? read_tiny_folder(name)

@@ -132,6 +132,15 @@ def whole(name: str, value: object, most: int) -> int:
     return value
 
 
+def name(argument: str, value: object) -> bytes:
+    """A name as the library takes it, which ends at its first NUL."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} takes text, not {type(value).__name__}")
+    if "\0" in value:
+        raise BadRequest("bad_request", "a name without NUL was expected", argument)
+    return value.encode("utf-8", "surrogatepass")
+
+
 def _array(kind: Any, code: str, name: str, values: Iterable[int]) -> Any:
     try:
         packed = array.array(code, values)

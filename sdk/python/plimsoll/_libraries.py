@@ -65,6 +65,7 @@ def _load_runtime() -> Any:
     lib.plimsoll_kv_metric.argtypes = [pointer, ctypes.c_int, ids]
     lib.plimsoll_generator_create.argtypes = [pointer, text, text, PROGRESS, pointer, OUT, OUT]
     lib.plimsoll_generate_json.argtypes = [pointer, text, SINK, pointer, OUT]
+    lib.plimsoll_generator_image.argtypes = [pointer, text, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_char_p, OUT]
     lib.plimsoll_generator_plan.argtypes = [pointer, OUT]
     lib.plimsoll_embedder_create.argtypes = [pointer, text, text, PROGRESS, pointer, OUT, OUT]
     lib.plimsoll_embed_json.argtypes = [pointer, text, OUT]

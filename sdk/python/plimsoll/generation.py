@@ -1,15 +1,17 @@
 """Text from a model inside its plan."""
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Mapping, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional, Union
 
 from . import _calls, _libraries, _models
 from ._models import Progress
 from .context import Context
+from .errors import BadRequest
 from .plans import Plan
 
 # sink(request, text, tokens); true ends all requests as cancelled
 Sink = Callable[[int, str, "list[int]"], object]
+Pixels = Union[bytes, bytearray, memoryview]
 
 
 class Generator:
@@ -43,6 +45,21 @@ class Generator:
         if problems:
             raise problems[0]
         return document
+
+    def add_image(self, name: str, rgb: Pixels, height: int, width: int) -> None:
+        """An image that requests name in "images": height x width x 3 bytes of red, green and blue, row by row, copied.
+
+        Nothing is resized. The same name again replaces it. "vision_cache_utilization" of the request makes room for images.
+        """
+        height, width = (_calls.whole(side, value, 2**32 - 1) for side, value in (("height", height), ("width", width)))
+        data = memoryview(rgb).tobytes()
+        if len(data) != 3 * height * width:
+            raise BadRequest("bad_request", f"{len(data)} bytes for an image of {height} x {width}, which has {3 * height * width}", "rgb")
+        _calls.call(self._lib.plimsoll_generator_image, self._handle.pointer, _calls.name("name", name), height, width, data)
+
+    def remove_image(self, name: str) -> None:
+        """Requests cannot name the image any more; nothing happens where there is none of that name."""
+        _calls.call(self._lib.plimsoll_generator_image, self._handle.pointer, _calls.name("name", name), 0, 0, None)
 
     @property
     def plan(self) -> Plan:
