@@ -75,18 +75,6 @@ TEST(DeviceGenerationTest, AnAdapterIsApplied) {
   }
 }
 
-TEST(DeviceGenerationTest, RanksThatShareAModelAreRefused) {
-  PlanRequest request = device_request(256);
-  request.devices = "2xH200";
-  request.tp = 2;
-  PipelineOptions options;
-  options.backend = open_device;
-  if (on_gpu()) options.backend = [](std::uint32_t) { return open_gpu(0); };
-  const auto pipeline = pipeline_of(folder_of("llama"), request, options);
-  ASSERT_FALSE(pipeline);
-  EXPECT_THAT(pipeline.error().message, HasSubstr("--tp 1"));
-}
-
 // `fault` where a plan of that model is made to go wrong.
 VerifyRunReport verified(const std::string& model, Fault fault) {
   PlanRequest request = device_request(on_gpu() ? 256 : 20);

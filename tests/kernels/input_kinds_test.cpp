@@ -8,6 +8,7 @@
 #include "generation/tiny_models.hpp"
 #include "plimsoll/embedding.hpp"
 #include "plimsoll/image.hpp"
+#include "plimsoll/verify_run.hpp"
 #include "support/emulated_device.hpp"
 #include "support/sparse_checkpoint.hpp"
 #include "support/test_backend.hpp"
@@ -68,6 +69,26 @@ TEST(DeviceInputs, PicturesAreSeen) {
   expected.resize(4);
   EXPECT_EQ(output->tokens, expected);
   expect_all_taken(pipeline->usage());
+}
+
+// The cache of encoded images lies on the device too: verified with images of the largest size, and with what its driver had less for it.
+TEST(DeviceInputs, PicturesAreVerified) {
+  const test::TemporaryDirectory scratch;
+  test::write_tiny_folder(test::tiny_vlm(), scratch / "vlm");
+  PlanRequest request = small_request(64);
+  request.max_batch_input_tokens = 64;
+  request.vision_cache_utilization = 1e-6;
+  VerifyRunOptions options;
+  options.backend = open_this_device;
+  const auto report = verify_run(context(), context().load(scratch / "vlm").value(), request, options);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->verdict, RunVerdict::kWithinPlan) << verify_run_to_json(*report);
+  const VerifyCheck& check = report->checks.at(6);
+  EXPECT_EQ(check.name, "vision_cache");
+  EXPECT_EQ(check.result, CheckResult::kPass) << check.message;
+  const CategoryVerdict& cache = report->ranks.at(0).categories.at(static_cast<std::size_t>(Category::kVisionCache));
+  EXPECT_GT(cache.planned_bytes, 0U);
+  EXPECT_GE(cache.driver_bytes, cache.planned_bytes);
 }
 
 TEST(DeviceInputs, TextsBecomeVectors) {

@@ -64,10 +64,11 @@ struct ThirdParty {
   std::string_view prefix;
   std::string_view folder; // the only place that may include it, besides tests
 };
-constexpr std::array<ThirdParty, 19> kThirdParty{
+constexpr std::array<ThirdParty, 20> kThirdParty{
     {{"boost/", "core/src/plugin/library.cpp"},
      {"cuda", "core/src/device/cuda.cpp core/src/backend_cuda/cuda_device.cu"},
      {"cublas", "core/src/backend_cuda/cuda_device.cu"},
+     {"nccl.h", "core/src/backend_cuda/cuda_device.cu"},
      {"driver_types.h", "core/src/device/cuda.cpp"},
      {"nvml.h", "core/src/device/cuda.cpp"},
      {"yaml-cpp/", "core/src/base/yaml.cpp core/src/request/pipeline.cpp core/src/request/prices.cpp core/src/flags/ "

@@ -271,11 +271,18 @@ public:
   void copy_in(void* device, const void* host, std::uint64_t bytes) override { queue_.copy_in(device, host, bytes); }
   void copy_out(void* host, const void* device, std::uint64_t bytes) override { queue_.copy_in(host, device, bytes); }
   void copy(void* to, const void* from, std::uint64_t bytes) override { queue_.copy_in(to, from, bytes); }
+  void copy_rows(void* to, std::uint64_t to_stride_bytes, const void* from, std::uint64_t from_stride_bytes, std::uint64_t width_bytes,
+                 std::uint64_t rows) override {
+    for (std::uint64_t row = 0; row < rows; ++row)
+      queue_.copy_in(static_cast<std::byte*>(to) + row * to_stride_bytes, static_cast<const std::byte*>(from) + row * from_stride_bytes,
+                     width_bytes);
+  }
   void zero(void* device, std::uint64_t bytes) override {
     const DeviceMemory::Open open(memory_);
     std::memset(device, 0, bytes);
   }
   Result<void> synchronize() override { return {}; }
+  void* stream() override { return static_cast<OpenDevice*>(this); } // as played_nccl.hpp takes it
   Result<DriverFigures> driver_figures() override {
     return DriverFigures{DeviceMemory::kBytes - memory_.taken_bytes(), DeviceMemory::kBytes};
   }
@@ -291,8 +298,9 @@ private:
   gpu::DeviceOps<double, LoopQueue> double_ops_{queue_};
 };
 
-inline std::shared_ptr<DeviceBackend> emulated_backend(bool in_turns) {
-  return std::make_shared<DeviceBackend>("emulated", std::make_unique<EmulatedDevice>(in_turns));
+// `nccl`: what joins it with others; outlives it.
+inline std::shared_ptr<DeviceBackend> emulated_backend(bool in_turns, const Nccl* nccl = nullptr) {
+  return std::make_shared<DeviceBackend>("emulated", std::make_unique<EmulatedDevice>(in_turns), nccl);
 }
 
 } // namespace plimsoll::test

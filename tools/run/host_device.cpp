@@ -59,10 +59,7 @@ Result<OpenBackend> wanted_backend(const std::string& name, const Processes* pro
   if (name != "cuda")
     return fail(ErrorCode::kBadRequest, fmt::format("'{}' is nothing that can be computed on; give cpu or cuda", name.substr(0, 64)),
                 "--device-backend");
-  if (processes != nullptr)
-    return fail(ErrorCode::kBadRequest, "ranks that are processes share host memory; give --device-backend cpu, or start one process",
-                "--device-backend");
-  PLIMSOLL_TRY(open_gpu(0)); // said before anything is loaded
+  PLIMSOLL_TRY(open_gpu(processes != nullptr ? processes->rank() : 0)); // said before anything is loaded
   return OpenBackend([](std::uint32_t rank) { return open_gpu(rank); });
 }
 
@@ -73,6 +70,12 @@ Result<void> fill_in_machine(const CommandLine& line, PlanRequest& request, Proc
     devices = devices || option.name == "devices";
   }
   if (!engine) request.engine = "reference";
+  if (!devices && on_gpus && processes != nullptr)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("processes on GPUs make one plan, and each would hear other figures of the driver; name what the machine has, "
+                            "for example --devices {}xH200",
+                            processes->size()),
+                "--devices");
   if (!devices && on_gpus) {
     request.devices = "auto";
     return {};

@@ -1,6 +1,7 @@
 // plimsoll/gpus.hpp - what the ranks of a plan compute on: this machine's processors, unless options name something else, such as GPUs.
 // `plimsoll run --device-backend cuda` does. GPUs stand in a library of their own, libplimsoll_cuda.so, which is loaded when one is asked
-// for; memory that the arenas of such a rank give is the GPU's then. Threads: [any]; a backend is [serial].
+// for; memory that the arenas of such a rank give is the GPU's then. Ranks that share a model have a GPU each and are joined by NCCL, which
+// is loaded then too (libnccl.so.2). Threads: [any]; a backend is [serial].
 //
 //   options.backend = [](std::uint32_t rank) { return open_gpu(rank); };
 #pragma once

@@ -3,10 +3,12 @@
 // Addresses are the device's: nobody but the backend looks behind them. Threads: [serial] per backend.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
+#include "backend/nccl.hpp"
 #include "plimsoll/arena.hpp"
 #include "plimsoll/element_type.hpp"
 #include "plimsoll/result.hpp"
@@ -337,8 +339,18 @@ public:
   // Within the device; the ranges do not overlap. copy_in and copy_out (MemorySource) are to and from the host.
   virtual void copy(void* to, const void* from, std::uint64_t bytes) = 0;
   virtual void zero(void* device, std::uint64_t bytes) = 0;
+  // `rows` runs of `width_bytes`, which begin at every so many bytes; likewise.
+  virtual void copy_rows(void* to, std::uint64_t to_stride_bytes, const void* from, std::uint64_t from_stride_bytes,
+                         std::uint64_t width_bytes, std::uint64_t rows) {
+    for (std::uint64_t row = 0; row < rows; ++row)
+      copy(static_cast<std::byte*>(to) + row * to_stride_bytes, static_cast<const std::byte*>(from) + row * from_stride_bytes, width_bytes);
+  }
   // Waits for all that was asked for. The first thing that failed since the last call.
   virtual Result<void> synchronize() = 0;
+  // Of a device whose ranks NCCL joins: its functions (kBadRequest: why there are none), and the stream that all is asked for on, whose
+  // device is the calling thread's current one from now on.
+  virtual Result<const Nccl*> nccl() { return load_nccl(); }
+  virtual void* stream() { return nullptr; }
   // Memory that a device's BLAS works in from now on, and none of its own; until another call, or null, says otherwise.
   virtual Result<void> use_workspace(void*, std::uint64_t) { return {}; }
 

@@ -33,8 +33,12 @@ public:
   virtual void copy_in(void* device, const void* host, std::uint64_t bytes) = 0;
   virtual void copy_out(void* host, const void* device, std::uint64_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::uint64_t bytes) = 0;
+  virtual void copy_rows(void* to, std::uint64_t to_stride_bytes, const void* from, std::uint64_t from_stride_bytes,
+                         std::uint64_t width_bytes, std::uint64_t rows) = 0;
   virtual void zero(void* device, std::uint64_t bytes) = 0;
   virtual Result<void> synchronize() = 0;
+  // What everything is asked for on; makes the device the calling thread's current one.
+  virtual void* stream() = 0;
   virtual Result<DriverFigures> driver_figures() = 0;
   // Memory that its BLAS works in from now on, and none of its own; outlives the device. Null: none at all.
   virtual Result<void> use_workspace(void* memory, std::uint64_t bytes) = 0;
@@ -48,7 +52,9 @@ using OpenDeviceFunction = OpenDevice* (*)(std::uint32_t index, char* message, s
 
 class DeviceBackend final : public Backend {
 public:
-  DeviceBackend(std::string_view name, std::unique_ptr<OpenDevice> device) : name_(name), device_(std::move(device)) {}
+  // `nccl`: what joins it with others, outliving it; null for the library that is installed.
+  DeviceBackend(std::string_view name, std::unique_ptr<OpenDevice> device, const Nccl* nccl = nullptr)
+      : name_(name), device_(std::move(device)), nccl_(nccl) {}
 
   Result<void*> take(std::uint64_t bytes, bool) override { return device_->take(bytes); } // a device has no guards
   Result<void*> take_visible(std::uint64_t bytes) override { return device_->take_visible(bytes); }
@@ -59,8 +65,14 @@ public:
 
   std::string_view name() const override { return name_; }
   void copy(void* to, const void* from, std::uint64_t bytes) override { device_->copy(to, from, bytes); }
+  void copy_rows(void* to, std::uint64_t to_stride_bytes, const void* from, std::uint64_t from_stride_bytes, std::uint64_t width_bytes,
+                 std::uint64_t rows) override {
+    device_->copy_rows(to, to_stride_bytes, from, from_stride_bytes, width_bytes, rows);
+  }
   void zero(void* device, std::uint64_t bytes) override { device_->zero(device, bytes); }
   Result<void> synchronize() override { return device_->synchronize(); }
+  Result<const Nccl*> nccl() override { return nccl_ == nullptr ? load_nccl() : Result<const Nccl*>(nccl_); }
+  void* stream() override { return device_->stream(); }
   Result<void> use_workspace(void* memory, std::uint64_t bytes) override { return device_->use_workspace(memory, bytes); }
   std::optional<std::uint64_t> free_bytes() override {
     const Result<DriverFigures> figures = device_->driver_figures();
@@ -72,6 +84,7 @@ public:
 private:
   std::string_view name_;
   std::unique_ptr<OpenDevice> device_;
+  const Nccl* nccl_;
 };
 
 } // namespace plimsoll

@@ -8,6 +8,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -16,6 +17,18 @@
 
 #include "backend/device_backend.hpp"
 #include "backend_cuda/device_ops.hpp"
+
+// What backend/nccl.hpp says of NCCL, held against its header where that is.
+#if __has_include(<nccl.h>)
+#include <nccl.h>
+static_assert(NCCL_VERSION_CODE < plimsoll::kLeastNcclVersion ||
+              (plimsoll::kNcclSuccess == ncclSuccess && plimsoll::kNcclInProgress == ncclInProgress &&
+               plimsoll::kNcclFloat32 == ncclFloat32 && plimsoll::kNcclFloat64 == ncclFloat64 && plimsoll::kNcclSum == ncclSum &&
+               sizeof(plimsoll::NcclId) == sizeof(ncclUniqueId)));
+static_assert(offsetof(plimsoll::NcclConfig, max_ctas) == offsetof(ncclConfig_t, maxCTAs) &&
+              offsetof(plimsoll::NcclConfig, net_name) == offsetof(ncclConfig_t, netName) &&
+              offsetof(plimsoll::NcclConfig, split_share) == offsetof(ncclConfig_t, splitShare));
+#endif
 
 namespace plimsoll::gpu {
 namespace {
@@ -224,12 +237,24 @@ public:
     queue_.use();
     queue_.note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, queue_.stream()), "a copy on the GPU");
   }
+  void copy_rows(void* to, std::uint64_t to_stride_bytes, const void* from, std::uint64_t from_stride_bytes, std::uint64_t width_bytes,
+                 std::uint64_t rows) override {
+    if (width_bytes == 0 || rows == 0) return;
+    queue_.use();
+    queue_.note(cudaMemcpy2DAsync(to, to_stride_bytes, from, from_stride_bytes, width_bytes, rows, cudaMemcpyDeviceToDevice,
+                                  queue_.stream()),
+                "a copy of rows on the GPU");
+  }
   void zero(void* device, std::uint64_t bytes) override {
     if (bytes == 0) return;
     queue_.use();
     queue_.note(cudaMemsetAsync(device, 0, bytes, queue_.stream()), "cudaMemset");
   }
   Result<void> synchronize() override { return queue_.wait(); }
+  void* stream() override {
+    queue_.use();
+    return queue_.stream();
+  }
   Result<DriverFigures> driver_figures() override {
     queue_.use();
     std::size_t free_bytes = 0, total_bytes = 0;
@@ -271,7 +296,8 @@ extern "C" __attribute__((visibility("default"))) plimsoll::OpenDevice* plimsoll
   int count = 0;
   if (const cudaError_t problem = cudaGetDeviceCount(&count); problem != cudaSuccess || index >= static_cast<std::uint32_t>(count)) {
     cudaGetLastError();
-    std::snprintf(message, message_bytes, "%s", problem != cudaSuccess ? cudaGetErrorString(problem) : "there are fewer");
+    if (problem != cudaSuccess) std::snprintf(message, message_bytes, "%s", cudaGetErrorString(problem));
+    else std::snprintf(message, message_bytes, "the driver knows of %d, numbered from 0; each rank has one of its own", count);
     return nullptr;
   }
   auto device = std::make_unique<plimsoll::gpu::CudaDevice>();

@@ -10,6 +10,7 @@
 #include "plan/kv_cache.hpp"
 #include "schedule/blas_memory.hpp"
 #include "schedule/exchange.hpp"
+#include "schedule/nccl_memory.hpp"
 #include "schedule/schedule.hpp"
 
 namespace plimsoll {
@@ -157,7 +158,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   const PassShape pass = pass_shape(s);
   const std::uint32_t ranks = s.layout.ranks();
   PLIMSOLL_ASSIGN(const KvStages stages, KvStages::create(s, pass.sequences));
-  Item slab, tables, blas, signals, draft_slab, draft_tables, granules;
+  Item slab, tables, blas, signals, draft_slab, draft_tables, granules, collectives;
   slab.label = "activation.slab";
   draft_slab.label = "draft.activation.slab";
   draft_tables.label = "draft.activation.tables";
@@ -165,14 +166,16 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   blas.label = "overhead.blas";
   signals.label = "signal_buffers";
   granules.label = "overhead.granularity";
+  collectives.label = kCollectivesLabel;
   const bool exact = !s.layout.replicas_share_experts(); // which is planned and not executed
-  for (Item* item : {&slab, &tables, &blas, &signals, &draft_slab, &draft_tables, &granules}) {
+  for (Item* item : {&slab, &tables, &blas, &signals, &draft_slab, &draft_tables, &granules, &collectives}) {
     item->basis = exact ? Basis::kExact : Basis::kBound;
     item->planner = s.profile().name;
     item->bytes.assign(ranks, 0);
   }
   blas.basis = Basis::kBound;
   granules.basis = Basis::kBound;
+  collectives.basis = Basis::kBound;
   PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
   const bool drafts = s.draft == DraftSource::kModel;
   const PassShape draft_pass = draft_pass_shape(s);
@@ -201,8 +204,10 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
         blas.bytes[rank] = blas_bound_bytes(program.most_rows_at_once()).saturated();
         adapters[rank] = program.adapters;
         signals.bytes[rank] = std::max(exchange_bytes(program), exchange_bytes(draft)); // one computes, then the other
-        if (s.devices()[rank].vendor == "nvidia")
+        if (s.devices()[rank].vendor == "nvidia") {
           granules.bytes[rank] = granularity_bytes(program, draft, stages.prices(stage).size()).saturated();
+          collectives.bytes[rank] = nccl_bound_bytes(s.layout.tp, s.layout.pp).saturated();
+        }
         if (!drafts) continue;
         draft_slab.bytes[rank] = draft.slab_bytes;
         draft_tables.bytes[rank] = draft_tables_bytes;
@@ -221,6 +226,9 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
                                      draft_pass.tokens, draft_pass.outputs);
     draft_tables.formula = fmt::format("tokens and offsets of {} sequences; lengths and page tables are the model's", draft_pass.sequences);
     granules.formula = "weights, slab, tables and pools, each a granule of 2 MiB more at most";
+    collectives.formula = fmt::format(
+        "what NCCL takes at most: 384 MiB, and for each of {} channels 12 MiB for each peer, 8 MiB for each rank where switches add up",
+        kNcclChannels);
     signals.formula = "two rounds of the largest value that ranks join or hand on, 1 MiB at most each";
   }
   add_adapters(s, adapters, collector);
@@ -231,8 +239,9 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
     collector.add(Category::kActivation, "", std::move(draft_tables));
   }
   collector.add(Category::kOverhead, "", std::move(blas));
-  if (std::any_of(granules.bytes.begin(), granules.bytes.end(), [](std::uint64_t b) { return b > 0; }))
-    collector.add(Category::kOverhead, "", std::move(granules));
+  for (Item* item : {&granules, &collectives})
+    if (std::any_of(item->bytes.begin(), item->bytes.end(), [](std::uint64_t b) { return b > 0; }))
+      collector.add(Category::kOverhead, "", std::move(*item));
   if (!s.model().planners->root().has_signal_buffers) collector.add(Category::kSignalBuffer, "", std::move(signals));
   return {};
 }

@@ -1,7 +1,7 @@
 // How the ranks of a replica join what each has computed: those of a tensor-parallel group among themselves, each with those in its place
 // on the pipeline stages before and behind. The executor calls it for every collective op of a program; all ranks of the group run the same
-// ones in the same order. One implementation for threads of a process: thread_group.hpp. Threads: one per communicator, at the same time as
-// the others of its group.
+// ones in the same order. In memory of the host all meet in signal buffers (rank_group.hpp), on GPUs NCCL joins them (nccl_group.hpp).
+// Threads: one per communicator, at the same time as the others of its group.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace plimsoll {
 
-// A call returns once every rank of the group has made it, or with an error: that of the rank that cannot go on, on all ranks.
+// A call returns once every rank of the group has made it, or with an error: that of the rank that cannot go on, on all ranks. One that is
+// on_device only asks for it, as ops do, and whether it could be done says outcome().
 class Communicator {
 public:
   virtual ~Communicator() = default;
@@ -26,6 +27,10 @@ public:
   virtual Result<void> all_gather(Rows<const float> x, Rows<float> out) = 0;
   virtual Result<void> all_gather(Rows<const double> x, Rows<double> out) = 0;
   virtual Result<void> barrier() = 0;
+  // Whether values are the device's, which joins them in its turn.
+  virtual bool on_device() const { return false; }
+  // Of all that was asked for, when the device has done it: why it could not.
+  virtual Result<void> outcome() const { return {}; }
 
   // To the rank in the same place on the next stage, which receives a value of that shape; from the one on the stage before.
   virtual Result<void> send(Rows<const float> x) = 0;

@@ -57,7 +57,9 @@ private:
     for (const ProgramOp& op : program_.ops)
       if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
       else run_op(op);
-    return backend_->synchronize();
+    Result<void> done = backend_->synchronize();
+    if (options_.communicator != nullptr) PLIMSOLL_TRY(options_.communicator->outcome());
+    return done;
   }
 
   // ---- operands
@@ -183,8 +185,8 @@ private:
 
   // With the other ranks, which do the same.
   Result<void> join(const ProgramOp& op) {
-    PLIMSOLL_TRY(backend_->synchronize());
     Communicator& others = *options_.communicator;
+    if (!others.on_device()) PLIMSOLL_TRY(backend_->synchronize());
     switch (op.kind) {
     case OpKind::kAllGather: return others.all_gather(input(op, 0), value(op.out));
     case OpKind::kSend: return others.send(input(op, 0));

@@ -37,7 +37,7 @@ std::string_view lora_status_name(LoraStatus status) noexcept {
 }
 
 Result<std::unique_ptr<LoraManager>> LoraManager::Impl::create(std::vector<AdapterSlots> of_ranks, FindSources find,
-                                                               std::shared_ptr<Backend> backend, std::span<Arena> arenas) {
+                                                               std::vector<std::shared_ptr<Backend>> backends, std::span<Arena> arenas) {
   std::vector<RankSlots> ranks;
   for (std::size_t i = 0; i < of_ranks.size(); ++i) {
     Buffer memory;
@@ -46,15 +46,14 @@ Result<std::unique_ptr<LoraManager>> LoraManager::Impl::create(std::vector<Adapt
       const std::array<std::uint64_t, 2> shape{of_ranks[i].slots, of_ranks[i].slot_elements};
       PLIMSOLL_ASSIGN(memory, arenas[i].allocate(Category::kWeights, "lora", type, shape, true));
     }
-    ranks.push_back({std::move(of_ranks[i]), std::move(memory)});
+    ranks.push_back({std::move(of_ranks[i]), std::move(backends[i]), std::move(memory)});
   }
-  std::unique_ptr<Impl> impl(new Impl(std::move(ranks), std::move(find), std::move(backend)));
+  std::unique_ptr<Impl> impl(new Impl(std::move(ranks), std::move(find)));
   return std::make_unique<LoraManager>(std::move(impl));
 }
 
-LoraManager::Impl::Impl(std::vector<RankSlots> ranks, FindSources find, std::shared_ptr<Backend> backend)
-    : ranks_(std::move(ranks)), find_(std::move(find)), backend_(std::move(backend)), factors_(room().slots * room().parts),
-      holders_(room().slots, nullptr) {}
+LoraManager::Impl::Impl(std::vector<RankSlots> ranks, FindSources find)
+    : ranks_(std::move(ranks)), find_(std::move(find)), factors_(room().slots * room().parts), holders_(room().slots, nullptr) {}
 
 LoraAnswer LoraManager::Impl::load(std::string_view name_and_directory) {
   const std::size_t equals = name_and_directory.find('=');
@@ -116,7 +115,7 @@ LoraAnswer LoraManager::Impl::place(const std::string& name, Adapter& adapter) {
   for (const RankSlots& rank : ranks_) {
     const std::uint64_t bytes = rank.room.slot_elements * element_bytes(rank.memory.type());
     auto* const slots = static_cast<std::byte*>(rank.memory.data());
-    auto hash = read_adapter(adapter.sources, rank.room, *backend_, slots == nullptr ? nullptr : slots + *slot * bytes);
+    auto hash = read_adapter(adapter.sources, rank.room, *rank.backend, slots == nullptr ? nullptr : slots + *slot * bytes);
     if (!hash) return {LoraStatus::kReadFailed, std::move(hash.error())};
     if (*hash != adapter.hash)
       return refused(LoraStatus::kReadFailed, ErrorCode::kBadCheckpoint,

@@ -24,8 +24,9 @@ public:
 
   // Takes the slots of every rank here out of its arena; without arenas it knows who has which slot, and other processes have the memory.
   // kOverPlan where the plan has no room for them.
-  static Result<std::unique_ptr<LoraManager>> create(std::vector<AdapterSlots> of_ranks, FindSources find, std::shared_ptr<Backend> backend,
-                                                     std::span<Arena> arenas);
+  // `backends`: of each rank.
+  static Result<std::unique_ptr<LoraManager>> create(std::vector<AdapterSlots> of_ranks, FindSources find,
+                                                     std::vector<std::shared_ptr<Backend>> backends, std::span<Arena> arenas);
 
   LoraAnswer load(std::string_view name_and_directory);
   LoraAnswer load_drawn(std::string_view name, std::uint64_t seed);
@@ -52,10 +53,11 @@ private:
   // A rank's part of all slots.
   struct RankSlots {
     AdapterSlots room;
+    std::shared_ptr<Backend> backend;
     Buffer memory;
   };
 
-  Impl(std::vector<RankSlots> ranks, FindSources find, std::shared_ptr<Backend> backend);
+  Impl(std::vector<RankSlots> ranks, FindSources find);
   Adapters::const_iterator with_key(std::string_view key) const;
   LoraAnswer add(const std::string& name, const std::string& directory, AdapterSources sources);
   LoraAnswer place(const std::string& name, Adapter& adapter);
@@ -64,7 +66,6 @@ private:
 
   std::vector<RankSlots> ranks_;
   FindSources find_;
-  std::shared_ptr<Backend> backend_;
   std::vector<AdapterFactor> factors_; // [slots][parts]
   std::vector<Adapter*> holders_;      // of each slot; null: nobody
   Adapters adapters_;

@@ -153,13 +153,17 @@ Result<std::span<std::byte>> ModelRank::stage(std::uint64_t bytes) {
   return std::as_writable_bytes(std::span(staged_)).first(bytes);
 }
 
-Result<std::span<const float>> ModelRank::on_host(const ForwardOutputs<float>& outputs) {
+Result<ForwardOutputs<float>> ModelRank::on_host(ForwardOutputs<float> outputs) {
+  if (backend_->on_host()) return outputs;
   const std::uint64_t elements = outputs.rows * outputs.width;
-  if (backend_->on_host()) return std::span(outputs.logits, elements);
-  if (logits_.size() < elements) logits_.resize(elements);
-  backend_->copy_out(logits_.data(), outputs.logits, elements * sizeof(float));
+  if (shown_logits_.empty() && logits_.size() < elements) logits_.resize(elements);
+  const std::span<float> to = shown_logits_.empty() ? std::span(logits_) : shown_logits_;
+  if (elements > to.size())
+    return fail(ErrorCode::kInternal, fmt::format("{} logits, where {} can be shown to other processes", elements, to.size()));
+  backend_->copy_out(to.data(), outputs.logits, elements * sizeof(float));
   PLIMSOLL_TRY(backend_->synchronize());
-  return std::span<const float>(logits_).first(elements);
+  outputs.logits = to.data();
+  return outputs;
 }
 
 Result<void> ModelRank::bind(KvCache& cache, const KvGeometry& geometry, Communicator* communicator) {

@@ -55,8 +55,10 @@ public:
   // another cache, or none.
   Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs* kv, const KvGeometry& geometry);
 
-  // Logits of a pass in memory of this process, until the next one.
-  Result<std::span<const float>> on_host(const ForwardOutputs<float>& outputs);
+  // The same with the logits in memory of the host, until the next pass.
+  Result<ForwardOutputs<float>> on_host(ForwardOutputs<float> outputs);
+  // Where a device's logits are copied to, so that other processes see them; it outlives this.
+  void show_logits(std::span<float> memory) { shown_logits_ = memory; }
 
   const Program& program() const { return program_; }
   const std::shared_ptr<Backend>& backend() const { return backend_; }
@@ -81,7 +83,8 @@ private:
   std::string prefix_;
   std::shared_ptr<Backend> backend_;
   std::vector<std::uint64_t> staged_; // a weight on its way to a device; aligned for every type
-  std::vector<float> logits_;         // of a device's last pass
+  std::vector<float> logits_;         // of a device's last pass, where there is no place to show them
+  std::span<float> shown_logits_;
   Buffer workspace_;
   std::vector<Buffer> weights_; // of program_.weights.tensors
   Buffer slab_;

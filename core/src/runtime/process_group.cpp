@@ -7,21 +7,27 @@ namespace plimsoll {
 ProcessGroup::ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages, std::uint32_t first)
     : RankGroup(tensor_ranks, stages), processes_(std::move(processes)), first_(first) {}
 
-Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer, const void* slab) {
+Result<void> ProcessGroup::begin(std::uint64_t step, const void* logits) {
   Processes::Impl& with = processes_->impl();
-  ProcessSlot& own = with.own();
-  own.step_hash.store(step);
-  own.signal_offset.store(with.offset_of(buffer.data()));
-  own.signal_bytes.store(buffer.size());
-  own.slab_offset.store(with.offset_of(slab));
+  with.own().step_hash.store(step);
+  with.own().logits_offset.store(with.offset_of(logits));
   PLIMSOLL_TRY(meet_ranks());
-  std::vector<std::span<std::byte>> buffers;
-  for (std::uint32_t rank = first_; rank < first_ + ranks(); ++rank) {
-    const ProcessSlot& of = with.slot(rank);
-    if (of.step_hash.load() != step)
+  for (std::uint32_t rank = first_; rank < first_ + ranks(); ++rank)
+    if (with.slot(rank).step_hash.load() != step)
       return fail(ErrorCode::kBadRequest,
                   fmt::format("rank {} computes another step than rank {}: their requests or files are not the same", rank, with.rank()),
                   "mpirun");
+  return {};
+}
+
+Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer, const void* logits) {
+  Processes::Impl& with = processes_->impl();
+  with.own().signal_offset.store(with.offset_of(buffer.data()));
+  with.own().signal_bytes.store(buffer.size());
+  PLIMSOLL_TRY(begin(step, logits));
+  std::vector<std::span<std::byte>> buffers;
+  for (std::uint32_t rank = first_; rank < first_ + ranks(); ++rank) {
+    const ProcessSlot& of = with.slot(rank);
     const std::uint64_t begin = of.signal_offset.load(), bytes = of.signal_bytes.load();
     const std::span<std::byte> all = with.window(rank);
     if (bytes > 0 && (begin > all.size() || bytes > all.size() - begin))
@@ -31,9 +37,9 @@ Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer
   return use(std::move(buffers));
 }
 
-const std::byte* ProcessGroup::slab_of(std::uint32_t rank) const {
+const std::byte* ProcessGroup::logits_of(std::uint32_t rank) const {
   const std::span<const std::byte> window = processes_->impl().window(first_ + rank);
-  const std::uint64_t offset = slot(rank).slab_offset.load();
+  const std::uint64_t offset = slot(rank).logits_offset.load();
   return offset < window.size() ? window.data() + offset : nullptr;
 }
 

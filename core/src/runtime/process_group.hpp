@@ -15,16 +15,18 @@ public:
   // The processes from `first` on, as many as ranks.
   ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages, std::uint32_t first = 0);
 
-  // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. This rank's buffer and slab,
-  // either may be empty, lie in its window or, the slab, nobody else reads it. kBadRequest where ranks are about to compute different
-  // things.
-  Result<void> begin(std::uint64_t step, std::span<std::byte> buffer, const void* slab);
-  // The slab of a rank as this process sees it, once it has computed: where it put it into its window.
-  const std::byte* slab_of(std::uint32_t rank) const;
+  // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. This rank's, of the step to
+  // come, will lie in its window, or nobody else reads them. kBadRequest where ranks are about to compute different things.
+  Result<void> begin(std::uint64_t step, const void* logits);
+  // The same, for ranks that meet in buffers of the windows.
+  Result<void> begin(std::uint64_t step, std::span<std::byte> buffer, const void* logits);
+  // The logits of a rank as this process sees them, once it has computed; null: they are in no window.
+  const std::byte* logits_of(std::uint32_t rank) const;
 
   void abort(const Error& error) override { processes_->fail(error); }
   // Waits for all: what they computed may be read then.
   std::optional<Error> reset() override;
+  std::optional<Error> trouble() const override { return processes_->impl().trouble(); }
 
 protected:
   Result<void> meet_stage(std::uint32_t stage) override;

@@ -36,9 +36,9 @@ struct ProcessSlot {
   // Of everybody, in the first slot; of a replica or a stage, in that of its first rank; with the next stage.
   SharedMeeting all, replica, stage, link;
   std::atomic<std::uint32_t> sent_half; // in which half of its signal buffer the last value was handed over
-  // Of a pass: what it computes, as a hash; where its signal buffer and its slab lie in its window.
+  // Of a pass: what it computes, as a hash; where its signal buffer and its logits lie in its window.
   std::atomic<std::uint64_t> replicas_hash; // of a pass of all replicas
-  std::atomic<std::uint64_t> step_hash, signal_offset, signal_bytes, slab_offset;
+  std::atomic<std::uint64_t> step_hash, signal_offset, signal_bytes, logits_offset;
   std::atomic<std::uint64_t> text_bytes;
   std::atomic<std::int32_t> error_code;
   std::array<char, kMessageBytes> message; // of the one that failed

@@ -30,6 +30,8 @@ public:
   virtual void abort(const Error& error) = 0;
   // Once the ranks have stopped: the error that ended them.
   virtual std::optional<Error> reset() = 0;
+  // Why none can go on, until then. Threads: [any].
+  virtual std::optional<Error> trouble() const = 0;
 
 protected:
   // All ranks of a stage; a rank and the one in its place on the next stage.

@@ -13,6 +13,7 @@
 #include "runtime/thread_group.hpp"
 #include "runtime/token_positions.hpp"
 #include "schedule/exchange.hpp"
+#include "schedule/nccl_memory.hpp"
 
 namespace plimsoll {
 namespace {
@@ -41,8 +42,14 @@ bool others_read(const Plan& plan, const Program& program) {
   return last && (program.stages > 1 || plan.request.dp > 1);
 }
 
-// The bytes of each process that the others see: its signal buffers, and its slab where they read it.
-std::vector<std::uint64_t> shared_bytes(const Plan& plan, const ReferenceModel::Programs& of) {
+std::uint64_t logits_bytes(const Program& program) {
+  if (program.logits == kNoIndex) return 0;
+  return (Checked(program.most_outputs) * program.values[program.logits].width * sizeof(float)).saturated();
+}
+
+// The bytes of each process that the others see: its signal buffers, and its slab where they read it. Of ranks on devices a copy of the
+// logits alone.
+std::vector<std::uint64_t> shared_bytes(const Plan& plan, const ReferenceModel::Programs& of, bool on_devices) {
   const std::vector<Program>& programs = of.model;
   std::vector<std::uint64_t> bytes;
   for (const Program& program : programs) {
@@ -52,7 +59,8 @@ std::vector<std::uint64_t> shared_bytes(const Plan& plan, const ReferenceModel::
       if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
     const std::uint64_t of_draft = program.rank < of.draft.size() ? exchange_bytes(of.draft[program.rank]) : 0;
     if (sum.saturated() == 0) add(std::max(exchange_bytes(program), of_draft));
-    if (others_read(plan, program)) add(Executor<float>::slab_bytes(program));
+    if (on_devices) sum = 0;
+    if (others_read(plan, program)) add(on_devices ? logits_bytes(program) : Executor<float>::slab_bytes(program));
     bytes.push_back(sum.saturated());
   }
   std::vector<std::uint64_t> of_all; // replicas are alike
@@ -99,12 +107,16 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
     images_.emplace(planned_bytes(plan(), 0, Category::kVisionCache, "vision_cache") / (row_bytes * images.block_rows), images.block_rows);
     image_rows_.resize(program().most_tokens);
   }
-  if (processes()) {
-    auto group = std::make_unique<ProcessGroup>(processes(), tensor_ranks, stages, replica_ * tensor_ranks * stages);
+  if (drafts_for != nullptr) {
+    group_ = drafts_for->group_;
+    among_processes_ = drafts_for->among_processes_;
+    devices_ = drafts_for->devices_;
+  } else if (processes()) {
+    auto group = std::make_shared<ProcessGroup>(processes(), tensor_ranks, stages, replica_ * tensor_ranks * stages);
     among_processes_ = group.get();
     group_ = std::move(group);
   } else {
-    group_ = std::make_unique<ThreadGroup>(tensor_ranks, stages);
+    group_ = std::make_shared<ThreadGroup>(tensor_ranks, stages);
   }
 }
 
@@ -125,18 +137,17 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, Pipe
   for (std::size_t i = 0; i < options.arenas.size(); ++i)
     if (options.arenas[i].rank() != (alone ? i : options.processes->rank() - options.replica * programs.size()))
       return fail(ErrorCode::kBadRequest, fmt::format("arena {} is that of rank {}; they must be in order", i, options.arenas[i].rank()));
-  if (!options.backends.empty() && (options.backends.size() != options.arenas.size() || programs.size() > 1))
-    return fail(
-        ErrorCode::kBadRequest,
-        fmt::format("a plan of {} ranks on GPUs; ranks that share a model meet in memory of the host, so on a GPU there is one: give "
-                    "--tp 1 --pp 1, or --device-backend cpu",
-                    programs.size()),
-        "--device-backend");
-  if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, all)));
+  if (!options.backends.empty() && options.backends.size() != options.arenas.size())
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} devices for {} ranks here; each computes on its own", options.backends.size(), options.arenas.size()),
+                "--device-backend");
+  const bool on_devices = !options.backends.empty() && !options.backends.front()->on_host();
+  if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, all, on_devices)));
   const bool paged = options.plan.kv_geometry.n_groups() > 0;
   std::unique_ptr<ReferenceModel> model(paged ? new PagedReferenceModel(std::move(programs), std::move(options))
                                               : new ReferenceModel(std::move(programs), std::move(options)));
   PLIMSOLL_TRY(model->take_memory());
+  PLIMSOLL_TRY(model->join_devices());
   PLIMSOLL_TRY(model->count_blas());
   PLIMSOLL_TRY(model->load_weights(progress));
   if (model->program().adapters.slots > 0) {
@@ -151,21 +162,74 @@ Result<void> ReferenceModel::take_memory() {
   for (std::size_t i = 0; i < ranks_.size(); ++i) {
     const Program& program = ranks_[i].program();
     // What a draft says nobody reads but its own process.
-    const bool shared = processes() && drafts_for_ == nullptr && others_read(plan(), program);
+    const bool read = processes() && drafts_for_ == nullptr && others_read(plan(), program), shared = read && !ranks_[i].on_device();
     const std::uint64_t vision_bytes = planned_bytes(plan(), program.rank, Category::kVisionCache, "vision_cache");
     PLIMSOLL_TRY(ranks_[i].take_memory(arenas()[i], shared, vision_bytes));
+    if (!read || shared) continue;
+    const std::shared_ptr<MemorySource> window = processes()->memory();
+    const std::uint64_t bytes = logits_bytes(program);
+    PLIMSOLL_ASSIGN(void* const logits, window->take_shared(bytes));
+    shown_logits_ = std::shared_ptr<void>(logits, [window, bytes](void* memory) { window->give_back(memory, bytes, false); });
+    ranks_[i].show_logits({static_cast<float*>(logits), bytes / sizeof(float)});
   }
   if (processes() && drafts_for_ == nullptr) {
     Processes::Impl& with = processes()->impl();
-    with.own().slab_offset.store(with.offset_of(ranks_.front().slab()));
+    with.own().logits_offset.store(with.offset_of(shown_logits()));
   }
   return {};
 }
 
+// What NCCL takes is set aside as the plan bounds it; what the driver says that it took at once is held against that.
+Result<void> ReferenceModel::join_devices() {
+  if (n_ranks() == 1 || !ranks_.front().on_device()) return {};
+  NcclGroup::Ranks ranks{program().tensor_ranks, program().stages, {}, {}};
+  std::vector<std::uint64_t> free_before;
+  for (const ModelRank& rank : ranks_) {
+    ranks.here.push_back(rank.program().rank);
+    ranks.backends.push_back(rank.backend());
+    free_before.push_back(rank.backend()->free_bytes().value_or(0));
+  }
+  NcclGroup::Gather gather;
+  if (processes())
+    gather = [this](std::string_view mine) -> Result<std::vector<std::string>> {
+      PLIMSOLL_ASSIGN(const std::vector<std::string> all, processes()->gather(mine));
+      const auto first = all.begin() + static_cast<std::ptrdiff_t>(replica_) * n_ranks();
+      return std::vector<std::string>(first, first + n_ranks());
+    };
+  PLIMSOLL_ASSIGN(devices_, NcclGroup::create(*group_, std::move(ranks), gather));
+  for (std::size_t i = 0; i < ranks_.size(); ++i) {
+    const std::uint64_t free_after = ranks_[i].backend()->free_bytes().value_or(0);
+    const std::uint64_t taken = free_before[i] - std::min(free_before[i], free_after);
+    PLIMSOLL_TRY(arenas()[i].count(Category::kOverhead, kCollectivesLabel,
+                                   std::max(taken, planned_bytes(plan(), arenas()[i].rank(), Category::kOverhead, kCollectivesLabel))));
+  }
+  return {};
+}
+
+Communicator* ReferenceModel::communicator(std::size_t i) {
+  if (n_ranks() == 1) return nullptr;
+  return devices_ ? &devices_->communicator(i) : &group_->communicator(ranks_[i].program().rank);
+}
+
+const void* ReferenceModel::shown_logits() const {
+  if (ranks_.front().on_device()) return shown_logits_.get();
+  return static_cast<const std::byte*>(ranks_.front().slab()) + logits_offset_bytes_;
+}
+
+// Of threads one says it for all.
+bool ReferenceModel::is_heard(std::uint32_t rank) const {
+  const std::uint32_t last = n_ranks() - program().tensor_ranks;
+  return among_processes_ != nullptr ? rank >= last : rank == last;
+}
+
 Result<void> ReferenceModel::take_slots(LoraManager::Impl::FindSources find) {
   std::vector<AdapterSlots> of_ranks;
-  for (const ModelRank& rank : ranks_) of_ranks.push_back(rank.program().adapters);
-  PLIMSOLL_ASSIGN(adapters_, LoraManager::Impl::create(std::move(of_ranks), std::move(find), ranks_.front().backend(), arenas()));
+  std::vector<std::shared_ptr<Backend>> backends;
+  for (const ModelRank& rank : ranks_) {
+    of_ranks.push_back(rank.program().adapters);
+    backends.push_back(rank.backend());
+  }
+  PLIMSOLL_ASSIGN(adapters_, LoraManager::Impl::create(std::move(of_ranks), std::move(find), std::move(backends), arenas()));
   for (std::size_t i = 0; i < ranks_.size(); ++i) ranks_[i].use_slots(adapters_->impl().memory(i));
   return {};
 }
@@ -238,14 +302,12 @@ Result<KvCache> ReferenceModel::bind_pages(const Plan& plan, std::span<Arena> ar
 
 Result<void> ReferenceModel::bind_alone() {
   if (n_ranks() > 1) PLIMSOLL_TRY(exchange_buffers());
-  for (std::size_t i = 0; i < ranks_.size(); ++i)
-    PLIMSOLL_TRY(ranks_[i].bind_alone(arenas()[i], n_ranks() > 1 ? &group_->communicator(ranks_[i].program().rank) : nullptr));
+  for (std::size_t i = 0; i < ranks_.size(); ++i) PLIMSOLL_TRY(ranks_[i].bind_alone(arenas()[i], communicator(i)));
   return {};
 }
 
 Result<void> ReferenceModel::bind(KvCache& cache, const KvGeometry& geometry) {
-  for (ModelRank& rank : ranks_)
-    PLIMSOLL_TRY(rank.bind(cache, geometry, n_ranks() > 1 ? &group_->communicator(rank.program().rank) : nullptr));
+  for (std::size_t i = 0; i < ranks_.size(); ++i) PLIMSOLL_TRY(ranks_[i].bind(cache, geometry, communicator(i)));
   return {};
 }
 
@@ -278,7 +340,11 @@ Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
 
 Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceInputs* device) {
   PLIMSOLL_ASSIGN(std::vector<std::span<std::byte>> buffers, exchange_buffers());
-  if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front(), ranks_.front().slab());
+  if (devices_) {
+    if (among_processes_ != nullptr) PLIMSOLL_TRY(among_processes_->begin(hash_of(step, device), shown_logits()));
+    return devices_->use(std::move(buffers));
+  }
+  if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front(), shown_logits());
   return group_->use(std::move(buffers));
 }
 
@@ -445,11 +511,16 @@ Result<std::span<const std::int32_t>> ReferenceModel::adapter_slots(const ModelI
 // All ranks at the same time. The first that cannot go on ends the others, with its error.
 Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices) {
   const auto device = [&](std::size_t i) { return devices.empty() ? nullptr : &devices[i]; };
-  if (n_ranks() == 1) return ranks_.front().run(step, device(0), plan().kv_geometry);
+  const auto run = [&](std::size_t i) -> Result<ForwardOutputs<float>> {
+    PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, ranks_[i].run(step, device(i), plan().kv_geometry));
+    if (!is_heard(ranks_[i].program().rank)) return computed;
+    return ranks_[i].on_host(computed);
+  };
+  if (n_ranks() == 1) return run(0);
   PLIMSOLL_TRY(begin_step(step, device(0)));
   std::vector<Result<ForwardOutputs<float>>> results(ranks_.size());
   threads_.run([&](std::uint32_t i) {
-    results[i] = ranks_[i].run(step, device(i), plan().kv_geometry);
+    results[i] = run(i);
     if (!results[i]) group_->abort(results[i].error());
   });
   const std::optional<Error> failed = group_->reset();
@@ -458,9 +529,9 @@ Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, 
   if (among_processes_ == nullptr) return results[last];
   PLIMSOLL_ASSIGN(ForwardOutputs<float> own, results.front());
   if (program().rank >= last) return own;
-  const std::byte* const slab = among_processes_->slab_of(last);
-  if (slab == nullptr) return fail(ErrorCode::kInternal, fmt::format("the logits of rank {} are not in its window", last));
-  own.logits = reinterpret_cast<const float*>(slab + logits_offset_bytes_); // NOLINT: values of a slab are floats
+  const std::byte* const logits = among_processes_->logits_of(last);
+  if (logits == nullptr) return fail(ErrorCode::kInternal, fmt::format("the logits of rank {} are not in its window", last));
+  own.logits = reinterpret_cast<const float*>(logits); // NOLINT: values of a slab are floats
   return own;
 }
 
@@ -491,8 +562,7 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
     for (const Inputs::Image& image : own->images) images_->entry(image_hash(image.span)).encoded = true;
 
   // Views of the slab and of the offsets, until the next pass.
-  PLIMSOLL_ASSIGN(const std::span<const float> on_host, ranks_.back().on_host(computed));
-  float* const data = const_cast<float*>(on_host.data()); // NOLINT: a tensor names memory that this model owns
+  float* const data = const_cast<float*>(computed.logits); // NOLINT: a tensor names memory that this model owns
   const std::array<std::uint64_t, 2> shape{computed.rows, computed.width};
   PLIMSOLL_ASSIGN(Tensor logits,
                   Tensor::view(std::as_writable_bytes(std::span(data, computed.rows * computed.width)), shape, ElementType::kFloat32));

@@ -12,6 +12,7 @@
 #include "plimsoll/pipeline_model.hpp"
 #include "runtime/lora_manager.hpp"
 #include "runtime/model_rank.hpp"
+#include "runtime/nccl_group.hpp"
 #include "runtime/process_group.hpp"
 #include "runtime/rank_threads.hpp"
 #include "runtime/vision_cache.hpp"
@@ -48,6 +49,8 @@ private:
   // The same where there are no pages.
   Result<void> bind_alone();
   Result<void> take_memory();
+  // On devices, where several ranks share the model.
+  Result<void> join_devices();
   Result<void> take_slots(LoraManager::Impl::FindSources find);
   Result<void> add_draft(std::vector<Program> programs);
   Result<void> bind(KvCache& cache, const KvGeometry& geometry);
@@ -60,6 +63,12 @@ private:
   Result<std::vector<std::span<std::byte>>> exchange_buffers();
   Result<void> begin_step(const StepInputs& step, const KvDeviceInputs* device);
   std::uint32_t n_ranks() const { return program().tensor_ranks * program().stages; }
+  // Of the rank at that place of those here; null: it is alone.
+  Communicator* communicator(std::size_t i);
+  // Where this process's logits lie for others to read; null: they read none.
+  const void* shown_logits() const;
+  // Whether somebody reads the logits that a rank here has.
+  bool is_heard(std::uint32_t rank) const;
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
   class Inputs; // of a step, with the images that its tokens stand for
   Result<std::unique_ptr<Inputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
@@ -71,8 +80,10 @@ private:
   std::unique_ptr<ReferenceModel> draft_;    // null where none drafts; over copies of the arenas' doors
   std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; it outlives the executors
   std::vector<ModelRank> ranks_;             // those of this process
-  std::unique_ptr<RankGroup> group_;         // of all
+  std::shared_ptr<RankGroup> group_;         // of all; a draft's is the model's
   ProcessGroup* among_processes_ = nullptr;  // that group, where ranks are processes
+  std::shared_ptr<NcclGroup> devices_;       // what joins them on devices; likewise
+  std::shared_ptr<void> shown_logits_;       // of a device, in this process's window, where others read them
   std::uint64_t logits_offset_bytes_ = 0;    // in the slab of the first rank of the last stage
   std::vector<Buffer> own_buffers_;          // where the plan has no signal buffers
   std::vector<std::uint32_t> logit_offsets_; // of the last pass

@@ -17,7 +17,7 @@ Result<std::unique_ptr<PipelineModel>> RemoteReplica::create(Program program, st
                                                              LoraManager::Impl::FindSources find) {
   std::unique_ptr<RemoteReplica> made(new RemoteReplica(std::move(program), process, std::move(options)));
   if (made->program_.adapters.slots > 0) {
-    PLIMSOLL_ASSIGN(made->adapters_, LoraManager::Impl::create({made->program_.adapters}, std::move(find), cpu_backend(), {}));
+    PLIMSOLL_ASSIGN(made->adapters_, LoraManager::Impl::create({made->program_.adapters}, std::move(find), {cpu_backend()}, {}));
   }
   return made;
 }
@@ -69,11 +69,11 @@ Result<ModelOutputs> RemoteReplica::execute(const ModelInputs& inputs) {
   const std::uint64_t rows = logit_offsets_[sequences], bytes = rows * program_.vocab_tokens * sizeof(float);
   const Processes::Impl& with = processes()->impl();
   const std::span<std::byte> window = with.window(process_);
-  const std::uint64_t slab = with.slot(process_).slab_offset.load(), first = program_.values[program_.logits].offset_bytes;
-  if (slab > window.size() || first > window.size() - slab || bytes > window.size() - slab - first)
+  const std::uint64_t first = with.slot(process_).logits_offset.load();
+  if (first > window.size() || bytes > window.size() - first)
     return fail(ErrorCode::kInternal, fmt::format("the logits of rank {} are not in its window", process_));
   const std::array<std::uint64_t, 2> shape{rows, program_.vocab_tokens};
-  PLIMSOLL_ASSIGN(Tensor logits, Tensor::view(window.subspan(slab + first, bytes), shape, ElementType::kFloat32));
+  PLIMSOLL_ASSIGN(Tensor logits, Tensor::view(window.subspan(first, bytes), shape, ElementType::kFloat32));
   const std::array<std::uint64_t, 1> count{sequences + 1};
   PLIMSOLL_ASSIGN(Tensor of_requests,
                   Tensor::view(std::as_writable_bytes(std::span(logit_offsets_).first(sequences + 1)), count, ElementType::kUint32));

@@ -25,6 +25,11 @@ void AbortableBarrier::abort(Error error) {
   changed_.notify_all();
 }
 
+std::optional<Error> AbortableBarrier::error() const {
+  const std::scoped_lock lock(mutex_);
+  return error_;
+}
+
 std::optional<Error> AbortableBarrier::reset() {
   const std::scoped_lock lock(mutex_);
   waiting_ = 0;

@@ -22,10 +22,11 @@ public:
   void abort(Error error);
   // As new; the error that it had. Nobody may be waiting.
   std::optional<Error> reset();
+  std::optional<Error> error() const;
 
 private:
   const std::uint32_t threads_;
-  std::mutex mutex_; // of all that follows
+  mutable std::mutex mutex_; // of all that follows
   std::condition_variable changed_;
   std::uint32_t waiting_ = 0;
   std::uint64_t round_ = 0;
@@ -38,6 +39,7 @@ public:
   void abort(const Error& error) override;
   // And all is as new.
   std::optional<Error> reset() override;
+  std::optional<Error> trouble() const override { return barriers_.front().error(); }
 
 protected:
   Result<void> meet_stage(std::uint32_t stage) override { return barriers_[stage].wait(); }

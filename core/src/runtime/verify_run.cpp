@@ -15,6 +15,7 @@
 #include "runtime/pool_check.hpp"
 #include "runtime/watched_memory.hpp"
 #include "schedule/blas_memory.hpp"
+#include "schedule/nccl_memory.hpp"
 
 namespace plimsoll {
 namespace {
@@ -33,6 +34,7 @@ struct Execution {
   std::uint64_t arena_bytes = 0, source_bytes = 0;    // live after the exercise: what arenas say, what was taken of the machine
   std::uint64_t grown_bytes = 0;                      // of the process by then, or by how much the devices' drivers had less
   std::uint64_t granule_bytes = 0, visible_bytes = 0; // what devices may round up by, all together; what lies on the host all the same
+  std::uint64_t collective_bytes = 0;                 // what NCCL may have taken by itself
   std::uint64_t working_bytes = 0, touched_working_bytes = 0;
   std::uint64_t source_left_bytes = 0, requests_left = 0;
 };
@@ -40,7 +42,7 @@ struct Execution {
 // ---- what processes tell one another of an execution: each saw its own rank
 
 Json usage_json(const Usage& of) {
-  return {static_cast<std::size_t>(of.category), of.label, of.planned_bytes, of.live_bytes, of.peak_bytes};
+  return {static_cast<std::size_t>(of.category), of.label, of.planned_bytes, of.live_bytes, of.peak_bytes, of.driver_bytes};
 }
 Usage usage_of(const Json& json) {
   Usage of;
@@ -49,6 +51,7 @@ Usage usage_of(const Json& json) {
   of.planned_bytes = json.at(2).get<std::uint64_t>();
   of.live_bytes = json.at(3).get<std::uint64_t>();
   of.peak_bytes = json.at(4).get<std::uint64_t>();
+  of.driver_bytes = json.at(5).get<std::uint64_t>();
   return of;
 }
 
@@ -62,16 +65,17 @@ std::string execution_text(const Execution& of) {
                     {"broken", {broken, label}},
                     {"clear", {of.null_pages_are_zero, of.pools ? of.pools->null_pages_are_zero : true, of.signal_buffers_are_clear}},
                     {"sums",
-                     {of.signal_buffers, of.arena_bytes, of.source_bytes, of.grown_bytes, of.working_bytes, of.touched_working_bytes,
-                      of.source_left_bytes, of.exercised.decode_takes}}};
+                     {of.signal_buffers, of.arena_bytes, of.source_bytes, of.grown_bytes, of.granule_bytes, of.visible_bytes,
+                      of.collective_bytes, of.working_bytes, of.touched_working_bytes, of.source_left_bytes, of.exercised.decode_takes}}};
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 // All of them, in the order of their ranks, in place of one.
 void join_executions(const std::vector<std::string>& all, Execution& out) {
-  const std::array<std::uint64_t*, 8> sums{&out.signal_buffers,    &out.arena_bytes,           &out.source_bytes,
-                                           &out.grown_bytes,       &out.working_bytes,         &out.touched_working_bytes,
-                                           &out.source_left_bytes, &out.exercised.decode_takes};
+  const std::array<std::uint64_t*, 11> sums{&out.signal_buffers,    &out.arena_bytes,           &out.source_bytes,
+                                            &out.grown_bytes,       &out.granule_bytes,         &out.visible_bytes,
+                                            &out.collective_bytes,  &out.working_bytes,         &out.touched_working_bytes,
+                                            &out.source_left_bytes, &out.exercised.decode_takes};
   for (std::uint64_t* const sum : sums) *sum = 0;
   out.ranks.clear();
   for (const std::string& text : all) {
@@ -132,16 +136,21 @@ bool is_clear(const Tensor& buffer, MemorySource& memory) {
   return true;
 }
 
-// `memory`: any rank's, which are alike.
-Result<void> look_at_signal_buffers(PipelineModel& model, MemorySource& memory, Execution& out) {
+// Those of one rank of the model's arenas after the other's, each in that rank's memory.
+Result<void> look_at_signal_buffers(PipelineModel& model, Execution& out) {
+  PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, model.signal_buffers());
+  out.signal_buffers = buffers.size();
+  std::vector<MemorySource*> memory;
+  for (Arena& arena : model.arenas())
+    for (const Item& item : model.plan().items)
+      if (item.category == Category::kSignalBuffer && arena.rank() < item.bytes.size() && item.bytes[arena.rank()] > 0)
+        memory.push_back(&arena.source());
   for (const Item& item : model.plan().items)
     if (item.category == Category::kSignalBuffer && item.counted)
       out.due_signal_buffers +=
           static_cast<std::uint64_t>(std::count_if(item.bytes.begin(), item.bytes.end(), [](auto b) { return b > 0; }));
-  PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, model.signal_buffers());
-  out.signal_buffers = buffers.size();
-  out.signal_buffers_are_clear =
-      std::all_of(buffers.begin(), buffers.end(), [&](const Tensor& buffer) { return is_clear(buffer, memory); });
+  for (std::size_t i = 0; i < buffers.size(); ++i)
+    out.signal_buffers_are_clear = out.signal_buffers_are_clear && i < memory.size() && is_clear(buffers[i], *memory[i]);
   return {};
 }
 
@@ -228,13 +237,19 @@ public:
 private:
   Result<void> open_backends() {
     for (std::uint32_t rank = 0; options_.backend && rank < plan_.devices.size(); ++rank) {
+      if (options_.processes && options_.processes->rank() != rank) continue;
       PLIMSOLL_ASSIGN(std::shared_ptr<Backend> backend, options_.backend(first_rank_ + rank));
       backends_.push_back(std::move(backend));
     }
-    if (!backends_.empty()) available_ = free_bytes();
+    if (backends_.empty()) return {};
+    available_ = free_bytes();
+    if (!options_.processes) return {};
+    PLIMSOLL_ASSIGN(const std::vector<std::string> of_all, options_.processes->gather(std::to_string(*available_)));
+    available_ = 0;
+    for (const std::string& of_rank : of_all) *available_ += std::stoull(of_rank); // that this program wrote
     return {};
   }
-  // What the devices' drivers say is free.
+  // What the drivers of the devices here say is free.
   std::uint64_t free_bytes() const {
     std::uint64_t sum = 0;
     for (const auto& backend : backends_) sum += backend->free_bytes().value_or(0);
@@ -273,7 +288,7 @@ private:
     for (std::uint32_t rank = 0; rank < plan_.devices.size(); ++rank) {
       if (made.processes && made.processes->rank() != rank) continue;
       std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
-      if (!backends_.empty()) memory = backends_[rank];
+      if (!backends_.empty()) memory = backends_[sources.size()];
       sources.push_back(std::make_shared<WatchedMemory>(std::move(memory)));
       PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan_, rank, sources.back(), ArenaMode::kObserve));
       arenas.push_back(arena);
@@ -317,7 +332,7 @@ private:
     if (options_.inject == Fault::kDouble && arenas.front().rank() == 0) {
       PLIMSOLL_ASSIGN(again, take_again(arenas.front()));
     }
-    PLIMSOLL_TRY(look_at_signal_buffers(*model, *sources.front(), out));
+    PLIMSOLL_TRY(look_at_signal_buffers(*model, out));
     for (const auto& source : sources) source->mark_working_memory();
 
     ExerciseOptions options;
@@ -331,9 +346,12 @@ private:
     PLIMSOLL_ASSIGN(out.exercised, exercise(*model, cache ? &*cache : nullptr, options));
 
     for (std::size_t rank = 0; rank < arenas.size(); ++rank) {
-      for (const Usage& line : arenas[rank].usage_by_category())
-        // That one is counted and not taken of the host; what a device's BLAS works in is taken.
-        if (line.category != Category::kOverhead || !backends_.empty()) out.arena_bytes += line.live_bytes;
+      for (const Usage& line : arenas[rank].usage()) {
+        // What libraries take is counted and not taken here; what a device's BLAS works in is taken.
+        const bool of_nccl = line.label == kCollectivesLabel;
+        if (of_nccl) out.collective_bytes += line.live_bytes;
+        if (line.category != Category::kOverhead || (!backends_.empty() && !of_nccl)) out.arena_bytes += line.live_bytes;
+      }
       out.source_bytes += sources[rank]->live_bytes();
       out.working_bytes += sources[rank]->working_bytes();
       out.touched_working_bytes += sources[rank]->touched_working_bytes();
@@ -419,10 +437,10 @@ private:
     out.label = check.label;
   }
 
-  // What the drivers gave: all that arenas count, and at most what granules add to it.
+  // What the drivers gave: all that arenas count, and at most what granules and NCCL add to it.
   void check_driver(const Execution& of, VerifyRunReport& report) const {
     const bool sums = of.arena_bytes == of.source_bytes, taken = of.grown_bytes + of.granule_bytes + of.visible_bytes >= of.source_bytes;
-    const std::uint64_t known = of.source_bytes + of.granule_bytes;
+    const std::uint64_t known = of.source_bytes + of.granule_bytes + of.collective_bytes;
     const std::uint64_t unexplained = of.grown_bytes > known ? of.grown_bytes - known : 0;
     const bool explained = unexplained <= kMostUnexplainedBytes;
     VerifyCheck& check =
@@ -432,7 +450,8 @@ private:
             : !explained ? fmt::format("by their drivers the devices gave {} B of which nothing is known", unexplained)
                          : "what the arenas count is what was taken, and by their drivers the devices gave no more");
     check.figures = {{"arena_bytes", of.arena_bytes},     {"source_bytes", of.source_bytes}, {"driver_bytes", of.grown_bytes},
-                     {"granule_bytes", of.granule_bytes}, {"host_bytes", of.visible_bytes},  {"unexplained_bytes", unexplained}};
+                     {"granule_bytes", of.granule_bytes}, {"host_bytes", of.visible_bytes},  {"collective_bytes", of.collective_bytes},
+                     {"unexplained_bytes", unexplained}};
     blame(check, Category::kOverhead);
   }
 

@@ -189,6 +189,29 @@ TEST(Reference, OnNvidiaDevicesTakesWhatTheDriverTakes) {
   }
 }
 
+// Ranks that share a model on them are joined by NCCL, whose memory is a bound; replicas that share nothing are not.
+TEST(Reference, OnSeveralNvidiaDevicesTakesWhatNcclTakes) {
+  PlanRequest request = under_engine("reference", "4xH100");
+  request.max_length = 1024;
+  request.tp = 2;
+  request.pp = 2;
+  const Plan plan = planned("meta-llama/Llama-3.1-8B", request);
+  EXPECT_EQ(item_bytes(plan, "overhead.collectives"), (384ULL + 4 * (12 + 2 * 8) + 4 * 12) << 20);
+  for (const Item& item : plan.items)
+    if (item.label == "overhead.collectives") {
+      EXPECT_EQ(item.basis, Basis::kBound);
+      EXPECT_EQ(item.bytes.size(), 4U);
+    }
+  request.tp = 1;
+  request.pp = 1;
+  request.dp = 4;
+  EXPECT_EQ(item_bytes(planned("meta-llama/Llama-3.1-8B", request), "overhead.collectives"), 0U);
+  request = under_engine("reference", "2xMI300X");
+  request.max_length = 1024;
+  request.tp = 2;
+  EXPECT_EQ(item_bytes(planned("meta-llama/Llama-3.1-8B", request), "overhead.collectives"), 0U);
+}
+
 TEST(Offload, StaysInHostMemory) {
   PlanRequest request = under_engine("vllm", "2xH100");
   const Plan without = planned("Qwen/Qwen3-8B", request);
