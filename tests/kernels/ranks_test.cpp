@@ -94,7 +94,26 @@ INSTANTIATE_TEST_SUITE_P(Layouts, DeviceRanksTest,
                                            DeviceLayout{"llama", 2, 2}, DeviceLayout{"mla", 2, 1, 2}, DeviceLayout{"gpt_oss", 2},
                                            DeviceLayout{"granite_hybrid", 2}));
 
-class DeviceRankCases : public DeviceRanksTest {};
+class DeviceRankCases : public DeviceRanksTest {
+protected:
+  // What a process does that is a rank; 0, or where it failed.
+  int generate_forked(Processes& joined, const PlanRequest& request) const {
+    const GoldenCase golden = golden_cases("llama").front();
+    PipelineOptions options;
+    options.processes = std::shared_ptr<Processes>(&joined, [](Processes*) {});
+    options.backend = opener();
+    auto pipeline = pipeline_of(folder_of("llama"), request, options);
+    if (!pipeline) return std::fprintf(stderr, "%s\n", pipeline.error().message.c_str()), 1;
+    TextGenerationRequest asked = greedy(golden);
+    asked.max_new_tokens = 6;
+    const auto outputs = pipeline->generate(std::vector<TextGenerationRequest>{asked, asked});
+    if (!outputs) return std::fprintf(stderr, "%s\n", outputs.error().message.c_str()), 2;
+    for (const TextGenerationOutput& output : *outputs)
+      if (output.tokens != std::vector<Token>(golden.tokens.begin(), golden.tokens.begin() + 6)) return 3;
+    for (const std::string& wrong : nccl_.wrongs()) return std::fprintf(stderr, "%s\n", wrong.c_str()), 4;
+    return 0;
+  }
+};
 INSTANTIATE_TEST_SUITE_P(Of, DeviceRankCases, ::testing::Values(DeviceLayout{"llama", 2}));
 
 // One step, as the model itself is asked for it.
@@ -216,6 +235,17 @@ TEST_P(DeviceRankCases, WhereNcclFailsTheModelIsNotMade) {
   EXPECT_THAT(pipeline.error().message, HasSubstr("rank 1: ncclCommInitRankConfig"));
 }
 
+// Ranks that are processes: NCCL's ids come through their slots, and who has no logits reads the last stage's in its window.
+TEST_P(DeviceRankCases, ProcessesGenerateWhatOneDoes) {
+  if (on_gpus()) GTEST_SKIP() << "a process that used a GPU cannot be forked";
+  const GoldenCase golden = golden_cases("llama").front();
+  for (const DeviceLayout& of : {DeviceLayout{"llama", 2}, DeviceLayout{"llama", 1, 2}, DeviceLayout{"llama", 2, 2}}) {
+    SCOPED_TRACE(::testing::PrintToString(of));
+    EXPECT_THAT(test::forked(of.ranks(), [&](Processes& joined) { return generate_forked(joined, layout_request(of, golden.max_length)); }),
+                Each(0));
+  }
+}
+
 // Replicas that are processes, a device each: what one computed the other reads in its window.
 TEST_P(DeviceRankCases, ReplicasOfOtherProcessesShowTheirLogits) {
   if (on_gpus()) GTEST_SKIP() << "a process that used a GPU cannot be forked";
@@ -223,22 +253,7 @@ TEST_P(DeviceRankCases, ReplicasOfOtherProcessesShowTheirLogits) {
   PlanRequest request = layout_request({"llama"}, golden.max_length);
   request.devices = "2xH200";
   request.dp = 2;
-  EXPECT_THAT(test::forked(2,
-                           [&](Processes& joined) {
-                             PipelineOptions options;
-                             options.processes = std::shared_ptr<Processes>(&joined, [](Processes*) {});
-                             options.backend = opener();
-                             auto pipeline = pipeline_of(folder_of("llama"), request, options);
-                             if (!pipeline) return std::fprintf(stderr, "%s\n", pipeline.error().message.c_str()), 1;
-                             TextGenerationRequest asked = greedy(golden);
-                             asked.max_new_tokens = 6;
-                             const auto outputs = pipeline->generate(std::vector<TextGenerationRequest>{asked, asked});
-                             if (!outputs) return std::fprintf(stderr, "%s\n", outputs.error().message.c_str()), 2;
-                             for (const TextGenerationOutput& output : *outputs)
-                               if (output.tokens != std::vector<Token>(golden.tokens.begin(), golden.tokens.begin() + 6)) return 3;
-                             return 0;
-                           }),
-              Each(0));
+  EXPECT_THAT(test::forked(2, [&](Processes& joined) { return generate_forked(joined, request); }), Each(0));
 }
 
 } // namespace

@@ -1,21 +1,21 @@
-// NCCL as tests play it: communicators of ranks that are threads of this process, whose calls return at once and are done when all ranks
-// have made them, as those of communicators that do not block. It notes every call, and what a real one would not forgive: a call before
-// the last one was done, one on a communicator that is gone, a group that is not ended. Sums are added in the order of ranks. Header only.
-// Threads: any; one PlayedNccl at a time.
+// NCCL as tests play it: communicators of ranks that are threads of this process, or processes that were forked from it, whose calls return
+// at once and are done when all ranks have made them, as those of communicators that do not block. It notes every call, and what a real one
+// would not forgive: a call before the last one was done, one on a communicator that is gone, a group that is not ended. Sums are added in
+// the order of ranks. Header only. Threads: any; one PlayedNccl at a time.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <list>
-#include <map>
-#include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
+#include <sys/mman.h>
 #include <utility>
 #include <vector>
 
@@ -29,13 +29,13 @@ struct NcclComm {
   std::uint64_t clique = 0; // whose number it is
   int rank = 0, size = 0;
   bool finalized = false;
-  std::uint64_t calls = 0; // of all ranks' collectives so far
-  // What it waits for: a collective by its number, or what a rank sends.
-  enum class Wait { kNothing, kCollective, kMessage } wait = Wait::kNothing;
+  std::uint64_t calls = 0; // collectives so far
+  // What it waits for: the last collective, what a rank sends, or that one takes it.
+  enum class Wait { kNothing, kCollective, kMessage, kTaken } wait = Wait::kNothing;
   void* out = nullptr;
   std::size_t bytes = 0;
   OpenDevice* device = nullptr;
-  int from = 0;
+  int peer = 0; // of a handover
 };
 
 } // namespace plimsoll
@@ -53,6 +53,9 @@ public:
   };
 
   PlayedNccl() {
+    void* const memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    shared_ = static_cast<Shared*>(memory); // zeros are how it begins
     functions_.get_version = [](int* version) {
       *version = kLeastNcclVersion;
       return kNcclSuccess;
@@ -86,7 +89,10 @@ public:
   }
   PlayedNccl(const PlayedNccl&) = delete;
   PlayedNccl& operator=(const PlayedNccl&) = delete;
-  ~PlayedNccl() { current() = nullptr; }
+  ~PlayedNccl() {
+    current() = nullptr;
+    munmap(shared_, sizeof(Shared));
+  }
 
   const Nccl* functions() const { return &functions_; }
 
@@ -119,16 +125,31 @@ public:
   std::optional<std::size_t> fails_at_call; // of a collective, heard of behind it
 
 private:
-  struct Collective {
-    std::vector<std::vector<std::byte>> parts;
-    std::string what;
-    std::size_t count = 0, arrived = 0, left = 0;
+  static constexpr std::size_t kMostRanks = 4, kMostCliques = 64, kMostBytes = 1U << 20;
+  // What a rank hands over; nobody reads it any more when the next but one comes.
+  struct Part {
+    std::size_t bytes = 0, count = 0;
     int type = 0;
+    bool gathers = false;
+    std::array<std::byte, kMostBytes> data;
+  };
+  struct Rank {
+    std::atomic<std::uint64_t> calls;
+    std::array<Part, 2> parts;
+  };
+  struct Message {
+    std::atomic<std::uint64_t> sent, taken;
+    std::size_t bytes = 0;
+    std::array<std::byte, kMostBytes> data;
   };
   struct Clique {
-    int size = 0, come = 0, finalized = 0;
-    std::map<std::uint64_t, Collective> collectives;
-    std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> sent; // from, to
+    std::atomic<int> size, come, finalized;
+    std::array<Rank, kMostRanks> ranks;
+    std::array<std::array<Message, kMostRanks>, kMostRanks> messages; // [from][to]
+  };
+  struct Shared {
+    std::atomic<std::uint64_t> ids;
+    std::array<Clique, kMostCliques> cliques;
   };
 
   static PlayedNccl*& current() {
@@ -147,7 +168,7 @@ private:
     const std::scoped_lock lock(mutex_);
     if (id_fails) return 2;
     id = {};
-    const std::uint64_t number = ++ids_;
+    const std::uint64_t number = ++shared_->ids;
     std::memcpy(id.bytes.data(), &number, sizeof(number));
     return kNcclSuccess;
   }
@@ -166,9 +187,10 @@ private:
     if (init_fails_on == rank) return 1;
     std::uint64_t number = 0;
     std::memcpy(&number, id.bytes.data(), sizeof(number));
-    Clique& clique = cliques_[number];
-    if (number == 0 || rank >= ranks || (clique.size != 0 && clique.size != ranks)) wrong("a communicator of others");
-    clique.size = ranks;
+    Clique& clique = clique_of(number);
+    const int before = clique.size.exchange(ranks);
+    if (number == 0 || rank >= ranks || ranks > static_cast<int>(kMostRanks) || (before != 0 && before != ranks))
+      wrong("a communicator of others");
     ++clique.come;
     NcclComm& comm = comms_.emplace_back();
     comm.clique = number;
@@ -194,7 +216,7 @@ private:
     if (!check(comm, "ncclCommFinalize")) return 4;
     calls_.push_back({"ncclCommFinalize", comm->rank, comm->size});
     comm->finalized = true;
-    ++cliques_[comm->clique].finalized;
+    ++clique_of(comm->clique).finalized;
     return kNcclInProgress;
   }
   NcclStatus remove(NcclComm* comm, const char* what) {
@@ -214,53 +236,63 @@ private:
       wrong("a look at a communicator that is gone");
       return 4;
     }
-    Clique& clique = cliques_[comm->clique];
+    Clique& clique = clique_of(comm->clique);
     status = kNcclInProgress;
     if (fails_at_call && comm->calls > *fails_at_call) status = kRemoteError;
     else if (clique.come < clique.size && !others_are_elsewhere) return kNcclSuccess;
     else if (comm->finalized ? clique.finalized == clique.size || others_are_elsewhere : is_done(clique, *comm)) status = kNcclSuccess;
     return kNcclSuccess;
   }
-  static bool is_done(Clique& clique, NcclComm& comm) {
+  Clique& clique_of(std::uint64_t number) const { return shared_->cliques[number % kMostCliques]; }
+
+  // What it waits for goes to where it is wanted, once it is there.
+  bool is_done(Clique& clique, NcclComm& comm) {
     if (comm.wait == NcclComm::Wait::kNothing) return true;
     std::vector<std::byte> result;
+    const auto own = static_cast<std::size_t>(comm.rank), peer = static_cast<std::size_t>(comm.peer);
+    if (comm.wait == NcclComm::Wait::kTaken) {
+      if (clique.messages[own][peer].sent != clique.messages[own][peer].taken) return false;
+      comm.wait = NcclComm::Wait::kNothing;
+      return true;
+    }
     if (comm.wait == NcclComm::Wait::kMessage) {
-      auto& sent = clique.sent[{comm.from, comm.rank}];
-      if (sent.empty()) return false;
-      result = std::move(sent.front());
-      sent.pop_front();
+      Message& message = clique.messages[peer][own];
+      if (message.sent == message.taken) return false;
+      result.assign(message.data.begin(), message.data.begin() + static_cast<std::ptrdiff_t>(message.bytes));
+      ++message.taken;
     } else {
-      const auto at = clique.collectives.find(comm.calls - 1);
-      if (at->second.arrived < static_cast<std::size_t>(comm.size)) return false;
-      result = joined(at->second);
-      if (++at->second.left == static_cast<std::size_t>(comm.size)) clique.collectives.erase(at);
+      for (int rank = 0; rank < comm.size; ++rank)
+        if (clique.ranks[static_cast<std::size_t>(rank)].calls < comm.calls) return false;
+      result = joined(clique, comm);
     }
     if (result.size() == comm.bytes) comm.device->copy_in(comm.out, result.data(), result.size());
-    else self().wrong("values of another size than what was sent");
+    else wrong("values of another size than what was sent");
     comm.wait = NcclComm::Wait::kNothing;
     return true;
   }
-  static std::vector<std::byte> joined(const Collective& of) {
-    std::vector<std::byte> out = of.parts.front();
-    if (of.what == "ncclAllGather") {
-      for (std::size_t rank = 1; rank < of.parts.size(); ++rank) out.insert(out.end(), of.parts[rank].begin(), of.parts[rank].end());
-    } else if (of.type == kNcclFloat32) {
-      add<float>(of, out);
-    } else {
-      add<double>(of, out);
+  std::vector<std::byte> joined(const Clique& clique, const NcclComm& comm) {
+    std::vector<std::byte> out;
+    const auto part_of = [&](int rank) -> const Part& { return clique.ranks[static_cast<std::size_t>(rank)].parts[(comm.calls - 1) % 2]; };
+    const Part& own = part_of(comm.rank);
+    for (int rank = 0; rank < comm.size; ++rank) {
+      const Part& part = part_of(rank);
+      if (part.count != own.count || part.type != own.type || part.gathers != own.gathers) wrong("ranks that make different calls");
+      const auto end = part.data.begin() + static_cast<std::ptrdiff_t>(part.bytes);
+      if (rank == 0 || own.gathers) out.insert(out.end(), part.data.begin(), end);
+      else if (own.type == kNcclFloat32) add<float>(part, out);
+      else add<double>(part, out);
     }
     return out;
   }
   template <class Real>
-  static void add(const Collective& of, std::vector<std::byte>& out) {
-    for (std::size_t rank = 1; rank < of.parts.size(); ++rank)
-      for (std::size_t i = 0; i < of.count; ++i) {
-        Real sum = 0, part = 0;
-        std::memcpy(&sum, out.data() + i * sizeof(Real), sizeof(Real));
-        std::memcpy(&part, of.parts[rank].data() + i * sizeof(Real), sizeof(Real));
-        sum += part;
-        std::memcpy(out.data() + i * sizeof(Real), &sum, sizeof(Real));
-      }
+  static void add(const Part& part, std::vector<std::byte>& out) {
+    for (std::size_t at = 0; at + sizeof(Real) <= out.size(); at += sizeof(Real)) {
+      Real sum = 0, more = 0;
+      std::memcpy(&sum, out.data() + at, sizeof(Real));
+      std::memcpy(&more, part.data.data() + at, sizeof(Real));
+      sum += more;
+      std::memcpy(out.data() + at, &sum, sizeof(Real));
+    }
   }
   static std::vector<std::byte> read(const void* x, std::size_t bytes, void* stream) {
     std::vector<std::byte> out(bytes);
@@ -273,19 +305,23 @@ private:
     const std::scoped_lock lock(mutex_);
     if (!check(comm, what)) return 4;
     calls_.push_back({what, comm->rank, comm->size, count, type});
-    Collective& of = cliques_[comm->clique].collectives[comm->calls++];
-    if (of.parts.empty()) {
-      of.parts.resize(static_cast<std::size_t>(comm->size));
-      of.what = what;
-      of.count = count;
-      of.type = type;
+    if (width(type) == 0 || part.size() > kMostBytes) {
+      wrong("a value that is not played");
+      return 4;
     }
-    if (of.what != what || of.count != count || of.type != type || width(type) == 0) wrong("ranks that make different calls");
-    of.parts[static_cast<std::size_t>(comm->rank)] = std::move(part);
-    ++of.arrived;
+    const bool gathers = std::string(what) == "ncclAllGather";
+    Rank& own = clique_of(comm->clique).ranks[static_cast<std::size_t>(comm->rank)];
+    Part& to = own.parts[comm->calls % 2];
+    to.bytes = part.size();
+    to.count = count;
+    to.type = type;
+    to.gathers = gathers;
+    std::copy(part.begin(), part.end(), to.data.begin());
+    ++comm->calls;
+    own.calls = comm->calls;
     comm->wait = NcclComm::Wait::kCollective;
     comm->out = out;
-    comm->bytes = count * width(type) * (of.what == "ncclAllGather" ? static_cast<std::size_t>(comm->size) : 1);
+    comm->bytes = part.size() * (gathers ? static_cast<std::size_t>(comm->size) : 1);
     comm->device = static_cast<OpenDevice*>(stream);
     return kNcclInProgress;
   }
@@ -294,7 +330,16 @@ private:
     const std::scoped_lock lock(mutex_);
     if (!check(comm, "ncclSend")) return 4;
     calls_.push_back({"ncclSend", comm->rank, comm->size, count, type, peer});
-    cliques_[comm->clique].sent[{comm->rank, peer}].push_back(std::move(part));
+    Message& to = clique_of(comm->clique).messages[static_cast<std::size_t>(comm->rank)][static_cast<std::size_t>(peer)];
+    if (part.size() > kMostBytes) {
+      wrong("a value that is not played");
+      return 4;
+    }
+    to.bytes = part.size();
+    std::copy(part.begin(), part.end(), to.data.begin());
+    ++to.sent;
+    comm->wait = NcclComm::Wait::kTaken;
+    comm->peer = peer;
     return kNcclInProgress;
   }
   NcclStatus receive(void* out, std::size_t count, int type, int peer, NcclComm* comm, void* stream) {
@@ -302,7 +347,7 @@ private:
     if (!check(comm, "ncclRecv")) return 4;
     calls_.push_back({"ncclRecv", comm->rank, comm->size, count, type, peer});
     comm->wait = NcclComm::Wait::kMessage;
-    comm->from = peer;
+    comm->peer = peer;
     comm->out = out;
     comm->bytes = count * width(type);
     comm->device = static_cast<OpenDevice*>(stream);
@@ -310,10 +355,9 @@ private:
   }
 
   Nccl functions_;
+  Shared* shared_ = nullptr; // by all ranks, also those in other processes
   mutable std::mutex mutex_; // of all that follows
   std::list<NcclComm> comms_;
-  std::map<std::uint64_t, Clique> cliques_;
-  std::uint64_t ids_ = 0;
   std::vector<Call> calls_;
   std::vector<std::string> wrongs_;
 };

@@ -48,11 +48,11 @@ protected:
 template <class Real>
 void join_values(const test::PlayedNccl& nccl, std::uint32_t tensor_ranks, std::uint64_t buffer_bytes) {
   SCOPED_TRACE(std::to_string(tensor_ranks) + " ranks, buffers of " + std::to_string(buffer_bytes) + " B");
-  std::vector<Real> sum = part_of_rank<Real>(0);
-  for (std::uint32_t rank = 1; rank < tensor_ranks; ++rank) {
-    const std::vector<Real> part = part_of_rank<Real>(rank);
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
-  }
+  std::vector<std::vector<Real>> parts;
+  for (std::uint32_t rank = 0; rank < tensor_ranks; ++rank) parts.push_back(part_of_rank<Real>(rank));
+  std::vector<Real> sum = parts.front();
+  for (std::uint32_t rank = 1; rank < tensor_ranks; ++rank)
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += parts[rank][i];
   DeviceRanks ranks(nccl, tensor_ranks, 1, buffer_bytes);
   ASSERT_TRUE(ranks.made) << ranks.made.error().message;
   ASSERT_TRUE(ranks.used) << ranks.used.error().message;
@@ -61,7 +61,7 @@ void join_values(const test::PlayedNccl& nccl, std::uint32_t tensor_ranks, std::
   std::vector<std::vector<Real>> set(ranks.size), added(ranks.size), all(ranks.size);
   ranks.threads.run([&](std::uint32_t rank) {
     Backend& device = *ranks.devices[rank];
-    OnDevice<Real> x(device, part_of_rank<Real>(rank)), to(device, std::vector<Real>(kDeviceElements, Real{0.5}));
+    OnDevice<Real> x(device, parts[rank]), to(device, std::vector<Real>(kDeviceElements, Real{0.5}));
     OnDevice<Real> columns(device, std::vector<Real>(kDeviceRows * width));
     EXPECT_TRUE(ranks.of(rank).all_reduce(x.read(kDeviceWidth), to.rows(kDeviceWidth), true));
     EXPECT_TRUE(ranks.of(rank).all_gather(x.read(kDeviceWidth), columns.rows(width)));
@@ -76,9 +76,7 @@ void join_values(const test::PlayedNccl& nccl, std::uint32_t tensor_ranks, std::
     for (std::size_t i = 0; i < sum.size(); ++i) ASSERT_EQ(added[rank][i], Real{0.5} + sum[i]);
     for (std::size_t i = 0; i < all[rank].size(); ++i) {
       const std::uint64_t row = i / width, column = i % width;
-      ASSERT_EQ(all[rank][i],
-                part_of_rank<Real>(static_cast<std::uint32_t>(column / kDeviceWidth))[row * kDeviceWidth + column % kDeviceWidth])
-          << i;
+      ASSERT_EQ(all[rank][i], parts[column / kDeviceWidth][row * kDeviceWidth + column % kDeviceWidth]) << i;
     }
   }
 }
