@@ -246,6 +246,32 @@ TEST_P(DeviceRankCases, ProcessesGenerateWhatOneDoes) {
   }
 }
 
+// Each asks its own driver; the report of each is that of all.
+TEST_P(DeviceRankCases, ProcessesAreVerifiedTogether) {
+  if (on_gpus()) GTEST_SKIP() << "a process that used a GPU cannot be forked";
+  PlanRequest request = layout_request({"llama", 2}, 20);
+  request.max_batch_size = 2;
+  request.max_batch_input_tokens = 20;
+  for (const auto& [fault, verdict] :
+       {std::pair{Fault::kNone, RunVerdict::kWithinPlan}, std::pair{Fault::kDouble, RunVerdict::kOverPlan}}) {
+    SCOPED_TRACE(fault_name(fault));
+    const auto verified = [&](Processes& joined) {
+      VerifyRunOptions options;
+      options.processes = std::shared_ptr<Processes>(&joined, [](Processes*) {});
+      options.backend = opener();
+      options.inject = fault;
+      const auto report = verify_run(context(), context().load(folder_of("llama")).value(), request, options);
+      if (!report) return std::fprintf(stderr, "%s\n", report.error().message.c_str()), 1;
+      if (report->verdict != verdict) return std::fprintf(stderr, "%s\n", verify_run_to_json(*report).c_str()), 2;
+      if (report->ranks.size() != 2 || report->memory != "emulated") return 3;
+      for (const RankVerdict& rank : report->ranks)
+        if (rank.categories.at(static_cast<std::size_t>(Category::kWeights)).driver_bytes == 0) return 4;
+      return 0;
+    };
+    EXPECT_THAT(test::forked(2, verified), Each(0));
+  }
+}
+
 // Replicas that are processes, a device each: what one computed the other reads in its window.
 TEST_P(DeviceRankCases, ReplicasOfOtherProcessesShowTheirLogits) {
   if (on_gpus()) GTEST_SKIP() << "a process that used a GPU cannot be forked";

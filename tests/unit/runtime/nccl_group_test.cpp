@@ -25,7 +25,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr std::uint64_t kDeviceRows = 37, kDeviceWidth = 24, kDeviceElements = kDeviceRows * kDeviceWidth;
+constexpr std::uint64_t kDeviceRows = 13, kDeviceWidth = 24, kDeviceElements = kDeviceRows * kDeviceWidth;
 
 // Values whose sum depends on the order in which they are added.
 template <class Real>
