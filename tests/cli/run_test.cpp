@@ -165,25 +165,26 @@ TEST(CliRun, RefusesBeforeAnythingIsTaken) {
     const char* message;
   };
   const std::string bad = write_scratch("bad.jsonl", "{\"prompt\": \"a\"}\n{\"promt\": \"b\"}\n");
-  for (const Row& row : {Row{{"run", tiny("kjv"), "--prompt", "a", "--devices", "5MiB"}, 1, "rank 0"},
-                         Row{{"run", tiny("kjv")}, 2, "one of --prompt, --prompt-ids and --requests was expected"},
-                         Row{{"run", tiny("kjv"), "--prompt", ""}, 2, "is empty"},
-                         Row{{"run", tiny("kjv"), "--prompt-ids", "5,,9"}, 2, "ids with commas between them were expected"},
-                         Row{{"run", tiny("kjv"), "--prompt-ids", "5,9999"}, 2, "9999"},
-                         Row{{"run", tiny("kjv"), "--requests", bad}, 2, "bad.jsonl: line 2: /promt"},
-                         Row{{"run", tiny("kjv"), "--requests", "no-such.jsonl"}, 2, "cannot be opened"},
-                         Row{{"run", tiny("mla"), "--prompt-ids", "5", "--dp", "2", "--ep", "2", "--devices", "2x64MiB"}, 2, "replicas"},
-                         Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
-                         Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--dtype", "bfloat16"}, 2, "weights are loaded as they are stored"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--lora", "x=/no/such/folder"}, 2, "is no directory"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--lora", "x=" + tiny("kjv")}, 2, "adapter_config.json"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--adapter", "x"}, 2, "give --max-loras"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--max-loras", "1", "--adapter", "x"}, 2, "no adapter is called 'x'"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--engine", "max", "--max-loras", "1"}, 2, "--engine reference"},
-                         Row{{"run", tiny("kjv"), "--prompt", "a", "--device-backend", "tpu"}, 2, "give cpu or cuda"},
-                         Row{{"verify", tiny("kjv"), "--run", "--device-backend", "tpu"}, 2, "give cpu or cuda"},
-                         Row{{"run", "no-such-model", "--prompt", "a"}, 2, "no-such-model"}}) {
+  for (const Row& row :
+       {Row{{"run", tiny("kjv"), "--prompt", "a", "--devices", "5MiB"}, 1, "rank 0"},
+        Row{{"run", tiny("kjv")}, 2, "one of --prompt, --prompt-ids and --requests was expected"},
+        Row{{"run", tiny("kjv"), "--prompt", ""}, 2, "is empty"},
+        Row{{"run", tiny("kjv"), "--prompt-ids", "5,,9"}, 2, "ids with commas between them were expected"},
+        Row{{"run", tiny("kjv"), "--prompt-ids", "5,9999"}, 2, "9999"},
+        Row{{"run", tiny("kjv"), "--requests", bad}, 2, "bad.jsonl: line 2: /promt"},
+        Row{{"run", tiny("kjv"), "--requests", "no-such.jsonl"}, 2, "cannot be opened"},
+        Row{{"run", tiny("mla"), "--prompt-ids", "5", "--dp", "2", "--ep", "3", "--devices", "2x64MiB"}, 2, "does not divide"},
+        Row{{"run", "meta-llama/Llama-3.1-8B", "--prompt", "a", "--devices", "80GiB"}, 2, "there are no weights to load"},
+        Row{{"run", "microsoft/Phi-3.5-vision-instruct", "--prompt", "a", "--devices", "80GiB"}, 2, ""},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--dtype", "bfloat16"}, 2, "weights are loaded as they are stored"},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--lora", "x=/no/such/folder"}, 2, "is no directory"},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--lora", "x=" + tiny("kjv")}, 2, "adapter_config.json"},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--adapter", "x"}, 2, "give --max-loras"},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--max-loras", "1", "--adapter", "x"}, 2, "no adapter is called 'x'"},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--engine", "max", "--max-loras", "1"}, 2, "--engine reference"},
+        Row{{"run", tiny("kjv"), "--prompt", "a", "--device-backend", "tpu"}, 2, "give cpu or cuda"},
+        Row{{"verify", tiny("kjv"), "--run", "--device-backend", "tpu"}, 2, "give cpu or cuda"},
+        Row{{"run", "no-such-model", "--prompt", "a"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;
     EXPECT_EQ(outcome.out, "");

@@ -1,8 +1,14 @@
 // Data-parallel plans: replicas that are threads generate what one does, each in pages of its own and within its plan, whatever requests
-// it gets. What replicas would have to share is refused.
+// it gets; and replicas that share experts, which lie on the ranks of all of them.
+#include <array>
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "generation/tiny_models.hpp"
+#include "plimsoll/kv_cache_model.hpp"
+#include "support/sparse_checkpoint.hpp"
+#include "support/tiny_model.hpp"
 
 namespace plimsoll::testing {
 namespace {
@@ -128,13 +134,201 @@ TEST(ReplicaSteps, AreThoseOfWhoClaimed) {
   for (PagedKvManager* const manager : pipeline->kv_managers()) EXPECT_EQ(manager->metrics().requests, 0U);
 }
 
-TEST(ReplicaExperts, DealtToTheRanksOfAllAreRefused) {
-  PlanRequest request = replicas_request(96, 2);
-  request.ep = 2;
+// ---- experts of all replicas
+
+struct SharedExperts {
+  std::uint32_t dp, tp, pp, ep;
+};
+void PrintTo(const SharedExperts& of, std::ostream* out) {
+  *out << "dp " << of.dp << ", tp " << of.tp << ", pp " << of.pp << ", ep " << of.ep;
+}
+PlanRequest shared_request(std::uint64_t max_length, const SharedExperts& of) {
+  PlanRequest request = replicas_request(max_length, of.dp, of.tp, of.pp);
+  request.ep = of.ep;
+  return request;
+}
+constexpr SharedExperts kSharedExperts[]{{2, 1, 1, 2}, {4, 1, 1, 4}, {4, 1, 1, 2}, {2, 2, 1, 4}, {2, 2, 1, 2}, {2, 1, 2, 2}};
+
+class ReplicaExperts : public ::testing::TestWithParam<std::string> {};
+
+// As many requests as keep all busy, and one alone, beside which the other replicas have nothing to compute.
+TEST_P(ReplicaExperts, GenerateWhatOneRankDoes) {
+  const std::vector<GoldenCase> all = golden_cases(GetParam());
+  const std::vector<TextGenerationRequest> requests = prompts_of(all);
+  auto one = pipeline_of(folder_of(GetParam()), replicas_request(all.front().max_length, 1));
+  ASSERT_TRUE(one) << one.error().message;
+  const std::vector<TextGenerationOutput> expected = one->generate(requests).value();
+  for (const SharedExperts& of : kSharedExperts) {
+    SCOPED_TRACE(::testing::PrintToString(of));
+    auto pipeline = pipeline_of(folder_of(GetParam()), shared_request(all.front().max_length, of));
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    ASSERT_EQ(pipeline->n_replicas(), of.dp);
+    EXPECT_TRUE(pipeline->model().shares_experts());
+    for (const std::size_t count : {requests.size(), std::size_t{1}}) {
+      const auto outputs = pipeline->generate(std::span(requests).first(count));
+      ASSERT_TRUE(outputs) << outputs.error().message;
+      for (std::size_t i = 0; i < count; ++i) {
+        ASSERT_FALSE((*outputs)[i].error) << (*outputs)[i].error->message;
+        EXPECT_EQ((*outputs)[i].tokens, expected[i].tokens);
+        for (std::size_t n = 0; n < kReplicaTokens; ++n) // sums are added up rank by rank
+          EXPECT_NEAR((*outputs)[i].log_probabilities->token.at(n), expected[i].log_probabilities->token.at(n), 2e-4);
+      }
+    }
+    expect_peaks_of_plans(*pipeline);
+    for (PagedKvManager* const manager : pipeline->kv_managers()) {
+      EXPECT_EQ(manager->metrics().requests, 0U);
+      EXPECT_TRUE(manager->audit());
+    }
+  }
+}
+
+TEST_P(ReplicaExperts, EachRankLoadsTheBytesThatThePlanCounts) {
+  const Model model = context().load(folder_of(GetParam())).value();
+  for (const SharedExperts& of : kSharedExperts) {
+    SCOPED_TRACE(::testing::PrintToString(of));
+    const PlanRequest request = shared_request(golden_cases(GetParam()).front().max_length, of);
+    const Plan plan = context().plan(model, request).value();
+    for (std::uint32_t rank = 0; rank < plan.devices.size(); ++rank) {
+      const auto program = context().program(model, request, rank);
+      ASSERT_TRUE(program) << program.error().message;
+      EXPECT_EQ(program->weights.bytes(), plan.devices[rank].weights_bytes) << rank;
+      EXPECT_EQ(program->replicas, of.dp);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ReplicaExperts, ::testing::Values("mla", "gpt_oss", "qwen3_moe"),
+                         [](const auto& info) { return info.param; });
+
+// Six experts on four ranks of two replicas: two, two, one and one; the bytes that a rank takes are its own.
+TEST(ReplicaExpertRemainders, GenerateWhatOneRankDoes) {
+  nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
+  config["num_local_experts"] = 6;
+  const test::TemporaryDirectory folder;
+  const std::string path = folder / "model";
+  test::write_tiny_folder(test::tiny_model_of(config.dump(), 5), path);
+  TextGenerationRequest prompt;
+  prompt.prompt_tokens = {1, 9, 30, 41};
+  prompt.max_new_tokens = kReplicaTokens;
+  prompt.ignore_end = true;
+  std::vector<std::vector<Token>> tokens;
+  for (const SharedExperts& of : {SharedExperts{1, 1, 1, 1}, {2, 2, 1, 4}, {4, 1, 1, 4}, {2, 2, 1, 2}}) {
+    auto pipeline = pipeline_of(path, shared_request(96, of));
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    tokens.push_back(pipeline->generate(prompt).value().tokens);
+    EXPECT_EQ(tokens.back(), tokens.front()) << ::testing::PrintToString(of);
+    expect_peaks_of_plans(*pipeline);
+  }
+}
+
+TEST(ReplicaExpertLayouts, ThatLeaveARankWithoutExpertsAreRefused) {
+  nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
+  config["num_local_experts"] = 3;
+  const test::TemporaryDirectory folder;
+  const std::string path = folder / "model";
+  test::write_tiny_folder(test::tiny_model_of(config.dump(), 5), path);
+  const auto fewer = pipeline_of(path, shared_request(96, {4, 1, 1, 4}));
+  ASSERT_FALSE(fewer);
+  EXPECT_EQ(fewer.error().where, "--ep");
+  EXPECT_THAT(fewer.error().message, ::testing::HasSubstr("ep 4 leaves some ranks without any of the 3 experts"));
+  const auto of_one = pipeline_of(path, shared_request(96, {1, 4, 1, 4}));
+  ASSERT_FALSE(of_one);
+  EXPECT_EQ(of_one.error().where, "--ep");
+  const auto odd = pipeline_of(path, shared_request(96, {2, 1, 1, 3}));
+  ASSERT_FALSE(odd);
+  EXPECT_EQ(odd.error().where, "--ep");
+  EXPECT_THAT(odd.error().message, ::testing::HasSubstr("ep 3 does not divide the 2 ranks of a stage"));
+}
+
+// By hand: models in a group of their own. A pass that one refuses is refused by all, and the next one is whole.
+class ReplicaGroups : public ::testing::Test {
+protected:
+  struct One {
+    std::unique_ptr<PipelineModel> model;
+    std::optional<KvCache> cache;
+    std::optional<TextContext> tokens;
+  };
+  Result<One> load(std::uint32_t replica, std::shared_ptr<ReplicaGroup> group) {
+    PipelineModelOptions options;
+    options.plan = replica_plan(plan_, replica).value();
+    options.replica = replica;
+    options.group = std::move(group);
+    options.arenas.push_back(Arena::create(options.plan, 0).value());
+    One out;
+    PLIMSOLL_ASSIGN(out.model, PipelineModel::load(context(), model_, request_, std::move(options)));
+    PLIMSOLL_ASSIGN(out.cache, dynamic_cast<KvCacheModel&>(*out.model).load_kv_manager(out.model->plan(), out.model->arenas()));
+    TextContextOptions of_context;
+    of_context.id = 7;
+    of_context.prompt = {1, 9, 30, 41};
+    of_context.max_length = 50;
+    PLIMSOLL_ASSIGN(out.tokens, TextContext::create(std::move(of_context)));
+    PLIMSOLL_TRY(out.cache->manager().claim(7));
+    PLIMSOLL_TRY(out.cache->manager().alloc(*out.tokens));
+    return out;
+  }
+  static Result<void> pass(One& one, bool spoilt) {
+    const std::array<const TextContext*, 1> batch{&*one.tokens};
+    PLIMSOLL_ASSIGN(KvCacheInputs kv, one.cache->runtime_inputs(batch));
+    if (spoilt) {
+      PLIMSOLL_ASSIGN(const std::span<std::uint32_t> pages, kv.devices[0].groups[0].lookup_table.values<std::uint32_t>());
+      std::fill(pages.begin(), pages.end(), UINT32_MAX);
+    }
+    PLIMSOLL_ASSIGN(const auto inputs, one.model->prepare_initial_token_inputs(batch, std::move(kv)));
+    PLIMSOLL_ASSIGN(const ModelOutputs outputs, one.model->execute(*inputs));
+    return {};
+  }
+
+  PlanRequest request_ = shared_request(96, {2, 1, 1, 2});
+  Model model_ = context().load(folder_of("qwen3_moe")).value();
+  Plan plan_ = context().plan(model_, request_).value();
+};
+
+TEST_F(ReplicaGroups, AStepThatOneRefusesEndsForAllAndHarmsNone) {
+  const std::shared_ptr<ReplicaGroup> group = ReplicaGroup::of(plan_);
+  std::array<One, 2> both{load(0, group).value(), load(1, group).value()};
+  for (const int spoilt : {1, -1, 0, -1}) { // the replica whose pages are none
+    std::array<Result<void>, 2> passed;
+    std::thread other([&] { passed[1] = pass(both[1], spoilt == 1); });
+    passed[0] = pass(both[0], spoilt == 0);
+    other.join();
+    for (const Result<void>& one : passed) {
+      EXPECT_EQ(one.has_value(), spoilt < 0);
+      if (!one) {
+        EXPECT_THAT(one.error().message, ::testing::HasSubstr("alloc comes first"));
+      }
+    }
+    group->reset();
+  }
+  std::array<std::uint64_t, 2> tokens{};
+  std::thread other([&] { tokens[1] = both[1].model->execute_idle().value_or(99); });
+  tokens[0] = both[0].model->execute_idle().value_or(99);
+  other.join();
+  EXPECT_EQ(tokens[0], 0U); // nobody has any
+  EXPECT_EQ(tokens[1], 0U);
+}
+
+TEST_F(ReplicaGroups, ModelsNeedTheOneOfTheirPlan) {
+  const auto alone = load(0, nullptr);
+  ASSERT_FALSE(alone);
+  EXPECT_THAT(alone.error().message, ::testing::HasSubstr("share experts and meet nowhere"));
+  const Plan other = context().plan(model_, shared_request(96, {2, 2, 1, 4})).value();
+  EXPECT_FALSE(load(0, ReplicaGroup::of(other)));
+  EXPECT_EQ(ReplicaGroup::of(replica_plan(plan_, 0).value()), nullptr);
+  auto apart = pipeline_of(folder_of("qwen3_moe"), replicas_request(96, 2));
+  ASSERT_TRUE(apart) << apart.error().message;
+  EXPECT_FALSE(apart->model().shares_experts());
+  EXPECT_FALSE(apart->model().execute_idle());
+}
+
+// A draft is asked when its replica needs it, so it has experts of its own or none.
+TEST(ReplicaDrafts, HaveNoExpertsOfAllReplicas) {
+  PlanRequest request = shared_request(96, {2, 1, 1, 2});
+  request.draft = context().load(folder_of("qwen3_moe")).value();
+  request.num_draft_tokens = 2;
   const auto pipeline = pipeline_of(folder_of("qwen3_moe"), request);
   ASSERT_FALSE(pipeline);
-  EXPECT_EQ(pipeline.error().where, "--ep");
-  EXPECT_THAT(pipeline.error().message, ::testing::HasSubstr("planned and not executed"));
+  EXPECT_EQ(pipeline.error().where, "--draft");
+  EXPECT_THAT(pipeline.error().message, ::testing::HasSubstr("which 2 replicas would share"));
 }
 
 } // namespace

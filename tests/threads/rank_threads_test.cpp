@@ -45,6 +45,30 @@ TEST_F(RankJoining, SumsAndColumnsInARow) {
   });
 }
 
+// Replicas of one rank each share what they have computed, in passes of other sizes each time; a pass that one gives up ends for all.
+TEST_F(RankJoining, ReplicasShareRowsAndSums) {
+  ThreadGroup replicas(1, 1, kRanks);
+  for (std::uint32_t rank = 0; rank < kRanks; ++rank) ASSERT_TRUE(replicas.use({buffers_[rank].bytes}, rank));
+  for (std::uint32_t pass = 0; pass < 60; ++pass) {
+    const bool whole = pass % 5 != 4;
+    threads_.run([&](std::uint32_t rank) {
+      if (!whole && rank == pass % kRanks) return replicas.abort({ErrorCode::kBadRequest, "enough", ""});
+      const std::uint64_t mine = (rank + pass) % 4;
+      Communicator& with = replicas.communicator(rank);
+      std::array<float, 4 * kValueWidth> x{}, sums{};
+      std::array<float, 4 * kRanks * kValueWidth> rows{};
+      x.fill(static_cast<float>(rank));
+      const auto all = with.begin_pass(mine);
+      if (!all) return;
+      ASSERT_EQ(*all, 6U); // 0 + 1 + 2 + 3
+      if (!with.gather_rows({x.data(), mine, kValueWidth}, Rows<float>{rows.data(), *all, kValueWidth})) return;
+      if (!with.scatter_sum({rows.data(), *all, kValueWidth}, Rows<float>{sums.data(), mine, kValueWidth}, false)) return;
+      for (std::uint64_t i = 0; i < mine * kValueWidth; ++i) ASSERT_EQ(sums[i], static_cast<float>(rank * kRanks));
+    });
+    EXPECT_EQ(replicas.reset().has_value(), !whole);
+  }
+}
+
 TEST_F(RankJoining, WhoeverGivesUpEndsAllAndTheNextPassIsWhole) {
   for (std::uint32_t pass = 0; pass < 40; ++pass) {
     std::array<bool, kRanks> joined{};

@@ -90,16 +90,37 @@ struct ImageLimits {
 // (request.dp); a plan of one replica is itself. kBadRequest: no such replica, or a plan that does not fit.
 Result<Plan> PLIMSOLL_API replica_plan(const Plan& plan, std::uint32_t replica);
 
+// Where replicas meet that share experts (--ep beside --dp, where they are threads of one process): made once for all models of a plan.
+// Threads: any.
+class PLIMSOLL_API ReplicaGroup {
+public:
+  // Null for a plan of one replica.
+  static std::shared_ptr<ReplicaGroup> of(const Plan& whole);
+  ~ReplicaGroup();
+  // One of them cannot compute its pass: those that wait for it get its error.
+  void abort(const Error& error) noexcept;
+  // Once a pass that was aborted has ended on all: the next one is whole.
+  void reset() noexcept;
+
+  class Impl;
+  Impl& impl() { return *impl_; }
+
+private:
+  explicit ReplicaGroup(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
 // What a model is made with: the plan it lives in (that of its replica, where there are several), and an arena for each of its ranks.
 struct PipelineModelOptions {
   Plan plan;
   std::vector<Arena> arenas;
   ReturnLogits return_logits = ReturnLogits::kVariable;
   std::shared_ptr<Processes> processes = nullptr; // ranks are processes, and the one arena is that of this one's; null: ranks are threads
-  // Which replica it is, where ranks are processes. Of one that this process has no rank of there are no arenas, and what is made computes
+  // Which replica it is. Where ranks are processes: of one that this process has no rank of there are no arenas, and what is made computes
   // nothing: it shows what its processes have computed.
   std::uint32_t replica = 0;
   std::vector<std::shared_ptr<Backend>> backends = {}; // of each arena, which gives memory of it; empty: the processors
+  std::shared_ptr<ReplicaGroup> group = nullptr;       // of all replicas, where they share experts and are threads
 };
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
@@ -122,8 +143,8 @@ public:
   // The reference model: executes the pipeline that the model's planners describe, with weights loaded into the arenas. Ranks are threads
   // of this process, or processes where the options name them: those of a tensor-parallel group join their results in the plan's signal
   // buffers, those of a pipeline stage hand on to the next through them; a rank that cannot go on ends the step of all with its error. A
-  // model is one replica: the plan is what replica_plan says. kBadRequest where the plan does not fit or its replicas share experts;
-  // kUnsupportedArchitecture where no pipeline is described, or one that ranks cannot share.
+  // model is one replica: the plan is what replica_plan says, and where replicas share experts PipelineModelOptions::group is needed.
+  // kBadRequest where the plan does not fit; kUnsupportedArchitecture where no pipeline is described, or one that ranks cannot share.
   static Result<std::unique_ptr<PipelineModel>> load(const Context& context, const Model& model, const PlanRequest& request,
                                                      PipelineModelOptions options, const LoadProgress& progress = {});
   virtual ~PipelineModel();
@@ -169,6 +190,10 @@ public:
   // The model that drafts tokens for this one, `request.num_draft_tokens` of its plan for each request and step: over the same KV cache, in
   // which it has groups of its own, and over the same batches. It belongs to this one. Null where none does.
   virtual PipelineModel* draft() noexcept;
+  // Whether it shares experts with other replicas: then all of them compute each pass at the same time, one without requests idly.
+  virtual bool shares_experts() const noexcept;
+  // Its part of a pass of the others, instead of execute. How many tokens these compute; 0: all are idle. kBadRequest where it shares none.
+  virtual Result<std::uint64_t> execute_idle();
   // One buffer per device for the collectives of several, zero-filled, their slots marked as not written; none where the plan has none:
   // the family's policy decides that, so a model that always reduces has one on a single device too. Allocated when first asked for, the
   // same ones afterwards. Threads: any.

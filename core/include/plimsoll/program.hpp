@@ -46,21 +46,27 @@ enum class OpKind : std::uint8_t {
   kSend,           // x: to the rank in its place on the next pipeline stage; out is x
   kReceive,        // -: out = what the rank in its place on the stage before sends
   kSumSquares,     // x: out, one column, = the sum of the squares of each row
-  kNormOfSums // x, s; gain?, bias?; columns, first, plus_one; epsilon: an RMS norm of rows that ranks share: s is the sum of the squares
-              // of `columns` columns, x those of this rank, for which gain and bias begin at `first`
+  kNormOfSums, // x, s; gain?, bias?; columns, first, plus_one; epsilon: an RMS norm of rows that ranks share: s is the sum of the squares
+               // of `columns` columns, x those of this rank, for which gain and bias begin at `first`
+  kGatherRows, // x: out, a value of all replicas, = the rows of x of each of them, one replica after another
+  kScatterSum  // x, a value of all replicas: out (+)= this replica's rows of the sum of x over all ranks of the stage, of every replica
 };
-constexpr bool is_collective(OpKind kind) noexcept { return kind >= OpKind::kAllReduce && kind <= OpKind::kReceive; }
+constexpr bool is_collective(OpKind kind) noexcept {
+  return (kind >= OpKind::kAllReduce && kind <= OpKind::kReceive) || kind == OpKind::kGatherRows || kind == OpKind::kScatterSum;
+}
 
 // Ops whose KV group keeps states.
 constexpr bool keeps_state(OpKind kind) noexcept { return kind == OpKind::kConv || kind == OpKind::kSsmScan || kind == OpKind::kDeltaRule; }
 
 inline constexpr std::uint32_t kNoIndex = UINT32_MAX;
+inline constexpr std::uint64_t kExpertRows = 128; // rows that go through an expert together
 
 // A tensor [rows, width] of float32 elements, row after row, at an offset of the slab. The slab has room for the most rows of a pass.
 struct ProgramValue {
   bool of_outputs = false; // a row for each that wants logits, not for each token; see Program::encoder
   std::uint64_t width = 0;
   std::uint64_t offset_bytes = 0;
+  bool of_replicas = false; // a row for each token of every replica; see Program::replicas
 };
 
 struct ProgramOp {
@@ -135,7 +141,19 @@ struct Program {
   // The encoder of one image, on ranks of the first stage where images are planned: a program whose tokens are patches, whose outputs are
   // rows of the text, and whose logits are what the cache keeps. It has the weights of this one, and the same slab when this one rests.
   std::shared_ptr<const Program> encoder;
-  std::uint64_t most_rows_at_once() const { return encoder && encoder->most_tokens > most_tokens ? encoder->most_tokens : most_tokens; }
+  // That share the experts, so that all compute their passes together; 1: this one has its own. Each has as many ranks and stages.
+  std::uint32_t replicas = 1;
+  std::uint64_t most_rows_of_replicas() const { return most_tokens * replicas; } // both are below 2^32
+  // That are multiplied together: of all replicas only those that go through one expert.
+  std::uint64_t most_rows_at_once() const {
+    const std::uint64_t of_expert = most_rows_of_replicas() < kExpertRows ? most_rows_of_replicas() : kExpertRows;
+    const std::uint64_t rows = of_expert > most_tokens ? of_expert : most_tokens;
+    return encoder && encoder->most_tokens > rows ? encoder->most_tokens : rows;
+  }
+  // Rows of a value that there is room for.
+  std::uint64_t most_rows(const ProgramValue& value) const {
+    return value.of_outputs ? most_outputs : value.of_replicas ? most_rows_of_replicas() : most_tokens;
+  }
   std::uint64_t shared_slab_bytes() const { return encoder && encoder->slab_bytes > slab_bytes ? encoder->slab_bytes : slab_bytes; }
 };
 

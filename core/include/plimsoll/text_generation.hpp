@@ -154,6 +154,7 @@ struct PipelineParts {
   std::optional<Plan> plan = {};                             // of all of them; absent: that of the model
   // That the ranks of all replicas are: each has one of them, and of the others what their processes show. Null: they are threads.
   std::shared_ptr<Processes> processes = nullptr;
+  std::shared_ptr<ReplicaGroup> group = nullptr; // that the models were made with, where they share experts
 };
 
 // One step's work: requests that are claimed and have their pages.

@@ -280,12 +280,6 @@ Result<Program> Context::program_of(const Model& model, const PlanRequest& reque
   const RankLayout& layout = settled.layout;
   if (rank >= layout.ranks())
     return fail(ErrorCode::kBadRequest, fmt::format("rank {} of a plan of {}; ranks begin at 0", rank, layout.ranks()), "rank");
-  if (layout.replicas_share_experts())
-    return fail(ErrorCode::kBadRequest,
-                fmt::format("{} replicas with the experts dealt to the ranks of all are planned and not executed; leave out --ep, so that "
-                            "each has its own, or --dp",
-                            layout.dp),
-                "--ep");
   if (layout.uses_host())
     return fail(ErrorCode::kBadRequest,
                 fmt::format("engine {} keeps weights in host memory; a program has all of them on its device", settled.profile().name),

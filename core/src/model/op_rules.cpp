@@ -95,7 +95,9 @@ public:
     case OpKind::kSend:
     case OpKind::kReceive:
     case OpKind::kSumSquares:
-    case OpKind::kNormOfSums: break; // no planner describes these
+    case OpKind::kNormOfSums:
+    case OpKind::kGatherRows:
+    case OpKind::kScatterSum: break; // no planner describes these
     }
     return wrong_;
   }

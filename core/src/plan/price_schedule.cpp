@@ -151,7 +151,14 @@ Result<Program> scheduled_draft(const Settled& s, std::uint32_t rank) {
         ErrorCode::kBadRequest,
         fmt::format("{} has {} tokens and {} has {}; a draft speaks of the same tokens", draft.info.path, own, s.model().info.path, target),
         "--draft");
-  return scheduled(s, draft, s.draft_layout, rank, draft_pass_shape(s), {});
+  PLIMSOLL_ASSIGN(Program program, scheduled(s, draft, s.draft_layout, rank, draft_pass_shape(s), {}));
+  if (program.replicas > 1) // they draft each at their own time
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} has experts, which {} replicas would share; draft with a dense model, or leave out --ep, so that each has "
+                            "its own",
+                            draft.info.path, program.replicas),
+                "--draft");
+  return program;
 }
 
 Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
@@ -167,9 +174,8 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   signals.label = "signal_buffers";
   granules.label = "overhead.granularity";
   collectives.label = kCollectivesLabel;
-  const bool exact = !s.layout.replicas_share_experts(); // which is planned and not executed
   for (Item* item : {&slab, &tables, &blas, &signals, &draft_slab, &draft_tables, &granules, &collectives}) {
-    item->basis = exact ? Basis::kExact : Basis::kBound;
+    item->basis = Basis::kExact;
     item->planner = s.profile().name;
     item->bytes.assign(ranks, 0);
   }
@@ -181,7 +187,8 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   const PassShape draft_pass = draft_pass_shape(s);
   PLIMSOLL_ASSIGN(const std::uint64_t draft_tables_bytes, model_input_bytes(draft_pass).get("the inputs of the draft"));
   const Result<Described>& described = s.model().described();
-  const bool alike = described && s.adapters.slots == 0 && ranks_are_alike(*described, s.layout);
+  const bool alike = described && s.adapters.slots == 0 && ranks_are_alike(*described, s.model().declared, s.layout);
+  const bool alike_replicas = alike || !s.layout.replicas_share_experts();
   std::vector<AdapterSlots> adapters(ranks);
   for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
     PLIMSOLL_ASSIGN(const Checked lookups, lookup_tables_bytes(s, stages, stage));
@@ -198,7 +205,10 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
         PLIMSOLL_ASSIGN(draft, scheduled_draft(s, stage * s.layout.tp + tp));
       }
       for (std::uint32_t dp = 0; dp < s.layout.dp; ++dp) {
-        const std::size_t rank = (static_cast<std::size_t>(dp) * s.layout.pp + stage) * s.layout.tp + tp;
+        const std::uint32_t rank = (dp * s.layout.pp + stage) * s.layout.tp + tp;
+        if (dp > 0 && !alike_replicas) {
+          PLIMSOLL_ASSIGN(program, scheduled_program(s, rank));
+        }
         slab.bytes[rank] = program.shared_slab_bytes();
         tables.bytes[rank] = tables_bytes;
         blas.bytes[rank] = blas_bound_bytes(program.most_rows_at_once()).saturated();
@@ -217,6 +227,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   if (s.explains()) {
     slab.formula = fmt::format("buffers of the described pipeline in one slab, {} tokens, {} rows of logits, 4 B an element", pass.tokens,
                                pass.outputs);
+    if (s.layout.replicas_share_experts()) slab.formula += fmt::format("; what experts read and give, for {} replicas", s.layout.dp);
     tables.formula =
         fmt::format("tokens, offsets, lengths and page tables of {} sequences of {} tokens", pass.sequences, pass.context_tokens);
     const std::uint64_t patches = encoder_pass(images).tokens;

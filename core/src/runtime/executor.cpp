@@ -40,6 +40,13 @@ public:
     return ForwardOutputs<Real>{logits.data, logits.rows, logits.width, std::span(offsets_).first(pass_.sequences + 1)};
   }
 
+  Result<std::uint64_t> run_idle() {
+    if (program_.replicas == 1) return fail(ErrorCode::kBadRequest, "this program shares nothing with others; it has no idle passes");
+    pass_ = {};
+    PLIMSOLL_TRY(run_ops());
+    return tokens_of_replicas_;
+  }
+
   Result<Rows<const Real>> encode(const EncoderInputs& inputs) {
     if (rules_.patches == nullptr) return fail(ErrorCode::kBadRequest, "this program encodes no images");
     PLIMSOLL_ASSIGN(pass_, check_image(inputs, program_, *rules_.patches));
@@ -54,9 +61,15 @@ public:
 
 private:
   Result<void> run_ops() {
+    if (program_.replicas > 1) {
+      PLIMSOLL_ASSIGN(tokens_of_replicas_, options_.communicator->begin_pass(pass_.tokens));
+      if (tokens_of_replicas_ > program_.most_rows_of_replicas())
+        return fail(ErrorCode::kBadRequest, fmt::format("a pass of {} tokens of all replicas; the plan is for {}", tokens_of_replicas_,
+                                                        program_.most_rows_of_replicas()));
+    }
     for (const ProgramOp& op : program_.ops)
       if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
-      else run_op(op);
+      else if (rows_of(op.out) > 0) run_op(op);
     Result<void> done = backend_->synchronize();
     if (options_.communicator != nullptr) PLIMSOLL_TRY(options_.communicator->outcome());
     return done;
@@ -64,9 +77,13 @@ private:
 
   // ---- operands
 
+  std::uint64_t rows_of(std::uint32_t number) const {
+    const ProgramValue& v = program_.values[number];
+    return v.of_outputs ? pass_.outputs : v.of_replicas ? tokens_of_replicas_ : pass_.tokens;
+  }
   Rows<Real> value(std::uint32_t number) const {
     const ProgramValue& v = program_.values[number];
-    return {static_cast<Real*>(at(v.offset_bytes)), v.of_outputs ? pass_.outputs : pass_.tokens, v.width};
+    return {static_cast<Real*>(at(v.offset_bytes)), rows_of(number), v.width};
   }
   Rows<const Real> input(const ProgramOp& op, std::size_t n) const {
     if (op.in[n] == kNoIndex) return {};
@@ -79,7 +96,7 @@ private:
   Scratch scratch(const ProgramOp& op) const {
     std::uint64_t tile_bytes = program_.slab_bytes; // for double: behind all else
     if constexpr (std::is_same_v<Real, float>) {
-      const std::uint64_t elements = scratch_elements(op, program_.weights, program_.adapters, program_.most_tokens).saturated();
+      const std::uint64_t elements = scratch_elements(op, program_.weights, program_.adapters, most_scratch_rows(op, program_)).saturated();
       tile_bytes = op.scratch_offset_bytes + (elements - std::min(elements, kTileElements)) * sizeof(float);
     }
     return {at(op.scratch_offset_bytes), at(tile_bytes)};
@@ -179,7 +196,9 @@ private:
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
     case OpKind::kSend:
-    case OpKind::kReceive: break; // see join
+    case OpKind::kReceive:
+    case OpKind::kGatherRows:
+    case OpKind::kScatterSum: break; // see join
     }
   }
 
@@ -191,6 +210,8 @@ private:
     case OpKind::kAllGather: return others.all_gather(input(op, 0), value(op.out));
     case OpKind::kSend: return others.send(input(op, 0));
     case OpKind::kReceive: return others.receive(value(op.out));
+    case OpKind::kGatherRows: return others.gather_rows(input(op, 0), value(op.out));
+    case OpKind::kScatterSum: return others.scatter_sum(input(op, 0), value(op.out), op.accumulate);
     default: return others.all_reduce(input(op, 0), value(op.out), op.accumulate);
     }
   }
@@ -254,6 +275,7 @@ private:
   std::vector<std::uint32_t> offsets_;
 
   PassView pass_; // of the pass that runs
+  std::uint64_t tokens_of_replicas_ = 0;
   std::span<const KvGroupInputs> tables_;
   std::span<const std::int32_t> adapter_slots_;
   EncodedRows encoded_;
@@ -273,10 +295,12 @@ Result<Executor<Real>> Executor<Real>::create(Program program, std::shared_ptr<B
                                               const ExecutorOptions& options) {
   PLIMSOLL_TRY(check_program(program, weights, groups));
   const bool joins = std::any_of(program.ops.begin(), program.ops.end(), [](const ProgramOp& op) { return is_collective(op.kind); });
-  if (joins && (options.communicator == nullptr || options.communicator->ranks() != program.tensor_ranks))
-    return fail(ErrorCode::kBadRequest, fmt::format("the program is one of {} ranks that join their results; they need a communicator of "
-                                                    "so many",
-                                                    program.tensor_ranks));
+  const Communicator* const others = options.communicator;
+  if ((joins || program.replicas > 1) &&
+      (others == nullptr || others->ranks() != program.tensor_ranks || (program.replicas > 1 && others->replicas() != program.replicas)))
+    return fail(ErrorCode::kBadRequest, fmt::format("the program is one of {} ranks that join their results, in {} replicas that share "
+                                                    "experts; they need a communicator of so many",
+                                                    program.tensor_ranks, program.replicas));
   if (std::string wrong = wrong_adapters(program, memory.adapters); !wrong.empty())
     return fail(ErrorCode::kBadRequest, "this program cannot be executed: " + wrong);
   if (memory.slab == nullptr || std::bit_cast<std::uintptr_t>(memory.slab) % kSlabAlignmentBytes != 0 ||
@@ -298,6 +322,11 @@ Executor<Real>::~Executor() = default;
 template <class Real>
 Result<ForwardOutputs<Real>> Executor<Real>::run(const ForwardInputs& inputs) {
   return impl_->run(inputs);
+}
+
+template <class Real>
+Result<std::uint64_t> Executor<Real>::run_idle() {
+  return impl_->run_idle();
 }
 
 template <class Real>

@@ -32,7 +32,8 @@ enum class LatentAttention : std::uint8_t {
 
 struct ExecutorOptions {
   LatentAttention latent = LatentAttention::kAbsorbed;
-  Communicator* communicator = nullptr; // of the program's tensor-parallel group, where it has several ranks; outlives the executor
+  // Of the program's tensor-parallel group, where it has several ranks or shares experts; outlives the executor.
+  Communicator* communicator = nullptr;
 };
 
 // One group's pool on the executor's rank.
@@ -134,6 +135,9 @@ public:
   // Computes the pass and stores the keys and values of its tokens. kBadRequest where inputs contradict each other or exceed what was
   // planned; nothing is written then. The error of the communicator where other ranks do not come along. Allocates no memory.
   Result<ForwardOutputs<Real>> run(const ForwardInputs& inputs);
+  // The same of no tokens, where replicas share experts (Program::replicas) and this one has nothing to compute: it does its part of what
+  // the others compute. How many tokens these have. kBadRequest for another program.
+  Result<std::uint64_t> run_idle();
 
   // Of a program that is an encoder (Program::encoder) in place of run(): the rows of an image, valid until the next pass.
   // kBadRequest: an image whose sides are no multiples of side * merge pixels, or one of more patches than was planned.

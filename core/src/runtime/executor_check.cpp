@@ -4,6 +4,7 @@
 #include <bit>
 #include <fmt/format.h>
 
+#include "plimsoll/limits.hpp"
 #include "runtime/executor_weights.hpp"
 #include "runtime/op_check.hpp"
 #include "schedule/scratch_layout.hpp"
@@ -45,6 +46,7 @@ private:
     const Program& p = program_;
     if (p.most_tokens == 0 || p.most_tokens > kMostExtent || p.most_sequences > kMostExtent)
       wrong("passes of {} tokens and {} sequences", p.most_tokens, p.most_sequences);
+    if (p.replicas == 0 || p.replicas > kMaxRanks) wrong("{} replicas", p.replicas);
     if (weights_.size() != p.weights.tensors.size()) wrong("{} weights for {} tensors", weights_.size(), p.weights.tensors.size());
     if (p.logits >= p.values.size() || !p.values[p.logits].of_outputs) wrong("its logits are no value of outputs");
     for (const ProgramRope& rope : p.ropes)
@@ -116,7 +118,8 @@ private:
   void check_op(const ProgramOp& op) {
     wrong_ = wrong_operands(op, program_, groups_);
     if (!wrong_.empty()) return;
-    const Checked needed = scratch_elements(op, program_.weights, program_.adapters, program_.most_tokens) * sizeof(float);
+    const std::uint64_t rows = most_scratch_rows(op, program_);
+    const Checked needed = scratch_elements(op, program_.weights, program_.adapters, rows) * sizeof(float);
     if (needed.saturated() > op.scratch_bytes || op.scratch_offset_bytes % kAlignmentBytes != 0 ||
         (op.scratch_bytes != 0 && (Checked(op.scratch_offset_bytes) + op.scratch_bytes).saturated() > program_.slab_bytes))
       wrong("{} B of scratch at {} of a slab of {} B, where {} B are needed", op.scratch_bytes, op.scratch_offset_bytes,

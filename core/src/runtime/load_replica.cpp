@@ -1,5 +1,7 @@
 #include "runtime/load_replica.hpp"
 
+#include <utility>
+
 #include "backend/backend.hpp"
 
 namespace plimsoll {
@@ -17,11 +19,13 @@ Result<void> load_adapters(PipelineModel& model, const std::vector<std::string>&
 } // namespace
 
 Result<std::unique_ptr<PipelineModel>> load_replica(const Context& context, const Model& model, const PlanRequest& request,
-                                                    const Plan& plan, std::uint32_t replica, const PipelineOptions& options) {
+                                                    const Plan& plan, std::uint32_t replica, const PipelineOptions& options,
+                                                    std::shared_ptr<ReplicaGroup> group) {
   PipelineModelOptions made;
   PLIMSOLL_ASSIGN(made.plan, replica_plan(plan, replica));
   made.processes = options.processes;
   made.replica = replica;
+  made.group = std::move(group);
   const auto first = replica * static_cast<std::uint32_t>(made.plan.devices.size()); // of its ranks
   for (std::uint32_t rank = 0; rank < made.plan.devices.size(); ++rank) {
     if (made.processes && made.processes->rank() != first + rank) continue;

@@ -9,9 +9,10 @@
 
 namespace plimsoll {
 
-// Loads the weights; the pages come later.
+// Loads the weights; the pages come later. `group`: of all replicas, where they are threads.
 Result<std::unique_ptr<PipelineModel>> load_replica(const Context& context, const Model& model, const PlanRequest& request,
-                                                    const Plan& plan, std::uint32_t replica, const PipelineOptions& options);
+                                                    const Plan& plan, std::uint32_t replica, const PipelineOptions& options,
+                                                    std::shared_ptr<ReplicaGroup> group = nullptr);
 
 // Adds what the arenas took to `sums`, one for each category.
 void add_usage(std::span<const Arena> arenas, std::array<Usage, kCategories>& sums);

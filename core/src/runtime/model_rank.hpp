@@ -54,6 +54,8 @@ public:
   // One pass; what is not in the rank's own memory yet is copied there. `kv` is null for a model without a cache. kBadRequest: pages of
   // another cache, or none.
   Result<ForwardOutputs<float>> run(const StepInputs& step, const KvDeviceInputs* kv, const KvGeometry& geometry);
+  // Its part of what other replicas compute, where it shares experts with them and has no tokens itself. How many these have.
+  Result<std::uint64_t> run_idle() { return executor_->run_idle(); }
 
   // The same with the logits in memory of the host, until the next pass.
   Result<ForwardOutputs<float>> on_host(ForwardOutputs<float> outputs);

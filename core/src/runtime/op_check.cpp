@@ -67,6 +67,12 @@ public:
     case OpKind::kNormOfSums: return operands(op, 2, 0) && check_norm_of_sums(op);
     case OpKind::kSend: return operands(op, 1, 0) && (op.out == op.in[0] || wrong("it gives something else than it sends"));
     case OpKind::kReceive: return operands(op, 0, 0) && (!op.accumulate || wrong("it adds to what it receives"));
+    case OpKind::kGatherRows:
+      return operands(op, 1, 0) && (!op.accumulate || wrong("it adds rows")) && are_rows(in(op, 0), false) && are_rows(out(op), true) &&
+             expect("the width of its result", out(op).width, in(op, 0).width);
+    case OpKind::kScatterSum:
+      return operands(op, 1, 0) && are_rows(in(op, 0), true) && are_rows(out(op), false) &&
+             expect("the width of its result", out(op).width, in(op, 0).width);
     }
     return wrong("an op of no known kind");
   }
@@ -92,11 +98,16 @@ private:
   bool is_value(std::uint32_t number) {
     if (number >= program_.values.size()) return wrong("value {} of {}", number, program_.values.size());
     const ProgramValue& value = program_.values[number];
-    const Checked bytes = Checked(value.of_outputs ? program_.most_outputs : program_.most_tokens) * value.width * sizeof(float);
+    const Checked bytes = Checked(program_.most_rows(value)) * value.width * sizeof(float);
     if (value.width == 0 || value.width > kMostExtent || value.offset_bytes % kValueAlignmentBytes != 0 ||
         (bytes + value.offset_bytes).saturated() > program_.slab_bytes)
       return wrong("value {} of {} elements at {} of a slab of {} B", number, value.width, value.offset_bytes, program_.slab_bytes);
     return true;
+  }
+
+  static bool changes_rows(OpKind kind) {
+    return kind == OpKind::kLastRows || kind == OpKind::kPool || kind == OpKind::kMergeRows || kind == OpKind::kGatherRows ||
+           kind == OpKind::kScatterSum;
   }
 
   // Operands exist: so many inputs, and the weights whose bit is set.
@@ -105,10 +116,12 @@ private:
     for (std::size_t n = 0; n < op.in.size(); ++n) {
       if ((op.in[n] != kNoIndex) != (n < inputs)) return wrong("{} inputs were expected", inputs);
       if (op.in[n] != kNoIndex && !is_value(op.in[n])) return false;
-      if (op.in[n] != kNoIndex && op.kind != OpKind::kLastRows && op.kind != OpKind::kPool && op.kind != OpKind::kMergeRows &&
-          in(op, n).of_outputs != out(op).of_outputs)
+      if (op.in[n] != kNoIndex && !changes_rows(op.kind) &&
+          (in(op, n).of_outputs != out(op).of_outputs || in(op, n).of_replicas != out(op).of_replicas))
         return wrong("its values have rows of different kinds");
     }
+    const bool of_replicas = out(op).of_replicas && op.kind != OpKind::kExperts && op.kind != OpKind::kGatherRows;
+    if (of_replicas || (out(op).of_replicas && out(op).of_outputs)) return wrong("it gives rows of all replicas");
     for (std::size_t n = 0; n < op.weights.size(); ++n) {
       if (has(op, n) && op.weights[n] >= program_.weights.tensors.size())
         return wrong("weight {} of {}", op.weights[n], program_.weights.tensors.size());
@@ -117,6 +130,11 @@ private:
     return true;
   }
 
+  // Of every replica, or of this one.
+  bool are_rows(const ProgramValue& value, bool of_replicas) {
+    return (!value.of_outputs && value.of_replicas == of_replicas) ||
+           wrong("rows of tokens of {} were expected", of_replicas ? "all replicas" : "this replica");
+  }
   bool sizes(std::initializer_list<std::uint64_t> list) {
     for (const std::uint64_t size : list)
       if (size == 0 || size > kMostExtent) return wrong("a size of {}", size);
@@ -310,7 +328,8 @@ private:
     const auto [experts, k, width, act, paired] = std::array{op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]};
     if (!sizes({experts, k, width, 2 * width}) || k > experts || experts > PLIMSOLL_MAX_EXPERTS)
       return wrong("{} of {} experts", k, experts);
-    if ((Checked(program_.most_tokens) * k).saturated() > kMostExtent) return wrong("{} rows of {} experts each", program_.most_tokens, k);
+    const std::uint64_t rows = program_.most_rows(out(op));
+    if ((Checked(rows) * k).saturated() > kMostExtent) return wrong("{} rows of {} experts each", rows, k);
     if (act > PLIMSOLL_ACT_RELU_SQUARED || paired > 2 || (act == PLIMSOLL_ACT_SWIGLU_OAI && !has(op, 0)))
       return wrong("activation {}, pairing {}", act, paired);
     if (paired != 0 ? !has(op, 0) || has(op, 1) || has(op, 4) : !has(op, 1)) return wrong("gate and up are not where its pairing says");

@@ -24,7 +24,7 @@ public:
   static Result<std::shared_ptr<Impl>> create(PipelineParts parts);
 
   Result<TextGenerationContext> new_context(const TextGenerationRequest& request, RequestId id) const;
-  // Each replica its batch, all at the same time; a replica without requests does nothing.
+  // Each replica its batch, all at the same time; a replica without requests does nothing but its part of shared experts.
   Result<Outputs> execute(const Batches& batches);
   // The requests with who claimed them.
   Batches of_replicas(Batch batch) const;
@@ -35,7 +35,7 @@ public:
   std::uint64_t draft_tokens() const;
   const Plan& plan() const { return parts.plan ? *parts.plan : model().plan(); }
 
-  // One copy of the model, with pages of its own. Replicas share nothing.
+  // One copy of the model, with pages of its own. Replicas share experts or nothing.
   struct Replica {
     std::unique_ptr<PipelineModel> model;
     std::optional<KvCache> cache;
@@ -49,6 +49,7 @@ public:
 private:
   struct Step;
   Result<void> add_replica(std::unique_ptr<PipelineModel> model);
+  Result<void> step_one(Replica& replica, Step& step) const;
   Result<void> draft(Replica& replica, Step& step) const;
   Result<void> compute(Replica& replica, Step& step) const;
   Result<void> share_drafts(std::vector<Step>& steps, std::size_t own) const;

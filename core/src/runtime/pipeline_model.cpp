@@ -17,6 +17,11 @@ std::optional<ImageLimits> PipelineModel::image_limits() const { return std::nul
 LoraManager* PipelineModel::lora_manager() noexcept { return nullptr; }
 PipelineModel* PipelineModel::draft() noexcept { return nullptr; }
 
+bool PipelineModel::shares_experts() const noexcept { return false; }
+Result<std::uint64_t> PipelineModel::execute_idle() {
+  return fail(ErrorCode::kBadRequest, "this model shares no experts with other replicas, or has no pages yet; it has no idle passes");
+}
+
 StepLimits PipelineModel::step_limits() const {
   const std::uint64_t tokens = plan_.request.max_batch_input_tokens;
   return {.tokens = tokens, .sequences = plan_.limits.max_batch_size, .output_rows = tokens};

@@ -224,11 +224,20 @@ TextGenerationPipeline::Impl::Batches TextGenerationPipeline::Impl::of_replicas(
 Result<void> TextGenerationPipeline::Impl::compute_all(std::vector<Step>& steps) {
   std::vector<Result<void>> computed(steps.size());
   threads_->run([&](std::uint32_t i) {
-    if (steps[i].batch.empty()) return;
-    computed[i] = draft(replicas[i], steps[i]);
-    if (computed[i]) computed[i] = compute(replicas[i], steps[i]);
+    computed[i] = steps[i].batch.empty() ? Result<void>() : draft(replicas[i], steps[i]);
+    if (computed[i]) computed[i] = step_one(replicas[i], steps[i]);
+    if (!computed[i] && parts.group) parts.group->abort(computed[i].error()); // nobody waits for it
   });
+  const bool failed = std::any_of(computed.begin(), computed.end(), [](const Result<void>& of_replica) { return !of_replica; });
+  if (failed && parts.group) parts.group->reset();
   for (const Result<void>& of_replica : computed) PLIMSOLL_TRY(of_replica);
+  return {};
+}
+
+// A replica's part of a step of all.
+Result<void> TextGenerationPipeline::Impl::step_one(Replica& replica, Step& step) const {
+  if (!step.batch.empty()) return compute(replica, step);
+  if (replica.model->shares_experts()) PLIMSOLL_TRY(replica.model->execute_idle());
   return {};
 }
 
@@ -271,7 +280,7 @@ Result<void> TextGenerationPipeline::Impl::compute_among_processes(std::vector<S
   Result<void> computed;
   if (!steps[own].batch.empty()) computed = draft(replicas[own], steps[own]);
   if (computed && draft_tokens() > 0) computed = share_drafts(steps, own);
-  if (computed && !steps[own].batch.empty()) computed = compute(replicas[own], steps[own]);
+  if (computed) computed = step_one(replicas[own], steps[own]);
   if (!computed) {
     parts.processes->fail(computed.error());
     return computed;

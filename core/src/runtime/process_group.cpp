@@ -4,16 +4,17 @@
 #include <utility>
 
 namespace plimsoll {
-ProcessGroup::ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages, std::uint32_t first)
-    : RankGroup(tensor_ranks, stages), processes_(std::move(processes)), first_(first) {}
+ProcessGroup::ProcessGroup(std::shared_ptr<Processes> processes, const GroupShape& shape, std::uint32_t first)
+    : RankGroup(shape), processes_(std::move(processes)), first_(first) {}
 
 Result<void> ProcessGroup::begin(std::uint64_t step, const void* logits) {
   Processes::Impl& with = processes_->impl();
   with.own().step_hash.store(step);
   with.own().logits_offset.store(with.offset_of(logits));
   PLIMSOLL_TRY(meet_ranks());
-  for (std::uint32_t rank = first_; rank < first_ + ranks(); ++rank)
-    if (with.slot(rank).step_hash.load() != step)
+  const std::uint32_t of_replica = shape().replica_ranks();
+  for (std::uint32_t rank = first_; rank < first_ + shape().ranks(); ++rank)
+    if (rank / of_replica == with.rank() / of_replica && with.slot(rank).step_hash.load() != step)
       return fail(ErrorCode::kBadRequest,
                   fmt::format("rank {} computes another step than rank {}: their requests or files are not the same", rank, with.rank()),
                   "mpirun");
@@ -26,7 +27,7 @@ Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer
   with.own().signal_bytes.store(buffer.size());
   PLIMSOLL_TRY(begin(step, logits));
   std::vector<std::span<std::byte>> buffers;
-  for (std::uint32_t rank = first_; rank < first_ + ranks(); ++rank) {
+  for (std::uint32_t rank = first_; rank < first_ + shape().ranks(); ++rank) {
     const ProcessSlot& of = with.slot(rank);
     const std::uint64_t begin = of.signal_offset.load(), bytes = of.signal_bytes.load();
     const std::span<std::byte> all = with.window(rank);
@@ -49,8 +50,12 @@ std::optional<Error> ProcessGroup::reset() {
   return std::nullopt;
 }
 
+Result<void> ProcessGroup::meet_team(std::uint32_t team) {
+  return processes_->impl().meet(slot(team * shape().tensor_ranks).team, shape().tensor_ranks);
+}
+
 Result<void> ProcessGroup::meet_stage(std::uint32_t stage) {
-  return processes_->impl().meet(slot(stage * tensor_ranks()).stage, tensor_ranks());
+  return processes_->impl().meet(slot(stage * shape().tensor_ranks).stage, shape().stage_ranks());
 }
 
 Result<void> ProcessGroup::meet_link(std::uint32_t rank) { return processes_->impl().meet(slot(rank).link, 2); }

@@ -13,10 +13,10 @@ namespace plimsoll {
 class ProcessGroup final : public RankGroup {
 public:
   // The processes from `first` on, as many as ranks.
-  ProcessGroup(std::shared_ptr<Processes> processes, std::uint32_t tensor_ranks, std::uint32_t stages, std::uint32_t first = 0);
+  ProcessGroup(std::shared_ptr<Processes> processes, const GroupShape& shape, std::uint32_t first = 0);
 
   // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. This rank's, of the step to
-  // come, will lie in its window, or nobody else reads them. kBadRequest where ranks are about to compute different things.
+  // come, will lie in its window, or nobody else reads them. kBadRequest where ranks of a replica are about to compute different things.
   Result<void> begin(std::uint64_t step, const void* logits);
   // The same, for ranks that meet in buffers of the windows.
   Result<void> begin(std::uint64_t step, std::span<std::byte> buffer, const void* logits);
@@ -29,13 +29,17 @@ public:
   std::optional<Error> trouble() const override { return processes_->impl().trouble(); }
 
 protected:
-  Result<void> meet_stage(std::uint32_t stage) override;
+  Result<void> meet_team(std::uint32_t team) override;
   Result<void> meet_link(std::uint32_t rank) override;
+  Result<void> meet_stage(std::uint32_t stage) override;
   std::atomic<std::uint32_t>& sent_half(std::uint32_t rank) override { return slot(rank).sent_half; }
+  std::atomic<std::uint64_t>& pass_tokens(std::uint32_t rank) override { return slot(rank).pass_tokens; }
 
 private:
   ProcessSlot& slot(std::uint32_t rank) const { return processes_->impl().slot(first_ + rank); }
-  Result<void> meet_ranks() { return processes_->impl().meet(slot(0).replica, ranks()); }
+  Result<void> meet_ranks() {
+    return processes_->impl().meet(shape().replicas > 1 ? slot(0).replicas : slot(0).replica, shape().ranks());
+  }
 
   std::shared_ptr<Processes> processes_;
   std::uint32_t first_;

@@ -33,9 +33,11 @@ struct ProcessSlot {
   std::atomic<std::uint64_t> beat_ns;      // when it was last alive
   std::atomic<std::uint32_t> lost, failed; // of the first slot: whose, as rank + 1
   std::atomic<std::uint32_t> speaker;      // of the first slot: who says that one is lost, likewise
-  // Of everybody, in the first slot; of a replica or a stage, in that of its first rank; with the next stage.
-  SharedMeeting all, replica, stage, link;
-  std::atomic<std::uint32_t> sent_half; // in which half of its signal buffer the last value was handed over
+  // Of everybody, and of all replicas that share experts, in the first slot; of a replica, of a stage of one or of all, in that of their
+  // first rank; with the next stage.
+  SharedMeeting all, replicas, replica, team, stage, link;
+  std::atomic<std::uint32_t> sent_half;   // in which half of its signal buffer the last value was handed over
+  std::atomic<std::uint64_t> pass_tokens; // where replicas share experts
   // Of a pass: what it computes, as a hash; where its signal buffer and its logits lie in its window.
   std::atomic<std::uint64_t> replicas_hash; // of a pass of all replicas
   std::atomic<std::uint64_t> step_hash, signal_offset, signal_bytes, logits_offset;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <mutex>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "backend/blas_memory.hpp"
 #include "base/checked.hpp"
 #include "runtime/remote_replica.hpp"
+#include "runtime/replica_group.hpp"
 #include "runtime/shared_window.hpp"
 #include "runtime/thread_group.hpp"
 #include "runtime/token_positions.hpp"
@@ -47,26 +49,25 @@ std::uint64_t logits_bytes(const Program& program) {
   return (Checked(program.most_outputs) * program.values[program.logits].width * sizeof(float)).saturated();
 }
 
-// The bytes of each process that the others see: its signal buffers, and its slab where they read it. Of ranks on devices a copy of the
-// logits alone.
-std::vector<std::uint64_t> shared_bytes(const Plan& plan, const ReferenceModel::Programs& of, bool on_devices) {
-  const std::vector<Program>& programs = of.model;
-  std::vector<std::uint64_t> bytes;
-  for (const Program& program : programs) {
-    Checked sum = 0;
-    const auto add = [&](std::uint64_t more) { sum += ceil_div(more, kWindowAlignBytes) * kWindowAlignBytes; };
-    for (const Item& item : plan.items)
-      if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
-    const std::uint64_t of_draft = program.rank < of.draft.size() ? exchange_bytes(of.draft[program.rank]) : 0;
-    if (sum.saturated() == 0) add(std::max(exchange_bytes(program), of_draft));
-    if (on_devices) sum = 0;
-    if (others_read(plan, program)) add(on_devices ? logits_bytes(program) : Executor<float>::slab_bytes(program));
-    bytes.push_back(sum.saturated());
-  }
-  std::vector<std::uint64_t> of_all; // replicas are alike
-  for (std::uint32_t replica = 0; replica < std::max<std::uint32_t>(plan.request.dp, 1); ++replica)
-    of_all.insert(of_all.end(), bytes.begin(), bytes.end());
-  return of_all;
+// The bytes of a process that the others see: its signal buffers, and its slab where they read it. Of a rank on a device a copy of the
+// logits alone. `draft`: of the same rank, or null.
+std::uint64_t shared_bytes(const Plan& plan, const Program& program, const Program* draft, bool on_device) {
+  Checked sum = 0;
+  const auto add = [&](std::uint64_t more) { sum += ceil_div(more, kWindowAlignBytes) * kWindowAlignBytes; };
+  for (const Item& item : plan.items)
+    if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
+  if (sum.saturated() == 0) add(std::max(exchange_bytes(program), draft != nullptr ? exchange_bytes(*draft) : 0));
+  if (on_device) sum = 0;
+  if (others_read(plan, program)) add(on_device ? logits_bytes(program) : Executor<float>::slab_bytes(program));
+  return sum.saturated();
+}
+
+// Windows of so many bytes as each process says.
+Result<void> share_windows(Processes::Impl& with, std::uint64_t own_bytes) {
+  PLIMSOLL_ASSIGN(const std::vector<std::string> said, with.gather(fmt::format("{}", own_bytes)));
+  std::vector<std::uint64_t> of_each;
+  for (const std::string& text : said) of_each.push_back(std::strtoull(text.c_str(), nullptr, 10));
+  return with.share(of_each);
 }
 
 // What a step computes, as a number that is another one for another step.
@@ -107,17 +108,21 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
     images_.emplace(planned_bytes(plan(), 0, Category::kVisionCache, "vision_cache") / (row_bytes * images.block_rows), images.block_rows);
     image_rows_.resize(program().most_tokens);
   }
-  if (drafts_for != nullptr) {
-    group_ = drafts_for->group_;
+  const GroupShape shape{tensor_ranks, stages, program().replicas};
+  if (drafts_for != nullptr && !drafts_for->shares_experts()) { // replicas that do draft each for itself
+    own_group_ = drafts_for->own_group_;
     among_processes_ = drafts_for->among_processes_;
     devices_ = drafts_for->devices_;
   } else if (processes()) {
-    auto group = std::make_shared<ProcessGroup>(processes(), tensor_ranks, stages, replica_ * tensor_ranks * stages);
+    auto group = std::make_shared<ProcessGroup>(processes(), shape, shares_experts() ? 0 : replica_ * shape.ranks());
     among_processes_ = group.get();
-    group_ = std::move(group);
+    own_group_ = std::move(group);
+  } else if (shares_experts()) {
+    replicas_ = options.group;
   } else {
-    group_ = std::make_shared<ThreadGroup>(tensor_ranks, stages);
+    own_group_ = std::make_shared<ThreadGroup>(tensor_ranks, stages);
   }
+  group_ = replicas_ ? &replicas_->impl().threads() : own_group_.get();
 }
 
 Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, PipelineModelOptions options,
@@ -142,7 +147,24 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, Pipe
                 fmt::format("{} devices for {} ranks here; each computes on its own", options.backends.size(), options.arenas.size()),
                 "--device-backend");
   const bool on_devices = !options.backends.empty() && !options.backends.front()->on_host();
-  if (!alone) PLIMSOLL_TRY(options.processes->impl().share(shared_bytes(options.plan, all, on_devices)));
+  const std::uint32_t sharing = programs.front().replicas;
+  if (on_devices && sharing > 1)
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} replicas on GPUs share experts, and those that do meet in memory of the host; leave out --ep, or give "
+                            "--device-backend cpu",
+                            sharing),
+                "--device-backend");
+  if (sharing > 1 && (options.plan.request.dp != sharing || options.replica >= sharing))
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("replica {} of {}, of a program of {}", options.replica, options.plan.request.dp, sharing));
+  if (sharing > 1 && alone && !(options.group && options.group->impl().is_of(programs.front())))
+    return fail(ErrorCode::kBadRequest,
+                fmt::format("{} replicas share experts and meet nowhere; give each of their models the same ReplicaGroup", sharing));
+  if (!alone) {
+    const std::uint32_t rank = options.arenas.front().rank();
+    const Program* const draft = rank < all.draft.size() ? &all.draft[rank] : nullptr;
+    PLIMSOLL_TRY(share_windows(options.processes->impl(), shared_bytes(options.plan, programs[rank], draft, on_devices)));
+  }
   const bool paged = options.plan.kv_geometry.n_groups() > 0;
   std::unique_ptr<ReferenceModel> model(paged ? new PagedReferenceModel(std::move(programs), std::move(options))
                                               : new ReferenceModel(std::move(programs), std::move(options)));
@@ -207,8 +229,8 @@ Result<void> ReferenceModel::join_devices() {
 }
 
 Communicator* ReferenceModel::communicator(std::size_t i) {
-  if (n_ranks() == 1) return nullptr;
-  return devices_ ? &devices_->communicator(i) : &group_->communicator(ranks_[i].program().rank);
+  if (!meets_others()) return nullptr;
+  return devices_ ? &devices_->communicator(i) : &group_->communicator(first_in_group() + ranks_[i].program().rank);
 }
 
 const void* ReferenceModel::shown_logits() const {
@@ -294,14 +316,14 @@ Result<KvCache> ReferenceModel::bind_pages(const Plan& plan, std::span<Arena> ar
   planned.most_context_tokens = program().most_context_tokens;
   planned.own_rank_alone = among_processes_ != nullptr;
   PLIMSOLL_ASSIGN(KvCache cache, KvCache::create(plan, arenas, planned));
-  if (n_ranks() > 1) PLIMSOLL_TRY(exchange_buffers()); // taken now, so that what is not there is known now
+  if (meets_others()) PLIMSOLL_TRY(exchange_buffers()); // taken now, so that what is not there is known now
   PLIMSOLL_TRY(bind(cache, plan.kv_geometry));
   if (draft_) PLIMSOLL_TRY(draft_->bind(cache, plan.kv_geometry));
   return cache;
 }
 
 Result<void> ReferenceModel::bind_alone() {
-  if (n_ranks() > 1) PLIMSOLL_TRY(exchange_buffers());
+  if (meets_others()) PLIMSOLL_TRY(exchange_buffers());
   for (std::size_t i = 0; i < ranks_.size(); ++i) PLIMSOLL_TRY(ranks_[i].bind_alone(arenas()[i], communicator(i)));
   return {};
 }
@@ -345,7 +367,7 @@ Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceIn
     return devices_->use(std::move(buffers));
   }
   if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front(), shown_logits());
-  return group_->use(std::move(buffers));
+  return group_->use(buffers, first_in_group());
 }
 
 // Fields over the memory of the largest pass, cut to this one's size.
@@ -508,7 +530,31 @@ Result<std::span<const std::int32_t>> ReferenceModel::adapter_slots(const ModelI
   return std::span<const std::int32_t>(ids);
 }
 
-// All ranks at the same time. The first that cannot go on ends the others, with its error.
+// All ranks at the same time. The first that cannot go on ends the others, with its error; a group of all replicas is made whole again by
+// who runs them.
+Result<void> ReferenceModel::on_ranks(const std::function<Result<void>(std::size_t rank)>& work) {
+  std::vector<Result<void>> results(ranks_.size());
+  threads_.run([&](std::uint32_t i) {
+    results[i] = work(i);
+    if (!results[i]) group_->abort(results[i].error());
+  });
+  if (own_group_)
+    if (std::optional<Error> failed = own_group_->reset()) return tl::unexpected(std::move(*failed));
+  for (Result<void>& result : results) PLIMSOLL_TRY(std::move(result));
+  return {};
+}
+
+Result<std::uint64_t> ReferenceModel::execute_idle() {
+  if (!shares_experts() || !ranks_.front().is_bound()) return PipelineModel::execute_idle();
+  PLIMSOLL_TRY(begin_step({}, nullptr));
+  std::vector<std::uint64_t> tokens(ranks_.size(), 0);
+  PLIMSOLL_TRY(on_ranks([&](std::size_t i) -> Result<void> {
+    PLIMSOLL_ASSIGN(tokens[i], ranks_[i].run_idle());
+    return {};
+  }));
+  return tokens.front();
+}
+
 Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices) {
   const auto device = [&](std::size_t i) { return devices.empty() ? nullptr : &devices[i]; };
   const auto run = [&](std::size_t i) -> Result<ForwardOutputs<float>> {
@@ -516,20 +562,18 @@ Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, 
     if (!is_heard(ranks_[i].program().rank)) return computed;
     return ranks_[i].on_host(computed);
   };
-  if (n_ranks() == 1) return run(0);
+  if (!meets_others()) return run(0);
   PLIMSOLL_TRY(begin_step(step, device(0)));
-  std::vector<Result<ForwardOutputs<float>>> results(ranks_.size());
-  threads_.run([&](std::uint32_t i) {
-    results[i] = run(i);
-    if (!results[i]) group_->abort(results[i].error());
-  });
-  const std::optional<Error> failed = group_->reset();
-  if (failed) return tl::unexpected(*failed);
+  std::vector<ForwardOutputs<float>> results(ranks_.size());
+  PLIMSOLL_TRY(on_ranks([&](std::size_t i) -> Result<void> {
+    PLIMSOLL_ASSIGN(results[i], run(i));
+    return {};
+  }));
   const std::uint32_t last = n_ranks() - program().tensor_ranks; // has the logits
   if (among_processes_ == nullptr) return results[last];
-  PLIMSOLL_ASSIGN(ForwardOutputs<float> own, results.front());
+  ForwardOutputs<float> own = results.front();
   if (program().rank >= last) return own;
-  const std::byte* const logits = among_processes_->logits_of(last);
+  const std::byte* const logits = among_processes_->logits_of(first_in_group() + last);
   if (logits == nullptr) return fail(ErrorCode::kInternal, fmt::format("the logits of rank {} are not in its window", last));
   own.logits = reinterpret_cast<const float*>(logits); // NOLINT: values of a slab are floats
   return own;
@@ -587,16 +631,19 @@ Result<std::unique_ptr<PipelineModel>> PipelineModel::load(const Context& contex
   if (options.processes && ranks > 0 && options.processes->rank() / ranks != options.replica) {
     PLIMSOLL_ASSIGN(const Program first, context.program(model, request, 0));
     const std::uint32_t with_logits = ranks - std::min(ranks, first.tensor_ranks);
-    PLIMSOLL_ASSIGN(Program program, context.program(model, request, with_logits));
     const std::uint32_t process = options.replica * ranks + with_logits;
+    PLIMSOLL_ASSIGN(Program program, context.program(model, request, process));
     return RemoteReplica::create(std::move(program), process, std::move(options), finder(first.adapters));
   }
   ReferenceModel::Programs programs;
-  for (std::uint32_t rank = 0; rank < options.plan.devices.size(); ++rank) {
-    PLIMSOLL_ASSIGN(Program program, context.program(model, request, rank));
+  const std::uint32_t first = options.plan.request.dp > 1 ? options.replica * ranks : 0; // which may have other experts
+  for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+    PLIMSOLL_ASSIGN(Program program, context.program(model, request, first + rank));
+    program.rank = rank; // of the replica
     programs.model.push_back(std::move(program));
     if (!request.draft) continue;
-    PLIMSOLL_ASSIGN(Program draft, context.draft_program(model, request, rank));
+    PLIMSOLL_ASSIGN(Program draft, context.draft_program(model, request, first + rank));
+    draft.rank = rank;
     programs.draft.push_back(std::move(draft));
   }
   LoraManager::Impl::FindSources find;

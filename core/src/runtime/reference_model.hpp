@@ -4,6 +4,7 @@
 // load_kv_manager. Threads: see pipeline_model.hpp; it has threads of its own where there are several ranks.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -34,6 +35,8 @@ public:
                                                                     std::uint64_t return_n_logits) override;
   Result<std::unique_ptr<ModelInputs>> prepare_next_token_inputs(const Tensor& next_tokens, std::unique_ptr<ModelInputs> previous) override;
   Result<ModelOutputs> execute(const ModelInputs& inputs) override;
+  bool shares_experts() const noexcept override { return program().replicas > 1; }
+  Result<std::uint64_t> execute_idle() override;
   StepLimits step_limits() const override;
   std::optional<ImageLimits> image_limits() const override;
   LoraManager* lora_manager() noexcept override { return adapters_.get(); }
@@ -63,12 +66,17 @@ private:
   Result<std::vector<std::span<std::byte>>> exchange_buffers();
   Result<void> begin_step(const StepInputs& step, const KvDeviceInputs* device);
   std::uint32_t n_ranks() const { return program().tensor_ranks * program().stages; }
+  // Whether it meets other ranks; its first rank in the group of those.
+  bool meets_others() const { return n_ranks() > 1 || shares_experts(); }
+  std::uint32_t first_in_group() const { return shares_experts() ? replica_ * n_ranks() : 0; }
   // Of the rank at that place of those here; null: it is alone.
   Communicator* communicator(std::size_t i);
   // Where this process's logits lie for others to read; null: they read none.
   const void* shown_logits() const;
   // Whether somebody reads the logits that a rank here has.
   bool is_heard(std::uint32_t rank) const;
+  // On every rank of this process at the same time.
+  Result<void> on_ranks(const std::function<Result<void>(std::size_t rank)>& work);
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
   class Inputs; // of a step, with the images that its tokens stand for
   Result<std::unique_ptr<Inputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
@@ -80,7 +88,9 @@ private:
   std::unique_ptr<ReferenceModel> draft_;    // null where none drafts; over copies of the arenas' doors
   std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; it outlives the executors
   std::vector<ModelRank> ranks_;             // those of this process
-  std::shared_ptr<RankGroup> group_;         // of all; a draft's is the model's
+  std::shared_ptr<ReplicaGroup> replicas_;   // null where it shares no experts, or ranks are processes
+  std::shared_ptr<RankGroup> own_group_;     // of all ranks, else; a draft's may be the model's
+  RankGroup* group_ = nullptr;               // one of both
   ProcessGroup* among_processes_ = nullptr;  // that group, where ranks are processes
   std::shared_ptr<NcclGroup> devices_;       // what joins them on devices; likewise
   std::shared_ptr<void> shown_logits_;       // of a device, in this process's window, where others read them

@@ -25,6 +25,7 @@ public:
   Result<std::unique_ptr<ModelInputs>> prepare_next_token_inputs(const Tensor& next_tokens, std::unique_ptr<ModelInputs> previous) override;
   // Nothing is computed: the other process has, and all have met since. Its logits, until all meet again.
   Result<ModelOutputs> execute(const ModelInputs& inputs) override;
+  bool shares_experts() const noexcept override { return program_.replicas > 1; }
   StepLimits step_limits() const override;
   LoraManager* lora_manager() noexcept override { return adapters_.get(); }
   // Numbers of pages, and no pages.

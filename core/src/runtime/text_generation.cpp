@@ -32,6 +32,8 @@ Result<std::shared_ptr<TextGenerationPipeline::Impl>> TextGenerationPipeline::Im
   impl->replicas.reserve(n_replicas); // addresses of their managers stay
   PLIMSOLL_TRY(impl->add_replica(std::move(impl->parts.model)));
   for (std::unique_ptr<PipelineModel>& model : impl->parts.replicas) PLIMSOLL_TRY(impl->add_replica(std::move(model)));
+  if (impl->model().shares_experts() && !impl->parts.processes && !impl->parts.group)
+    return fail(ErrorCode::kBadRequest, "the replicas share experts; give the ReplicaGroup of their models in PipelineParts::group");
   impl->threads_ = std::make_unique<RankThreads>(static_cast<std::uint32_t>(n_replicas));
   return impl;
 }
@@ -94,8 +96,9 @@ Result<TextGenerationPipeline> TextGenerationPipeline::create_alone(const Contex
   parts.kv.manager.prefix_caching = options.prefix_caching;
   parts.kv.manager.key_seed = options.key_seed;
   const std::uint32_t n_replicas = plan.request.dp;
+  if (!options.processes) parts.group = ReplicaGroup::of(plan);
   for (std::uint32_t replica = 0; replica < n_replicas; ++replica) {
-    PLIMSOLL_ASSIGN(std::unique_ptr<PipelineModel> loaded, load_replica(context, model, request, plan, replica, options));
+    PLIMSOLL_ASSIGN(std::unique_ptr<PipelineModel> loaded, load_replica(context, model, request, plan, replica, options, parts.group));
     if (replica == 0) parts.model = std::move(loaded);
     else parts.replicas.push_back(std::move(loaded));
   }

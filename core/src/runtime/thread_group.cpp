@@ -36,21 +36,22 @@ std::optional<Error> AbortableBarrier::reset() {
   return std::exchange(error_, std::nullopt);
 }
 
-ThreadGroup::ThreadGroup(std::uint32_t tensor_ranks, std::uint32_t stages)
-    : RankGroup(tensor_ranks, stages), sent_halves_(std::size_t{tensor_ranks} * stages) {
-  for (std::uint32_t stage = 0; stage < stages; ++stage) barriers_.emplace_back(tensor_ranks);
-  for (std::uint32_t rank = 0; rank < tensor_ranks * (stages - 1); ++rank) links_.emplace_back(2U);
+ThreadGroup::ThreadGroup(std::uint32_t tensor_ranks, std::uint32_t stages, std::uint32_t replicas)
+    : RankGroup({tensor_ranks, stages, replicas}), sent_halves_(shape().ranks()), pass_tokens_(shape().ranks()) {
+  for (std::uint32_t team = 0; team < stages * replicas; ++team) teams_.emplace_back(tensor_ranks);
+  for (std::uint32_t rank = 0; stages > 1 && rank < shape().ranks(); ++rank) links_.emplace_back(2U);
+  for (std::uint32_t stage = 0; stage < stages; ++stage) stages_.emplace_back(shape().stage_ranks());
 }
 
 void ThreadGroup::abort(const Error& error) {
-  for (AbortableBarrier& barrier : barriers_) barrier.abort(error);
-  for (AbortableBarrier& link : links_) link.abort(error);
+  for (std::deque<AbortableBarrier>* const waits : {&teams_, &links_, &stages_})
+    for (AbortableBarrier& barrier : *waits) barrier.abort(error);
 }
 
 std::optional<Error> ThreadGroup::reset() {
   reset_rounds();
   std::optional<Error> first;
-  for (std::deque<AbortableBarrier>* const waits : {&barriers_, &links_})
+  for (std::deque<AbortableBarrier>* const waits : {&teams_, &links_, &stages_})
     for (AbortableBarrier& barrier : *waits)
       if (std::optional<Error> error = barrier.reset(); error && !first) first = std::move(error);
   return first;

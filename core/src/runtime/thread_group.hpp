@@ -35,21 +35,25 @@ private:
 
 class ThreadGroup final : public RankGroup {
 public:
-  explicit ThreadGroup(std::uint32_t tensor_ranks, std::uint32_t stages = 1);
+  explicit ThreadGroup(std::uint32_t tensor_ranks, std::uint32_t stages = 1, std::uint32_t replicas = 1);
   void abort(const Error& error) override;
   // And all is as new.
   std::optional<Error> reset() override;
   std::optional<Error> trouble() const override { return barriers_.front().error(); }
 
 protected:
-  Result<void> meet_stage(std::uint32_t stage) override { return barriers_[stage].wait(); }
+  Result<void> meet_team(std::uint32_t team) override { return teams_[team].wait(); }
   Result<void> meet_link(std::uint32_t rank) override { return links_[rank].wait(); }
+  Result<void> meet_stage(std::uint32_t stage) override { return stages_[stage].wait(); }
   std::atomic<std::uint32_t>& sent_half(std::uint32_t rank) override { return sent_halves_[rank]; }
+  std::atomic<std::uint64_t>& pass_tokens(std::uint32_t rank) override { return pass_tokens_[rank]; }
 
 private:
-  std::deque<AbortableBarrier> barriers_; // of each stage
-  std::deque<AbortableBarrier> links_;    // of each rank that has a next stage, with its receiver
+  std::deque<AbortableBarrier> teams_;  // of each stage of each replica
+  std::deque<AbortableBarrier> links_;  // of each rank with its receiver, where there are several stages
+  std::deque<AbortableBarrier> stages_; // of all replicas
   std::vector<std::atomic<std::uint32_t>> sent_halves_;
+  std::vector<std::atomic<std::uint64_t>> pass_tokens_;
 };
 
 } // namespace plimsoll

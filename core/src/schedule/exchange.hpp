@@ -19,7 +19,7 @@ constexpr std::uint64_t largest_exchange_bytes(const Program& program) {
   for (const ProgramOp& op : program.ops) {
     if (!is_collective(op.kind) || op.in[0] >= program.values.size()) continue;
     const ProgramValue& part = program.values[op.in[0]];
-    const Checked bytes = Checked(part.of_outputs ? program.most_outputs : program.most_tokens) * part.width * sizeof(float);
+    const Checked bytes = Checked(program.most_rows(part)) * part.width * sizeof(float);
     most = std::max(most, bytes.saturated());
   }
   return most;

@@ -89,7 +89,7 @@ private:
                       fmt::format("a tensor-parallel degree of {} leaves a rank without any of {} columns", layout_.tp, value.width),
                       "--tp");
       }
-      out_.values.push_back({value.of_outputs, width, 0});
+      out_.values.push_back({value.of_outputs, width});
     }
     return {};
   }
@@ -132,10 +132,46 @@ private:
       }
       localise_heads(from, op);
       PLIMSOLL_ASSIGN(const Joining joining, localise_weights(from, op));
-      PLIMSOLL_TRY(add(std::move(op), from, joining));
+      if (joining == Joining::kReplicas) PLIMSOLL_TRY(add_shared_experts(std::move(op), from));
+      else PLIMSOLL_TRY(add(std::move(op), from, joining));
     }
     return {};
   }
+
+  // A value of this rank's own, which no planner described.
+  std::uint32_t add_value(const ProgramValue& value) {
+    out_.values.push_back(value);
+    return static_cast<std::uint32_t>(out_.values.size() - 1);
+  }
+
+  // EXPERTS that lie on the ranks of all replicas: the rows of every one go through what this rank has, and each replica gets its own back.
+  Result<void> add_shared_experts(ProgramOp op, const DescribedOp& from) {
+    if (!from.reduce) return cannot(from, "its results are parts of a sum, and the planner does not say so");
+    if (described_.of_images || out_.values[op.out].of_outputs)
+      return cannot(from, "replicas meet where tokens are computed, and nowhere else");
+    out_.replicas = layout_.dp;
+    for (std::uint32_t& value : op.in) {
+      if (value == kNoIndex) continue;
+      ProgramOp gather;
+      gather.kind = OpKind::kGatherRows;
+      gather.layer = op.layer;
+      gather.in[0] = value;
+      gather.out = value = add_value({false, out_.values[value].width, 0, true});
+      out_.ops.push_back(gather);
+    }
+    ProgramOp scatter;
+    scatter.kind = OpKind::kScatterSum;
+    scatter.layer = op.layer;
+    scatter.out = op.out;
+    scatter.accumulate = std::exchange(op.accumulate, false);
+    scatter.in[0] = op.out = add_value({false, out_.values[op.out].width, 0, true});
+    PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, out_.adapters, rows_of_replicas().saturated()));
+    out_.ops.push_back(op);
+    out_.ops.push_back(scatter);
+    return {};
+  }
+
+  Checked rows_of_replicas() const { return Checked(pass_.tokens) * layout_.dp; }
 
   // The target of adapters that a LINEAR multiplies with.
   std::uint32_t adapter_of(const DescribedOp& op) const {
@@ -166,7 +202,7 @@ private:
                               whole.width / std::max<std::uint64_t>(from.i[0], 1), layout_.tp),
                   "--tp");
     const auto sums = static_cast<std::uint32_t>(out_.values.size());
-    out_.values.push_back({whole.of_outputs, 1, 0});
+    out_.values.push_back({whole.of_outputs, 1});
     ProgramOp squares, join;
     squares.kind = OpKind::kSumSquares;
     join.kind = OpKind::kAllReduce;
@@ -210,8 +246,8 @@ private:
     }
   }
 
-  // What must follow an op so that its result is whole.
-  enum class Joining : std::uint8_t { kNothing, kSum, kColumns };
+  // What must follow an op so that its result is whole; of replicas, before it too.
+  enum class Joining : std::uint8_t { kNothing, kSum, kColumns, kReplicas };
 
   Result<void> add(ProgramOp op, const DescribedOp& from, Joining joining) {
     if (joining == Joining::kSum && !from.reduce) return cannot(from, "its results are parts of a sum, and the planner does not say so");
@@ -225,11 +261,11 @@ private:
       const std::uint64_t width = joining == Joining::kSum ? whole.width : out_columns(op);
       const bool of_outputs = whole.of_outputs;
       op.out = static_cast<std::uint32_t>(out_.values.size());
-      out_.values.push_back({of_outputs, width, 0});
+      out_.values.push_back({of_outputs, width});
       join.accumulate = std::exchange(op.accumulate, false);
     }
     join.in[0] = op.out;
-    PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, out_.adapters, pass_));
+    PLIMSOLL_ASSIGN(op.scratch_bytes, scratch_bytes(op, types_, out_.adapters, pass_.tokens));
     out_.ops.push_back(op);
     if (joining != Joining::kNothing) out_.ops.push_back(join);
     return {};
@@ -238,8 +274,9 @@ private:
   tl::unexpected<Error> cannot(const DescribedOp& op, std::string_view why) const {
     return fail(ErrorCode::kUnsupportedArchitecture,
                 fmt::format("{}{} cannot be computed by {} ranks: {}", op_name(op.kind),
-                            op.layer == kNoIndex ? "" : fmt::format(" of layer {}", op.layer), layout_.tp, why),
-                "--tp");
+                            op.layer == kNoIndex ? "" : fmt::format(" of layer {}", op.layer),
+                            layout_.replicas_share_experts() ? layout_.tp * layout_.dp : layout_.tp, why),
+                layout_.replicas_share_experts() ? "--ep" : "--tp");
   }
 
   // The rank's part of a class, and its shape for scratch.
@@ -269,6 +306,11 @@ private:
     if (layout_.ranks() == 1) return Joining::kNothing;
     for (const std::uint32_t weight : op.weights)
       if (weight != kNoIndex) PLIMSOLL_TRY(shard(weight));
+    const auto of_replicas = [&](std::uint32_t weight) {
+      return weight != kNoIndex && layout_.dp > 1 && weight_share(declared_.weights[weight], layout_).over_replicas;
+    };
+    if (op.kind != OpKind::kExperts && std::any_of(op.weights.begin(), op.weights.end(), of_replicas))
+      return cannot(from, "replicas share its weights, and it works on the tokens of one");
     const auto cut_along = [&](std::uint32_t weight, std::uint32_t dim) {
       return shards_[weight]->degree > 1 && declared_.weights[weight].shard_dim == dim && !shards_[weight]->shape.ranges.empty();
     };
@@ -293,6 +335,11 @@ private:
     case OpKind::kExperts: {
       const WeightClass& down = declared_.weights[op.weights[2]];
       const WeightShard& held = *shards_[op.weights[2]];
+      if (layout_.ep > std::max<std::uint64_t>(down.experts, 1))
+        return fail(ErrorCode::kBadRequest,
+                    fmt::format("ep {} leaves some ranks without any of the {} experts of a layer; give as many at most", layout_.ep,
+                                down.experts),
+                    "--ep");
       const bool some = held.experts.n != std::max<std::uint64_t>(down.experts, 1), part = cut_along(op.weights[2], down.in_dim);
       if (some) {
         op.i[5] = held.experts.first;
@@ -302,6 +349,7 @@ private:
         op.i[2] = held.shape.dims[down.in_dim];
         if (held.index != 0) op.weights[5] = kNoIndex;
       }
+      if ((some || part) && of_replicas(op.weights[2])) return Joining::kReplicas;
       return some || part ? Joining::kSum : Joining::kNothing;
     }
     case OpKind::kConv: { // the channels of parts before its own, which may be cut otherwise
@@ -374,8 +422,9 @@ private:
     std::vector<std::uint64_t*> places;
     for (std::size_t value = 0; value < lives.size(); ++value) {
       if (lives[value].first == kNoIndex) continue;
-      const std::uint64_t rows = out_.values[value].of_outputs ? pass_.outputs : pass_.tokens;
-      buffers.push_back({lives[value].first, lives[value].last, (Checked(rows) * out_.values[value].width * kElementBytes).saturated()});
+      const ProgramValue& of = out_.values[value];
+      const Checked rows = of.of_outputs ? Checked(pass_.outputs) : of.of_replicas ? rows_of_replicas() : Checked(pass_.tokens);
+      buffers.push_back({lives[value].first, lives[value].last, (rows * of.width * kElementBytes).saturated()});
       places.push_back(&out_.values[value].offset_bytes);
     }
     for (std::uint32_t step = 0; step < out_.ops.size(); ++step) {
@@ -406,10 +455,17 @@ Result<Program> schedule_pipeline(const Described& described, const Declared& de
   return Scheduler(described, declared, layout, rank, pass, types_known, std::move(adapters)).run();
 }
 
-bool ranks_are_alike(const Described& described, const RankLayout& layout) {
-  return std::all_of(described.values.begin(), described.values.end(), [&](const DescribedValue& value) {
-    return value.units == 0 || value.units != value.width || value.width % layout.tp == 0;
-  });
+bool ranks_are_alike(const Described& described, const Declared& declared, const RankLayout& layout) {
+  const auto same_experts = [&](const DescribedOp& op) {
+    if (op.kind != OpKind::kExperts) return true;
+    const WeightClass& down = declared.weights[op.weights[2]];
+    const std::uint32_t degree = weight_share(down, layout).degree;
+    return std::all_of(down.parts.begin(), down.parts.end(), [&](const WeightPart& part) { return part.extent % degree == 0; });
+  };
+  return std::all_of(
+             described.values.begin(), described.values.end(),
+             [&](const DescribedValue& value) { return value.units == 0 || value.units != value.width || value.width % layout.tp == 0; }) &&
+         std::all_of(described.ops.begin(), described.ops.end(), same_experts);
 }
 
 std::vector<bool> alternating_classes(const Described& described, const Declared& declared) {

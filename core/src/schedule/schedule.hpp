@@ -18,8 +18,8 @@ namespace plimsoll {
 Result<Program> schedule_pipeline(const Described& described, const Declared& declared, const RankLayout& layout, std::uint32_t rank,
                                   const PassShape& pass, bool types_known, AdapterSlots adapters = {});
 
-// Whether all ranks of a tensor-parallel group have schedules of one size.
-bool ranks_are_alike(const Described& described, const RankLayout& layout);
+// Whether all ranks of a stage have schedules of one size.
+bool ranks_are_alike(const Described& described, const Declared& declared, const RankLayout& layout);
 
 // Of every class of weights: whether its parts alternate row by row, which only the ops that read it say.
 std::vector<bool> alternating_classes(const Described& described, const Declared& declared);

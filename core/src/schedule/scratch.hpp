@@ -7,14 +7,12 @@
 
 #include "plimsoll/program.hpp"
 #include "plimsoll/result.hpp"
-#include "schedule/tables.hpp"
 
 namespace plimsoll {
 
-// Bytes that one op needs at an address that is a multiple of 64, for compute elements of float32. Reads of `op` its kind, operands and
-// weights (`weights.tensors` gives their types); values and offsets need not be set. Worst of both ways to attend to latents. kBadConfig
-// where the sizes do not fit 64 bits, kInternal where the op names a weight that is not there.
-Result<std::uint64_t> scratch_bytes(const ProgramOp& op, const WeightSources& weights, const AdapterSlots& adapters,
-                                    const PassShape& shape);
+// Bytes that one op needs for so many rows at an address that is a multiple of 64, for compute elements of float32. Reads of `op` its kind,
+// operands and weights (`weights.tensors` gives their types); values and offsets need not be set. Worst of both ways to attend to latents.
+// kBadConfig where the sizes do not fit 64 bits, kInternal where the op names a weight that is not there.
+Result<std::uint64_t> scratch_bytes(const ProgramOp& op, const WeightSources& weights, const AdapterSlots& adapters, std::uint64_t rows);
 
 } // namespace plimsoll

@@ -15,7 +15,6 @@ namespace plimsoll {
 inline constexpr std::uint64_t kScratchAlignElements = 16;
 inline constexpr std::uint64_t kQueryRows = 64;                    // rows of queries (token and head) that attend together
 inline constexpr std::uint64_t kKeyBlockTokens = 64;               // keys that they look at together; blocks begin at multiples of it
-inline constexpr std::uint64_t kExpertRows = 128;                  // rows that go through an expert together
 inline constexpr std::uint64_t kRouteRows = 64;                    // rows that are routed together
 inline constexpr std::uint64_t kAdapterRows = 128;                 // rows that an adapter is added to together
 inline constexpr std::uint64_t kTileRows = 64, kTileColumns = 512; // of a weight that is not of the compute type, converted at a time
@@ -228,7 +227,7 @@ inline Checked linear_scratch_elements(const ProgramOp& op, const WeightSources&
   return cutter.end() + (adapters.dtype != "float32" ? Checked(kTileElements) : tile_elements(op, weights, 1));
 }
 
-// Of any op, the tile last. Weights are numbers of `weights.tensors`.
+// Of any op, for so many rows, the tile last. Weights are numbers of `weights.tensors`.
 inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weights, const AdapterSlots& adapters, std::uint64_t tokens) {
   switch (op.kind) {
   case OpKind::kLinear: return linear_scratch_elements(op, weights, adapters, tokens);
@@ -262,9 +261,17 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kSend:
   case OpKind::kReceive:
   case OpKind::kSumSquares:
-  case OpKind::kNormOfSums: break;
+  case OpKind::kNormOfSums:
+  case OpKind::kGatherRows:
+  case OpKind::kScatterSum: break;
   }
   return 0;
+}
+
+// Rows that an op may have to work on: of tokens, or of all replicas'.
+inline std::uint64_t most_scratch_rows(const ProgramOp& op, const Program& program) {
+  const bool of_replicas = op.out < program.values.size() && program.values[op.out].of_replicas;
+  return of_replicas ? program.most_rows_of_replicas() : program.most_tokens;
 }
 
 } // namespace plimsoll

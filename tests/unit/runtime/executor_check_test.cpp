@@ -258,5 +258,52 @@ TEST(ProgramCheckTest, RefusesASlabThatIsTooSmall) {
   EXPECT_FALSE(make(static_cast<std::byte*>(slab.data()) + 4, parts.program.slab_bytes));
 }
 
+// Rows of all replicas are gathered, go through experts and are given back, and nothing else has them.
+TEST(ProgramCheckTest, RowsOfAllReplicasAreThoseOfSharedExperts) {
+  ProgramBuilder b{32, 4, 16}; // room for 16 tokens of two replicas
+  const std::uint32_t x = b.value(8), routes = b.value(4), all = b.value(8), all_routes = b.value(4), parts = b.value(8), y = b.value(8);
+  const std::uint32_t logits = b.value(8, true), table = b.random_weight({20, 8}, 1), router = b.random_weight({4, 8}, 1);
+  const std::uint32_t experts = b.random_weight({8, 8}, 1, 2);
+  b.op(OpKind::kEmbed, x, {}, {table}, {}, {1});
+  b.op(OpKind::kRoute, routes, {x}, {router}, {4, 2, 2, 1}, {1});
+  b.op(OpKind::kGatherRows, all, {x});
+  b.op(OpKind::kGatherRows, all_routes, {routes});
+  b.op(OpKind::kExperts, parts, {all, all_routes}, {experts, experts, experts}, {4, 2, 8, PLIMSOLL_ACT_SILU, 0, 2, 2});
+  b.op(OpKind::kScatterSum, y, {parts});
+  b.op(OpKind::kLastRows, logits, {y});
+  Program right = b.program(logits);
+  right.most_tokens = 16;
+  right.replicas = 2;
+  for (const std::uint32_t value : {all, all_routes, parts}) right.values[value].of_replicas = true;
+  const Result<void> checked = check_program(right, b.weights(), {});
+  EXPECT_TRUE(checked) << checked.error().message;
+  struct Case {
+    std::string name;
+    std::function<void(Program&)> spoil;
+    std::string says;
+  };
+  const Case cases[] = {
+      {"no replicas", [](Program& p) { p.replicas = 0; }, "0 replicas"},
+      {"a gather of what is gathered", [&](Program& p) { p.ops[2].in[0] = parts; }, "rows of tokens of this replica were expected"},
+      {"a gather to this replica", [&](Program& p) { p.ops[2].out = y; }, "rows of tokens of all replicas were expected"},
+      {"a gather of another width", [&](Program& p) { p.ops[2].out = all_routes; }, "is 4, where 8 was expected"},
+      {"a gather that adds", [](Program& p) { p.ops[2].accumulate = true; }, "it adds rows"},
+      {"experts of this replica", [&](Program& p) { p.ops[4].out = y; }, "rows of different kinds"},
+      {"a sum of this replica", [&](Program& p) { p.ops[5].in[0] = x; }, "rows of tokens of all replicas were expected"},
+      {"a sum to all replicas", [&](Program& p) { p.ops[5].out = all; }, "gives rows of all replicas"},
+      {"tokens of all replicas", [&](Program& p) { p.ops[0].out = all; }, "gives rows of all replicas"},
+      {"logits of all replicas", [&](Program& p) { p.values[logits].of_replicas = true; }, "gives rows of all replicas"},
+      {"scratch for one replica", [](Program& p) { p.ops[4].scratch_bytes -= 64; }, "B are needed"},
+      {"more replicas than there is room for", [](Program& p) { p.replicas = 1000; }, "of a slab of"}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    Program wrong = right;
+    c.spoil(wrong);
+    const Result<void> refused = check_program(wrong, b.weights(), {});
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find(c.says), std::string::npos) << refused.error().message;
+  }
+}
+
 } // namespace
 } // namespace plimsoll::executor_check_test

@@ -122,7 +122,7 @@ TEST_P(ForkedRanks, SumsColumnsAndHandoversAreThoseOfThreads) {
                          const std::shared_ptr<Processes> with(&joined, [](Processes*) {});
                          const std::vector<std::uint64_t> shared(2 * ranks, bytes);
                          if (!with->impl().share(shared)) return 1;
-                         ProcessGroup group(with, ranks, 2);
+                         ProcessGroup group(with, {ranks, 2});
                          Communicator& others = group.communicator(with->rank());
                          for (std::uint64_t pass = 0; pass < 3; ++pass) {
                            if (!group.begin(pass, with->impl().window(with->rank()), nullptr)) return 2;
@@ -146,6 +146,35 @@ TEST_P(ForkedRanks, SumsColumnsAndHandoversAreThoseOfThreads) {
   }
 }
 
+// Two replicas that are processes, with passes of their own sizes and steps of their own.
+TEST_P(ForkedRanks, ReplicasShareRowsAndSums) {
+  const std::uint32_t ranks = GetParam();
+  EXPECT_THAT(forked(2 * ranks,
+                     [&](Processes& joined) {
+                       const std::shared_ptr<Processes> with(&joined, [](Processes*) {});
+                       const std::vector<std::uint64_t> shared(2 * ranks, 1024);
+                       if (!with->impl().share(shared)) return 1;
+                       ProcessGroup group(with, {ranks, 1, 2});
+                       Communicator& others = group.communicator(with->rank());
+                       const std::uint32_t replica = with->rank() / ranks;
+                       for (std::uint64_t pass = 0; pass < 3; ++pass) {
+                         if (!group.begin(10 * replica + pass, with->impl().window(with->rank()), nullptr)) return 2;
+                         const std::uint64_t mine = replica == pass % 2 ? 0 : 37; // one is idle
+                         if (others.begin_pass(mine).value_or(0) != 37) return 3;
+                         std::vector<float> x = values_of(replica), all(kValues), sums(kValues);
+                         if (!others.gather_rows(Rows<const float>{x.data(), mine, 24}, Rows<float>{all.data(), 37, 24})) return 4;
+                         if (all != values_of(1 - static_cast<std::uint32_t>(pass % 2))) return 5;
+                         if (!others.scatter_sum(Rows<const float>{all.data(), 37, 24}, Rows<float>{sums.data(), mine, 24}, false))
+                           return 6;
+                         for (std::size_t i = 0; i < mine * 24; ++i)
+                           if (std::abs(sums[i] - x[i] * static_cast<float>(2 * ranks)) > 1e-3F * std::abs(x[i])) return 7;
+                         if (group.reset()) return 8;
+                       }
+                       return 0;
+                     }),
+              Each(0));
+}
+
 INSTANTIATE_TEST_SUITE_P(Ranks, ForkedRanks, ::testing::Values(1U, 2U));
 
 TEST(ForkedRankSteps, WhoComputesSomethingElseIsNoticed) {
@@ -154,7 +183,7 @@ TEST(ForkedRankSteps, WhoComputesSomethingElseIsNoticed) {
                        const std::shared_ptr<Processes> with(&joined, [](Processes*) {});
                        const std::vector<std::uint64_t> shared(2, 4096);
                        if (!with->impl().share(shared)) return 1;
-                       ProcessGroup group(with, 2, 1);
+                       ProcessGroup group(with, {2, 1});
                        const auto begun = group.begin(with->rank(), with->impl().window(with->rank()), nullptr);
                        return !begun && begun.error().message.find("computes another step") != std::string::npos ? 0 : 2;
                      }),

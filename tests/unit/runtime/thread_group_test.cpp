@@ -13,10 +13,10 @@ namespace {
 
 // A group with buffers of its own.
 struct OwnGroup {
-  OwnGroup(std::uint32_t tensor_ranks, std::uint64_t buffer_bytes, std::uint32_t stages = 1)
-      : group(tensor_ranks, stages), threads(tensor_ranks * stages) {
+  OwnGroup(std::uint32_t tensor_ranks, std::uint64_t buffer_bytes, std::uint32_t stages = 1, std::uint32_t replicas = 1)
+      : group(tensor_ranks, stages, replicas), threads(tensor_ranks * stages * replicas) {
     std::vector<std::span<std::byte>> spans;
-    for (std::uint32_t rank = 0; rank < tensor_ranks * stages; ++rank) {
+    for (std::uint32_t rank = 0; rank < tensor_ranks * stages * replicas; ++rank) {
       memory.emplace_back(buffer_bytes);
       spans.emplace_back(static_cast<std::byte*>(memory.back().data()), buffer_bytes);
     }
@@ -150,6 +150,52 @@ TEST(ThreadGroups, AStageThatGivesUpEndsTheOthers) {
   }
 }
 
+// Replicas of two ranks with passes of different sizes, one of them without tokens: all see all rows, and each gets back the sum of its own
+// over all ranks, between sums of its own team.
+TEST(ReplicaThreadGroups, RowsAreThoseOfAllAndSumsThoseOfEach) {
+  constexpr std::uint32_t kTensorRanks = 2, kReplicas = 3, kAllRanks = kTensorRanks * kReplicas;
+  for (const std::uint64_t bytes : {128ULL, 1024ULL, 1ULL << 20}) {
+    OwnGroup own(kTensorRanks, bytes, 1, kReplicas);
+    own.threads.run([&](std::uint32_t rank) {
+      Communicator& with = own.group.communicator(rank);
+      EXPECT_EQ(with.ranks(), kTensorRanks);
+      EXPECT_EQ(with.replicas(), kReplicas);
+      const std::uint32_t replica = rank / kTensorRanks;
+      for (std::uint64_t pass = 0; pass < 6; ++pass) {
+        const auto tokens_of = [&](std::uint64_t of) { return pass == 5 ? 0 : (of + pass) % 3 * 4; };
+        const std::uint64_t mine = tokens_of(replica), all = with.begin_pass(mine).value_or(0);
+        ASSERT_EQ(all, tokens_of(0) + tokens_of(1) + tokens_of(2));
+        std::vector<float> x(mine * kWidth + 1, static_cast<float>(10 * replica + pass)), rows(all * kWidth + 1), sums(x.size(), 1);
+        ASSERT_TRUE(with.all_reduce(Rows<const float>{x.data(), mine, kWidth}, Rows<float>{sums.data(), mine, kWidth}, false));
+        ASSERT_TRUE(with.gather_rows(Rows<const float>{x.data(), mine, kWidth}, Rows<float>{rows.data(), all, kWidth}));
+        std::uint64_t at = 0;
+        for (std::uint32_t of = 0; of < kReplicas; ++of)
+          for (std::uint64_t i = 0; i < tokens_of(of) * kWidth; ++i) ASSERT_EQ(rows[at++], static_cast<float>(10 * of + pass));
+        for (float& value : rows) value += static_cast<float>(rank);
+        ASSERT_TRUE(with.scatter_sum(Rows<const float>{rows.data(), all, kWidth}, Rows<float>{sums.data(), mine, kWidth}, true));
+        const auto expected = static_cast<float>((10 * replica + pass) * (kTensorRanks + kAllRanks) + 15); // 0 + 1 + ... + 5
+        for (std::uint64_t i = 0; i < mine * kWidth; ++i) ASSERT_EQ(sums[i], expected) << bytes;
+      }
+    });
+    EXPECT_FALSE(own.group.reset());
+  }
+}
+
+TEST(ReplicaThreadGroups, WhoGivesUpEndsThemAll) {
+  for (std::uint32_t bad = 0; bad < 4; ++bad) {
+    OwnGroup own(2, 256, 1, 2);
+    std::vector<std::uint8_t> ended(4, 0);
+    own.threads.run([&](std::uint32_t rank) {
+      if (rank == bad) return own.group.abort({ErrorCode::kBadRequest, "enough", ""});
+      ended[rank] = own.group.communicator(rank).begin_pass(1) ? 0 : 1;
+    });
+    for (std::uint32_t rank = 0; rank < 4; ++rank) EXPECT_EQ(ended[rank], rank == bad ? 0 : 1) << rank << " of " << bad;
+    EXPECT_EQ(own.group.reset().value().message, "enough");
+    own.threads.run(
+        [&](std::uint32_t rank) { EXPECT_EQ(own.group.communicator(rank).begin_pass(rank).value_or(0), rank % 2 == 0 ? 2U : 4U); });
+  }
+}
+
 TEST(ThreadGroups, BuffersThatCannotServeAreRefused) {
   test::Memory memory(256);
   auto* const bytes = static_cast<std::byte*>(memory.data());
@@ -161,6 +207,10 @@ TEST(ThreadGroups, BuffersThatCannotServeAreRefused) {
   ThreadGroup stages(1, 2);
   EXPECT_FALSE(stages.use({{}, {bytes, 128}})); // the first sends
   EXPECT_TRUE(stages.use({{bytes, 128}, {}}));  // the last only receives
+  ThreadGroup replicas(1, 1, 2);
+  EXPECT_TRUE(replicas.use({{bytes, 128}}, 1)); // of the second
+  EXPECT_FALSE(replicas.use({{bytes, 128}}, 2));
+  EXPECT_FALSE(replicas.use({{bytes, 64}}, 0));
 }
 
 } // namespace
