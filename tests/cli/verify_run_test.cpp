@@ -177,6 +177,53 @@ TEST(CliVerifyRun, NamesWhatAnotherEngineDoesNotPlan) {
   EXPECT_EQ(activation["lines"][0]["verdict"], "not_planned");
 }
 
+// Each with its own worst case at the same time; those that share experts in the same passes.
+TEST(CliVerifyRun, ReplicasTogether) {
+  struct Row {
+    const char* model;
+    std::vector<std::string> options;
+    std::size_t ranks;
+  };
+  for (const Row& row :
+       {Row{"kjv", {"--dp", "2", "--devices", "2x16MiB"}, 2}, Row{"mla", {"--dp", "2", "--ep", "2", "--devices", "2x16MiB"}, 2},
+        Row{"mla", {"--dp", "2", "--tp", "2", "--ep", "4", "--devices", "4x16MiB"}, 4}}) {
+    SCOPED_TRACE(::testing::PrintToString(row.options));
+    std::vector<std::string> options = row.options;
+    options.insert(options.end(), {"--max-length", "64", "--max-batch-size", "4"});
+    const VerifyJson document = verified(stored(row.model), options, 0);
+    expect_consistent(document);
+    EXPECT_EQ(document["verdict"], "within_plan") << document["checks"].dump(1);
+    ASSERT_EQ(document["devices"].size(), row.ranks);
+    for (std::size_t rank = 0; rank < row.ranks; ++rank) {
+      EXPECT_EQ(document["devices"][rank]["rank"], rank);
+      for (const VerifyJson& category : document["devices"][rank]["categories"]) {
+        EXPECT_EQ(category["peak_bytes"], category["planned_bytes"]) << rank << category["category"];
+      }
+    }
+    options.insert(options.end(), {"--inject", "double"});
+    EXPECT_EQ(verified(stored(row.model), options, 1)["verdict"], "over_plan");
+  }
+}
+
+// Where nobody says how long a request may be it is not the planner's 131,072 tokens, which would look like a hang.
+TEST(CliVerifyRun, BoundsALengthThatNobodyStates) {
+  const std::string folder = scratch_folder() + "/endless";
+  nlohmann::json config = nlohmann::json::parse(test::tiny_model("llama").config);
+  config.erase("max_position_embeddings");
+  test::write_tiny_folder(test::tiny_model_of(config.dump(), 3), folder);
+  const Outcome outcome = verify(folder, {"--devices", "64MiB", "--max-batch-size", "1", "--format", "json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("requests of 4096 tokens are verified"), HasSubstr("--max-length")));
+  const VerifyJson document = VerifyJson::parse(outcome.out);
+  for (const VerifyJson& check : document["checks"])
+    if (check["name"] == "worst_case") {
+      EXPECT_EQ(check["figures"]["longest_tokens"], 4096);
+    }
+  const Outcome said = verify(folder, {"--devices", "64MiB", "--max-batch-size", "1", "--max-length", "64"});
+  EXPECT_EQ(said.code, 0) << said.out;
+  EXPECT_EQ(said.err, "");
+}
+
 TEST(CliVerifyRun, Refuses) {
   struct Row {
     std::vector<std::string> arguments;
@@ -185,9 +232,8 @@ TEST(CliVerifyRun, Refuses) {
   };
   for (const Row& row : {Row{{"verify", stored("kjv"), "--run", "--devices", "5MiB"}, 1, "MiB short"},
                          Row{{"verify", stored("kjv"), "--run", "--inject", "huge"}, 2, "give oversize, leak or double"},
-                         Row{{"verify", stored("kjv"), "--inject", "leak"}, 2, "give --run, too"},
-                         Row{{"verify", stored("mla"), "--run", "--dp", "2", "--ep", "2", "--devices", "2x64MiB"}, 2, "replicas"},
-                         Row{{"verify", "--run"}, 2, "no model"}, Row{{"verify", "no-such-model", "--run"}, 2, "no-such-model"}}) {
+                         Row{{"verify", stored("kjv"), "--inject", "leak"}, 2, "give --run, too"}, Row{{"verify", "--run"}, 2, "no model"},
+                         Row{{"verify", "no-such-model", "--run"}, 2, "no-such-model"}}) {
     const Outcome outcome = run(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << ::testing::PrintToString(row.arguments) << outcome.err;
     EXPECT_EQ(outcome.out, "");

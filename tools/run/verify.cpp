@@ -1,5 +1,6 @@
 #include "verify.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -25,6 +26,23 @@ auto verify_progress(bool quiet) -> decltype(VerifyRunOptions::progress) {
   };
 }
 
+// Of a model that states none, where the command does not say it either: what is planned for such a one, 131,072 tokens, takes hours here.
+constexpr std::uint64_t kUnknownLengthTokens = 4096;
+
+// The longest request that is verified, with a line that says so where it is this bound.
+Result<void> bound_length(const Task& task, const Output& output, PlanRequest& request) {
+  if (request.max_length) return {};
+  PLIMSOLL_ASSIGN(const Plan plan, task.context.plan(task.model, request));
+  const auto unknown = [](const Warning& warning) { return warning.code == WarningCode::kMaxLengthUnknown; };
+  if (std::none_of(plan.warnings.begin(), plan.warnings.end(), unknown)) return {};
+  request.max_length = std::min<std::uint64_t>(plan.limits.max_length, kUnknownLengthTokens);
+  if (!output.quiet)
+    write_all(STDERR_FILENO, fmt::format("plimsoll: note: the configuration does not say how long a request may be; requests of {} tokens "
+                                         "are verified, give --max-length for others\n",
+                                         *request.max_length));
+  return {};
+}
+
 } // namespace
 
 int verify_by_running(const Arguments& arguments, const std::shared_ptr<Processes>& processes) {
@@ -43,6 +61,7 @@ int verify_by_running(const Arguments& arguments, const std::shared_ptr<Processe
   if (!backend) return line.fail(backend.error());
   if (auto filled = fill_in_machine(line, task->request, processes.get(), static_cast<bool>(*backend)); !filled)
     return line.fail(filled.error());
+  if (auto bound = bound_length(*task, line.output(), task->request); !bound) return line.fail(bound.error());
 
   VerifyRunOptions options;
   options.seed = asked.seed;

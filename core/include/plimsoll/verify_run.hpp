@@ -104,8 +104,8 @@ struct VerifyRunOptions {
   OpenBackend backend = {}; // what ranks compute on; empty: the processors
 };
 
-// Makes the model that is verified, with an arena for each rank of the plan; called twice. Of replicas each is verified by itself, one
-// after the other: the plan in the options is its replica_plan then.
+// Makes the model that is verified, with an arena for each rank of the plan; called twice. Replicas are verified together, each exercised
+// in a thread: it makes one after the other then, the plan in the options being that of the replica (replica_plan).
 using ModelMaker = std::function<Result<std::unique_ptr<PipelineModel>>(PipelineModelOptions options, const LoadProgress& progress)>;
 
 // Verifies any model: one that a host derives by itself, or the reference model. A plan that does not fit is not verified: the report

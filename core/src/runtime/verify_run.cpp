@@ -9,10 +9,12 @@
 #include "backend/process_memory.hpp"
 #include "base/json.hpp"
 #include "plimsoll/kv_cache_model.hpp"
+#include "plimsoll/processes.hpp"
 #include "runtime/exercise.hpp"
 #include "runtime/kv_pool_label.hpp"
 #include "runtime/memory_comparison.hpp"
 #include "runtime/pool_check.hpp"
+#include "runtime/rank_threads.hpp"
 #include "runtime/watched_memory.hpp"
 #include "schedule/blas_memory.hpp"
 #include "schedule/nccl_memory.hpp"
@@ -23,12 +25,18 @@ namespace {
 constexpr std::uint64_t kMostUnexplainedBytes = 32ULL << 20;
 constexpr RequestId kLeakedId = 1ULL << 40;
 
-// What one execution showed.
-struct Execution {
-  std::vector<RankMeasurement> ranks;
+// What one replica showed.
+struct ReplicaFindings {
   Exercised exercised;
   std::optional<PoolFindings> pools;
   bool null_pages_are_zero = true; // after the model's own steps
+  std::uint64_t requests_left = 0;
+};
+
+// What one execution showed.
+struct Execution {
+  std::vector<RankMeasurement> ranks;
+  std::vector<ReplicaFindings> replicas;
   std::uint64_t signal_buffers = 0, due_signal_buffers = 0;
   bool signal_buffers_are_clear = true;
   std::uint64_t arena_bytes = 0, source_bytes = 0;    // live after the exercise: what arenas say, what was taken of the machine
@@ -36,7 +44,7 @@ struct Execution {
   std::uint64_t granule_bytes = 0, visible_bytes = 0; // what devices may round up by, all together; what lies on the host all the same
   std::uint64_t collective_bytes = 0;                 // what NCCL may have taken by itself
   std::uint64_t working_bytes = 0, touched_working_bytes = 0;
-  std::uint64_t source_left_bytes = 0, requests_left = 0;
+  std::uint64_t source_left_bytes = 0;
 };
 
 // ---- what processes tell one another of an execution: each saw its own rank
@@ -55,43 +63,96 @@ Usage usage_of(const Json& json) {
   return of;
 }
 
-std::string execution_text(const Execution& of) {
-  Json lines = Json::array(), categories = Json::array();
+// The numbers of what was exercised.
+std::vector<std::uint64_t*> numbers_of(Exercised& e) {
+  return {&e.passes,          &e.most_tokens,    &e.most_sequences,     &e.most_output_rows, &e.due_tokens,        &e.due_sequences,
+          &e.due_output_rows, &e.longest_tokens, &e.due_longest_tokens, &e.full_requests,    &e.due_full_requests, &e.decode_passes,
+          &e.decode_takes,    &e.hit_tokens,     &e.due_hit_tokens,     &e.adapters,         &e.due_adapters,      &e.images,
+          &e.due_images,      &e.image_rows};
+}
+
+Json findings_json(ReplicaFindings of) {
+  Json numbers = Json::array(), pools, groups = Json::array();
+  for (const std::uint64_t* const number : numbers_of(of.exercised)) numbers.push_back(*number);
+  if (of.pools) {
+    for (const PoolFinding& group : of.pools->groups) groups.push_back({group.label, group.units, group.handed_out});
+    pools = {groups,
+             of.pools->broken,
+             of.pools->broken_label,
+             of.pools->null_pages_are_zero,
+             of.pools->null_pages,
+             of.pools->refusals,
+             of.pools->refusal_problem};
+  }
+  return {numbers, of.exercised.cut_short, pools, of.null_pages_are_zero, of.requests_left};
+}
+ReplicaFindings findings_of(const Json& json) {
+  ReplicaFindings out;
+  const std::vector<std::uint64_t*> numbers = numbers_of(out.exercised);
+  for (std::size_t i = 0; i < numbers.size(); ++i) *numbers[i] = json.at(0).at(i).get<std::uint64_t>();
+  out.exercised.cut_short = json.at(1).get<std::string>();
+  out.null_pages_are_zero = json.at(3).get<bool>();
+  out.requests_left = json.at(4).get<std::uint64_t>();
+  const Json& pools = json.at(2);
+  if (pools.is_null()) return out;
+  PoolFindings& found = out.pools.emplace();
+  for (const Json& group : pools.at(0))
+    found.groups.push_back({group.at(0).get<std::string>(), group.at(1).get<std::uint64_t>(), group.at(2).get<std::uint64_t>()});
+  found.broken = pools.at(1).get<std::string>();
+  found.broken_label = pools.at(2).get<std::string>();
+  found.null_pages_are_zero = pools.at(3).get<bool>();
+  found.null_pages = pools.at(4).get<std::uint64_t>();
+  found.refusals = pools.at(5).get<std::uint64_t>();
+  found.refusal_problem = pools.at(6).get<std::string>();
+  return out;
+}
+
+std::array<std::uint64_t*, 10> sums_of(Execution& of) {
+  return {&of.signal_buffers, &of.arena_bytes,      &of.source_bytes,  &of.grown_bytes,           &of.granule_bytes,
+          &of.visible_bytes,  &of.collective_bytes, &of.working_bytes, &of.touched_working_bytes, &of.source_left_bytes};
+}
+
+std::string execution_text(Execution& of) {
+  Json lines = Json::array(), categories = Json::array(), sums = Json::array();
   for (const Usage& line : of.ranks.front().lines) lines.push_back(usage_json(line));
   for (const Usage& sum : of.ranks.front().categories) categories.push_back(usage_json(sum));
-  const std::string broken = of.pools ? of.pools->broken : "", label = of.pools ? of.pools->broken_label : "";
+  for (const std::uint64_t* const sum : sums_of(of)) sums.push_back(*sum);
   const Json out = {{"lines", lines},
                     {"categories", categories},
-                    {"broken", {broken, label}},
-                    {"clear", {of.null_pages_are_zero, of.pools ? of.pools->null_pages_are_zero : true, of.signal_buffers_are_clear}},
-                    {"sums",
-                     {of.signal_buffers, of.arena_bytes, of.source_bytes, of.grown_bytes, of.granule_bytes, of.visible_bytes,
-                      of.collective_bytes, of.working_bytes, of.touched_working_bytes, of.source_left_bytes, of.exercised.decode_takes}}};
+                    {"replica", findings_json(of.replicas.front())},
+                    {"signal_buffers_are_clear", of.signal_buffers_are_clear},
+                    {"sums", sums}};
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// What another rank of a replica found is found of it.
+void join_findings(const ReplicaFindings& more, ReplicaFindings& out) {
+  out.null_pages_are_zero = out.null_pages_are_zero && more.null_pages_are_zero;
+  out.exercised.decode_takes += more.exercised.decode_takes;
+  if (!out.pools || !more.pools) return;
+  out.pools->null_pages_are_zero = out.pools->null_pages_are_zero && more.pools->null_pages_are_zero;
+  if (!out.pools->broken.empty()) return;
+  out.pools->broken = more.pools->broken;
+  out.pools->broken_label = more.pools->broken_label;
+}
+
 // All of them, in the order of their ranks, in place of one.
-void join_executions(const std::vector<std::string>& all, Execution& out) {
-  const std::array<std::uint64_t*, 11> sums{&out.signal_buffers,    &out.arena_bytes,           &out.source_bytes,
-                                            &out.grown_bytes,       &out.granule_bytes,         &out.visible_bytes,
-                                            &out.collective_bytes,  &out.working_bytes,         &out.touched_working_bytes,
-                                            &out.source_left_bytes, &out.exercised.decode_takes};
+void join_executions(const std::vector<std::string>& all, std::size_t n_replicas, Execution& out) {
+  const std::array<std::uint64_t*, 10> sums = sums_of(out);
   for (std::uint64_t* const sum : sums) *sum = 0;
   out.ranks.clear();
+  out.replicas.clear();
   for (const std::string& text : all) {
     const Json json = Json::parse(text); // that this program wrote
     RankMeasurement& rank = out.ranks.emplace_back();
     for (const Json& line : json.at("lines")) rank.lines.push_back(usage_of(line));
     for (std::size_t i = 0; i < kCategories; ++i) rank.categories[i] = usage_of(json.at("categories").at(i));
     for (std::size_t i = 0; i < sums.size(); ++i) *sums[i] += json.at("sums").at(i).get<std::uint64_t>();
-    const Json& clear = json.at("clear");
-    out.null_pages_are_zero = out.null_pages_are_zero && clear.at(0).get<bool>();
-    out.signal_buffers_are_clear = out.signal_buffers_are_clear && clear.at(2).get<bool>();
-    if (!out.pools) continue;
-    out.pools->null_pages_are_zero = out.pools->null_pages_are_zero && clear.at(1).get<bool>();
-    if (!out.pools->broken.empty()) continue;
-    out.pools->broken = json.at("broken").at(0).get<std::string>();
-    out.pools->broken_label = json.at("broken").at(1).get<std::string>();
+    out.signal_buffers_are_clear = out.signal_buffers_are_clear && json.at("signal_buffers_are_clear").get<bool>();
+    ReplicaFindings found = findings_of(json.at("replica"));
+    const std::size_t replica = (out.ranks.size() - 1) / (all.size() / n_replicas);
+    if (replica < out.replicas.size()) join_findings(found, out.replicas[replica]);
+    else out.replicas.push_back(std::move(found));
   }
 }
 
@@ -136,19 +197,23 @@ bool is_clear(const Tensor& buffer, MemorySource& memory) {
   return true;
 }
 
+std::uint64_t planned_signal_buffers(const Plan& plan) {
+  std::uint64_t sum = 0;
+  for (const Item& item : plan.items)
+    if (item.category == Category::kSignalBuffer && item.counted)
+      sum += static_cast<std::uint64_t>(std::count_if(item.bytes.begin(), item.bytes.end(), [](auto b) { return b > 0; }));
+  return sum;
+}
+
 // Those of one rank of the model's arenas after the other's, each in that rank's memory.
 Result<void> look_at_signal_buffers(PipelineModel& model, Execution& out) {
   PLIMSOLL_ASSIGN(const std::span<const Tensor> buffers, model.signal_buffers());
-  out.signal_buffers = buffers.size();
+  out.signal_buffers += buffers.size();
   std::vector<MemorySource*> memory;
   for (Arena& arena : model.arenas())
     for (const Item& item : model.plan().items)
       if (item.category == Category::kSignalBuffer && arena.rank() < item.bytes.size() && item.bytes[arena.rank()] > 0)
         memory.push_back(&arena.source());
-  for (const Item& item : model.plan().items)
-    if (item.category == Category::kSignalBuffer && item.counted)
-      out.due_signal_buffers +=
-          static_cast<std::uint64_t>(std::count_if(item.bytes.begin(), item.bytes.end(), [](auto b) { return b > 0; }));
   for (std::size_t i = 0; i < buffers.size(); ++i)
     out.signal_buffers_are_clear = out.signal_buffers_are_clear && i < memory.size() && is_clear(buffers[i], *memory[i]);
   return {};
@@ -199,10 +264,33 @@ void merge_weights(RankMeasurement& measured) {
   measured.lines.insert(measured.lines.begin(), std::move(all));
 }
 
+// One replica under way, in memory that is watched. What it took is given back before the rest goes.
+struct WatchedReplica {
+  Plan plan;
+  std::vector<Arena> arenas;
+  std::vector<std::shared_ptr<WatchedMemory>> sources; // of each arena
+  LeftBytes left;
+  std::unique_ptr<PipelineModel> model;
+  std::optional<KvCache> cache;
+  Buffer again;
+  ReplicaFindings found;
+
+  std::uint64_t takes() const {
+    std::uint64_t sum = 0;
+    for (const auto& source : sources) sum += source->takes();
+    return sum;
+  }
+  void give_back() {
+    again = Buffer();
+    cache.reset();
+    model.reset();
+  }
+};
+
 class Verification {
 public:
-  Verification(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options, std::uint32_t first_rank = 0)
-      : plan_(plan), make_(make), options_(options), first_rank_(first_rank),
+  Verification(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options)
+      : plan_(plan), make_(make), options_(options), n_replicas_(std::max<std::uint32_t>(plan.request.dp, 1)),
         own_plan_(plan.engine.name.empty() || plan.engine.name == "reference") {}
 
   Result<VerifyRunReport> run() {
@@ -238,7 +326,7 @@ private:
   Result<void> open_backends() {
     for (std::uint32_t rank = 0; options_.backend && rank < plan_.devices.size(); ++rank) {
       if (options_.processes && options_.processes->rank() != rank) continue;
-      PLIMSOLL_ASSIGN(std::shared_ptr<Backend> backend, options_.backend(first_rank_ + rank));
+      PLIMSOLL_ASSIGN(std::shared_ptr<Backend> backend, options_.backend(rank));
       backends_.push_back(std::move(backend));
     }
     if (backends_.empty()) return {};
@@ -276,107 +364,152 @@ private:
     return std::nullopt;
   }
 
+  // From an empty machine to one that is empty again. All replicas that are here, at the same time.
   Result<Execution> execute() {
+    PLIMSOLL_TRY(replica_plan(plan_, 0)); // there are as many as the plan says
     Execution out;
-    std::vector<std::shared_ptr<WatchedMemory>> sources;
-    std::vector<Arena> arenas;
-    PipelineModelOptions made;
-    made.plan = plan_;
-    if (options_.inject == Fault::kOversize) make_oversize(made.plan);
-    made.processes = options_.processes;
-    made.backends = backends_;
-    for (std::uint32_t rank = 0; rank < plan_.devices.size(); ++rank) {
-      if (made.processes && made.processes->rank() != rank) continue;
-      std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
-      if (!backends_.empty()) memory = backends_[sources.size()];
-      sources.push_back(std::make_shared<WatchedMemory>(std::move(memory)));
-      PLIMSOLL_ASSIGN(Arena arena, Arena::create(plan_, rank, sources.back(), ArenaMode::kObserve));
-      arenas.push_back(arena);
-      made.arenas.push_back(std::move(arena)); // one ledger, two doors
+    std::vector<WatchedReplica> replicas;
+    replicas.reserve(n_replicas_); // caches stay where models know them
+    const std::shared_ptr<ReplicaGroup> group = options_.processes ? nullptr : ReplicaGroup::of(plan_);
+    PLIMSOLL_ASSIGN(const std::uint64_t before, anonymous_bytes());
+    const std::uint64_t free_before = free_bytes();
+    for (std::uint32_t replica = 0; replica < n_replicas_; ++replica) {
+      const std::size_t ranks = plan_.devices.size() / n_replicas_;
+      if (options_.processes && options_.processes->rank() / ranks != replica) continue;
+      PLIMSOLL_TRY(load(replica, group, replicas.emplace_back(), out));
     }
-    LeftBytes left(plan_.devices.size());
-    PLIMSOLL_TRY(execute_in(std::move(made), arenas, sources, out, left));
-    for (std::size_t i = 0; i < arenas.size(); ++i) {
-      RankMeasurement& measured = out.ranks.emplace_back(RankMeasurement{arenas[i].usage(), arenas[i].usage_by_category()});
-      const std::map<std::string, std::uint64_t>& left_on_rank = left[arenas[i].rank()];
-      for (Usage& line : measured.lines)
-        if (line.category == Category::kKvCache)
-          if (const auto pages = left_on_rank.find(line.label); pages != left_on_rank.end()) line.live_bytes += pages->second;
-      if (plan_.model.weights_source == WeightsSource::kGiven) merge_weights(measured);
-      out.source_left_bytes += sources[i]->live_bytes();
-    }
+    out.due_signal_buffers = planned_signal_buffers(plan_);
+    PLIMSOLL_TRY(exercise_all(replicas, group.get()));
+    PLIMSOLL_TRY(measure(replicas, before, free_before, out));
+    for (WatchedReplica& replica : replicas) PLIMSOLL_TRY(look_at_pools(replica));
+    for (WatchedReplica& replica : replicas) replica.give_back();
+    for (WatchedReplica& replica : replicas) add_ranks(replica, out);
     if (options_.processes) {
       PLIMSOLL_ASSIGN(const std::vector<std::string> all, options_.processes->gather(execution_text(out)));
-      join_executions(all, out);
+      join_executions(all, n_replicas_, out);
     }
     return out;
   }
 
-  // From an empty machine to one that is empty again.
-  Result<void> execute_in(PipelineModelOptions made, std::vector<Arena>& arenas, const std::vector<std::shared_ptr<WatchedMemory>>& sources,
-                          Execution& out, LeftBytes& left) {
-    PLIMSOLL_ASSIGN(const std::uint64_t before, anonymous_bytes());
-    const std::uint64_t free_before = free_bytes();
-    const auto told = [&](const char* what) -> LoadProgress {
-      if (!options_.progress) return {};
-      return [this, what](std::uint64_t done, std::uint64_t total) { options_.progress(what, done, total); };
-    };
-    PLIMSOLL_ASSIGN(const std::unique_ptr<PipelineModel> model, make_(std::move(made), told("loading")));
-    std::optional<KvCache> cache;
-    if (auto* const cached = dynamic_cast<KvCacheModel*>(model.get())) {
+  LoadProgress told(const char* what) const {
+    if (!options_.progress) return {};
+    return [this, what](std::uint64_t done, std::uint64_t total) { options_.progress(what, done, total); };
+  }
+
+  Result<void> load(std::uint32_t number, const std::shared_ptr<ReplicaGroup>& group, WatchedReplica& out, Execution& execution) {
+    PLIMSOLL_ASSIGN(out.plan, replica_plan(plan_, number));
+    const auto ranks = static_cast<std::uint32_t>(out.plan.devices.size());
+    PipelineModelOptions made;
+    made.plan = out.plan;
+    if (options_.inject == Fault::kOversize) make_oversize(made.plan);
+    made.processes = options_.processes;
+    made.replica = number;
+    made.group = group;
+    for (std::uint32_t rank = 0; rank < ranks; ++rank) {
+      if (made.processes && made.processes->rank() != number * ranks + rank) continue;
+      std::shared_ptr<MemorySource> memory = made.processes ? made.processes->memory() : host_memory();
+      if (!backends_.empty()) {
+        made.backends.push_back(backends_[options_.processes ? 0 : number * ranks + rank]); // of processes each its own
+        memory = made.backends.back();
+      }
+      out.sources.push_back(std::make_shared<WatchedMemory>(std::move(memory)));
+      PLIMSOLL_ASSIGN(Arena arena, Arena::create(out.plan, rank, out.sources.back(), ArenaMode::kObserve));
+      out.arenas.push_back(arena);
+      made.arenas.push_back(std::move(arena)); // one ledger, two doors
+    }
+    out.left.resize(ranks);
+    PLIMSOLL_ASSIGN(out.model, make_(std::move(made), told("loading")));
+    if (auto* const cached = dynamic_cast<KvCacheModel*>(out.model.get())) {
       KvCacheOptions options;
       options.manager.key_seed = options_.seed;
-      PLIMSOLL_ASSIGN(cache, cached->load_kv_manager(model->plan(), model->arenas(), options));
+      PLIMSOLL_ASSIGN(out.cache, cached->load_kv_manager(out.model->plan(), out.model->arenas(), options));
     }
-    Buffer again;
-    if (options_.inject == Fault::kDouble && arenas.front().rank() == 0) {
-      PLIMSOLL_ASSIGN(again, take_again(arenas.front()));
+    if (options_.inject == Fault::kDouble && out.arenas.front().rank() == 0) {
+      PLIMSOLL_ASSIGN(out.again, take_again(out.arenas.front()));
     }
-    PLIMSOLL_TRY(look_at_signal_buffers(*model, out));
-    for (const auto& source : sources) source->mark_working_memory();
+    PLIMSOLL_TRY(look_at_signal_buffers(*out.model, execution));
+    for (const auto& source : out.sources) source->mark_working_memory();
+    return {};
+  }
 
+  // Each its own worst case; where they share experts the same one in the same passes, and who has done all is idle until all have.
+  Result<void> exercise_all(std::vector<WatchedReplica>& replicas, ReplicaGroup* group) const {
+    std::vector<Result<void>> done(replicas.size());
+    RankThreads threads(static_cast<std::uint32_t>(replicas.size()));
+    threads.run([&](std::uint32_t i) {
+      done[i] = exercise_one(replicas[i], i == 0);
+      if (!done[i] && group != nullptr) group->abort(done[i].error());
+    });
+    for (Result<void>& one : done) PLIMSOLL_TRY(std::move(one));
+    return {};
+  }
+  Result<void> exercise_one(WatchedReplica& replica, bool tells) const {
     ExerciseOptions options;
     options.seed = options_.seed;
-    options.progress = told("computing");
-    options.takes = [&] {
-      std::uint64_t sum = 0;
-      for (const auto& source : sources) sum += source->takes();
-      return sum;
-    };
-    PLIMSOLL_ASSIGN(out.exercised, exercise(*model, cache ? &*cache : nullptr, options));
-
-    for (std::size_t rank = 0; rank < arenas.size(); ++rank) {
-      for (const Usage& line : arenas[rank].usage()) {
-        // What libraries take is counted and not taken here; what a device's BLAS works in is taken.
-        const bool of_nccl = line.label == kCollectivesLabel;
-        if (of_nccl) out.collective_bytes += line.live_bytes;
-        if (line.category != Category::kOverhead || (!backends_.empty() && !of_nccl)) out.arena_bytes += line.live_bytes;
-      }
-      out.source_bytes += sources[rank]->live_bytes();
-      out.working_bytes += sources[rank]->working_bytes();
-      out.touched_working_bytes += sources[rank]->touched_working_bytes();
+    if (tells) options.progress = told("computing");
+    options.takes = [&] { return replica.takes(); };
+    PLIMSOLL_ASSIGN(replica.found.exercised, exercise(*replica.model, replica.cache ? &*replica.cache : nullptr, options));
+    for (std::uint64_t others = 1; replica.model->shares_experts() && others > 0;) {
+      PLIMSOLL_ASSIGN(others, replica.model->execute_idle());
     }
+    return {};
+  }
+
+  // What was taken in all, before anything is given back.
+  Result<void> measure(std::span<const WatchedReplica> replicas, std::uint64_t before, std::uint64_t free_before, Execution& out) const {
+    for (const WatchedReplica& replica : replicas)
+      for (std::size_t rank = 0; rank < replica.arenas.size(); ++rank) {
+        for (const Usage& line : replica.arenas[rank].usage()) {
+          // What libraries take is counted and not taken here; what a device's BLAS works in is taken.
+          const bool of_nccl = line.label == kCollectivesLabel;
+          if (of_nccl) out.collective_bytes += line.live_bytes;
+          if (line.category != Category::kOverhead || (!backends_.empty() && !of_nccl)) out.arena_bytes += line.live_bytes;
+        }
+        out.source_bytes += replica.sources[rank]->live_bytes();
+        out.working_bytes += replica.sources[rank]->working_bytes();
+        out.touched_working_bytes += replica.sources[rank]->touched_working_bytes();
+      }
     PLIMSOLL_ASSIGN(const std::uint64_t after, anonymous_bytes());
     out.grown_bytes = after > before ? after - before : 0;
-    if (!backends_.empty()) {
-      const std::uint64_t free_after = free_bytes();
-      out.grown_bytes = free_before > free_after ? free_before - free_after : 0;
-      for (const auto& source : sources) {
+    if (backends_.empty()) return {};
+    const std::uint64_t free_after = free_bytes();
+    out.grown_bytes = free_before > free_after ? free_before - free_after : 0;
+    for (const WatchedReplica& replica : replicas)
+      for (const auto& source : replica.sources) {
         out.granule_bytes += source->blocks() * kGranuleBytes;
         out.visible_bytes += source->visible_bytes();
       }
-    }
-    if (!cache) return {};
-    const PoolMemory memory = [&](std::uint32_t rank) -> MemorySource& {
-      const auto at = std::find_if(arenas.begin(), arenas.end(), [&](const Arena& arena) { return arena.rank() == rank; });
-      return *sources[static_cast<std::size_t>(at - arenas.begin())];
-    };
-    out.null_pages_are_zero = null_pages_are_zero(*cache, memory);
-    PLIMSOLL_ASSIGN(out.pools, check_pools(*cache, memory, model->plan().limits.max_length, options_.seed));
-    if (options_.inject == Fault::kLeak) PLIMSOLL_TRY(leak_a_claim(cache->manager(), options_.seed));
-    out.requests_left = cache->manager().metrics().requests;
-    left = bytes_left(cache->manager());
     return {};
+  }
+
+  Result<void> look_at_pools(WatchedReplica& replica) const {
+    if (!replica.cache) return {};
+    const PoolMemory memory = [&](std::uint32_t rank) -> MemorySource& {
+      const auto at = std::find_if(replica.arenas.begin(), replica.arenas.end(), [&](const Arena& arena) { return arena.rank() == rank; });
+      return *replica.sources[static_cast<std::size_t>(at - replica.arenas.begin())];
+    };
+    ReplicaFindings& found = replica.found;
+    found.null_pages_are_zero = null_pages_are_zero(*replica.cache, memory);
+    PLIMSOLL_ASSIGN(found.pools, check_pools(*replica.cache, memory, replica.model->plan().limits.max_length, options_.seed));
+    if (options_.inject == Fault::kLeak) PLIMSOLL_TRY(leak_a_claim(replica.cache->manager(), options_.seed));
+    found.requests_left = replica.cache->manager().metrics().requests;
+    replica.left = bytes_left(replica.cache->manager());
+    return {};
+  }
+
+  // What its arenas say once all has been given back.
+  void add_ranks(WatchedReplica& replica, Execution& out) const {
+    for (std::size_t i = 0; i < replica.arenas.size(); ++i) {
+      const Arena& arena = replica.arenas[i];
+      RankMeasurement& measured = out.ranks.emplace_back(RankMeasurement{arena.usage(), arena.usage_by_category()});
+      const std::map<std::string, std::uint64_t>& left_on_rank = replica.left[arena.rank()];
+      for (Usage& line : measured.lines)
+        if (line.category == Category::kKvCache)
+          if (const auto pages = left_on_rank.find(line.label); pages != left_on_rank.end()) line.live_bytes += pages->second;
+      if (plan_.model.weights_source == WeightsSource::kGiven) merge_weights(measured);
+      out.source_left_bytes += replica.sources[i]->live_bytes();
+    }
+    out.replicas.push_back(std::move(replica.found));
   }
 
   // ---- the twelve
@@ -402,15 +535,32 @@ private:
     check_devices(report);
     check_categories(report);
     check_ledger(first, report);
-    check_pool(first, report);
-    check_null_page(first, report);
+    of_replicas(first, report, [](const ReplicaFindings& of, VerifyRunReport& out) { check_pool(of, out); });
+    of_replicas(first, report, [](const ReplicaFindings& of, VerifyRunReport& out) { check_null_page(of, out); });
     check_signal(first, report);
-    check_vision(first, report);
-    check_exercised(first, report);
-    check_one_more(first, report);
+    of_replicas(first, report, [this](const ReplicaFindings& of, VerifyRunReport& out) { check_vision(of, out); });
+    of_replicas(first, report, [&](const ReplicaFindings& of, VerifyRunReport& out) { check_exercised(first, of, out); });
+    of_replicas(first, report, [](const ReplicaFindings& of, VerifyRunReport& out) { check_one_more(of, out); });
     check_repeats(first, second, report);
     check_returned(first, report);
-    check_steady(first, report);
+    of_replicas(first, report, [](const ReplicaFindings& of, VerifyRunReport& out) { check_steady(of, out); });
+  }
+
+  // What the first says that fails; where none does, what the first says.
+  template <class Check>
+  static void of_replicas(const Execution& of, VerifyRunReport& report, const Check& check) {
+    std::optional<VerifyCheck> said;
+    for (std::size_t replica = 0; replica < of.replicas.size(); ++replica) {
+      VerifyRunReport one;
+      check(of.replicas[replica], one);
+      VerifyCheck& found = one.checks.front();
+      const bool fails = found.result == CheckResult::kFail;
+      if (fails && of.replicas.size() > 1) found.message = fmt::format("replica {}: {}", replica, found.message);
+      if (!said || (fails && said->result != CheckResult::kFail)) said = std::move(found);
+    }
+    if (!said) return;
+    said->number = static_cast<std::uint32_t>(report.checks.size() + 1);
+    report.checks.push_back(std::move(*said));
   }
 
   void check_devices(VerifyRunReport& report) const {
@@ -474,7 +624,7 @@ private:
     blame(check, Category::kOverhead);
   }
 
-  static void check_pool(const Execution& of, VerifyRunReport& report) {
+  static void check_pool(const ReplicaFindings& of, VerifyRunReport& report) {
     if (!of.pools) return skip(report, "pool", "the model keeps no KV cache");
     std::uint64_t units = 0, handed_out = 0;
     std::string problem = of.pools->broken, label = of.pools->broken_label;
@@ -491,7 +641,7 @@ private:
     blame(check, Category::kKvCache, label);
   }
 
-  static void check_null_page(const Execution& of, VerifyRunReport& report) {
+  static void check_null_page(const ReplicaFindings& of, VerifyRunReport& report) {
     if (!of.pools || of.pools->null_pages == 0) return skip(report, "null_page", "the KV cache has none");
     const bool zero = of.null_pages_are_zero && of.pools->null_pages_are_zero;
     VerifyCheck& check = add(report, "null_page", zero, zero ? "still zeros" : "somebody wrote to a page that is nobody's");
@@ -511,7 +661,7 @@ private:
     blame(check, Category::kSignalBuffer);
   }
 
-  void check_vision(const Execution& of, VerifyRunReport& report) const {
+  void check_vision(const ReplicaFindings& of, VerifyRunReport& report) const {
     std::uint64_t planned = 0;
     for (const DevicePlan& d : plan_.devices) planned += d.vision_cache_bytes;
     if (planned == 0) return skip(report, "vision_cache", "the plan has no room for images; texts alone are run");
@@ -526,7 +676,7 @@ private:
     blame(check, Category::kVisionCache);
   }
 
-  static void check_exercised(const Execution& of, VerifyRunReport& report) {
+  static void check_exercised(const Execution& all, const ReplicaFindings& of, VerifyRunReport& report) {
     const Exercised& e = of.exercised;
     VerifyCheck& check = add(report, "worst_case", e.is_complete(),
                              e.is_complete()       ? "the longest request, the full batch, full passes and shared prefixes were computed"
@@ -547,12 +697,12 @@ private:
                      {"due_hit_tokens", e.due_hit_tokens},
                      {"adapters", e.adapters},
                      {"due_adapters", e.due_adapters},
-                     {"working_bytes", of.working_bytes},
-                     {"touched_working_bytes", of.touched_working_bytes}};
+                     {"working_bytes", all.working_bytes},
+                     {"touched_working_bytes", all.touched_working_bytes}};
     blame(check, Category::kKvCache);
   }
 
-  static void check_one_more(const Execution& of, VerifyRunReport& report) {
+  static void check_one_more(const ReplicaFindings& of, VerifyRunReport& report) {
     if (!of.pools || of.pools->refusals == 0) return skip(report, "one_page_more", "no pool ran out of pages");
     const std::string& problem = of.pools->refusal_problem;
     VerifyCheck& check = add(report, "one_page_more", problem.empty(), problem.empty() ? "refused, and nothing else changed" : problem);
@@ -588,7 +738,9 @@ private:
         left += c.left_bytes;
         if (c.left_bytes > 0 && where == nullptr) where = &c;
       }
-    const bool pass = left == 0 && of.source_left_bytes == 0 && of.requests_left == 0;
+    std::uint64_t requests = 0;
+    for (const ReplicaFindings& replica : of.replicas) requests += replica.requests_left;
+    const bool pass = left == 0 && of.source_left_bytes == 0 && requests == 0;
     std::string label;
     if (where != nullptr)
       for (const LineVerdict& line : where->lines)
@@ -596,12 +748,12 @@ private:
     VerifyCheck& check =
         add(report, "returned", pass,
             pass ? "everything was given back"
-                 : fmt::format("{} B of '{}' were never given back; {} requests still have a claim", left, label, of.requests_left));
-    check.figures = {{"left_bytes", left}, {"source_left_bytes", of.source_left_bytes}, {"requests_left", of.requests_left}};
+                 : fmt::format("{} B of '{}' were never given back; {} requests still have a claim", left, label, requests));
+    check.figures = {{"left_bytes", left}, {"source_left_bytes", of.source_left_bytes}, {"requests_left", requests}};
     blame(check, where != nullptr ? where->category : Category::kKvCache, label);
   }
 
-  static void check_steady(const Execution& of, VerifyRunReport& report) {
+  static void check_steady(const ReplicaFindings& of, VerifyRunReport& report) {
     const Exercised& e = of.exercised;
     if (e.decode_passes == 0) return skip(report, "steady", "no token was computed by itself");
     VerifyCheck& check = add(report, "steady", e.decode_takes == 0,
@@ -626,42 +778,11 @@ private:
   const Plan& plan_;
   const ModelMaker& make_;
   const VerifyRunOptions& options_;
-  std::uint32_t first_rank_; // of a replica's ranks in the whole plan
+  std::uint32_t n_replicas_;
   bool own_plan_;
   std::vector<std::shared_ptr<Backend>> backends_; // of each rank; empty: the processors
   std::optional<std::uint64_t> available_;         // by the devices' drivers
 };
-
-// What is worse of several replicas is what is said of all.
-int badness(RunVerdict verdict) {
-  switch (verdict) {
-  case RunVerdict::kWithinPlan: return 0;
-  case RunVerdict::kWasted: return 1;
-  case RunVerdict::kCheckFailed: return 2;
-  case RunVerdict::kOverPlan: return 3;
-  case RunVerdict::kDoesNotFit: break;
-  }
-  return 4;
-}
-
-void add_replica(std::uint32_t replica, VerifyRunReport report, VerifyRunReport& all) {
-  const auto first_rank = static_cast<std::uint32_t>(all.ranks.size());
-  for (VerifyCheck& check : report.checks)
-    if (check.result == CheckResult::kFail) check.message = fmt::format("replica {}: {}", replica, check.message);
-  if (replica == 0) {
-    all = std::move(report);
-    return;
-  }
-  for (RankVerdict& rank : report.ranks) {
-    rank.rank += first_rank;
-    all.ranks.push_back(std::move(rank));
-  }
-  for (std::size_t i = 0; i < std::min(all.checks.size(), report.checks.size()); ++i)
-    if (report.checks[i].result == CheckResult::kFail && all.checks[i].result != CheckResult::kFail)
-      all.checks[i] = std::move(report.checks[i]);
-  if (badness(report.verdict) > badness(all.verdict)) all.verdict = report.verdict;
-  if (report.error && !all.error) all.error = std::move(report.error);
-}
 
 } // namespace
 
@@ -713,26 +834,9 @@ std::string_view run_verdict_name(RunVerdict verdict) noexcept {
 
 Result<VerifyRunReport> verify_model(const Plan& plan, const ModelMaker& make, const VerifyRunOptions& options) {
   if (options.processes) PLIMSOLL_TRY(options.processes->check(plan));
-  if (options.processes && plan.request.dp > 1)
-    return fail(
-        ErrorCode::kBadRequest,
-        fmt::format("{} replicas that are processes are not verified together; verify one, with the processes of its ranks, or all of "
-                    "them as threads",
-                    plan.request.dp),
-        "--dp");
-  if (plan.error || plan.request.dp <= 1) {
-    auto report = Verification(plan, make, options).run();
-    if (!report && options.processes) options.processes->fail(report.error());
-    return report;
-  }
-  VerifyRunReport all;
-  for (std::uint32_t replica = 0; replica < plan.request.dp; ++replica) {
-    PLIMSOLL_ASSIGN(const Plan of_replica, replica_plan(plan, replica));
-    PLIMSOLL_ASSIGN(VerifyRunReport report,
-                    Verification(of_replica, make, options, replica * static_cast<std::uint32_t>(of_replica.devices.size())).run());
-    add_replica(replica, std::move(report), all);
-  }
-  return all;
+  auto report = Verification(plan, make, options).run();
+  if (!report && options.processes) options.processes->fail(report.error());
+  return report;
 }
 
 Result<VerifyRunReport> verify_run(const Context& context, const Model& model, const PlanRequest& request,
