@@ -46,6 +46,48 @@ TEST(CliEmbed, GivesTheVectorOfATextAndOfItsIds) {
   for (const auto& usage : document["usage"]) EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
 }
 
+// Each of two replicas has its part of the texts, and the vectors stand in their order.
+TEST(CliEmbed, ReplicasGiveTheSame) {
+  std::vector<std::string> asked{"run", embedder(), "--format", "json", "--devices"};
+  std::vector<std::string> texts;
+  for (const char* ids : {"2,4,3", "2,4,5,6,7,3", "2,7,6,3", "2,5,3", "2,6,6,6,6,3"}) texts.insert(texts.end(), {"--embed-ids", ids});
+  const auto embedded = [&](const char* devices, std::vector<std::string> more) {
+    std::vector<std::string> arguments = asked;
+    arguments.emplace_back(devices);
+    arguments.insert(arguments.end(), texts.begin(), texts.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+    return nlohmann::json::parse(outcome.out, nullptr, false);
+  };
+  const nlohmann::json one = embedded("64MiB", {}), two = embedded("2x64MiB", {"--dp", "2"});
+  ASSERT_EQ(two["embeddings"].size(), 5U);
+  EXPECT_EQ(two["passes"], 2);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(two["embeddings"][i]["tokens"], one["embeddings"][i]["tokens"]);
+    for (std::size_t n = 0; n < 32; ++n)
+      EXPECT_NEAR(two["embeddings"][i]["vector"][n].get<double>(), one["embeddings"][i]["vector"][n].get<double>(), 1e-6) << i;
+  }
+  EXPECT_EQ(two["usage"].size(), 2 * one["usage"].size());
+  for (const auto& usage : two["usage"]) EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage;
+}
+
+// Errors too, those of reading the arguments included.
+TEST(CliEmbed, FailuresAreDocumentsOfItsOwn) {
+  for (const char* option : {"--embed=", "--embed-ids=5,x"}) {
+    const Outcome outcome = run({"run", embedder(), "--devices", "64MiB", option, "--format", "json"});
+    EXPECT_EQ(outcome.code, 2);
+    const auto document = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(document["schema"], "plimsoll.embed/1") << option;
+    EXPECT_FALSE(document["error"]["message"].get<std::string>().empty());
+  }
+  const Outcome unknown = run({"run", embedder(), "--embed", "the", "--no-such-option", "--format", "json"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_EQ(nlohmann::json::parse(unknown.out)["schema"], "plimsoll.embed/1");
+  const Outcome prompt = run({"run", embedder(), "--devices", "64MiB", "--prompt-ids", "5", "--format", "json"});
+  EXPECT_EQ(nlohmann::json::parse(prompt.out)["schema"], "plimsoll.run/1");
+}
+
 TEST(CliEmbed, RefusesWhatItCannotRead) {
   const std::string folder = embedder(), writer = std::string(PLIMSOLL_TEST_DATA) + "/tiny/kjv";
   struct Case {

@@ -140,6 +140,65 @@ TEST(EmbeddingTest, RanksGiveTheSame) {
   }
 }
 
+// Each replica has its part of the texts; more replicas than texts leave some without any.
+TEST(EmbeddingTest, ReplicasGiveTheSame) {
+  const std::string folder = encoder_folders().make("bert");
+  const std::vector<EncoderGolden> goldens = encoder_goldens("bert");
+  for (const auto& [dp, tp] : {std::pair{2U, 1U}, {2U, 2U}, {6U, 1U}}) {
+    SCOPED_TRACE(std::to_string(dp) + " x " + std::to_string(tp));
+    PlanRequest request = embedding_request(tp);
+    request.dp = dp;
+    request.devices = std::to_string(dp * tp) + "x64MiB";
+    auto pipeline = embedder_of(folder, request);
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    for (int time = 0; time < 2; ++time) {
+      const auto vectors = pipeline->embed(embedding_requests(goldens));
+      ASSERT_TRUE(vectors) << vectors.error().message;
+      for (std::size_t i = 0; i < goldens.size(); ++i) expect_vector((*vectors)[i], goldens[i].vectors.at("first"), 2e-5);
+    }
+    EXPECT_EQ(pipeline->passes(), 2 * std::min<std::uint64_t>(dp, goldens.size()));
+    EXPECT_EQ(pipeline->usage_rows().size(), std::size_t{dp} * tp * kCategories);
+    for (const UsageRow& row : pipeline->usage_rows()) {
+      if (row.category == Category::kOverhead) continue;
+      EXPECT_EQ(row.peak_bytes, row.planned_bytes) << row.rank << category_name(row.category);
+    }
+  }
+}
+
+// Replicas whose experts lie on the ranks of all: they read different numbers of texts, in different numbers of passes.
+TEST(EmbeddingTest, ReplicasThatShareExpertsGiveTheSame) {
+  test::TinyModel model = test::tiny_model("qwen3_moe");
+  std::erase_if(model.tensors, [](const test::TinyTensor& t) { return t.name == "lm_head.weight"; });
+  const std::string folder = encoder_folders().folder().string();
+  test::write_tiny_folder(model, folder);
+  test::write_sentence_modules(folder, "pooling_mode_lasttoken");
+  std::vector<EmbeddingRequest> requests;
+  for (const std::size_t length : {40U, 3U, 17U, 5U, 2U}) {
+    EmbeddingRequest& request = requests.emplace_back();
+    for (std::size_t i = 0; i < length; ++i) request.tokens.push_back(static_cast<Token>(3 + (7 * i + length) % 50));
+  }
+  std::vector<Embedding> expected;
+  for (const std::uint32_t dp : {1U, 2U, 4U}) {
+    SCOPED_TRACE(dp);
+    PlanRequest request = request_of(64);
+    request.max_batch_input_tokens = 16; // the longest text comes in chunks
+    request.dp = dp;
+    request.ep = dp;
+    request.devices = std::to_string(dp) + "x64MiB";
+    auto pipeline = embedder_of(folder, request);
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    const auto vectors = pipeline->embed(requests);
+    ASSERT_TRUE(vectors) << vectors.error().message;
+    if (dp == 1) expected = *vectors;
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      expect_vector((*vectors)[i], std::vector<double>(expected[i].vector.begin(), expected[i].vector.end()), 1e-4);
+    for (const UsageRow& row : pipeline->usage_rows()) {
+      if (row.category == Category::kOverhead) continue;
+      EXPECT_EQ(row.peak_bytes, row.planned_bytes) << row.rank << category_name(row.category);
+    }
+  }
+}
+
 TEST(EmbeddingTest, FilesBesideTheModelSayHowVectorsAreMade) {
   const std::vector<EncoderGolden> goldens = encoder_goldens("bert");
   for (const auto& [mode, how] : {std::pair("pooling_mode_cls_token", "first"), std::pair("pooling_mode_mean_tokens", "mean"),

@@ -11,6 +11,7 @@
 
 #include "cli/program.hpp"
 #include "support/tiny_adapter.hpp"
+#include "support/tiny_encoders.hpp"
 
 namespace plimsoll::cli_test {
 namespace {
@@ -104,6 +105,9 @@ TEST_F(Mpirun, ReplicasAndDraftsAreThoseOfThreads) {
   for (const RankLayout& of : {RankLayout{"mla", 2, {"--dp", "2", "--quiet"}},
                                {"kjv", 4, {"--dp", "2", "--tp", "2"}},
                                {"mla", 4, {"--dp", "2", "--pp", "2"}},
+                               {"mla", 2, {"--dp", "2", "--ep", "2"}},
+                               {"mla", 4, {"--dp", "2", "--tp", "2", "--ep", "4"}},
+                               {"mla", 4, {"--dp", "2", "--pp", "2", "--ep", "2"}},
                                {"mla", 4, {"--dp", "2", "--tp", "2", "--draft", tiny_path("mla"), "--num-draft-tokens", "2"}},
                                {"kjv", 2, {"--dp", "2", "--lora", "a=" + adapter, "--max-lora-rank", "8"}}}) {
     std::vector<std::string> arguments{
@@ -119,11 +123,64 @@ TEST_F(Mpirun, ReplicasAndDraftsAreThoseOfThreads) {
   }
 }
 
-TEST_F(Mpirun, ReplicasThatAreProcessesAreNotVerifiedTogether) {
-  const Outcome outcome = run(mpirun(
-      {"-np", "2", PLIMSOLL_PROGRAM, "verify", tiny_path("kjv"), "--run", "--devices", "2x64MiB", "--dp", "2", "--max-length", "64"}));
-  EXPECT_EQ(outcome.code, 2) << outcome.out;
-  EXPECT_THAT(outcome.err, HasSubstr("are not verified together"));
+// One request for two replicas that share experts: one of them has nothing to compute.
+TEST_F(Mpirun, AReplicaWithoutRequestsDoesItsPartOfTheExperts) {
+  const std::vector<std::string> arguments{
+      "run",       tiny_path("mla"), "--prompt-ids", "5,9,30,41", "--max-new-tokens", "12",  "--dp", "2", "--ep", "2",
+      "--devices", "2x64MiB",        "--logprobs",   "1",         "--format",         "json"};
+  const MpiJson threads = alone(arguments), processes = together(2, arguments);
+  ASSERT_TRUE(processes.is_object());
+  EXPECT_EQ(processes["outputs"], threads["outputs"]);
+  EXPECT_EQ(processes["usage"], threads["usage"]);
+}
+
+TEST_F(Mpirun, VerifiesReplicasTogether) {
+  for (const RankLayout& of :
+       {RankLayout{"kjv", 2, {"--dp", "2"}}, {"mla", 2, {"--dp", "2", "--ep", "2"}}, {"mla", 4, {"--dp", "2", "--tp", "2", "--ep", "4"}}}) {
+    std::vector<std::string> arguments{"verify",
+                                       tiny_path(of.model),
+                                       "--run",
+                                       "--devices",
+                                       fmt::format("{}x16MiB", of.processes),
+                                       "--max-length",
+                                       "64",
+                                       "--max-batch-size",
+                                       "4",
+                                       "--format",
+                                       "json"};
+    arguments.insert(arguments.end(), of.options.begin(), of.options.end());
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const MpiJson document = together(of.processes, arguments);
+    ASSERT_TRUE(document.is_object());
+    EXPECT_EQ(document["verdict"], "within_plan") << document.dump(1);
+    ASSERT_EQ(document["devices"].size(), of.processes);
+    for (const MpiJson& device : document["devices"])
+      for (const MpiJson& category : device["categories"]) {
+        EXPECT_EQ(category["peak_bytes"], category["planned_bytes"]) << device["rank"] << category["category"];
+      }
+    std::vector<std::string> all{"-np", std::to_string(of.processes), PLIMSOLL_PROGRAM};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    all.insert(all.end(), {"--inject", "leak"});
+    const Outcome injected = run(mpirun(all));
+    EXPECT_EQ(injected.code, 1);
+    EXPECT_THAT(injected.out, HasSubstr("over_plan"));
+  }
+}
+
+// Each replica's processes read their part of the texts and tell the others.
+TEST_F(Mpirun, ReplicasEmbedWhatThreadsDo) {
+  const std::string folder = scratch_folder() + "/encoder";
+  test::write_tiny_folder(test::tiny_encoder("bert"), folder);
+  for (const RankLayout& of : {RankLayout{"", 2, {"--dp", "2"}}, {"", 4, {"--dp", "2", "--tp", "2"}}}) {
+    std::vector<std::string> arguments{"run", folder, "--format", "json", "--devices", fmt::format("{}x64MiB", of.processes)};
+    for (const char* ids : {"2,4,3", "2,4,5,6,7,3", "2,7,6,3", "2,5,3", "2,6,6,6,6,3"})
+      arguments.insert(arguments.end(), {"--embed-ids", ids});
+    arguments.insert(arguments.end(), of.options.begin(), of.options.end());
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const MpiJson threads = alone(arguments), processes = together(of.processes, arguments);
+    ASSERT_TRUE(processes.is_object());
+    EXPECT_EQ(processes, threads);
+  }
 }
 
 TEST_F(Mpirun, OneRankSaysTheSame) {
@@ -187,9 +244,10 @@ protected:
     if (behind_shell) return fmt::format("{} & echo $! > {}; sleep 3; kill -KILL $!; sleep 30", command, pid);
     return fmt::format("(sleep 3; kill -KILL $$) >/dev/null 2>&1 & exec {}", command);
   }
-  static Outcome kill_rank(std::uint32_t killed, bool behind_shell, double& seconds) {
+  static Outcome kill_rank(std::uint32_t killed, bool behind_shell, double& seconds, const char* model = "kjv",
+                           const char* layout = "--tp 2") {
     const std::string command =
-        fmt::format("{} run {} --requests {} --tp 2 --devices 2x64MiB --quiet", PLIMSOLL_PROGRAM, tiny_path("kjv"), long_run());
+        fmt::format("{} run {} --requests {} {} --devices 2x64MiB --quiet", PLIMSOLL_PROGRAM, tiny_path(model), long_run(), layout);
     std::vector<std::string> all;
     for (std::uint32_t rank = 0; rank < 2; ++rank) {
       if (rank > 0) all.emplace_back(":");
@@ -211,6 +269,15 @@ TEST_F(KilledRank, EndsTheOthersWhoSayWhich) {
     EXPECT_THAT(outcome.err, HasSubstr("has ended before the work was done"));
     EXPECT_LT(seconds, 3 + 10);
   }
+}
+
+// Of two replicas that share experts.
+TEST_F(KilledRank, EndsTheOtherReplicas) {
+  double seconds = 0;
+  const Outcome outcome = kill_rank(1, true, seconds, "mla", "--dp 2 --ep 2");
+  EXPECT_EQ(outcome.code, 6) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("rank 1 (process"), HasSubstr("has ended before the work was done")));
+  EXPECT_LT(seconds, 3 + 10);
 }
 
 // mpirun sees that one was killed and ends the others itself; they say it all the same. The exit code is mpirun's own.

@@ -14,6 +14,7 @@
 #include "host_device.hpp"
 #include "plimsoll/command.hpp"
 #include "plimsoll/human.hpp"
+#include "plimsoll/run_line.hpp"
 #include "ranks.hpp"
 #include "requests.hpp"
 #include "run_report.hpp"
@@ -22,7 +23,6 @@
 namespace plimsoll::cli {
 namespace {
 
-constexpr std::string_view kSchema = "plimsoll.run/1";
 constexpr double kUsualImageShare = 0.1; // of the memory for caches, where nobody says
 constexpr int kExitInterrupted = 130;    // as shells say of a program that Ctrl-C ended
 
@@ -133,7 +133,7 @@ int exit_code(const RunResult& result) {
 
 int run(const Arguments& arguments, const std::shared_ptr<Processes>& processes) {
   CommandLine line(
-      "run", "Runs a model inside its plan: generates text, and says what memory it took of what was planned.", kSchema,
+      "run", "Runs a model inside its plan: generates text, and says what memory it took of what was planned.", run_schema(arguments),
       "Examples:\n  plimsoll run ./model --prompt \"And the LORD said unto \"\n"
       "  plimsoll run ./model --prompt-ids 5,9,30 --max-new-tokens 32 --format json\n"
       "  plimsoll run ./embedder --embed \"In the beginning\" --format json\n"
@@ -206,7 +206,8 @@ int run_command(const Arguments& arguments, const std::shared_ptr<Processes>& pr
   if (!arguments.empty() && arguments.front() == "verify") return verify_by_running(rest, processes);
   Output output;
   output.format = wanted_format(arguments);
-  return output.fail({ErrorCode::kBadRequest, "run or verify was expected; plimsoll starts this program", "command line"}, kSchema);
+  return output.fail({ErrorCode::kBadRequest, "run or verify was expected; plimsoll starts this program", "command line"},
+                     run_schema(arguments));
 }
 
 } // namespace
@@ -216,14 +217,16 @@ int main(int argc, char** argv) {
   using namespace plimsoll;
   std::signal(SIGPIPE, SIG_IGN); // NOLINT: a closed pipe is an errno here
   cli::Output output;
+  std::string_view schema = cli::run_schema({});
   try {
     const cli::Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
     output.format = cli::wanted_format(arguments);
+    schema = cli::run_schema(arguments);
     const auto command = [&](const std::shared_ptr<Processes>& processes) { return cli::run_command(arguments, processes); };
-    return cli::run_as_rank(command, output, cli::kSchema);
+    return cli::run_as_rank(command, output, schema);
   } catch (const std::bad_alloc&) {
-    return output.fail({ErrorCode::kInternal, "out of memory", ""}, cli::kSchema);
+    return output.fail({ErrorCode::kInternal, "out of memory", ""}, schema);
   } catch (const std::exception& problem) {
-    return output.fail({ErrorCode::kInternal, fmt::format("unexpected: {}", problem.what()), ""}, cli::kSchema);
+    return output.fail({ErrorCode::kInternal, fmt::format("unexpected: {}", problem.what()), ""}, schema);
   }
 }

@@ -35,7 +35,7 @@ struct PLIMSOLL_API Embedding {
 class PLIMSOLL_API EmbeddingPipeline {
 public:
   // Plans, and refuses with the plan's error what does not fit before anything is allocated; then weights, tables, pages where the model
-  // has a cache, tokenizer. kBadRequest: a model that gives words, or a plan of several replicas.
+  // has a cache, tokenizer. Replicas have each its part of the texts, as threads or as processes. kBadRequest: a model that gives words.
   static Result<EmbeddingPipeline> create(const Context& context, const Model& model, const PlanRequest& request,
                                           const PipelineOptions& options = {});
   EmbeddingPipeline(EmbeddingPipeline&&) noexcept;
