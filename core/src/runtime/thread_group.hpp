@@ -39,7 +39,7 @@ public:
   void abort(const Error& error) override;
   // And all is as new.
   std::optional<Error> reset() override;
-  std::optional<Error> trouble() const override { return barriers_.front().error(); }
+  std::optional<Error> trouble() const override { return teams_.front().error(); }
 
 protected:
   Result<void> meet_team(std::uint32_t team) override { return teams_[team].wait(); }
