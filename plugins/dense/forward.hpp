@@ -38,9 +38,18 @@ enum class Order : std::uint8_t {
   kAround  // before and after attention, before and after the FFN: Gemma 2
 };
 
+// How the head that drafts makes one row of a token and of what the model made of the one before, and what its next run takes. Read in
+// vLLM's classes of these heads.
+enum class Drafts : std::uint8_t {
+  kUnknown,
+  kTokenFirst, // (token | model); handed on before its last norm: GLM-4.5
+  kModelFirst  // (model | token); handed on behind it: MiMo
+};
+
 struct Forward {
   std::string_view model_type;
   Order order = Order::kBefore;
+  Drafts drafts = Drafts::kUnknown;
   std::string_view activation = "/hidden_act", activation_otherwise = "silu"; // where the key is absent or null
   bool mean = false;                                                          // norms are layer norms
   bool neighbours = false;                                                    // pairs that turn are columns 2i and 2i + 1

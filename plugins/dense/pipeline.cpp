@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "forward.hpp"
 
@@ -29,12 +30,18 @@ op::Norm residual_norm(const Model& model, const Forward& forward, Value x, std:
   return norm.plus_one(forward.plus_one).mean(forward.mean).bias(bias(model.dialect.norm_bias, label));
 }
 
-// One layer of one model.
+// A layer of a model: one of its own, or the one that drafts, whose labels have a prefix.
+struct Written {
+  const Layer& layer;
+  std::uint32_t number;
+  std::string prefix = {};
+};
+
 class LayerWriter {
 public:
-  LayerWriter(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out)
-      : config_(config), model_(model), forward_(forward), layer_(model.layers[part.layer]), residual_(part.out), number_(part.layer),
-        out_(out), epsilon_(epsilon_of(config, forward)), by_(multipliers_of(config, forward)) {
+  LayerWriter(const Config& config, const Model& model, const Forward& forward, Written of, const PipelinePart& part, const Pipeline& out)
+      : config_(config), model_(model), forward_(forward), layer_(of.layer), residual_(part.out), number_(of.number),
+        prefix_(std::move(of.prefix)), out_(out), epsilon_(epsilon_of(config, forward)), by_(multipliers_of(config, forward)) {
     const Attention& a = layer_.attention;
     const bool whole = part.is_layer() && !part.is_attention();
     if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || (whole && layer_.ffn.none) || model.head_gate)
@@ -68,7 +75,7 @@ public:
 
 private:
   Value normed(Value x, std::string_view label) const {
-    return out_.make(model_.hidden, 0, residual_norm(model_, forward_, x, label, epsilon_));
+    return out_.make(model_.hidden, 0, residual_norm(model_, forward_, x, prefix_ + std::string(label), epsilon_));
   }
 
   // Projections in and out; what it gives is nowhere yet.
@@ -90,17 +97,17 @@ private:
     norm_heads(q, "attention.q_norm", a.heads);
     norm_heads(k, "attention.k_norm", a.kv_heads);
     if (turns(config_, forward_, layer_, number_)) turn(q, k);
-    op::Attend attend(q, k, v, cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
+    op::Attend attend(q, k, v, prefix_ + cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
     if (layer_.span.kind == KvKind::kWindow) attend.window(layer_.span.tokens);
     if (layer_.span.kind == KvKind::kChunk) attend.chunk(layer_.span.tokens);
     if (by_.scores > 0) attend.scale(by_.scores);
     if (!forward_.score_elements.empty()) attend.scale(1 / std::sqrt(positive(forward_.score_elements)));
     if (!forward_.score_cap.empty()) attend.soft_cap(config_.find_f64(forward_.score_cap).value_or(0));
-    if (!model_.dialect.sinks.empty()) attend.sinks("attention.sinks");
+    if (!model_.dialect.sinks.empty()) attend.sinks(prefix_ + "attention.sinks");
     const Value context = out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend);
     if (model_.gated_queries) out_.set(context, op::Gate(gate, context, plimsoll::Activation::kSigmoid));
-    op::Linear o(context, "attention.o_proj");
-    return o.bias(bias(model_.o_bias, "attention.o_proj")).scale(by_.context).reduce();
+    op::Linear o(context, prefix_ + "attention.o_proj");
+    return o.bias(bias(model_.o_bias, prefix_ + "attention.o_proj")).scale(by_.context).reduce();
   }
 
   void turn(Value q, Value k) const {
@@ -122,7 +129,7 @@ private:
   // Queries, keys or values: a linear layer of their own, or a part of the fused one.
   Value projection(Value x, std::uint32_t part, const char* label, std::uint64_t heads, std::uint64_t elements, double scale = 1) const {
     const bool fused = !model_.names.qkv.empty();
-    const std::string name = fused ? "attention.qkv_proj" : label;
+    const std::string name = prefix_ + (fused ? "attention.qkv_proj" : label);
     op::Linear linear(x, name);
     linear.bias(bias(model_.qkv_bias, name)).scale(scale * by_.inputs);
     if (fused) linear.part(part);
@@ -130,7 +137,7 @@ private:
   }
 
   void norm_heads(Value x, const char* label, std::uint64_t heads) const {
-    op::Norm norm(x, label, epsilon_);
+    op::Norm norm(x, prefix_ + label, epsilon_);
     norm.plus_one(forward_.plus_one);
     if (model_.qk_norm != QkNorm::kNone && model_.dialect.norm_bias) plimsoll::no_pipeline("", "for layer norms on queries and keys");
     switch (model_.qk_norm) {
@@ -155,6 +162,7 @@ private:
   const Layer& layer_;
   Value residual_;
   std::uint32_t number_;
+  std::string prefix_;
   const Pipeline& out_;
   double epsilon_;
   Multipliers by_;
@@ -168,16 +176,18 @@ void describe_embedding(const Config& config, const Model& model, const Forward&
   out.set(part.out, embed.reduce());
 }
 
-void describe_ffn(const Config& config, const Model& model, const Forward& forward, const PipelinePart& part, const Pipeline& out) {
-  const Ffn& ffn = model.layers[part.layer].ffn;
+void describe_ffn(const Config& config, const Model& model, const Forward& forward, const Written& of, const PipelinePart& part,
+                  const Pipeline& out) {
+  const Ffn& ffn = of.layer.ffn;
   if (ffn.none || ffn.linear) plimsoll::no_pipeline("", "for the FFN of layer " + std::to_string(part.layer));
   const plimsoll::Activation act = activation_of(config, forward);
   const Multipliers by = multipliers_of(config, forward);
   const bool fused = !model.names.gate_up.empty();
-  const auto into = [&](const char* label, std::uint32_t of, double scale) {
+  const auto into = [&](const char* name, std::uint32_t piece, double scale) {
+    const std::string label = of.prefix + name;
     op::Linear linear(part.in, label);
     linear.bias(bias(model.ffn_bias, label)).scale(scale);
-    if (fused) linear.part(of);
+    if (fused) linear.part(piece);
     return out.make(ffn.width, ffn.width, linear);
   };
   Value inner;
@@ -188,7 +198,17 @@ void describe_ffn(const Config& config, const Model& model, const Forward& forwa
     inner = into("mlp.up_proj", 0, 1);
     out.set(inner, op::Gate(inner, act));
   }
-  out.set(part.out, op::Linear(inner, "mlp.down_proj").bias(bias(model.down_bias, "mlp.down_proj")).scale(by.down).reduce());
+  out.set(part.out,
+          op::Linear(inner, of.prefix + "mlp.down_proj").bias(bias(model.down_bias, of.prefix + "mlp.down_proj")).scale(by.down).reduce());
+}
+
+// Logits of rows behind the last norm.
+void describe_logits(const Config& config, const Model& model, const Forward& forward, Value rows, Value logits, const Pipeline& out) {
+  out.set(logits, op::Linear(rows, model.tied ? "embedding" : "head")
+                      .bias(bias(model.head_bias, "head"))
+                      .scale(multipliers_of(config, forward).logits));
+  const double cap = forward.final_cap.empty() ? 0 : config.find_f64(forward.final_cap).value_or(0);
+  if (cap > 0) out.set(logits, op::Gate(logits, plimsoll::Activation::kSoftCap).cap(cap));
 }
 
 // Only the rows that want logits are normed.
@@ -197,25 +217,62 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
   const Value rows = out.value(model.hidden, 0, Rows::kOutputs);
   out.set(rows, op::LastRows(part.in));
   out.set(rows, residual_norm(model, forward, rows, "final_norm", epsilon_of(config, forward)));
-  out.set(part.out, op::Linear(rows, model.tied ? "embedding" : "head")
-                        .bias(bias(model.head_bias, "head"))
-                        .scale(multipliers_of(config, forward).logits));
-  const double cap = forward.final_cap.empty() ? 0 : config.find_f64(forward.final_cap).value_or(0);
-  if (cap > 0) out.set(part.out, op::Gate(part.out, plimsoll::Activation::kSoftCap).cap(cap));
+  describe_logits(config, model, forward, rows, part.out, out);
+}
+
+// The row of the model's type, where tensors are of a kind that it stands for.
+const Forward& known_forward(const Config& config, const Model& model) {
+  const Forward& forward = forward_of(config);
+  if ((model.dialect.norm_bias && !forward.mean) || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
+  return forward;
 }
 
 } // namespace
 
 void describe(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
-  const Forward& forward = forward_of(config);
-  if ((model.dialect.norm_bias && !forward.mean) || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
+  const Forward& forward = known_forward(config, model);
   if (part.is_embedding()) return describe_embedding(config, model, forward, part, out);
   if (part.is_head()) return describe_head(config, model, forward, part, out);
   if (part.layer >= model.layers.size()) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
-  if (part.is_ffn()) return describe_ffn(config, model, forward, part, out);
-  const LayerWriter writer(config, model, forward, part, out);
+  const Written written{model.layers[part.layer], part.layer};
+  if (part.is_ffn()) return describe_ffn(config, model, forward, written, part, out);
+  const LayerWriter writer(config, model, forward, written, part, out);
   if (part.is_attention()) writer.write_attention(part.in);
   else writer.write();
+}
+
+void describe_draft(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
+  const Forward& forward = known_forward(config, model);
+  if (model.dialect.draft == nullptr || forward.drafts == Drafts::kUnknown)
+    plimsoll::no_pipeline("/model_type", "for the layers that draft of model_type " + std::string(config.model_type().substr(0, 60)));
+  const bool model_first = forward.drafts == Drafts::kModelFirst; // its last norm then stands before what is handed on
+  const double epsilon = epsilon_of(config, forward);
+  const auto norm = [&](Value x, std::string_view label) { return op::Norm(x, std::string(label), epsilon).plus_one(forward.plus_one); };
+  const auto own = [](std::string_view label) { return "draft." + std::string(label); };
+  const auto& norms = model.dialect.draft->norms; // of the token, of the model, and the last
+  if (part.is_handover() && part.layer == PLIMSOLL_NO_LAYER) {
+    out.set(part.out, norm(part.in, "final_norm"));
+  } else if (part.is_embedding()) {
+    const Value token = out.value(model.hidden);
+    describe_embedding(config, model, forward, {part.aspects, part.layer, {}, token}, out);
+    out.set(token, norm(token, own(norms[0])));
+    const Value before = out.make(model.hidden, 0, norm(part.in, own(norms[1])));
+    op::Join join = model_first ? op::Join(before, token) : op::Join(token, before);
+    const Value both = out.make(Bytes(2) * model.hidden, 0, join.blank_first(model_first));
+    out.set(part.out, op::Linear(both, own("join_proj")));
+  } else if (part.is_handover()) {
+    if (model_first) out.set(part.out, norm(part.in, own(norms[2])));
+    else out.set(part.out, op::Add(part.in));
+  } else if (part.is_head()) {
+    const Value rows = out.value(model.hidden, 0, Rows::kOutputs);
+    out.set(rows, op::LastRows(part.in));
+    if (!model_first) out.set(rows, norm(rows, own(norms[2])));
+    describe_logits(config, model, forward, rows, part.out, out);
+  } else {
+    const Written written{model.draft, part.layer, "draft."};
+    if (part.is_ffn()) return describe_ffn(config, model, forward, written, part, out);
+    LayerWriter(config, model, forward, written, part, out).write();
+  }
 }
 
 } // namespace dense

@@ -8,5 +8,7 @@
 namespace dense {
 
 void describe(const plimsoll::Config& config, const Model& model, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+// The same of its head that drafts.
+void describe_draft(const plimsoll::Config& config, const Model& model, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
 
 } // namespace dense

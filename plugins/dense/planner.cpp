@@ -77,6 +77,9 @@ public:
     if (model_.both_ways) plimsoll::no_pipeline("/is_causal", "where tokens attend to later ones");
     dense::describe(config(), model_, part, out);
   }
+  void describe_draft(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    dense::describe_draft(config(), model_, part, out);
+  }
 
 private:
   Model model_;

@@ -45,6 +45,9 @@ public:
   void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
     mla::describe(config_, shape_, part, out);
   }
+  void describe_draft(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    mla::describe_draft(config_, shape_, part, out);
+  }
 
 private:
   KvGroup latent(std::string label, const std::vector<std::uint32_t>& layers) const {

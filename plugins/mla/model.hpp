@@ -24,6 +24,9 @@ public:
   virtual void describe(const plimsoll::PipelinePart&, const plimsoll::Pipeline&) const {
     plimsoll::no_pipeline("", "for this kind of attention");
   }
+  virtual void describe_draft(const plimsoll::PipelinePart&, const plimsoll::Pipeline&) const {
+    plimsoll::no_pipeline("", "for the layers that draft of this kind of attention");
+  }
 };
 
 // The facts that both kinds read from shapes of the same names.

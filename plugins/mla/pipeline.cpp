@@ -37,8 +37,9 @@ double epsilon_of(const Config& config) { return config.find_f64("/rms_norm_eps"
 
 class LayerWriter {
 public:
-  LayerWriter(const Config& config, const Shape& shape, Value residual, const Pipeline& out)
-      : config_(config), s_(shape), residual_(residual), out_(out) {}
+  // `prefix`: of labels; those of the layer that drafts have one.
+  LayerWriter(const Config& config, const Shape& shape, Value residual, const Pipeline& out, std::string prefix = {})
+      : config_(config), s_(shape), residual_(residual), out_(out), prefix_(std::move(prefix)) {}
 
   // The attention by itself, for a layer that another family writes.
   void write_attention(Value x) const { out_.set(residual_, projected(x)); }
@@ -52,36 +53,36 @@ public:
 
 private:
   op::Linear projected(Value x) const {
-    op::Linear o(attention(x), "attention.o_proj");
+    op::Linear o(attention(x), prefix_ + "attention.o_proj");
     return biased(o, "attention.o_proj").reduce();
   }
-  Value normed(const char* label) const { return out_.make(s_.hidden, 0, op::Norm(residual_, label, epsilon_of(config_))); }
+  Value normed(const char* label) const { return out_.make(s_.hidden, 0, op::Norm(residual_, prefix_ + label, epsilon_of(config_))); }
   op::Linear& biased(op::Linear& linear, const std::string& label) const {
-    if (s_.bias) linear.bias(label + ".bias");
+    if (s_.bias) linear.bias(prefix_ + label + ".bias");
     return linear;
   }
 
   Value queries(Value x) const {
     const Bytes width = Bytes(s_.heads) * (Bytes(s_.nope_elements) + s_.rope_elements);
-    if (s_.q_rank == 0) return out_.make(width, s_.heads, op::Linear(x, "attention.q_proj"));
-    op::Linear down(x, "attention.q_a_proj");
+    if (s_.q_rank == 0) return out_.make(width, s_.heads, op::Linear(x, prefix_ + "attention.q_proj"));
+    op::Linear down(x, prefix_ + "attention.q_a_proj");
     const Value c = out_.make(s_.q_rank, 0, biased(down, "attention.q_a_proj"));
-    out_.set(c, op::Norm(c, "attention.q_a_norm", kInnerEpsilon));
-    return out_.make(width, s_.heads, op::Linear(c, "attention.q_b_proj"));
+    out_.set(c, op::Norm(c, prefix_ + "attention.q_a_norm", kInnerEpsilon));
+    return out_.make(width, s_.heads, op::Linear(c, prefix_ + "attention.q_b_proj"));
   }
 
   // The vector that is cached, and behind it the key that turns, one for all heads.
   Value latent(Value x) const {
-    op::Linear down(x, "attention.kv_a_proj");
+    op::Linear down(x, prefix_ + "attention.kv_a_proj");
     const Value c = out_.make(s_.latent_elements(), 0, biased(down, "attention.kv_a_proj"));
-    out_.set(c, op::Norm(c, "attention.kv_a_norm", kInnerEpsilon).columns(1, s_.latent_elements(), 0, s_.kv_rank));
+    out_.set(c, op::Norm(c, prefix_ + "attention.kv_a_norm", kInnerEpsilon).columns(1, s_.latent_elements(), 0, s_.kv_rank));
     return c;
   }
 
   Value attention(Value x) const {
     const Value q = queries(x), c = latent(x);
     const auto attend = [&](double scale) {
-      op::AttendLatent op(q, c, "attention.kv_b_proj", "latent",
+      op::AttendLatent op(q, c, prefix_ + "attention.kv_b_proj", prefix_ + "latent",
                           op::LatentSizes{s_.heads, s_.kv_rank, s_.nope_elements, s_.rope_elements, s_.v_elements});
       return out_.make(Bytes(s_.heads) * s_.v_elements, s_.heads, op.scale(scale));
     };
@@ -125,9 +126,35 @@ private:
   const Shape& s_;
   Value residual_;
   const Pipeline& out_;
+  const std::string prefix_;
 };
 
 } // namespace
+
+// The model's last norm stands before what the head takes of it; what the head gives is handed on before its own last norm.
+void describe_draft(const Config& config, const Shape& s, const PipelinePart& part, const Pipeline& out) {
+  check_known(config, s);
+  if (s.draft_naming != DraftNaming::kLayers) plimsoll::no_pipeline("/mtp_names", "for layers that draft of a module of their own");
+  const double epsilon = epsilon_of(config);
+  if (part.is_handover() && part.layer == PLIMSOLL_NO_LAYER) {
+    out.set(part.out, op::Norm(part.in, "final_norm", epsilon));
+  } else if (part.is_embedding()) {
+    const Value token = out.make(s.hidden, 0, op::Embed("embedding").reduce());
+    out.set(token, op::Norm(token, "draft.embedding_norm", epsilon));
+    const Value before = out.make(s.hidden, 0, op::Norm(part.in, "draft.hidden_norm", epsilon));
+    const Value both = out.make(Bytes(2) * s.hidden, 0, op::Join(token, before).blank_first());
+    out.set(part.out, op::Linear(both, "draft.join_proj"));
+  } else if (part.is_handover()) {
+    out.set(part.out, op::Add(part.in));
+  } else if (part.is_head()) {
+    const Value rows = out.value(s.hidden, 0, Rows::kOutputs);
+    out.set(rows, op::LastRows(part.in));
+    out.set(rows, op::Norm(rows, "draft.final_norm", epsilon));
+    out.set(part.out, op::Linear(rows, s.tied ? "embedding" : "head"));
+  } else {
+    LayerWriter(config, s, part.out, out, "draft.").write();
+  }
+}
 
 void describe(const Config& config, const Shape& s, const PipelinePart& part, const Pipeline& out) {
   check_known(config, s);

@@ -39,6 +39,10 @@ public:
     if (part.is_ffn()) ffn_.describe(part, out);
     else model_->describe(part, out);
   }
+  void describe_draft(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    if (part.is_ffn()) ffn_.describe_draft(part, out);
+    else model_->describe_draft(part, out);
+  }
 
 private:
   std::unique_ptr<Model> model_;

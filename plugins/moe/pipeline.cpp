@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace moe {
 namespace {
@@ -87,15 +89,18 @@ double positive(const Config& config, std::string_view pointer) {
 
 class FfnWriter {
 public:
-  FfnWriter(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out)
-      : config_(config), shape_(shape), routing_(routing_of(config)), part_(part), out_(out), act_(activation_of(config, routing_)) {}
+  // `prefix`: of labels; those of layers that draft have one.
+  FfnWriter(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out, std::string prefix = {})
+      : config_(config), shape_(shape), routing_(routing_of(config)), part_(part), out_(out), act_(activation_of(config, routing_)),
+        prefix_(std::move(prefix)) {}
 
   // gate and up, both in one tensor, or up alone; down onto `to`.
-  void ffn(const Projections& names, const std::string& label, std::uint64_t width, Value to, bool add) const {
+  void ffn(const Projections& names, const std::string& of, std::uint64_t width, Value to, bool add) const {
+    const std::string label = prefix_ + of;
     const bool fused = names.up.empty();
-    const auto into = [&](const char* name, std::uint32_t of) {
+    const auto into = [&](const char* name, std::uint32_t part) {
       op::Linear linear(part_.in, label + (fused ? ".gate_up_proj" : name));
-      if (fused) linear.part(of);
+      if (fused) linear.part(part);
       return out_.make(width, width, linear);
     };
     const Value inner = into(names.gate.empty() ? ".up_proj" : ".gate_proj", 0);
@@ -117,7 +122,7 @@ public:
     if (names.shared_gate.empty()) return ffn(names.shared, "shared_experts", shape_.shared_width, part_.out, true);
     const Value shared = out_.value(shape_.hidden), gate = out_.value(1);
     ffn(names.shared, "shared_experts", shape_.shared_width, shared, false);
-    out_.set(gate, op::Linear(part_.in, "shared_experts.gate"));
+    out_.set(gate, op::Linear(part_.in, prefix_ + "shared_experts.gate"));
     out_.add(part_.out, op::ScaleRows(shared, gate, Activation::kSigmoid));
   }
 
@@ -125,9 +130,9 @@ private:
   // The chosen experts, in the model's width or in one of their own.
   void routed(Value routes) const {
     if (shape_.expert_hidden == shape_.hidden) return out_.set(part_.out, experts(part_.in, routes).reduce());
-    const Value in = out_.make(shape_.expert_hidden, 0, op::Linear(part_.in, "experts.latent_in_proj"));
+    const Value in = out_.make(shape_.expert_hidden, 0, op::Linear(part_.in, prefix_ + "experts.latent_in_proj"));
     const Value latent = out_.make(shape_.expert_hidden, 0, experts(in, routes).reduce());
-    out_.set(part_.out, op::Linear(latent, "experts.latent_out_proj"));
+    out_.set(part_.out, op::Linear(latent, prefix_ + "experts.latent_out_proj"));
   }
 
   op::Route route() const {
@@ -135,9 +140,9 @@ private:
     const bool sigmoid = routing.score == Score::kSigmoid;
     if (const auto stated = config_.find_str(routing.score_key); stated && *stated != (sigmoid ? "sigmoid" : "softmax"))
       plimsoll::no_pipeline(routing.score_key, "for experts that are scored by " + std::string(stated->substr(0, 60)));
-    op::Route route(part_.in, "router", shape_.experts, shape_.experts_per_token, routing.score);
-    if (!shape_.names->router_bias.empty()) route.bias("router.bias");
-    if (shape_.correction && !shape_.names->correction.empty()) route.correction("router.correction_bias");
+    op::Route route(part_.in, prefix_ + "router", shape_.experts, shape_.experts_per_token, routing.score);
+    if (!shape_.names->router_bias.empty()) route.bias(prefix_ + "router.bias");
+    if (shape_.correction && !shape_.names->correction.empty()) route.correction(prefix_ + "router.correction_bias");
     else if (sigmoid && !routing.correction_by_choice) plimsoll::no_pipeline("/topk_method", "for scores by sigmoid without a correction");
     const bool normed = routing.renormalise == Renormalise::kAlways ||
                         (routing.renormalise == Renormalise::kByKey && config_.boolean(routing.renormalise_key, false));
@@ -173,10 +178,12 @@ private:
     const bool fused = shape_.names->experts.up.empty(), biased = !shape_.names->expert_bias.empty();
     const bool gated = !shape_.names->experts.gate.empty();
     const plimsoll::Pairing pairing = routing_.clamped ? plimsoll::Pairing::kAlternating : plimsoll::Pairing::kRows;
-    op::Experts experts = fused ? op::Experts(x, routes, "experts.gate_up_proj", pairing, "experts.down_proj")
-                                : op::Experts(x, routes, gated ? "experts.gate_proj" : "", "experts.up_proj", "experts.down_proj");
-    if (biased && fused) experts.biases("experts.gate_up_proj.bias", "", "experts.down_proj.bias");
-    if (biased && !fused) experts.biases(gated ? "experts.gate_proj.bias" : "", "experts.up_proj.bias", "experts.down_proj.bias");
+    const auto label = [&](const char* name) { return prefix_ + "experts." + name; };
+    const std::string gate = gated ? label("gate_proj") : std::string();
+    op::Experts experts = fused ? op::Experts(x, routes, label("gate_up_proj"), pairing, label("down_proj"))
+                                : op::Experts(x, routes, gate, label("up_proj"), label("down_proj"));
+    if (biased && fused) experts.biases(label("gate_up_proj.bias"), "", label("down_proj.bias"));
+    if (biased && !fused) experts.biases(gated ? gate + ".bias" : gate, label("up_proj.bias"), label("down_proj.bias"));
     experts.sizes(shape_.experts, shape_.experts_per_token, shape_.expert_width, routing_.clamped ? Activation::kSwigluOai : act_);
     if (routing_.clamped) experts.clamp(positive(config_, "/swiglu_limit"), positive(config_, "/swiglu_alpha"));
     return experts;
@@ -188,6 +195,7 @@ private:
   const PipelinePart& part_;
   const Pipeline& out_;
   Activation act_;
+  const std::string prefix_;
 };
 
 bool lists(const std::vector<std::uint32_t>& layers, std::uint32_t layer) {
@@ -202,6 +210,11 @@ void describe_ffn(const Config& config, const Shape& shape, const PipelinePart& 
   if (!lists(shape.dense_layers, part.layer)) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
   if (shape.names->dense_per_layer != 0) plimsoll::no_pipeline("/ffn_names", "for several FFNs in one layer");
   writer.ffn(shape.names->dense, "mlp", shape.dense_width, part.out, false);
+}
+
+void describe_draft_ffn(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out) {
+  if (shape.draft_layers.empty()) plimsoll::no_pipeline("/ffn_names", "for layers that draft of another kind than the model's");
+  FfnWriter(config, shape, part, out, "draft.").sparse();
 }
 
 } // namespace moe

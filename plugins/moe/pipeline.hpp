@@ -9,5 +9,8 @@
 namespace moe {
 
 void describe_ffn(const plimsoll::Config& config, const Shape& shape, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+// The same of its layer that drafts, which has experts too.
+void describe_draft_ffn(const plimsoll::Config& config, const Shape& shape, const plimsoll::PipelinePart& part,
+                        const plimsoll::Pipeline& out);
 
 } // namespace moe

@@ -64,6 +64,10 @@ public:
     if (experts_ && part.is_ffn()) describe_ffn(config(), experts_->shape, part, out);
     else rest().describe(part, out);
   }
+  void describe_draft(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    if (experts_ && part.is_ffn()) describe_draft_ffn(config(), experts_->shape, part, out);
+    else rest().describe_draft(part, out);
+  }
 
 private:
   const Child& rest() const {

@@ -142,6 +142,9 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
   expect_op(op::Patches({3, 2, 14, 2}), {"patches", PLIMSOLL_OP_PATCHES, {}, {}, {3, 2, 14, 2}, {}});
   expect_op(op::MergeRows(kA, 4), {"merge rows", PLIMSOLL_OP_MERGE_ROWS, {4}, {}, {4}, {}});
   expect_op(op::ImageRows(kA, 300), {"image rows", PLIMSOLL_OP_IMAGE_ROWS, {4}, {}, {300}, {}});
+  expect_op(op::Join(kA, kB), {"join", PLIMSOLL_OP_JOIN, {4, 5}, {}, {}, {}});
+  expect_op(op::Join(kA, kB).blank_first(), {"join with a blank", PLIMSOLL_OP_JOIN, {4, 5}, {}, {1}, {}});
+  expect_op(op::Join(kA, kB).blank_first(true), {"join with another", PLIMSOLL_OP_JOIN, {4, 5}, {}, {2}, {}});
   expect_op(op::RopeSections(kA, RopeTable{3}, {2, 3, 4}, SectionOrder::kInTurn).columns(8, 18, 0, 18),
             {"rope sections", PLIMSOLL_OP_ROPE_SECTIONS, {4}, {}, {8, 18, 0, 18, 1, 3, 2, 3}, {}});
   expect_op(op::AttendWhole(kA, kB, kC, sizes), {"attend whole", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32}, {0.125}});

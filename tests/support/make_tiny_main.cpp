@@ -2,7 +2,8 @@
 // developers who record goldens (tests/data/tiny/README.md). Where no GGUF architecture is known it says so and leaves the last away. A
 // FOLDER with a model in float32 is written again, with its GGUF file. Without arguments: the names. With the seed of an adapter, that is
 // written too: as adapter.gguf, and in the folder `adapter`. blocks_TYPE is a llama whose matrices are packed in blocks of that type, as
-// model.gguf alone. qwen2_vl is a model that sees, without a GGUF file.
+// model.gguf alone. qwen2_vl is a model that sees, without a GGUF file. head_... are models
+// with a head that drafts, likewise.
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "support/tiny_adapter.hpp"
 #include "support/tiny_blocks.hpp"
 #include "support/tiny_gguf.hpp"
+#include "support/tiny_heads.hpp"
 #include "support/tiny_model.hpp"
 #include "support/tiny_vlm.hpp"
 
@@ -22,6 +24,7 @@ int main(int argc, char** argv) {
     std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED [ADAPTER]]\n";
     for (const std::string& name : tiny_model_names()) std::cout << name << "\n";
     std::cout << "qwen2_vl\n";
+    for (const std::string& name : tiny_head_names()) std::cout << name << "\n";
     for (const std::string& type : block_type_names()) std::cout << "blocks_" << type << "\n";
     return argc == 1 ? 0 : 2;
   }
@@ -34,6 +37,10 @@ int main(int argc, char** argv) {
     if (name == "qwen2_vl") {
       write_tiny_folder(tiny_vlm(), out);
       std::ofstream(out + "/preprocessor_config.json") << tiny_preprocessor_config();
+      return 0;
+    }
+    if (name.starts_with("head_")) {
+      write_tiny_folder(tiny_head(name), out);
       return 0;
     }
     const TinyModel model = name.find('/') != std::string::npos ? read_tiny_folder(name)

@@ -124,6 +124,22 @@ struct PipelineModelOptions {
 };
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
+// A head of a model's own that drafts for it (multi-token prediction), in groups of the same KV cache. For a token it reads the next one
+// and what the model, or the head itself, made of it, and says what follows that one. Threads: those of its model.
+class PLIMSOLL_API DraftHead {
+public:
+  virtual ~DraftHead();
+  // Behind a pass of the model, with its inputs, and before its next: next[i] are the tokens behind the first rows of request i, one for
+  // each row that is kept, one at least. Its part of the cache then has these rows. Outputs: a row of logits for each request, of the
+  // token behind the last of next[i]. kBadRequest: other requests than the pass had, or more tokens than rows.
+  virtual Result<ModelOutputs> follow(const ModelInputs& of_pass, std::span<const std::vector<Token>> next) = 0;
+  // A token further: request i goes on from the last row of request before[i] of the run before, which proposed tokens[i]. `kv` is what
+  // the cache says of requests with one active token each, in this order; it gets its rows.
+  virtual Result<ModelOutputs> go_on(std::span<const std::uint32_t> before, std::span<const Token> tokens, KvCacheInputs kv) = 0;
+  // How often it ran. Requests go on from the last run alone.
+  virtual std::uint64_t runs() const noexcept = 0;
+};
+
 class PLIMSOLL_API PipelineModel {
 public:
   // ---- before anything is allocated; the planner's answers. A class may have functions of these names of its own ----
@@ -190,6 +206,8 @@ public:
   // The model that drafts tokens for this one, `request.num_draft_tokens` of its plan for each request and step: over the same KV cache, in
   // which it has groups of its own, and over the same batches. It belongs to this one. Null where none does.
   virtual PipelineModel* draft() noexcept;
+  // A head of its own that does so, where the plan drafts without a model (PlanRequest::num_draft_tokens). Null where none does.
+  virtual DraftHead* draft_head() noexcept;
   // Whether it shares experts with other replicas: then all of them compute each pass at the same time, one without requests idly.
   virtual bool shares_experts() const noexcept;
   // Its part of a pass of the others, instead of execute. How many tokens these compute; 0: all are idle. kBadRequest where it shares none.

@@ -41,6 +41,7 @@ enum class OpKind : std::uint8_t {
   kRopeSections,
   kMergeRows,
   kImageRows,
+  kJoin,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
   kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
   kSend,           // x: to the rank in its place on the next pipeline stage; out is x
@@ -141,6 +142,14 @@ struct Program {
   // The encoder of one image, on ranks of the first stage where images are planned: a program whose tokens are patches, whose outputs are
   // rows of the text, and whose logits are what the cache keeps. It has the weights of this one, and the same slab when this one rests.
   std::shared_ptr<const Program> encoder;
+  // The model's own head that drafts, where one is planned: run behind passes of this program, over what its last layer left, and then over
+  // what it handed on itself. It has the weights of this one, a slab of its own and groups of the same cache.
+  std::shared_ptr<const Program> head;
+  // Rows of tokens, [most_tokens, hidden_elements], that stay until the next pass: of a model with a head what its last layer left; of a
+  // head what its next run takes.
+  std::uint32_t hands_on = kNoIndex;
+  // Of a head: where what the model left is put before a run, and where what the run before handed on, for which ops begin with `own_ops`.
+  std::uint32_t takes_model = kNoIndex, takes = kNoIndex, own_ops = 0;
   // That share the experts, so that all compute their passes together; 1: this one has its own. Each has as many ranks and stages.
   std::uint32_t replicas = 1;
   std::uint64_t most_rows_of_replicas() const { return most_tokens * replicas; } // both are below 2^32

@@ -71,7 +71,7 @@ struct TextGenerationOutput {
   Status status = Status::kActive;
   std::optional<LogProbabilities> log_probabilities; // a row for each of `tokens`, before the first those of the prompt where echoed
   std::optional<Error> error;                        // why it was given up; the status is then kCancelled
-  std::uint64_t drafted_tokens = 0;                  // that a draft model proposed
+  std::uint64_t drafted_tokens = 0;                  // that a draft proposed
   std::uint64_t accepted_tokens = 0;                 // of those, that are among `tokens`
   bool is_done() const { return status != Status::kActive; }
 };

@@ -294,6 +294,12 @@ struct ImageRowsArgs {
   const void* encoded = nullptr; // [rows, x.width]
   ElementType type = ElementType::kFloat32;
 };
+template <class Real>
+struct JoinArgs {
+  Rows<const Real> a, b;
+  Rows<Real> out;
+  std::uint64_t blank = 0; // 1: rows of a at the first place of a sequence are zeros, 2: of b
+};
 
 // The ops in one compute type.
 template <class Real>
@@ -329,6 +335,7 @@ public:
   virtual void rope_sections(const PassView& pass, const RopeSectionsArgs<Real>& args) = 0;
   virtual void merge_rows(const RowsArgs<Real>& args) = 0;
   virtual void image_rows(const PassView& pass, const ImageRowsArgs<Real>& args) = 0;
+  virtual void join(const PassView& pass, const JoinArgs<Real>& args) = 0;
   // Rows as elements of a stored type, from the element `first` on: what a cache of encoded images keeps.
   virtual void store_rows(const Rows<const Real>& x, void* data, ElementType type, std::uint64_t first) = 0;
 };

@@ -14,6 +14,7 @@ public:
   void embed(const PassView& pass, const EmbedArgs<Real>& args) override { cpu::embed(pass, args); }
   void embed_position(const PassView& pass, const EmbedPositionArgs<Real>& args) override { cpu::embed_position(pass, args); }
   void pool(const PassView& pass, const PoolArgs<Real>& args) override { cpu::pool(pass, args); }
+  void join(const PassView& pass, const JoinArgs<Real>& args) override { cpu::join(pass, args); }
   void norm(const NormArgs<Real>& args) override { cpu::norm(args); }
   void sum_squares(const RowsArgs<Real>& args) override { cpu::sum_squares(args); }
   void norm_of_sums(const NormArgs<Real>& args, const Rows<const Real>& sums) override { cpu::norm_of_sums(args, sums); }

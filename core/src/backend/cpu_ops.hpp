@@ -13,6 +13,8 @@ void embed_position(const PassView& pass, const EmbedPositionArgs<Real>& args);
 template <class Real>
 void pool(const PassView& pass, const PoolArgs<Real>& args);
 template <class Real>
+void join(const PassView& pass, const JoinArgs<Real>& args);
+template <class Real>
 void norm(const NormArgs<Real>& args);
 template <class Real>
 void sum_squares(const RowsArgs<Real>& args);

@@ -1,4 +1,4 @@
-// Ops of the CPU that know where in its sequence a row stands: EMBED_POSITION, POOL. Threads: [serial].
+// Ops of the CPU that know where in its sequence a row stands: EMBED_POSITION, POOL, JOIN. Threads: [serial].
 #include <algorithm>
 #include <array>
 
@@ -54,9 +54,25 @@ void pool(const PassView& pass, const PoolArgs<Real>& args) {
   }
 }
 
+template <class Real>
+void join(const PassView& pass, const JoinArgs<Real>& args) {
+  const auto put = [](const Rows<const Real>& from, std::uint64_t row, bool blank, Real* to) {
+    if (blank) std::fill_n(to, from.width, Real{0});
+    else std::copy_n(from.row(row), from.width, to);
+  };
+  for (std::uint64_t b = 0; b < pass.sequences; ++b)
+    for (std::uint64_t row = pass.row_offsets[b]; row < pass.row_offsets[b + 1]; ++row) {
+      const bool first = pass.cache_lengths[b] + row == pass.row_offsets[b];
+      put(args.a, row, first && args.blank == 1, args.out.row(row));
+      put(args.b, row, first && args.blank == 2, args.out.row(row) + args.a.width);
+    }
+}
+
 template void embed_position(const PassView&, const EmbedPositionArgs<float>&);
 template void embed_position(const PassView&, const EmbedPositionArgs<double>&);
 template void pool(const PassView&, const PoolArgs<float>&);
 template void pool(const PassView&, const PoolArgs<double>&);
+template void join(const PassView&, const JoinArgs<float>&);
+template void join(const PassView&, const JoinArgs<double>&);
 
 } // namespace plimsoll::cpu

@@ -40,6 +40,9 @@ public:
   void pool(const PassView& pass, const PoolArgs<Real>& args) override {
     queue_.each(std::min(pass.sequences, args.out.rows) * args.x.width, PoolElement<Real>{pass, args});
   }
+  void join(const PassView& pass, const JoinArgs<Real>& args) override {
+    queue_.each(args.out.rows * args.out.width, JoinElement<Real>{pass, args});
+  }
   void norm(const NormArgs<Real>& args) override {
     if (args.heads * args.columns != args.x.width && args.out.data != args.x.data)
       queue_.each(args.x.rows * args.x.width, CopyElement<Real>{args.x.data, args.out.data});

@@ -110,6 +110,18 @@ struct ColumnElement { // of rows * heads * columns
   }
 };
 
+template <class Real>
+struct JoinElement { // of rows * width
+  PassView pass;
+  JoinArgs<Real> args;
+  PLIMSOLL_DEVICE void operator()(std::uint64_t n) const {
+    const std::uint64_t row = n / args.out.width, column = n % args.out.width;
+    const bool of_b = column >= args.a.width;
+    const bool blank = args.blank == (of_b ? 2U : 1U) && position_of(pass, sequence_of(pass, row), row) == 0;
+    args.out.data[n] = blank ? Real{0} : of_b ? args.b.row(row)[column - args.a.width] : args.a.row(row)[column];
+  }
+};
+
 // Rows as they are, before a part of their columns is changed.
 template <class Real>
 struct CopyElement {

@@ -29,6 +29,7 @@
 #include "model/weight_sources.hpp"
 #include "model/what_if.hpp"
 #include "plan/make_plan.hpp"
+#include "plan/place_weights.hpp"
 #include "plan/price_schedule.hpp"
 #include "plan/weights_report.hpp"
 #include "plimsoll/limits.hpp"
@@ -286,9 +287,6 @@ Result<Program> Context::program_of(const Model& model, const PlanRequest& reque
                 "--engine");
   if (layout.redundant_experts > 0)
     return fail(ErrorCode::kBadRequest, "experts that are there twice are planned and not executed", "--redundant-experts");
-  if (settled.draft == DraftSource::kOwnHead)
-    return fail(ErrorCode::kBadRequest, "the model's own multi-token-prediction head is planned and not executed; draft with --draft MODEL",
-                "--num-draft-tokens");
   PLIMSOLL_ASSIGN(Program program, of_draft ? scheduled_draft(settled, rank) : scheduled_program(settled, rank));
   const Model::Data& data = of_draft ? *request.draft->data_ : *model.data_;
   if (data.files.format == CheckpointFormat::kNone)
@@ -297,7 +295,9 @@ Result<Program> Context::program_of(const Model& model, const PlanRequest& reque
     return fail(ErrorCode::kBadRequest, "only the headers of the model were fetched; download it whole, and give its directory",
                 data.info.path);
   PLIMSOLL_ASSIGN(const Checkpoint checkpoint, data_->open(data.files));
-  PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(data, checkpoint));
+  PLIMSOLL_ASSIGN(WeightSources sources, weight_sources(data, checkpoint, [&](const WeightClass& c) {
+                    return of_draft ? is_of_model(c) : is_loaded(settled, c);
+                  }));
   PLIMSOLL_TRY(check_cast(settled.cast, sources));
   PLIMSOLL_TRY(apply_rope_factors(checkpoint, program));
   if (layout.ranks() > 1) {

@@ -21,7 +21,8 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
     for (std::uint32_t& weight : op.weights) {
       if (weight == kNoIndex) continue;
       const WeightClass& c = declared.weights[weight];
-      weight = position(c.label, c.layers.empty() ? kNoIndex : op.layer);
+      const std::uint32_t layer = c.role == PLIMSOLL_ROLE_DRAFT && !c.layers.empty() ? c.layers.front() : op.layer; // a head has one layer
+      weight = position(c.label, c.layers.empty() ? kNoIndex : layer);
       for (const WeightClass& copy : declared.weights) // of an embedding that lies on another stage
         if (weight == kNoIndex && copy.role == PLIMSOLL_ROLE_TIED && tied_to(copy, declared) == &c) weight = position(copy.label, kNoIndex);
       if (weight == kNoIndex)
@@ -31,11 +32,12 @@ Result<Program> bind_weights(Program program, const Declared& declared, WeightSo
     return {};
   };
   for (ProgramOp& op : program.ops) PLIMSOLL_TRY(bind(op));
-  if (program.encoder) {
-    Program encoder = *program.encoder;
-    for (ProgramOp& op : encoder.ops) PLIMSOLL_TRY(bind(op));
-    encoder.weights = sources;
-    program.encoder = std::make_shared<const Program>(std::move(encoder));
+  for (std::shared_ptr<const Program>* const part : {&program.encoder, &program.head}) {
+    if (!*part) continue;
+    Program bound = **part;
+    for (ProgramOp& op : bound.ops) PLIMSOLL_TRY(bind(op));
+    bound.weights = sources;
+    *part = std::make_shared<const Program>(std::move(bound));
   }
   program.weights = std::move(sources);
   return program;

@@ -19,12 +19,12 @@ constexpr double kLeastLength = 1e-12; // of a vector that is divided by its len
 // The host's end of the sink that planners describe into, and the walk over the model's parts.
 class Describer {
 public:
-  // `of_images`: the encoder alone.
-  Describer(const Planners& planners, const Declared& declared, const SentenceRules& rules, bool of_images = false)
-      : planners_(planners), root_(planners.root()), where_(planners.where()), declared_(declared), rules_(rules) {
-    out_.of_images = of_images;
+  enum class What : std::uint8_t { kModel, kEncoder, kHead };
+  Describer(const Planners& planners, const Declared& declared, const SentenceRules& rules, What what = What::kModel)
+      : planners_(planners), root_(planners.root()), where_(planners.where()), declared_(declared), rules_(rules), what_(what) {
+    out_.of_images = what == What::kEncoder;
     for (std::uint32_t i = 0; i < declared.weights.size(); ++i)
-      if (!of_images || declared.weights[i].aspect == PLIMSOLL_ASPECT_VISION) classes_[declared.weights[i].label].push_back(i);
+      if (!out_.of_images || declared.weights[i].aspect == PLIMSOLL_ASPECT_VISION) classes_[declared.weights[i].label].push_back(i);
   }
 
   Result<Described> run() {
@@ -32,7 +32,8 @@ public:
     const CallScope scope(this, root_, &error_);
     raw_.ctx = scope.ticket();
     if (out_.of_images) return run_encoder();
-    const std::uint32_t residual = add(DescribedValue{false, facts.hidden_elements, 0});
+    if (what_ == What::kHead) return run_head();
+    const std::uint32_t residual = out_.residual = add(DescribedValue{false, facts.hidden_elements, 0});
     ask(PLIMSOLL_ASPECT_EMBED, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, residual);
     for (std::uint32_t layer = 0; layer < facts.n_layers && !error_; ++layer)
       ask(PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_STATE, layer, residual, residual);
@@ -47,6 +48,30 @@ private:
   Result<Described> run_encoder() {
     out_.logits = add(DescribedValue{true, declared_.entry_of(Modality::kImage)->row_elements, 0});
     ask(PLIMSOLL_ASPECT_VISION, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, out_.logits);
+    if (error_) return tl::unexpected(std::move(*error_));
+    return std::move(out_);
+  }
+
+  // The first of the layers that draft.
+  Result<Described> run_head() {
+    const auto group = std::find_if(declared_.kv.begin(), declared_.kv.end(),
+                                    [](const KvGroup& one) { return one.role == PLIMSOLL_ROLE_DRAFT && !one.layers.empty(); });
+    if (group == declared_.kv.end() || declared_.facts.draft_layers != 1 || gives_vectors())
+      return fail(ErrorCode::kUnsupportedArchitecture,
+                  fmt::format("a head of {} layers, {} with a cache, is planned and not executed; one with one is",
+                              declared_.facts.draft_layers, group == declared_.kv.end() ? "none" : "some"),
+                  where_);
+    const std::uint32_t layer = group->layers.front();
+    const DescribedValue row{false, declared_.facts.hidden_elements, 0};
+    for (std::uint32_t* const value : {&out_.takes_model, &out_.takes, &out_.residual, &out_.hands_on}) *value = add(row);
+    out_.logits = add(DescribedValue{true, declared_.facts.vocab_tokens, 0});
+    set_[out_.takes_model] = true;
+    ask(PLIMSOLL_PART_DRAFT, PLIMSOLL_NO_LAYER, out_.takes_model, out_.takes);
+    out_.own_ops = static_cast<std::uint32_t>(out_.ops.size());
+    ask(PLIMSOLL_PART_DRAFT | PLIMSOLL_ASPECT_EMBED, layer, out_.takes, out_.residual);
+    ask(PLIMSOLL_PART_DRAFT | PLIMSOLL_ASPECT_ATTENTION | PLIMSOLL_ASPECT_STATE, layer, out_.residual, out_.residual);
+    ask(PLIMSOLL_PART_DRAFT, layer, out_.residual, out_.hands_on);
+    ask(PLIMSOLL_PART_DRAFT | PLIMSOLL_ASPECT_HEAD, layer, out_.hands_on, out_.logits);
     if (error_) return tl::unexpected(std::move(*error_));
     return std::move(out_);
   }
@@ -189,7 +214,7 @@ private:
       if (aspects != PLIMSOLL_ASPECT_FFN || layer != self.asked_.back().layer)
         return self.broken("a part that is not the FFN of the layer");
       if (!self.may_use(in) || !self.may_use(out) || !self.is_set(in)) return self.broken("hands a part a value that it does not have");
-      return self.ask(aspects, layer, in, out);
+      return self.ask(self.what_ == What::kHead ? aspects | PLIMSOLL_PART_DRAFT : aspects, layer, in, out);
     });
   }
 
@@ -264,14 +289,17 @@ private:
     return layer == PLIMSOLL_NO_LAYER ? "is none, or more than one, outside the layers"
                                       : fmt::format("layer {} does not have, or more than once", layer);
   }
+  // Of a head what belongs to no layer may be named too, and its layer is the first of every class that drafts.
+  bool may_name(const WeightClass& c, std::uint32_t layer) const {
+    if (what_ == What::kHead) return c.role == PLIMSOLL_ROLE_DRAFT || c.layers.empty();
+    return layer == PLIMSOLL_NO_LAYER ? c.layers.empty() : std::binary_search(c.layers.begin(), c.layers.end(), layer);
+  }
   std::uint32_t class_of(std::string_view label, std::uint32_t layer) const {
     const auto found = classes_.find(label);
     if (found == classes_.end()) return kNoIndex;
     std::uint32_t one = kNoIndex;
     for (const std::uint32_t index : found->second) {
-      const std::vector<std::uint32_t>& layers = declared_.weights[index].layers;
-      const bool listed = layer == PLIMSOLL_NO_LAYER ? layers.empty() : std::binary_search(layers.begin(), layers.end(), layer);
-      if (!listed) continue;
+      if (!may_name(declared_.weights[index], layer)) continue;
       if (one != kNoIndex) return kNoIndex; // a label of several tensors names none of them
       one = index;
     }
@@ -280,6 +308,7 @@ private:
   std::uint32_t group_of(std::string_view label, std::uint32_t layer) const {
     for (std::uint32_t i = 0; i < declared_.kv.size(); ++i) {
       const KvGroup& group = declared_.kv[i];
+      if (what_ == What::kHead && group.role != PLIMSOLL_ROLE_DRAFT) continue;
       if (group.label == label && std::binary_search(group.layers.begin(), group.layers.end(), layer)) return i;
     }
     return kNoIndex;
@@ -290,6 +319,7 @@ private:
   const std::string& where_;
   const Declared& declared_;
   const SentenceRules& rules_;
+  const What what_;
   bool head_is_done_ = false;
   std::map<std::string_view, std::vector<std::uint32_t>> classes_;
   Described out_;
@@ -316,8 +346,13 @@ Result<Described> describe_pipeline(const Planners& planners, const Declared& de
   if (declared.facts.vocab_tokens == 0 && !rules.unsupported.empty())
     return fail(ErrorCode::kUnsupportedArchitecture, rules.unsupported, planners.where());
   PLIMSOLL_ASSIGN(Described described, Describer(planners, declared, rules).run());
+  if (declared.facts.draft_layers > 0) {
+    auto head = Describer(planners, declared, rules, Describer::What::kHead).run();
+    if (head) described.head = std::make_shared<const Described>(std::move(*head));
+    else described.no_head = std::move(head.error());
+  }
   if (find_op(described, OpKind::kImageRows) == nullptr) return described;
-  auto encoder = Describer(planners, declared, rules, true).run();
+  auto encoder = Describer(planners, declared, rules, Describer::What::kEncoder).run();
   if (!encoder && encoder.error().code != ErrorCode::kUnsupportedArchitecture) return tl::unexpected(std::move(encoder.error()));
   if (encoder) described.encoder = std::make_shared<const Described>(std::move(*encoder));
   else described.no_encoder = std::move(encoder.error());

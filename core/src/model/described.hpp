@@ -48,9 +48,15 @@ struct Described {
   RowPooling pooling = RowPooling::kNone; // of vectors, which are in place of logits; none: they are logits
   bool normalised = false;                // vectors have length 1
   bool of_images = false;                 // this is an encoder
+  std::uint32_t residual = kNoIndex;      // of a model, what its last layer leaves; of a head, its own
 
   std::shared_ptr<const Described> encoder; // of images; null: none is described, and
   std::optional<Error> no_encoder;          // why not, where the model takes images
+  std::shared_ptr<const Described> head;    // that drafts; null: none is described, and
+  std::optional<Error> no_head;             // why not, where the model has layers that draft
+  // Of a head: what it is handed of the model, what its own ops, from `own_ops` on, make of that, and what they make for its next run.
+  std::uint32_t takes_model = kNoIndex, takes = kNoIndex, hands_on = kNoIndex, own_ops = 0;
+  bool of_head() const { return takes_model != kNoIndex; }
 };
 
 // The op of that kind; null where there is none.

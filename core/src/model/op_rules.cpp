@@ -16,7 +16,7 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 23> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 24> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
@@ -38,7 +38,8 @@ constexpr std::array<OpShape, 23> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kPatches, "patches", 0, 0, 0, 0, false},
                                            {OpKind::kRopeSections, "rope_sections", 1, 1, 0, 0, false},
                                            {OpKind::kMergeRows, "merge_rows", 1, 1, 0, 0, false},
-                                           {OpKind::kImageRows, "image_rows", 1, 1, 0, 0, false}}};
+                                           {OpKind::kImageRows, "image_rows", 1, 1, 0, 0, false},
+                                           {OpKind::kJoin, "join", 2, 2, 0, 0, false}}};
 
 const OpShape* find_shape(OpKind kind) {
   const auto* const found = std::find_if(kShapes.begin(), kShapes.end(), [&](const OpShape& shape) { return shape.kind == kind; });
@@ -90,6 +91,7 @@ public:
     case OpKind::kRopeSections: check_rope_sections(); break;
     case OpKind::kMergeRows: check_merge_rows(); break;
     case OpKind::kImageRows: check_image_rows(); break;
+    case OpKind::kJoin: check_join(); break;
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
     case OpKind::kSend:
@@ -370,6 +372,13 @@ private:
     if (image == nullptr) return wrong("the model takes no images");
     expect("the elements of a row", image->row_elements, out_.width);
     if (op_.i[0] >= declared_.facts.vocab_tokens) wrong(fmt::format("token {} of {}", op_.i[0], declared_.facts.vocab_tokens));
+  }
+  void check_join() {
+    expect("the width of its result", out_.width, (Checked(in(0).width) + in(1).width).saturated());
+    if (out_.of_outputs) return wrong("tokens have a row each");
+    if (out_.units != 0 || in(0).units != 0 || in(1).units != 0) return wrong("it joins what every rank has all of");
+    if (op_.out == op_.in[0] || op_.out == op_.in[1]) return wrong("it cannot work in place");
+    at_most("which of both is blank", op_.i[0], 2);
   }
   void check_gate() {
     at_most("the activation", op_.i[0], PLIMSOLL_ACT_RELU_SQUARED);

@@ -22,8 +22,8 @@ constexpr std::array<std::string_view, 3> kLoadedTypes{"float32", "float16", "bf
 // Sorts what a checkpoint stores by class and layer; what cannot be loaded is an error.
 class PieceCollector final : public TensorVisitor {
 public:
-  PieceCollector(const Declared& declared, const Matcher& matcher, const Checkpoint& checkpoint)
-      : declared_(declared), matcher_(matcher), checkpoint_(checkpoint), layers_(declared.weights.size()) {
+  PieceCollector(const Declared& declared, const Matcher& matcher, const Checkpoint& checkpoint, const LoadedClasses& loaded)
+      : declared_(declared), matcher_(matcher), checkpoint_(checkpoint), loaded_(loaded), layers_(declared.weights.size()) {
     tables_.label = "rotary_tables"; // as the plan's item
     for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].resize(std::max<std::size_t>(1, declared.weights[i].layers.size()));
   }
@@ -38,7 +38,7 @@ public:
     case StoredPlace::Kind::kClass: break;
     }
     const WeightClass& first = declared_.weights[place.classes.front()];
-    if (first.role != PLIMSOLL_ROLE_MODEL) return {};
+    if (!loaded_(first)) return {};
     if (!place.main || !std::all_of(first.variants.begin(), first.variants.end(), [](const auto& v) { return v.storage->is_plain(); }))
       return refused(entry, "it is part of a quantised weight; float32, float16, bfloat16 and GGUF's blocks are loaded");
     if (entry.dtype.block_elements > 1 && find_block_type(entry.dtype.name) == nullptr)
@@ -109,6 +109,7 @@ private:
   const Declared& declared_;
   const Matcher& matcher_;
   const Checkpoint& checkpoint_;
+  const LoadedClasses& loaded_;
   NameKeys keys_;
   WeightTensor tables_;
   std::vector<std::vector<std::vector<StoredPiece>>> layers_; // by class and layer
@@ -122,10 +123,10 @@ Error in_file(Error error, std::span<const StoredPiece> pieces, const ModelFiles
 
 } // namespace
 
-Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint& checkpoint) {
+Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint& checkpoint, const LoadedClasses& loaded) {
   const std::vector<WeightClass>& classes = model.declared.weights;
   const Matcher matcher(model.declared, fusions_of(*model.planners), false);
-  PieceCollector collector(model.declared, matcher, checkpoint);
+  PieceCollector collector(model.declared, matcher, checkpoint, loaded);
   PLIMSOLL_TRY(checkpoint.scan(collector));
 
   WeightSources out;
@@ -134,7 +135,7 @@ Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint&
   std::size_t pieces = collector.tables().pieces.size();
   Checked bytes = collector.tables().bytes;
   for (std::size_t i = 0; i < classes.size(); ++i) {
-    if (classes[i].role != PLIMSOLL_ROLE_MODEL) continue;
+    if (!loaded(classes[i])) continue;
     const StoredClass* const found = model.stored_class(i);
     const bool packed = found != nullptr && found->packed_type; // float32 in all layers, as plans count it (weights.unpacked)
     for (std::size_t layer = 0; layer < std::max<std::size_t>(1, classes[i].layers.size()); ++layer) {

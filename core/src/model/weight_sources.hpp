@@ -3,6 +3,8 @@
 // never guesses: what it cannot place is an error that names the tensor. Threads: a pure function.
 #pragma once
 
+#include <functional>
+
 #include "checkpoint/checkpoint.hpp"
 #include "model/loaded_model.hpp"
 #include "plimsoll/result.hpp"
@@ -14,6 +16,9 @@ namespace plimsoll {
 // every class and layer that the plan of one rank counts, in the type that is stored. kBadCheckpoint: a tensor is missing, twice there,
 // or of another shape than declared. kUnsupportedArchitecture: a type other than float32, float16 and bfloat16, a tensor that no planner
 // claims, two classes of one label and layer, a GGUF architecture of which no gguf.json says how it stores tensors.
-Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint& checkpoint);
+// `loaded`: of which classes; those of the model alone where nothing says otherwise.
+using LoadedClasses = std::function<bool(const WeightClass&)>;
+inline bool is_of_model(const WeightClass& c) { return c.role == PLIMSOLL_ROLE_MODEL; }
+Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint& checkpoint, const LoadedClasses& loaded = is_of_model);
 
 } // namespace plimsoll

@@ -287,8 +287,10 @@ private:
 class ClassTable {
 public:
   explicit ClassTable(const Declared& declared) : declared_(declared) {
-    for (std::size_t i = 0; i < declared.weights.size(); ++i)
-      if (declared.weights[i].role == PLIMSOLL_ROLE_MODEL) by_label_[declared.weights[i].label].push_back(i);
+    for (std::size_t i = 0; i < declared.weights.size(); ++i) {
+      const WeightClass& c = declared.weights[i];
+      if (c.role == PLIMSOLL_ROLE_MODEL || c.role == PLIMSOLL_ROLE_DRAFT) by_label_[c.label].push_back(i);
+    }
   }
   // The class of a tensor; nothing of tables, which no class declares.
   std::optional<std::size_t> find(const WeightTensor& tensor) const {

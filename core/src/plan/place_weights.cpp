@@ -193,6 +193,11 @@ bool is_shared_end(const WeightClass& c, const EngineProfile& profile, const Ran
   return profile.weights.draft_ends_shared && c.role == PLIMSOLL_ROLE_DRAFT && c.placement == PLIMSOLL_PLACE_VOCAB && layout.pp == 1;
 }
 
+bool is_loaded(const Settled& s, const WeightClass& c) {
+  if (c.role == PLIMSOLL_ROLE_MODEL) return true;
+  return c.role == PLIMSOLL_ROLE_DRAFT && s.draft == DraftSource::kOwnHead && !is_shared_end(c, s.profile(), s.layout);
+}
+
 Result<void> place_weights(const Settled& s, Ledger& ledger, Findings& findings) {
   if (!s.layout.row_shares.empty())
     findings.warn(

@@ -10,6 +10,9 @@ namespace plimsoll {
 // Whether it is a copy of the embedding or the head in a multi-token prediction layer that the engine does not keep.
 bool is_shared_end(const WeightClass& c, const EngineProfile& profile, const RankLayout& layout);
 
+// Whether our own runtime loads it: of the model, or of the head that drafts where that is asked for.
+bool is_loaded(const Settled& settled, const WeightClass& c);
+
 // kBadRequest where the checkpoint is cut for another number of ranks.
 Result<void> check_saved_ranks(const Model::Data& model, const RankLayout& layout);
 

@@ -1,9 +1,12 @@
 #include "plan/price_schedule.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plan/images.hpp"
@@ -30,6 +33,7 @@ Result<Checked> lookup_tables_bytes(const Settled& s, const KvStages& stages, st
 // pools.
 std::uint64_t named_weights(const Program& program) {
   std::uint64_t sum = program.encoder ? named_weights(*program.encoder) : 0;
+  if (program.head) sum += named_weights(*program.head);
   for (const ProgramOp& op : program.ops)
     sum += static_cast<std::uint64_t>(
         std::count_if(op.weights.begin(), op.weights.end(), [](std::uint32_t weight) { return weight != kNoIndex; }));
@@ -67,13 +71,11 @@ void add_adapters(const Settled& s, const std::vector<AdapterSlots>& of_ranks, I
   collector.add(Category::kWeights, "", std::move(item));
 }
 
-// A model of the plan on a rank, its KV groups numbered as the geometry's are.
-Result<Program> scheduled(const Settled& s, const Model::Data& model, const RankLayout& layout, std::uint32_t rank, const PassShape& pass,
-                          AdapterSlots adapters) {
-  const Result<Described>& described = model.described();
-  if (!described) return tl::unexpected(described.error());
+// Part of a model of the plan on a rank, its KV groups numbered as the geometry's are.
+Result<Program> scheduled(const Settled& s, const Model::Data& model, const Described& described, const RankLayout& layout,
+                          std::uint32_t rank, const PassShape& pass, AdapterSlots adapters) {
   const bool types_known = model.files.format != CheckpointFormat::kGguf;
-  PLIMSOLL_ASSIGN(Program program, schedule_pipeline(*described, model.declared, layout, rank, pass, types_known, std::move(adapters)));
+  PLIMSOLL_ASSIGN(Program program, schedule_pipeline(described, model.declared, layout, rank, pass, types_known, std::move(adapters)));
   PLIMSOLL_ASSIGN(const std::vector<KvGroupPrice> prices, price_stage(s, s.layout.stage_of_rank(rank)));
   for (ProgramOp& op : program.ops) {
     if (op.kv_group == kNoIndex) continue;
@@ -86,6 +88,45 @@ Result<Program> scheduled(const Settled& s, const Model::Data& model, const Rank
   return program;
 }
 
+// What drafts for a model stands on one stage, sees nothing of images, and is verified by rows that can be taken back.
+Result<void> check_drafted(const Settled& s, std::span<const Model::Data* const> models, std::string_view where) {
+  if (s.layout.pp > 1)
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("{} stages with a draft are planned for other engines; ours drafts with tensor-parallel ranks: give --tp", s.layout.pp),
+        "--pp");
+  PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
+  if (images.most_rows > 0)
+    return fail(ErrorCode::kUnsupportedArchitecture,
+                fmt::format("{} takes images, of which a draft sees nothing; run it without {}, or without room for images",
+                            s.model().info.path, where),
+                std::string(where));
+  for (const Model::Data* const model : models)
+    for (const KvGroup& group : model->declared.kv)
+      if (group.kind == CacheKind::kState && group.role != PLIMSOLL_ROLE_DRAFT)
+        return fail(ErrorCode::kUnsupportedArchitecture,
+                    fmt::format("{} keeps states ('{}'), which cannot take back drafted tokens that are not accepted; run it without {}",
+                                model->info.path, group.label, where),
+                    std::string(where));
+  return {};
+}
+
+// The model's own head that drafts.
+Result<Program> scheduled_head(const Settled& s, const Described& described, std::uint32_t rank) {
+  constexpr std::string_view kWhere = "--num-draft-tokens";
+  const std::array<const Model::Data*, 1> models{&s.model()};
+  PLIMSOLL_TRY(check_drafted(s, models, kWhere));
+  if (!described.head) {
+    const Error none = described.no_head.value_or(Error{ErrorCode::kUnsupportedArchitecture, "no head is described", s.model().where});
+    return fail(none.code, fmt::format("the model's own head that drafts is not executed: {}; draft with --draft MODEL", none.message),
+                none.where);
+  }
+  if (s.model().files.format == CheckpointFormat::kGguf)
+    return fail(ErrorCode::kUnsupportedArchitecture,
+                "a head that drafts is executed from safetensors, not from GGUF files; draft with --draft MODEL", std::string(kWhere));
+  return scheduled(s, s.model(), *described.head, s.layout, rank, draft_pass_shape(s), {});
+}
+
 } // namespace
 
 PassShape pass_shape(const Settled& s) {
@@ -93,16 +134,18 @@ PassShape pass_shape(const Settled& s) {
   pass.tokens = s.max_batch_input_tokens;
   pass.sequences = std::min(s.sequences(s.batch), s.max_batch_input_tokens);
   // A request whose tokens are drafted has each of them verified, and the one that follows the last chosen.
-  const std::uint64_t each = s.draft == DraftSource::kModel ? 1 + std::uint64_t{s.request().num_draft_tokens} : 1;
+  const std::uint64_t each = s.draft != DraftSource::kNone ? 1 + std::uint64_t{s.request().num_draft_tokens} : 1;
   const bool all = s.profile().schedule.logits == LogitRows::kAll;
   pass.outputs = all ? pass.tokens : std::min(pass.tokens, (Checked(pass.sequences) * each).saturated());
   pass.context_tokens = s.max_length;
+  pass.hands_on = s.draft == DraftSource::kOwnHead;
   return pass;
 }
 
 PassShape draft_pass_shape(const Settled& s) {
   PassShape pass = pass_shape(s);
   pass.outputs = pass.sequences;
+  pass.hands_on = false;
   return pass;
 }
 
@@ -110,7 +153,17 @@ Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
   const Result<Described>& described = s.model().described();
   if (!described) return tl::unexpected(described.error());
   PLIMSOLL_ASSIGN(AdapterSlots adapters, cut_adapter_slots(*described, s.model().declared, fusions_of(*s.model().planners), s.adapters));
-  PLIMSOLL_ASSIGN(Program program, scheduled(s, s.model(), s.layout, rank, pass_shape(s), std::move(adapters)));
+  PLIMSOLL_ASSIGN(Program program, scheduled(s, s.model(), *described, s.layout, rank, pass_shape(s), std::move(adapters)));
+  if (s.draft == DraftSource::kOwnHead) {
+    if (program.replicas > 1) // they draft each at their own time
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("{} replicas share the experts of {}, and its own head drafts for one; draft with --draft MODEL, or leave out "
+                              "--ep, so that each has its own",
+                              program.replicas, s.model().info.path),
+                  "--num-draft-tokens");
+    PLIMSOLL_ASSIGN(Program head, scheduled_head(s, *described, rank));
+    program.head = std::make_shared<const Program>(std::move(head));
+  }
   PLIMSOLL_ASSIGN(program.images, planned_images(s));
   if (program.images.most_rows == 0 || s.layout.stage_of_rank(rank) > 0) return program;
   const bool types_known = s.model().files.format != CheckpointFormat::kGguf;
@@ -126,32 +179,17 @@ Result<Program> scheduled_draft(const Settled& s, std::uint32_t rank) {
     return fail(ErrorCode::kBadRequest,
                 fmt::format("is 0, so {} drafts nothing; give the tokens that it drafts for each step", draft.info.path),
                 "--num-draft-tokens");
-  if (s.layout.pp > 1)
-    return fail(ErrorCode::kBadRequest,
-                fmt::format("{} stages with a draft model are planned for other engines; ours drafts with tensor-parallel ranks: give --tp",
-                            s.layout.pp),
-                "--pp");
-  PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
-  if (images.most_rows > 0)
-    return fail(ErrorCode::kUnsupportedArchitecture,
-                fmt::format("{} takes images, of which a draft sees nothing; run it without --draft, or without room for images",
-                            s.model().info.path),
-                "--draft");
-  for (const Model::Data* const model : {&s.model(), &draft})
-    for (const KvGroup& group : model->declared.kv)
-      if (group.kind == CacheKind::kState && group.role != PLIMSOLL_ROLE_DRAFT)
-        return fail(
-            ErrorCode::kUnsupportedArchitecture,
-            fmt::format("{} keeps states ('{}'), which cannot take back drafted tokens that are not accepted; run it without --draft",
-                        model->info.path, group.label),
-            "--draft");
+  const std::array<const Model::Data*, 2> models{&s.model(), &draft};
+  PLIMSOLL_TRY(check_drafted(s, models, "--draft"));
   const std::uint64_t own = draft.declared.facts.vocab_tokens, target = s.model().declared.facts.vocab_tokens;
   if (own != target)
     return fail(
         ErrorCode::kBadRequest,
         fmt::format("{} has {} tokens and {} has {}; a draft speaks of the same tokens", draft.info.path, own, s.model().info.path, target),
         "--draft");
-  PLIMSOLL_ASSIGN(Program program, scheduled(s, draft, s.draft_layout, rank, draft_pass_shape(s), {}));
+  const Result<Described>& described = draft.described();
+  if (!described) return tl::unexpected(described.error());
+  PLIMSOLL_ASSIGN(Program program, scheduled(s, draft, *described, s.draft_layout, rank, draft_pass_shape(s), {}));
   if (program.replicas > 1) // they draft each at their own time
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} has experts, which {} replicas would share; draft with a dense model, or leave out --ep, so that each has "
@@ -183,11 +221,13 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
   granules.basis = Basis::kBound;
   collectives.basis = Basis::kBound;
   PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
-  const bool drafts = s.draft == DraftSource::kModel;
+  const bool drafts = s.draft != DraftSource::kNone, head = s.draft == DraftSource::kOwnHead;
   const PassShape draft_pass = draft_pass_shape(s);
-  PLIMSOLL_ASSIGN(const std::uint64_t draft_tables_bytes, model_input_bytes(draft_pass).get("the inputs of the draft"));
+  PLIMSOLL_ASSIGN(const std::uint64_t draft_tables_bytes,
+                  (head ? head_input_bytes(draft_pass) : model_input_bytes(draft_pass)).get("the inputs of the draft"));
   const Result<Described>& described = s.model().described();
-  const bool alike = described && s.adapters.slots == 0 && ranks_are_alike(*described, s.model().declared, s.layout);
+  const bool alike = described && s.adapters.slots == 0 && ranks_are_alike(*described, s.model().declared, s.layout) &&
+                     (!head || !described->head || ranks_are_alike(*described->head, s.model().declared, s.layout));
   const bool alike_replicas = alike || !s.layout.replicas_share_experts();
   std::vector<AdapterSlots> adapters(ranks);
   for (std::uint32_t stage = 0; stage < s.layout.pp; ++stage) {
@@ -201,7 +241,7 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
       if (tp == 0 || !alike) {
         PLIMSOLL_ASSIGN(program, scheduled_program(s, stage * s.layout.tp + tp));
       }
-      if (drafts) {
+      if (s.draft == DraftSource::kModel) {
         PLIMSOLL_ASSIGN(draft, scheduled_draft(s, stage * s.layout.tp + tp));
       }
       for (std::uint32_t dp = 0; dp < s.layout.dp; ++dp) {
@@ -213,13 +253,13 @@ Result<void> price_schedule(const Settled& s, ItemCollector& collector) {
         tables.bytes[rank] = tables_bytes;
         blas.bytes[rank] = blas_bound_bytes(program.most_rows_at_once()).saturated();
         adapters[rank] = program.adapters;
-        signals.bytes[rank] = std::max(exchange_bytes(program), exchange_bytes(draft)); // one computes, then the other
+        signals.bytes[rank] = std::max(program_exchange_bytes(program), exchange_bytes(draft)); // one computes, then the other
         if (s.devices()[rank].vendor == "nvidia") {
           granules.bytes[rank] = granularity_bytes(program, draft, stages.prices(stage).size()).saturated();
           collectives.bytes[rank] = nccl_bound_bytes(s.layout.tp, s.layout.pp).saturated();
         }
         if (!drafts) continue;
-        draft_slab.bytes[rank] = draft.slab_bytes;
+        draft_slab.bytes[rank] = program.head ? program.head->slab_bytes : draft.slab_bytes;
         draft_tables.bytes[rank] = draft_tables_bytes;
       }
     }

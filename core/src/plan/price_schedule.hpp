@@ -12,11 +12,11 @@ namespace plimsoll {
 // The largest pass of a plan, fixed before anything is priced: a plan that then holds fewer requests keeps the larger reservation.
 PassShape pass_shape(const Settled& settled);
 
-// That of the model that drafts for it: it looks one token ahead, so each sequence has one row of logits.
+// That of the model, or the head, that drafts for it: it looks one token ahead, so each sequence has one row of logits.
 PassShape draft_pass_shape(const Settled& settled);
 
 // What a rank executes; KV groups are those of the plan's geometry, weights are numbers of Declared::weights.
-// kUnsupportedArchitecture where a planner describes no pipeline.
+// kUnsupportedArchitecture where a planner describes no pipeline, or none of the head that is to draft.
 Result<Program> scheduled_program(const Settled& settled, std::uint32_t rank);
 // The same of the draft model, which there is. kBadRequest where it drafts nothing, speaks of other tokens than its target, or would stand
 // on one of several stages; kUnsupportedArchitecture where either keeps states, which cannot take back what was not accepted.

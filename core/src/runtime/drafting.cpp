@@ -9,19 +9,20 @@ namespace {
 
 using State = TextGenerationContext::State;
 
+// What a step's requests are proposed, pass by pass, on contexts that are as they were afterwards but for the proposals.
 class Drafting {
 public:
-  Drafting(PipelineModel& draft, KvCache& cache, std::span<State* const> batch)
-      : draft_(draft), cache_(cache), batch_(batch), proposals_(batch.size()), processed_(batch.size()) {
+  Drafting(KvCache& cache, std::span<State* const> batch)
+      : cache_(cache), batch_(batch), proposals_(batch.size()), processed_(batch.size()) {
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      TextContext& context = batch[i]->tokens;
-      processed_[i] = context.processed_length();
-      proposals_[i].chunk_limit = context.chunk_limit();
-      under_way_.push_back(i);
+      processed_[i] = batch[i]->tokens.processed_length();
+      proposals_[i].chunk_limit = batch[i]->tokens.chunk_limit();
     }
   }
+  Drafting(const Drafting&) = delete;
+  Drafting& operator=(const Drafting&) = delete;
+  virtual ~Drafting() = default;
 
-  // A pass over what is active, then one for each token that was proposed: the last one's gives no token, but its part of the cache.
   Result<std::vector<Proposal>> run() {
     Result<void> passed;
     while (passed && !under_way_.empty()) passed = pass();
@@ -34,49 +35,134 @@ public:
     return std::move(proposals_);
   }
 
-private:
-  Result<void> pass() {
-    std::vector<const TextContext*> contexts;
-    for (const std::size_t i : under_way_) contexts.push_back(&batch_[i]->tokens);
-    PLIMSOLL_ASSIGN(KvCacheInputs kv, cache_.runtime_inputs(contexts));
-    PLIMSOLL_ASSIGN(const std::unique_ptr<ModelInputs> inputs, draft_.prepare_initial_token_inputs(contexts, std::move(kv), 1));
-    PLIMSOLL_ASSIGN(const ModelOutputs outputs, draft_.execute(*inputs));
-    std::vector<std::size_t> further;
-    for (std::size_t row = 0; row < under_way_.size(); ++row) {
-      const std::size_t i = under_way_[row];
-      PLIMSOLL_ASSIGN(const bool proposed, propose_next(i, outputs, row));
-      if (proposed) further.push_back(i);
-    }
-    under_way_ = std::move(further);
+protected:
+  virtual Result<void> pass() = 0;
+
+  std::vector<const TextContext*> contexts(std::span<const std::size_t> of) const {
+    std::vector<const TextContext*> out;
+    for (const std::size_t i : of) out.push_back(&batch_[i]->tokens);
+    return out;
+  }
+  // Nothing where it computes nonsense.
+  Result<std::optional<Token>> sample(std::size_t i, const ModelOutputs& outputs, std::size_t row) {
+    PLIMSOLL_ASSIGN(const std::span<const float> logits, outputs.next_token_row(row));
+    const State& state = *batch_[i];
+    const auto token = sampler_.sample(logits, state.sampling, state.tokens.id(), state.tokens.size_tokens());
+    return token ? std::optional(*token) : std::nullopt;
+  }
+  Result<void> add(std::size_t i, Token token) {
+    batch_[i]->tokens.set_chunk_limit(0);
+    PLIMSOLL_TRY(batch_[i]->tokens.update(token));
+    proposals_[i].tokens.push_back(token);
     return {};
   }
 
-  Result<bool> propose_next(std::size_t i, const ModelOutputs& outputs, std::size_t row) {
-    State& state = *batch_[i];
-    Proposal& proposal = proposals_[i];
-    if (proposal.tokens.size() >= state.draft_tokens || !state.tokens.reaches_end()) return false;
-    PLIMSOLL_ASSIGN(const std::span<const float> logits, outputs.next_token_row(row));
-    const auto token = sampler_.sample(logits, state.sampling, state.tokens.id(), state.tokens.size_tokens());
-    if (!token) return false; // a draft that computes nonsense proposes nothing
-    state.tokens.set_chunk_limit(0);
-    PLIMSOLL_TRY(state.tokens.update(*token));
-    proposal.tokens.push_back(*token);
-    return true;
-  }
-
-  PipelineModel& draft_;
   KvCache& cache_;
   std::span<State* const> batch_;
   std::vector<Proposal> proposals_;
   std::vector<std::uint64_t> processed_; // of each context before
   std::vector<std::size_t> under_way_;   // of the batch: has a part in the next pass
+
+private:
   Sampler sampler_;
+};
+
+// A pass over what is active, then one for each token that was proposed: the last one's gives no token, but its part of the cache.
+class ModelDrafting final : public Drafting {
+public:
+  ModelDrafting(PipelineModel& draft, KvCache& cache, std::span<State* const> batch) : Drafting(cache, batch), draft_(draft) {
+    for (std::size_t i = 0; i < batch.size(); ++i) under_way_.push_back(i);
+  }
+
+private:
+  Result<void> pass() override {
+    const std::vector<const TextContext*> drafted = contexts(under_way_);
+    PLIMSOLL_ASSIGN(KvCacheInputs kv, cache_.runtime_inputs(drafted));
+    PLIMSOLL_ASSIGN(const std::unique_ptr<ModelInputs> inputs, draft_.prepare_initial_token_inputs(drafted, std::move(kv), 1));
+    PLIMSOLL_ASSIGN(const ModelOutputs outputs, draft_.execute(*inputs));
+    std::vector<std::size_t> further;
+    for (std::size_t row = 0; row < under_way_.size(); ++row) {
+      const std::size_t i = under_way_[row];
+      if (proposals_[i].tokens.size() >= batch_[i]->draft_tokens || !batch_[i]->tokens.reaches_end()) continue;
+      PLIMSOLL_ASSIGN(const std::optional<Token> token, sample(i, outputs, row));
+      if (!token) continue;
+      PLIMSOLL_TRY(add(i, *token));
+      further.push_back(i);
+    }
+    under_way_ = std::move(further);
+    return {};
+  }
+
+  PipelineModel& draft_;
+};
+
+// What the head expects is proposed; whoever wants more has it go on from there. Its part of the cache of what is proposed last comes with
+// the run behind the step, as all of it that is accepted.
+class HeadDrafting final : public Drafting {
+public:
+  HeadDrafting(DraftHead& head, KvCache& cache, std::span<State* const> batch)
+      : Drafting(cache, batch), head_(head), expected_(batch.size()) {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const std::optional<ExpectedToken>& expected = batch[i]->expected;
+      const TextContext& tokens = batch[i]->tokens;
+      if (!expected || expected->run != head.runs() || expected->size_tokens != tokens.size_tokens() || batch[i]->draft_tokens == 0 ||
+          !tokens.reaches_end() || tokens.active_length() != 1)
+        continue;
+      expected_[i] = *expected;
+      under_way_.push_back(i);
+    }
+  }
+
+private:
+  Result<void> pass() override {
+    std::vector<std::size_t> further;
+    std::vector<std::uint32_t> before;
+    std::vector<Token> tokens;
+    for (const std::size_t i : under_way_) {
+      if (proposals_[i].tokens.size() + 1 >= batch_[i]->draft_tokens) continue;
+      further.push_back(i);
+      before.push_back(expected_[i].request);
+      tokens.push_back(expected_[i].token);
+    }
+    std::optional<ModelOutputs> outputs;
+    if (!further.empty()) {
+      PLIMSOLL_ASSIGN(KvCacheInputs kv, cache_.runtime_inputs(contexts(further)));
+      PLIMSOLL_ASSIGN(outputs, head_.go_on(before, tokens, std::move(kv)));
+    }
+    for (const std::size_t i : under_way_) PLIMSOLL_TRY(add(i, expected_[i].token));
+    under_way_.clear();
+    for (std::size_t row = 0; row < further.size(); ++row) {
+      PLIMSOLL_ASSIGN(const std::optional<Token> token, sample(further[row], *outputs, row));
+      if (!token) continue;
+      expected_[further[row]].token = *token;
+      expected_[further[row]].request = static_cast<std::uint32_t>(row);
+      under_way_.push_back(further[row]);
+    }
+    return {};
+  }
+
+  DraftHead& head_;
+  std::vector<ExpectedToken> expected_; // of those under way
 };
 
 } // namespace
 
 Result<std::vector<Proposal>> propose(PipelineModel& draft, KvCache& cache, std::span<State* const> batch) {
-  return Drafting(draft, cache, batch).run();
+  return ModelDrafting(draft, cache, batch).run();
+}
+
+Result<std::vector<Proposal>> propose(DraftHead& head, KvCache& cache, std::span<State* const> batch) {
+  return HeadDrafting(head, cache, batch).run();
+}
+
+void expect_next(State& state, const DraftHead& head, const ModelOutputs& outputs, std::uint32_t request) {
+  state.expected.reset();
+  if (state.status != Status::kActive) return;
+  const auto row = outputs.next_token_row(request);
+  if (!row) return;
+  const TextContext& tokens = state.tokens;
+  const auto token = Sampler().sample(*row, state.sampling, tokens.id(), tokens.size_tokens());
+  if (token) state.expected = ExpectedToken{*token, tokens.size_tokens(), head.runs(), request};
 }
 
 Result<Proposal> adopt(TextContext& context, std::span<const Token> tokens) {

@@ -35,7 +35,8 @@ public:
     tables_ = inputs.kv.groups;
     adapter_slots_ = inputs.adapters;
     encoded_ = inputs.encoded;
-    PLIMSOLL_TRY(run_ops());
+    if (program_.takes != kNoIndex) take(inputs.taken);
+    PLIMSOLL_TRY(run_ops(program_.takes != kNoIndex && inputs.taken.of_model == nullptr ? program_.own_ops : 0));
     const Rows<Real> logits = value(program_.logits);
     return ForwardOutputs<Real>{logits.data, logits.rows, logits.width, std::span(offsets_).first(pass_.sequences + 1)};
   }
@@ -43,8 +44,12 @@ public:
   Result<std::uint64_t> run_idle() {
     if (program_.replicas == 1) return fail(ErrorCode::kBadRequest, "this program shares nothing with others; it has no idle passes");
     pass_ = {};
-    PLIMSOLL_TRY(run_ops());
+    PLIMSOLL_TRY(run_ops(0));
     return tokens_of_replicas_;
+  }
+
+  const Real* handed() const {
+    return program_.hands_on == kNoIndex ? nullptr : static_cast<const Real*>(at(program_.values[program_.hands_on].offset_bytes));
   }
 
   Result<Rows<const Real>> encode(const EncoderInputs& inputs) {
@@ -54,25 +59,35 @@ public:
     offsets_[0] = 0; // one segment
     offsets_[1] = static_cast<std::uint32_t>(pass_.tokens);
     pass_.row_offsets = offsets_.data();
-    PLIMSOLL_TRY(run_ops());
+    PLIMSOLL_TRY(run_ops(0));
     const Rows<Real> rows = value(program_.logits);
     return Rows<const Real>{rows.data, rows.rows, rows.width};
   }
 
 private:
-  Result<void> run_ops() {
+  Result<void> run_ops(std::size_t first) {
     if (program_.replicas > 1) {
       PLIMSOLL_ASSIGN(tokens_of_replicas_, options_.communicator->begin_pass(pass_.tokens));
       if (tokens_of_replicas_ > program_.most_rows_of_replicas())
         return fail(ErrorCode::kBadRequest, fmt::format("a pass of {} tokens of all replicas; the plan is for {}", tokens_of_replicas_,
                                                         program_.most_rows_of_replicas()));
     }
-    for (const ProgramOp& op : program_.ops)
+    for (const ProgramOp& op : std::span(program_.ops).subspan(first))
       if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
       else if (rows_of(op.out) > 0) run_op(op);
     Result<void> done = backend_->synchronize();
     if (options_.communicator != nullptr) PLIMSOLL_TRY(options_.communicator->outcome());
     return done;
+  }
+
+  // Rows of the model, or of the run before, to where the ops read them; those that lie one after another at once.
+  void take(const TakenRows& taken) {
+    const Rows<Real> to = value(taken.of_model != nullptr ? program_.takes_model : program_.takes);
+    const auto* const from = static_cast<const Real*>(taken.of_model != nullptr ? taken.of_model : handed());
+    for (std::size_t first = 0, end = 0; first < taken.rows.size(); first = end) {
+      for (end = first + 1; end < taken.rows.size() && taken.rows[end] == taken.rows[end - 1] + 1;) ++end;
+      backend_->copy(to.row(first), from + taken.rows[first] * to.width, (end - first) * to.width * sizeof(Real));
+    }
   }
 
   // ---- operands
@@ -189,6 +204,7 @@ private:
     case OpKind::kRopeSections: return rope_sections(op);
     case OpKind::kMergeRows: return ops_.merge_rows({input(op, 0), value(op.out), 1, false});
     case OpKind::kImageRows: return ops_.image_rows(pass_, {value(op.out), encoded_.data, encoded_.type});
+    case OpKind::kJoin: return ops_.join(pass_, {input(op, 0), input(op, 1), value(op.out), op.i[0]});
     case OpKind::kSumSquares: return ops_.sum_squares({input(op, 0), value(op.out), 1, false});
     case OpKind::kNormOfSums:
       return ops_.norm_of_sums(
@@ -332,6 +348,11 @@ Result<std::uint64_t> Executor<Real>::run_idle() {
 template <class Real>
 Result<Rows<const Real>> Executor<Real>::encode(const EncoderInputs& inputs) {
   return impl_->encode(inputs);
+}
+
+template <class Real>
+const Real* Executor<Real>::handed() const {
+  return impl_->handed();
 }
 
 template <class Real>

@@ -91,6 +91,14 @@ struct EncodedRows {
 
 inline constexpr std::uint64_t kAllRows = UINT64_MAX;
 
+// What a head that drafts takes for each token of a pass: of the model's last pass, [rows, hidden_elements] as Executor::handed says, or of
+// its own.
+struct TakenRows {
+  const void* of_model = nullptr;      // an address of the backend's; null: of the head's own last run
+  std::span<const std::uint32_t> rows; // [T]: which one
+  std::uint64_t most = 0;              // rows that there are
+};
+
 // What a pass computes: of every sequence some tokens that follow those that its cache has. All of it is memory that the host and the
 // backend can read.
 struct ForwardInputs {
@@ -102,6 +110,7 @@ struct ForwardInputs {
   std::span<const std::uint32_t> positions;   // [T, 3] of ROPE_SECTIONS; empty: all three are the token's place in its sequence
   std::span<const std::uint32_t> image_rows;  // [T]: a row of `encoded` in place of the token's embedding, or kNoImageRow; empty: none has
   EncodedRows encoded;
+  TakenRows taken; // of a head that drafts
 };
 
 // One image for an encoder.
@@ -142,6 +151,9 @@ public:
   // Of a program that is an encoder (Program::encoder) in place of run(): the rows of an image, valid until the next pass.
   // kBadRequest: an image whose sides are no multiples of side * merge pixels, or one of more patches than was planned.
   Result<Rows<const Real>> encode(const EncoderInputs& inputs);
+
+  // Where what the last pass handed on lies (Program::hands_on); null where the program hands nothing on.
+  const Real* handed() const;
 
   const Program& program() const;
 

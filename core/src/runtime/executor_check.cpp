@@ -49,6 +49,13 @@ private:
     if (p.replicas == 0 || p.replicas > kMaxRanks) wrong("{} replicas", p.replicas);
     if (weights_.size() != p.weights.tensors.size()) wrong("{} weights for {} tensors", weights_.size(), p.weights.tensors.size());
     if (p.logits >= p.values.size() || !p.values[p.logits].of_outputs) wrong("its logits are no value of outputs");
+    for (const std::uint32_t value : {p.hands_on, p.takes_model, p.takes})
+      if (value != kNoIndex &&
+          (value >= p.values.size() || p.values[value].of_outputs || p.values[value].width != p.hidden_elements ||
+           (Checked(p.most_tokens) * p.hidden_elements * sizeof(float) + p.values[value].offset_bytes).saturated() > p.slab_bytes))
+        wrong("what it takes or hands on is no value of hidden states");
+    if ((p.takes == kNoIndex) != (p.takes_model == kNoIndex) || (p.takes != kNoIndex && p.hands_on == kNoIndex) || p.own_ops > p.ops.size())
+      wrong("it takes hidden states and hands none on, or begins behind its ops");
     for (const ProgramRope& rope : p.ropes)
       if (rope.inverse_frequencies.empty()) wrong("a table without frequencies");
   }

@@ -101,6 +101,16 @@ Result<void> check_images(const ForwardInputs& in, const Program& program) {
   return {};
 }
 
+// A head's own ops begin behind what makes of the model's rows what it takes; who has none of the model's goes on from its own.
+Result<void> check_taken(const ForwardInputs& in, const Program& program) {
+  if (program.takes == kNoIndex) return {};
+  if (in.taken.rows.size() != in.tokens.size())
+    return bad("{} rows of hidden states for {} tokens", in.taken.rows.size(), in.tokens.size());
+  for (std::size_t t = 0; t < in.taken.rows.size(); ++t)
+    if (in.taken.rows[t] >= in.taken.most) return bad("token {} takes row {} of {} hidden states", t, in.taken.rows[t], in.taken.most);
+  return {};
+}
+
 // (0, row, column) of every patch, in blocks of merge x merge.
 void write_positions(std::uint64_t rows, std::uint64_t columns, std::uint64_t merge, std::uint32_t* out) {
   for (std::uint64_t y = 0; y < rows; y += merge)
@@ -144,6 +154,7 @@ Result<PassView> check_inputs(const ForwardInputs& inputs, const Program& progra
   PLIMSOLL_TRY(check_adapter_slots(inputs, program.adapters.slots));
   PLIMSOLL_TRY(check_tokens(inputs.tokens, rules.known_tokens));
   PLIMSOLL_TRY(check_images(inputs, program));
+  PLIMSOLL_TRY(check_taken(inputs, program));
   for (std::size_t n = 0; n < groups.size(); ++n)
     if (rules.groups[n].used) PLIMSOLL_TRY(check_table(inputs, n, groups[n], rules.groups[n]));
     else if (rules.groups[n].states) PLIMSOLL_TRY(check_rows(inputs, n, groups[n]));

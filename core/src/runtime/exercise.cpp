@@ -28,7 +28,7 @@ class Exercise {
 public:
   Exercise(PipelineModel& model, KvCache* cache, const ExerciseOptions& options)
       : model_(model), cache_(cache), options_(options), limits_(model.step_limits()),
-        rows_each_(1 + (model.draft() != nullptr ? model.plan().request.num_draft_tokens : 0)),
+        rows_each_(1 + (model.draft() != nullptr || model.draft_head() != nullptr ? model.plan().request.num_draft_tokens : 0)),
         all_rows_(model.return_logits() == ReturnLogits::kAll ||
                   limits_.output_rows > (Checked(limits_.sequences) * rows_each_).saturated()) {
     if (all_rows_) limits_.tokens = std::min(limits_.tokens, limits_.output_rows);
@@ -327,6 +327,7 @@ private:
     PLIMSOLL_ASSIGN(const ModelOutputs outputs, model_.execute(*inputs));
     if (outputs.batch() != batch.size())
       return fail(ErrorCode::kInternal, fmt::format("the model gave outputs of {} requests for {}", outputs.batch(), batch.size()));
+    PLIMSOLL_TRY(follow(*inputs, contexts));
 
     ++done_.passes;
     done_.most_tokens = std::max(done_.most_tokens, tokens);
@@ -346,6 +347,20 @@ private:
     for (const Running* const request : batch) ended_one_ = ended_one_ || request->done;
     done_tokens_ = std::min(done_tokens_ + tokens, total_tokens_);
     if (options_.progress) options_.progress(done_tokens_, total_tokens_);
+    return {};
+  }
+
+  // A head that drafts, over the same tokens.
+  Result<void> follow(const ModelInputs& inputs, const std::vector<const TextContext*>& contexts) {
+    DraftHead* const head = model_.draft_head();
+    if (head == nullptr || cache_ == nullptr) return {};
+    std::vector<std::vector<Token>> next;
+    for (const TextContext* const context : contexts) {
+      const std::span<const Token> active = context->active_tokens();
+      next.emplace_back(active.begin() + 1, active.end());
+      next.back().push_back(drawn_tokens(options_.seed ^ context->id(), context->current_position(), 1, limits_.vocab_tokens).front());
+    }
+    PLIMSOLL_TRY(head->follow(inputs, next));
     return {};
   }
 

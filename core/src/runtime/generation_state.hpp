@@ -10,6 +10,14 @@
 
 namespace plimsoll {
 
+// What a head that drafts expects behind a request's tokens, and where it goes on from.
+struct ExpectedToken {
+  Token token = 0;
+  std::uint64_t size_tokens = 0; // of the request when it was expected
+  std::uint64_t run = 0;         // of the head, and the request's number in it
+  std::uint32_t request = 0;
+};
+
 struct TextGenerationContext::State {
   explicit State(TextContext context) : tokens(std::move(context)) {}
 
@@ -21,6 +29,7 @@ struct TextGenerationContext::State {
   std::optional<Error> error; // why it was given up
 
   std::uint64_t draft_tokens = 0; // that its draft may propose in the next step; pages for them are reserved
+  std::optional<ExpectedToken> expected;
 
   std::int32_t top_n = 0;
   // The row at position p says which token follows token p. Rows before this one are not wanted, or stand in an output already.

@@ -86,10 +86,20 @@ Result<void> ModelRank::take_memory(Arena& arena, bool others_read, std::uint64_
   PLIMSOLL_ASSIGN(tokens_, take_table(arena, tables, ElementType::kInt64, {program_.most_tokens}));
   PLIMSOLL_ASSIGN(row_offsets_, take_table(arena, tables, ElementType::kUint32, {program_.most_sequences + 1}));
   PLIMSOLL_ASSIGN(return_n_logits_, take_table(arena, tables, ElementType::kInt64, {1}));
+  if (program_.head) PLIMSOLL_TRY(take_head_memory(arena));
   if (program_.images.most_rows > 0) PLIMSOLL_TRY(take_image_memory(arena, vision_bytes));
   if (program_.adapters.slots == 0) return {};
   PLIMSOLL_ASSIGN(lora_ids_, take_table(arena, tables, ElementType::kInt32, {program_.most_sequences}));
   PLIMSOLL_ASSIGN(lora_ranks_, take_table(arena, tables, ElementType::kUint32, {program_.most_sequences}));
+  return {};
+}
+
+Result<void> ModelRank::take_head_memory(Arena& arena) {
+  const Program& head = *program_.head;
+  const std::array<std::uint64_t, 1> bytes{head.slab_bytes};
+  PLIMSOLL_ASSIGN(head_slab_, arena.allocate(Category::kActivation, "draft.activation.slab", ElementType::kUint8, bytes, true));
+  PLIMSOLL_ASSIGN(head_tokens_, take_table(arena, "draft.activation.tables", ElementType::kInt64, {head.most_tokens}));
+  PLIMSOLL_ASSIGN(head_row_offsets_, take_table(arena, "draft.activation.tables", ElementType::kUint32, {head.most_sequences + 1}));
   return {};
 }
 
@@ -199,6 +209,10 @@ Result<void> ModelRank::make_executor(std::vector<ExecutorKvGroup> groups, Commu
   for (const Buffer& buffer : weights_) weights.push_back(buffer.data());
   ExecutorOptions options;
   options.communicator = communicator;
+  if (program_.head) {
+    PLIMSOLL_ASSIGN(head_,
+                    Executor<float>::create(*program_.head, backend_, weights, groups, {head_slab_.data(), head_slab_.bytes()}, options));
+  }
   PLIMSOLL_ASSIGN(executor_,
                   Executor<float>::create(program_, backend_, weights, std::move(groups), {slab_.data(), slab_.bytes(), slots_}, options));
   if (program_.encoder) {
@@ -235,12 +249,17 @@ Result<ForwardOutputs<float>> ModelRank::run(const StepInputs& step, const KvDev
     PLIMSOLL_ASSIGN(inputs.kv.max_lengths, max_lengths_.values<std::uint32_t>());
     inputs.kv.batch = static_cast<std::uint32_t>(step.row_offsets.size() - 1);
   }
+  if (step.head && !head_) return fail(ErrorCode::kInternal, "no head drafts here");
   ForwardInputs pass;
-  PLIMSOLL_ASSIGN(const std::span<const std::int64_t> tokens, own_copy(tokens_, step.tokens));
-  PLIMSOLL_ASSIGN(pass.row_offsets, own_copy(row_offsets_, step.row_offsets));
+  PLIMSOLL_ASSIGN(const std::span<const std::int64_t> tokens, own_copy(step.head ? head_tokens_ : tokens_, step.tokens));
+  PLIMSOLL_ASSIGN(pass.row_offsets, own_copy(step.head ? head_row_offsets_ : row_offsets_, step.row_offsets));
   pass.tokens = TokenIds(tokens);
   pass.kv = inputs.kv;
   pass.logits_per_sequence = step.logits_per_sequence;
+  if (step.head) {
+    pass.taken = {step.head->of_model ? executor_->handed() : nullptr, step.head->rows, step.head->most};
+    return head_->run(pass);
+  }
   if (!step.positions.empty()) {
     PLIMSOLL_ASSIGN(pass.positions, own_copy(position_ids_, step.positions));
   }

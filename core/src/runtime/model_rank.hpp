@@ -30,6 +30,13 @@ struct StepInputs {
   std::span<const std::uint32_t> positions;  // three of each token; empty: all are its place
   std::span<const std::uint32_t> image_rows; // of each token; empty: none has one
   std::span<const Encoded> images;
+  // Of the head that drafts, in place of the model: a row of hidden states for each token, of the model's last pass or of its own.
+  struct Head {
+    std::span<const std::uint32_t> rows;
+    bool of_model = true;
+    std::uint64_t most = 0;
+  };
+  std::optional<Head> head;
 };
 
 class ModelRank {
@@ -57,6 +64,8 @@ public:
   // Its part of what other replicas compute, where it shares experts with them and has no tokens itself. How many these have.
   Result<std::uint64_t> run_idle() { return executor_->run_idle(); }
 
+  bool has_head() const { return program_.head != nullptr; }
+
   // The same with the logits in memory of the host, until the next pass.
   Result<ForwardOutputs<float>> on_host(ForwardOutputs<float> outputs);
   // Where a device's logits are copied to, so that other processes see them; it outlives this.
@@ -74,9 +83,12 @@ public:
   const Tensor& lora_ids() const { return lora_ids_; }
   const Tensor& lora_ranks() const { return lora_ranks_; }
   const Tensor& position_ids() const { return position_ids_; }
+  const Tensor& head_tokens() const { return head_tokens_; }
+  const Tensor& head_row_offsets() const { return head_row_offsets_; }
 
 private:
   Result<std::span<std::byte>> stage(std::uint64_t bytes);
+  Result<void> take_head_memory(Arena& arena);
   Result<void> take_image_memory(Arena& arena, std::uint64_t vision_bytes);
   Result<void> encode(const StepInputs::Encoded& image);
   Result<void> make_executor(std::vector<ExecutorKvGroup> groups, Communicator* communicator);
@@ -96,8 +108,10 @@ private:
   Tensor cache_lengths_, max_lengths_;                 // likewise, where there is no cache that has them: zeros
   std::vector<const std::byte*> pools_;                // of each group, as the executor has them
   Tensor position_ids_, image_rows_, patch_positions_; // likewise, where images are taken; the last two where they are encoded
+  Buffer head_slab_;                                   // where a head drafts
+  Tensor head_tokens_, head_row_offsets_;              // likewise
   Buffer vision_cache_;                                // rows of encoded images
-  std::optional<Executor<float>> executor_, encoder_;
+  std::optional<Executor<float>> executor_, encoder_, head_;
 };
 
 } // namespace plimsoll

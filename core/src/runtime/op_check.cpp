@@ -56,6 +56,11 @@ public:
     case OpKind::kImageRows:
       return operands(op, 1, 0) && ((op.out == op.in[0] && !out(op).of_outputs) || wrong("it works in place, on rows of tokens")) &&
              (program_.images.most_rows == 0 || expect("the elements of a row of images", program_.images.row_elements, out(op).width));
+    case OpKind::kJoin:
+      return operands(op, 2, 0) && (!out(op).of_outputs || wrong("tokens have a row each")) &&
+             (std::find(op.in.begin(), op.in.end(), op.out) == op.in.end() || wrong("it works in place")) &&
+             (op.i[0] <= 2 || wrong("blank input {}", op.i[0])) &&
+             expect("the width of its result", out(op).width, (Checked(in(op, 0).width) + in(op, 1).width).saturated());
     case OpKind::kAllReduce:
       return operands(op, 1, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
              (!op.accumulate || op.out != op.in[0] || wrong("it adds to what it sums"));

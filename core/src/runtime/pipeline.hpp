@@ -56,6 +56,8 @@ private:
   Result<void> compute_all(std::vector<Step>& steps);
   Result<void> compute_among_processes(std::vector<Step>& steps);
   void choose_tokens(Step& step);
+  Result<void> follow(Replica& replica, Step& step) const;
+  Result<void> follow_all(std::vector<Step>& steps);
   Result<void> add_log_probabilities(PipelineModel& model, Step& step);
 
   Sampler sampler_;

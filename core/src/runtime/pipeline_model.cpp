@@ -16,6 +16,8 @@ std::optional<ImageLimits> PipelineModel::image_limits() const { return std::nul
 
 LoraManager* PipelineModel::lora_manager() noexcept { return nullptr; }
 PipelineModel* PipelineModel::draft() noexcept { return nullptr; }
+DraftHead* PipelineModel::draft_head() noexcept { return nullptr; }
+DraftHead::~DraftHead() = default;
 
 bool PipelineModel::shares_experts() const noexcept { return false; }
 Result<std::uint64_t> PipelineModel::execute_idle() {

@@ -23,6 +23,7 @@ struct TextGenerationPipeline::Impl::Step {
   std::vector<Token> next; // the token after each request's active ones: chosen, or of a prompt that is not all computed yet
   std::vector<std::vector<Token>> further; // behind it: drafted tokens were accepted, and one more was chosen
   std::vector<std::uint64_t> drafted;      // of each request
+  std::optional<ModelOutputs> expected;    // of a head that drafts: what follows what was chosen
 
   // No context has drafted tokens any more.
   void take_back_drafts() {
@@ -115,10 +116,11 @@ std::string_view status_name(Status status) noexcept {
 // What a replica's draft says of the tokens behind the step's.
 Result<void> TextGenerationPipeline::Impl::draft(Replica& replica, Step& step) const {
   PipelineModel* const draft = replica.model->draft();
-  if (draft == nullptr || !replica.cache) return {};
+  DraftHead* const head = replica.model->draft_head();
+  if ((draft == nullptr && head == nullptr) || !replica.cache) return {};
   std::vector<State*> states;
   for (TextGenerationContext* const context : step.batch) states.push_back(&context->state());
-  PLIMSOLL_ASSIGN(step.proposals, propose(*draft, *replica.cache, states));
+  PLIMSOLL_ASSIGN(step.proposals, draft != nullptr ? propose(*draft, *replica.cache, states) : propose(*head, *replica.cache, states));
   return {};
 }
 
@@ -206,6 +208,33 @@ Result<void> TextGenerationPipeline::Impl::add_log_probabilities(PipelineModel& 
     if (!wanted.any || !answers[i].values) continue;
     append_rows(state.rows, *answers[i].values, wanted.skipped);
     state.next_row = state.tokens.current_position();
+  }
+  return {};
+}
+
+// A head that drafts runs over what the pass computed and is kept: every token beside the one that follows it.
+Result<void> TextGenerationPipeline::Impl::follow(Replica& replica, Step& step) const {
+  DraftHead* const head = replica.model->draft_head();
+  if (head == nullptr || !replica.cache || step.batch.empty()) return {};
+  std::vector<std::vector<Token>> next;
+  for (std::size_t i = 0; i < step.batch.size(); ++i) {
+    const std::span<const Token> active = step.batch[i]->tokens().active_tokens();
+    std::vector<Token>& behind = next.emplace_back(active.begin() + 1, active.end());
+    behind.push_back(step.next[i]);
+    behind.insert(behind.end(), step.further[i].begin(), step.further[i].end());
+  }
+  PLIMSOLL_ASSIGN(step.expected, head->follow(*step.inputs, next));
+  return {};
+}
+
+// All replicas at the same time; those of other processes do so there.
+Result<void> TextGenerationPipeline::Impl::follow_all(std::vector<Step>& steps) {
+  std::vector<Result<void>> followed(steps.size());
+  threads_->run([&](std::uint32_t i) { followed[i] = follow(replicas[i], steps[i]); });
+  for (const Result<void>& of_replica : followed) {
+    if (of_replica) continue;
+    if (parts.processes && steps.size() > 1) parts.processes->fail(of_replica.error());
+    return of_replica;
   }
   return {};
 }
@@ -308,9 +337,16 @@ Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::exec
     if (step.batch.empty()) continue;
     choose_tokens(step);
     PLIMSOLL_TRY(add_log_probabilities(*replicas[replica].model, step));
+  }
+  PLIMSOLL_TRY(follow_all(steps));
+  for (std::size_t replica = 0; replica < steps.size(); ++replica) {
+    Step& step = steps[replica];
+    if (step.batch.empty()) continue;
     for (std::size_t i = 0; i < step.batch.size(); ++i) {
-      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output,
-                      advance(step.batch[i]->state(), step.next[i], step.further[i], step.drafted[i]));
+      State& state = step.batch[i]->state();
+      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output, advance(state, step.next[i], step.further[i], step.drafted[i]));
+      if (output && step.expected)
+        expect_next(state, *replicas[replica].model->draft_head(), *step.expected, static_cast<std::uint32_t>(i));
       if (output) outputs.emplace(output->id, std::move(*output));
     }
     if (PagedKvManager* const kv = manager(static_cast<std::uint32_t>(replica))) PLIMSOLL_TRY(kv->step(step.contexts));

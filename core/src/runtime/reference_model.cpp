@@ -56,7 +56,7 @@ std::uint64_t shared_bytes(const Plan& plan, const Program& program, const Progr
   const auto add = [&](std::uint64_t more) { sum += ceil_div(more, kWindowAlignBytes) * kWindowAlignBytes; };
   for (const Item& item : plan.items)
     if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
-  if (sum.saturated() == 0) add(std::max(exchange_bytes(program), draft != nullptr ? exchange_bytes(*draft) : 0));
+  if (sum.saturated() == 0) add(std::max(program_exchange_bytes(program), draft != nullptr ? exchange_bytes(*draft) : 0));
   if (on_device) sum = 0;
   if (others_read(plan, program)) add(on_device ? logits_bytes(program) : Executor<float>::slab_bytes(program));
   return sum.saturated();
@@ -75,9 +75,17 @@ std::uint64_t hash_of(const StepInputs& step, const KvDeviceInputs* device) {
   std::uint64_t hash = step_hash(step.logits_per_sequence, std::as_bytes(step.tokens));
   hash = step_hash(hash, std::as_bytes(step.row_offsets));
   hash = step_hash(hash, std::as_bytes(step.image_rows));
+  if (step.head) hash = step_hash(hash + 1, std::as_bytes(step.head->rows));
   if (device == nullptr) return hash;
   const auto lengths = device->cache_lengths.values<std::uint32_t>();
   return lengths ? step_hash(hash, std::as_bytes(*lengths)) : hash;
+}
+
+// A view of logits in memory of this process, until the next pass.
+Result<Tensor> view_of_logits(const ForwardOutputs<float>& computed) {
+  float* const data = const_cast<float*>(computed.logits); // NOLINT: a tensor names memory that the model owns
+  const std::array<std::uint64_t, 2> shape{computed.rows, computed.width};
+  return Tensor::view(std::as_writable_bytes(std::span(data, computed.rows * computed.width)), shape, ElementType::kFloat32);
 }
 
 } // namespace
@@ -92,6 +100,92 @@ public:
   std::vector<Image> images;
 };
 
+// The head's runs on all ranks, over what theirs of the model left.
+class ReferenceModel::Head : public DraftHead {
+public:
+  explicit Head(ReferenceModel& model) : model_(model) {}
+
+  Result<ModelOutputs> follow(const ModelInputs& of_pass, std::span<const std::vector<Token>> next) override {
+    PLIMSOLL_ASSIGN(const std::span<std::uint32_t> offsets, values_of<std::uint32_t>(of_pass, "input_row_offsets"));
+    if (next.size() + 1 != offsets.size())
+      return fail(ErrorCode::kBadRequest, fmt::format("next tokens of {} requests behind a pass of {}", next.size(), offsets.size() - 1));
+    PLIMSOLL_TRY(begin(next.size()));
+    for (std::size_t i = 0; i < next.size(); ++i) {
+      const std::uint32_t rows = offsets[i + 1] - offsets[i];
+      if (next[i].empty() || next[i].size() > rows)
+        return fail(ErrorCode::kBadRequest,
+                    fmt::format("{} next tokens of request {} behind a pass of {} rows of it", next[i].size(), i, rows));
+      for (std::size_t n = 0; n < next[i].size(); ++n) PLIMSOLL_TRY(add(next[i][n], offsets[i] + static_cast<std::uint32_t>(n)));
+      end_request(i);
+    }
+    return run(of_pass.kv_cache_inputs, true, offsets.back());
+  }
+
+  Result<ModelOutputs> go_on(std::span<const std::uint32_t> before, std::span<const Token> tokens, KvCacheInputs kv) override {
+    if (before.size() != tokens.size())
+      return fail(ErrorCode::kBadRequest, fmt::format("{} tokens of {} requests", tokens.size(), before.size()));
+    const std::vector<std::uint32_t> last = std::exchange(last_rows_, {});
+    const std::uint64_t most = rows_.size();
+    PLIMSOLL_TRY(begin(before.size()));
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      if (before[i] >= last.size())
+        return fail(ErrorCode::kBadRequest, fmt::format("request {} of a run of {} goes on", before[i], last.size()));
+      PLIMSOLL_TRY(add(tokens[i], last[before[i]]));
+      end_request(i);
+    }
+    return run(kv, false, most);
+  }
+
+  std::uint64_t runs() const noexcept override { return runs_; }
+
+private:
+  Result<void> begin(std::size_t requests) {
+    ++runs_;
+    rows_.clear();
+    last_rows_.clear();
+    PLIMSOLL_ASSIGN(tokens_, model_.ranks_.front().head_tokens().values<std::int64_t>());
+    PLIMSOLL_ASSIGN(offsets_, model_.ranks_.front().head_row_offsets().values<std::uint32_t>());
+    if (requests == 0 || requests >= offsets_.size())
+      return fail(ErrorCode::kBadRequest,
+                  fmt::format("a head drafts for {} requests; the plan is for 1 to {}", requests, offsets_.size() - 1));
+    offsets_[0] = 0;
+    return {};
+  }
+  Result<void> add(Token token, std::uint32_t row) {
+    if (rows_.size() == tokens_.size())
+      return fail(ErrorCode::kBadRequest, fmt::format("a head drafts over more than the {} tokens that the plan is for", tokens_.size()));
+    tokens_[rows_.size()] = token;
+    rows_.push_back(row);
+    return {};
+  }
+  void end_request(std::size_t i) {
+    offsets_[i + 1] = static_cast<std::uint32_t>(rows_.size());
+    last_rows_.push_back(offsets_[i + 1] - 1);
+  }
+  Result<ModelOutputs> run(const std::optional<KvCacheInputs>& kv, bool of_model, std::uint64_t most) {
+    if (!kv || kv->devices.size() != model_.ranks_.size() || !model_.ranks_.front().is_bound())
+      return fail(ErrorCode::kBadRequest, "the inputs do not say where in the KV cache the requests stand");
+    StepInputs step;
+    step.tokens = tokens_.first(rows_.size());
+    step.row_offsets = offsets_.first(last_rows_.size() + 1);
+    step.head = StepInputs::Head{rows_, of_model, most};
+    PLIMSOLL_ASSIGN(const ForwardOutputs<float> computed, model_.run_ranks(step, kv->devices));
+    PLIMSOLL_ASSIGN(const Tensor logits, view_of_logits(computed));
+    return ModelOutputs::create(logits, logits);
+  }
+
+  ReferenceModel& model_;
+  std::uint64_t runs_ = 0;
+  std::vector<std::uint32_t> rows_;      // of the run: what each token takes
+  std::vector<std::uint32_t> last_rows_; // of the run: each request's last
+  std::span<std::int64_t> tokens_;       // memory of the first rank
+  std::span<std::uint32_t> offsets_;
+};
+
+ReferenceModel::~ReferenceModel() = default;
+
+DraftHead* ReferenceModel::draft_head() noexcept { return head_.get(); }
+
 ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptions options, ReferenceModel* drafts_for)
     : PipelineModel(options), drafts_for_(drafts_for), replica_(options.replica), logit_offsets_(programs.front().most_sequences + 1),
       threads_(static_cast<std::uint32_t>(arenas().size())) {
@@ -103,6 +197,7 @@ ReferenceModel::ReferenceModel(std::vector<Program> programs, PipelineModelOptio
     ranks_.emplace_back(std::move(programs[arenas()[i].rank()]), i < options.backends.size() ? options.backends[i] : nullptr,
                         drafts_for == nullptr ? "" : "draft.");
   own_buffers_.resize(ranks_.size());
+  if (program().head) head_ = std::make_unique<Head>(*this);
   if (const ProgramImages& images = program().images; images.most_rows > 0) {
     const std::uint64_t row_bytes = images.row_elements * element_bytes(find_element_type(images.dtype).value_or(ElementType::kFloat32));
     images_.emplace(planned_bytes(plan(), 0, Category::kVisionCache, "vision_cache") / (row_bytes * images.block_rows), images.block_rows);
@@ -344,7 +439,7 @@ Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
       return item.category == Category::kSignalBuffer && item.bytes[rank] > 0;
     }));
     const std::uint64_t of_draft = draft_ ? exchange_bytes(draft_->ranks_[i].program()) : 0;
-    const std::uint64_t needed = std::max(exchange_bytes(ranks_[i].program()), of_draft);
+    const std::uint64_t needed = std::max(program_exchange_bytes(ranks_[i].program()), of_draft);
     if (of_rank > 0) { // the first of its sites
       if (next < planned.size()) buffers[i] = {planned[next].data(), planned[next].bytes()};
     } else if (needed > 0) {
@@ -606,10 +701,7 @@ Result<ModelOutputs> ReferenceModel::execute(const ModelInputs& inputs) {
     for (const Inputs::Image& image : own->images) images_->entry(image_hash(image.span)).encoded = true;
 
   // Views of the slab and of the offsets, until the next pass.
-  float* const data = const_cast<float*>(computed.logits); // NOLINT: a tensor names memory that this model owns
-  const std::array<std::uint64_t, 2> shape{computed.rows, computed.width};
-  PLIMSOLL_ASSIGN(Tensor logits,
-                  Tensor::view(std::as_writable_bytes(std::span(data, computed.rows * computed.width)), shape, ElementType::kFloat32));
+  PLIMSOLL_ASSIGN(Tensor logits, view_of_logits(computed));
   const std::size_t sequences = offsets.size() - 1;
   if (return_logits() == ReturnLogits::kLastToken) return ModelOutputs::create(logits, logits);
   std::copy(computed.offsets.begin(), computed.offsets.end(), logit_offsets_.begin());

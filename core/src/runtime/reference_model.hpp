@@ -41,6 +41,9 @@ public:
   std::optional<ImageLimits> image_limits() const override;
   LoraManager* lora_manager() noexcept override { return adapters_.get(); }
   PipelineModel* draft() noexcept override { return draft_.get(); }
+  DraftHead* draft_head() noexcept override;
+
+  ~ReferenceModel() override;
 
 protected:
   // `drafts_for`: the model whose draft this is, and whose memory it has a part of; may be null.
@@ -78,6 +81,7 @@ private:
   // On every rank of this process at the same time.
   Result<void> on_ranks(const std::function<Result<void>(std::size_t rank)>& work);
   Result<ForwardOutputs<float>> run_ranks(const StepInputs& step, std::span<const KvDeviceInputs> devices);
+  class Head;   // that drafts, of all ranks
   class Inputs; // of a step, with the images that its tokens stand for
   Result<std::unique_ptr<Inputs>> text_inputs(std::uint64_t tokens, std::uint64_t sequences);
   Result<void> add_images(std::span<const TextContext* const> batch, Inputs& inputs) const;
@@ -86,6 +90,7 @@ private:
   ReferenceModel* const drafts_for_;
   const std::uint32_t replica_;
   std::unique_ptr<ReferenceModel> draft_;    // null where none drafts; over copies of the arenas' doors
+  std::unique_ptr<Head> head_;               // null where none drafts
   std::unique_ptr<LoraManager> adapters_;    // null where the plan has no room for any; it outlives the executors
   std::vector<ModelRank> ranks_;             // those of this process
   std::shared_ptr<ReplicaGroup> replicas_;   // null where it shares no experts, or ranks are processes

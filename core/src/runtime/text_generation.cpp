@@ -53,7 +53,8 @@ Result<void> TextGenerationPipeline::Impl::add_replica(std::unique_ptr<PipelineM
 
 std::uint64_t TextGenerationPipeline::Impl::draft_tokens() const {
   const auto drafts = [](const Replica& replica) {
-    return replica.model->draft() != nullptr && replica.cache && replica.model->return_logits() != ReturnLogits::kLastToken;
+    const bool any = replica.model->draft() != nullptr || replica.model->draft_head() != nullptr;
+    return any && replica.cache && replica.model->return_logits() != ReturnLogits::kLastToken;
   };
   return std::any_of(replicas.begin(), replicas.end(), drafts) ? plan().request.num_draft_tokens : 0;
 }

@@ -31,4 +31,9 @@ constexpr std::uint64_t exchange_bytes(const Program& program) {
   return 2 * ceil_div(half, kExchangeAlignBytes) * kExchangeAlignBytes;
 }
 
+// Of a program and the head that drafts for it, which compute one after the other.
+inline std::uint64_t program_exchange_bytes(const Program& program) {
+  return std::max(exchange_bytes(program), program.head ? exchange_bytes(*program.head) : 0);
+}
+
 } // namespace plimsoll

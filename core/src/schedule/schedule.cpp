@@ -59,6 +59,14 @@ public:
     out_.logits = described_.logits;
     out_.vocab_tokens = out_.values[out_.logits].width;
     if (described_.pooling != RowPooling::kNone) say_vectors();
+    if (described_.of_head()) {
+      out_.takes_model = described_.takes_model;
+      out_.takes = described_.takes;
+      out_.hands_on = described_.hands_on;
+      out_.own_ops = own_ops_;
+    } else if (pass_.hands_on) {
+      out_.hands_on = described_.residual;
+    }
     out_.hidden_elements = declared_.facts.hidden_elements;
     out_.most_tokens = pass_.tokens;
     out_.most_sequences = pass_.sequences;
@@ -107,7 +115,9 @@ private:
   Result<void> add_ops() {
     const std::uint32_t stage = layout_.stage_of_rank(rank_);
     bool seen_layer = false;
-    for (const DescribedOp& from : described_.ops) {
+    for (std::size_t n = 0; n < described_.ops.size(); ++n) {
+      const DescribedOp& from = described_.ops[n];
+      if (n == described_.own_ops) own_ops_ = static_cast<std::uint32_t>(out_.ops.size());
       seen_layer = seen_layer || from.layer != kNoIndex;
       if (stage_of(from, seen_layer) != stage) continue;
       ProgramOp op;
@@ -399,7 +409,8 @@ private:
     }
   }
 
-  // Every value from the op that sets it to the last that reads it, the logits to the end; scratch for its op alone.
+  // Every value from the op that sets it to the last that reads it, the logits to the end, and what a head is handed; scratch for its op
+  // alone.
   Result<void> place() {
     struct Life {
       std::uint32_t first = kNoIndex, last = 0;
@@ -417,6 +428,10 @@ private:
     if (out_.ops.empty()) return {};
     const auto end = static_cast<std::uint32_t>(out_.ops.size() - 1);
     if (lives[described_.logits].first != kNoIndex) lives[described_.logits].last = end;
+    if (pass_.hands_on && lives[described_.residual].first != kNoIndex) lives[described_.residual].last = end;
+    // Those of a head from before its first op: they are put there from outside, or out of one another.
+    if (described_.of_head())
+      for (const std::uint32_t value : {described_.takes_model, described_.takes, described_.hands_on}) lives[value] = {0, end};
 
     std::vector<Lifetime> buffers;
     std::vector<std::uint64_t*> places;
@@ -445,6 +460,7 @@ private:
   const PassShape& pass_;
   WeightSources types_;
   std::vector<std::optional<WeightShard>> shards_; // of the classes that ops name
+  std::uint32_t own_ops_ = 0;                      // of a head, in the program
   Program out_;
 };
 

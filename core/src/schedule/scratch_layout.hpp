@@ -256,6 +256,7 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kPatches:
   case OpKind::kMergeRows:
   case OpKind::kImageRows:
+  case OpKind::kJoin:
   case OpKind::kAllReduce:
   case OpKind::kAllGather:
   case OpKind::kSend:

@@ -14,6 +14,7 @@ struct PassShape {
   std::uint64_t outputs = 0;        // rows that want logits
   std::uint64_t sequences = 0;      // of the pass
   std::uint64_t context_tokens = 0; // of the longest request
+  bool hands_on = false;            // what the last layer leaves stays until the next pass: a head reads it
 };
 
 // Columns of a page table: pages of the longest request, rounded up to 8, and 16 more, so that a load of 16 stays inside.
@@ -26,6 +27,9 @@ constexpr Checked model_input_bytes(const PassShape& pass) { return Checked(pass
 
 // Those, and of the cache, which models share: cache_lengths uint32 [B], max_lengths uint32 [1, 2].
 constexpr Checked step_input_bytes(const PassShape& pass) { return model_input_bytes(pass) + Checked(pass.sequences) * 4 + 8; }
+
+// Of a head that drafts, tokens int64 [T] and input_row_offsets uint32 [B + 1]; what says of the cache is the model's.
+constexpr Checked head_input_bytes(const PassShape& pass) { return Checked(pass.tokens) * 8 + (Checked(pass.sequences) + 1) * 4; }
 
 // lora_ids int32 [B], lora_ranks uint32 [B], where a plan has room for adapters.
 constexpr Checked adapter_input_bytes(const PassShape& pass) { return Checked(pass.sequences) * 8; }

@@ -46,6 +46,7 @@ struct Parts {
     b.op(OpKind::kAttendWhole, y, {x, x, x}, {}, {2, 2, 4, 4, 6}, {1});
     b.op(OpKind::kEmbedPosition, y, {}, {table}, {4, 1}, {1}).accumulate = true;
     b.op(OpKind::kPool, logits, {x}, {}, {PLIMSOLL_POOL_MEAN});
+    b.op(OpKind::kJoin, latent, {x, latent_out}, {}, {1});
     program = b.program(logits);
     program.most_context_tokens = 16;
     weights = b.weights();
@@ -190,6 +191,35 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"delta rule: writes", [](Parts& p) { p.op(K::kDeltaRule).in[4] = p.one; }, "the width of what is written is 1, where 4"},
       {"delta rule: a", [](Parts& p) { p.op(K::kDeltaRule).weights[0] = p.op(K::kNorm).weights[0]; }, "is 8, where 4"},
       {"delta rule: a state that is not there", [](Parts& p) { p.op(K::kDeltaRule).i[4] = 2; }, "region 2 of KV group"},
+      {"join: the result", [](Parts& p) { p.op(K::kJoin).in[1] = p.one; }, "the width of its result is 10, where 9"},
+      {"join: in place", [](Parts& p) { p.op(K::kJoin).out = p.x; }, "it works in place"},
+      {"join: a blank that is none", [](Parts& p) { p.op(K::kJoin).i[0] = 3; }, "blank input 3"},
+      {"what is handed on: of outputs",
+       [](Parts& p) {
+         p.program.hidden_elements = 8;
+         p.program.hands_on = p.logits;
+       },
+       "what it takes or hands on"},
+      {"what is handed on: none", [](Parts& p) { p.program.hands_on = 99; }, "what it takes or hands on"},
+      {"what is taken: of another width",
+       [](Parts& p) {
+         p.program.hidden_elements = 8;
+         p.program.takes = p.program.takes_model = p.program.hands_on = p.one;
+       },
+       "what it takes or hands on"},
+      {"what is taken: nothing handed on",
+       [](Parts& p) {
+         p.program.hidden_elements = 8;
+         p.program.takes = p.program.takes_model = p.x;
+       },
+       "and hands none on"},
+      {"what is taken: beyond the ops",
+       [](Parts& p) {
+         p.program.hidden_elements = 8;
+         p.program.takes = p.program.takes_model = p.program.hands_on = p.x;
+         p.program.own_ops = 99;
+       },
+       "begins behind its ops"},
       {"attend whole: heads", [](Parts& p) { p.op(K::kAttendWhole).i[0] = 3; }, "3 heads over 2 of keys"},
       {"attend whole: no heads", [](Parts& p) { p.op(K::kAttendWhole).i[1] = 0; }, "a size of 0"},
       {"attend whole: queries", [](Parts& p) { p.op(K::kAttendWhole).in[0] = p.one; }, "the width of the queries is 1, where 8"},

@@ -1,4 +1,5 @@
-// EMBED_POSITION and POOL: which row of a table a token gets, which rows of a sequence its vector is made of.
+// EMBED_POSITION, POOL and JOIN: which row of a table a token gets, which rows of a sequence its vector is made of, and which row stands
+// first in its sequence.
 #include <gtest/gtest.h>
 
 #include "unit/runtime/op_case.hpp"
@@ -42,6 +43,26 @@ TEST(EmbedPositionTest, TakesRowsWiderThanABlock) {
   Program program = c.finish(out);
   program.most_context_tokens = 4;
   OpCase::expect_near(c.run<float>(program).pass({Part{0, {0, 1, 2, 3}}}, kAllRows), table.values, 0);
+}
+
+TEST(JoinTest, PutsColumnsSideBySide) {
+  const Table a(5, 3, 11), b(5, 2, 12);
+  for (const std::uint64_t blank : {0U, 1U, 2U}) {
+    SCOPED_TRACE(blank);
+    OpCase c(5);
+    const std::uint32_t first = c.input(a), second = c.input(b), out = c.output(5);
+    c.builder.op(OpKind::kJoin, out, {first, second}, {}, {blank});
+    std::vector<double> expected;
+    for (std::uint64_t row = 0; row < 5; ++row)
+      for (std::uint64_t i = 0; i < 5; ++i) {
+        const bool is_blank = row == 0 && blank == (i < 3 ? 1U : 2U);
+        expected.push_back(is_blank ? 0 : i < 3 ? a.at(row, i) : b.at(row, i - 3));
+      }
+    PassRunner<float> run = c.run<float>(c.finish(out));
+    // One sequence, whose last two tokens follow three in the cache.
+    OpCase::expect_near(run.pass({Part{0, {0, 1, 2}}}, kAllRows), {expected.begin(), expected.begin() + 15}, 1e-7);
+    OpCase::expect_near(run.pass({Part{0, {3, 4}}}, kAllRows), {expected.begin() + 15, expected.end()}, 1e-7);
+  }
 }
 
 TEST(PoolTest, GivesARowForEachSequence) {

@@ -19,6 +19,13 @@
  *  P-07 Whoever takes images may describe their encoder: the part VISION, of no layer and with no `in`, whose ops name layers and
  *       classes of that aspect. Its values have rows of patches, or of what these are merged to; `out` has the latter, as wide as an
  *       entry's row. It has one PATCHES, its first op. Where EMBED has an IMAGE_ROWS, tokens become such rows. E_UNSUPPORTED: texts alone.
+ *  P-08 Whoever has layers that draft (facts.draft_layers) may describe the first of them, a head that the host runs behind passes of the
+ *       model and then over each token that it drafted. Its parts have PLIMSOLL_PART_DRAFT beside their aspects, and the number of the
+ *       layer is the first that the KV groups of that role list. In order: PART_DRAFT alone, of no layer, `in` what the model's last layer
+ *       left, `out` what the head takes of it; with EMBED, `in` what it takes, of the model or of its own run before, `out` its residual
+ *       stream: tokens of the pass are those that follow the rows; with ATTENTION | STATE its layer, and with FFN what that leaves to
+ *       `part`; PART_DRAFT alone, of the layer, `out` what its next run takes; with HEAD, `in` that, `out` logits. Labels are those of
+ *       classes of that role, of which the first layer is meant, or of what belongs to no layer. E_UNSUPPORTED: planned, not executed.
  * [any] for `describe`, [in-call] for the sink.
  */
 #ifndef PLIMSOLL_PIPELINE_H
@@ -42,6 +49,9 @@ extern "C" {
 #define PLIMSOLL_MAX_ROPE_TABLES     64u
 #define PLIMSOLL_MAX_FREQUENCIES     4096u /* of one table */
 #define PLIMSOLL_MAX_PARTS_DEEP      8u    /* `part` inside `describe` */
+
+/* Beside the aspects of a part: of the head that drafts (P-08). */
+#define PLIMSOLL_PART_DRAFT 0x10000u
 
 /* Rows of a value: one for each token of the pass, or for each that wants logits; of an encoder (P-07) one for each patch of an image, or
  * for each that it takes in the text. */
@@ -141,7 +151,9 @@ enum {
                                    * place. An image that begins at position p has its rows at (p, p + row, p + column); what follows goes
                                    * on behind the largest. Of patches: (0, row, column) */
   PLIMSOLL_OP_MERGE_ROWS = 26, /* x ; - ; n ; -. Of patches what the text takes: n rows side by side become one; n is merge^2 of PATCHES */
-  PLIMSOLL_OP_IMAGE_ROWS = 27  /* x ; - ; token ; -. In place, out = x: rows of that token become those of the request's images, in order */
+  PLIMSOLL_OP_IMAGE_ROWS = 27, /* x ; - ; token ; -. In place, out = x: rows of that token become those of the request's images, in order */
+  PLIMSOLL_OP_JOIN = 28        /* a, b ; - ; blank ; -. out = (a | b), their columns side by side. blank 1: a row of a whose token stands
+                                * first in its sequence counts as zeros; 2: one of b; 0: none */
 };
 enum {
   PLIMSOLL_OP_EMBED_POSITION = 18, /* - ; table ; first, step ; scale. out = scale * table[first + step * position]: learnt positions, step

@@ -104,6 +104,7 @@ public:
   }
   // Its part of a forward pass; E_UNSUPPORTED where it describes none. In plimsoll/plugin/pipeline.hpp.
   void describe(const PipelinePart& part, const Pipeline& out) const;
+  void describe_draft(const PipelinePart& part, const Pipeline& out) const;
   // The child's own; nothing where it has none of that id.
   Interface query(std::string_view id) const {
     Interface out;
@@ -112,6 +113,7 @@ public:
   }
 
 private:
+  void describe(const PipelinePart& part, std::uint32_t flags, const Pipeline& out) const; // of PLIMSOLL_PART_*
   const plimsoll_planner_api& api() const {
     if (api_ == nullptr) throw Error(PLIMSOLL_E_INTERNAL, "", "a planner was used that was never asked for");
     return *api_;

@@ -529,6 +529,18 @@ public:
   }
 };
 
+// The columns of two values side by side: what a head that drafts makes of a token and of what the model made of the one before.
+class Join : public Op {
+public:
+  static constexpr bool kAdds = false;
+  Join(Value a, Value b) : Op(PLIMSOLL_OP_JOIN, {a, b}) {}
+  // A row of the first counts as zeros where its token stands first in its sequence; or one of the second.
+  Join& blank_first(bool of_second = false) {
+    op_.i[0] = of_second ? 2 : 1;
+    return *this;
+  }
+};
+
 // Sizes of a delta rule: heads of values, of keys and queries, elements of a key and of a value.
 struct DeltaSizes {
   std::uint64_t heads, key_heads, key_elements, value_elements;

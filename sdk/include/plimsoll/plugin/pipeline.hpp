@@ -29,7 +29,7 @@ enum class Rows : std::uint32_t {
 
 // The part of a model that is described (P-01). Of a layer, `in` and `out` both are the residual stream, and its ops add to it; of
 // the others `out` is set from `in`, and the embedding has no `in`, nor has the encoder of images. A planner may ask a child for the
-// attention of a layer alone.
+// attention of a layer alone. Parts of a head that drafts (P-08) come to `describe_draft`, without PLIMSOLL_PART_DRAFT.
 struct PipelinePart {
   Aspects aspects;
   std::uint32_t layer; // PLIMSOLL_NO_LAYER: embedding, head and encoder
@@ -40,6 +40,8 @@ struct PipelinePart {
   bool is_attention() const { return aspects == Aspect::kAttention; }
   bool is_head() const { return aspects == Aspect::kHead; }
   bool is_vision() const { return aspects == Aspect::kVision; }
+  // Of a head that drafts (P-08): what it takes, of the model where it has no layer, else of its own run.
+  bool is_handover() const { return aspects.empty(); }
   bool is_layer() const { return aspects.has(Aspect::kAttention | Aspect::kState); }
 };
 
@@ -124,6 +126,8 @@ public:
   virtual ~DescribesPipeline() = default;
   // Describes one part, the same way every time (P-05). What cannot be described throws: no_pipeline("/key", "for ...").
   virtual void describe(const PipelinePart& part, const Pipeline& out) const = 0;
+  // The same of the head that drafts (P-08), where there is one.
+  virtual void describe_draft(const PipelinePart&, const Pipeline&) const { no_pipeline("", "for the layers that draft"); }
 
 protected:
   // For `query`.
@@ -136,7 +140,10 @@ private:
   static plimsoll_status describe_part(const void* object, std::uint32_t aspects, std::uint32_t layer, std::uint32_t in, std::uint32_t out,
                                        const plimsoll_pipeline_sink* sink, plimsoll_error* err) noexcept {
     return detail::guard(err, [&] {
-      static_cast<const DescribesPipeline*>(object)->describe({Aspects(aspects), layer, Value{in}, Value{out}}, Pipeline(sink, layer));
+      const auto& self = *static_cast<const DescribesPipeline*>(object);
+      const PipelinePart part{Aspects(aspects & ~PLIMSOLL_PART_DRAFT), layer, Value{in}, Value{out}};
+      if ((aspects & PLIMSOLL_PART_DRAFT) != 0) self.describe_draft(part, Pipeline(sink, layer));
+      else self.describe(part, Pipeline(sink, layer));
     });
   }
 };
@@ -158,16 +165,20 @@ public:
     if (part.is_vision()) no_pipeline("", "for images");
     child().describe(part, out);
   }
+  void describe_draft(const PipelinePart& part, const Pipeline& out) const override { child().describe_draft(part, out); }
 };
 
-inline void Child::describe(const PipelinePart& part, const Pipeline& out) const {
+inline void Child::describe(const PipelinePart& part, const Pipeline& out) const { describe(part, 0, out); }
+inline void Child::describe_draft(const PipelinePart& part, const Pipeline& out) const { describe(part, PLIMSOLL_PART_DRAFT, out); }
+
+inline void Child::describe(const PipelinePart& part, std::uint32_t flags, const Pipeline& out) const {
   const Interface found = query(PLIMSOLL_PIPELINE_ID);
   const auto* table = static_cast<const plimsoll_pipeline*>(found.table);
   if (table == nullptr || !PLIMSOLL_HAS(table, plimsoll_pipeline, describe) || table->describe == nullptr)
     throw Error(PLIMSOLL_E_UNSUPPORTED, place_, "the planner of this part describes no pipeline");
   try {
     call([&](plimsoll_error* err) {
-      return table->describe(found.object, part.aspects.bits(), part.layer, part.in.index, part.out.index, out.raw(), err);
+      return table->describe(found.object, part.aspects.bits() | flags, part.layer, part.in.index, part.out.index, out.raw(), err);
     });
   } catch (const Error& e) {
     throw Error(e.code(), place_ + e.where(), e.what());
