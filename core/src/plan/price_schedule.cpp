@@ -40,7 +40,8 @@ std::uint64_t named_weights(const Program& program) {
   return sum;
 }
 Checked granularity_bytes(const Program& program, const Program& draft, std::size_t kv_groups) {
-  constexpr std::uint64_t kOthers = 8;
+  // Slab, six tables, two of adapters, three of images and their cache, signal buffers, BLAS workspace; slab and four tables of what drafts.
+  constexpr std::uint64_t kOthers = 20;
   const Checked allocations = Checked(kOthers + 2 * kv_groups) + named_weights(program) + named_weights(draft);
   return allocations * kGranuleBytes;
 }

@@ -237,7 +237,7 @@ TEST(NcclProcesses, WhoWaitsForOneThatIsLostEndsAndNamesIt) {
     test::PlayedNccl nccl;
     nccl.others_are_elsewhere = true;
     const std::shared_ptr<Processes> with(&joined, [](Processes*) {});
-    ProcessGroup meeting(with, 2, 1);
+    ProcessGroup meeting(with, GroupShape{2, 1});
     const std::shared_ptr<Backend> device = test::emulated_backend(false, nccl.functions());
     const auto gather = [&](std::string_view mine) { return with->gather(mine); };
     const auto made = NcclGroup::create(meeting, {2, 1, {joined.rank()}, {device}}, gather);
