@@ -2,8 +2,8 @@
 // developers who record goldens (tests/data/tiny/README.md). Where no GGUF architecture is known it says so and leaves the last away. A
 // FOLDER with a model in float32 is written again, with its GGUF file. Without arguments: the names. With the seed of an adapter, that is
 // written too: as adapter.gguf, and in the folder `adapter`. blocks_TYPE is a llama whose matrices are packed in blocks of that type, as
-// model.gguf alone. qwen2_vl is a model that sees, without a GGUF file. head_... are models
-// with a head that drafts, likewise.
+// model.gguf alone. qwen2_vl is a model that sees, without a GGUF file. head_... are models with a head that drafts, likewise. SCHEME:NAME
+// is a model that is quantised, likewise.
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -15,6 +15,7 @@
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_heads.hpp"
 #include "support/tiny_model.hpp"
+#include "support/tiny_quantized.hpp"
 #include "support/tiny_vlm.hpp"
 
 using namespace plimsoll::test;
@@ -26,12 +27,17 @@ int main(int argc, char** argv) {
     std::cout << "qwen2_vl\n";
     for (const std::string& name : tiny_head_names()) std::cout << name << "\n";
     for (const std::string& type : block_type_names()) std::cout << "blocks_" << type << "\n";
+    for (const auto& [scheme, model] : quantized_models()) std::cout << scheme << ":" << model << "\n";
     return argc == 1 ? 0 : 2;
   }
   try {
     const std::string name = argv[1], out = argv[2];
     if (name.starts_with("blocks_")) {
       write_block_gguf(name.substr(7), out + "/model.gguf");
+      return 0;
+    }
+    if (const std::size_t colon = name.find(':'); colon != std::string::npos) {
+      write_quantized_folder(quantize_tiny(quantizable_tiny(name.substr(colon + 1)), name.substr(0, colon)), out);
       return 0;
     }
     if (name == "qwen2_vl") {

@@ -12,6 +12,14 @@ std::string tensor_name(std::string_view pattern, std::uint64_t layer, std::uint
   return name;
 }
 
+const WeightVariant& WeightClass::variant_of(std::size_t layer) const {
+  if (layers.empty()) return variants.front();
+  const auto found = std::find_if(variants.begin(), variants.end(), [&](const WeightVariant& v) {
+    return std::binary_search(v.layers.begin(), v.layers.end(), layers[layer]);
+  });
+  return found == variants.end() ? variants.front() : *found;
+}
+
 Checked WeightClass::elements_of_one() const {
   Checked product = 1;
   for (std::uint32_t i = 0; i < n_dims; ++i) product *= dims[i];

@@ -46,6 +46,8 @@ struct WeightClass {
   std::vector<std::uint32_t> layers; // empty: exists once
   std::vector<WeightVariant> variants;
 
+  // That of its `layer`-th layer.
+  const WeightVariant& variant_of(std::size_t layer) const;
   // Tensors over layers and experts, each of `dims`.
   std::uint64_t count() const { return (layers.empty() ? 1 : layers.size()) * (experts == 0 ? 1 : experts); }
   std::uint64_t whole_experts() const { return experts == 0 ? 1 : experts; }

@@ -95,6 +95,12 @@ void Inventory::add(const Inventory& other) {
   mismatched_count += other.mismatched_count;
 }
 
+bool is_unpacked(const WeightClass& c, const WeightVariant& variant, const StoredClass* stored) {
+  if (!variant.storage->is_plain()) return true;
+  if (stored == nullptr || !stored->packed_type) return false;
+  return std::all_of(c.variants.begin(), c.variants.end(), [](const WeightVariant& v) { return v.storage->is_plain(); });
+}
+
 std::uint64_t StoredClass::bytes() const {
   std::uint64_t sum = 0; // no overflow: the scan has added up all tensors
   for (const std::uint64_t bytes : layer_bytes) sum += bytes;

@@ -30,6 +30,10 @@ struct StoredClass {
   bool is_absent(std::size_t layer) const { return !absent.empty() && absent[layer]; }
 };
 
+// Whether layers of a variant are float32 where a loader unpacks: they are quantised; or the checkpoint packs the class in blocks, which it
+// may do in any layer of it. `stored` may be null.
+bool is_unpacked(const WeightClass& c, const WeightVariant& variant, const StoredClass* stored);
+
 // How many classes lack something, and the first tensor of them.
 struct Lacking {
   std::uint64_t classes = 0;

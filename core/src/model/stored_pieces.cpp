@@ -145,6 +145,7 @@ public:
     WeightPiece run;
     run.file = piece_.file;
     run.minus_one = piece_.order.one_added;
+    run.quantized = piece_.quantized;
     if (piece_.dtype.block_elements > 1 || piece_.dtype.block_bytes != element_bytes_) run.block_type = piece_.dtype.name;
     PLIMSOLL_ASSIGN(run.bytes, stored_bytes(part_.rows * tensor_.columns * (piece_.packed && !apart ? tensor_.experts : 1)));
     run.axes = joined(axes);

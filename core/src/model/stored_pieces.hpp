@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@ struct StoredPiece {
   std::uint32_t expert = 0;
   // Where several classes share it: rows of one expert in all, and those of the classes before this one. 0: they do not.
   std::uint64_t joint_rows = 0, joint_rows_before = 0;
+  // Not null: `dtype` and `shape` are those of the float32 that it becomes, counted from the first.
+  std::shared_ptr<const QuantizedMatrices> quantized;
 };
 
 // Whether a class's matrices are [in, out].

@@ -10,6 +10,7 @@
 #include "base/block_types.hpp"
 #include "checkpoint/quoted_name.hpp"
 #include "model/matcher.hpp"
+#include "model/quantized_pieces.hpp"
 #include "model/stored_pieces.hpp"
 
 namespace plimsoll {
@@ -23,7 +24,8 @@ constexpr std::array<std::string_view, 3> kLoadedTypes{"float32", "float16", "bf
 class PieceCollector final : public TensorVisitor {
 public:
   PieceCollector(const Declared& declared, const Matcher& matcher, const Checkpoint& checkpoint, const LoadedClasses& loaded)
-      : declared_(declared), matcher_(matcher), checkpoint_(checkpoint), loaded_(loaded), layers_(declared.weights.size()) {
+      : declared_(declared), matcher_(matcher), checkpoint_(checkpoint), loaded_(loaded), quantized_(declared, checkpoint.files().shards),
+        layers_(declared.weights.size()) {
     tables_.label = "rotary_tables"; // as the plan's item
     for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].resize(std::max<std::size_t>(1, declared.weights[i].layers.size()));
   }
@@ -39,11 +41,12 @@ public:
     }
     const WeightClass& first = declared_.weights[place.classes.front()];
     if (!loaded_(first)) return {};
-    if (!place.main || !std::all_of(first.variants.begin(), first.variants.end(), [](const auto& v) { return v.storage->is_plain(); }))
-      return refused(entry, "it is part of a quantised weight; float32, float16, bfloat16 and GGUF's blocks are loaded");
+    const bool quantized = !first.variant_of(place.layer).storage->is_plain();
+    if (!place.main && !quantized)
+      return refused(entry, "it is part of a quantised weight, and the configuration says nothing of it that is known here");
     if (entry.dtype.block_elements > 1 && find_block_type(entry.dtype.name) == nullptr)
       return refused(entry, fmt::format("it is stored as {}, which nothing here unpacks", entry.dtype.name));
-    if (entry.dtype.block_elements == 1) PLIMSOLL_TRY(check_type(entry));
+    if (entry.dtype.block_elements == 1 && !quantized) PLIMSOLL_TRY(check_type(entry));
     StoredPiece piece;
     piece.name = entry.stored_name;
     piece.file = entry.file_index;
@@ -54,7 +57,14 @@ public:
     piece.packed = place.packed;
     piece.expert = place.expert;
     PLIMSOLL_ASSIGN(piece.order, checkpoint_.order_of(entry.stored_name));
-    return place.classes.size() == 1 ? keep(place.classes.front(), place.layer, std::move(piece)) : share(place, piece);
+    if (!quantized) return take(place, std::move(piece));
+    quantized_.add(entry.name, std::move(piece), place);
+    return {};
+  }
+
+  // When all tensors were seen.
+  Result<void> finish() {
+    return quantized_.each([this](const StoredPlace& place, StoredPiece piece) { return take(place, std::move(piece)); });
   }
 
   // Tables that no class declares, one after another: the plan counts them with the weights, so they are loaded with them.
@@ -87,6 +97,9 @@ private:
     return fail(ErrorCode::kUnsupportedArchitecture, fmt::format("tensor {} is not loaded: {}", quoted_name(entry.stored_name), why),
                 checkpoint_.files().shards[entry.file_index]);
   }
+  Result<void> take(const StoredPlace& place, StoredPiece piece) {
+    return place.classes.size() == 1 ? keep(place.classes.front(), place.layer, std::move(piece)) : share(place, piece);
+  }
   Result<void> keep(std::uint32_t class_index, std::uint32_t layer, StoredPiece piece) {
     // GGUF matrices have their inputs last, whatever the config's own checkpoint has.
     if (checkpoint_.files().format == CheckpointFormat::kGguf && inputs_first(declared_.weights[class_index]))
@@ -111,6 +124,7 @@ private:
   const Checkpoint& checkpoint_;
   const LoadedClasses& loaded_;
   NameKeys keys_;
+  QuantizedPieces quantized_;
   WeightTensor tables_;
   std::vector<std::vector<std::vector<StoredPiece>>> layers_; // by class and layer
 };
@@ -128,6 +142,7 @@ Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint&
   const Matcher matcher(model.declared, fusions_of(*model.planners), false);
   PieceCollector collector(model.declared, matcher, checkpoint, loaded);
   PLIMSOLL_TRY(checkpoint.scan(collector));
+  PLIMSOLL_TRY(collector.finish());
 
   WeightSources out;
   out.files = checkpoint.files().shards;
@@ -137,10 +152,10 @@ Result<WeightSources> weight_sources(const Model::Data& model, const Checkpoint&
   for (std::size_t i = 0; i < classes.size(); ++i) {
     if (!loaded(classes[i])) continue;
     const StoredClass* const found = model.stored_class(i);
-    const bool packed = found != nullptr && found->packed_type; // float32 in all layers, as plans count it (weights.unpacked)
     for (std::size_t layer = 0; layer < std::max<std::size_t>(1, classes[i].layers.size()); ++layer) {
       const std::span<const StoredPiece> stored = collector.pieces(i, layer);
-      auto tensor = tensor_of_pieces(classes[i], layer, stored, kMostPieces - pieces, packed);
+      const bool unpacked = is_unpacked(classes[i], classes[i].variant_of(layer), found); // float32, as plans count it (weights.unpacked)
+      auto tensor = tensor_of_pieces(classes[i], layer, stored, kMostPieces - pieces, unpacked);
       if (!tensor) return tl::unexpected(in_file(std::move(tensor.error()), stored, checkpoint.files()));
       pieces += tensor->pieces.size();
       bytes += tensor->bytes;

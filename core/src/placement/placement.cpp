@@ -123,6 +123,7 @@ StoredBytes stored_bytes(const WeightClass& c, const WeightVariant& v, const Sto
 struct Placing {
   const WeightClass& c;
   const WeightVariant& variant;
+  const Storage& storage; // as it lies there
   const RankLayout& layout;
   const WeightShare& share;
   const Dtype& dtype;        // of what is not quantised
@@ -132,7 +133,7 @@ struct Placing {
 
 Result<Checked> layer_bytes_of_member(const Placing& p, std::uint32_t member) {
   PLIMSOLL_ASSIGN(const LocalShape local, local_shape(p.c, p.layout, member % p.share.degree, p.share.degree));
-  return p.c.bytes_of_one(*p.variant.storage, local.dims, p.dtype) * p.share.experts_of(member).n;
+  return p.c.bytes_of_one(p.storage, local.dims, p.dtype) * p.share.experts_of(member).n;
 }
 
 // Adds what `member` holds to the ranks of `block`, on every stage.
@@ -193,7 +194,7 @@ Result<std::uint64_t> variant_on_host(const Placing& p) {
   const std::uint32_t host = p.layout.host_stage();
   const std::uint64_t tensors = present_on_stage(p.c, p.variant, p.stored, p.layout, host);
   if (tensors == 0) return std::uint64_t{0};
-  const Checked whole = p.c.bytes_of_one(*p.variant.storage, p.c.dims, p.dtype) * p.c.whole_experts() * tensors;
+  const Checked whole = p.c.bytes_of_one(p.storage, p.c.dims, p.dtype) * p.c.whole_experts() * tensors;
   return p.stored_bytes.rescaled(whole, tensors, host).get(fmt::format("the bytes of {}", p.c.label));
 }
 
@@ -202,12 +203,13 @@ template <class Place>
 Result<void> each_variant(const WeightClass& c, const RankLayout& layout, const RunTimeTypes& types, const StoredClass* stored,
                           Place&& place) {
   if (c.role == PLIMSOLL_ROLE_TIED && layout.pp == 1 && !layout.embedding_on_host) return {};
-  const bool packed = stored != nullptr && stored->packed_type;
-  const Dtype* const cast = packed ? types.unpacked : types.cast;
+  static const Storage plain;
   const WeightShare share = weight_share(c, layout);
   for (const WeightVariant& v : c.variants) {
-    const bool is_cast = cast != nullptr && (packed || !c.own_dtype) && v.storage->is_plain();
-    Placing placing{c, v, layout, share, is_cast ? *cast : c.dtype, stored, {}};
+    const bool unpacked = is_unpacked(c, v, stored), packed = stored != nullptr && stored->packed_type;
+    const Dtype* const cast = unpacked ? types.unpacked : packed ? nullptr : types.cast;
+    const bool is_cast = cast != nullptr && (unpacked || !c.own_dtype);
+    Placing placing{c, v, is_cast ? plain : *v.storage, layout, share, is_cast ? *cast : c.dtype, stored, {}};
     if (stored != nullptr && !is_cast) placing.stored_bytes = stored_bytes(c, v, *stored, layout);
     PLIMSOLL_TRY(place(placing));
   }
@@ -244,8 +246,8 @@ Result<WeightTerm> term_of(const Placing& p, std::optional<std::uint32_t> member
     term.dims = local.dims;
     term.experts = p.share.experts_of(*member).n;
   }
-  term.storage = p.variant.storage->is_plain() ? std::string(p.dtype.name) : p.variant.storage->name();
-  PLIMSOLL_ASSIGN(term.tensor_bytes, p.c.bytes_of_one(*p.variant.storage, term.dims, p.dtype).get("the bytes of " + p.c.label));
+  term.storage = p.storage.is_plain() ? std::string(p.dtype.name) : p.storage.name();
+  PLIMSOLL_ASSIGN(term.tensor_bytes, p.c.bytes_of_one(p.storage, term.dims, p.dtype).get("the bytes of " + p.c.label));
   return term;
 }
 

@@ -18,7 +18,7 @@ namespace plimsoll {
 // Run-time types of what a checkpoint keeps otherwise; nullptr: as stored.
 struct RunTimeTypes {
   const Dtype* cast = nullptr;     // of unquantised tensors of the checkpoint's common type
-  const Dtype* unpacked = nullptr; // of classes that the checkpoint packs in blocks
+  const Dtype* unpacked = nullptr; // of classes that the checkpoint packs in blocks or quantises
 };
 
 // Adds the class's bytes to each rank's entry of `bytes` (layout.ranks() of them). `stored`: what a checkpoint holds of the class; of one

@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "base/block_types.hpp"
 #include "base/checked.hpp"
 #include "base/regular_file.hpp"
+#include "runtime/quantized_reader.hpp"
 
 namespace plimsoll {
 namespace {
@@ -39,6 +41,18 @@ Blocks blocks_of(const WeightTensor& tensor, const WeightPiece& piece) {
   return {type, type->block_bytes, type->block_elements * sizeof(float)};
 }
 
+// Whether a piece is of matrices that can be unpacked, and stays inside them.
+Result<void> check_quantized(const WeightTensor& tensor, const WeightPiece& piece, std::size_t files) {
+  const QuantizedMatrices& from = *piece.quantized;
+  if (tensor.dtype != "float32" || !piece.block_type.empty() || piece.minus_one)
+    return inconsistent(tensor, "quantised, and not as plain float32");
+  if (const std::string what = inconsistency_of(from, files); !what.empty()) return inconsistent(tensor, what);
+  if (piece.file != from.quants.file || piece.offset_bytes % sizeof(float) != 0) return inconsistent(tensor, "a run that begins elsewhere");
+  const std::uint64_t all = from.matrices * from.rows * from.columns * sizeof(float);
+  if ((Checked(piece.offset_bytes) + piece.bytes).saturated() > all) return inconsistent(tensor, "a run beyond its matrices");
+  return {};
+}
+
 // Whether a piece stays inside its tensor and its axes hold its bytes.
 Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, std::size_t files) {
   const std::uint64_t element_bytes = element_bytes_of(tensor);
@@ -48,6 +62,7 @@ Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, s
   if (!piece.block_type.empty() && (blocks.type == nullptr || tensor.dtype != "float32"))
     return inconsistent(tensor, "blocks that nothing here unpacks");
   if (piece.bytes == 0 || piece.bytes % blocks.stored_bytes != 0) return inconsistent(tensor, "a run of no whole elements");
+  if (piece.quantized) PLIMSOLL_TRY(check_quantized(tensor, piece, files));
   if (piece.minus_one && tensor.dtype != "float32") return inconsistent(tensor, "1 is taken off other elements than float32");
   if ((Checked(piece.offset_bytes) + piece.bytes).overflowed()) return inconsistent(tensor, "a run beyond any file");
   const Checked in_memory = Checked(piece.bytes / blocks.stored_bytes) * blocks.loaded_bytes;
@@ -137,7 +152,7 @@ void take_one_off(std::span<std::byte> floats) {
 
 std::span<char> chars(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
 
-// That are read: of packed weights fewer than they become, of a rank's columns more than it takes.
+// That are read: of packed weights fewer than they become (of quantised ones what they become), of a rank's columns more than it takes.
 std::uint64_t file_bytes(const WeightSources& sources) {
   std::uint64_t sum = 0;
   for (const WeightTensor& tensor : sources.tensors)
@@ -156,12 +171,13 @@ public:
     for (std::size_t i = 0; i < sources_.tensors.size(); ++i)
       for (const WeightPiece& piece : sources_.tensors[i].pieces) {
         PLIMSOLL_TRY(check_piece(sources_.tensors[i], piece, ends.size()));
-        ends[piece.file] = std::max(ends[piece.file], piece.offset_bytes + piece.bytes);
+        const auto see = [&](std::uint32_t file, std::uint64_t end) { ends[file] = std::max(ends[file], end); };
+        if (piece.quantized)
+          each_array(*piece.quantized, [&](const StoredArray& array, std::uint64_t bytes) { see(array.file, array.offset_bytes + bytes); });
+        else see(piece.file, piece.offset_bytes + piece.bytes);
         runs_.push_back({&piece, i});
       }
-    std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
-      return std::pair(a.piece->file, a.piece->offset_bytes) < std::pair(b.piece->file, b.piece->offset_bytes);
-    });
+    std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) { return a.place() < b.place(); });
     for (std::size_t i = 0; i < ends.size(); ++i) {
       if (ends[i] == 0) continue;
       PLIMSOLL_ASSIGN(const RegularFile file, RegularFile::open(sources_.files[i]));
@@ -194,7 +210,8 @@ public:
       }
       const WeightTensor& tensor = sources_.tensors[run.tensor];
       const std::span<std::byte> to = memory_[run.tensor].subspan(piece.to_bytes);
-      if (!piece.block_type.empty()) PLIMSOLL_TRY(unpack(*file, piece, blocks_of(tensor, piece), to));
+      if (piece.quantized) PLIMSOLL_TRY(dequantize(piece, to));
+      else if (!piece.block_type.empty()) PLIMSOLL_TRY(unpack(*file, piece, blocks_of(tensor, piece), to));
       else PLIMSOLL_TRY(piece.axes.empty() ? copy(*file, piece, to) : scatter(*file, piece, element_bytes_of(tensor), to));
     }
     if (progress_) PLIMSOLL_TRY(progress_(total_bytes_, total_bytes_));
@@ -205,6 +222,11 @@ private:
   struct Run {
     const WeightPiece* piece = nullptr;
     std::size_t tensor = 0;
+    // Where it begins: its file, the tensor there, and what of that.
+    std::tuple<std::uint32_t, std::uint64_t, std::uint64_t> place() const {
+      if (piece->quantized) return {piece->file, piece->quantized->quants.offset_bytes, piece->offset_bytes};
+      return {piece->file, piece->offset_bytes, 0};
+    }
   };
 
   Result<void> copy(const RegularFile& file, const WeightPiece& piece, std::span<std::byte> to) {
@@ -244,16 +266,34 @@ private:
     }
     return {};
   }
+  // Rows of float32, out of whatever files have them.
+  Result<void> dequantize(const WeightPiece& piece, std::span<std::byte> to) {
+    std::optional<ElementScatter> elements;
+    if (!piece.axes.empty()) elements.emplace(piece, sizeof(float), to.data());
+    std::uint64_t at = 0;
+    return reader_.read(*piece.quantized, piece.offset_bytes / sizeof(float), piece.bytes / sizeof(float),
+                        [&](std::span<const float> row) -> Result<void> {
+                          const std::span<const std::byte> loaded = std::as_bytes(row);
+                          if (elements) elements->put(loaded);
+                          else std::memcpy(to.data() + at, loaded.data(), loaded.size());
+                          at += loaded.size();
+                          return done(loaded.size());
+                        });
+  }
   Result<void> read(const RegularFile& file, const WeightPiece& piece, std::uint64_t at, std::span<std::byte> block) {
     PLIMSOLL_TRY(file.read(piece.offset_bytes + at, chars(block)));
     if (piece.minus_one) take_one_off(block);
-    done_bytes_ += block.size();
+    return done(block.size());
+  }
+  Result<void> done(std::uint64_t bytes) {
+    done_bytes_ += bytes;
     if (!progress_ || done_bytes_ - told_bytes_ < kProgressBytes || done_bytes_ == total_bytes_) return {};
     told_bytes_ = done_bytes_;
     return progress_(done_bytes_, total_bytes_);
   }
 
   const WeightSources& sources_;
+  QuantizedReader reader_{sources_.files};
   const WeightsProgress& progress_;
   std::uint64_t total_bytes_, done_bytes_ = 0, told_bytes_ = 0;
   std::vector<std::span<std::byte>> memory_; // as sources_.tensors

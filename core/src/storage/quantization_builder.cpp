@@ -28,7 +28,8 @@ std::string_view cache_type(const Node& node) {
 
 Result<std::uint16_t> QuantizationBuilder::intern(Storage storage, const Node& node) {
   for (std::size_t i = 0; i < out_.storages_.size(); ++i)
-    if (out_.storages_[i].name() == storage.name()) return static_cast<std::uint16_t>(i);
+    if (out_.storages_[i].name() == storage.name() && out_.storages_[i].unpacking() == storage.unpacking())
+      return static_cast<std::uint16_t>(i);
   if (out_.storages_.size() >= 256)
     return fail(ErrorCode::kBadConfig, "more than 255 different storage formats in one model", node.pointer);
   out_.storages_.push_back(std::move(storage));

@@ -20,7 +20,7 @@ public:
   // The whole config.json.
   const Json& config() const { return config_; }
 
-  // The index of an equal format, else a new one; a format's name carries all its parameters.
+  // The index of an equal format, else a new one; a format's name carries all its parameters but how its numbers are unpacked.
   Result<std::uint16_t> intern(Storage storage, const Node& node);
   const Storage& storage(std::uint16_t index) const { return out_.storages_[index]; }
   // The format of layers that no list names.

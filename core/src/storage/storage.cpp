@@ -135,6 +135,12 @@ Storage Storage::with_scalar(std::string_view suffix) const {
   return storage;
 }
 
+Storage Storage::unpacked(const Unpacking& how) const {
+  Storage storage = *this;
+  storage.unpacking_ = how;
+  return storage;
+}
+
 std::size_t Storage::part_count(const LinearShape& shape) const { return parts_for(shape).size(); }
 
 Storage::Tensor Storage::part(std::size_t index, std::string_view class_name, const LinearShape& shape) const {

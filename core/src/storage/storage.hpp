@@ -17,6 +17,7 @@
 
 #include "base/checked.hpp"
 #include "base/dtype.hpp"
+#include "plimsoll/unpacking.hpp"
 
 namespace plimsoll {
 
@@ -102,6 +103,10 @@ public:
   Storage with_scalar(std::string_view suffix) const;
   // Logical parameters: the product of the declared dims.
   static Checked parameters(const LinearShape& shape) { return shape.elements(); }
+  // The same, and how its numbers become float32.
+  Storage unpacked(const Unpacking& how) const;
+  // Nothing where no loader here knows: whoever runs such a model is refused.
+  const std::optional<Unpacking>& unpacking() const { return unpacking_; }
   // Calls `visit` for each stored tensor. `class_name` is the class's own name or pattern ("...up_proj.weight", or
   // "...experts.up_proj" for packed classes); the name handed out is valid during the call only.
   void tensors(std::string_view class_name, const LinearShape& shape, const TensorVisitor& visit) const;
@@ -124,6 +129,7 @@ private:
   bool plain_ = true;
   bool fp4_ = false;
   bool exact_ = true;
+  std::optional<Unpacking> unpacking_;
 };
 
 } // namespace plimsoll

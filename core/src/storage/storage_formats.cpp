@@ -72,6 +72,33 @@ StoragePart own(Names names, std::optional<Dtype> dtype, std::initializer_list<E
   return part;
 }
 
+// How the numbers of each format are unpacked. Blocks of 0 are all of that dimension.
+Unpacking float8(std::uint32_t block_out, std::uint32_t block_in, bool exponents = false) {
+  Unpacking how;
+  how.block_out = block_out;
+  how.block_in = block_in;
+  how.exponents = exponents;
+  return how;
+}
+// Two in a byte, with exponents for 32 inputs, or with numbers of 8 bits and one for the whole matrix.
+Unpacking float4(std::uint32_t group, Unpacking::Second second) {
+  Unpacking how = float8(1, group, second == Unpacking::Second::kNone);
+  how.element = Unpacking::Element::kFloat4;
+  how.bits = 4;
+  how.second = second;
+  return how;
+}
+Unpacking integers(std::uint32_t bits, Unpacking::Order order, Unpacking::Zero zero, std::uint32_t block_out, std::uint32_t block_in,
+                   Unpacking::Index index) {
+  Unpacking how = float8(block_out, block_in);
+  how.element = Unpacking::Element::kInteger;
+  how.bits = static_cast<std::uint8_t>(bits);
+  how.order = order;
+  how.zero = zero;
+  how.index = index;
+  return how;
+}
+
 constexpr Names kWeight{"weight", ""};
 constexpr Names kWeightScale{"weight_scale", "_weight_scale"};
 constexpr Names kWeightScale2{"weight_scale_2", "_weight_scale_2"};
@@ -104,11 +131,32 @@ std::string ct_name(std::string_view kind, const Scheme& s) {
                      s.static_input ? "_static" : "", s.wide_shape ? "_wide" : "");
 }
 
+// Outputs and inputs of one scale of a scheme.
+std::pair<std::uint32_t, std::uint32_t> ct_block(const Scheme& s) {
+  switch (s.strategy) {
+  case Strategy::kTensor: return {0, 0};
+  case Strategy::kChannel: return {1, 0};
+  case Strategy::kGroup: return {1, s.group};
+  case Strategy::kBlock: break;
+  }
+  return {s.block_out, s.block_in};
+}
+
+Unpacking ct_integers(const Scheme& s) {
+  const auto [out, in] = ct_block(s);
+  using Index = Unpacking::Index;
+  return integers(s.bits, Unpacking::Order::kByOutput, s.symmetric ? Unpacking::Zero::kNone : Unpacking::Zero::kStored, out, in,
+                  s.group_index ? Index::kMust : Index::kMayBe);
+}
+
 Storage ct_bytes(std::string_view kind, const Dtype& element, const Scheme& s) {
   std::vector<StoragePart> parts{as_declared(kWeight, element), ct_per_scale(kWeightScale, kBase, s)};
   if (!s.symmetric) parts.push_back(ct_per_scale({"weight_zero_point", "_weight_zero_point"}, element, s));
   if (s.static_input) parts.push_back(own(kInputScale, kBase, {fixed(1)}));
-  return {ct_name(kind, s), std::move(parts), 8};
+  const Storage storage(ct_name(kind, s), std::move(parts), 8);
+  const auto [block_out, block_in] = ct_block(s);
+  if (element == i8()) return storage.unpacked(ct_integers(s));
+  return s.symmetric ? storage.unpacked(float8(block_out, block_in)) : storage;
 }
 
 std::string group_name(std::uint32_t group) { return group == 0 ? "channel" : fmt::format("g{}", group); }
@@ -116,9 +164,9 @@ std::string group_name(std::uint32_t group) { return group == 0 ? "channel" : fm
 } // namespace
 
 Storage fp8_block(std::uint32_t block_out, std::uint32_t block_in) {
-  return {fmt::format("fp8_block_{}x{}", block_out, block_in),
-          {as_declared(kWeight, f8()), as_declared({"weight_scale_inv", "_scale_inv"}, f32(), out(block_out), in(block_in))},
-          8};
+  return Storage(fmt::format("fp8_block_{}x{}", block_out, block_in),
+                 {as_declared(kWeight, f8()), as_declared({"weight_scale_inv", "_scale_inv"}, f32(), out(block_out), in(block_in))}, 8)
+      .unpacked(float8(block_out, block_in));
 }
 
 Storage fp8_block_e8m0(std::uint32_t block_out, std::uint32_t block_in) {
@@ -134,40 +182,51 @@ Storage mxfp4_scale() {
 Storage fp8_tensor(bool static_input) {
   std::vector<StoragePart> parts{as_declared(kWeight, f8()), own(kWeightScale, f32())};
   if (static_input) parts.push_back(own(kInputScale, f32()));
-  return {static_input ? "fp8_tensor_static" : "fp8_tensor", std::move(parts), 8};
+  return Storage(static_input ? "fp8_tensor_static" : "fp8_tensor", std::move(parts), 8).unpacked(float8(0, 0));
 }
 
 Storage fp8_fbgemm() {
-  return {"fp8_fbgemm",
-          {as_declared(kWeight, f8()), as_declared(kWeightScale, f32(), out(), fixed(1)),
-           own({"input_scale_ub", "_input_scale_ub"}, f32(), {fixed(1)})},
-          8};
+  return Storage("fp8_fbgemm",
+                 {as_declared(kWeight, f8()), as_declared(kWeightScale, f32(), out(), fixed(1)),
+                  own({"input_scale_ub", "_input_scale_ub"}, f32(), {fixed(1)})},
+                 8)
+      .unpacked(float8(1, 0));
 }
 
-Storage fp8_row() { return {"fp8_row", {as_declared(kWeight, f8()), own(kWeightScale, f32(), {out()})}, 8}; }
+Storage fp8_row() { return Storage("fp8_row", {as_declared(kWeight, f8()), own(kWeightScale, f32(), {out()})}, 8).unpacked(float8(1, 0)); }
 
 Storage fp8_modelopt_block() {
-  return {"fp8_modelopt_block", {as_declared(kWeight, f8()), own(kWeightScale, f32(), {out(128), fixed(1), in(128), fixed(1)})}, 8};
+  return Storage("fp8_modelopt_block", {as_declared(kWeight, f8()), own(kWeightScale, f32(), {out(128), fixed(1), in(128), fixed(1)})}, 8)
+      .unpacked(float8(128, 128));
 }
 
 Storage mxfp4_blocks() {
-  return {"mxfp4",
-          {own({"weight_blocks", "_blocks"}, u8(), {out(), in(32), fixed(16)}), own({"weight_scales", "_scales"}, u8(), {out(), in(32)})},
-          4};
+  return Storage("mxfp4",
+                 {own({"weight_blocks", "_blocks"}, u8(), {out(), in(32), fixed(16)}),
+                  own({"weight_scales", "_scales"}, u8(), {out(), in(32)})},
+                 4)
+      .unpacked(float4(32, Unpacking::Second::kNone));
 }
 
-Storage mxfp4() { return {"mxfp4_linear", {as_declared(kWeight, u8(), out(), in(2)), as_declared(kWeightScale, u8(), out(), in(32))}, 4}; }
+Storage mxfp4() {
+  return Storage("mxfp4_linear", {as_declared(kWeight, u8(), out(), in(2)), as_declared(kWeightScale, u8(), out(), in(32))}, 4)
+      .unpacked(float4(32, Unpacking::Second::kNone));
+}
 
-Storage mxfp8() { return {"mxfp8", {as_declared(kWeight, f8()), as_declared(kWeightScale, u8(), out(), in(32))}, 8}; }
+Storage mxfp8() {
+  return Storage("mxfp8", {as_declared(kWeight, f8()), as_declared(kWeightScale, u8(), out(), in(32))}, 8).unpacked(float8(1, 32, true));
+}
 
 Storage nvfp4(std::uint32_t group, bool input_scale, bool pre_quant_scale) {
   std::vector<StoragePart> parts{as_declared(kWeight, u8(), out(), in(2)), as_declared(kWeightScale, f8(), out(), groups(group)),
                                  own(kWeightScale2, f32())};
   if (input_scale) parts.push_back(own(kInputScale, f32()));
   if (pre_quant_scale) parts.push_back(own(kPreQuantScale, kBase, {in()}));
-  return {
+  const Storage storage(
       fmt::format("nvfp4{}{}{}", input_scale ? "" : "_w4a16", pre_quant_scale ? "_awq" : "", group == 16 ? "" : "_" + group_name(group)),
-      std::move(parts), 4};
+      std::move(parts), 4);
+  // A factor of the inputs is another forward pass.
+  return pre_quant_scale ? storage : storage.unpacked(float4(group, Unpacking::Second::kTimes));
 }
 
 Storage int4_modelopt(std::uint32_t group, bool input_scale) {
@@ -190,7 +249,9 @@ Storage ct_packed_int(const Scheme& s) {
                                 s.strategy == Strategy::kGroup ? groups(s.group) : fixed(1)));
   }
   if (s.group_index) parts.push_back(own({"weight_g_idx", "_g_idx"}, i32(), {in()}));
-  return {ct_name(fmt::format("int{}", s.bits), s), std::move(parts), s.bits};
+  const Storage storage(ct_name(fmt::format("int{}", s.bits), s), std::move(parts), s.bits);
+  const bool zeros_are_known = s.symmetric || s.strategy == Strategy::kGroup || s.strategy == Strategy::kChannel;
+  return zeros_are_known ? storage.unpacked(ct_integers(s)) : storage;
 }
 
 Storage ct_int(const Scheme& s) { return ct_bytes("int8_bytes", i8(), s); }
@@ -201,27 +262,39 @@ Storage ct_nvfp4(std::uint32_t group, bool input_scale) {
                                  as_declared({"weight_scale", "_scale"}, f8(), out(), groups(group)),
                                  own({"weight_global_scale", "_global_scale"}, f32(), {fixed(1)})};
   if (input_scale) parts.push_back(own({"input_global_scale", "_input_global_scale"}, f32(), {fixed(1)}));
-  return {fmt::format("nvfp4_packed{}{}", input_scale ? "" : "_w4a16", group == 16 ? "" : "_" + group_name(group)), std::move(parts), 4};
+  return Storage(fmt::format("nvfp4_packed{}{}", input_scale ? "" : "_w4a16", group == 16 ? "" : "_" + group_name(group)), std::move(parts),
+                 4)
+      .unpacked(float4(group, Unpacking::Second::kDivides));
 }
 
 Storage ct_mxfp4() {
-  return {"mxfp4_packed",
-          {as_declared({"weight_packed", "_packed"}, u8(), out(), in(2)), as_declared({"weight_scale", "_scale"}, u8(), out(), in(32))},
-          4};
+  return Storage(
+             "mxfp4_packed",
+             {as_declared({"weight_packed", "_packed"}, u8(), out(), in(2)), as_declared({"weight_scale", "_scale"}, u8(), out(), in(32))},
+             4)
+      .unpacked(float4(32, Unpacking::Second::kNone));
 }
 
-Storage gptq(std::uint32_t bits, std::uint32_t group) {
-  return {fmt::format("gptq_int{}_{}", bits, group_name(group)),
-          {own({"qweight", "_qweight"}, i32(), {in(32, bits), out()}), own({"qzeros", "_qzeros"}, i32(), {groups(group), out(32, bits)}),
-           own({"scales", "_scales"}, f16(), {groups(group), out()}), own({"g_idx", "_g_idx"}, i32(), {in()})},
-          bits};
+Storage gptq(std::uint32_t bits, std::uint32_t group, GptqZeros zeros, bool reordered) {
+  const Storage storage(fmt::format("gptq_int{}_{}", bits, group_name(group)),
+                        {own({"qweight", "_qweight"}, i32(), {in(32, bits), out()}),
+                         own({"qzeros", "_qzeros"}, i32(), {groups(group), out(32, bits)}),
+                         own({"scales", "_scales"}, f16(), {groups(group), out()}), own({"g_idx", "_g_idx"}, i32(), {in()})},
+                        bits);
+  if (bits == 3 || zeros == GptqZeros::kUnknown) return storage; // 3 bits go across words
+  using Zero = Unpacking::Zero;
+  return storage.unpacked(integers(bits, Unpacking::Order::kByInput, zeros == GptqZeros::kLess ? Zero::kStoredLess : Zero::kStored, 1,
+                                   group, reordered ? Unpacking::Index::kMust : Unpacking::Index::kMayBe));
 }
 
-Storage awq(std::uint32_t bits, std::uint32_t group) {
-  return {fmt::format("awq_int{}_{}", bits, group_name(group)),
-          {own({"qweight", "_qweight"}, i32(), {in(), out(32, bits)}), own({"qzeros", "_qzeros"}, i32(), {groups(group), out(32, bits)}),
-           own({"scales", "_scales"}, f16(), {groups(group), out()})},
-          bits};
+Storage awq(std::uint32_t bits, std::uint32_t group, bool gemm) {
+  const Storage storage(fmt::format("awq_int{}_{}", bits, group_name(group)),
+                        {own({"qweight", "_qweight"}, i32(), {in(), out(32, bits)}),
+                         own({"qzeros", "_qzeros"}, i32(), {groups(group), out(32, bits)}),
+                         own({"scales", "_scales"}, f16(), {groups(group), out()})},
+                        bits);
+  if (bits != 4 || !gemm) return storage; // its order is one of 4 bits, and of one of its kernels
+  return storage.unpacked(integers(bits, Unpacking::Order::kByInputOutputs, Unpacking::Zero::kStored, 1, group, Unpacking::Index::kNone));
 }
 
 namespace {

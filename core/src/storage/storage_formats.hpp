@@ -53,9 +53,11 @@ Storage ct_int(const Scheme& scheme);        // int8
 Storage ct_float(const Scheme& scheme);      // float8
 Storage ct_nvfp4(std::uint32_t group, bool input_scale);
 Storage ct_mxfp4();
-// AutoGPTQ and AutoAWQ; group 0: one group. 2, 3, 4 or 8 bits.
-Storage gptq(std::uint32_t bits, std::uint32_t group);
-Storage awq(std::uint32_t bits, std::uint32_t group);
+// AutoGPTQ and AutoAWQ; group 0: one group. 2, 3, 4 or 8 bits. Zero points are stored with 1 taken off in the first format; `reordered`: an
+// index of groups is needed. `gemm`: AWQ's usual order, with zero points; what its other kernels take lies otherwise.
+enum class GptqZeros : std::uint8_t { kLess, kAsTheyAre, kUnknown };
+Storage gptq(std::uint32_t bits, std::uint32_t group, GptqZeros zeros = GptqZeros::kLess, bool reordered = false);
+Storage awq(std::uint32_t bits, std::uint32_t group, bool gemm = true);
 // Packed weights with a scale, and where the kind has one a zero point, for each `group` of inputs; 0: for each row. Kinds are those of
 // grouped_kinds(), "hqq_int4"; no value for another one.
 std::optional<Storage> grouped(std::string_view kind, std::uint32_t group);

@@ -14,13 +14,15 @@ namespace plimsoll {
 // What a stored tensor holds for its class.
 enum class StoredRole : std::uint8_t {
   kWeight,    // the packed values themselves: qweight, weight_packed, _blocks
-  kScale,     // weight scales of any level
+  kScale,     // weight scales of blocks
+  kSecond,    // of these scales one scale: of the whole weight
   kZeroPoint, // qzeros, weight_zero_point
   kGroupIndex,
-  kShape,      // weight_shape: the unpacked dims
-  kInputScale, // of the layer's activations
-  kKvScale,    // k_scale, v_scale: of the KV cache
-  kState       // bitsandbytes' tables and JSON
+  kShape,       // weight_shape: the unpacked dims
+  kInputScale,  // of the layer's activations
+  kInputFactor, // that inputs are multiplied by
+  kKvScale,     // k_scale, v_scale: of the KV cache
+  kState        // bitsandbytes' tables and JSON
 };
 
 struct StoredName {

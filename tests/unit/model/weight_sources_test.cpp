@@ -17,6 +17,7 @@
 #include "support/tiny_gguf.hpp"
 #include "support/tiny_hybrid_weights.hpp"
 #include "support/tiny_model.hpp"
+#include "support/tiny_quantized.hpp"
 
 namespace plimsoll {
 namespace {
@@ -283,12 +284,151 @@ TEST_F(WeightSourcesOf, TypesThatAreNotLoadedAreNamed) {
     EXPECT_THAT(message(type, 3), AllOf(HasSubstr(tensors[3].name), HasSubstr("float32, float16 and bfloat16 are loaded"))) << type;
 }
 
-TEST_F(WeightSourcesOf, QuantisedModelsAreRefused) {
+// ---- quantised ----
+
+TEST_F(WeightSourcesOf, WhatAQuantisationLeftAloneIsReadAsItIsStored) {
   auto config = nlohmann::json::parse(test::tiny_model("llama").config);
   config["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
-  const Error found = error(test::tiny_model("llama"), [&](TinyModel& m) { m.config = config.dump(); });
-  EXPECT_EQ(found.code, ErrorCode::kUnsupportedArchitecture);
-  EXPECT_THAT(found.message, HasSubstr("part of a quantised weight"));
+  const auto found = sources(test::tiny_model("llama"), [&](TinyModel& m) { m.config = config.dump(); });
+  ASSERT_TRUE(found) << found.error().message;
+  expect_filled(*found);
+}
+
+class QuantizedSources : public ::testing::Test {
+protected:
+  Result<WeightSources> sources(const char* scheme, const std::function<void(test::QuantizedModel&)>& change) {
+    test::QuantizedModel model = test::quantize_tiny(test::tiny_model("llama"), scheme);
+    change(model);
+    test::write_quantized_folder(model, folder_.path());
+    return test::sources_of(folder_.path());
+  }
+  // Of what is wrong with the module kModule: names the file and the format.
+  std::string message(const char* scheme, const std::function<void(test::QuantizedModel&)>& change,
+                      ErrorCode code = ErrorCode::kBadCheckpoint) {
+    const auto found = sources(scheme, change);
+    EXPECT_FALSE(found) << scheme;
+    if (found) return "";
+    EXPECT_EQ(found.error().code, code) << found.error().message;
+    EXPECT_THAT(found.error().where, HasSubstr(folder_ / "model.safetensors"));
+    EXPECT_THAT(found.error().message, HasSubstr(kModule));
+    return found.error().message;
+  }
+  static constexpr const char* kModule = "model.layers.0.mlp.up_proj"; // 128 outputs, 64 inputs
+  static test::StoredTensor& part(test::QuantizedModel& m, const std::string& suffix) {
+    for (test::StoredTensor& tensor : m.tensors)
+      if (tensor.name == kModule + suffix) return tensor;
+    throw std::runtime_error("no " + suffix);
+  }
+  static void lose(test::QuantizedModel& m, const std::string& suffix) {
+    std::erase_if(m.tensors, [&](const auto& tensor) { return tensor.name == kModule + suffix; });
+  }
+  static void set(test::QuantizedModel& m, const std::string& suffix, const char* dtype, std::vector<std::uint64_t> shape) {
+    test::StoredTensor& tensor = part(m, suffix);
+    tensor.dtype = dtype;
+    tensor.shape = std::move(shape);
+    tensor.bytes.assign(test::sparse_tensor_bytes({"", dtype, tensor.shape}), '\0');
+  }
+  static void settings(test::QuantizedModel& m, const nlohmann::json& changed) {
+    auto config = nlohmann::json::parse(m.config);
+    config["quantization_config"].update(changed);
+    m.config = config.dump();
+  }
+  test::TemporaryDirectory folder_;
+};
+
+TEST_F(QuantizedSources, PartsThatAreMissingAreNamed) {
+  using Model = test::QuantizedModel;
+  EXPECT_THAT(message("gptq", [](Model& m) { lose(m, ".scales"); }),
+              HasSubstr("qweight' has no scales beside it; the format is gptq_int4_g32"));
+  EXPECT_THAT(message("gptq", [](Model& m) { lose(m, ".qzeros"); }), HasSubstr("has no zero points beside it"));
+  EXPECT_THAT(message("gptq", [](Model& m) { lose(m, ".qweight"); }), HasSubstr("is stored alone, without the quants of its weight"));
+  EXPECT_THAT(message("gptq_act", [](Model& m) { lose(m, ".g_idx"); }), HasSubstr("has no index of its inputs' groups beside it"));
+  EXPECT_THAT(message("fp8_block", [](Model& m) { lose(m, ".weight_scale_inv"); }), HasSubstr("has no scales beside it"));
+  EXPECT_THAT(message("nvfp4", [](Model& m) { lose(m, ".weight_scale_2"); }), HasSubstr("has no scale of its scales beside it"));
+  EXPECT_THAT(message("ct_int4_act", [](Model& m) { lose(m, ".weight_g_idx"); }), HasSubstr("has no index"));
+  const auto in_order = sources("gptq", [](Model& m) { lose(m, ".g_idx"); });
+  EXPECT_TRUE(in_order) << in_order.error().message; // inputs are in order, as the settings say
+}
+
+TEST_F(QuantizedSources, ShapesAndTypesThatDoNotFitAreNamed) {
+  using Model = test::QuantizedModel;
+  const auto set_to = [](const char* suffix, const char* dtype, std::vector<std::uint64_t> shape) {
+    return [=](Model& m) { set(m, suffix, dtype, shape); };
+  };
+  EXPECT_THAT(message("gptq", set_to(".scales", "F16", {3, 128})),
+              HasSubstr("is F16 [3, 128], expected F16 [2, 128] for a weight of 128 outputs and 64 inputs; the format is gptq_int4_g32"));
+  EXPECT_THAT(message("gptq", set_to(".qzeros", "I32", {2, 17})), HasSubstr("is I32 [2, 17], expected I32 [2, 16]"));
+  EXPECT_THAT(message("gptq", set_to(".g_idx", "I32", {63})), HasSubstr("is I32 [63], expected I32 [1, 64]"));
+  EXPECT_THAT(message("gptq", set_to(".g_idx", "I64", {64})), HasSubstr("is I64 [64], a type that it cannot have"));
+  EXPECT_THAT(message("gptq", set_to(".scales", "I32", {2, 128})), HasSubstr("a type that it cannot have"));
+  EXPECT_THAT(message("gptq", set_to(".qweight", "F16", {8, 128})), HasSubstr("is F16 [8, 128]"));
+  EXPECT_THAT(message("gptq", set_to(".qweight", "I32", {8, 129})), HasSubstr("'model.layers.0.mlp.up_proj.scales' is F16 [2, 128]"));
+  EXPECT_THAT(message("gptq", set_to(".qweight", "I32", {7, 11})), HasSubstr("of which no outputs of 64 inputs can be made"));
+  EXPECT_THAT(message("gptq", set_to(".qweight", "I32", {0, 128})), HasSubstr("of which no outputs"));
+  EXPECT_THAT(message("awq", set_to(".qweight", "I32", {128, 8})), HasSubstr("is I32 [128, 8], expected I32 [64, 16]"));
+  EXPECT_THAT(message("fp8_block", set_to(".weight", "F32", {128, 64})), HasSubstr("is F32 [128, 64]"));
+  EXPECT_THAT(message("fp8_block", set_to(".weight", "I8", {128, 64})), HasSubstr("is I8 [128, 64]"));
+  EXPECT_THAT(message("fp8_block", set_to(".weight_scale_inv", "F32", {2, 6})), HasSubstr("expected F32 [6, 2]"));
+  EXPECT_THAT(message("ct_int4", set_to(".weight_shape", "I64", {3})), HasSubstr("is I64 [3], expected I64 [1, 2]"));
+  EXPECT_THAT(message("ct_int4", set_to(".weight_shape", "F32", {2})), HasSubstr("a type that it cannot have"));
+  EXPECT_THAT(message("nvfp4", set_to(".weight_scale_2", "F32", {2})), HasSubstr("expected F32 [1, 1]"));
+  const auto group = sources("gptq", [](Model& m) { settings(m, {{"group_size", 16}}); });
+  ASSERT_FALSE(group);
+  EXPECT_THAT(group.error().message,
+              HasSubstr("is F16 [4, 64], expected F16 [8, 64] for a weight of 64 outputs and 128 inputs; the format is "
+                        "gptq_int4_g16")); // the first module by name
+}
+
+TEST_F(QuantizedSources, WhatStandsBesideAWeightForNoReasonIsRefused) {
+  using Model = test::QuantizedModel;
+  const auto add = [](const char* suffix, const char* dtype, std::vector<std::uint64_t> shape) {
+    return [=](Model& m) {
+      m.tensors.push_back({kModule + std::string(suffix), dtype, shape, std::string(test::sparse_tensor_bytes({"", dtype, shape}), '\0')});
+    };
+  };
+  EXPECT_THAT(message("ct_int4", add(".weight_zero_point", "I32", {16, 2})), HasSubstr("is not expected beside its weight"));
+  EXPECT_THAT(message("fp8_block", add(".weight_scale_2", "F32", {})), HasSubstr("is not expected beside its weight"));
+  EXPECT_THAT(message("awq", add(".g_idx", "I32", {64})), HasSubstr("is not expected beside its weight"));
+  EXPECT_THAT(message("fp8_block", add(".weight_scale", "F32", {6, 2})), HasSubstr("which is the same thing"));
+  EXPECT_THAT(message("nvfp4", add(".pre_quant_scale", "F32", {64}), ErrorCode::kUnsupportedArchitecture),
+              HasSubstr("nothing here knows what it does to a weight"));
+  const auto of_inputs = sources("nvfp4", add(".input_scale", "F32", {}));
+  EXPECT_TRUE(of_inputs) << of_inputs.error().message; // activations stay float32
+}
+
+// Of a square matrix nobody could tell whether it was turned round.
+TEST_F(QuantizedSources, InputsThatComeFirstAreRefused) {
+  test::QuantizedModel model = test::quantize_tiny(test::quantizable_tiny("gpt_oss"), "mxfp4");
+  settings(model, {{"quant_method", "fp8"}});
+  const std::string name = "model.layers.0.mlp.experts.down_proj"; // four experts of 64 x 64
+  std::erase_if(model.tensors, [&](const auto& tensor) { return tensor.name.starts_with(name + "_"); });
+  model.tensors.push_back({name, "F8_E4M3", {4, 64, 64}, std::string(4 * 64 * 64, '\0')});
+  model.tensors.push_back({name + "_weight_scale", "F32", {4}, std::string(16, '\0')});
+  std::erase_if(model.tensors, [](const auto& tensor) { return tensor.name.ends_with("_blocks") || tensor.name.ends_with("_scales"); });
+  test::write_quantized_folder(model, folder_.path());
+  const auto found = test::sources_of(folder_.path());
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kUnsupportedArchitecture);
+  EXPECT_THAT(found.error().message, AllOf(HasSubstr(name), HasSubstr("its inputs come first, and nothing here unpacks fp8_tensor")));
+}
+
+TEST_F(QuantizedSources, WhatNothingUnpacksIsRefusedByName) {
+  const auto refused = [&](const char* scheme, const nlohmann::json& changed) {
+    const auto found = sources(scheme, [&](test::QuantizedModel& m) { settings(m, changed); });
+    EXPECT_FALSE(found) << changed;
+    if (found) return std::string();
+    EXPECT_EQ(found.error().code, ErrorCode::kUnsupportedArchitecture);
+    return found.error().message;
+  };
+  EXPECT_THAT(refused("gptq", {{"bits", 3}}), HasSubstr("nothing here unpacks weights that are stored as gptq_int3_g32"));
+  EXPECT_THAT(refused("gptq", {{"checkpoint_format", "marlin"}}),
+              HasSubstr("nothing here unpacks weights that are stored as gptq_int4_g32"));
+  EXPECT_THAT(refused("gptq", {{"is_marlin_format", true}}), HasSubstr("nothing here unpacks"));
+  EXPECT_THAT(refused("awq", {{"version", "gemv"}}), HasSubstr("nothing here unpacks weights that are stored as awq_int4_g32"));
+  EXPECT_THAT(refused("awq", {{"zero_point", false}}), HasSubstr("nothing here unpacks"));
+  EXPECT_THAT(refused("ct_int8", {{"quant_method", "eetq"}}),
+              HasSubstr("nothing here unpacks weights that are stored as eetq_int8_channel"));
+  EXPECT_THAT(refused("gptq", {{"quant_method", "fancy"}}), HasSubstr("is not loaded"));
 }
 
 TEST_F(WeightSourcesOf, GgufFilesThatNobodyCanReadRightAreRefused) {

@@ -48,6 +48,52 @@ struct ModuleCase {
   const char *config, *module, *format;
 };
 
+// How the numbers of a linear layer become floats, as far as settings say it.
+std::optional<Unpacking> unpacking_of(const char* settings) {
+  const Json config = {{"quantization_config", Json::parse(settings)}};
+  return parse(config).storage_for("model.layers.3.mlp.up_proj").unpacking();
+}
+
+TEST(Quantization, SaysHowNumbersAreUnpacked) {
+  using Zero = Unpacking::Zero;
+  using Index = Unpacking::Index;
+  const auto gptq = unpacking_of(R"({"quant_method": "gptq", "bits": 4, "group_size": 64})");
+  ASSERT_TRUE(gptq);
+  EXPECT_EQ(gptq->order, Unpacking::Order::kByInput);
+  EXPECT_EQ(gptq->zero, Zero::kStoredLess);
+  EXPECT_EQ(gptq->index, Index::kMayBe);
+  EXPECT_EQ(gptq->block_out, 1U);
+  EXPECT_EQ(gptq->block_in, 64U);
+  EXPECT_EQ(unpacking_of(R"({"quant_method": "gptq", "bits": 8, "checkpoint_format": "gptq_v2"})")->zero, Zero::kStored);
+  EXPECT_EQ(unpacking_of(R"({"quant_method": "gptq", "bits": 4, "desc_act": true})")->index, Index::kMust);
+  EXPECT_EQ(unpacking_of(R"({"quant_method": "auto-round", "bits": 4, "packing_format": "auto_round:auto_gptq"})")->zero,
+            Zero::kStoredLess);
+  EXPECT_EQ(unpacking_of(R"({"quant_method": "auto-round", "bits": 4, "packing_format": "auto_round"})")->zero, Zero::kStored);
+  EXPECT_EQ(unpacking_of(R"({"quant_method": "auto-round", "bits": 4, "packing_format": "auto_round:auto_awq"})")->order,
+            Unpacking::Order::kByInputOutputs);
+  for (const char* const unknown :
+       {R"({"quant_method": "gptq", "bits": 3})", R"({"quant_method": "gptq", "bits": 4, "checkpoint_format": "bitblas"})",
+        R"({"quant_method": "auto-round", "bits": 4, "packing_format": "auto_round:gptq:marlin"})", R"({"quant_method": "awq", "bits": 8})",
+        R"({"quant_method": "bitsandbytes", "load_in_8bit": true})", R"({"quant_method": "modelopt", "quant_algo": "NVFP4_AWQ"})"})
+    EXPECT_FALSE(unpacking_of(unknown)) << unknown;
+  const auto blocks = unpacking_of(R"({"quant_method": "fp8", "weight_block_size": [128, 64]})");
+  ASSERT_TRUE(blocks);
+  EXPECT_EQ(blocks->block_out, 128U);
+  EXPECT_EQ(blocks->block_in, 64U);
+  EXPECT_EQ(blocks->element, Unpacking::Element::kFloat8);
+  EXPECT_EQ(unpacking_of(R"({"quant_method": "modelopt", "quant_algo": "NVFP4"})")->second, Unpacking::Second::kTimes);
+}
+
+// Layers of one name in a plan may still be unpacked in two ways.
+TEST(Quantization, KeepsApartWhatIsUnpackedOtherwise) {
+  const auto found = parse(Json::parse(R"({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 64,
+    "dynamic": {"+:.*down_proj": {"desc_act": true}}}})"));
+  const Storage &up = found.storage_for("model.layers.3.mlp.up_proj"), &down = found.storage_for("model.layers.3.mlp.down_proj");
+  EXPECT_EQ(up.name(), down.name());
+  EXPECT_EQ(up.unpacking()->index, Unpacking::Index::kMayBe);
+  EXPECT_EQ(down.unpacking()->index, Unpacking::Index::kMust);
+}
+
 TEST(Quantization, FindsTheFormatOfALayer) {
   constexpr ModuleCase kCases[]{
       {"{}", "model.layers.0.mlp.up_proj", "plain"},

@@ -22,7 +22,7 @@ TEST(StoredName, LeadsBackToTheClass) {
       {"a.q_proj.g_idx", "a.q_proj.weight", StoredRole::kGroupIndex},
       {"a.q_proj.weight_packed", "a.q_proj.weight", StoredRole::kWeight},
       {"a.q_proj.weight_shape", "a.q_proj.weight", StoredRole::kShape},
-      {"a.q_proj.weight_scale_2", "a.q_proj.weight", StoredRole::kScale},
+      {"a.q_proj.weight_scale_2", "a.q_proj.weight", StoredRole::kSecond},
       {"a.q_proj.input_scale", "a.q_proj.weight", StoredRole::kInputScale},
       {"a.k_proj.k_scale", "a.k_proj.weight", StoredRole::kKvScale},
       {"a.v_proj.v_scale", "a.v_proj.weight", StoredRole::kKvScale},
@@ -32,7 +32,7 @@ TEST(StoredName, LeadsBackToTheClass) {
       {"m.experts.gate_up_proj_blocks", "m.experts.gate_up_proj", StoredRole::kWeight},
       {"m.experts.gate_up_proj_scales", "m.experts.gate_up_proj", StoredRole::kScale},
       {"m.experts.gate_up_proj_scale_inv", "m.experts.gate_up_proj", StoredRole::kScale},
-      {"m.experts.gate_up_proj_weight_scale_2", "m.experts.gate_up_proj", StoredRole::kScale},
+      {"m.experts.gate_up_proj_weight_scale_2", "m.experts.gate_up_proj", StoredRole::kSecond},
   };
   for (const StoredCase& c : kCases) {
     const auto found = parse_stored_name(c.stored);
