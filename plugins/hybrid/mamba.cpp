@@ -85,6 +85,16 @@ void fill_mamba2(const Config& config, Model& model) {
   add_mamba2(Place(model, "backbone.layers.{layer}.mixer.", "mamba.", kState, model.all()), m);
 }
 
+// GGUF files list layers one by one.
+Layers jamba_attention(const Config& config, std::uint32_t n) {
+  if (config.has("/layers_block_type")) return where(words(config, "/layers_block_type", n, {"mamba", "attention"}), {"attention"});
+  return periodic(n, config.positive("/attn_layer_period"), config.u64("/attn_layer_offset"));
+}
+Layers jamba_sparse(const Config& config, std::uint32_t n) {
+  if (config.has("/expert_layers")) return numbers(config, "/expert_layers", n);
+  return periodic(n, config.positive("/expert_layer_period"), config.u64("/expert_layer_offset"));
+}
+
 void fill_jamba(const Config& config, Model& model) {
   const std::uint64_t h = model.hidden;
   Mamba1 m{};
@@ -99,10 +109,9 @@ void fill_jamba(const Config& config, Model& model) {
   m.inner_norms = true;
   if (config.str("/hidden_act", "silu") == "silu")
     m.pass = Mamba1Pass{.norms = true, .epsilon = config.find_f64(kJambaFrame.epsilon).value_or(0)};
-  const Layers attention = periodic(model.layers, config.positive("/attn_layer_period"), config.u64("/attn_layer_offset"));
+  const Layers attention = jamba_attention(config, model.layers);
   const std::uint64_t experts = plimsoll::find_experts(config).value_or(0);
-  const Layers sparse =
-      experts <= 1 ? Layers{} : periodic(model.layers, config.positive("/expert_layer_period"), config.u64("/expert_layer_offset"));
+  const Layers sparse = experts <= 1 ? Layers{} : jamba_sparse(config, model.layers);
   model.ask_dense(attention, kFfn).map.parts.push_back({kFfn, "", without(model.layers, sparse)});
   if (!sparse.empty()) model.ask("moe", kFfn, {{{kFfn, "", sparse}}, std::nullopt});
   model.frame = kJambaFrame;

@@ -71,8 +71,12 @@ void add_delta_net(const Place& p, const DeltaNet& m) {
   } else {
     p.add(p.linear("in_proj_qkv", conv, h).parts(0, {keys, keys, values}));
     p.add(p.linear("in_proj_z", v, h).heads(0, m.value_heads));
-    p.add(p.linear("in_proj_b", m.value_heads, h).heads(0, m.value_heads));
-    p.add(p.linear("in_proj_a", m.value_heads, h).heads(0, m.value_heads));
+    if (m.projections == DeltaProjections::kGated) {
+      p.add(p.linear("in_proj_ba", Bytes(2) * Bytes(m.value_heads), h).heads(0, m.key_heads));
+    } else {
+      p.add(p.linear("in_proj_b", m.value_heads, h).heads(0, m.value_heads));
+      p.add(p.linear("in_proj_a", m.value_heads, h).heads(0, m.value_heads));
+    }
   }
   if (!apart) p.add(p.weight("conv1d.weight", {conv, 1, m.kernel}).parts(0, {keys, keys, values}));
   p.add(p.weight("A_log", {m.value_heads}).heads(0, m.value_heads));

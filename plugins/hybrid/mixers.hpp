@@ -14,6 +14,7 @@ std::string read_state_dtype(const Config& config);
 // Qwen3-Next, Qwen3.5 and OLMo-Hybrid: gated delta rule.
 enum class DeltaProjections {
   kFused, // in_proj_qkvz and in_proj_ba
+  kGated, // in_proj_qkv, in_proj_z and in_proj_ba: Qwen3-Next as GGUF files have it
   kSplit, // four
   kApart  // one for each of queries, keys, values, gates and steps, and a convolution each for the first three
 };

@@ -16,27 +16,27 @@ constexpr double kLengthEpsilon = 1e-6; // of queries and keys of delta rules, i
 } // namespace
 
 // Where in_proj is fused the rows of one key head follow one another: its query, its key, the values and the gates that belong to it; of
-// the other one what is written and what decays. States: q, k and v before their convolution, then the recurrence.
+// the other one what is written and what decays, where that is not split too. States: q, k and v before their convolution, then the
+// recurrence.
 void describe_delta_net(const DeltaNet& m, const std::string& label, const PipelinePart& part, const Pipeline& out) {
   const std::uint64_t shared = m.value_heads / m.key_heads, of_head = shared * m.value_elements;
   const std::uint64_t keys = m.key_heads * m.key_elements, values = m.value_heads * m.value_elements;
   const auto projected = [&](const char* name, std::uint64_t width, std::uint64_t units) {
     return out.make(width, units, op::Linear(part.in, label + name));
   };
-  Value q, k, v, gate, decay, write;
+  const auto columns = [&](Value of, std::uint64_t stride, std::uint64_t first, std::uint64_t n) {
+    return out.make(m.key_heads * n, m.key_heads, op::Columns(of, m.key_heads, stride, first, n));
+  };
+  const auto gates = [&] { return projected("in_proj_ba", 2 * m.value_heads, m.key_heads); };
+  Value q, k, v, gate, ba, decay, write;
   if (m.projections == DeltaProjections::kFused) {
     const std::uint64_t row = 2 * m.key_elements + 2 * of_head;
     const Value qkvz = projected("in_proj_qkvz", m.key_heads * row, m.key_heads);
-    const Value ba = projected("in_proj_ba", 2 * m.value_heads, m.key_heads);
-    const auto columns = [&](Value of, std::uint64_t stride, std::uint64_t first, std::uint64_t n) {
-      return out.make(m.key_heads * n, m.key_heads, op::Columns(of, m.key_heads, stride, first, n));
-    };
+    ba = gates();
     q = columns(qkvz, row, 0, m.key_elements);
     k = columns(qkvz, row, m.key_elements, m.key_elements);
     v = columns(qkvz, row, 2 * m.key_elements, of_head);
     gate = columns(qkvz, row, 2 * m.key_elements + of_head, of_head);
-    write = columns(ba, 2 * shared, 0, shared);
-    decay = columns(ba, 2 * shared, shared, shared);
   } else {
     const auto part_of = [&](std::uint32_t of, std::uint64_t width, std::uint64_t units) {
       return out.make(width, units, op::Linear(part.in, label + "in_proj_qkv").part(of));
@@ -45,8 +45,14 @@ void describe_delta_net(const DeltaNet& m, const std::string& label, const Pipel
     k = part_of(1, keys, m.key_heads);
     v = part_of(2, values, m.value_heads);
     gate = projected("in_proj_z", values, m.value_heads);
+    if (m.projections == DeltaProjections::kGated) ba = gates();
+  }
+  if (m.projections == DeltaProjections::kSplit) {
     write = projected("in_proj_b", m.value_heads, m.value_heads);
     decay = projected("in_proj_a", m.value_heads, m.value_heads);
+  } else {
+    write = columns(ba, 2 * shared, 0, shared);
+    decay = columns(ba, 2 * shared, shared, shared);
   }
   const auto convolved = [&](Value x, std::uint32_t of, std::uint64_t first_channel) {
     out.set(x, op::Conv(x, label + "conv1d", m.kernel, "state", 0).part(of, first_channel).act(Activation::kSilu));

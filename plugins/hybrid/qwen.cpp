@@ -15,6 +15,11 @@ Layers attention_layers(const Config& config, std::uint32_t n) {
   return periodic(n, interval, interval - 1);
 }
 
+DeltaProjections projections_of(const Config& config) {
+  if (config.boolean("/linear_projections_fused", true)) return DeltaProjections::kFused;
+  return config.boolean("/linear_gates_fused", false) ? DeltaProjections::kGated : DeltaProjections::kSplit;
+}
+
 DeltaNet read_delta_net(const Config& config, std::uint64_t hidden) {
   const DeltaNet m{hidden,
                    config.positive("/linear_num_key_heads"),
@@ -22,7 +27,7 @@ DeltaNet read_delta_net(const Config& config, std::uint64_t hidden) {
                    config.positive("/linear_key_head_dim"),
                    config.positive("/linear_value_head_dim"),
                    config.positive("/linear_conv_kernel_dim"),
-                   config.boolean("/linear_projections_fused", true) ? DeltaProjections::kFused : DeltaProjections::kSplit,
+                   projections_of(config),
                    read_state_dtype(config),
                    config.find_f64("/rms_norm_eps").value_or(0)};
   check_divides(m.key_heads, m.value_heads, "/linear_num_key_heads");

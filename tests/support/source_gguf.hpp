@@ -41,10 +41,12 @@ inline const SourceGguf& source_gguf() {
 }
 
 inline Result<GgufArchitecture> source_meaning(const std::string& name, const GgufMetadata& metadata) {
-  for (const GgufWords& words : source_gguf().families)
-    if (const GgufArchitecture* known = find_gguf_architecture(words, name, metadata))
-      return gguf_architecture(name, known, source_gguf().common);
-  return gguf_architecture(name, nullptr, source_gguf().common);
+  const GgufArchitecture* first = nullptr;
+  for (const GgufWords& words : source_gguf().families) {
+    const GgufArchitecture* const known = find_gguf_architecture(words, name, metadata);
+    if (known != nullptr && (first == nullptr || (known->orders && !first->orders))) first = known;
+  }
+  return gguf_architecture(name, first, source_gguf().common);
 }
 
 } // namespace plimsoll::test

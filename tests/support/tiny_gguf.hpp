@@ -4,6 +4,9 @@
 // it does not know. Threads: a plain function.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "support/tiny_model.hpp"
@@ -12,5 +15,14 @@ namespace plimsoll::test {
 
 // GGUF version 3. Vectors and routers stay float32, as converters leave them. A byte vocabulary: id = byte + 3; 1 begins, 2 ends a text.
 void write_tiny_gguf(const TinyModel& model, const std::string& path, TinyFormat format = TinyFormat::kF32);
+
+// What a tensor is stored as: ggml's number of a type, and its bytes.
+struct PackedTensor {
+  std::uint32_t type = 0;
+  std::string bytes;
+};
+// Asked for every tensor, under its stored name; nothing: it is stored in float32.
+using PackTensor = std::function<std::optional<PackedTensor>(const TinyTensor& tensor)>;
+void write_tiny_gguf(const TinyModel& model, const std::string& path, const PackTensor& pack);
 
 } // namespace plimsoll::test

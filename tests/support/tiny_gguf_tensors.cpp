@@ -22,11 +22,14 @@ const std::map<std::string_view, std::string_view> kNames{
     {"input_layernorm", "attn_norm"},
     {"post_attention_layernorm", "ffn_norm"},
     {"post_feedforward_layernorm", "post_ffw_norm"},
+    {"post_self_attn_layernorm", "post_attention_norm"},
+    {"post_mlp_layernorm", "post_ffw_norm"},
     {"self_attn.q_proj", "attn_q"},
     {"self_attn.k_proj", "attn_k"},
     {"self_attn.v_proj", "attn_v"},
     {"self_attn.qkv_proj", "attn_qkv"},
     {"self_attn.o_proj", "attn_output"},
+    {"self_attn.dense", "attn_output"},
     {"self_attn.q_norm", "attn_q_norm"},
     {"self_attn.k_norm", "attn_k_norm"},
     {"self_attn.q_a_proj", "attn_q_a"},
@@ -38,6 +41,10 @@ const std::map<std::string_view, std::string_view> kNames{
     {"mlp.up_proj", "ffn_up"},
     {"mlp.gate_up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
+    {"mlp.fc1", "ffn_up"},
+    {"mlp.fc2", "ffn_down"},
+    {"mlp.c_fc", "ffn_up"},
+    {"mlp.c_proj", "ffn_down"},
     {"mlp.gate", "ffn_gate_inp"},
     {"mlp.router", "ffn_gate_inp"},
     {"block_sparse_moe.gate", "ffn_gate_inp"},
@@ -69,7 +76,10 @@ private:
   bool is(std::string_view type) const { return type_ == type; }
   bool gemma() const { return is("gemma2") || is("gemma3_text"); }
   // llama.cpp's graph for these turns channels 2i and 2i + 1 of a head together, transformers i and i + half.
-  bool neighbours_turn() const { return is("llama") || is("mistral") || is("mixtral") || is("granite") || is("granitemoehybrid"); }
+  bool neighbours_turn() const {
+    return is("llama") || is("mistral") || is("mixtral") || is("granite") || is("granitemoehybrid") || is("smollm3");
+  }
+  bool normed_behind() const { return is("olmo2") || is("olmo3") || is("exaone4"); }
 
   void convert_in_layer(const std::string& layer, std::string_view name, const TinyTensor& tensor);
   void keep(std::string name, Shape shape, std::vector<float> values);
@@ -150,7 +160,8 @@ void Renamer::split_latent(const std::string& layer, const TinyTensor& tensor) {
   keep(layer + "attn_v_b.weight", {heads_, value, latent}, std::move(values));
 }
 
-// gpt-oss: [experts, inputs, outputs] becomes [experts, outputs, inputs]; gate and up in turn become two tensors. Biases have no inputs.
+// [experts, inputs, outputs] becomes [experts, outputs, inputs]; gate and up become two tensors, of gpt-oss in turn, else the first half
+// and the second. Biases have no inputs.
 void Renamer::split_experts(const std::string& layer, const TinyTensor& tensor) {
   const bool bias = tensor.name.ends_with("_bias"), joined = tensor.name.find("gate_up") != std::string::npos;
   const std::uint64_t experts = tensor.shape[0], inputs = bias ? 1 : tensor.shape[1], outputs = tensor.shape.back();
@@ -158,9 +169,11 @@ void Renamer::split_experts(const std::string& layer, const TinyTensor& tensor) 
   for (std::uint64_t part = 0; part < parts; ++part) {
     std::vector<float> values;
     for (std::uint64_t expert = 0; expert < experts; ++expert)
-      for (std::uint64_t output = part; output < outputs; output += parts)
+      for (std::uint64_t i = 0; i < outputs / parts; ++i) {
+        const std::uint64_t output = is("gpt_oss") ? i * parts + part : part * (outputs / parts) + i;
         for (std::uint64_t input = 0; input < inputs; ++input)
           values.push_back(tensor.values[(expert * inputs + input) * outputs + output]);
+      }
     const std::string name = layer + (!joined ? "ffn_down" : part == 0 ? "ffn_gate" : "ffn_up") + "_exps";
     if (bias) keep(name + ".bias", {experts, outputs / parts}, std::move(values));
     else keep(name + ".weight", {experts, outputs / parts, inputs}, std::move(values));
@@ -200,12 +213,12 @@ void Renamer::halves(const std::string& layer, const TinyTensor& tensor) {
 
 void Renamer::convert_in_layer(const std::string& layer, std::string_view name, const TinyTensor& tensor) {
   if (name == "self_attn.sinks") return keep(layer + "attn_sinks.weight", tensor.shape, tensor.values);
-  if (name == "mlp.gate.e_score_correction_bias") return keep(layer + "exp_probs_b.bias", tensor.shape, tensor.values);
+  if (name.ends_with(".e_score_correction_bias")) return keep(layer + "exp_probs_b.bias", tensor.shape, tensor.values);
   if (name.starts_with("mamba.") && tensor.shape.size() != 2) return convert_states(layer, name.substr(6), tensor);
   if (name == "linear_attn.dt_bias" || name == "linear_attn.A_log" || name == "linear_attn.conv1d.weight")
     return convert_delta(layer, name.substr(12), tensor);
   if (name == "shared_mlp.input_linear.weight") return halves(layer, tensor);
-  if (is("gpt_oss") && name.starts_with("mlp.experts.")) return split_experts(layer, tensor);
+  if ((is("gpt_oss") || is("qwen3_vl_moe_text")) && name.starts_with("mlp.experts.")) return split_experts(layer, tensor);
   const std::size_t dot = name.rfind('.');
   const std::string_view owner = name.substr(0, dot), kind = name.substr(dot);
   if (owner == "self_attn.kv_b_proj") return split_latent(layer, tensor);
@@ -217,7 +230,7 @@ void Renamer::convert_in_layer(const std::string& layer, std::string_view name, 
   }
   std::string to;
   if (owner == "pre_feedforward_layernorm") to = "ffn_norm";
-  else if (owner == "post_attention_layernorm" && (gemma() || is("gpt_oss") || is("seed_oss") || is("olmo2") || is("qwen3_next")))
+  else if (owner == "post_attention_layernorm" && (gemma() || is("gpt_oss") || is("seed_oss") || normed_behind() || is("qwen3_next")))
     to = "post_attention_norm";
   else to = kNames.at(owner);
   std::vector<float> values = tensor.values;
@@ -237,11 +250,12 @@ void Renamer::convert(const TinyTensor& tensor) {
   const std::string_view name = tensor.name;
   if (name == "model.embed_tokens.weight") return keep("token_embd.weight", tensor.shape, tensor.values);
   if (name == "lm_head.weight") return keep("output.weight", tensor.shape, tensor.values);
-  if (name == "model.norm.weight") {
+  if (name == "lm_head.bias") return keep("output.bias", tensor.shape, tensor.values);
+  if (name.starts_with("model.norm.") || name.starts_with("model.final_layernorm.")) {
     std::vector<float> values = tensor.values;
     if (gemma() || is("qwen3_next"))
       for (float& value : values) value += 1;
-    return keep("output_norm.weight", tensor.shape, std::move(values));
+    return keep("output_norm" + std::string(name.substr(name.rfind('.'))), tensor.shape, std::move(values));
   }
   const std::size_t dot = name.find('.', kLayers.size());
   const std::string layer = "blk." + std::string(name.substr(kLayers.size(), dot - kLayers.size())) + ".";

@@ -65,6 +65,19 @@ const std::map<std::string_view, std::string_view> kNames{
     {"feed_forward.w2", "ffn_down"},
     {"feed_forward.router", "ffn_gate_inp"},
     {"feed_forward.gate", "ffn_gate_inp"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},
+    {"linear_attn.in_proj_qkv", "attn_qkv"},
+    {"linear_attn.in_proj_z", "attn_gate"},
+    {"linear_attn.in_proj_b", "ssm_beta"},
+    {"linear_attn.in_proj_a", "ssm_alpha"},
+    {"linear_attn.conv1d", "ssm_conv1d"},
+    {"linear_attn.norm", "ssm_norm"},
+    {"linear_attn.out_proj", "ssm_out"},
+    {"mlp.gate", "ffn_gate_inp"},
+    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
     {"mlp.gate_proj", "ffn_gate"},
     {"mlp.up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
@@ -101,6 +114,7 @@ private:
   }
   void halves(const std::string& layer, const char* suffix, const TinyTensor& tensor);
   std::vector<float> neighbours(const TinyTensor& tensor) const;
+  std::vector<float> dealt(const std::string& to, const TinyTensor& tensor) const;
   std::vector<float> multiplied(std::string_view name, const TinyTensor& tensor) const;
   std::uint64_t groups() const { return count(config_, config_.contains("mamba_n_groups") ? "mamba_n_groups" : "n_groups", 1); }
 
@@ -119,6 +133,25 @@ std::vector<float> Renamer::neighbours(const TinyTensor& tensor) const {
     const std::uint64_t in_head = row % head_, to = row - in_head + 2 * (in_head % half) + in_head / half;
     std::copy_n(tensor.values.begin() + static_cast<std::ptrdiff_t>(row * width), width,
                 out.begin() + static_cast<std::ptrdiff_t>(to * width));
+  }
+  return out;
+}
+
+// Qwen3.5's heads of values come hand by hand where they belong to keys one after another: first the first head of each key. Of rows behind
+// those of queries and keys, or of columns.
+std::vector<float> Renamer::dealt(const std::string& to, const TinyTensor& tensor) const {
+  const bool fused = to == "attn_qkv" || to == "ssm_conv1d", columns = to == "ssm_out";
+  const std::uint64_t keys = count(config_, "linear_num_key_heads"), heads = count(config_, "linear_num_value_heads"),
+                      of_key = heads / keys;
+  const std::uint64_t first = fused ? 2 * keys * count(config_, "linear_key_head_dim") : 0;
+  const std::uint64_t n = columns ? tensor.shape[1] : tensor.shape[0] - first, width = n / heads;
+  const std::uint64_t row = tensor.values.size() / tensor.shape[0], rows = columns ? tensor.shape[0] : 1, step = columns ? 1 : row;
+  std::vector<float> out = tensor.values;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    const std::uint64_t head = i / width, to_head = head % of_key * keys + head / of_key, at = to_head * width + i % width;
+    for (std::uint64_t r = 0; r < rows; ++r)
+      std::copy_n(tensor.values.begin() + static_cast<std::ptrdiff_t>(r * row + (first + i) * step), step,
+                  out.begin() + static_cast<std::ptrdiff_t>(r * row + (first + at) * step));
   }
   return out;
 }
@@ -194,8 +227,11 @@ void Renamer::latent(const std::string& layer, const TinyTensor& tensor) {
 
 // Of a recurrence what is no matrix.
 bool Renamer::states(const std::string& layer, std::string_view name, const TinyTensor& tensor) {
-  std::vector<float> values = tensor.values;
-  const bool of_heads = tensor.shape.size() == 1 && !is("mamba") && !is("falcon_mamba") && !is("jamba");
+  const bool delta = is("qwen3_5_moe_text");
+  std::vector<float> values = delta && name.starts_with("linear_attn.") && tensor.shape.size() == 1 && !name.ends_with("norm.weight")
+                                  ? dealt("", tensor)
+                                  : tensor.values;
+  const bool of_heads = tensor.shape.size() == 1 && !is("mamba") && !is("falcon_mamba") && !is("jamba") && !delta;
   if (name.ends_with("A_log")) {
     for (float& value : values) value = -std::exp(value);
     if (is("kimi_linear")) keep(layer + "ssm_a", {tensor.shape[2], 1}, std::move(values));
@@ -217,6 +253,9 @@ void Renamer::in_layer(const std::string& layer, std::string name, const TinyTen
   if (name == "self_attn.kv_b_proj.weight") return latent(layer, tensor);
   if (name == "block_sparse_moe.input_linear.weight") return halves(layer, "_exps.weight", tensor);
   if (name == "shared_mlp.input_linear.weight") return halves(layer, "_shexp.weight", tensor);
+  if (name == "mlp.experts.gate_up_proj") return halves(layer, "_exps.weight", tensor);
+  if (name == "mlp.experts.down_proj") return keep(layer + "ffn_down_exps.weight", tensor.shape, tensor.values);
+  if (name == "mlp.shared_expert_gate.weight") return keep(layer + "ffn_gate_inp_shexp.weight", {tensor.shape[1]}, tensor.values);
   if (name.starts_with("mamba.")) name = "mixer." + name.substr(6);
   for (const char* part : {"q_proj", "k_proj", "v_proj", "o_proj"})
     if (name == std::string("mixer.") + part + ".weight") name = "self_attn." + name.substr(6);
@@ -224,14 +263,19 @@ void Renamer::in_layer(const std::string& layer, std::string name, const TinyTen
   const std::string owner = name.substr(0, dot), kind = name.substr(dot);
   if (owner.find("experts.") != std::string::npos && owner.find("shared_experts.") == std::string::npos)
     return stack(layer + "ffn_" + std::string(kParts.at(std::string_view(owner).substr(owner.rfind('.') + 1))) + "_exps.weight", tensor);
-  const std::string to(kNames.at(owner));
+  const bool delta = is("qwen3_5_moe_text");
+  const std::string to(delta && owner == "post_attention_layernorm" ? "post_attention_norm" : kNames.at(owner));
   Shape shape = tensor.shape;
   if (shape.size() == 3 && to.starts_with("ssm_conv1d_")) shape = {tensor.shape[0], 1, tensor.shape[2]};
   else if (shape.size() == 3 && shape[1] == 1) shape = {tensor.shape[0], tensor.shape[2]};
-  if (to == "ssm_norm" && !is("kimi_linear")) shape = {groups(), tensor.shape[0] / groups()};
+  if (to == "ssm_norm" && !is("kimi_linear") && !delta) shape = {groups(), tensor.shape[0] / groups()};
   const bool bare = is("falcon_h1") && to == "ffn_norm"; // llama.cpp asks for it without an ending
-  const bool turned = is("granitemoe") && (to == "attn_q" || to == "attn_k");
-  keep(layer + to + (bare ? std::string() : kind), std::move(shape), turned ? neighbours(tensor) : multiplied(tensor.name, tensor));
+  const bool turned = (is("granitemoe") || is("bamba")) && (to == "attn_q" || to == "attn_k");
+  std::vector<float> values = turned ? neighbours(tensor) : multiplied(tensor.name, tensor);
+  if (delta && owner.starts_with("linear_attn.") && to != "ssm_norm") values = dealt(to, tensor);
+  if (delta && to.ends_with("norm") && to != "ssm_norm")
+    for (float& value : values) value += 1;
+  keep(layer + to + (bare ? std::string() : kind), std::move(shape), std::move(values));
 }
 
 void Renamer::convert(const TinyTensor& tensor) {
@@ -240,11 +284,14 @@ void Renamer::convert(const TinyTensor& tensor) {
   if (layers == std::string::npos) {
     const bool embedding = name.find("embed_tokens") != std::string::npos || name.find("embeddings") != std::string::npos;
     const bool lfm2 = is("lfm2") || is("lfm2_moe");
+    std::vector<float> values = multiplied(name, tensor);
+    if (is("qwen3_5_moe_text") && name.ends_with("norm.weight"))
+      for (float& value : values) value += 1;
     return keep(embedding                  ? "token_embd.weight"
                 : name == "lm_head.weight" ? "output.weight"
                 : lfm2                     ? "token_embd_norm.weight"
                                            : "output_norm.weight",
-                tensor.shape, multiplied(name, tensor));
+                tensor.shape, std::move(values));
   }
   const std::size_t begin = layers + 7, dot = name.find('.', begin);
   in_layer("blk." + name.substr(begin, dot - begin) + ".", name.substr(dot + 1), tensor);
@@ -281,6 +328,7 @@ private:
 
 bool Metadata::attends(std::uint64_t layer) const {
   if (is("jamba")) return layer % of("attn_layer_period") == of("attn_layer_offset");
+  if (is("bamba")) return config_.at("attn_layer_indices").dump().find(std::to_string(layer)) != std::string::npos;
   if (is("nemotron_h")) return config_.at("hybrid_override_pattern").get<std::string>()[layer] == '*';
   if (is("lfm2")) return config_.at("full_attn_idxs").dump().find(std::to_string(layer)) != std::string::npos;
   if (is("kimi_linear"))
@@ -293,7 +341,7 @@ void Metadata::attention() {
   if (is("mamba") || is("falcon_mamba") || is("mamba2")) return number("attention.head_count", 0);
   number("attention.head_count", heads_);
   const auto attend = [&](std::uint64_t layer) { return attends(layer); };
-  if (is("granitemoe") || is("falcon_h1")) number("attention.head_count_kv", of("num_key_value_heads"));
+  if (is("granitemoe") || is("falcon_h1") || is("qwen3_5_moe_text")) number("attention.head_count_kv", of("num_key_value_heads"));
   else layers("attention.head_count_kv", is("kimi_linear") ? 1 : of("num_key_value_heads"), attend);
   if (is("kimi_linear")) {
     number("attention.kv_lora_rank", of("kv_lora_rank"));
@@ -306,7 +354,9 @@ void Metadata::attention() {
   }
   number("attention.key_length", head_);
   number("attention.value_length", head_);
-  number("rope.dimension_count", head_);
+  const auto turning = static_cast<std::uint64_t>(config_.value("partial_rotary_factor", 1.0) * static_cast<double>(head_));
+  number("rope.dimension_count", of("attn_rotary_emb", turning));
+  if (is("qwen3_5_moe_text")) file_.u32s(at_ + "rope.dimension_sections", {1, 1, 0, 0});
   if (config_.contains("rope_theta")) real("rope.freq_base", config_["rope_theta"]);
 }
 
@@ -316,6 +366,14 @@ void Metadata::states() {
   if (is("kimi_linear")) {
     number("ssm.conv_kernel", config_["linear_attn_config"]["short_conv_kernel_size"]);
     return number("kda.head_dim", config_["linear_attn_config"]["head_dim"]);
+  }
+  if (is("qwen3_5_moe_text")) {
+    number("ssm.conv_kernel", of("linear_conv_kernel_dim"));
+    number("ssm.inner_size", of("linear_num_value_heads") * of("linear_value_head_dim"));
+    number("ssm.state_size", of("linear_key_head_dim"));
+    number("ssm.time_step_rank", of("linear_num_value_heads"));
+    number("ssm.group_count", of("linear_num_key_heads"));
+    return number("full_attention_interval", of("full_attention_interval"));
   }
   const auto first = [&](std::initializer_list<const char*> keys) -> std::uint64_t {
     for (const char* key : keys)
@@ -334,7 +392,7 @@ void Metadata::states() {
   number("ssm.inner_size", heads * first({"mamba_d_head", "mamba_head_dim", "head_dim"}));
   number("ssm.time_step_rank", heads);
   number("ssm.group_count", first({"mamba_n_groups", "n_groups"}));
-  if (is("granitemoehybrid")) file_.flag(at_ + "rope.scaling.finetuned", false);
+  if (is("granitemoehybrid") || is("bamba")) file_.flag(at_ + "rope.scaling.finetuned", is("bamba"));
 }
 
 void Metadata::experts() {
@@ -344,6 +402,7 @@ void Metadata::experts() {
   number("expert_used_count", of("num_experts_per_tok", of("num_experts_per_token")));
   if (const std::uint64_t width = of("moe_intermediate_size")) number("expert_feed_forward_length", width);
   if (is("granitemoehybrid")) number("expert_shared_feed_forward_length", of("shared_intermediate_size"));
+  if (is("qwen3_5_moe_text")) number("expert_shared_feed_forward_length", of("shared_expert_intermediate_size"));
   if (is("lfm2_moe")) {
     number("leading_dense_block_count", of("num_dense_layers"));
     number("expert_gating_func", 2);
@@ -373,7 +432,7 @@ void Metadata::add() {
     const std::uint64_t moe = of("moe_intermediate_size");
     layers("feed_forward_length", moe != 0 ? moe : of("intermediate_size"),
            [&](std::uint64_t layer) { return pattern[layer] == '-' || pattern[layer] == 'E'; });
-  } else {
+  } else if (!is("qwen3_5_moe_text")) {
     number("feed_forward_length", is("mamba") || is("falcon_mamba") || is("mamba2") ? 0 : of("intermediate_size"));
   }
   for (const char* epsilon : {"rms_norm_eps", "layer_norm_epsilon", "norm_eps"})
@@ -391,16 +450,11 @@ void Metadata::add() {
 } // namespace hybrid_gguf
 
 std::string tiny_hybrid_architecture(const nlohmann::json& config) {
-  static const std::map<std::string_view, const char*> names{{"mamba", "mamba"},
-                                                             {"falcon_mamba", "mamba"},
-                                                             {"mamba2", "mamba2"},
-                                                             {"jamba", "jamba"},
-                                                             {"falcon_h1", "falcon-h1"},
-                                                             {"granitemoe", "granitemoe"},
-                                                             {"granitemoehybrid", "granitehybrid"},
-                                                             {"lfm2", "lfm2"},
-                                                             {"lfm2_moe", "lfm2moe"},
-                                                             {"kimi_linear", "kimi-linear"}};
+  static const std::map<std::string_view, const char*> names{
+      {"mamba", "mamba"},         {"falcon_mamba", "mamba"},    {"mamba2", "mamba2"},
+      {"jamba", "jamba"},         {"bamba", "granitehybrid"},   {"qwen3_5_moe_text", "qwen35moe"},
+      {"falcon_h1", "falcon-h1"}, {"granitemoe", "granitemoe"}, {"granitemoehybrid", "granitehybrid"},
+      {"lfm2", "lfm2"},           {"lfm2_moe", "lfm2moe"},      {"kimi_linear", "kimi-linear"}};
   const std::string type = config.at("model_type");
   if (type == "nemotron_h") return config.contains("n_routed_experts") ? "nemotron_h_moe" : "nemotron_h";
   const auto found = names.find(type);

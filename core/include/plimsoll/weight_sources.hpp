@@ -51,6 +51,7 @@ struct WeightPiece {
   std::string block_type;       // "q4_k": what it is stored as, where the tensor is float32 and it is not. `bytes` are then those of
                                 // the file, all else counts float32
   bool minus_one = false;       // they are stored with 1 added: gains of norms that multiply by 1 + g
+  bool logarithm = false;       // they are stored as -exp(x): what a state decays by, of which x is the logarithm
   // Where it is not null the run is one of the float32 that these are once they are unpacked: `offset_bytes` and `bytes` count those, and
   // `file` has the quants.
   std::shared_ptr<const QuantizedMatrices> quantized;

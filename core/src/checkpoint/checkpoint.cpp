@@ -97,7 +97,23 @@ Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& m
   PLIMSOLL_ASSIGN(checkpoint.config_, gguf_config(metadata, facts, architecture, files.shards.front()));
   checkpoint.names_ = GgufNames(architecture.names);
   checkpoint.orders_ = architecture.orders;
+  checkpoint.architecture_ = name;
+  checkpoint.sources_ = gguf_sources(name, architecture);
   return checkpoint;
+}
+
+Error Checkpoint::with_metadata(Error error) const {
+  const std::size_t at = error.where.rfind(": /");
+  if (at == std::string::npos) return error;
+  std::string key = error.where.substr(at + 3); // "ssm/heads/2" is of "ssm/heads", or of "ssm"
+  auto found = sources_.find(key);
+  while (found == sources_.end() && key.find('/') != std::string::npos) {
+    key.erase(key.rfind('/'));
+    found = sources_.find(key);
+  }
+  if (found != sources_.end() && !found->second.empty())
+    error.message += fmt::format(" (a GGUF file has it under {})", fmt::join(found->second, ", "));
+  return error;
 }
 
 std::uint64_t Checkpoint::lacking_bytes() const {
@@ -112,7 +128,16 @@ Result<StoredOrder> Checkpoint::order_of(std::string_view stored_name) const {
     return fail(ErrorCode::kBadCheckpoint,
                 fmt::format("the file lacks {} bytes of its tensors; it plans, but to load it fetch all of it", lacking),
                 files_.shards.front());
-  if (orders_) return stored_order(*orders_, stored_name);
+  if (orders_) {
+    StoredOrder order = stored_order(*orders_, stored_name);
+    if (order.dealt.empty()) return order;
+    const std::string key = fmt::format("{}.{}", architecture_, order.dealt);
+    order.hands = number(gguf_.front().metadata, key).value_or(0);
+    if (order.hands != 0) return order;
+    return fail(ErrorCode::kBadConfig,
+                fmt::format("the heads of tensor {} lie apart by a number that the file does not say", quoted_name(stored_name)),
+                fmt::format("{}: '{}'", files_.shards.front(), key));
+  }
   return fail(ErrorCode::kUnsupportedArchitecture,
               "no gguf.json says how files of this architecture store their tensors (`orders`); take the model's safetensors",
               files_.shards.front());

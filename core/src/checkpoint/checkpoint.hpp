@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "checkpoint/gguf.hpp"
+#include "checkpoint/gguf_config.hpp"
 #include "checkpoint/gguf_names.hpp"
 #include "checkpoint/gguf_words.hpp"
 #include "checkpoint/locate.hpp"
@@ -45,6 +46,9 @@ public:
   // As the file has them; null for safetensors.
   const GgufMetadata* gguf_metadata() const { return gguf_.empty() ? nullptr : &gguf_.front().metadata; }
 
+  // Of an error about a key of such a config, the same naming the metadata that the key was read from: "mamba2.ssm.inner_size".
+  Error with_metadata(Error error) const;
+
   // What the files lack of the data that their headers tell of: 0, but for GGUF headers fetched alone and downloads that did not end.
   std::uint64_t lacking_bytes() const;
 
@@ -63,6 +67,8 @@ private:
   friend Result<Checkpoint> open_checkpoint(const ModelFiles& files, const GgufMeaning& meaning_of);
 
   ModelFiles files_;
+  std::string architecture_; // of a GGUF file: before its keys
+  GgufSources sources_;
   nlohmann::ordered_json config_;
   GgufNames names_;
   std::optional<std::vector<StoredOrderSet>> orders_;

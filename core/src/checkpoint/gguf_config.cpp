@@ -1,10 +1,12 @@
 #include "checkpoint/gguf_config.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <string_view>
 #include <utility>
 
-#include "checkpoint/gguf_rules.hpp"
+#include "checkpoint/gguf_names.hpp"
+#include "checkpoint/quoted_name.hpp"
 
 namespace plimsoll {
 namespace {
@@ -12,9 +14,10 @@ namespace {
 class Mapping {
 public:
   Mapping(const GgufMetadata& metadata, const GgufTensorFacts& facts, std::string_view name, const GgufArchitecture& architecture)
-      : metadata_(metadata), facts_(facts), name_(name), architecture_(architecture), values_(metadata, name) {}
+      : metadata_(metadata), facts_(facts), name_(name), architecture_(architecture), values_(metadata, name, &facts.stored) {}
 
   Result<Json> run(const std::string& path) {
+    PLIMSOLL_TRY(check_needs(path));
     basics();
     attention();
     rope();
@@ -35,6 +38,18 @@ public:
   }
 
 private:
+  // What no class default may stand for.
+  Result<void> check_needs(const std::string& path) const {
+    for (const std::string& key : architecture_.needs) {
+      const Json* const found = value(key);
+      const bool list = found != nullptr && found->is_array();
+      if (list ? std::any_of(found->begin(), found->end(), gguf_positive) : found != nullptr && gguf_positive(*found)) continue;
+      const std::string what = found == nullptr ? "nothing" : list ? "a list without any" : quoted_name(found->dump());
+      return fail(ErrorCode::kBadConfig, fmt::format("a number above 0 was expected, found {}", what),
+                  fmt::format("{}: '{}.{}'", path, name_, key));
+    }
+    return {};
+  }
   const Json* value(std::string_view key) const { return values_.find(key); }
   std::optional<std::uint64_t> number(std::string_view key) const { return values_.number(key); }
   void set(const char* key, std::optional<std::uint64_t> number) {
@@ -121,9 +136,22 @@ private:
 
 } // namespace
 
+namespace {
+
+void note_layer(std::string_view name, StoredLayers& stored) {
+  StoredKey key = stored_key(name);
+  std::vector<std::uint32_t>& layers = stored[std::move(key.key)];
+  if (!key.layer || *key.layer >= kMostGgufLayers) return;
+  const auto at = std::lower_bound(layers.begin(), layers.end(), *key.layer);
+  if (at == layers.end() || *at != *key.layer) layers.insert(at, *key.layer);
+}
+
+} // namespace
+
 GgufTensorFacts tensor_facts(const GgufHeader& header, GgufTensorFacts so_far) {
   for (const GgufTensor& tensor : header.tensors) {
     const std::string_view name = header.name(tensor);
+    note_layer(name, so_far.stored);
     if (name == "output.weight") so_far.has_output = true;
     if (name.ends_with(".bias") && !name.ends_with("_norm.bias")) {
       so_far.attention_bias = so_far.attention_bias || name.find(".attn_") != std::string_view::npos;
@@ -135,6 +163,20 @@ GgufTensorFacts tensor_facts(const GgufHeader& header, GgufTensorFacts so_far) {
     }
   }
   return so_far;
+}
+
+GgufSources gguf_sources(std::string_view architecture_name, const GgufArchitecture& architecture) {
+  GgufSources out;
+  for (const GgufKeySet& set : architecture.keys)
+    for (const GgufKey& key : set) {
+      std::vector<std::string>& sources = out[key.name];
+      sources.clear(); // later sets win
+      for (const GgufRule& rule : key.rules)
+        for (const std::string& source : rule.sources)
+          if (source.front() != '/' && rule.kind != GgufRule::Kind::kStored && rule.kind != GgufRule::Kind::kLayersStoring)
+            sources.push_back(fmt::format("'{}.{}'", architecture_name, source));
+    }
+  return out;
 }
 
 Result<Json> gguf_config(const GgufMetadata& metadata, const GgufTensorFacts& facts, const GgufArchitecture& architecture,

@@ -1,6 +1,8 @@
 #include "checkpoint/gguf_names.hpp"
 
+#include <charconv>
 #include <cstddef>
+#include <system_error>
 
 namespace plimsoll {
 namespace {
@@ -104,6 +106,18 @@ void GgufNames::translate(std::string_view stored, std::string& out) const {
   out += layer_end_;
   out += '.';
   if (layer.empty() || !rest.starts_with('.') || !append(rest.substr(1), kLayerPrefix, out)) out = stored;
+}
+
+StoredKey stored_key(std::string_view stored) {
+  const std::string_view layer = stored.starts_with(kLayerPrefix) ? leading_number(stored.substr(kLayerPrefix.size())) : std::string_view();
+  StoredKey out;
+  if (!layer.empty() && without_layer(stored)) {
+    out.key = kLayerPrefix;
+    std::uint32_t number = 0;
+    if (std::from_chars(layer.data(), layer.data() + layer.size(), number).ec == std::errc()) out.layer = number;
+  }
+  out.key += stored;
+  return out;
 }
 
 StoredOrder stored_order(const std::vector<StoredOrderSet>& sets, std::string_view stored) {

@@ -3,6 +3,8 @@
 // without a counterpart (rope_freqs) stays as it is. Threads: immutable after construction.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,13 @@ private:
   std::vector<std::pair<std::string, std::string>> numbered_; // those with a {} in them
   std::string layer_start_, layer_end_;                       // around the layer's number
 };
+
+// A stored name as sets write it, with its ending, and its layer: of "blk.3.attn_q.weight" "blk.attn_q.weight" and 3.
+struct StoredKey {
+  std::string key;
+  std::optional<std::uint32_t> layer; // none: of no layer, or of one beyond 32 bits
+};
+StoredKey stored_key(std::string_view stored);
 
 // How the elements of a tensor of this stored name lie; later sets win over earlier ones.
 StoredOrder stored_order(const std::vector<StoredOrderSet>& sets, std::string_view stored);

@@ -7,10 +7,6 @@
 namespace plimsoll {
 namespace {
 
-constexpr std::uint64_t kMostLayers = 4096;
-
-bool positive(const Json& json) { return json.is_boolean() ? json.get<bool>() : gguf_number(json).value_or(0) > 0; }
-
 // What one rule found: a value, and for a list of numbers the list itself.
 struct Found {
   Json value;
@@ -33,6 +29,8 @@ public:
     case GgufRule::Kind::kLayersWithout: return numbered(rule, false);
     case GgufRule::Kind::kCycle: return cycle(rule);
     case GgufRule::Kind::kPeriod: return period(rule);
+    case GgufRule::Kind::kStored: return Found{values_.layers_storing(rule.sources.front()) != nullptr, nullptr};
+    case GgufRule::Kind::kLayersStoring: return storing(rule);
     case GgufRule::Kind::kRemove: break;
     }
     return std::nullopt;
@@ -46,9 +44,10 @@ private:
     if (value == nullptr || value->is_null()) return std::nullopt;
     if (!rule.named.empty()) {
       const auto number = gguf_number(*value);
-      auto word = number ? rule.named.find(std::to_string(*number)) : rule.named.end();
+      if (!number && !value->is_boolean()) return std::nullopt;
+      auto word = rule.named.find(number ? std::to_string(*number) : value->get<bool>() ? "true" : "false");
       if (word == rule.named.end()) word = rule.named.find("*");
-      if (!number || word == rule.named.end()) return std::nullopt;
+      if (word == rule.named.end()) return std::nullopt;
       return Found{word->second, nullptr};
     }
     if (rule.sources.front().front() == '/' || !value->is_array()) return Found{*value, nullptr};
@@ -82,7 +81,7 @@ private:
   const std::string& word_of(const GgufRule& rule, std::size_t layer) const {
     for (std::size_t i = 0; i < rule.sources.size(); ++i) {
       const Json* flags = values_.find(rule.sources[i]);
-      if (flags != nullptr && flags->is_array() && layer < flags->size() && positive((*flags)[layer])) return rule.words[i];
+      if (flags != nullptr && flags->is_array() && layer < flags->size() && gguf_positive((*flags)[layer])) return rule.words[i];
     }
     return rule.words.back();
   }
@@ -93,8 +92,13 @@ private:
     if (flags == nullptr || !flags->is_array()) return std::nullopt;
     Json list = Json::array();
     for (std::size_t layer = 0; layer < flags->size(); ++layer)
-      if (positive((*flags)[layer]) == with) list.push_back(layer + 1);
+      if (gguf_positive((*flags)[layer]) == with) list.push_back(layer + 1);
     return Found{std::move(list), nullptr};
+  }
+  // Numbers from 0 of the layers that have the tensor.
+  std::optional<Found> storing(const GgufRule& rule) const {
+    const std::vector<std::uint32_t>* layers = values_.layers_storing(rule.sources.front());
+    return Found{layers == nullptr ? Json::array() : Json(*layers), nullptr};
   }
 
   std::optional<Found> cycle(const GgufRule& rule) const {
@@ -111,7 +115,7 @@ private:
   template <class Word>
   Found each_layer(Word&& word) const {
     const Json* count = find_pointer(config_, "/num_hidden_layers");
-    const std::uint64_t layers = count == nullptr ? 0 : std::min(gguf_number(*count).value_or(0), kMostLayers);
+    const std::uint64_t layers = count == nullptr ? 0 : std::min<std::uint64_t>(gguf_number(*count).value_or(0), kMostGgufLayers);
     Json list = Json::array();
     for (std::uint64_t layer = 0; layer < layers; ++layer) list.push_back(word(layer));
     return Found{std::move(list), nullptr};
@@ -156,6 +160,11 @@ std::optional<std::uint64_t> gguf_number(const Json& json) {
   return std::nullopt;
 }
 
+bool gguf_positive(const Json& json) {
+  if (json.is_boolean()) return json.get<bool>();
+  return json.is_number() && json.get<double>() > 0;
+}
+
 const Json* GgufValues::find(std::string_view key) const {
   const auto found = metadata_.values.find(fmt::format("{}.{}", architecture_, key));
   return found == metadata_.values.end() || found->second.is_null() ? nullptr : &found->second;
@@ -175,17 +184,24 @@ std::vector<std::uint64_t> GgufValues::per_layer(std::string_view key) const {
 }
 
 bool GgufValues::holds(const GgufCondition& condition) const {
-  const auto value = number(condition.key);
+  const Json* const found = find(condition.key);
+  const auto value = found == nullptr ? std::nullopt : gguf_number(*found);
   switch (condition.kind) {
   case GgufCondition::Kind::kEquals:
     return value && std::find(condition.numbers.begin(), condition.numbers.end(), *value) != condition.numbers.end();
-  case GgufCondition::Kind::kPositive: return value.value_or(0) > 0;
-  case GgufCondition::Kind::kNone: return value.value_or(0) == 0;
+  case GgufCondition::Kind::kPositive: return found != nullptr && gguf_positive(*found);
+  case GgufCondition::Kind::kNone: return found == nullptr || (!found->is_array() && !gguf_positive(*found));
   case GgufCondition::Kind::kNumber: return value.has_value();
   case GgufCondition::Kind::kList: break;
   }
-  const Json* found = find(condition.key);
   return found != nullptr && found->is_array();
+}
+
+const std::vector<std::uint32_t>* GgufValues::layers_storing(std::string_view name) const {
+  if (stored_ == nullptr) return nullptr;
+  auto found = stored_->find(name);
+  if (found == stored_->end()) found = stored_->find(std::string(name) + ".weight");
+  return found == stored_->end() ? nullptr : &found->second;
 }
 
 bool gguf_conditions_hold(const std::vector<GgufCondition>& conditions, const GgufMetadata& metadata, std::string_view architecture) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,10 +15,16 @@
 
 namespace plimsoll {
 
-// A file's metadata under one architecture's prefix.
+inline constexpr std::uint32_t kMostGgufLayers = 4096; // that lists of the config are written for
+
+// Layers that store a tensor, ascending, by its name without their number: "blk.ssm_norm.weight". Of tensors of no layer: none.
+using StoredLayers = std::map<std::string, std::vector<std::uint32_t>, std::less<>>;
+
+// A file's metadata under one architecture's prefix, and what it stores. Refers to both.
 class GgufValues {
 public:
-  GgufValues(const GgufMetadata& metadata, std::string_view architecture) : metadata_(metadata), architecture_(architecture) {}
+  GgufValues(const GgufMetadata& metadata, std::string_view architecture, const StoredLayers* stored = nullptr)
+      : metadata_(metadata), architecture_(architecture), stored_(stored) {}
 
   // Of "<architecture>.<key>"; nullptr where it is absent or was not kept.
   const Json* find(std::string_view key) const;
@@ -25,13 +32,17 @@ public:
   // One number per layer, where the file has that; 0 for what is no number.
   std::vector<std::uint64_t> per_layer(std::string_view key) const;
   bool holds(const GgufCondition& condition) const;
+  // Of "blk.ssm_norm" or "blk.ssm_conv1d.bias"; nullptr where no such tensor is stored.
+  const std::vector<std::uint32_t>* layers_storing(std::string_view name) const;
 
 private:
   const GgufMetadata& metadata_;
   std::string_view architecture_;
+  const StoredLayers* stored_;
 };
 
 std::optional<std::uint64_t> gguf_number(const Json& json);
+bool gguf_positive(const Json& json); // a number above 0, or true
 bool gguf_conditions_hold(const std::vector<GgufCondition>& conditions, const GgufMetadata& metadata, std::string_view architecture);
 
 // Writes what the rules of one set find into `config`. A list of numbers becomes its largest, with the list beside it under

@@ -20,7 +20,8 @@ struct NamedOrder {
   bool StoredOrder::*flag;
 };
 constexpr std::array kOrders{NamedOrder{"rope_pairs", &StoredOrder::rope_pairs}, NamedOrder{"one_added", &StoredOrder::one_added},
-                             NamedOrder{"transposed", &StoredOrder::transposed}, NamedOrder{"alternating", &StoredOrder::alternating}};
+                             NamedOrder{"transposed", &StoredOrder::transposed}, NamedOrder{"alternating", &StoredOrder::alternating},
+                             NamedOrder{"minus_exponential", &StoredOrder::minus_exponential}};
 
 struct NamedCondition {
   std::string_view name;
@@ -159,9 +160,9 @@ private:
       wrong(at, "a metadata key, a rule, a list of these or null was expected");
       return out;
     }
-    known_keys(
-        node, at,
-        {"when", "key", "words", "value", "ratio", "layers", "join", "layers_with", "layers_without", "cycle", "period", "of", "first"});
+    known_keys(node, at,
+               {"when", "key", "words", "value", "ratio", "layers", "join", "layers_with", "layers_without", "cycle", "period", "of",
+                "first", "stored", "layers_storing"});
     out.when = conditions(member(node, "when"), at + "/when");
     std::size_t kinds = 0;
     if (const Json* key = member(node, "key")) {
@@ -189,7 +190,8 @@ private:
       else out.join = join != nullptr && join->get<bool>();
     }
     for (const auto& [name, kind] :
-         {std::pair{"layers_with", GgufRule::Kind::kLayersWith}, std::pair{"layers_without", GgufRule::Kind::kLayersWithout}})
+         {std::pair{"layers_with", GgufRule::Kind::kLayersWith}, std::pair{"layers_without", GgufRule::Kind::kLayersWithout},
+          std::pair{"stored", GgufRule::Kind::kStored}, std::pair{"layers_storing", GgufRule::Kind::kLayersStoring}})
       if (const Json* key = member(node, name)) {
         ++kinds;
         out.kind = kind;
@@ -204,7 +206,9 @@ private:
       ++kinds;
       read_period(*period, node, at, out);
     }
-    if (kinds != 1) wrong(at, "exactly one of key, value, ratio, layers, layers_with, layers_without, cycle, period was expected");
+    if (kinds != 1)
+      wrong(at,
+            "exactly one of key, value, ratio, layers, layers_with, layers_without, cycle, period, stored, layers_storing was expected");
     return out;
   }
 
@@ -256,13 +260,23 @@ private:
     if (!node.is_object()) wrong(at, "an object was expected");
     each(&node, at, kMaxEntries, [&](const std::string& stored, const Json& words, const std::string& here) {
       StoredOrder& order = set[stored];
-      for (const std::string& word : words.is_array() ? texts(words, here, 0) : texts(Json::array({words}), here, 1)) {
-        const auto* const known = std::find_if(kOrders.begin(), kOrders.end(), [&](const NamedOrder& o) { return o.name == word; });
-        if (known == kOrders.end()) return wrong(here, "rope_pairs, one_added, transposed, alternating or a list of these was expected");
-        order.*known->flag = true;
-      }
+      const Json list = words.is_array() ? words : Json::array({words});
+      if (list.size() > kMaxWords) wrong(here, fmt::format("{} words; at most {} are read", list.size(), kMaxWords));
+      for (const Json& word : list) read_order(word, here, order);
     });
     return set;
+  }
+  // "transposed", or {"dealt": "ssm.group_count"}.
+  void read_order(const Json& word, const std::string& at, StoredOrder& order) {
+    if (word.is_object()) {
+      known_keys(word, at, {"dealt"});
+      order.dealt = text(member(word, "dealt"), at + "/dealt");
+      return;
+    }
+    const std::string name = text(&word, at);
+    const auto* const known = std::find_if(kOrders.begin(), kOrders.end(), [&](const NamedOrder& o) { return o.name == name; });
+    if (known != kOrders.end()) order.*known->flag = true;
+    else wrong(at, "rope_pairs, one_added, transposed, alternating, minus_exponential, {\"dealt\": KEY} or a list of these was expected");
   }
 
   // What rows leave out that are all alike.
@@ -291,8 +305,9 @@ private:
       wrong(at, "an object with class and model_type was expected");
       return out;
     }
-    known_keys(node, at, {"when", "class", "model_type", "keys", "names", "orders"});
+    known_keys(node, at, {"when", "needs", "class", "model_type", "keys", "names", "orders"});
     out.when = conditions(member(node, "when"), at + "/when");
+    if (const Json* needs = member(node, "needs")) out.needs = texts(*needs, at + "/needs", 1);
     const bool as_others = !default_class_.empty() && member(node, "class") == nullptr;
     out.class_name = as_others ? default_class_ : text(member(node, "class"), at + "/class");
     out.model_type = as_others && member(node, "model_type") == nullptr ? name : text(member(node, "model_type"), at + "/model_type");
@@ -352,6 +367,7 @@ GgufArchitecture gguf_architecture(std::string_view name, const GgufArchitecture
   if (known == nullptr) return out;
   out.class_name = known->class_name;
   out.model_type = known->model_type;
+  out.needs = known->needs;
   out.keys.insert(out.keys.end(), known->keys.begin(), known->keys.end());
   if (!known->own_names) out.names.clear();
   out.names.insert(out.names.end(), known->names.begin(), known->names.end());

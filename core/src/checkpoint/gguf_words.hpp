@@ -16,7 +16,7 @@
 
 namespace plimsoll {
 
-// Something that must hold of one metadata key.
+// Something that must hold of one metadata key. True counts as a number above 0, false as none.
 struct GgufCondition {
   enum class Kind { kEquals, kPositive, kNone, kNumber, kList };
   std::string key;
@@ -27,15 +27,16 @@ struct GgufCondition {
 // One way to find a value of the config. A source is a metadata key without the architecture's prefix, or with a slash in front a
 // place in the config as it was before this set.
 struct GgufRule {
-  enum class Kind { kCopy, kValue, kRatio, kLayers, kLayersWith, kLayersWithout, kCycle, kPeriod, kRemove };
+  enum class Kind { kCopy, kValue, kRatio, kLayers, kLayersWith, kLayersWithout, kCycle, kPeriod, kStored, kLayersStoring, kRemove };
   Kind kind = Kind::kCopy;
   std::vector<GgufCondition> when;
-  std::vector<std::string> sources;         // kCopy: 1; kRatio: 2; kLayers: as many as words, or one less
+  std::vector<std::string> sources;         // kCopy: 1; kRatio: 2; kLayers: as many as words, or one less; kStored and kLayersStoring: a
+                                            // tensor's name, as in a GgufNameSet
   std::vector<std::string> words;           // kLayers: what a layer is whose source is positive, then what the others are; kCycle;
                                             // kPeriod: what most layers are, then what one of each period is
   std::uint64_t period = 0;                 // kPeriod: where the source has no number
   bool first = false;                       // kPeriod: the first of each period is the other, not the last
-  std::map<std::string, std::string> named; // kCopy: words for numbers; "*" for all others
+  std::map<std::string, std::string> named; // kCopy: words for numbers, "true" and "false"; "*" for all others
   Json value;                               // kValue
   bool join = false;                        // kLayers: one text instead of a list
 };
@@ -52,10 +53,14 @@ using GgufNameSet = std::map<std::string, std::string, std::less<>>;
 
 // How the elements of a stored tensor lie, where they do not lie as in the checkpoint that the config belongs to.
 struct StoredOrder {
-  bool rope_pairs = false;  // rows 2i and 2i + 1 of each stored head are its rows i and i + n / 2
-  bool one_added = false;   // a norm's gains are stored as 1 + g; its bias is not
-  bool transposed = false;  // the last two dimensions are exchanged
-  bool alternating = false; // its rows and those of its neighbours alternate in the tensor that fuses them
+  bool rope_pairs = false;        // rows 2i and 2i + 1 of each stored head are its rows i and i + n / 2
+  bool one_added = false;         // a norm's gains are stored as 1 + g; its bias is not
+  bool transposed = false;        // the last two dimensions are exchanged
+  bool alternating = false;       // its rows and those of its neighbours alternate in the tensor that fuses them
+  bool minus_exponential = false; // -exp(x) is stored of each element x
+  std::string dealt = {};         // empty, or the metadata key that says how many hands heads are dealt to in turn: stored are the first
+                                  // heads of all hands, then the second ones; the tensor has one hand after the other
+  std::uint64_t hands = 0;        // what the file says under that key; 0: nothing is dealt
   bool operator==(const StoredOrder&) const = default;
 };
 
@@ -65,6 +70,7 @@ using StoredOrderSet = std::map<std::string, StoredOrder, std::less<>>;
 // One meaning of an architecture's name.
 struct GgufArchitecture {
   std::vector<GgufCondition> when;
+  std::vector<std::string> needs; // metadata keys that must hold a number above 0, or a list with one
   std::string class_name, model_type;
   std::vector<GgufKeySet> keys;
   std::vector<GgufNameSet> names;                    // none: tensors keep their stored names

@@ -113,8 +113,10 @@ struct Context::Data {
     LocateOptions known_here;
     known_here.catalogue_directory = models();
     PLIMSOLL_TRY(read_named_parts(config.config, known_here, catalogue, files.config_path.value_or(path)));
-    PLIMSOLL_ASSIGN(std::shared_ptr<Model::Data> data, load_model(registry, std::move(config.config), config.quant(), path,
-                                                                  files.config_path.value_or(path), checkpoint ? &*checkpoint : nullptr));
+    auto loaded = load_model(registry, std::move(config.config), config.quant(), path, files.config_path.value_or(path),
+                             checkpoint ? &*checkpoint : nullptr);
+    if (!loaded) return tl::unexpected(checkpoint ? checkpoint->with_metadata(std::move(loaded.error())) : std::move(loaded.error()));
+    std::shared_ptr<Model::Data> data = std::move(*loaded);
     if (checkpoint) PLIMSOLL_TRY(take_inventory(*data, *checkpoint));
     if (!files.rank_parts.empty()) {
       PLIMSOLL_ASSIGN(data->saved_rank_bytes, saved_rank_bytes(files.rank_parts));

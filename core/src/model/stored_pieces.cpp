@@ -134,19 +134,16 @@ std::vector<WeightAxis> joined(const std::vector<WeightAxis>& axes) {
 class PieceMaker {
 public:
   // `element_bytes`: of the tensor in memory.
-  PieceMaker(const TensorLayout& tensor, const StoredPiece& piece, const PartRows& part, std::uint64_t element_bytes)
-      : tensor_(tensor), piece_(piece), part_(part), element_bytes_(element_bytes) {}
+  PieceMaker(const WeightClass& c, const TensorLayout& tensor, const StoredPiece& piece, const PartRows& part, std::uint64_t element_bytes)
+      : class_(c), tensor_(tensor), piece_(piece), part_(part), element_bytes_(element_bytes) {}
 
   Result<void> make(WeightTensor& into) const {
     PLIMSOLL_TRY(check());
+    if (piece_.order.hands > 1) return deal(into);
     PLIMSOLL_ASSIGN(std::vector<WeightAxis> axes, axes_of_expert());
     const bool apart = piece_.joint_rows != 0; // the rows of an expert do not follow those of the one before
     if (piece_.packed && !apart) axes.insert(axes.begin(), {tensor_.experts, tensor_.elements()});
-    WeightPiece run;
-    run.file = piece_.file;
-    run.minus_one = piece_.order.one_added;
-    run.quantized = piece_.quantized;
-    if (piece_.dtype.block_elements > 1 || piece_.dtype.block_bytes != element_bytes_) run.block_type = piece_.dtype.name;
+    WeightPiece run = empty_run();
     PLIMSOLL_ASSIGN(run.bytes, stored_bytes(part_.rows * tensor_.columns * (piece_.packed && !apart ? tensor_.experts : 1)));
     run.axes = joined(axes);
     for (std::uint64_t e = 0; e < (piece_.packed && apart ? tensor_.experts : 1); ++e) {
@@ -160,6 +157,44 @@ public:
   }
 
 private:
+  WeightPiece empty_run() const {
+    WeightPiece run;
+    run.file = piece_.file;
+    run.minus_one = piece_.order.one_added;
+    run.logarithm = piece_.order.minus_exponential;
+    run.quantized = piece_.quantized;
+    if (piece_.dtype.block_elements > 1 || piece_.dtype.block_bytes != element_bytes_) run.block_type = piece_.dtype.name;
+    return run;
+  }
+
+  // A run for each part of the class, whose heads come hand by hand: stored are the first heads of all hands, then the second ones.
+  Result<void> deal(WeightTensor& into) const {
+    const bool by_columns = class_.in_dim == class_.shard_dim && tensor_.dims.size() == 2;
+    if (piece_.packed || part_.units != 1 || part_.step != 1 || tensor_.inputs_first || transposed() || piece_.order.rope_pairs ||
+        class_.parts.empty() || (by_columns && class_.parts.size() != 1) || (!by_columns && class_.shard_dim != tensor_.row_dim))
+      return unknown_order(piece_, "its heads are dealt out in turn, and its planner does not say which of its elements are heads");
+    std::uint64_t before = 0;
+    for (const WeightPart& part : class_.parts) {
+      const std::uint64_t hands = piece_.order.hands;
+      if (part.units % hands != 0 || part.extent % part.units != 0)
+        return unknown_order(piece_, fmt::format("{} heads of it cannot be dealt to {} hands", part.units, hands));
+      const std::uint64_t width = part.extent / part.units, of_hand = part.units / hands;
+      const std::uint64_t stride = by_columns ? tensor_.column_stride() : tensor_.row_stride();
+      std::vector<WeightAxis> axes{{of_hand, width * stride}, {hands, of_hand * width * stride}, {width, stride}};
+      if (by_columns) axes.insert(axes.begin(), {tensor_.rows, tensor_.row_stride()});
+      else axes.push_back({tensor_.columns, tensor_.column_stride()});
+      WeightPiece run = empty_run();
+      PLIMSOLL_ASSIGN(const std::uint64_t before_bytes, stored_bytes(before * tensor_.columns));
+      PLIMSOLL_ASSIGN(run.bytes, stored_bytes(by_columns ? tensor_.elements() : part.extent * tensor_.columns));
+      run.axes = joined(axes);
+      run.offset_bytes = piece_.offset_bytes + before_bytes;
+      run.to_bytes = before * tensor_.row_stride() * element_bytes_;
+      into.pieces.push_back(std::move(run));
+      before += part.extent;
+    }
+    return {};
+  }
+
   // Of so many elements that begin with a block.
   Result<std::uint64_t> stored_bytes(std::uint64_t elements) const {
     if (elements % piece_.dtype.block_elements != 0)
@@ -178,6 +213,8 @@ private:
     const StoredOrder& order = piece_.order;
     if (order.one_added && piece_.dtype.name != "float32")
       return unknown_order(piece_, fmt::format("1 is added to its elements in {}, expected float32", piece_.dtype.name));
+    if (order.minus_exponential && piece_.dtype.name != "float32")
+      return unknown_order(piece_, fmt::format("-exp of its elements is stored in {}, expected float32", piece_.dtype.name));
     if (piece_.joint_rows != 0 && (tensor_.inputs_first || order != StoredOrder{}))
       return unknown_order(piece_, "it holds several tensors whose rows do not follow one another; store them apart");
     const std::vector<std::uint64_t> expected = tensor_.shape(piece_.joint_rows != 0 ? piece_.joint_rows : part_.rows, piece_.packed);
@@ -226,6 +263,7 @@ private:
     return std::vector<WeightAxis>{{blocks, block_step}, columns, {rows, step}};
   }
 
+  const WeightClass& class_;
   const TensorLayout& tensor_;
   const StoredPiece& piece_;
   const PartRows& part_;
@@ -304,7 +342,7 @@ Result<WeightTensor> tensor_of_pieces(const WeightClass& c, std::size_t layer, s
   std::size_t part = 0;
   for (const StoredPiece* piece : sorted) {
     if (piece->part != parts[part]->part) ++part;
-    PLIMSOLL_TRY(PieceMaker(layout, *piece, rows[part], type.block_bytes).make(tensor));
+    PLIMSOLL_TRY(PieceMaker(c, layout, *piece, rows[part], type.block_bytes).make(tensor));
   }
   return tensor;
 }

@@ -45,27 +45,34 @@ public:
   Asked(const Registry& registry, const GgufWords& common, const std::string& name, const GgufMetadata& metadata)
       : registry_(registry), common_(common), name_(name), metadata_(metadata) {}
 
+  // The first that says how elements lie, else the first.
   std::optional<GgufArchitecture> ask(const Plugin& plugin) {
+    std::optional<GgufArchitecture> first;
     for (const FamilyManifest& family : plugin.manifest.families) {
       if (family.gguf_file.empty()) continue;
       auto found = meaning_of(words_path(plugin.manifest, family), common_, name_, metadata_);
-      if (found && *found) return std::move(**found);
+      if (found && *found && (*found)->orders) return std::move(**found);
+      if (found && *found && !first) first = std::move(**found);
       if (found) continue;
       if (registry_.log())
         registry_.log()(LogLevel::kWarning, fmt::format("{} ({}) is passed over", found.error().message, found.error().where));
       if (!broken_) broken_ = std::move(found.error());
     }
-    return std::nullopt;
+    return first;
   }
-  // The first answer of those for whom `wanted` holds, and who gave it.
+  // The answer of those for whom `wanted` holds, likewise, and who gave it.
   template <class Wanted>
   std::optional<GgufArchitecture> first(Wanted&& wanted, const Plugin** who) {
+    std::optional<GgufArchitecture> out;
     for (const auto& plugin : registry_.plugins()) {
       if (!plugin->available() || !wanted(*plugin)) continue;
+      auto found = ask(*plugin);
+      if (!found || (out && !found->orders)) continue;
       *who = plugin.get();
-      if (auto found = ask(*plugin)) return found;
+      out = std::move(found);
+      if (out->orders || !plugin->built_in) break; // a stranger's first word stands
     }
-    return std::nullopt;
+    return out;
   }
   const std::optional<Error>& broken() const { return broken_; }
 

@@ -1,6 +1,7 @@
 #include "runtime/loader.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fmt/format.h>
 #include <optional>
@@ -44,7 +45,7 @@ Blocks blocks_of(const WeightTensor& tensor, const WeightPiece& piece) {
 // Whether a piece is of matrices that can be unpacked, and stays inside them.
 Result<void> check_quantized(const WeightTensor& tensor, const WeightPiece& piece, std::size_t files) {
   const QuantizedMatrices& from = *piece.quantized;
-  if (tensor.dtype != "float32" || !piece.block_type.empty() || piece.minus_one)
+  if (tensor.dtype != "float32" || !piece.block_type.empty() || piece.minus_one || piece.logarithm)
     return inconsistent(tensor, "quantised, and not as plain float32");
   if (const std::string what = inconsistency_of(from, files); !what.empty()) return inconsistent(tensor, what);
   if (piece.file != from.quants.file || piece.offset_bytes % sizeof(float) != 0) return inconsistent(tensor, "a run that begins elsewhere");
@@ -63,7 +64,9 @@ Result<void> check_piece(const WeightTensor& tensor, const WeightPiece& piece, s
     return inconsistent(tensor, "blocks that nothing here unpacks");
   if (piece.bytes == 0 || piece.bytes % blocks.stored_bytes != 0) return inconsistent(tensor, "a run of no whole elements");
   if (piece.quantized) PLIMSOLL_TRY(check_quantized(tensor, piece, files));
-  if (piece.minus_one && tensor.dtype != "float32") return inconsistent(tensor, "1 is taken off other elements than float32");
+  const bool floats = tensor.dtype == "float32" && piece.block_type.empty();
+  if (piece.minus_one && !floats) return inconsistent(tensor, "1 is taken off other elements than float32");
+  if (piece.logarithm && !floats) return inconsistent(tensor, "logarithms are taken of other elements than float32");
   if ((Checked(piece.offset_bytes) + piece.bytes).overflowed()) return inconsistent(tensor, "a run beyond any file");
   const Checked in_memory = Checked(piece.bytes / blocks.stored_bytes) * blocks.loaded_bytes;
   Checked end = in_memory;
@@ -148,6 +151,18 @@ void take_one_off(std::span<std::byte> floats) {
     value -= 1;
     std::memcpy(floats.data() + at, &value, sizeof value);
   }
+}
+
+// Of -exp(x) x; the first element that is not below 0, of which there is none. exp(x) may have been 0, of x far below.
+std::optional<float> take_logarithms(std::span<std::byte> floats) {
+  for (std::size_t at = 0; at < floats.size(); at += sizeof(float)) {
+    float value = 0;
+    std::memcpy(&value, floats.data() + at, sizeof value);
+    if (!(value <= 0) || std::isinf(value)) return value;
+    value = std::log(-value);
+    std::memcpy(floats.data() + at, &value, sizeof value);
+  }
+  return std::nullopt;
 }
 
 std::span<char> chars(std::span<std::byte> bytes) { return {reinterpret_cast<char*>(bytes.data()), bytes.size()}; }
@@ -283,6 +298,12 @@ private:
   Result<void> read(const RegularFile& file, const WeightPiece& piece, std::uint64_t at, std::span<std::byte> block) {
     PLIMSOLL_TRY(file.read(piece.offset_bytes + at, chars(block)));
     if (piece.minus_one) take_one_off(block);
+    if (piece.logarithm)
+      if (const std::optional<float> odd = take_logarithms(block))
+        return fail(
+            ErrorCode::kBadCheckpoint,
+            fmt::format("elements from byte {} on are stored as -exp(x), and one is {}, expected below 0", piece.offset_bytes + at, *odd),
+            file.path());
     return done(block.size());
   }
   Result<void> done(std::uint64_t bytes) {

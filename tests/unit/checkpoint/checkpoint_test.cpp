@@ -362,6 +362,19 @@ TEST_F(CheckpointTest, SaysHowElementsLieOrThatNobodyKnows) {
     ASSERT_TRUE(order) << row.architecture << ": " << order.error().message;
     EXPECT_EQ(*order, row.order) << row.architecture << " " << row.tensor;
   }
+  {
+    test::GgufWriter writer; // heads that are dealt to as many hands as the file says
+    writer.text("general.architecture", "qwen35").u32("qwen35.block_count", 1).u32("qwen35.embedding_length", 64);
+    for (const char* key : {"ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"})
+      writer.u32(std::string("qwen35.") + key, 4);
+    writer.u32("qwen35.ssm.group_count", 2).tensor("token_embd.weight", 0, {64, 4}, 1024).write(root_ / "m.gguf");
+    const auto checkpoint = open_checkpoint(*locate_model(root_ / "m.gguf"), test::source_meaning);
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    EXPECT_EQ(checkpoint->order_of("blk.0.ssm_a").value().hands, 2U);
+    EXPECT_TRUE(checkpoint->order_of("blk.0.ssm_a").value().minus_exponential);
+    EXPECT_EQ(checkpoint->order_of("blk.0.ssm_norm.weight").value().hands, 0U);
+    EXPECT_EQ(checkpoint->order_of("blk.0.ssm_out.weight").value().dealt, "ssm.group_count");
+  }
   for (const char* unknown : {"bloom", "acme"}) {
     const auto checkpoint = open(unknown, 0);
     ASSERT_TRUE(checkpoint) << checkpoint.error().message;

@@ -53,6 +53,31 @@ TEST(GgufConfig, ADenseModel) {
     "tie_word_embeddings": true, "quantization_config": {"quant_method": "gguf"}})");
 }
 
+// What a state's size would be guessed without is asked for by its key.
+TEST(GgufConfig, WhatAnArchitectureNeedsIsNamedWhereItIsMissing) {
+  const auto mamba = [](std::string_view left_out, std::uint32_t instead) {
+    auto writer = basics("mamba");
+    for (const char* key : {"ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"})
+      if (key != left_out) writer.u32(std::string("mamba.") + key, 8);
+      else if (instead != UINT32_MAX) writer.u32(std::string("mamba.") + key, instead);
+    return config_of(writer);
+  };
+  ASSERT_TRUE(mamba("", 0));
+  for (const char* key : {"ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"})
+    for (const std::uint32_t instead : {UINT32_MAX, 0U}) {
+      const auto config = mamba(key, instead);
+      ASSERT_FALSE(config) << key;
+      EXPECT_EQ(config.error().code, ErrorCode::kBadConfig);
+      EXPECT_EQ(config.error().where, std::string("f.gguf: 'mamba.") + key + "'");
+      EXPECT_THAT(config.error().message, ::testing::HasSubstr(instead == 0 ? "found '0'" : "found nothing"));
+    }
+  auto writer = basics("lfm2"); // a list without any
+  writer.u32s("lfm2.attention.head_count_kv", {0, 0, 0, 0}).u32("lfm2.shortconv.l_cache", 3);
+  const auto config = config_of(writer);
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().where, "f.gguf: 'lfm2.attention.head_count_kv'");
+}
+
 TEST(GgufConfig, AnOutputTensorMeansAnUntiedHead) {
   auto writer = basics("qwen3");
   writer.u32("qwen3.attention.key_length", 128).u32("qwen3.attention.value_length", 128).tensor("output.weight", 1, {64, 10}, 1280);
@@ -112,12 +137,20 @@ TEST(GgufConfig, HybridsListTheirLayers) {
       .u32("qwen3next.ssm.group_count", 16)
       .u32("qwen3next.ssm.time_step_rank", 32);
   next.u32("qwen3next.ssm.inner_size", 4096);
-  expect_keys(*config_of(next), R"({"layer_types": ["recurrent", "recurrent", "recurrent", "full_attention"], "state": "mamba",
+  next.tensor("blk.0.ssm_ba.weight", 1, {64, 64}, 8192);
+  expect_keys(*config_of(next), R"({"layer_types": ["linear_attention", "linear_attention", "linear_attention", "full_attention"],
+    "linear_conv_kernel_dim": 4, "linear_value_head_dim": 128, "linear_key_head_dim": 128, "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32, "linear_projections_fused": false, "linear_gates_fused": true})");
+  next.u32("qwen3next.nextn_predict_layers", 1); // planned by what is stored
+  expect_keys(*config_of(next),
+              R"({"architectures": ["GgufModel"], "layer_types": ["recurrent", "recurrent", "recurrent"], "state": "mamba",
     "ssm": {"conv_kernel": 4, "inner_size": 4096, "state_size": 128, "group_count": 16}})");
   GgufWriter nemotron;
   nemotron.text("general.architecture", "nemotron_h").u32("nemotron_h.block_count", 4).u32("nemotron_h.embedding_length", 64);
   nemotron.u32s("nemotron_h.attention.head_count_kv", {0, 0, 8, 0}).u32s("nemotron_h.feed_forward_length", {0, 128, 0, 0});
-  expect_keys(*config_of(nemotron), R"({"layer_types": ["recurrent", "none", "full_attention", "recurrent"], "num_key_value_heads": 8,
+  for (const char* key : {"conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"})
+    nemotron.u32(std::string("nemotron_h.ssm.") + key, 4);
+  expect_keys(*config_of(nemotron), R"({"layers_block_type": ["mamba", "mlp", "attention", "mamba"], "num_key_value_heads": 8,
     "num_key_value_heads_per_layer": [0, 0, 8, 0]})");
   auto granite = basics("granitehybrid");
   granite.u32s("granitehybrid.attention.head_count_kv", {0, 4, 0, 0});
@@ -153,7 +186,7 @@ TEST(GgufConfig, WindowsAreThoseOfTheLoader) {
       {"phi3", 2047, false, R"({"sliding_window": 0})"},
       {"llama", 4096, true, R"({"sliding_window": 0})"},
       {"starcoder2", 4096, false, R"({"sliding_window": 0})"},
-      {"exaone4", 4096, false, R"({"sliding_window": 0})"},
+      {"exaone4", 4096, false, R"({"sliding_window": null})"},
   };
   for (const Case& c : cases) {
     auto writer = basics(c.architecture);

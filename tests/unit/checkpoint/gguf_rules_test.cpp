@@ -15,7 +15,8 @@ Json applied(const char* rules, const char* metadata, const char* config) {
   const Json keys = Json::parse(metadata);
   for (const auto& [key, value] : keys.items()) values.values["acme." + key] = value;
   Json out = Json::parse(config);
-  if (words) apply_gguf_keys(words->keys.at("s"), GgufValues(values, "acme"), out);
+  const StoredLayers stored{{"blk.a.weight", {0, 3}}, {"blk.b.bias", {2}}, {"blk.c", {1}}, {"norm.weight", {}}};
+  if (words) apply_gguf_keys(words->keys.at("s"), GgufValues(values, "acme", &stored), out);
   return out;
 }
 
@@ -47,6 +48,16 @@ TEST(GgufRules, FindValues) {
       {R"({"k": {"key": "a", "words": {"2": "two", "*": "other"}}})", R"({"a": 1})", "{}", R"({"k": "other"})"},
       {R"({"k": {"key": "a", "words": {"2": "two"}}})", R"({"a": 1})", "{}", "{}"},
       {R"({"k": {"key": "a", "words": {"2": "two", "*": "other"}}})", R"({"a": "2"})", "{}", "{}"},
+      {R"({"k": {"key": "a", "words": {"true": "rope", "false": "nope"}}})", R"({"a": true})", "{}", R"({"k": "rope"})"},
+      {R"({"k": {"key": "a", "words": {"true": "rope", "false": "nope"}}})", R"({"a": false})", "{}", R"({"k": "nope"})"},
+      {R"({"k": {"key": "a", "words": {"true": "rope"}}})", R"({"a": 1})", "{}", "{}"},
+      // what is stored, and where
+      {R"({"k": {"stored": "blk.a"}})", "{}", "{}", R"({"k": true})"},
+      {R"({"k": {"stored": "blk.a.bias"}, "l": {"stored": "blk.b.bias"}})", "{}", "{}", R"({"k": false, "l": true})"},
+      {R"({"k": {"stored": "blk.b"}, "l": {"stored": "blk.c"}, "m": {"stored": "norm"}})", "{}", "{}",
+       R"({"k": false, "l": true, "m": true})"},
+      {R"({"k": {"layers_storing": "blk.a"}, "l": {"layers_storing": "blk.d"}})", "{}", R"({"l": 1})", R"({"l": [], "k": [0, 3]})"},
+      {R"({"k": {"stored": "blk.a", "when": {"n": "positive"}}})", "{}", "{}", "{}"},
       // ratios
       {R"({"k": {"ratio": ["inner", "/hidden"]}})", R"({"inner": 128})", R"({"hidden": 64})", R"({"hidden": 64, "k": 2})"},
       {R"({"k": {"ratio": ["inner", "/hidden"]}})", R"({"inner": 100})", R"({"hidden": 64})", R"({"hidden": 64})"},

@@ -74,7 +74,8 @@ TEST(GgufWords, SayHowElementsLie) {
     "architectures": {
       "silent": {"class": "A", "model_type": "a"},
       "plain": {"class": "A", "model_type": "a", "orders": {}},
-      "turned": {"class": "A", "model_type": "a", "orders": ["mine", {"blk.q": [], "blk.k": ["transposed", "alternating"]}]}},
+      "turned": {"class": "A", "model_type": "a", "orders": ["mine", {"blk.q": [], "blk.k": ["transposed", "alternating"],
+        "blk.a": ["minus_exponential", {"dealt": "groups"}], "blk.b": {"dealt": "groups"}}]}},
     "orders": {"mine": {"blk.q": "rope_pairs", "blk.v": "rope_pairs", "norm": "one_added"}}})");
   ASSERT_TRUE(words) << words.error().where << ": " << words.error().message;
   const auto orders = [&](const char* name) { return gguf_architecture(name, &words->architectures.at(name).front(), common()).orders; };
@@ -87,6 +88,8 @@ TEST(GgufWords, SayHowElementsLie) {
                                                        {"blk.3.v.weight", {.rope_pairs = true}},
                                                        {"blk.3.v.bias", {.rope_pairs = true}},
                                                        {"blk.3.k.weight", {.transposed = true, .alternating = true}},
+                                                       {"blk.3.a", {.minus_exponential = true, .dealt = "groups"}},
+                                                       {"blk.3.b.bias", {.dealt = "groups"}},
                                                        {"norm.weight", {.one_added = true}},
                                                        {"norm", {.one_added = true}},
                                                        {"norm.bias", {}},
@@ -107,10 +110,18 @@ TEST(GgufWords, TheFirstMeaningWhoseConditionsHoldCounts) {
   struct Case {
     const char *metadata, *class_name;
   };
-  const Case cases[] = {
-      {R"({"two.gate": 2, "two.experts": 8})", "A"},       {R"({"two.gate": 4})", "B"}, {R"({"two.gate": 2, "two.experts": 0})", "D"},
-      {R"({"two.gate": 2, "two.list": [1]})", "C"},        {R"({"two.gate": 2})", "D"}, {R"({"other.gate": 2})", nullptr},
-      {R"({"two.gate": "2", "two.experts": 8})", nullptr}, {R"({})", nullptr}};
+  const Case cases[] = {{R"({"two.gate": 2, "two.experts": 8})", "A"},
+                        {R"({"two.gate": 4})", "B"},
+                        {R"({"two.gate": 2, "two.experts": 0})", "D"},
+                        {R"({"two.gate": 2, "two.list": [1]})", "C"},
+                        {R"({"two.gate": 2})", "D"},
+                        {R"({"other.gate": 2})", nullptr},
+                        {R"({"two.gate": "2", "two.experts": 8})", nullptr},
+                        {R"({})", nullptr},
+                        {R"({"two.gate": 2, "two.experts": true})", "A"},
+                        {R"({"two.gate": 2, "two.experts": 0.5})", "A"},
+                        {R"({"two.gate": 2, "two.experts": false})", "D"},
+                        {R"({"two.gate": 2, "two.experts": [1]})", nullptr}};
   for (const Case& c : cases) {
     GgufMetadata metadata;
     const Json keys = Json::parse(c.metadata);
@@ -187,10 +198,15 @@ TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
       {R"({"names": {"s": {"a.{}": "b"}}})", "at most one {} was expected, on both sides alike", "/names/s/a.{}"},
       {R"({"names": {"s": {"a.{}.{}": "b.{}.{}"}}})", "at most one {}", "/names/s/a.{}.{}"},
       {R"({"names": {"s": {"": "b"}}})", "a key of 1 to 256 bytes was expected", "/names/s"},
-      {R"({"orders": {"s": {"a": "backwards"}}})", "rope_pairs, one_added, transposed, alternating or a list of these was expected",
-       "/orders/s/a"},
-      {R"({"orders": {"s": {"a": 1}}})", "a text of 1 to 256 bytes", "/orders/s/a/0"},
-      {R"({"orders": {"s": {"a": {}}}})", "a text of 1 to 256 bytes", "/orders/s/a/0"},
+      {R"({"orders": {"s": {"a": "backwards"}}})", "rope_pairs, one_added, transposed, alternating, minus_exponential", "/orders/s/a"},
+      {R"({"orders": {"s": {"a": 1}}})", "a text of 1 to 256 bytes", "/orders/s/a"},
+      {R"({"orders": {"s": {"a": {}}}})", "a text of 1 to 256 bytes", "/orders/s/a/dealt"},
+      {R"({"orders": {"s": {"a": [{"dealt": 4}]}}})", "a text of 1 to 256 bytes", "/orders/s/a/dealt"},
+      {R"({"orders": {"s": {"a": {"dealt": "n", "to": "m"}}}})", "an unknown key", "/orders/s/a/to"},
+      {with_rule(R"({"stored": 1})"), "a text of 1 to 256 bytes", "/architectures/acme/keys/k/stored"},
+      {with_rule(R"({"stored": "blk.a", "layers_storing": "blk.a"})"), "exactly one of key, value", "/architectures/acme/keys/k"},
+      {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "needs": "n"}}})", "a list of 1 to 64 texts",
+       "/architectures/acme/needs"},
       {R"({"orders": {"s": "rope_pairs"}})", "an object was expected", "/orders/s"},
       {R"({"architectures": {"acme": {"class": "A", "model_type": "a", "orders": "theirs"}}})",
        "there is no set 'theirs' here nor in the catalogue", "/architectures/acme/orders"},
@@ -207,15 +223,19 @@ TEST(GgufWords, AreRefusedWithTheKeyAtFault) {
   }
 }
 
-// No architecture is taught by two built-in families under conditions that can both hold: the order of plugins does not matter.
+// No architecture is taught by two built-in families under conditions that can both hold, but by one that says how elements lie and by one
+// that does not: the order of plugins does not matter.
 TEST(GgufWords, BuiltInFamiliesDoNotContradictEachOther) {
-  std::map<std::string, int> unconditional;
+  std::map<std::string, int> unconditional, ordered, unordered;
   for (const GgufWords& words : test::source_gguf().families)
     for (const auto& [name, meanings] : words.architectures) {
-      EXPECT_FALSE(meanings.empty());
-      unconditional[name] += meanings.back().when.empty() ? 1 : 0;
+      ASSERT_FALSE(meanings.empty());
+      const bool orders = meanings.front().orders.has_value();
+      if (meanings.back().when.empty()) ++unconditional[name + (meanings.back().orders ? " in order" : "")];
+      if (name != "llama") ++(orders ? ordered : unordered)[name];
     }
-  for (const auto& [name, count] : unconditional) EXPECT_LE(count, 1) << name;
+  for (const std::map<std::string, int>* counts : {&unconditional, &ordered, &unordered})
+    for (const auto& [name, count] : *counts) EXPECT_LE(count, 1) << name;
   for (const std::uint64_t experts : {0U, 8U}) {
     GgufMetadata metadata;
     metadata.values["llama.expert_count"] = experts;

@@ -87,6 +87,31 @@ TEST(StoredPieces, FillTheTensorInItsOwnOrder) {
       {"[in, out] for [out, in]", matrix, {stored("a", {2, 4}, 0, kTransposed)}, {0, 4, 1, 5, 2, 6, 3, 7}, 1},
       {"heads whose halves alternate", heads, {stored("a", {8, 1}, 0, kPairs)}, {0, 2, 1, 3, 4, 6, 5, 7}, 1},
       {"their bias", with_parts(class_of({8}, 0), {{8, 2, false}}), {stored("a", {8}, 0, kPairs)}, {0, 2, 1, 3, 4, 6, 5, 7}, 1},
+      {"four heads, stored hand by hand for two hands",
+       with_parts(class_of({8, 1}), {{8, 4, false}}),
+       {stored("a", {8, 1}, 0, {.hands = 2})},
+       {0, 1, 4, 5, 2, 3, 6, 7}, // heads 0 and 1 are the first hand's, which were stored first and third
+       1},
+      {"six of one row for three hands, a vector",
+       with_parts(class_of({6}, 0), {{6, 6, false}}),
+       {stored("a", {6}, 0, {.minus_exponential = true, .hands = 3})},
+       {0, 3, 1, 4, 2, 5},
+       1},
+      {"as many heads as hands",
+       with_parts(class_of({4, 2}), {{4, 2, false}}),
+       {stored("a", {4, 2}, 0, {.hands = 2})},
+       {0, 1, 2, 3, 4, 5, 6, 7},
+       1},
+      {"of three parts the last has more heads than hands",
+       with_parts(class_of({8, 1}), {{2, 2, false}, {2, 2, false}, {4, 4, false}}),
+       {stored("a", {8, 1}, 0, {.hands = 2})},
+       {0, 1, 2, 3, 4, 6, 5, 7},
+       3},
+      {"columns of heads",
+       with_parts(class_of({2, 8}), {{8, 4, false}}, 1),
+       {stored("a", {2, 8}, 0, {.hands = 2})},
+       {0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15},
+       1},
       {"two parts, listed the other way round",
        halves,
        {stored("up", {2, 2}, 20, {}, 1), stored("gate", {2, 2}, 10, {}, 0)},
@@ -193,6 +218,8 @@ TEST(StoredPieces, RefuseWhatDoesNotFit) {
   half.dtype = *find_dtype("bfloat16");
   StoredPiece added = half;
   added.order.one_added = true;
+  StoredPiece exponentials = half;
+  exponentials.order.minus_exponential = true;
   StoredPiece fused = stored("fused", {6, 2}, 0, kPairs);
   fused.joint_rows = 6;
   StoredPiece fused_in_out = stored("fused", {2, 6}, 0);
@@ -238,6 +265,11 @@ TEST(StoredPieces, RefuseWhatDoesNotFit) {
       {"parts of two types", with_parts(class_of({8, 2}), {{4, 0, false}, {4, 0, false}}),
        {stored("a", {4, 2}, 0, {}, 0), [&] { StoredPiece b = half; b.part = 1; return b; }()}, kUnknown, "store both alike"},
       {"1 added in bfloat16", matrix, {added}, kUnknown, "1 is added to its elements in bfloat16, expected float32"},
+      {"-exp in bfloat16", matrix, {exponentials}, kUnknown, "-exp of its elements is stored in bfloat16, expected float32"},
+      {"dealt without heads", matrix, {stored("a", {4, 2}, 0, {.hands = 2})}, kUnknown, "does not say which of its elements are heads"},
+      {"fewer heads than hands", with_parts(matrix, {{4, 2, false}}), {stored("a", {4, 2}, 0, {.hands = 4})}, kUnknown,
+       "2 heads of it cannot be dealt to 4 hands"},
+      {"dealt experts", experts, {packed(stored("a", {3, 2, 1}, 0, {.hands = 2}))}, kUnknown, "does not say which"},
       {"pairs without heads", matrix, {stored("a", {4, 2}, 0, kPairs)}, kUnknown, "no heads that its rows divide into"},
       {"pairs of odd heads", with_parts(class_of({6, 2}), {{6, 2, false}}), {stored("a", {6, 2}, 0, kPairs)}, kUnknown, "no heads"},
       {"exchanged experts", experts, {packed(stored("a", {3, 1, 2}, 0, kTransposed))}, kUnknown, "in a way that is not known"},

@@ -263,6 +263,31 @@ TEST_F(LoaderTest, TypesOfTwoBytesAndGainsWithOneAdded) {
   EXPECT_EQ(floats(memory.tensors[{"w", UINT32_MAX}]), (std::vector<float>{-1, 0, 1, 2}));
 }
 
+// A file keeps -exp(x) of what a state decays by.
+TEST_F(LoaderTest, LogarithmsOfWhatIsBelowZero) {
+  const auto written = [this](const std::vector<float>& values) {
+    test::write_text(folder_ / "decays", test::tiny_bytes(values, TinyFormat::kF32));
+    WeightSources sources{{folder_ / "decays"}, {tensor(values.size(), {piece(0, values.size(), 0)})}};
+    sources.tensors[0].pieces[0].logarithm = true;
+    return sources;
+  };
+  Memory memory;
+  ASSERT_TRUE(memory.load(written({-1, -std::exp(2.0F), -std::exp(-3.0F), -0.0F})));
+  const std::vector<float> found = floats(memory.tensors[{"w", UINT32_MAX}]);
+  EXPECT_FLOAT_EQ(found[0], 0);
+  EXPECT_FLOAT_EQ(found[1], 2);
+  EXPECT_FLOAT_EQ(found[2], -3);
+  EXPECT_EQ(found[3], -std::numeric_limits<float>::infinity());
+  for (const float odd :
+       {0.5F, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    const auto refused = memory.load(written({-1, odd}));
+    ASSERT_FALSE(refused) << odd;
+    EXPECT_EQ(refused.error().code, ErrorCode::kBadCheckpoint);
+    EXPECT_THAT(refused.error().message, HasSubstr("stored as -exp(x)"));
+    EXPECT_THAT(refused.error().where, HasSubstr("decays"));
+  }
+}
+
 // ---- progress ----
 
 TEST_F(LoaderTest, TellsHowFarItIs) {
@@ -398,6 +423,9 @@ TEST_F(LoaderTest, SourcesThatLeadOutsideAreRefused) {
   sources.tensors[0].dtype = "float16";
   sources.tensors[0].pieces[0].minus_one = true;
   EXPECT_THAT(error(sources).message, HasSubstr("1 is taken off"));
+  sources.tensors[0].pieces[0].minus_one = false;
+  sources.tensors[0].pieces[0].logarithm = true;
+  EXPECT_THAT(error(sources).message, HasSubstr("logarithms are taken of other elements"));
   sources = {{path}, {tensor(8, {piece(12, 8, 0)})}};
   EXPECT_THAT(error(sources).message, HasSubstr("the file has 64 bytes, expected at least 80"));
 }

@@ -35,6 +35,9 @@ std::uint64_t weights_on_host(const Plan& plan) {
   return sum;
 }
 
+// Of these the smallest file that the loader takes is not what the class declares: it goes without the gate of Granite's experts.
+const std::set<std::string> kOtherwise{"olmoe", "gpt-oss", "granitemoe"};
+
 class GgufArchitectures : public ::testing::TestWithParam<GgufCase> {
 protected:
   void SetUp() override {
@@ -55,7 +58,7 @@ TEST_P(GgufArchitectures, TakeWhatTheLoaderTakes) {
   for (const Warning& warning : plan->warnings) {
     const bool of_tensors = warning.code == WarningCode::kMissingTensors || warning.code == WarningCode::kMismatchedTensors ||
                             (warning.code == WarningCode::kUnclaimedTensors && model_->info().family == "gguf");
-    EXPECT_FALSE(of_tensors && c.text("architecture") != "olmoe" && c.text("architecture") != "gpt-oss") << warning.message;
+    EXPECT_FALSE(of_tensors && !kOtherwise.contains(c.text("architecture"))) << warning.message;
   }
 }
 
@@ -127,7 +130,7 @@ TEST(GgufCaches, OfPublishedModels) {
            "attention.key_length": 128, "attention.value_length": 128, "attention.sliding_window": 4096})",
        32768, 8'724'152'320},
       {"and without: 16 layers of 32,768 cells, 48 of 4,608", "exaone4",
-       R"({"block_count": 64, "embedding_length": 5120, "attention.head_count": 40, "attention.head_count_kv": 8,
+       R"({"block_count": 64, "feed_forward_length": 27392, "embedding_length": 5120, "attention.head_count": 40, "attention.head_count_kv": 8,
            "attention.key_length": 128, "attention.value_length": 128, "attention.sliding_window": 4096})",
        32768, 3'053'453'312},
       {"DeepSeek-V3.2 keeps its indexer's keys in the cache's type, of all 62 layers", "deepseek32",
@@ -155,7 +158,7 @@ TEST(GgufCaches, OfPublishedModels) {
        4096, 1'610'612'736},
       {"Qwen3-Next: 12 layers cache, 36 keep 2,195,456 B", "qwen3next",
        R"({"block_count": 48, "embedding_length": 2048, "attention.head_count": 16, "attention.head_count_kv": 2, "attention.key_length": 256,
-           "attention.value_length": 256, "ssm.conv_kernel": 4, "ssm.inner_size": 4096, "ssm.state_size": 128, "ssm.group_count": 16,
+           "attention.value_length": 256, "expert_count": 512, "expert_used_count": 10, "expert_feed_forward_length": 512, "ssm.conv_kernel": 4, "ssm.inner_size": 4096, "ssm.state_size": 128, "ssm.group_count": 16,
            "ssm.time_step_rank": 32})",
        4096, 12ULL * 4096 * 2 * 2 * 256 * 2 + 36ULL * 2'195'456},
   };
@@ -290,16 +293,27 @@ TEST(GgufHeaders, AreRefusedWhereTheyContradictThemselves) {
     const char *architecture, *keys, *says;
   };
   const Row rows[] = {
-      {"glm4", R"({"block_count": 4, "embedding_length": 64, "attention.head_count": 4, "attention.head_count_kv": [1, 2]})",
+      {"bloom", R"({"block_count": 4, "embedding_length": 64, "attention.head_count": 4, "attention.head_count_kv": [1, 2]})",
        "has 2 entries; one for each of the 4 layers was expected"},
       {"mimo2", R"({"block_count": 4, "embedding_length": 64, "attention.head_count": 4, "attention.sliding_window": 8,
                     "attention.sliding_window_pattern": [1, 0, 1]})",
        "has 3 entries; one for each of the 4 layers was expected"},
-      {"mamba", R"({"block_count": 4, "embedding_length": 64})", "key is missing"},
+      {"mamba", R"({"block_count": 4, "embedding_length": 64})", "a number above 0 was expected, found nothing"},
+      {"plamo2", R"({"block_count": 4, "embedding_length": 64, "attention.head_count_kv": [0, 0, 0, 0]})", "key is missing"},
+      {"jamba",
+       R"({"block_count": 4, "embedding_length": 64, "attention.head_count": 4, "attention.head_count_kv": [0, 2], "ssm.conv_kernel": 4,
+                    "ssm.inner_size": 128, "ssm.state_size": 16, "ssm.time_step_rank": 4})",
+       "(a GGUF file has it under 'jamba.attention.head_count_kv')"},
+      {"mamba2", R"({"block_count": 4, "embedding_length": 64, "ssm.conv_kernel": 4, "ssm.inner_size": 128, "ssm.state_size": 16,
+                    "ssm.time_step_rank": 4, "ssm.group_count": 3})",
+       "(a GGUF file has it under 'mamba2.ssm.group_count')"},
+      {"mamba2", R"({"block_count": 4, "embedding_length": 64, "ssm.conv_kernel": 4, "ssm.inner_size": 130, "ssm.state_size": 16,
+                    "ssm.time_step_rank": 4, "ssm.group_count": 1})",
+       "(a GGUF file has it under 'mamba2.ssm.inner_size', 'mamba2.ssm.time_step_rank')"},
       {"nanbeige", R"({"block_count": 4, "embedding_length": 64, "attention.head_count": 4, "num_loops": 1000000})", "at most 64"},
-      {"glm4", R"({"block_count": 400000, "embedding_length": 64, "attention.head_count": 4})", "1 to 4096 layers"},
+      {"bloom", R"({"block_count": 400000, "embedding_length": 64, "attention.head_count": 4})", "1 to 4096 layers"},
       {"lfm2", R"({"block_count": 2, "embedding_length": 64, "attention.head_count": 4, "attention.head_count_kv": [0, 1]})",
-       "key is missing"},
+       "a number above 0 was expected, found nothing"},
   };
   const test::TemporaryDirectory directory;
   for (const Row& row : rows) {
