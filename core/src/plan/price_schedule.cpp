@@ -40,7 +40,8 @@ std::uint64_t named_weights(const Program& program) {
   return sum;
 }
 Checked granularity_bytes(const Program& program, const Program& draft, std::size_t kv_groups) {
-  // Slab, six tables, two of adapters, three of images and their cache, signal buffers, BLAS workspace; slab and four tables of what drafts.
+  // Slab, six tables, two of adapters, three of images and their cache, signal buffers, BLAS workspace; slab and four tables of what
+  // drafts.
   constexpr std::uint64_t kOthers = 20;
   const Checked allocations = Checked(kOthers + 2 * kv_groups) + named_weights(program) + named_weights(draft);
   return allocations * kGranuleBytes;
@@ -157,11 +158,12 @@ Result<Program> scheduled_program(const Settled& s, std::uint32_t rank) {
   PLIMSOLL_ASSIGN(Program program, scheduled(s, s.model(), *described, s.layout, rank, pass_shape(s), std::move(adapters)));
   if (s.draft == DraftSource::kOwnHead) {
     if (program.replicas > 1) // they draft each at their own time
-      return fail(ErrorCode::kBadRequest,
-                  fmt::format("{} replicas share the experts of {}, and its own head drafts for one; draft with --draft MODEL, or leave out "
-                              "--ep, so that each has its own",
-                              program.replicas, s.model().info.path),
-                  "--num-draft-tokens");
+      return fail(
+          ErrorCode::kBadRequest,
+          fmt::format("{} replicas share the experts of {}, and its own head drafts for one; draft with --draft MODEL, or leave out "
+                      "--ep, so that each has its own",
+                      program.replicas, s.model().info.path),
+          "--num-draft-tokens");
     PLIMSOLL_ASSIGN(Program head, scheduled_head(s, *described, rank));
     program.head = std::make_shared<const Program>(std::move(head));
   }

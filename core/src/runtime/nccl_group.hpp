@@ -42,8 +42,8 @@ public:
   ~NcclGroup();
 
   // One buffer for each rank here, in its device's memory at a multiple of 64, valid until others are given: what is joined lies there on
-  // its way to where it is wanted. kBadRequest where one holds no element of each rank. Ranks that were ended come together anew, those that
-  // are processes do not: the error that ended them. No rank may be running.
+  // its way to where it is wanted. kBadRequest where one holds no element of each rank. Ranks that were ended come together anew, those
+  // that are processes do not: the error that ended them. No rank may be running.
   Result<void> use(std::vector<std::span<std::byte>> buffers);
   // Of the rank `here[at]`.
   Communicator& communicator(std::size_t at);
@@ -70,7 +70,7 @@ private:
   const Ranks ranks_;
   std::deque<Joined> joined_; // of each rank here its stage, then its line; those that are
   std::vector<std::unique_ptr<Member>> members_;
-  bool alone_ = true; // all ranks are here
+  bool alone_ = true;        // all ranks are here
   mutable std::mutex mutex_; // of all that follows but the thread
   std::condition_variable changed_;
   std::optional<Error> ended_;

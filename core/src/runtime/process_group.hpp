@@ -37,9 +37,7 @@ protected:
 
 private:
   ProcessSlot& slot(std::uint32_t rank) const { return processes_->impl().slot(first_ + rank); }
-  Result<void> meet_ranks() {
-    return processes_->impl().meet(shape().replicas > 1 ? slot(0).replicas : slot(0).replica, shape().ranks());
-  }
+  Result<void> meet_ranks() { return processes_->impl().meet(shape().replicas > 1 ? slot(0).replicas : slot(0).replica, shape().ranks()); }
 
   std::shared_ptr<Processes> processes_;
   std::uint32_t first_;

@@ -346,10 +346,10 @@ private:
       const WeightClass& down = declared_.weights[op.weights[2]];
       const WeightShard& held = *shards_[op.weights[2]];
       if (layout_.ep > std::max<std::uint64_t>(down.experts, 1))
-        return fail(ErrorCode::kBadRequest,
-                    fmt::format("ep {} leaves some ranks without any of the {} experts of a layer; give as many at most", layout_.ep,
-                                down.experts),
-                    "--ep");
+        return fail(
+            ErrorCode::kBadRequest,
+            fmt::format("ep {} leaves some ranks without any of the {} experts of a layer; give as many at most", layout_.ep, down.experts),
+            "--ep");
       const bool some = held.experts.n != std::max<std::uint64_t>(down.experts, 1), part = cut_along(op.weights[2], down.in_dim);
       if (some) {
         op.i[5] = held.experts.first;
