@@ -104,7 +104,7 @@ private:
   }
 
   // As many tokens as there is room for; false where there is none. It stays at its last token, for which it has a page, and has given back
-  // what its windows are past.
+  // what its windows and chunks are past.
   Result<bool> grow(TextContext& context) {
     bool has_any = false;
     while (true) {
@@ -119,14 +119,14 @@ private:
       if (!taken) return tl::unexpected(std::move(taken.error()));
       has_any = true;
       note(context);
-      const bool is_last = context.reaches_end();
-      PLIMSOLL_TRY(is_last ? context.update(0) : context.advance_chunk());
+      const std::uint64_t active = context.active_length();
+      if (active <= 1) break;
+      context.set_chunk_limit(active - 1);
+      PLIMSOLL_TRY(context.advance_chunk());
       const TextContext* const one = &context;
       PLIMSOLL_TRY(manager_.step(std::span(&one, 1)));
-      if (is_last) break;
     }
     context.set_chunk_limit(1);
-    if (has_any) PLIMSOLL_TRY(context.rewind_processing(1));
     return has_any;
   }
 
