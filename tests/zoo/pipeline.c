@@ -133,7 +133,29 @@ static plimsoll_status value(const plimsoll_pipeline_sink* sink, uint32_t rows, 
   return sink->value(sink->ctx, &v, index);
 }
 
+static plimsoll_status shared(const plimsoll_pipeline_sink* sink, uint32_t key, uint64_t width, uint32_t* index) {
+  plimsoll_value v;
+  memset(&v, 0, sizeof v);
+  v.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_value, units);
+  v.rows = PLIMSOLL_ROWS_TOKENS;
+  v.width = width;
+  return sink->shared(sink->ctx, &v, key, index);
+}
+
+/* What the layer reads in place of the residual stream. */
+static plimsoll_status leave_shared(const plimsoll_planner* self, uint32_t in, const plimsoll_pipeline_sink* sink) {
+  uint32_t kept_value = 0;
+  plimsoll_op op;
+  plimsoll_status status = shared(sink, is(self, "odd_shared_key") ? PLIMSOLL_MAX_SHARED_VALUES : 3, kHidden, &kept_value);
+  op = op_of(PLIMSOLL_OP_ADD, PLIMSOLL_NO_LAYER, kept_value, in);
+  return status != PLIMSOLL_OK || is(self, "shared_unset") ? status : sink->op(sink->ctx, &op);
+}
+static int has_shared(const plimsoll_planner* self) {
+  return is(self, "shares") || is(self, "odd_shared_key") || is(self, "two_shared_sizes") || is(self, "shared_unset");
+}
+
 static plimsoll_status embed(const plimsoll_planner* self, uint32_t out, const plimsoll_pipeline_sink* sink) {
+  plimsoll_status status;
   plimsoll_op op = op_of(PLIMSOLL_OP_EMBED, PLIMSOLL_NO_LAYER, out, PLIMSOLL_NO_VALUE);
   if (is(self, "leaves_unset")) return PLIMSOLL_OK;
   op.n_weights = 1;
@@ -146,7 +168,8 @@ static plimsoll_status embed(const plimsoll_planner* self, uint32_t out, const p
   if (is(self, "no_number")) op.f[0] = (double)NAN;
   if (is(self, "other_layer")) op.layer = 0;
   if (is(self, "small_op")) op.struct_size = 8;
-  return sink->op(sink->ctx, is(self, "null_op") ? NULL : &op);
+  status = sink->op(sink->ctx, is(self, "null_op") ? NULL : &op);
+  return status == PLIMSOLL_OK && has_shared(self) ? leave_shared(self, out, sink) : status;
 }
 
 static plimsoll_status attend(const plimsoll_planner* self, uint32_t layer, uint32_t residual, const plimsoll_pipeline_sink* sink) {
@@ -160,7 +183,13 @@ static plimsoll_status attend(const plimsoll_planner* self, uint32_t layer, uint
   if (status != PLIMSOLL_OK) return status;
   if (is(self, "reads_unset")) return linear(sink, layer, out, q, "mix", 0);
   if (is(self, "no_such_value")) return linear(sink, layer, 4000, residual, "mix", 0);
-  status = linear(sink, layer, q, residual, "mix", 0);
+  if (has_shared(self)) {
+    uint32_t from = 0;
+    status = shared(sink, 3, is(self, "two_shared_sizes") ? kHidden + 1 : kHidden, &from);
+    if (status == PLIMSOLL_OK) status = linear(sink, layer, q, from, "mix", 0);
+  } else {
+    status = linear(sink, layer, q, residual, "mix", 0);
+  }
   memset(&rope, 0, sizeof rope);
   rope.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_rope_table, long_beyond_tokens);
   rope.n = is(self, "no_frequencies") ? 0 : kWidth / 2;
@@ -180,6 +209,7 @@ static plimsoll_status attend(const plimsoll_planner* self, uint32_t layer, uint
   op.i[0] = is(self, "odd_heads") ? 3 : kHeads;
   op.i[1] = kHeads;
   op.i[2] = op.i[3] = kWidth;
+  op.i[7] = is(self, "own_cache") ? 1 : is(self, "later_cache") ? 2 : 0;
   if (status == PLIMSOLL_OK) status = sink->op(sink->ctx, &op);
   if (status == PLIMSOLL_OK) status = linear(sink, layer, residual, out, "mix", PLIMSOLL_OP_ACCUMULATE);
   if (is(self, "forever")) return sink->part(sink->ctx, PLIMSOLL_ASPECT_FFN, layer, residual, ffn);

@@ -37,11 +37,13 @@ enum class OpKind : std::uint8_t {
   kAttendWhole,
   kEmbedPosition,
   kPool,
+  kMultiply,
   kPatches = 24,
   kRopeSections,
   kMergeRows,
   kImageRows,
   kJoin,
+  kRowsInOrder = 34,
   kAllReduce = 64, // x: out (+)= the sum of x over the ranks of a tensor-parallel group, the same bits on each; out may be x
   kAllGather,      // x: out = the columns of x of all ranks, side by side; what goes beyond the width of out is padding and left out
   kSend,           // x: to the rank in its place on the next pipeline stage; out is x
@@ -83,6 +85,7 @@ struct ProgramOp {
   // has; EXPERTS: i[5], i[6] its first expert and how many. 0, 0: all.
   std::array<std::uint64_t, 8> i{};
   std::array<double, 4> f{};
+  std::uint64_t first_head = 0, all_heads = 0;               // of an ATTEND with a bias: this rank's first head, and how many the model has
   std::uint64_t scratch_offset_bytes = 0, scratch_bytes = 0; // in the slab, for this op alone
   std::uint32_t adapter = kNoIndex;                          // of Program::adapters.targets: what adapters add to a LINEAR
 };

@@ -3,6 +3,7 @@
 // Addresses are the device's: nobody but the backend looks behind them. Threads: [serial] per backend.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -95,6 +96,29 @@ struct Visibility {
   friend bool operator==(const Visibility&, const Visibility&) = default;
 };
 
+// How queries grow with their position; step 0: they do not.
+struct Growth {
+  std::uint64_t step = 0;
+  double by = 0;
+  constexpr double at(std::uint64_t position) const {
+    return step == 0 ? 1 : 1 + by * std::log(1 + static_cast<double>((position + 1) / step));
+  }
+};
+
+// What a key loses for every position that it is away, head by head; most 0: nothing. `first` of `all` heads is the first here.
+struct HeadSlopes {
+  double most = 0;
+  std::uint64_t first = 0, all = 0;
+  constexpr double of(std::uint64_t head) const {
+    if (most == 0) return 0;
+    std::uint64_t power = 1;
+    while (power <= all / 2) power *= 2;
+    const std::uint64_t h = first + head;
+    const double m = static_cast<double>(power);
+    return std::exp2(h < power ? -most * static_cast<double>(h + 1) / m : -most * static_cast<double>(2 * (h - power) + 1) / (2 * m));
+  }
+};
+
 // Memory of one op, laid out as schedule/scratch_layout.hpp says. The tile is there where a weight is not of the compute type.
 struct Scratch {
   void* data = nullptr;
@@ -164,6 +188,8 @@ struct AttendArgs {
   std::uint64_t heads = 0;
   Visibility visible;
   double scale = 1, soft_cap = 0; // 0: none
+  Growth growth;
+  HeadSlopes slopes;
   bool accumulate = false;
   Scratch scratch;
 };
@@ -203,7 +229,7 @@ struct RouteArgs {
   Rows<const Real> x;
   Rows<Real> out; // [rows, 2k]
   Matrix router;
-  Vector bias, correction;
+  Vector bias, correction, gains;
   std::uint64_t experts = 0, k = 0, groups = 0, kept_groups = 0, score = 0, group_worth = 0;
   bool renormalise = false;
   double scale = 1;
@@ -217,6 +243,7 @@ struct ExpertsArgs {
   Vector gate_bias, up_bias, down_bias; // of all experts
   std::uint64_t experts = 0, k = 0, width = 0, act = 0, paired = 0;
   std::uint64_t first = 0, held = 0; // experts that the matrices are of: [first, first + held) of `experts`
+  bool weighs_inputs = false;        // the weight of an expert is of what it reads, not of what it gives
   double limit = 0, alpha = 0;
   bool accumulate = false;
   Scratch scratch;
@@ -227,6 +254,13 @@ struct RowsArgs { // LAST_ROWS and ADD: out (+)= scale * rows of x
   Rows<Real> out;
   double scale = 1;
   bool accumulate = false;
+};
+template <class Real>
+struct MultiplyArgs { // out = scale * w * x
+  Rows<const Real> x;
+  Rows<Real> out; // may be x
+  Vector w;       // of a row's elements, or one
+  double scale = 1;
 };
 template <class Real>
 struct ScaleRowsArgs {
@@ -281,6 +315,7 @@ struct PatchesArgs { // rows of `out` for as many patches as the image has
   ImageView image;
   Rows<Real> out;
   std::uint64_t channels = 0, frames = 0, side = 0, merge = 0;
+  std::uint64_t window = 0; // blocks of a window's side; 0: none
 };
 template <class Real>
 struct RopeSectionsArgs {
@@ -326,6 +361,7 @@ public:
   virtual void last_rows(const PassView& pass, const RowsArgs<Real>& args) = 0;
   virtual void add(const RowsArgs<Real>& args) = 0;
   virtual void scale_rows(const ScaleRowsArgs<Real>& args) = 0;
+  virtual void multiply_rows(const MultiplyArgs<Real>& args) = 0;
   virtual void conv(const PassView& pass, const ConvArgs<Real>& args) = 0;
   virtual void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) = 0;
   virtual void columns(const ColumnsArgs<Real>& args) = 0;

@@ -47,12 +47,14 @@ private:
     softmax_.first_position = pass_.cache_lengths[b] + first_token;
     for_rows([&](std::uint64_t row, std::uint64_t head, std::uint64_t token) {
       std::copy_n(args_.q.row(first_row + token) + (first_head + head) * k, k, queries_ + row * k);
+      if (args_.growth.step != 0) grow(softmax_.first_position + token, queries_ + row * k);
     });
     start(first_head);
     for_key_blocks(softmax_, [&](std::uint64_t begin, std::uint64_t end) {
       gather_keys(args_.kv, b, kv_head, begin, end, keys_);
       gather_values(args_.kv, b, kv_head, begin, end, values_);
       gemm(true, softmax_.block.rows(), end - begin, k, args_.scale, queries_, k, keys_, k, 0, softmax_.scores, kKeyBlockTokens);
+      if (args_.slopes.most != 0) lean(first_head, begin, end);
       softmax_.add(begin, end, args_.soft_cap, values_, softmax_.width);
     });
     softmax_.finish();
@@ -63,6 +65,22 @@ private:
       if (!args_.accumulate) std::copy_n(sum, v, out);
       else
         for (std::uint64_t i = 0; i < v; ++i) out[i] += sum[i];
+    });
+  }
+
+  void grow(std::uint64_t position, Real* query) const {
+    const Real by = static_cast<Real>(args_.growth.at(position));
+    for (std::uint64_t i = 0; i < args_.kv.k_elements; ++i) query[i] *= by;
+  }
+
+  // Scores of keys by their distance; those behind a query are not looked at.
+  void lean(std::uint64_t first_head, std::uint64_t begin, std::uint64_t end) const {
+    for_rows([&](std::uint64_t row, std::uint64_t head, std::uint64_t token) {
+      const Real slope = static_cast<Real>(args_.slopes.of(first_head + head));
+      const std::uint64_t position = softmax_.first_position + token;
+      Real* const scores = softmax_.scores + row * kKeyBlockTokens;
+      for (std::uint64_t key = begin; key < std::min(end, position + 1); ++key)
+        scores[key - begin] -= slope * static_cast<Real>(position - key);
     });
   }
 

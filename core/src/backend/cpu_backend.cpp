@@ -30,6 +30,7 @@ public:
   void last_rows(const PassView& pass, const RowsArgs<Real>& args) override { cpu::last_rows(pass, args); }
   void add(const RowsArgs<Real>& args) override { cpu::add(args); }
   void scale_rows(const ScaleRowsArgs<Real>& args) override { cpu::scale_rows(args); }
+  void multiply_rows(const MultiplyArgs<Real>& args) override { cpu::multiply_rows(args); }
   void conv(const PassView& pass, const ConvArgs<Real>& args) override { cpu::conv(pass, args); }
   void ssm_scan(const PassView& pass, const ScanArgs<Real>& args) override { cpu::ssm_scan(pass, args); }
   void columns(const ColumnsArgs<Real>& args) override { cpu::columns(args); }

@@ -43,6 +43,8 @@ private:
     return is_one ? static_cast<std::uint64_t>(expert) : args_.held;
   }
 
+  Real weight_of(std::uint64_t slot) const { return args_.routes.row(slot / args_.k)[args_.k + slot % args_.k]; }
+
   // slots_[begins_[e] ... begins_[e + 1]): slots (row * k + n) of expert e, rows ascending.
   void sort() {
     const std::uint64_t slots = args_.x.rows * args_.k, experts = args_.held;
@@ -56,7 +58,11 @@ private:
 
   void run_block(std::uint64_t expert, const std::uint32_t* slots, std::uint64_t rows) {
     const std::uint64_t model = args_.x.width, width = args_.width;
-    for (std::uint64_t r = 0; r < rows; ++r) std::copy_n(args_.x.row(slots[r] / args_.k), model, inputs_ + r * model);
+    for (std::uint64_t r = 0; r < rows; ++r) {
+      const Real* from = args_.x.row(slots[r] / args_.k);
+      const Real by = args_.weighs_inputs ? weight_of(slots[r]) : Real{1};
+      for (std::uint64_t i = 0; i < model; ++i) inputs_[r * model + i] = by * from[i];
+    }
     const Strided<const Real> x{inputs_, rows, model};
     if (args_.gate.first.data != nullptr) project(x, args_.gate, args_.gate_bias, expert, hidden_);
     if (args_.paired == 0) project(x, args_.up, args_.up_bias, expert, args_.gate.first.data != nullptr ? hidden_ + width : hidden_);
@@ -65,8 +71,7 @@ private:
     multiply<Real>({hidden_, rows, width}, expert_of(args_.down, expert), y, 1, 0, tile_);
     if (args_.down_bias.data != nullptr) add_vector(args_.down_bias, expert * model, model, 1, y);
     for (std::uint64_t r = 0; r < rows; ++r) {
-      const Real* route = args_.routes.row(slots[r] / args_.k);
-      const Real weight = route[args_.k + slots[r] % args_.k];
+      const Real weight = args_.weighs_inputs ? Real{1} : weight_of(slots[r]);
       Real* out = args_.out.row(slots[r] / args_.k);
       for (std::uint64_t i = 0; i < model; ++i) out[i] += weight * inputs_[r * model + i];
     }

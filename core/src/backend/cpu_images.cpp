@@ -1,6 +1,7 @@
 // Ops of images on the CPU: PATCHES, MERGE_ROWS, IMAGE_ROWS, and what a cache of encoded images keeps. Threads: [serial].
 #include <algorithm>
 
+#include "backend/block_order.hpp"
 #include "backend/cpu_ops.hpp"
 #include "backend/elements.hpp"
 
@@ -23,10 +24,10 @@ template <class Real>
 void patches(const PatchesArgs<Real>& args) {
   const std::uint64_t merge = args.merge, block = merge * args.side; // pixels
   std::uint64_t to = 0;
-  for (std::uint64_t y = 0; y < args.image.height; y += block)
-    for (std::uint64_t x = 0; x < args.image.width; x += block)
-      for (std::uint64_t in = 0; in < merge * merge; ++in)
-        patch(args, y + in / merge * args.side, x + in % merge * args.side, args.out.row(to++));
+  for_blocks(args.image.height / block, args.image.width / block, args.window, [&](std::uint64_t y, std::uint64_t x) {
+    for (std::uint64_t in = 0; in < merge * merge; ++in)
+      patch(args, y * block + in / merge * args.side, x * block + in % merge * args.side, args.out.row(to++));
+  });
 }
 
 template <class Real>

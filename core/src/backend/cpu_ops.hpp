@@ -45,6 +45,8 @@ void add(const RowsArgs<Real>& args);
 template <class Real>
 void scale_rows(const ScaleRowsArgs<Real>& args);
 template <class Real>
+void multiply_rows(const MultiplyArgs<Real>& args);
+template <class Real>
 void conv(const PassView& pass, const ConvArgs<Real>& args);
 template <class Real>
 void ssm_scan(const PassView& pass, const ScanArgs<Real>& args);

@@ -89,10 +89,15 @@ private:
   void weigh(Real* out) {
     Real* weights = out + args_.k;
     if (args_.score == PLIMSOLL_SCORE_SOFTMAX_CHOSEN) softmax(weights, args_.k);
+    if (args_.score == PLIMSOLL_SCORE_SIGMOID_CHOSEN) activate<Real>(PLIMSOLL_ACT_SIGMOID, {}, weights, args_.k, weights);
     Real sum = static_cast<Real>(1e-20); // as the models that renormalise have it
     for (std::uint64_t n = 0; n < args_.k; ++n) sum += weights[n];
     const Real by = static_cast<Real>(args_.scale) / (args_.renormalise ? sum : Real{1});
-    for (std::uint64_t n = 0; n < args_.k; ++n) weights[n] *= by;
+    for (std::uint64_t n = 0; n < args_.k; ++n) {
+      Real gain = 1;
+      if (args_.gains.data != nullptr) load_elements(args_.gains.data, args_.gains.type, static_cast<std::uint64_t>(out[n]), 1, &gain);
+      weights[n] *= by * gain;
+    }
   }
 
   static constexpr Real kNever = -std::numeric_limits<Real>::infinity(), kLast = std::numeric_limits<Real>::lowest();

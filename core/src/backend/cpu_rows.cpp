@@ -59,6 +59,27 @@ void scale_rows(const ScaleRowsArgs<Real>& args) {
 }
 
 template <class Real>
+void multiply_rows(const MultiplyArgs<Real>& args) {
+  constexpr std::uint64_t kPiece = 256;
+  std::array<Real, kPiece> w;
+  const Real scale = static_cast<Real>(args.scale);
+  for (std::uint64_t first = 0; first < args.out.width; first += kPiece) {
+    const std::uint64_t n = std::min(kPiece, args.out.width - first);
+    if (args.w.elements != 1) {
+      load_elements(args.w.data, args.w.type, first, n, w.data());
+    } else {
+      load_elements(args.w.data, args.w.type, 0, 1, w.data());
+      std::fill(w.begin() + 1, w.end(), w[0]);
+    }
+    for (std::uint64_t row = 0; row < args.out.rows; ++row) {
+      const Real* const from = args.x.row(row) + first;
+      Real* const to = args.out.row(row) + first;
+      for (std::uint64_t i = 0; i < n; ++i) to[i] = scale * w[i] * from[i];
+    }
+  }
+}
+
+template <class Real>
 void columns(const ColumnsArgs<Real>& args) {
   for (std::uint64_t row = 0; row < args.out.rows; ++row)
     for (std::uint64_t head = 0; head < args.heads; ++head)
@@ -73,6 +94,8 @@ template void add(const RowsArgs<float>&);
 template void add(const RowsArgs<double>&);
 template void scale_rows(const ScaleRowsArgs<float>&);
 template void scale_rows(const ScaleRowsArgs<double>&);
+template void multiply_rows(const MultiplyArgs<float>&);
+template void multiply_rows(const MultiplyArgs<double>&);
 template void columns(const ColumnsArgs<float>&);
 template void columns(const ColumnsArgs<double>&);
 

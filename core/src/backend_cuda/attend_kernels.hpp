@@ -80,12 +80,15 @@ struct Query {
   std::uint64_t first = 0, end = 0;
   const Real* query = nullptr;
   Real scale = 1, soft_cap = 0; // 0: none
+  Real slope = 0;               // what a key loses for each position that it is before `position`
+  std::uint64_t position = 0;
 
   PLIMSOLL_DEVICE Real score(std::uint64_t key) const {
     const auto row = of.key(key);
     Real sum = 0;
     for (std::uint64_t i = 0; i < of.key_elements(); ++i) sum += query[i] * row[i];
     sum *= scale;
+    if (slope != 0) sum -= slope * static_cast<Real>(position - key);
     return soft_cap == 0 ? sum : soft_cap * std::tanh(sum / soft_cap);
   }
 
@@ -133,6 +136,9 @@ struct AttendHead { // of rows * heads
     query.end = position + 1;
     query.query = args.q.row(row) + head * args.kv.k_elements;
     query.scale = static_cast<Real>(args.scale);
+    if (args.growth.step != 0) query.scale *= static_cast<Real>(args.growth.at(position));
+    query.slope = static_cast<Real>(args.slopes.of(head));
+    query.position = position;
     query.soft_cap = static_cast<Real>(args.soft_cap);
     Real* const out = args.out.row(row) + head * args.kv.v_elements;
     if (!args.accumulate)

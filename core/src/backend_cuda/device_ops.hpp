@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend/backend.hpp"
+#include "backend/block_order.hpp"
 #include "backend_cuda/attend_kernels.hpp"
 #include "backend_cuda/expert_kernels.hpp"
 #include "backend_cuda/image_kernels.hpp"
@@ -107,6 +108,7 @@ public:
   }
   void add(const RowsArgs<Real>& args) override { queue_.each(args.x.rows * args.x.width, AddElement<Real>{args}); }
   void scale_rows(const ScaleRowsArgs<Real>& args) override { queue_.each(args.out.rows * args.a.width, ScaleRowElement<Real>{args}); }
+  void multiply_rows(const MultiplyArgs<Real>& args) override { queue_.each(args.out.rows * args.out.width, MultiplyElement<Real>{args}); }
   void conv(const PassView& pass, const ConvArgs<Real>& args) override {
     queue_.each(args.x.width, ConvChannel<Real>{pass, args, piece(args.scratch, conv_scratch(args.taps, args.x.width).rows)});
   }
@@ -121,14 +123,16 @@ public:
     Real* const state = piece(args.scratch, delta_scratch({args.heads, args.key_heads, args.key_elements, args.value_elements}).state);
     for (std::uint64_t head = 0; head < args.heads; ++head) queue_.warps(args.value_elements, DeltaRow<Real>{pass, args, head, state});
   }
-  // Pixels are the host's, so it cuts them into rows, a line of blocks at a time.
+  // Pixels are the host's, so it cuts them into rows, as many blocks at a time as lie beside one another.
   void patches(const PatchesArgs<Real>& args) override {
-    const std::uint64_t block = args.merge * args.side;
-    cut_.resize(block * args.image.width * args.channels * args.frames);
-    for (std::uint64_t y = 0; y < args.image.height; y += block) {
-      cut_patches(args, y, cut_.data());
-      queue_.copy_in(args.out.data + y / block * cut_.size(), cut_.data(), cut_.size() * sizeof(Real));
-    }
+    const std::uint64_t block = args.merge * args.side, columns = args.image.width / block,
+                        elements = args.merge * args.merge * args.out.width;
+    cut_.resize(columns * elements);
+    std::uint64_t n = 0;
+    for_blocks(args.image.height / block, columns, args.window, [&](std::uint64_t y, std::uint64_t x) {
+      cut_block(args, y * block, x * block, cut_.data() + n % columns * elements);
+      if (++n % columns == 0) queue_.copy_in(args.out.data + (n - columns) * elements, cut_.data(), cut_.size() * sizeof(Real));
+    });
   }
   void rope_sections(const PassView& pass, const RopeSectionsArgs<Real>& args) override {
     if (pass.positions == nullptr) return rope(pass, args.rope);

@@ -39,7 +39,7 @@ struct RouteRow {
       out[chosen] = static_cast<Real>(best);
       out[args.k + chosen] = scores[best];
     }
-    weigh(out + args.k);
+    weigh(out, out + args.k);
   }
 
 private:
@@ -89,12 +89,14 @@ private:
     }
     return best;
   }
-  PLIMSOLL_DEVICE void weigh(Real* weights) const {
+  PLIMSOLL_DEVICE void weigh(const Real* chosen, Real* weights) const {
     if (args.score == PLIMSOLL_SCORE_SOFTMAX_CHOSEN) softmax(weights, args.k);
+    if (args.score == PLIMSOLL_SCORE_SIGMOID_CHOSEN)
+      for (std::uint64_t n = 0; n < args.k; ++n) weights[n] = sigmoid(weights[n]);
     Real sum = static_cast<Real>(1e-20); // as the models that renormalise have it
     for (std::uint64_t n = 0; n < args.k; ++n) sum += weights[n];
     const Real by = static_cast<Real>(args.scale) / (args.renormalise ? sum : Real{1});
-    for (std::uint64_t n = 0; n < args.k; ++n) weights[n] *= by;
+    for (std::uint64_t n = 0; n < args.k; ++n) weights[n] *= by * element(args.gains, static_cast<std::uint64_t>(chosen[n]), Real{1});
   }
 };
 
@@ -124,8 +126,9 @@ struct ExpertHidden { // of rows * width
     const bool has_gate = args.gate.first.data != nullptr;
     const auto product = [&](const ExpertMatrices& matrices, const Vector& bias, std::uint64_t out) {
       const Real* const x = args.x.row(row);
+      const Real by = args.weighs_inputs ? args.routes.row(row)[args.k + slot] : Real{1};
       return dot<Real>(
-                 lanes, args.x.width, [=](std::uint64_t i) { return x[i]; },
+                 lanes, args.x.width, [=](std::uint64_t i) { return by * x[i]; },
                  [&](std::uint64_t i) { return expert_element<Real>(matrices, expert, out, i); }) +
              element(bias, expert * matrices.first.out + out, Real{0});
     };
@@ -157,7 +160,7 @@ struct ExpertOut { // of rows * out.width
                        lanes, args.width, [=](std::uint64_t i) { return from[i]; },
                        [&](std::uint64_t i) { return expert_element<Real>(args.down, expert, o, i); }) +
                    element(args.down_bias, expert * width + o, Real{0});
-    if (lanes.index() == 0) args.out.row(row)[o] += args.routes.row(row)[args.k + slot] * x;
+    if (lanes.index() == 0) args.out.row(row)[o] += args.weighs_inputs ? x : args.routes.row(row)[args.k + slot] * x;
   }
 };
 

@@ -25,19 +25,17 @@ struct StoreRowElement { // of rows * width
   PLIMSOLL_DEVICE void operator()(std::uint64_t n) const { store(x[n], data, type, first + n); }
 };
 
-// The patches of one line of blocks, whose first pixels have the row `y`, as PATCHES has them one after another: [patches, channels,
-// frames, side, side].
+// The patches of the block whose first pixel is (y, x), as PATCHES has them one after another: [patches, channels, frames, side, side].
 template <class Real>
-void cut_patches(const PatchesArgs<Real>& args, std::uint64_t y, Real* out) {
+void cut_block(const PatchesArgs<Real>& args, std::uint64_t y, std::uint64_t x, Real* out) {
   const std::uint64_t merge = args.merge, side = args.side;
-  for (std::uint64_t x = 0; x < args.image.width; x += merge * side)
-    for (std::uint64_t in = 0; in < merge * merge; ++in)
-      for (std::uint64_t channel = 0; channel < args.channels; ++channel)
-        for (std::uint64_t frame = 0; frame < args.frames; ++frame)
-          for (std::uint64_t pixel = 0; pixel < side * side; ++pixel) {
-            const std::uint64_t row = y + in / merge * side + pixel / side, column = x + in % merge * side + pixel % side;
-            *out++ = static_cast<Real>(args.image.pixels[(row * args.image.width + column) * args.channels + channel]);
-          }
+  for (std::uint64_t in = 0; in < merge * merge; ++in)
+    for (std::uint64_t channel = 0; channel < args.channels; ++channel)
+      for (std::uint64_t frame = 0; frame < args.frames; ++frame)
+        for (std::uint64_t pixel = 0; pixel < side * side; ++pixel) {
+          const std::uint64_t row = y + in / merge * side + pixel / side, column = x + in % merge * side + pixel % side;
+          *out++ = static_cast<Real>(args.image.pixels[(row * args.image.width + column) * args.channels + channel]);
+        }
 }
 
 } // namespace plimsoll::gpu

@@ -102,6 +102,15 @@ struct ScaleRowElement {
 };
 
 template <class Real>
+struct MultiplyElement { // of rows * width
+  MultiplyArgs<Real> args;
+  PLIMSOLL_DEVICE void operator()(std::uint64_t n) const {
+    const Real w = element(args.w, args.w.elements == 1 ? 0 : n % args.out.width, Real{1});
+    args.out.data[n] = static_cast<Real>(args.scale) * w * args.x.data[n];
+  }
+};
+
+template <class Real>
 struct ColumnElement { // of rows * heads * columns
   ColumnsArgs<Real> args;
   PLIMSOLL_DEVICE void operator()(std::uint64_t n) const {

@@ -1,6 +1,7 @@
 #include "model/described.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <map>
@@ -76,6 +77,12 @@ private:
     return std::move(out_);
   }
 
+  static std::array<std::uint32_t, PLIMSOLL_MAX_SHARED_VALUES> no_values() {
+    std::array<std::uint32_t, PLIMSOLL_MAX_SHARED_VALUES> none{};
+    none.fill(kNoIndex);
+    return none;
+  }
+
   struct Asked {
     std::uint32_t layer, first_value; // values of the call: those from first_value on, and what it was handed
     std::uint32_t in, out;
@@ -145,12 +152,17 @@ private:
     set_.push_back(false);
     return static_cast<std::uint32_t>(out_.values.size() - 1);
   }
+  void take_back() {
+    out_.values.pop_back();
+    set_.pop_back();
+  }
   bool is_set(std::uint32_t value) const { return set_[value]; }
   // P-03: of this call, or handed to it.
   bool may_use(std::uint32_t value) const {
     if (value >= out_.values.size() || asked_.empty()) return false;
     const Asked& now = asked_.back();
-    return value >= now.first_value || value == now.in || value == now.out;
+    return value >= now.first_value || value == now.in || value == now.out ||
+           std::find(shared_.begin(), shared_.end(), value) != shared_.end();
   }
 
   template <class Body>
@@ -165,16 +177,33 @@ private:
     }
   }
 
+  plimsoll_status add_value(const plimsoll_value* value, std::uint32_t* index) {
+    if (value == nullptr || index == nullptr || !PLIMSOLL_HAS(value, plimsoll_value, units)) return broken("a value is not there");
+    const std::uint32_t first = out_.of_images ? PLIMSOLL_ROWS_PATCHES : PLIMSOLL_ROWS_TOKENS; // and the one behind it
+    if (value->rows < first || value->rows > first + 1) return broken("rows of a kind that is none, or none of this part");
+    if (value->width == 0 || value->width > PLIMSOLL_MAX_EXTENT) return broken(fmt::format("a value of width {}", value->width));
+    if (value->units != 0 && value->width % value->units != 0)
+      return broken(fmt::format("a width of {} in {} units", value->width, value->units));
+    if (out_.values.size() >= PLIMSOLL_MAX_PIPELINE_VALUES) return broken("more values than a model may have");
+    *index = add({value->rows == first + 1, value->width, value->units});
+    return PLIMSOLL_OK;
+  }
   static plimsoll_status on_value(void* ctx, const plimsoll_value* value, std::uint32_t* index) noexcept {
+    return take(ctx, [&](Describer& self) { return self.add_value(value, index); });
+  }
+  static plimsoll_status on_shared(void* ctx, const plimsoll_value* value, std::uint32_t key, std::uint32_t* index) noexcept {
     return take(ctx, [&](Describer& self) {
-      if (value == nullptr || index == nullptr || !PLIMSOLL_HAS(value, plimsoll_value, units)) return self.broken("a value is not there");
-      const std::uint32_t first = self.out_.of_images ? PLIMSOLL_ROWS_PATCHES : PLIMSOLL_ROWS_TOKENS; // and the one behind it
-      if (value->rows < first || value->rows > first + 1) return self.broken("rows of a kind that is none, or none of this part");
-      if (value->width == 0 || value->width > PLIMSOLL_MAX_EXTENT) return self.broken(fmt::format("a value of width {}", value->width));
-      if (value->units != 0 && value->width % value->units != 0)
-        return self.broken(fmt::format("a width of {} in {} units", value->width, value->units));
-      if (self.out_.values.size() >= PLIMSOLL_MAX_PIPELINE_VALUES) return self.broken("more values than a model may have");
-      *index = self.add({value->rows == first + 1, value->width, value->units});
+      if (key >= PLIMSOLL_MAX_SHARED_VALUES || self.out_.of_images)
+        return self.broken(fmt::format("a shared value {}, which is none", key));
+      std::uint32_t& known = self.shared_[key];
+      std::uint32_t asked = kNoIndex;
+      if (const plimsoll_status status = self.add_value(value, &asked); status != PLIMSOLL_OK) return status;
+      if (known == kNoIndex) known = asked;
+      const DescribedValue &is = self.out_.values[known], &wanted = self.out_.values[asked];
+      if (is.of_outputs != wanted.of_outputs || is.width != wanted.width || is.units != wanted.units)
+        return self.broken(fmt::format("the shared value {} is another one here", key));
+      if (asked != known) self.take_back();
+      *index = known;
       return static_cast<plimsoll_status>(PLIMSOLL_OK);
     });
   }
@@ -276,9 +305,12 @@ private:
     }
     if (op.kv_group.size != 0) {
       const std::string_view label = text_of(op.kv_group, PLIMSOLL_MAX_LABEL_BYTES);
-      bound.kv_group = group_of(label, op.layer);
+      const bool borrows = *kind == OpKind::kAttend && op.i[7] != 0;
+      if (borrows) bound.kv_from = static_cast<std::uint32_t>(std::min<std::uint64_t>(op.i[7] - 1, kNoIndex - 1));
+      const std::uint32_t layer = borrows ? bound.kv_from : op.layer;
+      bound.kv_group = group_of(label, layer);
       if (bound.kv_group == kNoIndex)
-        return broken(fmt::format("{} names the KV group {}, which {}", op_name(*kind), quoted_name(label), unknown(op.layer)));
+        return broken(fmt::format("{} names the KV group {}, which {}", op_name(*kind), quoted_name(label), unknown(layer)));
     }
     std::copy(std::begin(op.i), std::end(op.i), bound.i.begin());
     std::copy(std::begin(op.f), std::end(op.f), bound.f.begin());
@@ -324,9 +356,11 @@ private:
   std::map<std::string_view, std::vector<std::uint32_t>> classes_;
   Described out_;
   std::vector<bool> set_;
+  std::array<std::uint32_t, PLIMSOLL_MAX_SHARED_VALUES> shared_ = no_values(); // by key
   std::vector<Asked> asked_;
   std::optional<Error> error_;
-  plimsoll_pipeline_sink raw_{PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, part), 0, nullptr, on_value, on_rope, on_op, on_part};
+  plimsoll_pipeline_sink raw_{
+      PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, shared), 0, nullptr, on_value, on_rope, on_op, on_part, on_shared};
 };
 
 } // namespace

@@ -36,6 +36,7 @@ struct DescribedOp {
   std::array<std::uint32_t, PLIMSOLL_OP_MAX_WEIGHTS> weights{kNoIndex, kNoIndex, kNoIndex,
                                                              kNoIndex, kNoIndex, kNoIndex}; // of Declared::weights
   std::uint32_t kv_group = kNoIndex;                                                        // of Declared::kv
+  std::uint32_t kv_from = kNoIndex;                                                         // the layer whose part of that group it is
   std::array<std::uint64_t, PLIMSOLL_OP_MAX_INTEGERS> i{};
   std::array<double, PLIMSOLL_OP_MAX_REALS> f{};
 };

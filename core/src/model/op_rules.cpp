@@ -16,14 +16,14 @@ struct OpShape {
   std::uint32_t most_weights;
   bool accumulates;
 };
-constexpr std::array<OpShape, 24> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
+constexpr std::array<OpShape, 26> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 1, false},
                                            {OpKind::kNorm, "norm", 1, 1, 0, 2, false},
                                            {OpKind::kLinear, "linear", 1, 1, 0b1, 2, true},
                                            {OpKind::kRope, "rope", 1, 1, 0, 0, false},
                                            {OpKind::kAttend, "attend", 1, 3, 0, 1, true},
                                            {OpKind::kAttendLatent, "attend_latent", 2, 2, 0b1, 1, true},
                                            {OpKind::kGate, "gate", 1, 2, 0, 0, true},
-                                           {OpKind::kRoute, "route", 1, 1, 0b1, 3, false},
+                                           {OpKind::kRoute, "route", 1, 1, 0b1, 4, false},
                                            {OpKind::kExperts, "experts", 2, 2, 0b100, 6, true},
                                            {OpKind::kLastRows, "last_rows", 1, 1, 0, 0, true},
                                            {OpKind::kAdd, "add", 1, 1, 0, 0, true},
@@ -35,11 +35,13 @@ constexpr std::array<OpShape, 24> kShapes{{{OpKind::kEmbed, "embed", 0, 0, 0b1, 
                                            {OpKind::kAttendWhole, "attend_whole", 3, 3, 0, 0, true},
                                            {OpKind::kEmbedPosition, "embed_position", 0, 0, 0b1, 1, true},
                                            {OpKind::kPool, "pool", 1, 1, 0, 0, false},
+                                           {OpKind::kMultiply, "multiply", 1, 1, 0b1, 1, false},
                                            {OpKind::kPatches, "patches", 0, 0, 0, 0, false},
                                            {OpKind::kRopeSections, "rope_sections", 1, 1, 0, 0, false},
                                            {OpKind::kMergeRows, "merge_rows", 1, 1, 0, 0, false},
                                            {OpKind::kImageRows, "image_rows", 1, 1, 0, 0, false},
-                                           {OpKind::kJoin, "join", 2, 2, 0, 0, false}}};
+                                           {OpKind::kJoin, "join", 2, 2, 0, 0, false},
+                                           {OpKind::kRowsInOrder, "rows_in_order", 1, 1, 0, 0, false}}};
 
 const OpShape* find_shape(OpKind kind) {
   const auto* const found = std::find_if(kShapes.begin(), kShapes.end(), [&](const OpShape& shape) { return shape.kind == kind; });
@@ -87,11 +89,13 @@ public:
       check_last_rows();
       if (op_.i[0] < PLIMSOLL_POOL_FIRST || op_.i[0] > PLIMSOLL_POOL_LAST) wrong(fmt::format("pooling {}", op_.i[0]));
       break;
+    case OpKind::kMultiply: check_multiply(); break;
     case OpKind::kPatches: check_patches(); break;
     case OpKind::kRopeSections: check_rope_sections(); break;
     case OpKind::kMergeRows: check_merge_rows(); break;
     case OpKind::kImageRows: check_image_rows(); break;
     case OpKind::kJoin: check_join(); break;
+    case OpKind::kRowsInOrder: check_rows_in_order(); break;
     case OpKind::kAllReduce:
     case OpKind::kAllGather:
     case OpKind::kSend:
@@ -154,7 +158,13 @@ private:
       if (!gathers && in(i).of_outputs != out_.of_outputs) return wrong("its values have rows of different kinds");
   }
 
-  bool works_on_images() const { return op_.kind == OpKind::kPatches || op_.kind == OpKind::kMergeRows; }
+  bool works_on_images() const {
+    return op_.kind == OpKind::kPatches || op_.kind == OpKind::kMergeRows || op_.kind == OpKind::kRowsInOrder;
+  }
+  bool has_windows() const {
+    const DescribedOp* const patches = find_op(described_, OpKind::kPatches);
+    return patches != nullptr && patches->i[4] != 0;
+  }
   // On rows of any kind: what needs neither tokens nor a cache.
   bool works_everywhere() const {
     switch (op_.kind) {
@@ -164,6 +174,7 @@ private:
     case OpKind::kAdd:
     case OpKind::kScaleRows:
     case OpKind::kColumns:
+    case OpKind::kMultiply:
     case OpKind::kAttendWhole:
     case OpKind::kRopeSections: return true;
     default: return false;
@@ -236,6 +247,11 @@ private:
       wrong("its KV group is of another kind");
     if (group.kind == CacheKind::kWindow) expect("its window", op_.i[4], group.window_tokens);
     if (group.kind == CacheKind::kChunk) expect("its chunk", op_.i[5], group.window_tokens);
+    if (op_.kv_from != kNoIndex && (inputs() != 1 || op_.kv_from >= op_.layer))
+      wrong(fmt::format("it looks into layer {}, which is no earlier one, or stores there", op_.kv_from));
+    if (op_.f[3] < 0) wrong("a bias for keys that are far");
+    if (op_.f[2] < 0) wrong("queries that shrink");
+    if (op_.f[2] != 0) positive("the step by which queries grow", op_.i[6]);
     expect_vector(0, heads);
   }
   void check_latent() {
@@ -340,11 +356,19 @@ private:
     for (const std::uint32_t value : op_.in)
       if (value == op_.out) wrong("it works in place");
     if (described_.of_images) at_most("a window over patches", op_.i[4], 0);
+    at_most("a switch", op_.i[5], 1);
+    if (op_.i[5] != 0 && !has_windows()) wrong("it works in windows, of which its patches have none");
+  }
+  void check_multiply() {
+    expect("the width of what it reads", in(0).width, out_.width);
+    const std::uint64_t elements = weight(0).elements_of_one().saturated();
+    if (elements != 1) expect_vector(0, out_.width);
+    if (elements != 1 && out_.units != 0) wrong("a row that ranks share, and a factor for each of its columns");
   }
   void check_patches() {
     const auto [channels, frames, side, merge] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3]};
     for (const std::uint64_t size : {channels, frames, side, merge}) positive("a size", size);
-    at_most("a size", std::max({channels, frames, side, merge}), UINT16_MAX);
+    at_most("a size", std::max({channels, frames, side, merge, op_.i[4]}), UINT16_MAX);
     if (find_op(described_, OpKind::kPatches) != nullptr) return wrong("an encoder begins with patches once");
     if (out_.of_outputs) return wrong("patches have a row each");
     expect("the width of its result", out_.width, (Checked(channels) * frames * side * side).saturated());
@@ -365,6 +389,11 @@ private:
     expect("the number of rows that become one", op_.i[0], merge * merge);
     if (in(0).of_outputs || !out_.of_outputs) return wrong("it takes rows of patches and gives merged ones");
     expect("the width of its result", out_.width, (Checked(in(0).width) * op_.i[0]).saturated());
+  }
+  void check_rows_in_order() {
+    if (!in(0).of_outputs || !out_.of_outputs || op_.out == op_.in[0]) return wrong("it takes merged rows, and gives others");
+    expect("the width of its result", out_.width, in(0).width);
+    if (!has_windows()) wrong("its patches have no windows");
   }
   void check_image_rows() {
     if (op_.out != op_.in[0] || out_.of_outputs) return wrong("it works in place, on rows of tokens");
@@ -396,14 +425,13 @@ private:
     at_most("the number of kept groups", kept, groups);
     if (groups > 1 && (experts % groups != 0 || kept == 0 || kept * (experts / groups) < k))
       wrong("groups that do not hold enough experts");
-    at_most("the score", op_.i[4], PLIMSOLL_SCORE_SOFTMAX_CHOSEN);
+    at_most("the score", op_.i[4], PLIMSOLL_SCORE_SIGMOID_CHOSEN);
     at_most("a switch", std::max(op_.i[5], op_.i[6]), 1);
     const std::optional<LinearWidths> widths = linear_widths(weight(0), PLIMSOLL_ALL_PARTS);
     if (!widths) return wrong("its router is no linear layer");
     expect("the width of what it reads", in(0).width, widths->in);
     expect("the width of its router", widths->out, experts);
-    expect_vector(1, experts);
-    expect_vector(2, experts);
+    for (std::size_t n = 1; n < 4; ++n) expect_vector(n, experts);
   }
   void check_experts() {
     const auto [experts, k, width, act, paired] = std::array{op_.i[0], op_.i[1], op_.i[2], op_.i[3], op_.i[4]};
@@ -411,6 +439,7 @@ private:
     expect("the width of the routes", in(1).width, 2 * k);
     at_most("the activation", act, PLIMSOLL_ACT_RELU_SQUARED);
     at_most("the pairing", paired, 2);
+    at_most("a switch", op_.i[7], 1);
     if (paired != 0 && !has(0)) return wrong("gate and up in one, but no gate");
     if (paired != 0 ? has(1) || has(4) : !has(1)) return wrong("its weight 1 is missing, or there where gate and up are one");
     const std::uint64_t model = in(0).width;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <fmt/format.h>
 
+#include "backend/block_order.hpp"
 #include "runtime/executor_adapters.hpp"
 #include "runtime/executor_check.hpp"
 #include "runtime/executor_inputs.hpp"
@@ -25,7 +26,9 @@ public:
        const ExecutorMemory& memory, const ExecutorOptions& options)
       : program_(std::move(program)), backend_(std::move(backend)), ops_(backend_->ops(Real{})), weights_(weights.begin(), weights.end()),
         groups_(std::move(groups)), rules_(input_rules(program_, groups_)), slab_(static_cast<std::byte*>(memory.slab)),
-        adapters_(memory.adapters), options_(options), offsets_(program_.most_sequences + 1) {}
+        adapters_(memory.adapters), options_(options), offsets_(program_.most_sequences + 1) {
+    windows_.reserve(rules_.patches != nullptr ? program_.most_outputs + 1 : 0);
+  }
 
   const Program& program() const { return program_; }
 
@@ -59,6 +62,7 @@ public:
     offsets_[0] = 0; // one segment
     offsets_[1] = static_cast<std::uint32_t>(pass_.tokens);
     pass_.row_offsets = offsets_.data();
+    note_windows();
     PLIMSOLL_TRY(run_ops(0));
     const Rows<Real> rows = value(program_.logits);
     return Rows<const Real>{rows.data, rows.rows, rows.width};
@@ -177,17 +181,19 @@ private:
     case OpKind::kPool: return ops_.pool(pass_, {input(op, 0), value(op.out), op.i[0]});
     case OpKind::kGate: return ops_.gate({input(op, 0), input(op, 1), value(op.out), op.i[0], op.f[0], op.f[1], op.accumulate});
     case OpKind::kRoute:
-      return ops_.route({input(op, 0), value(op.out), matrix(op, 0, kAllParts), vector(op, 1), vector(op, 2), op.i[0], op.i[1], op.i[2],
-                         op.i[3], op.i[4], op.i[6], op.i[5] != 0, op.f[0], scratch(op)});
+      return ops_.route({input(op, 0), value(op.out), matrix(op, 0, kAllParts), vector(op, 1), vector(op, 2), vector(op, 3), op.i[0],
+                         op.i[1], op.i[2], op.i[3], op.i[4], op.i[6], op.i[5] != 0, op.f[0], scratch(op)});
     case OpKind::kExperts:
       return ops_.experts({input(op, 0),   input(op, 1),   value(op.out), experts(op, 0),
                            experts(op, 1), experts(op, 2), vector(op, 3), vector(op, 4),
                            vector(op, 5),  op.i[0],        op.i[1],       op.i[2],
                            op.i[3],        op.i[4],        op.i[5],       op.i[6] == 0 ? op.i[0] : op.i[6],
-                           op.f[0],        op.f[1],        op.accumulate, scratch(op)});
+                           op.i[7] != 0,   op.f[0],        op.f[1],       op.accumulate,
+                           scratch(op)});
     case OpKind::kLastRows: return ops_.last_rows(pass_, {input(op, 0), value(op.out), 1, op.accumulate});
     case OpKind::kAdd: return ops_.add({input(op, 0), value(op.out), op.f[0], op.accumulate});
     case OpKind::kScaleRows: return ops_.scale_rows({input(op, 0), input(op, 1), value(op.out), op.i[0], op.accumulate});
+    case OpKind::kMultiply: return ops_.multiply_rows({input(op, 0), value(op.out), vector(op, 0), op.f[0]});
     case OpKind::kConv:
       return ops_.conv(pass_, {input(op, 0), value(op.out), taps_of(tensor(op, 0), weights_[op.weights[0]], op.i[0]), bias(op, 1, op.i[0]),
                                state_view(op, op.i[3], op.i[4] * (op.i[1] - 1)), op.i[1], op.i[2], scratch(op)});
@@ -200,9 +206,10 @@ private:
       return ops_.delta_rule(pass_, {input(op, 0), input(op, 1), input(op, 2), input(op, 3), input(op, 4), value(op.out), vector(op, 0),
                                      vector(op, 1), state_view(op, op.i[4], 0), op.i[0], op.i[1], op.i[2], op.i[3], op.i[5] != 0, op.f[0],
                                      op.f[1], scratch(op)});
-    case OpKind::kPatches: return ops_.patches({image_, value(op.out), op.i[0], op.i[1], op.i[2], op.i[3]});
+    case OpKind::kPatches: return ops_.patches({image_, value(op.out), op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]});
     case OpKind::kRopeSections: return rope_sections(op);
     case OpKind::kMergeRows: return ops_.merge_rows({input(op, 0), value(op.out), 1, false});
+    case OpKind::kRowsInOrder: return put_in_order(op);
     case OpKind::kImageRows: return ops_.image_rows(pass_, {value(op.out), encoded_.data, encoded_.type});
     case OpKind::kJoin: return ops_.join(pass_, {input(op, 0), input(op, 1), value(op.out), op.i[0]});
     case OpKind::kSumSquares: return ops_.sum_squares({input(op, 0), value(op.out), 1, false});
@@ -262,14 +269,58 @@ private:
   void attend(const ProgramOp& op) {
     const KvView kv = kv_view(op);
     if (op.in[1] != kNoIndex) ops_.store(pass_, {input(op, 1), input(op, 2), kv});
-    ops_.attend(
-        pass_,
-        {input(op, 0), value(op.out), kv, vector(op, 0), op.i[0], {op.i[4], op.i[5], 0}, op.f[0], op.f[1], op.accumulate, scratch(op)});
+    ops_.attend(pass_, {input(op, 0),
+                        value(op.out),
+                        kv,
+                        vector(op, 0),
+                        op.i[0],
+                        {op.i[4], op.i[5], 0},
+                        op.f[0],
+                        op.f[1],
+                        {op.i[6], op.f[2]},
+                        {op.f[3], op.first_head, op.all_heads},
+                        op.accumulate,
+                        scratch(op)});
   }
 
   void attend_whole(const ProgramOp& op) {
-    ops_.attend_whole({input(op, 0), input(op, 1), input(op, 2), value(op.out), pass_.row_offsets, pass_.sequences, op.i[0], op.i[1],
-                       op.i[2], op.i[3], op.i[4], op.f[0], op.f[1], op.accumulate, scratch(op)});
+    const bool apart = op.i[5] != 0;
+    ops_.attend_whole({input(op, 0), input(op, 1), input(op, 2), value(op.out), apart ? windows_.data() : pass_.row_offsets,
+                       apart ? windows_.size() - 1 : pass_.sequences, op.i[0], op.i[1], op.i[2], op.i[3], op.i[4], op.f[0], op.f[1],
+                       op.accumulate, scratch(op)});
+  }
+
+  // Blocks of the image that is encoded, and of a window's side.
+  struct Blocks {
+    std::uint64_t rows = 0, columns = 0, window = 0;
+  };
+  Blocks blocks() const {
+    const ProgramOp& patches = *rules_.patches;
+    const std::uint64_t block = patches.i[2] * patches.i[3]; // pixels
+    return {image_.height / block, image_.width / block, patches.i[4]};
+  }
+  // Where each window's patches begin, and where the last one's end.
+  void note_windows() {
+    const Blocks of = blocks();
+    windows_.assign(1, 0);
+    if (of.window == 0) return;
+    const auto patches = static_cast<std::uint32_t>(rules_.patches->i[3] * rules_.patches->i[3]);
+    for_windows(of.rows, of.columns, of.window, [&](std::uint64_t y, std::uint64_t x, std::uint64_t end_y, std::uint64_t end_x) {
+      windows_.push_back(windows_.back() + static_cast<std::uint32_t>((end_y - y) * (end_x - x)) * patches);
+    });
+  }
+  // Rows that lie side by side in a window do so in the image.
+  void put_in_order(const ProgramOp& op) {
+    const Blocks of = blocks();
+    const Rows<const Real> from = input(op, 0);
+    const Rows<Real> to = value(op.out);
+    std::uint64_t row = 0;
+    for_windows(of.rows, of.columns, of.window, [&](std::uint64_t first_y, std::uint64_t x, std::uint64_t end_y, std::uint64_t end_x) {
+      for (std::uint64_t y = first_y; y < end_y; ++y) {
+        backend_->copy(to.row(y * of.columns + x), from.row(row), (end_x - x) * to.width * sizeof(Real));
+        row += end_x - x;
+      }
+    });
   }
 
   void attend_latent(const ProgramOp& op) {
@@ -289,6 +340,7 @@ private:
   ExecutorAdapters adapters_;
   ExecutorOptions options_;
   std::vector<std::uint32_t> offsets_;
+  std::vector<std::uint32_t> windows_; // of the image that is encoded
 
   PassView pass_; // of the pass that runs
   std::uint64_t tokens_of_replicas_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "backend/block_order.hpp"
 #include "base/checked.hpp"
 
 namespace plimsoll {
@@ -111,15 +112,15 @@ Result<void> check_taken(const ForwardInputs& in, const Program& program) {
   return {};
 }
 
-// (0, row, column) of every patch, in blocks of merge x merge.
-void write_positions(std::uint64_t rows, std::uint64_t columns, std::uint64_t merge, std::uint32_t* out) {
-  for (std::uint64_t y = 0; y < rows; y += merge)
-    for (std::uint64_t x = 0; x < columns; x += merge)
-      for (std::uint64_t in = 0; in < merge * merge; ++in) {
-        *out++ = 0;
-        *out++ = static_cast<std::uint32_t>(y + in / merge);
-        *out++ = static_cast<std::uint32_t>(x + in % merge);
-      }
+// (0, row, column) of every patch, in blocks of merge x merge, and those in windows.
+void write_positions(std::uint64_t rows, std::uint64_t columns, std::uint64_t merge, std::uint64_t window, std::uint32_t* out) {
+  for_blocks(rows / merge, columns / merge, window, [&](std::uint64_t y, std::uint64_t x) {
+    for (std::uint64_t in = 0; in < merge * merge; ++in) {
+      *out++ = 0;
+      *out++ = static_cast<std::uint32_t>(y * merge + in / merge);
+      *out++ = static_cast<std::uint32_t>(x * merge + in % merge);
+    }
+  });
 }
 
 } // namespace
@@ -196,7 +197,7 @@ Result<PassView> check_image(const EncoderInputs& inputs, const Program& program
   if (pass.tokens > program.most_tokens || pass.outputs > program.most_outputs)
     return bad("an image of {} patches; the plan is for {}", pass.tokens, program.most_tokens);
   if (inputs.positions.size() < 3 * pass.tokens) return bad("room for {} positions of {} patches", inputs.positions.size(), pass.tokens);
-  write_positions(height / side, width / side, merge, inputs.positions.data());
+  write_positions(height / side, width / side, merge, patches.i[4], inputs.positions.data());
   pass.positions = inputs.positions.data();
   return pass;
 }

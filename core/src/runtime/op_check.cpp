@@ -39,6 +39,9 @@ public:
     case OpKind::kScaleRows:
       return operands(op, 2, 0) && expect("the width of its result", out(op).width, in(op, 0).width) &&
              expect("the width of the scale", in(op, 1).width, 1) && (op.i[0] <= PLIMSOLL_ACT_SIGMOID || wrong("activation {}", op.i[0]));
+    case OpKind::kMultiply:
+      return operands(op, 1, 0b1) && expect("the width of its result", out(op).width, in(op, 0).width) &&
+             (elements_of_all(weight(op, 0)) == 1 || is_vector(op, 0, out(op).width));
     case OpKind::kConv: return operands(op, 1, 0b1) && check_conv(op);
     case OpKind::kSsmScan: return operands(op, 4, 0b1) && check_scan(op);
     case OpKind::kColumns: return operands(op, 1, 0) && check_columns(op);
@@ -53,6 +56,10 @@ public:
     case OpKind::kPatches: return operands(op, 0, 0) && check_patches(op);
     case OpKind::kRopeSections: return operands(op, 1, 0) && check_rope(op) && check_sections(op);
     case OpKind::kMergeRows: return operands(op, 1, 0) && check_merge_rows(op);
+    case OpKind::kRowsInOrder:
+      return operands(op, 1, 0) && (windows() != 0 || wrong("its patches have no windows")) &&
+             ((op.out != op.in[0] && in(op, 0).of_outputs && out(op).of_outputs) || wrong("it takes merged rows, and gives others")) &&
+             expect("the width of its result", out(op).width, in(op, 0).width);
     case OpKind::kImageRows:
       return operands(op, 1, 0) && ((op.out == op.in[0] && !out(op).of_outputs) || wrong("it works in place, on rows of tokens")) &&
              (program_.images.most_rows == 0 || expect("the elements of a row of images", program_.images.row_elements, out(op).width));
@@ -199,13 +206,16 @@ private:
   }
   bool check_patches(const ProgramOp& op) {
     const auto [channels, frames, side, merge] = std::array{op.i[0], op.i[1], op.i[2], op.i[3]};
-    if (!sizes({channels, frames, side, merge}) || std::max({channels, frames, side, merge}) > UINT16_MAX || out(op).of_outputs)
+    if (!sizes({channels, frames, side, merge}) || std::max({channels, frames, side, merge, op.i[4]}) > UINT16_MAX || out(op).of_outputs)
       return wrong("patches of {} x {} pixels, {} channels, {} frames, {} merged", side, side, channels, frames, merge);
     return expect("the width of its result", out(op).width, (Checked(channels) * frames * side * side).saturated());
   }
+  std::vector<ProgramOp>::const_iterator patches_op() const {
+    return std::find_if(program_.ops.begin(), program_.ops.end(), [](const ProgramOp& one) { return one.kind == OpKind::kPatches; });
+  }
+  std::uint64_t windows() const { return patches_op() == program_.ops.end() ? 0 : patches_op()->i[4]; }
   bool check_merge_rows(const ProgramOp& op) {
-    const auto patches =
-        std::find_if(program_.ops.begin(), program_.ops.end(), [](const ProgramOp& one) { return one.kind == OpKind::kPatches; });
+    const auto patches = patches_op();
     if (patches == program_.ops.end() || in(op, 0).of_outputs || !out(op).of_outputs) return wrong("it takes rows of patches");
     return expect("the number of rows that become one", op.i[0], (Checked(patches->i[3]) * patches->i[3]).saturated()) &&
            expect("the width of its result", out(op).width, (Checked(in(op, 0).width) * op.i[0]).saturated());
@@ -235,6 +245,7 @@ private:
     if (!sizes({heads, kv_heads, k, v})) return false;
     if (heads % kv_heads != 0 || out(op).of_outputs) return wrong("{} heads over {} of keys, on rows of tokens", heads, kv_heads);
     if (std::find(op.in.begin(), op.in.end(), op.out) != op.in.end()) return wrong("it works in place");
+    if (op.i[5] != 0 && windows() == 0) return wrong("it works in windows, of which its patches have none");
     return expect("the width of the queries", in(op, 0).width, heads * k) &&
            expect("the width of the keys", in(op, 1).width, kv_heads * k) &&
            expect("the width of the values", in(op, 2).width, kv_heads * v) && expect("the width of its result", out(op).width, heads * v);
@@ -325,9 +336,10 @@ private:
     if (!sizes({experts, k}) || k > experts || experts > PLIMSOLL_MAX_EXPERTS) return wrong("{} of {} experts", k, experts);
     if (groups > 1 && (experts % groups != 0 || kept == 0 || kept > groups || kept * (experts / groups) < k))
       return wrong("{} of {} groups of {} experts, {} of which are chosen", kept, groups, experts, k);
-    return (op.i[4] <= PLIMSOLL_SCORE_SOFTMAX_CHOSEN || wrong("score {}", op.i[4])) &&
+    return (op.i[4] <= PLIMSOLL_SCORE_SIGMOID_CHOSEN || wrong("score {}", op.i[4])) &&
            expect("the width of its result", out(op).width, 2 * k) && (weight(op, 0).experts == 0 || wrong("its router is of experts")) &&
-           is_matrix(weight(op, 0), kAllParts, in(op, 0).width, experts) && is_vector(op, 1, experts) && is_vector(op, 2, experts);
+           is_matrix(weight(op, 0), kAllParts, in(op, 0).width, experts) && is_vector(op, 1, experts) && is_vector(op, 2, experts) &&
+           is_vector(op, 3, experts);
   }
   bool check_experts(const ProgramOp& op) {
     const auto [experts, k, width, act, paired] = std::array{op.i[0], op.i[1], op.i[2], op.i[3], op.i[4]};

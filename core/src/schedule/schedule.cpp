@@ -133,7 +133,11 @@ private:
       op.adapter = adapter_of(from);
       if (op.kv_group != kNoIndex) {
         const std::vector<std::uint32_t>& layers = declared_.kv[op.kv_group].layers;
-        const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), op.layer) - layers.begin());
+        const std::uint32_t stored_by = from.kv_from == kNoIndex ? op.layer : from.kv_from;
+        if (layout_.stage_of_op(stored_by, false) != stage)
+          return fail(ErrorCode::kUnsupportedArchitecture,
+                      fmt::format("layer {} looks into the cache of layer {}, which is on another stage", op.layer, stored_by), "--pp");
+        const auto at = static_cast<std::uint64_t>(std::lower_bound(layers.begin(), layers.end(), stored_by) - layers.begin());
         op.kv_layer = static_cast<std::uint32_t>(at - layout_.layers_before_stage(layers, stage));
       }
       if (shares_norm(from)) {
@@ -141,6 +145,12 @@ private:
         continue;
       }
       localise_heads(from, op);
+      if (op.kind == OpKind::kAttend && op.f[3] != 0) {
+        PLIMSOLL_ASSIGN(const LocalRange columns,
+                        local_range(part_of(described_.values[from.in[0]]), rank_ % layout_.tp, layout_.tp, "a forward pass"));
+        op.first_head = columns.first / from.i[2];
+        op.all_heads = from.i[0];
+      }
       PLIMSOLL_ASSIGN(const Joining joining, localise_weights(from, op));
       if (joining == Joining::kReplicas) PLIMSOLL_TRY(add_shared_experts(std::move(op), from));
       else PLIMSOLL_TRY(add(std::move(op), from, joining));
@@ -339,7 +349,7 @@ private:
         return Joining::kSum;
       }
       if (out_columns(op) == out_.values[op.out].width) return Joining::kNothing;
-      if (c.placement == PLIMSOLL_PLACE_VOCAB) return Joining::kColumns;
+      if (c.placement == PLIMSOLL_PLACE_VOCAB || (described_.values[op.out].units == 0 && c.parts.size() < 2)) return Joining::kColumns;
       return cannot(from, "it gives other columns than its result has on a rank");
     }
     case OpKind::kExperts: {
@@ -394,6 +404,7 @@ private:
     case OpKind::kAttendWhole:
       op.i[0] = local(op.i[0], from.in[0]);
       if (from.in[1] != kNoIndex) op.i[1] = local(op.i[1], from.in[1]);
+      else op.i[1] = std::max<std::uint64_t>(1, mul_div(op.i[1], op.i[0], from.i[0])); // as the layer has it that stored them
       break;
     case OpKind::kConv: op.i[4] = local(op.i[4], from.out); break;
     case OpKind::kSsmScan:

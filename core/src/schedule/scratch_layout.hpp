@@ -251,12 +251,14 @@ inline Checked scratch_elements(const ProgramOp& op, const WeightSources& weight
   case OpKind::kAdd:
   case OpKind::kScaleRows:
   case OpKind::kColumns:
+  case OpKind::kMultiply:
   case OpKind::kEmbedPosition:
   case OpKind::kPool:
   case OpKind::kPatches:
   case OpKind::kMergeRows:
   case OpKind::kImageRows:
   case OpKind::kJoin:
+  case OpKind::kRowsInOrder:
   case OpKind::kAllReduce:
   case OpKind::kAllGather:
   case OpKind::kSend:

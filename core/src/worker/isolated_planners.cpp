@@ -253,6 +253,7 @@ bool take_step(WireReader& reader, const plimsoll_pipeline_sink& sink, plimsoll_
     status = reader.failed() ? PLIMSOLL_E_ABI : sink.part(sink.ctx, aspects, layer, in, out);
     return true;
   }
+  const auto key = kind == wire::Step::kShared ? reader.number<std::uint32_t>() : 0;
   const bool there = reader.number<std::uint8_t>() != 0;
   Held held;
   const auto give = [&]<class What>(const What&, const auto& call) {
@@ -263,6 +264,9 @@ bool take_step(WireReader& reader, const plimsoll_pipeline_sink& sink, plimsoll_
   switch (kind) {
   case wire::Step::kValue:
     status = give(plimsoll_value{}, [&](const plimsoll_value* value) { return sink.value(sink.ctx, value, &index); });
+    return true;
+  case wire::Step::kShared:
+    status = give(plimsoll_value{}, [&](const plimsoll_value* value) { return sink.shared(sink.ctx, value, key, &index); });
     return true;
   case wire::Step::kRope:
     status = give(plimsoll_rope_table{}, [&](const plimsoll_rope_table* table) { return sink.rope(sink.ctx, table, &index); });

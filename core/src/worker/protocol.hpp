@@ -17,7 +17,7 @@ namespace plimsoll::wire {
 enum class Ask : std::uint8_t { kMake = 1, kPrice, kDescribe, kOpen, kTensors, kStepped };
 enum class Answer : std::uint8_t { kDone = 1, kFailed, kLog, kTensors, kSteps };
 enum class Price : std::uint8_t { kActivations = 1, kSignalBuffers, kMaxBatch };
-enum class Step : std::uint8_t { kOp = 1, kValue, kRope, kPart };
+enum class Step : std::uint8_t { kOp = 1, kValue, kRope, kPart, kShared };
 
 inline WireWriter message(Ask kind) {
   WireWriter out;

@@ -257,7 +257,8 @@ private:
   void describe(WireReader& reader) {
     PassPart part{};
     reader(part.aspects), reader(part.layer), reader(part.in), reader(part.out);
-    plimsoll_pipeline_sink sink{PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, part), 0, nullptr, on_value, on_rope, on_op, on_part};
+    plimsoll_pipeline_sink sink{
+        PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, shared), 0, nullptr, on_value, on_rope, on_op, on_part, on_shared};
     std::optional<Error> fault;
     const CallScope scope(this, tree_->root(), &fault);
     sink.ctx = scope.ticket();
@@ -309,7 +310,10 @@ private:
   // `what` is nullptr where it is not there, or not whole: the host says so.
   template <class What>
   plimsoll_status hand_over(wire::Step kind, const What* what, std::uint32_t* index) {
-    WireWriter& out = step(kind);
+    return hand_over(step(kind), what, index);
+  }
+  template <class What>
+  plimsoll_status hand_over(WireWriter& out, const What* what, std::uint32_t* index) {
     out(static_cast<std::uint8_t>(what != nullptr));
     if (what != nullptr) write_struct(out, *what);
     return stepped(index);
@@ -319,8 +323,17 @@ private:
   static plimsoll_status on_value(void* ctx, const plimsoll_value* value, std::uint32_t* index) noexcept {
     Worker* const self = of(ctx);
     if (self == nullptr) return PLIMSOLL_E_ABI;
-    const bool whole = value != nullptr && index != nullptr && value->struct_size >= whole_size<plimsoll_value>();
-    return self->hand_over(wire::Step::kValue, whole ? value : nullptr, index);
+    return self->hand_over(wire::Step::kValue, is_whole(value, index) ? value : nullptr, index);
+  }
+  static plimsoll_status on_shared(void* ctx, const plimsoll_value* value, std::uint32_t key, std::uint32_t* index) noexcept {
+    Worker* const self = of(ctx);
+    if (self == nullptr) return PLIMSOLL_E_ABI;
+    WireWriter& out = self->step(wire::Step::kShared);
+    out(key);
+    return self->hand_over(out, is_whole(value, index) ? value : nullptr, index);
+  }
+  static bool is_whole(const plimsoll_value* value, const std::uint32_t* index) noexcept {
+    return value != nullptr && index != nullptr && value->struct_size >= whole_size<plimsoll_value>();
   }
   static plimsoll_status on_rope(void* ctx, const plimsoll_rope_table* table, std::uint32_t* index) noexcept {
     Worker* const self = of(ctx);

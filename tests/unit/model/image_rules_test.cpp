@@ -49,6 +49,37 @@ TEST(ImageRules, TakeWhatIsRight) {
   EXPECT_EQ(of.wrong_in_text(of.rows), "");
 }
 
+// Windows, and rows in order behind them; nothing of the kind where there are none.
+TEST(ImageRules, KnowWindows) {
+  EncoderOps of;
+  DescribedOp sorted, apart;
+  sorted.kind = OpKind::kRowsInOrder;
+  sorted.in[0] = 2;
+  sorted.out = 4;
+  apart.kind = OpKind::kAttendWhole;
+  apart.in = {1, 1, 1, kNoIndex, kNoIndex, kNoIndex};
+  apart.out = 5;
+  apart.i = {2, 2, 8, 8, 0, 1};
+  apart.f = {1};
+  of.encoder.values.push_back({true, 64, 0});
+  of.encoder.values.push_back({false, 16, 0});
+  for (const std::uint64_t window : {0U, 4U}) {
+    of.patches.i[4] = window;
+    of.encoder.ops = {of.patches};
+    EXPECT_THAT(of.wrong_in_encoder(sorted), HasSubstr(window == 0 ? "have no windows" : ""));
+    EXPECT_THAT(of.wrong_in_encoder(apart), HasSubstr(window == 0 ? "have none" : ""));
+    EXPECT_EQ(of.wrong_in_encoder(sorted).empty(), window != 0);
+    EXPECT_EQ(of.wrong_in_encoder(apart).empty(), window != 0);
+  }
+  sorted.out = 2;
+  EXPECT_THAT(of.wrong_in_encoder(sorted), HasSubstr("and gives others"));
+  sorted.in[0] = 1;
+  EXPECT_THAT(of.wrong_in_encoder(sorted), HasSubstr("rows of different kinds"));
+  EXPECT_THAT(of.wrong_in_text(sorted), HasSubstr("only an encoder of images has it"));
+  apart.i[5] = 2;
+  EXPECT_THAT(of.wrong_in_encoder(apart), HasSubstr("at most 1"));
+}
+
 TEST(ImageRules, RefuseTheRest) {
   struct Spoilt {
     std::function<void(EncoderOps&)> spoil;

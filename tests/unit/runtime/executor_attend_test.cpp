@@ -16,10 +16,20 @@ using test::Table;
 struct Shape {
   std::uint64_t heads = 4, kv_heads = 2, k = 8, v = 8, window = 0, chunk = 0;
   double scale = 0.3, cap = 0;
+  std::uint64_t step = 0;
+  double growth = 0, bias = 0;
   bool sinks = false;
   std::uint64_t page_tokens = 16;
   std::string k_dtype = "float32", v_dtype = "float32";
 };
+
+// ALiBi's slopes: those of the power of two below, then every second one of twice as many.
+double slope_of(std::uint64_t head, std::uint64_t heads, double most) {
+  std::uint64_t power = 1;
+  while (2 * power <= heads) power *= 2;
+  if (head < power) return std::exp2(-most / static_cast<double>(power) * static_cast<double>(head + 1));
+  return std::exp2(-most / static_cast<double>(2 * power) * static_cast<double>(2 * (head - power) + 1));
+}
 
 // Rows [begin, end) of one sequence: row n stands at position n.
 Table attend_by_hand(const Shape& s, const Table& q, const Table& k, const Table& v, const std::vector<double>& sinks) {
@@ -32,7 +42,10 @@ Table attend_by_hand(const Shape& s, const Table& q, const Table& k, const Table
         if (s.window != 0 && j + s.window <= p) continue;
         if (s.chunk != 0 && j / s.chunk != p / s.chunk) continue;
         double score = 0;
-        for (std::uint64_t i = 0; i < s.k; ++i) score += s.scale * q.at(p, h * s.k + i) * k.at(j, kv * s.k + i);
+        const double grown =
+            s.step == 0 ? 1 : 1 + s.growth * std::log(1 + std::floor(static_cast<double>(p + 1) / static_cast<double>(s.step)));
+        for (std::uint64_t i = 0; i < s.k; ++i) score += grown * s.scale * q.at(p, h * s.k + i) * k.at(j, kv * s.k + i);
+        if (s.bias != 0) score -= slope_of(h, s.heads, s.bias) * static_cast<double>(p - j);
         if (s.cap != 0) score = s.cap * std::tanh(score / s.cap);
         total += std::exp(score);
         for (std::uint64_t i = 0; i < s.v; ++i) out.at(p, h * s.v + i) += std::exp(score) * v.at(j, kv * s.v + i);
@@ -60,7 +73,8 @@ struct Attention {
     for (std::size_t h = 0; h < s.heads; ++h) sinks[h] = 0.5 * static_cast<double>(h) - 1;
     const std::uint32_t in_q = op.input(q), in_k = op.input(k), in_v = op.input(v), out = op.output(s.heads * s.v);
     ProgramOp made = op.builder.attend(OpKind::kAttend, 0, 0, out, {in_q, in_k, in_v}, {},
-                                       {s.heads, s.kv_heads, s.k, s.v, s.window, s.chunk}, {s.scale, s.cap});
+                                       {s.heads, s.kv_heads, s.k, s.v, s.window, s.chunk, s.step}, {s.scale, s.cap, s.growth, s.bias});
+    made.all_heads = s.heads;
     if (s.sinks) made.weights[0] = op.builder.weight({s.heads}, sinks, "bfloat16");
     op.builder.replace_last(made);
     op.pool({CacheKind::kFull, 1, s.kv_heads, s.k, s.v, s.page_tokens, 128, s.k_dtype, s.v_dtype});
@@ -108,6 +122,18 @@ const std::vector<std::pair<std::string, Shape>>& shapes() {
     add("a window longer than a block", [](Shape& s) { s.window = 100; });
     add("chunks", [](Shape& s) { s.chunk = 24; });
     add("a soft cap", [](Shape& s) { s.cap = 0.7; });
+    add("queries that grow, before the cap", [](Shape& s) {
+      s.step = 8;
+      s.growth = 0.75;
+      s.cap = 0.7;
+    });
+    add("ALiBi", [](Shape& s) { s.bias = 8; });
+    add("ALiBi of six heads, in a window", [](Shape& s) {
+      s.heads = 6;
+      s.kv_heads = 3;
+      s.bias = 4;
+      s.window = 9;
+    });
     add("sinks", [](Shape& s) { s.sinks = true; });
     add("sinks and a window", [](Shape& s) {
       s.sinks = true;
@@ -190,6 +216,30 @@ TEST(AttendTest, LooksIntoWhatAnotherLayerStored) {
   op.builder.attend(OpKind::kAttend, 0, 1, out, {in_r}, {}, {4, 2, 4, 4}, {0.3});
   op.pool({CacheKind::kFull, 2, 2, 4, 4, 8, 32, "float32", "float32"});
   op.expect(out, attend_by_hand(shape, r, k, v, {}));
+}
+
+// Heads 4 and 5 of six, as a rank has them.
+TEST(AttendTest, LeansByTheHeadsOfTheWholeModel) {
+  OpCase op(20);
+  const Table q(20, 24, 1), k(20, 24, 2), v(20, 24, 3);
+  Shape shape;
+  shape.heads = shape.kv_heads = 6;
+  shape.k = shape.v = 4;
+  shape.bias = 8;
+  const Table whole = attend_by_hand(shape, q, k, v, {});
+  const auto of_rank = [](const Table& all) {
+    Table part(20, 8, std::vector<double>(160));
+    for (std::uint64_t row = 0; row < 20; ++row)
+      for (std::uint64_t i = 0; i < 8; ++i) part.at(row, i) = all.at(row, 16 + i);
+    return part;
+  };
+  const std::uint32_t in_q = op.input(of_rank(q)), in_k = op.input(of_rank(k)), in_v = op.input(of_rank(v)), out = op.output(8);
+  ProgramOp made = op.builder.attend(OpKind::kAttend, 0, 0, out, {in_q, in_k, in_v}, {}, {2, 2, 4, 4}, {0.3, 0, 0, 8});
+  made.first_head = 4;
+  made.all_heads = 6;
+  op.builder.replace_last(made);
+  op.pool({CacheKind::kFull, 1, 2, 4, 4, 8, 32, "float32", "float32"});
+  op.expect(out, of_rank(whole));
 }
 
 TEST(AttendTest, AddsToItsResult) {

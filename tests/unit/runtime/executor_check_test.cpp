@@ -37,6 +37,7 @@ struct Parts {
     b.op(OpKind::kExperts, y, {x, routes}, {experts, experts, experts}, {4, 2, 8, PLIMSOLL_ACT_SILU, 0});
     b.op(OpKind::kLastRows, logits, {y});
     b.op(OpKind::kAdd, y, {x}, {}, {}, {1});
+    b.op(OpKind::kMultiply, y, {x}, {gain}, {}, {1});
     b.op(OpKind::kScaleRows, y, {x, one}, {}, {PLIMSOLL_ACT_SIGMOID});
     const std::uint32_t taps = b.weight({8, 1, 3}, std::vector<double>(24), "float32", 0, 1, {6, 2}), heads = b.random_weight({4}, 1);
     b.attend(OpKind::kConv, 2, 0, y, {x}, {taps, gain}, {UINT32_MAX, 3, PLIMSOLL_ACT_SILU, 0, 1}, {});
@@ -158,7 +159,10 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"route: more than there are", [](Parts& p) { p.op(K::kRoute).i[1] = 5; }, "5 of 4 experts"},
       {"route: groups", [](Parts& p) { p.op(K::kRoute).i[2] = 3; }, "1 of 3 groups of 4 experts"},
       {"route: too few groups", [](Parts& p) { p.op(K::kRoute).i[2] = 4; }, "1 of 4 groups of 4 experts, 2 of which"},
-      {"route: a score", [](Parts& p) { p.op(K::kRoute).i[4] = 3; }, "score 3"},
+      {"route: a score", [](Parts& p) { p.op(K::kRoute).i[4] = 4; }, "score 4"},
+      {"route: gains", [](Parts& p) { p.op(K::kRoute).weights[3] = p.op(K::kAttend).weights[0]; }, "is 2, where 4 was expected"},
+      {"multiply: its factors", [](Parts& p) { p.op(K::kMultiply).weights[0] = p.op(K::kAttend).weights[0]; },
+       "is 2, where 8 was expected"},
       {"experts: their number",
        [](Parts& p) {
          p.weight(K::kExperts, 0).experts = 2;

@@ -53,6 +53,19 @@ TEST(RouteTest, ChoosesAndWeighs) {
        {2, 1, 3 * e2 / (e1 + e2), 3 * e1 / (e1 + e2)}},
       {"a bias of the logits", {0, 1, 2, -1}, 1, 0, 0, PLIMSOLL_SCORE_SOFTMAX_CHOSEN, false, 0, 1, {0, 0, -5, 0}, {}, {1, 1}},
       {"sigmoid", {0, 1, 2, -1}, 2, 0, 0, PLIMSOLL_SCORE_SIGMOID, false, 0, 2.5, {}, {}, {2, 1, 2.5 * sigmoid(2), 2.5 * sigmoid(1)}},
+      {"sigmoid of the chosen, where all sigmoids are 1",
+       {900, 1000, 2, 950},
+       2,
+       0,
+       0,
+       PLIMSOLL_SCORE_SIGMOID_CHOSEN,
+       false,
+       0,
+       1,
+       {},
+       {},
+       {1, 3, 1, 1}},
+      {"sigmoid of the chosen", {0, 1, 2, -1}, 2, 0, 0, PLIMSOLL_SCORE_SIGMOID_CHOSEN, false, 0, 1, {}, {}, {2, 1, sigmoid(2), sigmoid(1)}},
       {"chosen by the corrected score, weighed by the score",
        {0, 1, 2, -1},
        2,
@@ -145,6 +158,19 @@ TEST(RouteTest, ChoosesAndWeighs) {
   }
 }
 
+TEST(RouteTest, GainsAreOfTheChosenBehindTheirSum) {
+  for (const char* const dtype : {"float32", "bfloat16"}) {
+    OpCase op(1);
+    const std::uint32_t in = op.input(Table(1, 4, {0, 1, 2, -1})), out = op.output(4);
+    ProgramOp made =
+        op.builder.op(OpKind::kRoute, out, {in}, {op.builder.weight({4, 4}, identity(4))}, {4, 2, 0, 0, PLIMSOLL_SCORE_SOFTMAX, 1}, {3});
+    made.weights[3] = op.builder.weight({4}, {7, 0.5, -2, 9}, dtype);
+    op.builder.replace_last(made);
+    const double e = std::exp(1.0);
+    op.expect(out, Table(1, 4, {2, 1, 3 * -2 * e / (e + 1), 3 * 0.5 / (e + 1)}), 1e-6);
+  }
+}
+
 TEST(RouteTest, WhatIsNoNumberIsChosenLastAndNobodyTwice) {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   OpCase op(2);
@@ -181,7 +207,7 @@ TEST(RouteTest, ManyRowsAreRoutedAlike) {
 struct ExpertCase {
   std::string name;
   std::uint64_t paired = 0, act = PLIMSOLL_ACT_SILU;
-  bool gate = true, biases = false, accumulate = false;
+  bool gate = true, biases = false, accumulate = false, weighs_inputs = false;
   std::uint32_t in_dim = 1;
   std::string dtype = "float32";
   std::uint64_t tokens = 5;
@@ -211,7 +237,7 @@ public:
     ProgramOp& placed = op.builder.op(OpKind::kExperts, out, {in, in_routes},
                                       {weight(gate, first, kModel), weight(up, kWidth, kModel), weight(down, kModel, kWidth),
                                        bias(gate_bias, first), bias(up_bias, kWidth), bias(down_bias, kModel)},
-                                      {kExperts, kChosen, kWidth, c.act, c.paired}, {7, 1.702});
+                                      {kExperts, kChosen, kWidth, c.act, c.paired, 0, 0, c.weighs_inputs ? 1U : 0U}, {7, 1.702});
     placed.accumulate = c.accumulate;
     by_hand();
     op.expect(out, expected);
@@ -258,7 +284,9 @@ private:
       for (std::uint64_t n = 0; n < kChosen; ++n) {
         const auto e = static_cast<std::uint64_t>(routes.at(row, n));
         std::vector<double> in(kModel), hidden(kWidth);
-        for (std::uint64_t i = 0; i < kModel; ++i) in[i] = x.at(row, i);
+        const double weight = routes.at(row, kChosen + n), before_it = case_.weighs_inputs ? weight : 1,
+                     behind_it = case_.weighs_inputs ? 1 : weight;
+        for (std::uint64_t i = 0; i < kModel; ++i) in[i] = before_it * x.at(row, i);
         for (std::uint64_t i = 0; i < kWidth; ++i) {
           const std::uint64_t at_gate = case_.paired == 2 ? 2 * i : i, at_up = case_.paired == 2 ? 2 * i + 1 : kWidth + i;
           const double u = case_.paired != 0 ? product(gate, gate_bias, e, first, at_up, in) : product(up, up_bias, e, kWidth, i, in);
@@ -267,7 +295,7 @@ private:
         for (std::uint64_t i = 0; i < kModel; ++i) {
           double& to = expected.at(row, i);
           if (n == 0 && !case_.accumulate) to = 0;
-          to += routes.at(row, kChosen + n) * product(down, down_bias, e, kModel, i, hidden);
+          to += behind_it * product(down, down_bias, e, kModel, i, hidden);
         }
       }
   }
@@ -296,6 +324,11 @@ TEST(ExpertsTest, SumsWhatTheChosenSay) {
     c.biases = true;
     c.in_dim = 0;
     c.act = PLIMSOLL_ACT_SWIGLU_OAI;
+  });
+  add("weights of what they read", [](ExpertCase& c) {
+    c.weighs_inputs = c.biases = c.accumulate = true;
+    c.paired = 1;
+    c.in_dim = 0;
   });
   add("no gate", [](ExpertCase& c) {
     c.gate = false;

@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 
 // An image of 4 x 6 pixels of one channel, patches of 1 pixel, 2 x 2 of which are merged.
 struct EncoderRun {
-  EncoderRun() : builder(24, 1, 6), pixels(24) {
+  explicit EncoderRun(std::uint64_t most_outputs = 6) : builder(24, 1, most_outputs), pixels(24) {
     for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>(i);
   }
   std::vector<float> encode(std::uint32_t result, std::uint64_t height = 4, std::uint64_t width = 6, Error* error = nullptr) {
@@ -45,6 +45,41 @@ TEST(EncoderOps, TakeNeighboursTogether) {
   for (std::size_t i = 0; i < 8; ++i) {
     EXPECT_EQ(rows[i], first[i]) << i;
     EXPECT_EQ(rows[40 + i], last[i]) << i;
+  }
+}
+
+// Blocks of one patch, 4 x 6 of them, in windows of 3 x 3: two of three rows, and two of the one that is left.
+TEST(EncoderOps, WorkInWindowsAndAreInOrderBehindThem) {
+  constexpr std::uint64_t kWindow = 3, kRows = 4, kColumns = 6;
+  std::vector<std::uint64_t> order; // pixels as the windows have them
+  for (std::uint64_t wy = 0; wy < kRows; wy += kWindow)
+    for (std::uint64_t wx = 0; wx < kColumns; wx += kWindow)
+      for (std::uint64_t y = wy; y < std::min(wy + kWindow, kRows); ++y)
+        for (std::uint64_t x = wx; x < std::min(wx + kWindow, kColumns); ++x) order.push_back(y * kColumns + x);
+  for (const bool in_order : {false, true}) {
+    EncoderRun run(24);
+    const std::uint32_t patches = run.builder.value(1), merged = run.builder.value(1, true), sorted = run.builder.value(1, true);
+    run.builder.op(OpKind::kPatches, patches, {}, {}, {1, 1, 1, 1, kWindow});
+    run.builder.op(OpKind::kMergeRows, merged, {patches}, {}, {1});
+    if (in_order) run.builder.op(OpKind::kRowsInOrder, sorted, {merged});
+    const std::vector<float> rows = run.encode(in_order ? sorted : merged);
+    ASSERT_EQ(rows.size(), 24U);
+    for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i], static_cast<float>(in_order ? i : order[i])) << i;
+  }
+  // Attention to one's own window alone: with equal scores the mean of it.
+  EncoderRun run(24);
+  const std::uint32_t patches = run.builder.value(1), zero = run.builder.value(1), mean = run.builder.value(1),
+                      merged = run.builder.value(1, true);
+  run.builder.op(OpKind::kPatches, patches, {}, {}, {1, 1, 1, 1, kWindow});
+  run.builder.op(OpKind::kAdd, zero, {patches}, {}, {}, {0});
+  run.builder.op(OpKind::kAttendWhole, mean, {zero, zero, patches}, {}, {1, 1, 1, 1, 0, 1}, {1});
+  run.builder.op(OpKind::kMergeRows, merged, {mean}, {}, {1});
+  const std::vector<float> rows = run.encode(merged);
+  ASSERT_EQ(rows.size(), 24U);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::uint64_t y = order[i] / kColumns, x = order[i] % kColumns;
+    const double of_rows = y < 3 ? 1 : 3, of_columns = x < 3 ? 1 : 4; // their means
+    EXPECT_NEAR(rows[i], of_rows * kColumns + of_columns, 1e-5) << i;
   }
 }
 

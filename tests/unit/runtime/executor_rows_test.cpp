@@ -255,6 +255,25 @@ TEST(ScaleRowsTest, ScalesByAnActivationOfOneElement) {
     }
 }
 
+// An element for each column, more than are loaded at once; or one for all; in place and not.
+TEST(MultiplyTest, MultipliesByAWeight) {
+  for (const std::uint64_t elements : {std::uint64_t{300}, std::uint64_t{1}})
+    for (const bool in_place : {false, true})
+      for (const char* const dtype : {"float32", "bfloat16"}) {
+        SCOPED_TRACE(dtype + std::to_string(elements));
+        OpCase op(3);
+        const Table a(3, 300, 10);
+        std::vector<double> w(elements);
+        for (std::uint64_t i = 0; i < elements; ++i) w[i] = static_cast<double>(i % 16) / 8 - 0.75; // as bfloat16 has it
+        const std::uint32_t in = op.input(a), out = in_place ? in : op.output(300);
+        op.builder.op(OpKind::kMultiply, out, {in}, {op.builder.weight({elements}, w, dtype)}, {}, {0.5});
+        Table expected = a;
+        for (std::uint64_t row = 0; row < 3; ++row)
+          for (std::uint64_t i = 0; i < 300; ++i) expected.at(row, i) *= 0.5 * w[elements == 1 ? 0 : i];
+        op.expect(out, expected);
+      }
+}
+
 TEST(LastRowsTest, TakesTheLastRowsOfEachSequence) {
   OpCase op(12);
   Table x(12, 2, 0);

@@ -5,12 +5,12 @@
  * groups by the labels that the planners of the model declared. The host binds the weights, derives every buffer from first
  * definition and last use, plans with that schedule and executes it. All rules of abi.h hold; besides:
  *  P-01 A call describes one part: EMBED, HEAD, the FFN of a layer, or a layer (ATTENTION | STATE). Each sets `out` from `in`,
- *       but a layer: there both are the residual stream, and its ops add to it. EMBED has no `in`. Where the facts
+ *       but a layer: there both are the residual stream, and its ops add to it or scale it. EMBED has no `in`. Where the facts
  *       have no vocabulary, HEAD gives vectors in place of logits: of hidden_elements, one for each sequence.
  *  P-02 A layer's norms are those of whoever declared them, so a layer leaves its FFN to `part`: the host asks the root of the
  *       model for it, who asks whom he likes. That is how attention and experts of two families meet.
- *  P-03 A value is set before it is read, and only by ops of the call that declared it or was handed it. Indices are those that
- *       the sink gave out for this model.
+ *  P-03 A value is set before it is read, and only by ops of the call that declared it or was handed it; one that `shared` gave is any
+ *       part's that asks for it. Indices are those that the sink gave out for this model.
  *  P-04 Labels of weights and groups are those of classes and groups that list the layer; what belongs to no layer is named
  *       outside layers alone.
  *  P-05 The same call describes the same ops every time, whatever the request: sizes of a request are the host's.
@@ -49,6 +49,7 @@ extern "C" {
 #define PLIMSOLL_MAX_ROPE_TABLES     64u
 #define PLIMSOLL_MAX_FREQUENCIES     4096u /* of one table */
 #define PLIMSOLL_MAX_PARTS_DEEP      8u    /* `part` inside `describe` */
+#define PLIMSOLL_MAX_SHARED_VALUES   16u
 
 /* Beside the aspects of a part: of the head that drafts (P-08). */
 #define PLIMSOLL_PART_DRAFT 0x10000u
@@ -81,9 +82,10 @@ enum {
 };
 /* How a router scores. */
 enum {
-  PLIMSOLL_SCORE_SOFTMAX = 0,       /* over all experts, then the best k */
-  PLIMSOLL_SCORE_SIGMOID = 1,       /* each by itself, then the best k */
-  PLIMSOLL_SCORE_SOFTMAX_CHOSEN = 2 /* the best k logits, then softmax over these: gpt-oss, Mixtral */
+  PLIMSOLL_SCORE_SOFTMAX = 0,        /* over all experts, then the best k */
+  PLIMSOLL_SCORE_SIGMOID = 1,        /* each by itself, then the best k */
+  PLIMSOLL_SCORE_SOFTMAX_CHOSEN = 2, /* the best k logits, then softmax over these: gpt-oss, Mixtral */
+  PLIMSOLL_SCORE_SIGMOID_CHOSEN = 3  /* the best k logits, then each by itself: Llama 4. Since 1.0 */
 };
 /* What a group of experts is worth: its best expert (DeepSeek-V2) or the sum of its best two (DeepSeek-V3). */
 enum { PLIMSOLL_GROUP_BEST = 0, PLIMSOLL_GROUP_BEST_TWO = 1 };
@@ -100,21 +102,27 @@ enum {
                            * output, PLIMSOLL_ALL_PARTS: all */
   PLIMSOLL_OP_ROPE = 4,   /* x ; - ; heads, stride, first column, columns, interleaved, table ; -. In place: out = x. Pairs are
                            * (i, i + columns / 2), interleaved = 1: (2i, 2i + 1). Positions are implied */
-  PLIMSOLL_OP_ATTEND = 5, /* q, k, v ; sinks? ; heads, kv heads, k width, v width, window, chunk ; scale, soft cap. Stores k and v in
-                           * kv_group and attends causally; window w: to the last w tokens, chunk c: to those of the same c. With no
-                           * k and v (n_in 1) it looks into what is stored. Sinks: a logit more for each head in the denominator */
+  PLIMSOLL_OP_ATTEND =
+      5, /* q, k, v ; sinks? ; heads, kv heads, k width, v width, window, chunk, step, from ; scale, soft cap, growth, bias.
+          * Stores k and v in kv_group and attends causally; window w: to the last w tokens, chunk c: to those of the same
+          * c. With no k and v (n_in 1) it looks into what is stored. Sinks: a logit more for each head in the denominator.
+          * Since 1.0: step s, the query at position p, counted from 0, times 1 + growth * log(1 + floor((p + 1) / s));
+          * from l, of n_in 1: what layer l - 1 stored, an earlier one, whose group kv_group names; 0: its own layer;
+          * bias b: less s times its distance for every key, before the cap. Of head h of n, with the largest power of two
+          * m that is not above n, s is 2^(-b (h + 1) / m), and for h >= m 2^(-b (2 (h - m) + 1) / (2 m)): ALiBi, b 8 */
   PLIMSOLL_OP_ATTEND_LATENT = 6, /* q, (c | k_rope) ; kv_b ; heads, rank, nope, rope, v ; scale. kv_b is [heads * (nope + v), rank]. The
                                   * host may absorb kv_b or not */
   PLIMSOLL_OP_GATE = 7,          /* a, b? ; - ; act ; limit or cap, alpha. out = act(a) * b, or act(a); out may be a or b */
-  PLIMSOLL_OP_ROUTE = 8,       /* x ; router, bias?, correction? ; experts, k, groups, kept groups, score, renormalise, group worth ; scale.
-                                * out [2k]: k experts, then their weights. Chosen by score + correction, weighed by score; only the best
-                                * `kept groups` of `groups` take part; renormalise: weights over their sum; then times scale. Equal scores:
-                                * the lower expert first */
-  PLIMSOLL_OP_EXPERTS = 9,     /* x, routes ; gate?, up, down, gate bias?, up bias?, down bias? ; experts, k, width, act, paired ; limit,
-                                * alpha. out = sum over the chosen: weight * down(act(gate x) * up x). paired: `gate` holds both, 1: rows
-                                * of gate, then of up; 2: alternating; `up` is then empty, and so is its bias */
-  PLIMSOLL_OP_LAST_ROWS = 10,  /* x ; - ; - ; -. Of the rows of all tokens those that want logits */
-  PLIMSOLL_OP_ADD = 11,        /* a ; - ; - ; scale. out = scale * a */
+  PLIMSOLL_OP_ROUTE = 8,      /* x ; router, bias?, correction?, gains? ; experts, k, groups, kept groups, score, renormalise, group worth ;
+                               * scale. out [2k]: k experts, then their weights. Chosen by score + correction, weighed by score; only the
+                               * best `kept groups` of `groups` take part; renormalise: weights over their sum; then times scale, and,
+                               * since 1.0, times the gain of the expert. Equal scores: the lower expert first */
+  PLIMSOLL_OP_EXPERTS = 9,    /* x, routes ; gate?, up, down, gate bias?, up bias?, down bias? ; experts, k, width, act, paired, 0, 0,
+                               * weighed ; limit, alpha. out = sum over the chosen: weight * down(act(gate x) * up x). paired: `gate` holds
+                               * both, 1: rows of gate, then of up; 2: alternating; `up` is then empty, and so is its bias. weighed 1,
+                               * since 1.0: the weight stands before x instead, in both places */
+  PLIMSOLL_OP_LAST_ROWS = 10, /* x ; - ; - ; -. Of the rows of all tokens those that want logits */
+  PLIMSOLL_OP_ADD = 11,       /* a ; - ; - ; scale. out = scale * a */
   PLIMSOLL_OP_SCALE_ROWS = 12, /* a, s ; - ; act ; -. out = act(s) * a, s one element a row: the gate of a shared expert */
   PLIMSOLL_OP_CONV = 13,      /* x ; w, bias? ; part, taps, act, region, first channel ; -. A causal convolution of every channel by itself:
                                * out[t] = act(bias + sum over j < taps of w[j] * x[t - taps + 1 + j]). w is [channels, taps], whatever
@@ -138,12 +146,14 @@ enum {
 };
 /* Since 1.0. */
 enum {
-  PLIMSOLL_OP_ATTEND_WHOLE = 17, /* q, k, v ; - ; heads, kv heads, k width, v width, window ; scale, soft cap. Every row sees all rows of
-                                  * its own sequence in the pass, those behind it too; window w: those at most w / 2 (rounded down) away.
-                                  * Nothing is kept: a sequence comes whole, in one pass. It names no kv_group */
-  PLIMSOLL_OP_PATCHES = 24, /* - ; - ; channels, frames, side, merge ; -. A row for each patch of side x side pixels, [channels, frames,
-                             * side, side]; all frames of an image are alike. In blocks of merge x merge neighbours, row by row, the
-                             * blocks row by row too */
+  PLIMSOLL_OP_ATTEND_WHOLE = 17, /* q, k, v ; - ; heads, kv heads, k width, v width, window, apart ; scale, soft cap. Every row sees all
+                                  * rows of its own sequence in the pass, those behind it too; window w: those at most w / 2 (rounded down)
+                                  * away. Nothing is kept: a sequence comes whole, in one pass. It names no kv_group. Apart 1: of an image,
+                                  * where PATCHES has windows, the rows of its own window alone */
+  PLIMSOLL_OP_PATCHES = 24, /* - ; - ; channels, frames, side, merge, window ; -. A row for each patch of side x side pixels, [channels,
+                             * frames, side, side]; all frames of an image are alike. In blocks of merge x merge neighbours, row by row, the
+                             * blocks row by row too; window w: in windows of w x w blocks, the windows row by row, those at the right
+                             * and the lower edge as large as is left, and the blocks of each row by row; 0: none */
   PLIMSOLL_OP_ROPE_SECTIONS = 25, /* x ; - ; heads, stride, first column, columns, order, table, pairs of the first, of the second ; -. As
                                    * ROPE with pairs (i, i + columns / 2), but a row has three positions: pairs turn by the first, then so
                                    * many by the second, the rest by the third (order 0); or pairs 1, 4, 7 ... by the second, 2, 5, 8 ... by
@@ -152,12 +162,14 @@ enum {
                                    * on behind the largest. Of patches: (0, row, column) */
   PLIMSOLL_OP_MERGE_ROWS = 26, /* x ; - ; n ; -. Of patches what the text takes: n rows side by side become one; n is merge^2 of PATCHES */
   PLIMSOLL_OP_IMAGE_ROWS = 27, /* x ; - ; token ; -. In place, out = x: rows of that token become those of the request's images, in order */
-  PLIMSOLL_OP_JOIN = 28        /* a, b ; - ; blank ; -. out = (a | b), their columns side by side. blank 1: a row of a whose token stands
+  PLIMSOLL_OP_JOIN = 28,       /* a, b ; - ; blank ; -. out = (a | b), their columns side by side. blank 1: a row of a whose token stands
                                 * first in its sequence counts as zeros; 2: one of b; 0: none */
+  PLIMSOLL_OP_ROWS_IN_ORDER = 34 /* x ; - ; - ; -. Of merged rows in windows those in the order of the text: row by row */
 };
 enum {
   PLIMSOLL_OP_EMBED_POSITION = 18, /* - ; table ; first, step ; scale. out = scale * table[first + step * position]: learnt positions, step
                                     * 1; or step 0, the same row for all tokens, as of a token type */
+  PLIMSOLL_OP_MULTIPLY = 20,       /* x ; w ; - ; scale. out = scale * w * x, w of as many elements as a row has, or of one; out may be x */
   PLIMSOLL_OP_POOL = 19            /* x ; - ; how ; -. Of the rows of each sequence one: rows of tokens become rows of outputs, one a
                                     * sequence. `how` is the model's own way; what sentence-transformers' files beside it say goes before */
 };
@@ -165,7 +177,7 @@ enum {
 enum { PLIMSOLL_POOL_FIRST = 1, PLIMSOLL_POOL_MEAN = 2, PLIMSOLL_POOL_LAST = 3 };
 enum {
   PLIMSOLL_OP_ACCUMULATE = 1u, /* adds to out instead of setting it; not of EMBED, NORM, ROPE, ROUTE, CONV, SSM_SCAN, COLUMNS,
-                                * DELTA_RULE, and those from PATCHES on */
+                                * DELTA_RULE, MULTIPLY, and those from PATCHES on */
   PLIMSOLL_OP_REDUCE = 2u      /* what the op gives is summed over the tensor-parallel group before it is set or added */
 };
 
@@ -209,6 +221,9 @@ typedef struct plimsoll_pipeline_sink {
   plimsoll_status (*op)(void* ctx, const plimsoll_op* op) PLIMSOLL_NOEXCEPT;
   /* The host describes the FFN of `layer` here, reading `in` and setting `out` (P-02). */
   plimsoll_status (*part)(void* ctx, uint32_t aspects, uint32_t layer, uint32_t in, uint32_t out) PLIMSOLL_NOEXCEPT;
+  /* Since 1.0. A value for several parts, what the embedding has for every layer say: a key below PLIMSOLL_MAX_SHARED_VALUES has one
+   * index all over the model, and the same value wherever it is asked for. Not of encoders. */
+  plimsoll_status (*shared)(void* ctx, const plimsoll_value* value, uint32_t key, uint32_t* index) PLIMSOLL_NOEXCEPT;
 } plimsoll_pipeline_sink;
 
 typedef struct plimsoll_pipeline {

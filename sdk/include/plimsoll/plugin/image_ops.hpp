@@ -10,9 +10,11 @@
 
 namespace plimsoll {
 
-// Patches of `side` x `side` pixels, each of an image `frames` times; merge x merge neighbours become one row of the text.
+// Patches of `side` x `side` pixels, each of an image `frames` times; merge x merge neighbours, a block, become one row of the text. Blocks
+// come in windows of so many a side; 0: none.
 struct PatchSizes {
   std::uint64_t channels, frames, side, merge;
+  std::uint64_t window = 0;
 };
 
 // How pairs are dealt to three positions: the first ones to the first position, or in turn.
@@ -30,6 +32,7 @@ public:
     op_.i[1] = sizes.frames;
     op_.i[2] = sizes.side;
     op_.i[3] = sizes.merge;
+    op_.i[4] = sizes.window;
   }
 };
 
@@ -48,6 +51,13 @@ public:
     head_columns(heads, stride, first, columns);
     return *this;
   }
+};
+
+// Merged rows, of patches in windows, in the order of the text.
+class RowsInOrder : public Op {
+public:
+  static constexpr bool kAdds = false;
+  explicit RowsInOrder(Value x) : Op(PLIMSOLL_OP_ROWS_IN_ORDER, {x}) {}
 };
 
 // `n` rows of patches side by side.

@@ -31,7 +31,8 @@ enum class Activation : std::uint32_t {
 enum class Score : std::uint32_t {
   kSoftmax = PLIMSOLL_SCORE_SOFTMAX,
   kSigmoid = PLIMSOLL_SCORE_SIGMOID,
-  kSoftmaxChosen = PLIMSOLL_SCORE_SOFTMAX_CHOSEN
+  kSoftmaxChosen = PLIMSOLL_SCORE_SOFTMAX_CHOSEN,
+  kSigmoidChosen = PLIMSOLL_SCORE_SIGMOID_CHOSEN
 };
 enum class GroupWorth : std::uint32_t { kBest = PLIMSOLL_GROUP_BEST, kBestTwo = PLIMSOLL_GROUP_BEST_TWO };
 // What a sequence's rows become where one vector is made of them.
@@ -251,6 +252,22 @@ public:
     op_.f[1] = cap;
     return *this;
   }
+  // Keys lose score with their distance, head by head: ALiBi, whose slopes begin at 2^-most for so many heads as a power of two has.
+  Attend& bias(double most) {
+    op_.f[3] = most;
+    return *this;
+  }
+  // Without k and v: what that earlier layer stored, whose group is named.
+  Attend& of_layer(std::uint32_t layer) {
+    op_.i[7] = std::uint64_t{layer} + 1;
+    return *this;
+  }
+  // The query at position p times 1 + growth * log(1 + floor((p + 1) / step)).
+  Attend& grow(double growth, std::uint64_t step) {
+    op_.f[2] = growth;
+    op_.i[6] = step;
+    return *this;
+  }
   // Empty: none.
   Attend& sinks(std::string label) {
     weight(0, std::move(label));
@@ -293,6 +310,11 @@ public:
   }
   AttendWhole& soft_cap(double cap) {
     op_.f[1] = cap;
+    return *this;
+  }
+  // Of an image: to its own window alone.
+  AttendWhole& apart(bool on = true) {
+    op_.i[5] = on ? 1 : 0;
     return *this;
   }
 };
@@ -372,6 +394,11 @@ public:
     op_.i[6] = static_cast<std::uint64_t>(worth);
     return *this;
   }
+  // Times the weight of each expert. Empty: none.
+  Route& gains(std::string label) {
+    weight(3, std::move(label));
+    return *this;
+  }
   Route& renormalise(bool on = true) {
     op_.i[5] = on ? 1 : 0;
     return *this;
@@ -413,6 +440,11 @@ public:
     op_.i[3] = static_cast<std::uint64_t>(act);
     return *this;
   }
+  // A weight multiplies what its expert reads, not what it gives.
+  Experts& weigh_inputs(bool on = true) {
+    op_.i[7] = on ? 1 : 0;
+    return *this;
+  }
   // Of kSwigluOai.
   Experts& clamp(double limit, double alpha) {
     op_.f[0] = limit;
@@ -446,6 +478,16 @@ class ScaleRows : public Op {
 public:
   static constexpr bool kAdds = true;
   ScaleRows(Value a, Value s, Activation act) : Op(PLIMSOLL_OP_SCALE_ROWS, {a, s}) { op_.i[0] = static_cast<std::uint64_t>(act); }
+};
+
+// Every row times a weight: an element for each column, or one for all. May work in place.
+class Multiply : public Op {
+public:
+  static constexpr bool kAdds = false;
+  Multiply(Value x, std::string w, double scale = 1) : Op(PLIMSOLL_OP_MULTIPLY, {x}) {
+    weight(0, std::move(w));
+    op_.f[0] = scale;
+  }
 };
 
 // A causal convolution of every channel by itself, over `taps` tokens; those before the pass lie in a region of a group that keeps states.

@@ -58,6 +58,16 @@ public:
     check(raw_->value(raw_->ctx, &raw, &out.index));
     return out;
   }
+  // A value for several parts: the same one wherever its key, below PLIMSOLL_MAX_SHARED_VALUES, is asked for, of the same size. Whoever
+  // comes first sets it.
+  Value shared(std::uint32_t key, Bytes width, std::uint64_t units = 0) const {
+    if (!PLIMSOLL_HAS(raw_, plimsoll_pipeline_sink, shared) || raw_->shared == nullptr)
+      throw Error(PLIMSOLL_E_UNSUPPORTED, "", "describes no pipeline for a host that keeps no values from part to part");
+    const plimsoll_value raw{PLIMSOLL_SIZE_THROUGH(plimsoll_value, units), PLIMSOLL_ROWS_TOKENS, width.value(), units};
+    Value out;
+    check(raw_->shared(raw_->ctx, &raw, key, &out.index));
+    return out;
+  }
   // The same frequencies may be handed over for every layer: the host keeps them once.
   RopeTable table(const RopeFrequencies& of) const {
     plimsoll_rope_table raw{};

@@ -72,6 +72,15 @@ inline RopeFrequencies llama3(RopeFrequencies from, const Llama3& by) {
 // How much longer contexts sharpen attention: 0.1 m ln(factor) + 1. DeepSeek-V3, factor 40, m 1: 1.368888.
 inline double yarn_magnitude(double factor, double m) { return factor > 1 ? 0.1 * m * std::log(factor) + 1 : 1; }
 
+// Of all pairs of a head the first ones alone turn, at the frequencies that they have in the whole of it; the others have frequency 0.
+// Gemma 4's full layers, theta 1000000, 512 columns, part 0.25: pairs 0 to 63, the last by 1000000^(-126 / 512) = 0.0334.
+inline RopeFrequencies proportional(double theta, std::uint64_t columns, double part, double factor) {
+  RopeFrequencies out = plain(theta, columns);
+  const auto turning = static_cast<std::uint64_t>(part * static_cast<double>(columns) / 2);
+  for (std::size_t i = 0; i < out.inverse.size(); ++i) out.inverse[i] = i < turning ? out.inverse[i] / factor : 0;
+  return out;
+}
+
 struct Yarn {
   double factor = 1, original_tokens = 0, beta_fast = 32, beta_slow = 1;
   double attention_factor = 0;           // 0: from the magnitudes
@@ -152,11 +161,19 @@ public:
   double number(std::string_view key) const { return config_.find_f64(at(key)).value_or(0); }
   // Of `head_elements` those that turn.
   std::uint64_t columns(std::uint64_t head_elements) const {
+    return static_cast<std::uint64_t>(static_cast<double>(head_elements) * part());
+  }
+  // The share of a head that turns, above 0 and up to 1.
+  double part() const {
     const auto own = config_.find_f64(at("partial_rotary_factor"));
     const double part = own ? *own : config_.find_f64("/partial_rotary_factor").value_or(1);
     if (!(part > 0 && part <= 1))
       throw Error(PLIMSOLL_E_CONFIG, "/partial_rotary_factor", "is no part; a number above 0 and up to 1 was expected");
-    return static_cast<std::uint64_t>(static_cast<double>(head_elements) * part);
+    return part;
+  }
+  // Those of a whole head where the type is "proportional".
+  RopeFrequencies proportional(std::uint64_t head_elements) const {
+    return rope::proportional(known({"factor"}).theta(), head_elements, part(), given("factor", 1));
   }
   // The frequencies of so many columns of a head.
   RopeFrequencies frequencies(std::uint64_t columns) const {
