@@ -27,6 +27,7 @@ struct Names {
   std::string_view q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
   std::string_view qkv = ""; // not empty: one fused tensor in place of q, k and v
   std::string_view kv = "";  // the same in place of k and v
+  bool by_head = false;      // the fused tensor has query, key and value of a head together, head after head
   std::string_view ffn = "mlp.";
   std::string_view gate = "gate_proj"; // empty: an FFN of two matrices
   std::string_view up = "up_proj", down = "down_proj";

@@ -35,8 +35,8 @@ constexpr Forward kForwards[] = {
   // The three positions of multimodal rope are one for text.
   {.model_type = "qwen2_vl", .sections = true},
   {.model_type = "qwen2_vl_text", .sections = true},
-  {.model_type = "qwen2_5_vl"},
-  {.model_type = "qwen2_5_vl_text"},
+  {.model_type = "qwen2_5_vl", .sections = true},
+  {.model_type = "qwen2_5_vl_text", .sections = true},
   {.model_type = "qwen3_vl_text"},
   {.model_type = "qwen3_vl_moe_text"},
   {.model_type = "glm4_moe", .drafts = Drafts::kTokenFirst, .partial_rotation = true},
@@ -47,12 +47,22 @@ constexpr Forward kForwards[] = {
   {.model_type = "qwen3_5_moe_text", .plus_one = true, .partial_rotation = true},
   {.model_type = "gpt_oss", .yarn = &kGptOssYarn},
   {.model_type = "seed_oss"},
+  // Its norms have no gains.
+  {.model_type = "olmo", .mean = true, .epsilon = "/layer_norm_eps"},
+  {.model_type = "opt", .activation = "/activation_function", .activation_otherwise = "relu", .mean = true, .turning = Turning::kNever, .epsilon = "/layer_norm_eps", .needs = {"/do_layer_norm_before", "/layer_norm_elementwise_affine"}, .positions = true, .own_extras = true},
+  {.model_type = "bloom", .activation_otherwise = kGeluTanh, .mean = true, .turning = Turning::kNever, .epsilon = kLayerNormEpsilon, .leaning = true, .normed_embedding = true, .own_extras = true},
+  {.model_type = "mpt", .activation_otherwise = "gelu", .mean = true, .turning = Turning::kNever, .epsilon = kLayerNormEpsilon, .needs = {"/attn_config/alibi", "/no_bias"}, .leaning = true},
+  // Of its generations the one whose heads share a key, which alone has queries, keys and values one after another.
+  {.model_type = "falcon", .order = Order::kBeside, .activation = "/activation", .activation_otherwise = "gelu", .mean = true, .epsilon = kLayerNormEpsilon, .needs = {"/multi_query", "/parallel_attn"}},
+  {.model_type = "RefinedWebModel", .order = Order::kBeside, .activation = "/activation", .activation_otherwise = "gelu", .mean = true, .epsilon = kLayerNormEpsilon, .needs = {"/multi_query", "/parallel_attn"}},
+  {.model_type = "chatglm", .neighbours = true, .partial_rotation = true, .epsilon = "/layernorm_epsilon", .needs = {"/multi_query_attention"}, .own_extras = true},
   {.model_type = "olmo2", .order = Order::kAfter},
   {.model_type = "olmo3", .order = Order::kAfter, .plain_windows = true},
   {.model_type = "olmoe"},
   {.model_type = "exaone4", .order = Order::kAfter, .turning = Turning::kWindowsIfAny},
   {.model_type = "exaone4_5_text", .order = Order::kAfter, .turning = Turning::kWindowsIfAny},
   {.model_type = "smollm3", .turning = Turning::kByLayer},
+  {.model_type = "llama4_text", .neighbours = true, .turning = Turning::kByLayer, .chunked = true},
   {.model_type = "glm", .neighbours = true, .partial_rotation = true},
   {.model_type = "glm4", .order = Order::kAround, .neighbours = true, .partial_rotation = true},
   {.model_type = "cohere", .order = Order::kBeside, .mean = true, .neighbours = true, .factors = Factors::kCohere, .epsilon = "/layer_norm_eps"},
@@ -77,6 +87,8 @@ constexpr Forward kForwards[] = {
   {.model_type = "gemma", .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true},
   {.model_type = "gemma2", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
   {.model_type = "gemma3_text", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .plus_one = true, .scaled_embedding = true, .window_rope = true, .score_elements = "/query_pre_attn_scalar", .score_cap = "/attn_logit_softcapping", .final_cap = "/final_logit_softcapping"},
+  {.model_type = "gemma4_text", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .scaled_embedding = true, .window_rope = true, .final_cap = "/final_logit_softcapping", .scaled_layers = true},
+  {.model_type = "gemma4_unified_text", .order = Order::kAround, .activation = "/hidden_activation", .activation_otherwise = kGeluTanh, .scaled_embedding = true, .window_rope = true, .final_cap = "/final_logit_softcapping", .scaled_layers = true},
 };
 
 // Keys that change what a model computes, wherever they are more than off.
@@ -84,15 +96,21 @@ constexpr std::string_view kModifiers[] = {
   "/attn_logit_softcapping", "/final_logit_softcapping", "/query_pre_attn_scalar", "/embedding_multiplier", "/residual_multiplier",
   "/attention_multiplier", "/logits_scaling", "/logit_scale", "/scale_emb", "/scale_depth", "/clip_qkv", "/alibi", "/no_rope_layers",
   "/use_bidirectional_attention", "/attention_chunk_size", "/sparse_attention_config", "/index_n_heads", "/parallel_attn",
-  "/use_parallel_residual", "/attn_temperature_tuning", "/cross_attention_layers", "/embedding_scale",
+  "/use_parallel_residual", "/attn_temperature_tuning", "/cross_attention_layers", "/embedding_scale", "/new_decoder_architecture",
+  "/apply_residual_connection_post_layernorm", "/_remove_final_layer_norm", "/rope_ratio", "/attn_config/clip_qkv", "/attn_config/qk_ln",
+  "/attn_config/prefix_lm", "/attn_config/softmax_scale",
 };
 // clang-format on
 
 // Those that a row's factors stand for.
 constexpr std::string_view kGraniteKeys[] = {"/embedding_multiplier", "/residual_multiplier", "/attention_multiplier", "/logits_scaling"};
 
-bool stands_for(const Forward& forward, std::string_view key) {
+bool stands_for(const Config& config, const Forward& forward, std::string_view key) {
   if (key == "/no_rope_layers") return forward.turning == Turning::kByLayer;
+  if (key == "/rope_ratio") return config.find_f64(key) == 1;
+  if (std::find(forward.needs.begin(), forward.needs.end(), key) != forward.needs.end()) return true;
+  if (key == "/use_bidirectional_attention") return forward.scaled_layers && config.find_json(key) == "\"vision\""; // of images alone
+  if (key == "/attention_chunk_size" || key == "/attn_temperature_tuning") return forward.chunked;
   switch (forward.factors) {
   case Factors::kNone: return false;
   case Factors::kGranite: return std::find(std::begin(kGraniteKeys), std::end(kGraniteKeys), key) != std::end(kGraniteKeys);
@@ -128,9 +146,21 @@ const Forward& forward_of(const Config& config) {
   const auto* row = std::find_if(std::begin(kForwards), std::end(kForwards), [&](const Forward& f) { return f.model_type == model_type; });
   if (row == std::end(kForwards)) plimsoll::no_pipeline("/model_type", "for model_type " + std::string(model_type.substr(0, 60)));
   for (const std::string_view key : kModifiers)
-    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key) && !stands_for(*row, key))
+    if (key != row->score_elements && key != row->score_cap && key != row->final_cap && is_on(config, key) &&
+        !stands_for(config, *row, key))
       plimsoll::no_pipeline(std::string(key), "for a " + std::string(model_type) + " with this key");
+  for (const std::string_view key : row->needs)
+    if (!key.empty() && !config.boolean(std::string(key), true))
+      plimsoll::no_pipeline(std::string(key), "for a " + std::string(model_type) + " without this key");
   return *row;
+}
+
+double bias_of(const Config& config, const Forward& forward) {
+  constexpr std::string_view kMost = "/attn_config/alibi_bias_max";
+  if (!forward.leaning) return 0;
+  const double most = config.find_f64(kMost).value_or(8);
+  if (most > 0) return most;
+  throw Error(PLIMSOLL_E_CONFIG, std::string(kMost), "is not above 0");
 }
 
 Activation activation_of(const Config& config, const Forward& forward) {
@@ -168,6 +198,16 @@ Multipliers multipliers_of(const Config& config, const Forward& forward) {
 }
 
 double epsilon_of(const Config& config, const Forward& forward) { return config.find_f64(forward.epsilon).value_or(0); }
+
+bool norms_turned(const Config& config, const Forward& forward) { return forward.chunked && is_on(config, "/use_qk_norm"); }
+
+// A number under the key says that it is on, too: published configurations have a 4.
+Growth growth_of(const Config& config, const Forward& forward) {
+  if (!forward.chunked || !is_on(config, "/attn_temperature_tuning")) return {};
+  const double by = config.find_f64("/attn_scale").value_or(-1);
+  if (by >= 0) return {by, config.positive("/floor_scale")};
+  throw Error(PLIMSOLL_E_CONFIG, "/attn_scale", "is missing or below 0; queries grow by it");
+}
 
 // Each n-th layer does not turn, unless a list says so of every layer.
 bool turns_by_layer(const Config& config, std::uint32_t number) {
@@ -220,6 +260,7 @@ RopeFrequencies rope_of(const Config& config, const Forward& forward, const Laye
     return plimsoll::rope::plain(config.find_f64("/rope_local_base_freq").value_or(0), head);
   if (forward.plain_windows && layer.span.kind == KvKind::kWindow) return plimsoll::rope::plain(RopeKeys(config).theta(), head);
   const RopeKeys keys(config, !forward.window_rope ? "" : windowed ? "sliding_attention" : "full_attention");
+  if (forward.scaled_layers && keys.type() == "proportional") return keys.proportional(head);
   const auto rotary = forward.partial_rotation ? config.find_u64("/rotary_dim") : std::nullopt; // GGUF files count columns
   const std::uint64_t columns = rotary ? *rotary : keys.columns(head);
   if (columns > head) throw Error(PLIMSOLL_E_CONFIG, "/rotary_dim", "is more than a head has elements");

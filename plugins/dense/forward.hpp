@@ -65,6 +65,14 @@ struct Forward {
   const plimsoll::rope::Yarn* yarn = nullptr; // of the class, where the configuration is silent
   bool sections = false;                      // mrope_section deals pairs to three positions: Qwen2-VL
   std::string_view epsilon = "/rms_norm_eps"; // of all norms
+  // Gemma 4: values are normed, scores are not scaled, every layer has a factor, and maybe an input of its own.
+  bool scaled_layers = false;
+  std::array<std::string_view, 2> needs{}; // switches that are on where nothing is said, and must be
+  bool leaning = false;                    // no positions but ALiBi's
+  bool positions = false;                  // a table of positions, from row 2 on: OPT
+  bool normed_embedding = false;           // Bloom
+  bool own_extras = false;                 // tensors beside the usual ones are accounted for here, or of no account
+  bool chunked = false;                    // Llama 4: chunks, norms without gains where layers turn, queries that grow where not
 };
 
 // The row of this model; E_UNSUPPORTED where there is none, or where a key of the configuration changes the mathematics and nobody
@@ -85,6 +93,19 @@ Multipliers multipliers_of(const plimsoll::Config& config, const Forward& forwar
 
 // The epsilon of every norm; 0 where the configuration has none, which a norm refuses.
 double epsilon_of(const plimsoll::Config& config, const Forward& forward);
+
+// Whether the queries and keys of layers that turn are normed behind that, without gains.
+bool norms_turned(const plimsoll::Config& config, const Forward& forward);
+
+// How the queries of layers that do not turn grow with their position; by 0: they do not. E_CONFIG for numbers that make no sense.
+struct Growth {
+  double by = 0;
+  std::uint64_t step = 0; // positions
+};
+Growth growth_of(const plimsoll::Config& config, const Forward& forward);
+
+// What keys lose by their distance; 0: nothing.
+double bias_of(const plimsoll::Config& config, const Forward& forward);
 
 // Whether positions turn queries and keys of a layer.
 bool turns(const plimsoll::Config& config, const Forward& forward, const Layer& layer, std::uint32_t number);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "forward.hpp"
@@ -37,6 +38,16 @@ struct Written {
   std::string prefix = {};
 };
 
+// What layers are told of tokens besides the residual stream: `width` elements each, one after another; 0: nothing.
+struct LayerInputs {
+  std::uint64_t width = 0, all = 0;
+};
+LayerInputs layer_inputs_of(const Config& config, const Model& model) {
+  const std::uint64_t width = config.u64("/hidden_size_per_layer_input", 0);
+  return {width, (Bytes(width) * model.layers.size()).value()};
+}
+constexpr std::uint32_t kLayerInputs = 0; // the shared value that holds them
+
 class LayerWriter {
 public:
   LayerWriter(const Config& config, const Model& model, const Forward& forward, Written of, const PipelinePart& part, const Pipeline& out)
@@ -44,7 +55,8 @@ public:
         prefix_(std::move(of.prefix)), out_(out), epsilon_(epsilon_of(config, forward)), by_(multipliers_of(config, forward)) {
     const Attention& a = layer_.attention;
     const bool whole = part.is_layer() && !part.is_attention();
-    if (!a.exists() || a.linear || a.cross || a.value_is_key || a.borrows || (whole && layer_.ffn.none) || model.head_gate)
+    const bool shares = (a.value_is_key || a.borrows) && !forward.scaled_layers;
+    if (!a.exists() || a.linear || a.cross || shares || (whole && layer_.ffn.none) || model.head_gate)
       plimsoll::no_pipeline("", "for the attention of layer " + std::to_string(part.layer));
     if (by_.inputs != 1 && model.qkv_bias) plimsoll::no_pipeline("/attention_in_multiplier", "for projections with this factor and biases");
   }
@@ -58,8 +70,16 @@ public:
     if (after) out_.add(residual_, op::Add(normed(out_.make(model_.hidden, 0, o), norms[next++])));
     else out_.add(residual_, op::Linear(o).scale(by_.context * by_.residual));
     const Value y = out_.value(model_.hidden);
-    out_.ffn(before ? normed(residual_, norms[next++]) : residual_, y);
+    if (forward_.scaled_layers && config_.boolean("/enable_moe_block", false)) {
+      out_.ffn(residual_, y); // whose parts norm what they read
+      ++next;
+    } else {
+      out_.ffn(before ? normed(residual_, norms[next++]) : residual_, y);
+    }
     out_.add(residual_, op::Add(after ? normed(y, norms[next]) : y, by_.residual));
+    if (!forward_.scaled_layers) return;
+    if (const LayerInputs inputs = layer_inputs_of(config_, model_); inputs.width != 0) add_layer_input(inputs);
+    out_.set(residual_, op::Multiply(residual_, "layer_scalar"));
   }
 
   // Attention and FFN read the same, before either adds to the residual stream.
@@ -78,6 +98,16 @@ private:
     return out_.make(model_.hidden, 0, residual_norm(model_, forward_, x, prefix_ + std::string(label), epsilon_));
   }
 
+  // What this layer is told of a token besides, let in by a gate.
+  void add_layer_input(const LayerInputs& inputs) const {
+    const Value all = out_.shared(kLayerInputs, inputs.all);
+    const Value own = out_.make(inputs.width, 0, op::Columns(all, 1, inputs.all, number_ * inputs.width, inputs.width));
+    const Value gate = out_.make(inputs.width, 0, op::Linear(residual_, "per_layer_input_gate"));
+    out_.set(gate, op::Gate(gate, own, activation_of(config_, forward_)));
+    const Value y = out_.make(model_.hidden, 0, op::Linear(gate, "per_layer_projection"));
+    out_.add(residual_, op::Add(normed(y, "post_per_layer_input_norm")));
+  }
+
   // Projections in and out; what it gives is nowhere yet.
   op::Linear attention(Value x) const {
     const Attention& a = layer_.attention;
@@ -89,41 +119,81 @@ private:
       };
       q = half(0);
       gate = half(a.k_elements);
-    } else {
+    } else if (!model_.names.by_head) {
       q = projection(x, 0, "attention.q_proj", a.heads, a.k_elements);
     }
-    const Value k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements, by_.keys);
-    const Value v = projection(x, 2, "attention.v_proj", a.kv_heads, a.v_elements);
+    Value k, v;
+    if (model_.names.by_head) {
+      std::tie(q, k, v) = split_by_head(x);
+    } else if (!a.borrows) {
+      v = k = projection(x, 1, "attention.k_proj", a.kv_heads, a.k_elements, by_.keys);
+      if (!a.value_is_key) v = projection(x, 2, "attention.v_proj", a.kv_heads, a.v_elements);
+      if (forward_.scaled_layers) v = normed_values(v);
+    }
     norm_heads(q, "attention.q_norm", a.heads);
-    norm_heads(k, "attention.k_norm", a.kv_heads);
-    if (turns(config_, forward_, layer_, number_)) turn(q, k);
-    op::Attend attend(q, k, v, prefix_ + cache_label(layer_.span.kind), op::AttendSizes{a.heads, a.kv_heads, a.k_elements, a.v_elements});
+    if (!a.borrows) norm_heads(k, "attention.k_norm", a.kv_heads);
+    const bool turned = turns(config_, forward_, layer_, number_);
+    if (turned) turn(q, a.heads);
+    if (turned && !a.borrows) turn(k, a.kv_heads);
+    op::Attend attend = a.borrows ? borrowed(q) : op::Attend(q, k, v, prefix_ + cache_label(layer_.span.kind), sizes());
+    if (forward_.scaled_layers) attend.scale(1);
+    attend.bias(bias_of(config_, forward_));
     if (layer_.span.kind == KvKind::kWindow) attend.window(layer_.span.tokens);
     if (layer_.span.kind == KvKind::kChunk) attend.chunk(layer_.span.tokens);
     if (by_.scores > 0) attend.scale(by_.scores);
     if (!forward_.score_elements.empty()) attend.scale(1 / std::sqrt(positive(forward_.score_elements)));
     if (!forward_.score_cap.empty()) attend.soft_cap(config_.find_f64(forward_.score_cap).value_or(0));
     if (!model_.dialect.sinks.empty()) attend.sinks(prefix_ + "attention.sinks");
+    if (const Growth growth = growth_of(config_, forward_); !turned && growth.by > 0) attend.grow(growth.by, growth.step);
     const Value context = out_.make(Bytes(a.heads) * a.v_elements, a.heads, attend);
     if (model_.gated_queries) out_.set(context, op::Gate(gate, context, plimsoll::Activation::kSigmoid));
     op::Linear o(context, prefix_ + "attention.o_proj");
     return o.bias(bias(model_.o_bias, prefix_ + "attention.o_proj")).scale(by_.context).reduce();
   }
 
-  void turn(Value q, Value k) const {
+  op::AttendSizes sizes() const {
     const Attention& a = layer_.attention;
+    return {a.heads, a.kv_heads, a.k_elements, a.v_elements};
+  }
+
+  // Out of one tensor that has a head's together.
+  std::tuple<Value, Value, Value> split_by_head(Value x) const {
+    const Attention& a = layer_.attention;
+    if (a.kv_heads != a.heads) plimsoll::no_pipeline("/num_key_value_heads", "for heads that share keys in one tensor of all projections");
+    const Bytes width = Bytes(a.heads) * a.k_elements;
+    const Value all = out_.make(width * 3, a.heads, op::Linear(x, "attention.qkv_proj").bias(bias(model_.qkv_bias, "attention.qkv_proj")));
+    const auto part = [&](std::uint64_t n) {
+      return out_.make(width, a.heads, op::Columns(all, a.heads, 3 * a.k_elements, n * a.k_elements, a.k_elements));
+    };
+    const Value q = part(0), k = part(1);
+    return {q, k, part(2)};
+  }
+
+  Value normed_values(Value v) const {
+    const Attention& a = layer_.attention;
+    return out_.make(Bytes(a.kv_heads) * a.v_elements, a.kv_heads, op::Norm(v, "", epsilon_).heads(a.kv_heads, a.v_elements));
+  }
+
+  // Over keys and values of the last layer of its kind that has some.
+  op::Attend borrowed(Value q) const {
+    for (std::uint32_t lender = number_; lender-- > 0;) {
+      const Layer& layer = model_.layers[lender];
+      if (layer.attention.borrows || layer.span.kind != layer_.span.kind) continue;
+      return op::Attend(q, cache_label(layer_.span.kind), sizes()).of_layer(lender);
+    }
+    throw Error(PLIMSOLL_E_CONFIG, "/num_kv_shared_layers",
+                "leaves layer " + std::to_string(number_) + " no cache of its kind to look into");
+  }
+
+  // Queries or keys by their positions; in some models normed behind that.
+  void turn(Value x, std::uint64_t heads) const {
+    const std::uint64_t elements = layer_.attention.k_elements;
     const plimsoll::RopeFrequencies frequencies = rope_of(config_, forward_, layer_);
     const plimsoll::RopeTable table = out_.table(frequencies);
-    const auto turn_by = [&](auto op, Value x, std::uint64_t heads) {
-      out_.set(x, op.columns(heads, a.k_elements, 0, frequencies.columns()));
-    };
-    if (const auto sections = sections_of(config_, forward_, frequencies.columns() / 2)) {
-      turn_by(op::RopeSections(q, table, *sections), q, a.heads);
-      turn_by(op::RopeSections(k, table, *sections), k, a.kv_heads);
-    } else {
-      turn_by(op::Rope(q, table).interleaved(forward_.neighbours), q, a.heads);
-      turn_by(op::Rope(k, table).interleaved(forward_.neighbours), k, a.kv_heads);
-    }
+    if (const auto sections = sections_of(config_, forward_, frequencies.columns() / 2))
+      out_.set(x, op::RopeSections(x, table, *sections).columns(heads, elements, 0, frequencies.columns()));
+    else out_.set(x, op::Rope(x, table).interleaved(forward_.neighbours).columns(heads, elements, 0, frequencies.columns()));
+    if (norms_turned(config_, forward_)) out_.set(x, op::Norm(x, "", epsilon_).heads(heads, elements));
   }
 
   // Queries, keys or values: a linear layer of their own, or a part of the fused one.
@@ -174,6 +244,18 @@ void describe_embedding(const Config& config, const Model& model, const Forward&
   embed.scale(multipliers_of(config, forward).embedding);
   if (forward.scaled_embedding) embed.scale(std::sqrt(static_cast<double>(model.hidden)));
   out.set(part.out, embed.reduce());
+  if (forward.positions) out.add(part.out, op::EmbedPosition("embedding.positions", 2));
+  if (forward.normed_embedding)
+    out.set(part.out, op::Norm(part.out, "embedding.norm.weight", epsilon_of(config, forward)).mean().bias("embedding.norm.bias"));
+  const LayerInputs inputs = forward.scaled_layers ? layer_inputs_of(config, model) : LayerInputs{};
+  if (inputs.width == 0) return;
+  // The mean of two, times the root of two: rows of a table of their own, and a projection of the embedding, normed layer by layer.
+  const double half = std::sqrt(0.5), hidden = static_cast<double>(model.hidden);
+  const Value all = out.shared(kLayerInputs, inputs.all);
+  out.set(all, op::Embed("embedding.per_layer").scale(half * std::sqrt(static_cast<double>(inputs.width))).reduce());
+  const Value projected = out.make(inputs.all, 0, op::Linear(part.out, "embedding.per_layer_projection").scale(1 / std::sqrt(hidden)));
+  out.set(projected, op::Norm(projected, "embedding.per_layer_norm", epsilon_of(config, forward)).heads(model.layers.size(), inputs.width));
+  out.add(all, op::Add(projected, half));
 }
 
 void describe_ffn(const Config& config, const Model& model, const Forward& forward, const Written& of, const PipelinePart& part,
@@ -216,14 +298,15 @@ void describe_head(const Config& config, const Model& model, const Forward& forw
   if (model.tied && model.embedding_rows != model.vocab) plimsoll::no_pipeline("", "for a tied head of fewer rows than the embedding");
   const Value rows = out.value(model.hidden, 0, Rows::kOutputs);
   out.set(rows, op::LastRows(part.in));
-  out.set(rows, residual_norm(model, forward, rows, "final_norm", epsilon_of(config, forward)));
+  out.set(rows, residual_norm(model, forward, rows, model.names.final_norm.empty() ? "" : "final_norm", epsilon_of(config, forward)));
   describe_logits(config, model, forward, rows, part.out, out);
 }
 
 // The row of the model's type, where tensors are of a kind that it stands for.
 const Forward& known_forward(const Config& config, const Model& model) {
   const Forward& forward = forward_of(config);
-  if ((model.dialect.norm_bias && !forward.mean) || !model.extras.empty()) plimsoll::no_pipeline("/model_type", "for tensors of this kind");
+  if ((model.dialect.norm_bias && !forward.mean) || (!model.extras.empty() && !forward.scaled_layers && !forward.own_extras))
+    plimsoll::no_pipeline("/model_type", "for tensors of this kind");
   return forward;
 }
 

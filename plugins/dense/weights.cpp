@@ -59,6 +59,7 @@ void projections(const Site& site, const Attention& a, const std::string& prefix
   const std::uint32_t rows = site.out_dim();
   if (!m.names.qkv.empty()) {
     Weight fused = site.matrix(kAttention, "attention.qkv_proj", join(prefix, m.names.qkv), q + k + v, m.hidden);
+    if (m.names.by_head) return out.weight(fused.heads(rows, a.heads), m.qkv_bias);
     fused.parts(rows, {Part{q.value(), a.heads}, Part{k.value(), a.kv_heads, true}, Part{v.value(), a.kv_heads, true}});
     return out.weight(fused, m.qkv_bias);
   }

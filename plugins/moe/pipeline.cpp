@@ -6,6 +6,7 @@
 #include "pipeline.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ struct Routing {
   bool grouped = false;                          // n_group, topk_group
   GroupWorth worth = GroupWorth::kBest;
   bool clamped = false;              // gpt-oss's activation, gate and up alternating
+  bool beside = false;               // Gemma 4: experts beside a dense FFN, each between norms of its own
+  bool weighs_inputs = false;        // weights multiply what experts read
   bool correction_by_choice = false; // scores by sigmoid may go without a correction
   const char *renormalise_key = "/norm_topk_prob", *groups_key = "/n_group", *score_key = "/scoring_func";
   const char *activation = "/hidden_act", *activation_otherwise = "silu";
@@ -51,6 +54,8 @@ constexpr Routing kRoutings[] = {
   {.model_type = "qwen3_vl_moe_text", .renormalise = Renormalise::kAlways},
   {.model_type = "minimax_m2", .score = Score::kSigmoid, .renormalise = Renormalise::kAlways},
   {.model_type = "olmoe"},
+  {.model_type = "gemma4_text", .renormalise = Renormalise::kAlways, .beside = true, .activation = "/hidden_activation", .activation_otherwise = "gelu_pytorch_tanh"},
+  {.model_type = "llama4_text", .score = Score::kSigmoidChosen, .renormalise = Renormalise::kNever, .weighs_inputs = true},
   {.model_type = "granitemoe", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
   {.model_type = "granitemoeshared", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
   {.model_type = "granitemoehybrid", .score = Score::kSoftmaxChosen, .renormalise = Renormalise::kNever},
@@ -77,6 +82,7 @@ const Routing& routing_of(const Config& config) {
 Activation activation_of(const Config& config, const Routing& routing) {
   const std::string_view name = config.str(routing.activation, routing.activation_otherwise);
   if (name == "silu" || name == "swish") return Activation::kSilu;
+  if (name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
   if (name == "relu2") return Activation::kReluSquared;
   plimsoll::no_pipeline(routing.activation, "with the activation " + std::string(name.substr(0, 60)));
 }
@@ -87,6 +93,10 @@ double positive(const Config& config, std::string_view pointer) {
   throw Error(PLIMSOLL_E_CONFIG, std::string(pointer), "is missing or not above 0; the FFN needs it");
 }
 
+bool lists(const std::vector<std::uint32_t>& layers, std::uint32_t layer) {
+  return std::binary_search(layers.begin(), layers.end(), layer);
+}
+
 class FfnWriter {
 public:
   // `prefix`: of labels; those of layers that draft have one.
@@ -95,11 +105,11 @@ public:
         prefix_(std::move(prefix)) {}
 
   // gate and up, both in one tensor, or up alone; down onto `to`.
-  void ffn(const Projections& names, const std::string& of, std::uint64_t width, Value to, bool add) const {
+  void ffn(Value from, const Projections& names, const std::string& of, std::uint64_t width, Value to, bool add) const {
     const std::string label = prefix_ + of;
     const bool fused = names.up.empty();
     const auto into = [&](const char* name, std::uint32_t part) {
-      op::Linear linear(part_.in, label + (fused ? ".gate_up_proj" : name));
+      op::Linear linear(from, label + (fused ? ".gate_up_proj" : name));
       if (fused) linear.part(part);
       return out_.make(width, width, linear);
     };
@@ -113,20 +123,36 @@ public:
 
   void sparse() const {
     const Names& names = *shape_.names;
+    if (routing_.beside) return beside();
     const bool plain = shape_.zero_experts == 0 && !shape_.latent_norm && shape_.seen_experts == 0 && names.router_scales[0].empty() &&
                        names.hash_table.empty() && names.dense_per_layer == 0;
     if (!plain) plimsoll::no_pipeline("/ffn_names", "for experts of this kind");
-    const Value routes = out_.make(2 * shape_.experts_per_token, 0, route());
+    const Value routes = out_.make(2 * shape_.experts_per_token, 0, route(part_.in));
     routed(routes);
     if (shape_.shared_width == 0) return;
-    if (names.shared_gate.empty()) return ffn(names.shared, "shared_experts", shape_.shared_width, part_.out, true);
+    if (names.shared_gate.empty()) return ffn(part_.in, names.shared, "shared_experts", shape_.shared_width, part_.out, true);
     const Value shared = out_.value(shape_.hidden), gate = out_.value(1);
-    ffn(names.shared, "shared_experts", shape_.shared_width, shared, false);
+    ffn(part_.in, names.shared, "shared_experts", shape_.shared_width, shared, false);
     out_.set(gate, op::Linear(part_.in, prefix_ + "shared_experts.gate"));
     out_.add(part_.out, op::ScaleRows(shared, gate, Activation::kSigmoid));
   }
 
 private:
+  // Experts and a dense FFN read the residual stream, through norms that are declared with the attention's.
+  void beside() const {
+    if (!lists(shape_.dense_layers, part_.layer)) plimsoll::no_pipeline("/residual_moe", "for experts without a dense FFN beside them");
+    const Value x = normed(part_.in, "pre_feedforward_layernorm");
+    ffn(x, shape_.names->dense, "mlp", shape_.dense_width, part_.out, false);
+    out_.set(part_.out, norm(part_.out, "post_feedforward_layernorm_1"));
+    const Value scored = normed(part_.in, "");
+    out_.set(scored, op::Multiply(scored, "router.scale", 1 / std::sqrt(static_cast<double>(shape_.hidden))));
+    const Value routes = out_.make(2 * shape_.experts_per_token, 0, route(scored).gains("router.expert_scale"));
+    const Value y = out_.make(shape_.hidden, 0, experts(normed(part_.in, "pre_feedforward_layernorm_2"), routes).reduce());
+    out_.add(part_.out, op::Add(normed(y, "post_feedforward_layernorm_2")));
+  }
+  op::Norm norm(Value x, const char* label) const { return op::Norm(x, label, positive(config_, "/rms_norm_eps")); }
+  Value normed(Value x, const char* label) const { return out_.make(shape_.hidden, 0, norm(x, label)); }
+
   // The chosen experts, in the model's width or in one of their own.
   void routed(Value routes) const {
     if (shape_.expert_hidden == shape_.hidden) return out_.set(part_.out, experts(part_.in, routes).reduce());
@@ -135,12 +161,12 @@ private:
     out_.set(part_.out, op::Linear(latent, prefix_ + "experts.latent_out_proj"));
   }
 
-  op::Route route() const {
+  op::Route route(Value x) const {
     const Routing& routing = routing_;
     const bool sigmoid = routing.score == Score::kSigmoid;
     if (const auto stated = config_.find_str(routing.score_key); stated && *stated != (sigmoid ? "sigmoid" : "softmax"))
       plimsoll::no_pipeline(routing.score_key, "for experts that are scored by " + std::string(stated->substr(0, 60)));
-    op::Route route(part_.in, prefix_ + "router", shape_.experts, shape_.experts_per_token, routing.score);
+    op::Route route(x, prefix_ + "router", shape_.experts, shape_.experts_per_token, routing.score);
     if (!shape_.names->router_bias.empty()) route.bias(prefix_ + "router.bias");
     if (shape_.correction && !shape_.names->correction.empty()) route.correction(prefix_ + "router.correction_bias");
     else if (sigmoid && !routing.correction_by_choice) plimsoll::no_pipeline("/topk_method", "for scores by sigmoid without a correction");
@@ -185,6 +211,7 @@ private:
     if (biased && fused) experts.biases(label("gate_up_proj.bias"), "", label("down_proj.bias"));
     if (biased && !fused) experts.biases(gated ? gate + ".bias" : gate, label("up_proj.bias"), label("down_proj.bias"));
     experts.sizes(shape_.experts, shape_.experts_per_token, shape_.expert_width, routing_.clamped ? Activation::kSwigluOai : act_);
+    experts.weigh_inputs(routing_.weighs_inputs);
     if (routing_.clamped) experts.clamp(positive(config_, "/swiglu_limit"), positive(config_, "/swiglu_alpha"));
     return experts;
   }
@@ -198,10 +225,6 @@ private:
   const std::string prefix_;
 };
 
-bool lists(const std::vector<std::uint32_t>& layers, std::uint32_t layer) {
-  return std::binary_search(layers.begin(), layers.end(), layer);
-}
-
 } // namespace
 
 void describe_ffn(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out) {
@@ -209,7 +232,7 @@ void describe_ffn(const Config& config, const Shape& shape, const PipelinePart& 
   if (lists(shape.sparse_layers, part.layer)) return writer.sparse();
   if (!lists(shape.dense_layers, part.layer)) throw Error(PLIMSOLL_E_INTERNAL, "", "was asked for a layer that the model does not have");
   if (shape.names->dense_per_layer != 0) plimsoll::no_pipeline("/ffn_names", "for several FFNs in one layer");
-  writer.ffn(shape.names->dense, "mlp", shape.dense_width, part.out, false);
+  writer.ffn(part.in, shape.names->dense, "mlp", shape.dense_width, part.out, false);
 }
 
 void describe_draft_ffn(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out) {

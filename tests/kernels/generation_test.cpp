@@ -29,7 +29,9 @@ PlanRequest device_request(std::uint64_t max_length) {
 class DeviceGoldens : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(DeviceGoldens, AreGenerated) {
-  const char* const quick[] = {"kjv", "mla", "gemma3", "gpt_oss", "deepseek_v3_groups", "granite_hybrid", "qwen3_next"};
+  const char* const quick[] = {
+      "kjv",           "mla",        "gemma3", "gpt_oss", "deepseek_v3_groups", "granite_hybrid", "qwen3_next", "llama4_lists",
+      "gemma4_inputs", "gemma4_moe", "bloom",  "opt"};
   if (!on_gpu() && std::find(std::begin(quick), std::end(quick), GetParam()) == std::end(quick)) GTEST_SKIP() << "on a GPU alone";
   for (const GoldenCase& golden : golden_cases(GetParam())) {
     PipelineOptions options;

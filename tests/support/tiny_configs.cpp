@@ -264,8 +264,8 @@ constexpr std::array kConfigs{
 std::span<const TinyConfig> tiny_configs() {
   static const std::vector<TinyConfig> all = [] {
     std::vector<TinyConfig> out(kConfigs.begin(), kConfigs.end());
-    const std::span<const TinyConfig> more = tiny_hybrid_configs();
-    out.insert(out.end(), more.begin(), more.end());
+    for (const std::span<const TinyConfig> more : {tiny_hybrid_configs(), tiny_late_configs()})
+      out.insert(out.end(), more.begin(), more.end());
     return out;
   }();
   return all;

@@ -17,5 +17,7 @@ struct TinyConfig {
 std::span<const TinyConfig> tiny_configs();
 // Of them those whose layers are recurrent, or partly, and classes that came after these: tiny_hybrid_configs.cpp.
 std::span<const TinyConfig> tiny_hybrid_configs();
+// And what came after those: tiny_late_configs.cpp.
+std::span<const TinyConfig> tiny_late_configs();
 
 } // namespace plimsoll::test

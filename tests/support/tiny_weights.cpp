@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "support/tiny_hybrid_weights.hpp"
+#include "support/tiny_late_weights.hpp"
 #include "support/tiny_random.hpp"
 
 namespace plimsoll::test {
@@ -51,6 +52,10 @@ private:
   void gated(const std::string& at, std::uint64_t width);
   void experts(const std::string& at);
   void stacked_experts(const std::string& at);
+  void llama4_experts(const std::string& at);
+  void factors(const std::string& name, std::uint64_t width);
+  void gemma4_inputs();
+  void gemma4_layer(const std::string& at, std::uint64_t layer);
   bool sparse(std::uint64_t layer) const;
 
   const json& config_;
@@ -206,7 +211,62 @@ void Weights::stacked_experts(const std::string& at) {
   add(at + "experts.down_proj_bias", {experts, hidden_}, kBias);
 }
 
+// Llama 4: inputs before outputs, all of gate before all of up, and a shared expert that is as wide as each.
+void Weights::llama4_experts(const std::string& at) {
+  const std::uint64_t experts = count("num_local_experts"), width = count("intermediate_size");
+  matrix(at + "router", experts, hidden_, kRouterGain);
+  add(at + "experts.gate_up_proj", {experts, hidden_, 2 * width}, kQueryGain * variance_one(hidden_));
+  add(at + "experts.down_proj", {experts, width, hidden_}, variance_one(width));
+  gated(at + "shared_expert.", width);
+}
+
+// Between a half and one and a half.
+void Weights::factors(const std::string& name, std::uint64_t width) {
+  std::vector<float> values = draw_around(seed_, name, width, 1, 500);
+  out_.push_back({name, {width}, std::move(values)});
+}
+
+// What layers are told of tokens besides.
+void Weights::gemma4_inputs() {
+  const std::uint64_t width = count("hidden_size_per_layer_input"), all = count("num_hidden_layers") * width;
+  if (width == 0) return;
+  add("model.embed_tokens_per_layer.weight", {count("vocab_size_per_layer_input"), all}, variance_one(width));
+  matrix("model.per_layer_model_projection", all, hidden_);
+  norm("model.per_layer_projection_norm", width);
+}
+
+void Weights::gemma4_layer(const std::string& at, std::uint64_t layer) {
+  const bool full = config_.at("layer_types").at(layer) == "full_attention", keys_are_values = full && flag("attention_k_eq_v");
+  const std::uint64_t head = full ? count("global_head_dim") : head_dim_, q = heads_ * head;
+  const std::uint64_t kv = head * (keys_are_values ? count("num_global_key_value_heads") : kv_heads_);
+  matrix(at + "self_attn.q_proj", q, hidden_);
+  matrix(at + "self_attn.k_proj", kv, hidden_);
+  if (!keys_are_values) matrix(at + "self_attn.v_proj", kv, hidden_);
+  matrix(at + "self_attn.o_proj", hidden_, q);
+  norm(at + "self_attn.q_norm", head);
+  norm(at + "self_attn.k_norm", head);
+  const bool borrows = layer + count("num_kv_shared_layers") >= count("num_hidden_layers");
+  gated(at + "mlp.", count("intermediate_size") * (borrows && flag("use_double_wide_mlp") ? 2 : 1));
+  for (const char* of : {"input", "post_attention", "pre_feedforward", "post_feedforward"}) norm(at + of + "_layernorm", hidden_);
+  factors(at + "layer_scalar", 1);
+  if (const std::uint64_t width = count("hidden_size_per_layer_input"); width > 0) {
+    matrix(at + "per_layer_input_gate", width, hidden_);
+    matrix(at + "per_layer_projection", hidden_, width);
+    norm(at + "post_per_layer_input_norm", hidden_);
+  }
+  if (!flag("enable_moe_block")) return;
+  const std::uint64_t experts = count("num_experts"), width = count("moe_intermediate_size");
+  matrix(at + "router.proj", experts, hidden_, 2 * kRouterGain * std::sqrt(static_cast<float>(hidden_)));
+  factors(at + "router.scale", hidden_);
+  factors(at + "router.per_expert_scale", experts);
+  add(at + "experts.gate_up_proj", {experts, 2 * width, hidden_}, variance_one(hidden_));
+  add(at + "experts.down_proj", {experts, hidden_, width}, variance_one(width));
+  for (const char* of : {"post_feedforward_layernorm_1", "post_feedforward_layernorm_2", "pre_feedforward_layernorm_2"})
+    norm(at + of, hidden_);
+}
+
 void Weights::experts(const std::string& at) {
+  if (is("llama4_text")) return llama4_experts(at);
   if (is("gpt_oss")) return stacked_experts(at);
   if (is("mixtral") || is("minimax_m2")) {
     const std::uint64_t experts = count("num_local_experts"), width = count("intermediate_size");
@@ -238,7 +298,8 @@ void Weights::experts(const std::string& at) {
 
 bool Weights::sparse(std::uint64_t layer) const {
   const bool experts = count("num_experts") + count("num_local_experts") + count("n_routed_experts") > 0;
-  return experts && layer >= count("first_k_dense_replace") && (layer + 1) % count("decoder_sparse_step", 1) == 0;
+  const std::uint64_t step = count("decoder_sparse_step", count("interleave_moe_layer_step", 1));
+  return experts && layer >= count("first_k_dense_replace") && (layer + 1) % step == 0;
 }
 
 std::vector<TinyTensor> Weights::all() {
@@ -248,13 +309,18 @@ std::vector<TinyTensor> Weights::all() {
   add("model.embed_tokens.weight", {words, hidden_}, embedding);
   for (std::uint64_t layer = 0; layer < count("num_hidden_layers"); ++layer) {
     const std::string at = "model.layers." + std::to_string(layer) + ".";
+    if (is("gemma4_text")) {
+      gemma4_layer(at, layer);
+      continue;
+    }
     if (recurrent(layer) && is("qwen3_next")) delta_net(at + "linear_attn.");
     else if (recurrent(layer)) mamba2(at + "mamba.");
     else if (count("kv_lora_rank") > 0) latent_attention(at + "self_attn.");
     else attention(at + "self_attn.");
     if (is("granitemoehybrid")) gated(at + "shared_mlp.", count("shared_intermediate_size"));
-    else if (!sparse(layer)) gated(at + "mlp.", count("intermediate_size"));
-    else experts(at + (is("mixtral") || is("minimax_m2") ? "block_sparse_moe." : "mlp."));
+    else if (!sparse(layer))
+      gated(at + (is("llama4_text") ? "feed_forward." : "mlp."), count("intermediate_size_mlp", count("intermediate_size")));
+    else experts(at + (is("mixtral") || is("minimax_m2") ? "block_sparse_moe." : is("llama4_text") ? "feed_forward." : "mlp."));
     if (!normed_behind()) norm(at + "input_layernorm", hidden_);
     if (is("cohere2") || is("phi")) continue; // attention and FFN read the same
     norm(at + "post_attention_layernorm", hidden_);
@@ -263,6 +329,7 @@ std::vector<TinyTensor> Weights::all() {
     for (const char* behind : {"post_self_attn_layernorm", "post_mlp_layernorm"})
       if (is("glm4")) norm(at + behind, hidden_);
   }
+  if (is("gemma4_text")) gemma4_inputs();
   norm(is("phi") ? "model.final_layernorm" : "model.norm", hidden_, tied_ ? kTiedNorm : 1);
   if (!tied_) matrix("lm_head", words, hidden_, kHeadGain);
   if (is("phi")) bias("lm_head", words);
@@ -272,6 +339,7 @@ std::vector<TinyTensor> Weights::all() {
 } // namespace
 
 std::vector<TinyTensor> tiny_weights(const json& config, std::uint64_t seed) {
+  if (is_tiny_late(config)) return tiny_late_weights(config, seed);
   return is_tiny_hybrid(config) ? tiny_hybrid_weights(config, seed) : Weights(config, seed).all();
 }
 

@@ -8,6 +8,7 @@ put in the place of those that GOLDENS has of this model with the witness "float
 With --check the cases of GOLDENS that another engine witnessed are compared with this one, too, and the largest differences printed.
 """
 import json
+import math
 import struct
 import sys
 
@@ -507,6 +508,9 @@ class Llama(Pass):
     def window(self, i):
         return None
 
+    def seen(self, i, n):
+        return np.ones((n, n), bool)
+
     def qk(self, y, a):
         return self.split(y, a + "q_proj", self.heads), self.split(y, a + "k_proj", self.kv_heads)
 
@@ -518,7 +522,7 @@ class Llama(Pass):
         k, v = np.repeat(k, group, 1), np.repeat(v, group, 1)
         scores = np.einsum("qhd,khd->hqk", q, k) * self.head ** -0.5
         far = np.arange(len(y))[:, None] - np.arange(len(y))
-        seen = (far >= 0) & (far < (w or len(y)))
+        seen = (far >= 0) & (far < (w or len(y))) & self.seen(i, len(y))
         context = np.einsum("hqk,khd->qhd", softmax(np.where(seen, scores, -np.inf)), v)
         return self.linear(context.reshape(len(y), -1), a + "o_proj")
 
@@ -703,12 +707,282 @@ class Phi(Biased):
         return super().logits(ids) + self.w("lm_head.bias")
 
 
+class Llama4(Llama):
+    """Layers that turn attend to chunks; those that do not have queries that grow. An expert's weight multiplies what it reads."""
+
+    def turns(self, i):
+        listed = self.c.get("no_rope_layers")
+        return bool(listed[i]) if listed else (i + 1) % self.c["no_rope_layer_interval"] != 0
+
+    def turned(self, x):
+        s, d = self.c.get("rope_scaling"), self.head
+        inverse = self.c["rope_theta"] ** (-np.arange(0, d, 2) / d)
+        if s:
+            length = 2 * np.pi / inverse
+            low, high = (s["original_max_position_embeddings"] / s[key] for key in ("low_freq_factor", "high_freq_factor"))
+            smooth = (s["original_max_position_embeddings"] / length - s["low_freq_factor"]) / (s["high_freq_factor"] - s["low_freq_factor"])
+            between = (1 - smooth) * inverse / s["factor"] + smooth * inverse
+            inverse = np.where(length > low, inverse / s["factor"], np.where(length < high, inverse, between))
+        angle = np.exp(1j * np.outer(np.arange(len(x)), inverse))[:, None, :]
+        pairs = (x[..., 0::2] + 1j * x[..., 1::2]) * angle
+        y = np.stack([pairs.real, pairs.imag], -1).reshape(x.shape)
+        return rms(y, 1, self.epsilon()) if self.c["use_qk_norm"] else y
+
+    def rotated(self, i, q, k):
+        if self.turns(i):
+            return self.turned(q), self.turned(k)
+        steps = np.floor((np.arange(len(q)) + 1) / self.c["floor_scale"])
+        return q * (np.log(steps + 1) * self.c["attn_scale"] + 1)[:, None, None], k
+
+    def seen(self, i, n):
+        at = np.arange(n) // self.c["attention_chunk_size"]
+        return at[:, None] == at if self.turns(i) else np.ones((n, n), bool)
+
+    def ffn(self, y, at):
+        f = at + "feed_forward."
+        if f + "router.weight" not in self.t:
+            return self.gated(y, f)
+        scores = self.linear(y, f + "router")
+        best, weights = self.route(scores, scores, self.c["num_experts_per_tok"])
+        into, out = self.w(f + "experts.gate_up_proj"), self.w(f + "experts.down_proj")
+
+        def expert(e, row):
+            gate, up = np.split(row @ into[e], 2, -1)
+            return (up * silu(gate)) @ out[e]
+
+        rows = [sum(expert(e, y[t] * w) for e, w in zip(best[t], sigmoid(weights[t]))) for t in range(len(y))]
+        return np.stack(rows) + self.gated(y, f + "shared_expert.")
+
+
+class Gemma4(Llama):
+    """Full layers have heads of their own; scores are not scaled; values are normed, and in some full layers are the keys."""
+
+    def full(self, i):
+        return self.c["layer_types"][i] == "full_attention"
+
+    def turned(self, i, x):
+        kind = "full_attention" if self.full(i) else "sliding_attention"
+        usual = {"full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
+                 "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
+        by, n = (self.c.get("rope_parameters") or usual)[kind], x.shape[-1]
+        inverse = by["rope_theta"] ** (-np.arange(0, n, 2) / n)
+        if by["rope_type"] == "proportional":
+            inverse[int(by["partial_rotary_factor"] * n // 2):] = 0
+        angle = np.outer(np.arange(len(x)), inverse)[:, None, :]
+        a, b = x[..., :n // 2], x[..., n // 2:]
+        return np.concatenate([a * np.cos(angle) - b * np.sin(angle), b * np.cos(angle) + a * np.sin(angle)], -1)
+
+    def attention(self, y, i, a):
+        c, head = self.c, self.c["global_head_dim"] if self.full(i) else self.head
+        q = self.turned(i, self.norm(self.linear(y, a + "q_proj").reshape(len(y), self.heads, head), a + "q_norm"))
+        first = c["num_hidden_layers"] - c.get("num_kv_shared_layers", 0)
+        if i < first:
+            k = self.linear(y, a + "k_proj").reshape(len(y), -1, head)
+            same = self.full(i) and c["attention_k_eq_v"]
+            v = rms(k if same else self.linear(y, a + "v_proj").reshape(len(y), -1, head), 1, self.epsilon())
+            self.kept[self.full(i)] = self.turned(i, self.norm(k, a + "k_norm")), v
+        k, v = (np.repeat(x, self.heads // x.shape[1], 1) for x in self.kept[self.full(i)])
+        far = np.arange(len(y))[:, None] - np.arange(len(y))
+        seen = (far >= 0) & (far < (len(y) if self.full(i) else c["sliding_window"]))
+        weights = softmax(np.where(seen, np.einsum("qhd,khd->hqk", q, k), -np.inf))
+        return self.linear(np.einsum("hqk,khd->qhd", weights, v).reshape(len(y), -1), a + "o_proj")
+
+    def mlp(self, y, f):
+        return self.linear(gelu(self.linear(y, f + "gate_proj")) * self.linear(y, f + "up_proj"), f + "down_proj")
+
+    def routed(self, x, at):
+        z = rms(x, 1, self.epsilon()) * self.w(at + "router.scale") * self.hidden ** -0.5
+        scores = softmax(self.linear(z, at + "router.proj"))
+        best, weights = self.route(scores, scores, self.c["top_k_experts"])
+        weights = weights / weights.sum(-1, keepdims=True) * self.w(at + "router.per_expert_scale")[best]
+        into, out = self.w(at + "experts.gate_up_proj"), self.w(at + "experts.down_proj")
+
+        def expert(e, row):
+            gate, up = np.split(row @ into[e].T, 2, -1)
+            return (gelu(gate) * up) @ out[e].T
+
+        return self.experts(self.norm(x, at + "pre_feedforward_layernorm_2"), best, weights, expert)
+
+    def layer(self, x, i, at):
+        y = self.attention(self.norm(x, at + "input_layernorm"), i, at + "self_attn.")
+        x = x + self.norm(y, at + "post_attention_layernorm")
+        y = self.mlp(self.norm(x, at + "pre_feedforward_layernorm"), at + "mlp.")
+        if self.c["enable_moe_block"]:
+            y = self.norm(y, at + "post_feedforward_layernorm_1") + self.norm(self.routed(x, at), at + "post_feedforward_layernorm_2")
+        x = x + self.norm(y, at + "post_feedforward_layernorm")
+        if self.inputs is not None:
+            y = gelu(self.linear(x, at + "per_layer_input_gate")) * self.inputs[:, i]
+            x = x + self.norm(self.linear(y, at + "per_layer_projection"), at + "post_per_layer_input_norm")
+        return x * self.w(at + "layer_scalar")
+
+    def logits(self, ids):
+        c, width = self.c, self.c["hidden_size_per_layer_input"]
+        self.kept, self.inputs = {}, None
+        x = self.w("model.embed_tokens.weight")[ids] * self.hidden ** 0.5
+        if width:
+            shape = (len(ids), c["num_hidden_layers"], width)
+            projected = (self.linear(x, "model.per_layer_model_projection") * self.hidden ** -0.5).reshape(shape)
+            looked_up = (self.w("model.embed_tokens_per_layer.weight")[ids] * width ** 0.5).reshape(shape)
+            self.inputs = (self.norm(projected, "model.per_layer_projection_norm") + looked_up) * 2 ** -0.5
+        for i in range(c["num_hidden_layers"]):
+            x = self.layer(x, i, f"model.layers.{i}.")
+        y = self.norm(x, "model.norm") @ self.w("model.embed_tokens.weight").T
+        cap = c["final_logit_softcapping"]
+        return cap * np.tanh(y / cap) if cap else y
+
+
+def layer_norm(x, gain, bias, epsilon):
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + epsilon) * gain + bias
+
+
+class Early(Pass):
+    """The first generations: layer norms, FFNs of two matrices, words of their own."""
+    ATTENTION, OUT, NORMS, INTO, BACK, HEAD = "self_attention.", "dense", ("input_layernorm", "post_attention_layernorm"), "", "", None
+
+    def __init__(self, config, tensors):
+        super().__init__({"hidden_size": config.get("hidden_size", config.get("d_model")), **config}, tensors)
+        self.heads = config.get("num_attention_heads") or config.get("n_head") or config.get("n_heads")
+        self.head = self.hidden // self.heads
+        self.layers = config.get("num_hidden_layers") or config.get("n_layer") or config.get("n_layers") or config.get("num_layers")
+
+    def epsilon(self):
+        return self.c.get("layer_norm_epsilon", 1e-5)
+
+    def norm(self, x, name):
+        return layer_norm(x, self.w(name + ".weight"), self.t.get(name + ".bias", 0), self.epsilon())
+
+    def affine(self, x, name):
+        return x @ self.w(name + ".weight").T + self.t.get(name + ".bias", 0)
+
+    def qkv(self, y, a):
+        """[T, heads, head] each"""
+        raise NotImplementedError
+
+    def slopes(self):
+        return np.zeros(self.heads)
+
+    def attended(self, y, a):
+        q, k, v = self.qkv(y, a)
+        k, v = np.repeat(k, self.heads // k.shape[1], 1), np.repeat(v, self.heads // v.shape[1], 1)
+        far = np.arange(len(y))[:, None] - np.arange(len(y))
+        scores = np.einsum("qhd,khd->hqk", q, k) * self.head ** -0.5 - self.slopes()[:, None, None] * far
+        context = np.einsum("hqk,khd->qhd", softmax(np.where(far >= 0, scores, -np.inf)), v)
+        return self.affine(context.reshape(len(y), -1), a + self.OUT)
+
+    def act(self, x):
+        return x / 2 * (1 + np.vectorize(math.erf)(x / np.sqrt(2)))
+
+    def mlp(self, y, at):
+        return self.affine(self.act(self.affine(y, at + self.INTO)), at + self.BACK)
+
+    def layer(self, x, i, at):
+        x = x + self.attended(self.norm(x, at + self.NORMS[0]), at + self.ATTENTION)
+        return x + self.mlp(self.norm(x, at + self.NORMS[1]), at)
+
+    def embedded(self, ids):
+        return self.w(self.EMBEDDING + ".weight")[ids]
+
+    def logits(self, ids):
+        x = self.embedded(ids)
+        for i in range(self.layers):
+            x = self.layer(x, i, f"{self.LAYER}{i}.")
+        return self.norm(x, self.FINAL) @ self.w((self.HEAD or self.EMBEDDING) + ".weight").T
+
+
+class Opt(Early):
+    EMBEDDING, FINAL, LAYER = "model.decoder.embed_tokens", "model.decoder.final_layer_norm", "model.decoder.layers."
+    ATTENTION, OUT, NORMS, INTO, BACK = "self_attn.", "out_proj", ("self_attn_layer_norm", "final_layer_norm"), "fc1", "fc2"
+
+    def embedded(self, ids):
+        return super().embedded(ids) + self.w("model.decoder.embed_positions.weight")[np.arange(len(ids)) + 2]
+
+    def qkv(self, y, a):
+        return (self.affine(y, a + part).reshape(len(y), self.heads, -1) for part in ("q_proj", "k_proj", "v_proj"))
+
+    def act(self, x):
+        return np.maximum(x, 0)
+
+
+class Bloom(Early):
+    EMBEDDING, FINAL, LAYER, INTO, BACK = "word_embeddings", "ln_f", "h.", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"
+
+    def embedded(self, ids):
+        return self.norm(super().embedded(ids), "word_embeddings_layernorm")
+
+    def qkv(self, y, a):
+        parts = self.affine(y, a + "query_key_value").reshape(len(y), self.heads, 3, self.head)
+        return parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
+
+    def act(self, x):
+        return gelu(x)
+
+    def slopes(self):
+        power = 2 ** int(np.floor(np.log2(self.heads)))
+        more = 2.0 ** (-4 / power)
+        return np.array([2.0 ** (-8 / power * (h + 1)) for h in range(power)] + [more ** (2 * h + 1) for h in range(self.heads - power)])
+
+
+class Mpt(Early):
+    EMBEDDING, FINAL, LAYER = "transformer.wte", "transformer.norm_f", "transformer.blocks."
+    ATTENTION, OUT, NORMS, INTO, BACK = "attn.", "out_proj", ("norm_1", "norm_2"), "ffn.up_proj", "ffn.down_proj"
+
+    def qkv(self, y, a):
+        return (p.reshape(len(y), self.heads, -1) for p in np.split(self.affine(y, a + "Wqkv"), 3, -1))
+
+    def slopes(self):
+        return 2.0 ** (-self.c["attn_config"]["alibi_bias_max"] / self.heads * np.arange(1, self.heads + 1))
+
+
+class Falcon(Early):
+    EMBEDDING, FINAL, LAYER, HEAD = "transformer.word_embeddings", "transformer.ln_f", "transformer.h.", "lm_head"
+    INTO, BACK = "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"
+
+    def qkv(self, y, a):
+        parts = self.affine(y, a + "query_key_value").reshape(len(y), self.heads + 2, self.head)
+        return self.rope(parts[:, :-2]), self.rope(parts[:, -2:-1]), parts[:, -1:]
+
+    def layer(self, x, i, at):
+        y = self.norm(x, at + self.NORMS[0])
+        return x + self.attended(y, at + self.ATTENTION) + self.mlp(y, at)
+
+
+class Olmo(Llama):
+    def norm(self, x, name):
+        return layer_norm(x, 1, 0, 1e-5)
+
+
+class ChatGlm(Early):
+    EMBEDDING, FINAL, LAYER = "transformer.embedding.word_embeddings", "transformer.encoder.final_layernorm", "transformer.encoder.layers."
+    HEAD, INTO, BACK = "transformer.output_layer", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"
+
+    def norm(self, x, name):
+        return rms(x, self.w(name + ".weight"), self.c["layernorm_epsilon"])
+
+    def qkv(self, y, a):
+        groups = self.c["multi_query_group_num"]
+        parts = self.affine(y, a + "query_key_value").reshape(len(y), self.heads + 2 * groups, self.head)
+        q, k, v = np.split(parts, [self.heads, self.heads + groups], 1)
+        return self.turned(q), self.turned(k), v
+
+    def turned(self, x):
+        columns = self.head // 2
+        angle = np.exp(1j * np.outer(np.arange(len(x)), 10000.0 ** (-np.arange(0, columns, 2) / columns)))[:, None, :]
+        pairs = (x[..., 0:columns:2] + 1j * x[..., 1:columns:2]) * angle
+        return np.concatenate([np.stack([pairs.real, pairs.imag], -1).reshape(*x.shape[:-1], columns), x[..., columns:]], -1)
+
+    def mlp(self, y, at):
+        gate, up = np.split(self.affine(y, at + self.INTO), 2, -1)
+        return self.affine(silu(gate) * up, at + self.BACK)
+
+
 MODELS = {
     "mamba": Mamba, "falcon_mamba": FalconMamba, "mamba2": Mamba2, "jamba": Jamba, "bamba": Bamba, "falcon_h1": FalconH1,
     "nemotron_h": NemotronH, "granitemoe": GraniteMoe, "granitemoehybrid": GraniteHybrid, "lfm2": Lfm2, "lfm2_moe": Lfm2Moe,
     "qwen3_5_moe_text": Qwen35Moe, "kimi_linear": KimiLinear, "exaone4": Exaone4, "olmo3": Olmo3, "smollm3": SmolLm3, "glm4": Glm4,
     "cohere2": Cohere2, "minimax_m2": MiniMaxM2, "qwen3_vl_moe_text": Qwen3VlMoe, "phi": Phi,
-    "starcoder2": StarCoder2,
+    "starcoder2": StarCoder2, "llama4_text": Llama4, "gemma4_text": Gemma4, "opt": Opt, "bloom": Bloom, "mpt": Mpt,
+    "falcon": Falcon, "olmo": Olmo, "chatglm": ChatGlm,
 }
 
 

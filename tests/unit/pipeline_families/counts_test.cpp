@@ -24,6 +24,11 @@ constexpr Row kRows[] = {
     // Shared experts, let in by a gate of one column.
     {"Qwen__Qwen2-57B-A14B",
      "add 28, attend 28, embed 1, experts 28, gate 28, last_rows 1, linear 225, norm 57, rope 56, route 28, scale_rows 28"},
+    // 36 layers turn and norm, 12 do not; a shared expert everywhere. Of the other every second layer is dense, and none norms.
+    {"meta-llama__Llama-4-Scout-17B-16E-Instruct",
+     "add 48, attend 48, embed 1, experts 48, gate 48, last_rows 1, linear 337, norm 169, rope 72, route 48"},
+    {"meta-llama__Llama-4-Maverick-17B-128E-Instruct",
+     "add 48, attend 48, embed 1, experts 24, gate 48, last_rows 1, linear 337, norm 97, rope 72, route 24"},
     {"openai__gpt-oss-20b", "add 24, attend 24, embed 1, experts 24, last_rows 1, linear 97, norm 49, rope 48, route 24"},
     {"zai-org__GLM-4.6", "add 92, attend 92, embed 1, experts 89, gate 92, last_rows 1, linear 645, norm 369, rope 184, route 89"},
     // 61 layers, 3 of them dense; 4 linear layers of the attention, 3 of an FFN or of the shared expert.

@@ -154,6 +154,129 @@ TEST(Maths, OfExperts) {
   EXPECT_EQ(find(mixed, PLIMSOLL_OP_EXPERTS, 2).i[2], 24U);
 }
 
+TEST(Maths, OfLlama4) {
+  const char* text = R"({"num_local_experts": 8, "num_experts_per_tok": 1, "interleave_moe_layer_step": 2, "intermediate_size_mlp": 128,
+    "attention_chunk_size": 24, "floor_scale": 16, "attn_scale": 0.25})";
+  const Pass pass = described(small("llama4_text", text));
+  // Three layers of four turn, are chunked and norm without gains what has turned; the fourth grows.
+  for (std::uint32_t layer = 0; layer < 4; ++layer) {
+    const OpSeen& attend = find(pass, PLIMSOLL_OP_ATTEND, layer);
+    EXPECT_EQ(attend.i[5], layer == 3 ? 0U : 24U);
+    EXPECT_EQ(attend.kv_group, layer == 3 ? "attention" : "attention.chunk");
+    EXPECT_EQ(attend.i[6], layer == 3 ? 16U : 0U);
+    EXPECT_EQ(attend.f[2], layer == 3 ? 0.25 : 0);
+    std::vector<std::uint32_t> kinds;
+    for (const OpSeen* op : pass.of_layer(layer))
+      if (op->kind == PLIMSOLL_OP_ROPE || (op->kind == PLIMSOLL_OP_NORM && op->weights.empty())) kinds.push_back(op->kind);
+    const std::vector<std::uint32_t> turned{PLIMSOLL_OP_ROPE, PLIMSOLL_OP_NORM, PLIMSOLL_OP_ROPE, PLIMSOLL_OP_NORM};
+    EXPECT_EQ(kinds, layer == 3 ? std::vector<std::uint32_t>{} : turned);
+  }
+  EXPECT_EQ(find(pass, PLIMSOLL_OP_ROPE).i[4], 1U); // neighbours
+  EXPECT_EQ(find(pass, PLIMSOLL_OP_ROUTE, 1).i[4], std::uint64_t{PLIMSOLL_SCORE_SIGMOID_CHOSEN});
+  EXPECT_EQ(find(pass, PLIMSOLL_OP_EXPERTS, 1).i[4], 1U); // gate before up
+  EXPECT_EQ(find(pass, PLIMSOLL_OP_EXPERTS, 1).i[7], 1U);
+  // Switches: off, and on as published configurations have it.
+  const auto growth = [&](const char* key, const Json& value) {
+    Json config = small("llama4_text", text);
+    config[key] = value;
+    return find(described(config), PLIMSOLL_OP_ATTEND, 3).f[2];
+  };
+  EXPECT_EQ(growth("attn_temperature_tuning", false), 0);
+  EXPECT_EQ(growth("attn_temperature_tuning", 4), 0.25);
+  EXPECT_EQ(growth("attn_scale", 0), 0);
+  const auto refused = [&](const char* key, const Json& value) {
+    Json config = small("llama4_text", text);
+    config[key] = value;
+    const Pass bad = record(config);
+    EXPECT_EQ(bad.status, PLIMSOLL_E_CONFIG) << bad.message;
+    EXPECT_EQ(bad.where, std::string("/") + key) << bad.message;
+  };
+  refused("attn_scale", -1);
+  refused("attn_scale", nullptr);
+  refused("floor_scale", 0);
+}
+
+TEST(Maths, OfGemma4) {
+  const char* text = R"({"layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+    "sliding_window": 12, "global_head_dim": 32, "attention_k_eq_v": true, "num_global_key_value_heads": 1,
+    "hidden_size_per_layer_input": 0, "final_logit_softcapping": 30, "use_bidirectional_attention": "vision"})";
+  const Pass pass = described(small("gemma4_text", text));
+  EXPECT_EQ(find(pass, PLIMSOLL_OP_NORM).i[5], 0U); // gains as they are
+  EXPECT_EQ(find(pass, PLIMSOLL_OP_EMBED, PLIMSOLL_NO_LAYER).f[0], 8);
+  for (const std::uint32_t layer : {0U, 1U}) {
+    const OpSeen& attend = find(pass, PLIMSOLL_OP_ATTEND, layer);
+    EXPECT_EQ(attend.f[0], 1); // scores as they are
+    EXPECT_EQ(attend.i[1], layer == 0 ? 2U : 1U);
+    EXPECT_EQ(attend.i[2], layer == 0 ? 16U : 32U);
+    EXPECT_EQ(attend.kv_group, layer == 0 ? "attention.window" : "attention");
+    EXPECT_EQ(find(pass, PLIMSOLL_OP_MULTIPLY, layer).weights, std::vector<std::string>{"layer_scalar"});
+    EXPECT_EQ(find(pass, PLIMSOLL_OP_MULTIPLY, layer).out, find(pass, PLIMSOLL_OP_EMBED, PLIMSOLL_NO_LAYER).out);
+  }
+  // Windows turn whole by 10,000, the others a quarter of what a whole head has by 1,000,000.
+  EXPECT_NEAR(table(pass, 0).inverse[7], std::pow(10000, -14.0 / 16), 1e-15);
+  ASSERT_EQ(table(pass, 1).inverse.size(), 16U);
+  EXPECT_NEAR(table(pass, 1).inverse[3], std::pow(1e6, -6.0 / 32), 1e-15);
+  EXPECT_EQ(table(pass, 1).inverse[4], 0);
+  // Values are the keys before their norm, in full layers alone.
+  const auto projections = [&](std::uint32_t layer) {
+    std::vector<std::string> out;
+    for (const OpSeen* op : pass.of_layer(layer))
+      if (op->kind == PLIMSOLL_OP_LINEAR && op->weights[0].rfind("attention.", 0) == 0) out.push_back(op->weights[0]);
+    return out;
+  };
+  EXPECT_EQ(projections(0), (std::vector<std::string>{"attention.q_proj", "attention.k_proj", "attention.v_proj", "attention.o_proj"}));
+  EXPECT_EQ(projections(1), (std::vector<std::string>{"attention.q_proj", "attention.k_proj", "attention.o_proj"}));
+  EXPECT_EQ(pass.ops.back().f[0], 30);
+
+  // The last two look into what the first two stored, and every layer has an input.
+  Json borrows = small("gemma4_text", text);
+  borrows.update(Json::parse(R"({"attention_k_eq_v": false, "num_kv_shared_layers": 2, "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": 320})"));
+  const Pass shared = described(borrows);
+  EXPECT_EQ(find(shared, PLIMSOLL_OP_ATTEND, 2).i[7], 1U);
+  EXPECT_EQ(find(shared, PLIMSOLL_OP_ATTEND, 3).i[7], 2U);
+  EXPECT_EQ(find(shared, PLIMSOLL_OP_ATTEND, 3).in.size(), 1U);
+  EXPECT_EQ(find(shared, PLIMSOLL_OP_ATTEND, 1).i[7], 0U);
+  EXPECT_EQ(find(shared, PLIMSOLL_OP_COLUMNS, 3).i[2], 24U); // of 32 columns
+  borrows["num_kv_shared_layers"] = 3;
+  const Pass bad = record(borrows);
+  EXPECT_EQ(bad.status, PLIMSOLL_E_CONFIG);
+  EXPECT_EQ(bad.where, "/num_kv_shared_layers");
+  EXPECT_THAT(bad.message, HasSubstr("leaves layer 1 no cache of its kind"));
+
+  Json experts = small("gemma4_text", text);
+  experts.update(Json::parse(R"({"enable_moe_block": true, "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 16})"));
+  const Pass beside = described(experts);
+  const OpSeen& route = find(beside, PLIMSOLL_OP_ROUTE);
+  EXPECT_EQ(route.weights, (std::vector<std::string>{"router", "", "", "router.expert_scale"}));
+  EXPECT_EQ(route.i[5], 1U);
+  EXPECT_EQ(find(beside, PLIMSOLL_OP_EXPERTS).i[3], std::uint64_t{PLIMSOLL_ACT_GELU_TANH});
+  EXPECT_EQ(find(beside, PLIMSOLL_OP_MULTIPLY).weights, std::vector<std::string>{"router.scale"});
+  EXPECT_EQ(find(beside, PLIMSOLL_OP_MULTIPLY).f[0], 0.125);
+}
+
+TEST(Maths, OfTheFirstGenerations) {
+  const Pass bloom = described(small("bloom", R"({"num_key_value_heads": 4})"));
+  EXPECT_EQ(find(bloom, PLIMSOLL_OP_ATTEND).f[3], 8);
+  EXPECT_EQ(find(bloom, PLIMSOLL_OP_COLUMNS).i[1], 48U); // query, key and value of a head together
+  EXPECT_EQ(find(bloom, PLIMSOLL_OP_NORM, PLIMSOLL_NO_LAYER).weights,
+            (std::vector<std::string>{"embedding.norm.weight", "embedding.norm.bias"}));
+  const Pass mpt = described(small("mpt", R"({"attn_config": {"alibi_bias_max": 4}})"));
+  EXPECT_EQ(find(mpt, PLIMSOLL_OP_ATTEND).f[3], 4);
+  EXPECT_EQ(find(mpt, PLIMSOLL_OP_GATE).i[0], std::uint64_t{PLIMSOLL_ACT_GELU});
+  const Pass opt = described(small("opt", R"({"ffn_dim": 96})"));
+  EXPECT_EQ(find(opt, PLIMSOLL_OP_EMBED_POSITION, PLIMSOLL_NO_LAYER).i[0], 2U);
+  EXPECT_EQ(find(opt, PLIMSOLL_OP_GATE).i[0], std::uint64_t{PLIMSOLL_ACT_RELU});
+  const Pass olmo = described(small("olmo"));
+  EXPECT_TRUE(find(olmo, PLIMSOLL_OP_NORM).weights.empty() || find(olmo, PLIMSOLL_OP_NORM).weights[0].empty());
+  EXPECT_EQ(find(olmo, PLIMSOLL_OP_NORM).i[4], 1U);
+  const Pass falcon = described(small("falcon"));
+  EXPECT_EQ(find(falcon, PLIMSOLL_OP_ATTEND).i[1], 1U);
+  const Pass chatglm = described(small("chatglm", R"({"multi_query_attention": true, "multi_query_group_num": 2, "rope_ratio": 1})"));
+  EXPECT_EQ(find(chatglm, PLIMSOLL_OP_ROPE).i[3], 8U); // of 16
+  EXPECT_EQ(find(chatglm, PLIMSOLL_OP_ROPE).i[4], 1U);
+}
+
 TEST(Maths, OfGptOss) {
   const char* text =
       R"({"num_local_experts": 8, "num_experts_per_tok": 2, "attention_bias": true, "sliding_window": 16, "rope_theta": 150000})";
@@ -215,7 +338,27 @@ struct Refusal {
 
 TEST(Refusals, AreOfWhatNobodyHereKnows) {
   const std::vector<Refusal> rows{
-      {small("olmo"), "/model_type", "for model_type olmo"},
+      {small("helium"), "/model_type", "for model_type helium"},
+      {small("olmo", R"({"clip_qkv": 8.0})"), "/clip_qkv", "for a olmo with this key"},
+      {small("falcon", R"({"new_decoder_architecture": true})"), "/new_decoder_architecture", "for a falcon with this key"},
+      {small("falcon", R"({"multi_query": false})"), "/multi_query", "for a falcon without this key"},
+      {small("falcon", R"({"alibi": true})"), "/alibi", "for a falcon with this key"},
+      {small("opt", R"({"do_layer_norm_before": false})"), "/do_layer_norm_before", "for a opt without this key"},
+      {small("opt", R"({"word_embed_proj_dim": 32})"), "", "for an embedding of another width"},
+      {small("mpt", R"({"attn_config": {"alibi": false}})"), "/attn_config/alibi", "for a mpt without this key"},
+      {small("mpt", R"({"attn_config": {"clip_qkv": 6}})"), "/attn_config/clip_qkv", "for a mpt with this key"},
+      {small("mpt", R"({"no_bias": false})"), "/no_bias", "for a mpt without this key"},
+      {small("bloom", R"({"apply_residual_connection_post_layernorm": true})"), "/apply_residual_connection_post_layernorm",
+       "for a bloom with this key"},
+      {small("chatglm", R"({"multi_query_attention": true, "multi_query_group_num": 2, "rope_ratio": 50})"), "/rope_ratio",
+       "for a chatglm with this key"},
+      {small("chatglm"), "/multi_query_attention", "for a chatglm without this key"},
+      {small("qwen"), "/model_type", "for model_type qwen"},
+      {small("gemma4_text", R"({"use_bidirectional_attention": "all"})"), "/use_bidirectional_attention",
+       "for a gemma4_text with this key"},
+      {small("bloom"), "/num_key_value_heads", "for heads that share keys"},
+      {small("gemma3n_text", R"({"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 320})"), "/model_type",
+       "for model_type gemma3n_text"},
       {small("llama", R"({"hidden_act": "xielu"})"), "/hidden_act", "with the activation xielu"},
       {small("llama", R"({"rope_scaling": {"type": "dynamic", "factor": 2}})"), "/rope_scaling/rope_type", "\"dynamic\""},
       {small("llama", R"({"rope_scaling": {"type": "linear", "factor": 2, "unheard": 1}})"), "/rope_scaling/unheard",

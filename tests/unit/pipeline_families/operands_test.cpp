@@ -58,7 +58,7 @@ public:
       expect("reads", w.in, in(0));
       expect("experts", w.out, i[0]);
       expect("gives", 2 * i[1], out_);
-      for (std::size_t n = 1; n < 3; ++n)
+      for (std::size_t n = 1; n < 4; ++n)
         if (weight(n) != nullptr) expect("bias", weight(n)->elements(), i[0]);
       if (i[2] > 1 && (i[0] % i[2] != 0 || i[3] == 0 || i[3] > i[2])) wrong("groups");
       if (!(op_.f[0] > 0)) wrong("scale");
@@ -79,6 +79,10 @@ public:
       if (op_.i[2] + op_.i[3] > op_.i[1]) wrong("columns");
       break;
     case PLIMSOLL_OP_DELTA_RULE: delta_rule(); break;
+    case PLIMSOLL_OP_MULTIPLY:
+      expect("reads", in(0), out_);
+      if (weight(0)->elements() != 1) expect("factors", weight(0)->elements(), out_);
+      break;
     case PLIMSOLL_OP_ATTEND_WHOLE: attend_whole(); break;
     case PLIMSOLL_OP_EMBED_POSITION:
       expect("table", weight(0)->dims.at(1), out_);
@@ -113,9 +117,9 @@ private:
     struct Row {
       std::size_t least_in, most_in, needed_weights, most_weights;
     };
-    constexpr std::array<Row, 20> kRows{{{},           {0, 0, 1, 1}, {1, 1, 0, 2}, {1, 1, 1, 2}, {1, 1, 0, 0}, {1, 3, 0, 1}, {2, 2, 1, 1},
-                                         {1, 2, 0, 0}, {1, 1, 1, 3}, {2, 2, 0, 6}, {1, 1, 0, 0}, {1, 1, 0, 0}, {2, 2, 0, 0}, {1, 1, 1, 2},
-                                         {4, 4, 1, 3}, {1, 1, 0, 0}, {5, 5, 1, 2}, {3, 3, 0, 0}, {0, 0, 1, 1}, {1, 1, 0, 0}}};
+    constexpr std::array<Row, 21> kRows{{{},           {0, 0, 1, 1}, {1, 1, 0, 2}, {1, 1, 1, 2}, {1, 1, 0, 0}, {1, 3, 0, 1}, {2, 2, 1, 1},
+                                         {1, 2, 0, 0}, {1, 1, 1, 4}, {2, 2, 0, 6}, {1, 1, 0, 0}, {1, 1, 0, 0}, {2, 2, 0, 0}, {1, 1, 1, 2},
+                                         {4, 4, 1, 3}, {1, 1, 0, 0}, {5, 5, 1, 2}, {3, 3, 0, 0}, {0, 0, 1, 1}, {1, 1, 0, 0}, {1, 1, 1, 1}}};
     constexpr Row kInPlace{1, 1, 0, 0};
     const bool of_images = op_.kind == PLIMSOLL_OP_ROPE_SECTIONS || op_.kind == PLIMSOLL_OP_IMAGE_ROWS;
     if (!of_images && (op_.kind == 0 || op_.kind >= kRows.size())) return wrong("is no op");
@@ -159,6 +163,7 @@ private:
     expect("a cached value", group_->v_elements, i[3]);
     expect("window", i[4], group_->kind == PLIMSOLL_KV_WINDOW ? group_->window_tokens : 0);
     expect("chunk", i[5], group_->kind == PLIMSOLL_KV_CHUNK ? group_->window_tokens : 0);
+    if (i[7] != 0 && (op_.in.size() != 1 || i[7] > op_.layer)) wrong("stores what an earlier layer did, or looks into a later one");
     if (weight(0) != nullptr) expect("sinks", weight(0)->elements(), i[0]);
     if (!(op_.f[0] > 0)) wrong("scale");
   }

@@ -70,6 +70,8 @@ Pass record(const Json& config);
 Json catalogue_config(const std::string& name);
 std::vector<std::string> catalogue_models();
 
+// The layer whose cache an op looks into: its own, or one before it.
+std::uint32_t cache_layer(const OpSeen& op);
 // What is wrong with the operands of an op: widths, classes, numbers. Empty: nothing.
 std::string wrong_operands(const Pass& pass, const OpSeen& op, const std::vector<const WeightSeen*>& weights, const GroupSeen* group);
 const char* kind_name(std::uint32_t kind);

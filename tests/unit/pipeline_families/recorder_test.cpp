@@ -36,10 +36,15 @@ std::uint64_t Pass::used_classes() const {
   return static_cast<std::uint64_t>(std::count_if(weights.begin(), weights.end(), [](const WeightSeen& w) { return w.used; }));
 }
 
+std::uint32_t cache_layer(const OpSeen& op) {
+  const bool borrows = op.kind == PLIMSOLL_OP_ATTEND && op.i[7] != 0;
+  return borrows ? static_cast<std::uint32_t>(op.i[7] - 1) : op.layer;
+}
+
 const char* kind_name(std::uint32_t kind) {
-  constexpr std::array<const char*, 17> kNames{"?",        "embed",   "norm",      "linear",    "rope", "attend",     "attend_latent",
-                                               "gate",     "route",   "experts",   "last_rows", "add",  "scale_rows", "conv",
-                                               "ssm_scan", "columns", "delta_rule"};
+  constexpr std::array<const char*, 21> kNames{
+      "?",   "embed",      "norm", "linear",   "rope",    "attend",     "attend_latent", "gate",           "route", "experts", "last_rows",
+      "add", "scale_rows", "conv", "ssm_scan", "columns", "delta_rule", "attend_whole",  "embed_position", "pool",  "multiply"};
   return kind < kNames.size() ? kNames[kind] : "?";
 }
 
@@ -83,7 +88,7 @@ public:
       pass_.message = "this planner describes no pipeline";
       return;
     }
-    sink_ = {PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, part), 0, this, on_value, on_rope, on_op, on_part};
+    sink_ = {PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, shared), 0, this, on_value, on_rope, on_op, on_part, on_shared};
     const std::uint32_t residual = own_value(PLIMSOLL_ROWS_TOKENS, facts.hidden_elements);
     part(PLIMSOLL_ASPECT_EMBED, PLIMSOLL_NO_LAYER, PLIMSOLL_NO_VALUE, residual);
     for (std::uint32_t layer = 0; layer < facts.n_layers && pass_.status == PLIMSOLL_OK; ++layer)
@@ -126,7 +131,7 @@ private:
   bool may_use(std::uint32_t value) const {
     if (value >= pass_.values.size()) return false;
     const Call& call = calls_.back();
-    return owner_[value] == call.number || value == call.in || value == call.out;
+    return owner_[value] == call.number || owner_[value] == kAnybody || value == call.in || value == call.out;
   }
 
   static plimsoll_status on_value(void* ctx, const plimsoll_value* value, std::uint32_t* index) noexcept {
@@ -136,6 +141,21 @@ private:
     *index = self.own_value(value->rows, value->width);
     self.pass_.values.back().units = value->units;
     self.owner_.back() = self.calls_.back().number;
+    return PLIMSOLL_OK;
+  }
+
+  static plimsoll_status on_shared(void* ctx, const plimsoll_value* value, std::uint32_t key, std::uint32_t* index) noexcept {
+    Recorder& self = of(ctx);
+    const auto known = self.shared_.find(key);
+    if (known == self.shared_.end()) {
+      const plimsoll_status status = on_value(ctx, value, index);
+      self.owner_.back() = kAnybody;
+      self.shared_[key] = *index;
+      return status;
+    }
+    *index = known->second;
+    const plimsoll_value& is = self.pass_.values[*index];
+    if (is.rows != value->rows || is.width != value->width || is.units != value->units) return self.fault("a shared value of two sizes");
     return PLIMSOLL_OK;
   }
 
@@ -150,7 +170,7 @@ private:
       seen.long_beyond_tokens = table->long_beyond_tokens;
     }
     for (const double f : seen.inverse)
-      if (!(f > 0 && f <= 1)) return self.fault(fmt::format("a frequency of {}", f));
+      if (!(f >= 0 && f <= 1)) return self.fault(fmt::format("a frequency of {}", f));
     const auto found = std::find(self.pass_.tables.begin(), self.pass_.tables.end(), seen);
     *index = static_cast<std::uint32_t>(found - self.pass_.tables.begin());
     if (found == self.pass_.tables.end()) self.pass_.tables.push_back(std::move(seen));
@@ -194,7 +214,7 @@ private:
     }
     const GroupSeen* group = nullptr;
     for (const GroupSeen& g : pass_.groups)
-      if (g.label == op.kv_group && std::binary_search(g.layers.begin(), g.layers.end(), op.layer)) group = &g;
+      if (g.label == op.kv_group && std::binary_search(g.layers.begin(), g.layers.end(), cache_layer(op))) group = &g;
     if (!op.kv_group.empty() && group == nullptr) return "names the KV group '" + op.kv_group + "', which does not have this layer";
     std::string wrong = wrong_operands(pass_, op, weights, group);
     set_[op.out] = true;
@@ -223,6 +243,8 @@ private:
   std::uint32_t n_calls_ = 0;
   std::vector<bool> set_;
   std::vector<std::uint32_t> owner_; // the call that declared it; 0: the host
+  static constexpr std::uint32_t kAnybody = UINT32_MAX;
+  std::map<std::uint32_t, std::uint32_t> shared_;
 };
 
 const Registry& registry() {
