@@ -2,6 +2,7 @@
 // merge x merge neighbours into one row. Made by the planner's constructor. README.md has the worked totals.
 #include "qwen.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace vlm {
@@ -36,9 +37,10 @@ public:
   }
 
 protected:
-  // The patches as rows of the encoder's width, and frequencies of their rows and columns: half of a head's pairs each.
-  plimsoll::Value embed(const plimsoll::Pipeline& out, bool bias) const {
-    const plimsoll::PatchSizes sizes{channels_, frames_, patch_, merge_};
+  // The patches as rows of the encoder's width, in windows of so many blocks a side or without, and frequencies of their rows and columns:
+  // half of a head's pairs each.
+  plimsoll::Value embed(const plimsoll::Pipeline& out, bool bias, std::uint64_t window = 0) const {
+    const plimsoll::PatchSizes sizes{channels_, frames_, patch_, merge_, window};
     const plimsoll::Value pixels = out.value(Bytes(channels_) * frames_ * patch_ * patch_, 0, plimsoll::Rows::kPatches);
     out.set(pixels, op::Patches(sizes));
     return rows(out, width_, op::Linear(pixels, "vision.patch_embed.proj").bias(bias ? "vision.patch_embed.proj.bias" : ""));
@@ -53,15 +55,16 @@ protected:
       plimsoll::no_pipeline("/vision_config/num_heads", "for an encoder of these heads");
     return width_ / heads_;
   }
-  // Attention of all patches to each other, onto x.
-  void attend(plimsoll::Value x, plimsoll::Value normed, plimsoll::RopeTable table, const plimsoll::Pipeline& out) const {
+  // Attention of all patches to each other, or `apart` within their windows, onto x.
+  void attend(plimsoll::Value x, plimsoll::Value normed, plimsoll::RopeTable table, const plimsoll::Pipeline& out,
+              bool apart = false) const {
     const auto part = [&](std::uint32_t n) {
       return rows(out, width_, op::Linear(normed, "vision.blocks.attn.qkv").bias("vision.blocks.attn.qkv.bias").part(n));
     };
     const plimsoll::Value q = part(0), k = part(1), v = part(2);
     for (const plimsoll::Value turned : {q, k})
       out.set(turned, op::RopeSections(turned, table, {0, head() / 4, head() / 4}).columns(heads_, head(), 0, head()));
-    const plimsoll::Value seen = rows(out, width_, op::AttendWhole(q, k, v, {heads_, heads_, head(), head()}));
+    const plimsoll::Value seen = rows(out, width_, op::AttendWhole(q, k, v, {heads_, heads_, head(), head()}).apart(apart));
     out.add(x, op::Linear(seen, "vision.blocks.attn.proj").bias("vision.blocks.attn.proj.bias"));
   }
   // What the text takes: neighbours side by side, through two linear layers.
@@ -87,6 +90,14 @@ protected:
     declare_block(Tensors(out, "blocks.", prefix_ + "blocks.{layer}.", &layers_), names, shape);
   }
   Bytes merged() const { return Bytes(width_) * merge_ * merge_; }
+  // Blocks along the side of a window of so many pixels.
+  std::uint64_t blocks_of(std::uint64_t pixels) const {
+    const std::uint64_t block = patch_ * merge_;
+    if (pixels < block || pixels % block != 0)
+      plimsoll::no_pipeline("/vision_config/window_size", "for windows that are no blocks of " + std::to_string(block) + " pixels");
+    return pixels / block;
+  }
+  std::uint64_t out_width() const { return out_; }
 
   std::vector<std::uint32_t> layers_;
   std::uint64_t width_, heads_, out_, patch_, frames_, channels_, merge_, max_pixels_;
@@ -141,9 +152,14 @@ private:
 
 class Qwen25Tower : public QwenTower {
 public:
-  Qwen25Tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names)
+  // `described`: its forward pass is that of Qwen2.5-VL's class, and so is its text's.
+  Qwen25Tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names, bool described = false)
       : QwenTower(keys, text, keys.positive("/hidden_size"), "/out_hidden_size", std::move(prefix)), names_(names),
-        ffn_(keys.positive("/intermediate_size")), kv_heads_(keys.number("/num_key_value_heads", heads_)) {}
+        act_(keys.text("/hidden_act", "silu")), ffn_(keys.positive("/intermediate_size")),
+        kv_heads_(keys.number("/num_key_value_heads", heads_)), window_pixels_(keys.number("/window_size", 0)), described_(described) {
+    for (std::uint64_t n = 0; n < keys.length("/fullatt_block_indexes"); ++n)
+      whole_.push_back(keys.number("/fullatt_block_indexes/" + std::to_string(n), layers_.size()));
+  }
 
   void weights(const Sink& out) const override {
     stem(out, false);
@@ -154,9 +170,40 @@ public:
     merger.by_columns("mlp.2", out_, merged());
   }
 
+  bool describes() const override { return described_; }
+  // A layer: RMS norm, attention within windows or of all, RMS norm, a gated FFN; its results are added.
+  void describe(plimsoll::Value result, const plimsoll::Pipeline& out) const override {
+    if (!describes()) return Tower::describe(result, out);
+    if (act_ != "silu") plimsoll::no_pipeline("/vision_config/hidden_act", "with this activation");
+    if (kv_heads_ != heads_) plimsoll::no_pipeline("/vision_config/num_key_value_heads", "for an encoder of these heads");
+    const plimsoll::Value x = embed(out, false, blocks_of(window_pixels_));
+    const plimsoll::RopeTable table = frequencies(out);
+    for (const std::uint32_t layer : layers_) {
+      const plimsoll::Pipeline of = out.of_layer(layer);
+      const bool whole = std::find(whole_.begin(), whole_.end(), layer) != whole_.end();
+      attend(x, normed(of, x, "vision.blocks.norm1"), table, of, !whole);
+      const plimsoll::Value y = normed(of, x, "vision.blocks.norm2");
+      const auto into = [&](const std::string& label) { return rows(of, ffn_, op::Linear(y, label).bias(label + ".bias")); };
+      const plimsoll::Value gate = into("vision.blocks.mlp.gate_proj"), up = into("vision.blocks.mlp.up_proj");
+      of.set(gate, op::Gate(gate, up, plimsoll::Activation::kSilu));
+      of.add(x, op::Linear(gate, "vision.blocks.mlp.down_proj").bias("vision.blocks.mlp.down_proj.bias"));
+    }
+    const plimsoll::Value in_windows = out.value(out_width(), 0, plimsoll::Rows::kMerged);
+    merge(normed(out, x, "vision.merger.ln_q"), in_windows, out);
+    out.set(result, op::RowsInOrder(in_windows));
+  }
+
 private:
+  plimsoll::Value normed(const plimsoll::Pipeline& out, plimsoll::Value x, const std::string& label) const {
+    return rows(out, width_, op::Norm(x, label, kEpsilon));
+  }
+
   BlockNames names_;
+  std::string act_;
   std::uint64_t ffn_, kv_heads_; // EXAONE 4.5 has fewer heads of keys and values
+  std::uint64_t window_pixels_;
+  std::vector<std::uint64_t> whole_; // layers whose patches see all others
+  bool described_;
 };
 
 struct MergerNames {
@@ -211,7 +258,9 @@ std::unique_ptr<Tower> make_tarsier2(const PartKeys& keys, std::uint64_t text) {
 std::unique_ptr<Tower> make_qwen2_5_tower(const PartKeys& keys, std::uint64_t text, std::string prefix, const BlockNames& names) {
   return std::make_unique<Qwen25Tower>(keys, text, std::move(prefix), names);
 }
-std::unique_ptr<Tower> make_qwen2_5_vl(const PartKeys& keys, std::uint64_t text) { return make_qwen2_5_tower(keys, text, prefix_of(keys)); }
+std::unique_ptr<Tower> make_qwen2_5_vl(const PartKeys& keys, std::uint64_t text) {
+  return std::make_unique<Qwen25Tower>(keys, text, prefix_of(keys), kQwen25Block, keys.model().model_type() == "qwen2_5_vl");
+}
 std::unique_ptr<Tower> make_opencua(const PartKeys& keys, std::uint64_t text) { return make_qwen2_5_tower(keys, text, "vision_tower."); }
 std::unique_ptr<Tower> make_qwen3_tower(const PartKeys& keys, std::uint64_t text, std::string prefix) {
   return std::make_unique<Qwen3Tower>(keys, text, std::move(prefix), kVlMerger);

@@ -1,5 +1,5 @@
-// A tiny Qwen2-VL against a forward pass in NumPy (tests/data/tiny/vlm.py), and against itself: in batches, in chunks, from the cache of
-// prefixes and from that of images, on several ranks. All of it inside the plan, to the byte.
+// A tiny Qwen2-VL and a tiny Qwen2.5-VL against forward passes in NumPy (tests/data/tiny/vlm.py), and against themselves: in batches, in
+// chunks, from the cache of prefixes and from that of images, on several ranks. All of it inside the plan, to the byte.
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -20,19 +20,24 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-const std::string& vlm_folder() {
-  static const std::string folder = [] {
+// The models: without windows in their encoder, and with.
+constexpr const char *kPlain = "qwen2_vl", *kWindows = "qwen2_5_vl";
+
+std::string vlm_folder(const std::string& model = kPlain) {
+  static const fs::path root = [] {
     const fs::path made = fs::temp_directory_path() / ("plimsoll-vlm-" + std::to_string(::getpid()));
-    fs::create_directories(made);
-    test::write_tiny_folder(test::tiny_vlm(), made.string());
-    std::ofstream(made / "preprocessor_config.json") << test::tiny_preprocessor_config();
+    for (const char* const name : {kPlain, kWindows}) {
+      fs::create_directories(made / name);
+      test::write_tiny_folder(name == std::string(kPlain) ? test::tiny_vlm() : test::tiny_window_vlm(), (made / name).string());
+      std::ofstream(made / name / "preprocessor_config.json") << test::tiny_preprocessor_config();
+    }
     std::atexit([] {
       std::error_code failed;
       fs::remove_all(fs::temp_directory_path() / ("plimsoll-vlm-" + std::to_string(::getpid())), failed);
     });
-    return made.string();
+    return made;
   }();
-  return folder;
+  return (root / model).string();
 }
 
 std::shared_ptr<const Image> tiny_image(std::uint32_t height, std::uint32_t width, std::uint64_t seed) {
@@ -47,21 +52,22 @@ struct VlmCase {
   std::vector<double> last_row;
 };
 
-const std::vector<VlmCase>& vlm_cases() {
-  static const std::vector<VlmCase> all = [] {
-    std::vector<VlmCase> out;
-    const auto golden = nlohmann::json::parse(std::ifstream(PLIMSOLL_TEST_DATA "/tiny/vlm.json"));
-    for (const auto& c : golden.at("cases")) {
-      VlmCase& made = out.emplace_back();
-      made.name = c.at("name");
-      made.prompt = c.at("prompt").get<std::vector<Token>>();
-      made.tokens = c.at("tokens").get<std::vector<Token>>();
-      made.last_row = c.at("last_row").get<std::vector<double>>();
-      for (const auto& image : c.at("images")) made.images.push_back(tiny_image(image.at("height"), image.at("width"), image.at("seed")));
-    }
-    return out;
-  }();
-  return all;
+const std::vector<VlmCase>& vlm_cases(const std::string& model = kPlain) {
+  static std::map<std::string, std::vector<VlmCase>> all;
+  const auto known = all.find(model);
+  if (known != all.end()) return known->second;
+  std::vector<VlmCase>& out = all[model];
+  const std::string file = model == kPlain ? "vlm.json" : "windows.json";
+  const auto golden = nlohmann::json::parse(std::ifstream(PLIMSOLL_TEST_DATA "/tiny/" + file));
+  for (const auto& c : golden.at("cases")) {
+    VlmCase& made = out.emplace_back();
+    made.name = c.at("name");
+    made.prompt = c.at("prompt").get<std::vector<Token>>();
+    made.tokens = c.at("tokens").get<std::vector<Token>>();
+    made.last_row = c.at("last_row").get<std::vector<double>>();
+    for (const auto& image : c.at("images")) made.images.push_back(tiny_image(image.at("height"), image.at("width"), image.at("seed")));
+  }
+  return out;
 }
 
 PlanRequest vlm_request(double share = 0.01) {
@@ -103,10 +109,13 @@ void expect_within_plan(const TextGenerationPipeline& pipeline) {
     }
 }
 
-TEST(TinyVlm, GivesTheWitnessesLogitsOneByOne) {
-  auto pipeline = pipeline_of(vlm_folder(), vlm_request());
+class TinyVlms : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Models, TinyVlms, ::testing::Values(kPlain, kWindows), [](const auto& info) { return info.param; });
+
+TEST_P(TinyVlms, GivesTheWitnessesLogitsOneByOne) {
+  auto pipeline = pipeline_of(vlm_folder(GetParam()), vlm_request());
   ASSERT_TRUE(pipeline) << pipeline.error().message;
-  for (const VlmCase& golden : vlm_cases()) {
+  for (const VlmCase& golden : vlm_cases(GetParam())) {
     const auto output = pipeline->generate(request_for(golden));
     ASSERT_TRUE(output) << output.error().message;
     expect_same(golden, *output);
@@ -118,38 +127,38 @@ TEST(TinyVlm, GivesTheWitnessesLogitsOneByOne) {
   EXPECT_EQ(cache.live_bytes, cache.planned_bytes);
 }
 
-TEST(TinyVlm, GivesTheSameInOneBatchAndFromTheCaches) {
-  auto pipeline = pipeline_of(vlm_folder(), vlm_request(0.3));
+TEST_P(TinyVlms, GivesTheSameInOneBatchAndFromTheCaches) {
+  auto pipeline = pipeline_of(vlm_folder(GetParam()), vlm_request(0.3));
   ASSERT_TRUE(pipeline) << pipeline.error().message;
   std::vector<TextGenerationRequest> requests;
-  for (const VlmCase& golden : vlm_cases()) requests.push_back(request_for(golden));
+  for (const VlmCase& golden : vlm_cases(GetParam())) requests.push_back(request_for(golden));
   for (const bool again : {false, true}) { // the second time prefixes are there, and images
     const auto outputs = pipeline->generate(requests);
     ASSERT_TRUE(outputs) << outputs.error().message;
-    for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases()[i], (*outputs)[i]);
+    for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases(GetParam())[i], (*outputs)[i]);
     EXPECT_EQ(pipeline->kv_managers().front()->metrics().hit_tokens > 0, again);
   }
   for (TextGenerationRequest& request : requests) request.cache_salt = "another"; // images alone are there
   const auto outputs = pipeline->generate(requests);
   ASSERT_TRUE(outputs) << outputs.error().message;
-  for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases()[i], (*outputs)[i]);
+  for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases(GetParam())[i], (*outputs)[i]);
   expect_within_plan(*pipeline);
 }
 
 // A cache of one image, which every other one evicts: steps hold as many as fit, and all the rest waits.
-TEST(TinyVlm, GivesTheSameWhereTheCacheHoldsOneImage) {
+TEST_P(TinyVlms, GivesTheSameWhereTheCacheHoldsOneImage) {
   PlanRequest request = vlm_request(1e-9);
   request.max_batch_input_tokens = 7; // chunks end inside images
   PipelineOptions options;
   options.prefix_caching = false;
-  auto pipeline = pipeline_of(vlm_folder(), request, options);
+  auto pipeline = pipeline_of(vlm_folder(GetParam()), request, options);
   ASSERT_TRUE(pipeline) << pipeline.error().message;
   EXPECT_EQ(pipeline->plan().vision_entries, 1U);
   std::vector<TextGenerationRequest> requests;
-  for (const VlmCase& golden : vlm_cases()) requests.push_back(request_for(golden));
+  for (const VlmCase& golden : vlm_cases(GetParam())) requests.push_back(request_for(golden));
   const auto outputs = pipeline->generate(requests);
   ASSERT_TRUE(outputs) << outputs.error().message;
-  for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases()[i], (*outputs)[i]);
+  for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases(GetParam())[i], (*outputs)[i]);
   expect_within_plan(*pipeline);
 }
 
@@ -240,9 +249,9 @@ TEST(TinyVlm, RefusesImagesWhereThePlanHasNoRoomForThem) {
   expect_within_plan(*pipeline);
 }
 
-// Qwen2.5-VL attends within windows of the image, for which there are no ops.
+// Qwen3-VL hands features of several layers to its text.
 TEST(TinyVlm, RefusesImagesOfTowersThatNobodyDescribes) {
-  const auto model = context().load("Qwen/Qwen2.5-VL-3B-Instruct");
+  const auto model = context().load("Qwen/Qwen3-VL-4B-Instruct");
   ASSERT_TRUE(model) << model.error().message;
   PlanRequest request = request_of(256);
   request.devices = "64GiB";
@@ -269,19 +278,19 @@ TEST(TinyVlm, SaysWhichKeyNamesNoToken) {
   EXPECT_THAT(pipeline.error().where, HasSubstr("/image_token_id"));
 }
 
-TEST(TinyVlm, GivesTheSameOnSeveralRanks) {
+TEST_P(TinyVlms, GivesTheSameOnSeveralRanks) {
   for (const auto& [tp, pp] : {std::pair(2U, 1U), std::pair(4U, 1U), std::pair(1U, 2U)}) {
     PlanRequest request = vlm_request();
     request.tp = tp;
     request.pp = pp;
     request.devices = std::to_string(tp * pp) + "x256MiB";
-    auto pipeline = pipeline_of(vlm_folder(), request);
+    auto pipeline = pipeline_of(vlm_folder(GetParam()), request);
     ASSERT_TRUE(pipeline) << pipeline.error().message;
     std::vector<TextGenerationRequest> requests;
-    for (const VlmCase& golden : vlm_cases()) requests.push_back(request_for(golden));
+    for (const VlmCase& golden : vlm_cases(GetParam())) requests.push_back(request_for(golden));
     const auto outputs = pipeline->generate(requests);
     ASSERT_TRUE(outputs) << outputs.error().message;
-    for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases()[i], (*outputs)[i]);
+    for (std::size_t i = 0; i < outputs->size(); ++i) expect_same(vlm_cases(GetParam())[i], (*outputs)[i]);
     expect_within_plan(*pipeline);
   }
 }
@@ -321,8 +330,8 @@ TEST(TinyVlm, TakesImagesFromHostsInC) {
   plimsoll_free(host);
 }
 
-TEST(TinyVlm, HoldsItsPlanWithTheLargestImage) {
-  const auto model = context().load(vlm_folder());
+TEST_P(TinyVlms, HoldsItsPlanWithTheLargestImage) {
+  const auto model = context().load(vlm_folder(GetParam()));
   ASSERT_TRUE(model) << model.error().message;
   PlanRequest request = vlm_request();
   request.max_batch_size = 2;

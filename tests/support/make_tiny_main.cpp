@@ -2,8 +2,8 @@
 // developers who record goldens (tests/data/tiny/README.md). Where no GGUF architecture is known it says so and leaves the last away. A
 // FOLDER with a model in float32 is written again, with its GGUF file. Without arguments: the names. With the seed of an adapter, that is
 // written too: as adapter.gguf, and in the folder `adapter`. blocks_TYPE is a llama whose matrices are packed in blocks of that type, as
-// model.gguf alone. qwen2_vl is a model that sees, without a GGUF file. head_... are models with a head that drafts, likewise. SCHEME:NAME
-// is a model that is quantised, likewise.
+// model.gguf alone. qwen2_vl and qwen2_5_vl are models that see, without a GGUF file. head_... are models with a head that drafts, likewise.
+// SCHEME:NAME is a model that is quantised, likewise.
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   if (argc < 3) {
     std::cout << "usage: make_tiny NAME|FOLDER OUT [SEED [ADAPTER]]\n";
     for (const std::string& name : tiny_model_names()) std::cout << name << "\n";
-    std::cout << "qwen2_vl\n";
+    std::cout << "qwen2_vl\nqwen2_5_vl\n";
     for (const std::string& name : tiny_head_names()) std::cout << name << "\n";
     for (const std::string& type : block_type_names()) std::cout << "blocks_" << type << "\n";
     for (const auto& [scheme, model] : quantized_models()) std::cout << scheme << ":" << model << "\n";
@@ -40,8 +40,8 @@ int main(int argc, char** argv) {
       write_quantized_folder(quantize_tiny(quantizable_tiny(name.substr(colon + 1)), name.substr(0, colon)), out);
       return 0;
     }
-    if (name == "qwen2_vl") {
-      write_tiny_folder(tiny_vlm(), out);
+    if (name == "qwen2_vl" || name == "qwen2_5_vl") {
+      write_tiny_folder(name == "qwen2_vl" ? tiny_vlm() : tiny_window_vlm(), out);
       std::ofstream(out + "/preprocessor_config.json") << tiny_preprocessor_config();
       return 0;
     }

@@ -19,6 +19,11 @@ constexpr std::string_view kTinyVlmConfig = R"({
     "max_image_pixels": 1536, "mlp_ratio": 4, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2},
   "vocab_size": 320})";
 
+// The second of three layers sees all of an image, the others windows of 2 x 2 blocks, of which the largest image has six.
+constexpr std::string_view kTinyWindows = R"({"depth": 3, "fullatt_block_indexes": [1], "hidden_act": "silu", "hidden_size": 32,
+  "in_channels": 3, "intermediate_size": 40, "max_image_pixels": 1536, "num_heads": 2, "out_hidden_size": 64, "patch_size": 4,
+  "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 16})";
+
 constexpr std::uint64_t kTowerWidth = 32, kTowerFfn = 128, kMergedWidth = 128, kTextWidth = 64, kTowerLayers = 2;
 
 class TowerWeights {
@@ -37,11 +42,32 @@ public:
       linear(at + "mlp.fc2", kTowerWidth, kTowerFfn, 1);
     }
     norm("merger.ln_q", kTowerWidth);
-    linear("merger.mlp.0", kMergedWidth, kMergedWidth, 1);
-    linear("merger.mlp.2", kTextWidth, kMergedWidth, 2); // rows as large as embeddings
+    merger();
+  }
+
+  // RMS norms and gated FFNs.
+  void add_all_of_windows() {
+    constexpr std::uint64_t kLayers = 3, kFfn = 40;
+    add("patch_embed.proj.weight", {kTowerWidth, 3, 2, 4, 4}, 96);
+    for (std::uint64_t layer = 0; layer < kLayers; ++layer) {
+      const std::string at = "blocks." + std::to_string(layer) + ".";
+      gain(at + "norm1", kTowerWidth);
+      gain(at + "norm2", kTowerWidth);
+      linear(at + "attn.qkv", 3 * kTowerWidth, kTowerWidth, 1.5F);
+      linear(at + "attn.proj", kTowerWidth, kTowerWidth, 1);
+      linear(at + "mlp.gate_proj", kFfn, kTowerWidth, 1);
+      linear(at + "mlp.up_proj", kFfn, kTowerWidth, 1);
+      linear(at + "mlp.down_proj", kTowerWidth, kFfn, 1);
+    }
+    gain("merger.ln_q", kTowerWidth);
+    merger();
   }
 
 private:
+  void merger() {
+    linear("merger.mlp.0", kMergedWidth, kMergedWidth, 1);
+    linear("merger.mlp.2", kTextWidth, kMergedWidth, 2); // rows as large as embeddings
+  }
   void add(const std::string& name, std::vector<std::uint64_t> shape, std::uint64_t columns, float gain = 1) {
     std::uint64_t count = 1;
     for (const std::uint64_t extent : shape) count *= extent;
@@ -52,9 +78,12 @@ private:
     add(name + ".weight", {out, in}, in, gain);
     add(name + ".bias", {out}, 12);
   }
-  void norm(const std::string& name, std::uint64_t width) {
+  void gain(const std::string& name, std::uint64_t width) {
     const std::string full = "visual." + name + ".weight";
     out_.push_back({full, {width}, draw_around(seed_, full, width, 1, 200)});
+  }
+  void norm(const std::string& name, std::uint64_t width) {
+    gain(name, width);
     add(name + ".bias", {width}, 12);
   }
 
@@ -70,6 +99,18 @@ TinyModel tiny_vlm(std::uint64_t seed) {
   TinyModel model = tiny_model_of(text.dump(), seed);
   model.config = kTinyVlmConfig;
   TowerWeights(seed, model.tensors).add_all();
+  return model;
+}
+
+TinyModel tiny_window_vlm(std::uint64_t seed) {
+  nlohmann::json config = nlohmann::json::parse(kTinyVlmConfig);
+  config["architectures"] = {"Qwen2_5_VLForConditionalGeneration"};
+  config["vision_config"] = nlohmann::json::parse(kTinyWindows);
+  config["model_type"] = "qwen2"; // whose tensors they are
+  TinyModel model = tiny_model_of(config.dump(), seed);
+  config["model_type"] = "qwen2_5_vl";
+  model.config = config.dump();
+  TowerWeights(seed, model.tensors).add_all_of_windows();
   return model;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A forward pass of Qwen2-VL in NumPy float64: the witness of vlm.json. Needs NumPy and nothing of this tree but the folder that
-`make_tiny qwen2_vl FOLDER` writes. Usage: vlm.py FOLDER > vlm.json"""
+"""Forward passes of Qwen2-VL and Qwen2.5-VL in NumPy float64: the witness of vlm.json and windows.json. Needs NumPy and nothing of this
+tree but the folder that `make_tiny qwen2_vl FOLDER` or `make_tiny qwen2_5_vl FOLDER` writes. Usage: vlm.py FOLDER > vlm.json"""
 import json
 import math
 import struct
@@ -63,7 +63,8 @@ def erf(x):
 
 def encode(image, w, config):
     v = config["vision_config"]
-    p, m, t, heads, width = v["patch_size"], v["spatial_merge_size"], v["temporal_patch_size"], v["num_heads"], v["embed_dim"]
+    windows = "window_size" in v
+    p, m, t, heads, width = v["patch_size"], v["spatial_merge_size"], v["temporal_patch_size"], v["num_heads"], v.get("embed_dim", v["hidden_size"])
     rows, columns = image.shape[0] // p, image.shape[1] // p
     frames = np.stack([image] * t).transpose(0, 3, 1, 2)  # [frames, channels, height, width]
     # As the processor cuts it: one grid of frames, blocks of m x m patches.
@@ -75,15 +76,25 @@ def encode(image, w, config):
     inverse = 10000.0 ** (-np.arange(0, head // 2, 2) / (head // 2))
     angles = np.concatenate([np.outer(order(y), inverse), np.outer(order(x), inverse)], -1)
     h = patches @ w["visual.patch_embed.proj.weight"].reshape(width, -1).T
+    norm = (lambda x, w, name: rms_norm(x, w[name + ".weight"])) if windows else layer_norm
     for layer in range(v["depth"]):
         at = f"visual.blocks.{layer}."
-        qkv = linear(layer_norm(h, w, at + "norm1"), w, at + "attn.qkv").reshape(-1, 3, heads, head)
+        qkv = linear(norm(h, w, at + "norm1"), w, at + "attn.qkv").reshape(-1, 3, heads, head)
         q, k, value = rotate(qkv[:, 0], angles), rotate(qkv[:, 1], angles), qkv[:, 2]
-        scores = softmax(np.einsum("ihd,jhd->hij", q, k) / np.sqrt(head))
+        # A patch sees those of its own window, or all: rows need not be moved for that.
+        of = (order(y) // (v["window_size"] // p), order(x) // (v["window_size"] // p)) if windows else None
+        apart = windows and layer not in v["fullatt_block_indexes"]
+        seen = (of[0][:, None] == of[0]) & (of[1][:, None] == of[1]) if apart else np.ones((len(h), len(h)), bool)
+        scores = softmax(np.where(seen, np.einsum("ihd,jhd->hij", q, k) / np.sqrt(head), -np.inf))
         h = h + linear(np.einsum("hij,jhd->ihd", scores, value).reshape(-1, width), w, at + "attn.proj")
+        if windows:
+            n = norm(h, w, at + "norm2")
+            gate = linear(n, w, at + "mlp.gate_proj")
+            h = h + linear(gate / (1 + np.exp(-gate)) * linear(n, w, at + "mlp.up_proj"), w, at + "mlp.down_proj")
+            continue
         up = linear(layer_norm(h, w, at + "norm2"), w, at + "mlp.fc1")
         h = h + linear(up / (1 + np.exp(-1.702 * up)), w, at + "mlp.fc2")
-    merged = layer_norm(h, w, "visual.merger.ln_q").reshape(-1, width * m * m)
+    merged = norm(h, w, "visual.merger.ln_q").reshape(-1, width * m * m)
     hidden = linear(merged, w, "visual.merger.mlp.0")
     hidden = hidden / 2 * (1 + erf(hidden / np.sqrt(2)))
     return linear(hidden, w, "visual.merger.mlp.2")
@@ -145,7 +156,7 @@ CASES = [
 
 def main():
     w, config = tensors(sys.argv[1]), json.load(open(sys.argv[1] + "/config.json"))
-    out = {"model": "qwen2_vl", "witness": "NumPy " + np.__version__ + ", float64", "cases": []}
+    out = {"model": config["model_type"], "witness": "NumPy " + np.__version__ + ", float64", "cases": []}
     for name, prompt, pictures in CASES:
         images = [picture(*p) for p in pictures]
         rows = logits(prompt, images, w, config)
