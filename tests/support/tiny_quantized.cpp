@@ -544,23 +544,36 @@ bool is_converted(const TinyTensor& tensor) {
   return name.ends_with("_proj.weight") || name.ends_with("_proj_with_mqa.weight") || name.find(".experts.") != std::string::npos;
 }
 
-// gpt-oss: all experts of a layer, [experts][in][out] as floats and [experts][out][in / 32][16] in blocks.
+bool is_stacked(const TinyTensor& tensor) { return tensor.shape.size() == 3 && tensor.name.find(".experts.") != std::string::npos; }
+
+// All experts of a layer. Of gpt-oss [experts][in][out] as floats and [experts][out][in / 32][16] in blocks; [experts][out][in] otherwise.
 void quantize_experts(const Scheme& scheme, const TinyTensor& tensor, QuantizedModel& out) {
-  const std::size_t experts = tensor.shape[0], in = tensor.shape[1], width = tensor.shape[2];
+  const bool blocks = scheme.kind == Kind::kFloat4;
+  const std::size_t experts = tensor.shape[0], rows = tensor.shape[1], columns = tensor.shape[2];
+  const std::size_t width = blocks ? columns : rows, in = blocks ? rows : columns;
+  const auto place = [&](std::size_t e, std::size_t o, std::size_t i) {
+    return (e * rows + (blocks ? i : o)) * columns + (blocks ? o : i);
+  };
   TinyTensor floats = tensor;
-  std::string blocks, scales;
+  std::string quants, scales;
+  std::vector<std::uint64_t> scale_shape;
   for (std::size_t e = 0; e < experts; ++e) {
     std::vector<float> matrix(in * width);
-    for (std::size_t i = 0; i < in; ++i)
-      for (std::size_t o = 0; o < width; ++o) matrix[o * in + i] = tensor.values[(e * in + i) * width + o];
+    for (std::size_t o = 0; o < width; ++o)
+      for (std::size_t i = 0; i < in; ++i) matrix[o * in + i] = tensor.values[place(e, o, i)];
     const Rounded rounded = Rounder(scheme, matrix.data(), width, in).round();
-    for (std::size_t i = 0; i < in; ++i)
-      for (std::size_t o = 0; o < width; ++o) floats.values[(e * in + i) * width + o] = rounded.floats[o * in + i];
-    for (const StoredTensor& part : Packer(scheme, "").pack(rounded)) (part.name == "_blocks" ? blocks : scales) += part.bytes;
+    for (std::size_t o = 0; o < width; ++o)
+      for (std::size_t i = 0; i < in; ++i) floats.values[place(e, o, i)] = rounded.floats[o * in + i];
+    const std::vector<StoredTensor> parts = Packer(scheme, "").pack(rounded);
+    quants += parts[0].bytes;
+    scales += parts[1].bytes;
+    scale_shape = parts[1].shape;
   }
+  scale_shape.insert(scale_shape.begin(), experts);
   out.floats.tensors.push_back(std::move(floats));
-  out.tensors.push_back({tensor.name + "_blocks", "U8", {experts, width, in / 32, 16}, blocks});
-  out.tensors.push_back({tensor.name + "_scales", "U8", {experts, width, in / 32}, scales});
+  if (blocks) out.tensors.push_back({tensor.name + "_blocks", "U8", {experts, width, in / 32, 16}, quants});
+  else out.tensors.push_back({tensor.name, "F8_E4M3", tensor.shape, quants});
+  out.tensors.push_back({tensor.name + (blocks ? "_scales" : "_scale_inv"), safetensors_type(scheme.scale), scale_shape, scales});
 }
 
 } // namespace
@@ -571,6 +584,7 @@ std::vector<std::pair<std::string, std::string>> quantized_models() {
   for (const char* const scheme : {"fp8_block", "gptq_act", "awq", "ct_int4_act"})
     for (const char* const model : {"phi3", "qwen3_moe"}) out.emplace_back(scheme, model);
   for (const char* const scheme : {"fp8_block", "ct_int4"}) out.emplace_back(scheme, "deepseek_v3");
+  out.emplace_back("fp8_block", "qwen3_5_moe");
   return out;
 }
 
@@ -590,22 +604,19 @@ QuantizedModel quantize_tiny(const TinyModel& model, std::string_view name) {
   out.floats.config = config.dump(2);
   config["quantization_config"] = nlohmann::ordered_json::parse(scheme.settings);
   out.config = config.dump(2) + "\n";
+  const bool stacked = std::any_of(model.tensors.begin(), model.tensors.end(), is_stacked); // then they alone are converted
   for (const TinyTensor& tensor : model.tensors) {
-    const bool packed = tensor.shape.size() == 3 && tensor.name.find(".experts.") != std::string::npos;
-    if (scheme.kind == Kind::kFloat4 && scheme.weight == std::string_view("_blocks")) {
-      if (packed) {
-        quantize_experts(scheme, tensor, out);
-        continue;
-      }
-    } else if (is_converted(tensor)) {
+    if (is_stacked(tensor)) {
+      quantize_experts(scheme, tensor, out);
+    } else if (!stacked && is_converted(tensor)) {
       const Rounded rounded = Rounder(scheme, tensor.values.data(), tensor.shape[0], tensor.shape[1]).round();
       for (StoredTensor& part : Packer(scheme, tensor.name.substr(0, tensor.name.size() - 7)).pack(rounded))
         out.tensors.push_back(std::move(part));
       out.floats.tensors.push_back({tensor.name, tensor.shape, rounded.floats});
-      continue;
+    } else {
+      out.tensors.push_back(as_it_is(tensor));
+      out.floats.tensors.push_back(tensor);
     }
-    out.tensors.push_back(as_it_is(tensor));
-    out.floats.tensors.push_back(tensor);
   }
   return out;
 }

@@ -120,7 +120,7 @@ def compressed_integers(t, scheme):
 def float8(t, config):
     w = t["weight"]
     s = t["weight_scale_inv"] if "weight_scale_inv" in t else t["weight_scale"]
-    out, inputs = w.shape
+    out, inputs = w.shape[-2:]
     values = [2.0 ** (x - 127) for x in s.values] if s.dtype == "U8" else s.values
     rows, columns = 1, inputs
     if "weight_block_size" in config:
@@ -129,8 +129,12 @@ def float8(t, config):
         columns = 32
     elif len(values) == 1:
         rows = out
-    across = -(-inputs // columns)
-    return [f32(w.values[o * inputs + i] * values[o // rows * across + i // columns]) for o in range(out) for i in range(inputs)]
+    across, down = -(-inputs // columns), -(-out // rows)
+    weight = []
+    for at, value in enumerate(w.values):
+        expert, o, i = at // (out * inputs), at // inputs % out, at % inputs
+        weight.append(f32(value * values[(expert * down + o // rows) * across + i // columns]))
+    return weight
 
 
 def float4(blocks, scales, size, second=None, divides=False):
@@ -177,6 +181,8 @@ def floats_of(config, tensors):
             modules.setdefault(stem + ".weight", {})[last] = tensor
         elif name.endswith("_blocks") or name.endswith("_scales"):
             modules.setdefault(name[:-7], {})[name[-6:]] = tensor
+        elif name.endswith("_scale_inv"):
+            modules.setdefault(name[:-10], {})["weight_scale_inv"] = tensor
     for name, parts in modules.items():
         if name in tensors:
             parts["weight"] = tensors[name]
@@ -188,7 +194,7 @@ def floats_of(config, tensors):
         out[name] = struct.pack("<%df" % len(values), *values)
     for name, tensor in tensors.items():
         stem, last = name.rsplit(".", 1)
-        if name not in out and last not in SUFFIXES and not name.endswith("_blocks") and not name.endswith("_scales"):
+        if name not in out and last not in SUFFIXES and not name.endswith(("_blocks", "_scales", "_scale_inv")):
             out[name] = tensor.raw
     return out
 
