@@ -200,6 +200,28 @@ TEST_P(ReplicaExperts, EachRankLoadsTheBytesThatThePlanCounts) {
 INSTANTIATE_TEST_SUITE_P(Models, ReplicaExperts, ::testing::Values("mla", "gpt_oss", "qwen3_moe"),
                          [](const auto& info) { return info.param; });
 
+// Every described model with experts, those that keep states and those of several kinds of layers too.
+TEST(ReplicaExpertModels, AllGenerateWhatOneRankDoes) {
+  std::size_t routed = 0;
+  for (const std::string& name : golden_models()) {
+    SCOPED_TRACE(name);
+    const GoldenCase golden = golden_cases(name).front();
+    const PlanRequest request = shared_request(golden.max_length, {2, 1, 1, 2});
+    const auto plan = context().plan(context().load(folder_of(name)).value(), request);
+    if (!plan && plan.error().message.find("has no experts") != std::string::npos) continue;
+    auto pipeline = pipeline_of(folder_of(name), request);
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    ++routed;
+    const std::vector<TextGenerationRequest> requests = prompts_of({golden});
+    const auto outputs = pipeline->generate(std::span(requests).first(3));
+    ASSERT_TRUE(outputs) << outputs.error().message;
+    EXPECT_EQ((*outputs)[0].tokens, std::vector<Token>(golden.tokens.begin(), golden.tokens.begin() + kReplicaTokens));
+    for (const TextGenerationOutput& output : *outputs) EXPECT_FALSE(output.error) << output.error->message;
+    expect_peaks_of_plans(*pipeline);
+  }
+  EXPECT_GE(routed, 10U);
+}
+
 // Six experts on four ranks of two replicas: two, two, one and one; the bytes that a rank takes are its own.
 TEST(ReplicaExpertRemainders, GenerateWhatOneRankDoes) {
   nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
