@@ -35,17 +35,19 @@ struct DraftCase {
   std::uint32_t tokens = 3;
   std::uint32_t tp = 1, dp = 1;
   bool accepts = false; // some of it
+  std::uint32_t pp = 1;
 };
 void PrintTo(const DraftCase& of, std::ostream* out) {
   *out << of.model << " by " << (*of.draft == 0 ? "its first layers" : of.draft) << ", " << of.tokens << " tokens, tp " << of.tp << ", dp "
-       << of.dp;
+       << of.dp << ", pp " << of.pp;
 }
 
 PlanRequest drafted_request(const DraftCase& of, const std::string& draft, std::uint64_t max_length) {
   PlanRequest request = request_of(max_length);
-  request.devices = std::to_string(of.tp * of.dp) + "x256MiB";
+  request.devices = std::to_string(of.tp * of.dp * of.pp) + "x256MiB";
   request.tp = of.tp;
   request.dp = of.dp;
+  request.pp = of.pp;
   request.draft = context().load(draft).value();
   request.num_draft_tokens = of.tokens;
   return request;
@@ -98,21 +100,23 @@ TEST_P(Drafts, GiveWhatIsGivenWithoutThem) {
 INSTANTIATE_TEST_SUITE_P(Models, Drafts,
                          ::testing::Values(DraftCase{"kjv", "", 3, 1, 1, true}, DraftCase{"kjv", "", 5, 1, 2, true},
                                            DraftCase{"llama", "llama", 4, 2, 1, true}, DraftCase{"llama", "mla", 2, 4},
-                                           DraftCase{"gemma3", "llama", 3}, DraftCase{"mla", "kjv", 3}),
+                                           DraftCase{"gemma3", "llama", 3}, DraftCase{"mla", "kjv", 3},
+                                           DraftCase{"kjv", "", 3, 1, 1, true, 2}, DraftCase{"llama", "llama", 4, 2, 1, true, 2},
+                                           DraftCase{"gemma3", "llama", 3, 1, 2, false, 2}, DraftCase{"kjv", "mla", 3, 1, 1, false, 4}),
                          [](const auto& info) { return "case" + std::to_string(info.index); });
 
 // Everything that the plan counts for both is taken, and nothing else.
 TEST(DraftVerification, HoldsForBothModels) {
-  for (const std::uint32_t tp : {1U, 2U}) {
-    const DraftCase of{"llama", "llama", 3, tp};
+  for (const auto& [tp, pp] : {std::pair{1U, 1U}, {2U, 1U}, {1U, 2U}}) {
+    const DraftCase of{"llama", "llama", 3, tp, 1, false, pp};
     PlanRequest request = drafted_request(of, folder_of("llama"), 64);
     request.max_batch_size = 2;
     request.max_batch_input_tokens = 48;
-    request.devices = std::to_string(tp) + "x8MiB";
+    request.devices = std::to_string(tp * pp) + "x8MiB";
     const Model model = context().load(folder_of("llama")).value();
     const Plan plan = context().plan(model, request).value();
     std::uint64_t of_draft = 0;
-    for (const Item& item : plan.items) of_draft += item.label.starts_with("draft.") && item.bytes.front() > 0 ? 1U : 0U;
+    for (const Item& item : plan.items) of_draft += item.label.starts_with("draft.") && item.bytes.back() > 0 ? 1U : 0U;
     EXPECT_GT(of_draft, 5U);
     const auto report = verify_run(context(), model, request, {});
     ASSERT_TRUE(report) << report.error().message;
@@ -129,11 +133,6 @@ TEST(DraftRefusals, SayWhatIsWrong) {
   PlanRequest request = good;
   request.num_draft_tokens = 0;
   EXPECT_EQ(error_of("kjv", request).where, "--num-draft-tokens");
-  request = good;
-  request.pp = 2;
-  request.devices = "2x256MiB";
-  EXPECT_EQ(error_of("kjv", request).where, "--pp");
-
   nlohmann::json config = nlohmann::json::parse(test::tiny_model("llama").config);
   config["vocab_size"] = 256;
   const test::TemporaryDirectory scratch;

@@ -90,13 +90,8 @@ Result<Program> scheduled(const Settled& s, const Model::Data& model, const Desc
   return program;
 }
 
-// What drafts for a model stands on one stage, sees nothing of images, and is verified by rows that can be taken back.
+// What drafts for a model sees nothing of images, and is verified by rows that can be taken back.
 Result<void> check_drafted(const Settled& s, std::span<const Model::Data* const> models, std::string_view where) {
-  if (s.layout.pp > 1)
-    return fail(
-        ErrorCode::kBadRequest,
-        fmt::format("{} stages with a draft are planned for other engines; ours drafts with tensor-parallel ranks: give --tp", s.layout.pp),
-        "--pp");
   PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
   if (images.most_rows > 0)
     return fail(ErrorCode::kUnsupportedArchitecture,
@@ -118,6 +113,12 @@ Result<Program> scheduled_head(const Settled& s, const Described& described, std
   constexpr std::string_view kWhere = "--num-draft-tokens";
   const std::array<const Model::Data*, 1> models{&s.model()};
   PLIMSOLL_TRY(check_drafted(s, models, kWhere));
+  if (s.layout.pp > 1)
+    return fail(
+        ErrorCode::kBadRequest,
+        fmt::format("{} stages with a head that drafts are planned for other engines; ours drafts with tensor-parallel ranks: give --tp",
+                    s.layout.pp),
+        "--pp");
   if (!described.head) {
     const Error none = described.no_head.value_or(Error{ErrorCode::kUnsupportedArchitecture, "no head is described", s.model().where});
     return fail(none.code, fmt::format("the model's own head that drafts is not executed: {}; draft with --draft MODEL", none.message),

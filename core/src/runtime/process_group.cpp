@@ -7,10 +7,9 @@ namespace plimsoll {
 ProcessGroup::ProcessGroup(std::shared_ptr<Processes> processes, const GroupShape& shape, std::uint32_t first)
     : RankGroup(shape), processes_(std::move(processes)), first_(first) {}
 
-Result<void> ProcessGroup::begin(std::uint64_t step, const void* logits) {
+Result<void> ProcessGroup::begin(std::uint64_t step) {
   Processes::Impl& with = processes_->impl();
   with.own().step_hash.store(step);
-  with.own().logits_offset.store(with.offset_of(logits));
   PLIMSOLL_TRY(meet_ranks());
   const std::uint32_t of_replica = shape().replica_ranks();
   for (std::uint32_t rank = first_; rank < first_ + shape().ranks(); ++rank)
@@ -21,11 +20,11 @@ Result<void> ProcessGroup::begin(std::uint64_t step, const void* logits) {
   return {};
 }
 
-Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer, const void* logits) {
+Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer) {
   Processes::Impl& with = processes_->impl();
   with.own().signal_offset.store(with.offset_of(buffer.data()));
   with.own().signal_bytes.store(buffer.size());
-  PLIMSOLL_TRY(begin(step, logits));
+  PLIMSOLL_TRY(begin(step));
   std::vector<std::span<std::byte>> buffers;
   for (std::uint32_t rank = first_; rank < first_ + shape().ranks(); ++rank) {
     const ProcessSlot& of = with.slot(rank);
@@ -35,12 +34,12 @@ Result<void> ProcessGroup::begin(std::uint64_t step, std::span<std::byte> buffer
       return fail(ErrorCode::kInternal, fmt::format("the signal buffer of rank {} is not in its window", rank));
     buffers.push_back(bytes == 0 ? std::span<std::byte>() : all.subspan(begin, bytes));
   }
-  return use(std::move(buffers));
+  return use(buffers);
 }
 
-const std::byte* ProcessGroup::logits_of(std::uint32_t rank) const {
+const std::byte* ProcessGroup::logits_of(std::uint32_t rank, bool of_draft) const {
   const std::span<const std::byte> window = processes_->impl().window(first_ + rank);
-  const std::uint64_t offset = slot(rank).logits_offset.load();
+  const std::uint64_t offset = (of_draft ? slot(rank).draft_logits_offset : slot(rank).logits_offset).load();
   return offset < window.size() ? window.data() + offset : nullptr;
 }
 

@@ -15,13 +15,13 @@ public:
   // The processes from `first` on, as many as ranks.
   ProcessGroup(std::shared_ptr<Processes> processes, const GroupShape& shape, std::uint32_t first = 0);
 
-  // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. This rank's, of the step to
-  // come, will lie in its window, or nobody else reads them. kBadRequest where ranks of a replica are about to compute different things.
-  Result<void> begin(std::uint64_t step, const void* logits);
+  // All ranks are about to compute `step` (a hash of it): nobody reads the logits of the one before any more. kBadRequest where ranks of a
+  // replica are about to compute different things.
+  Result<void> begin(std::uint64_t step);
   // The same, for ranks that meet in buffers of the windows.
-  Result<void> begin(std::uint64_t step, std::span<std::byte> buffer, const void* logits);
-  // The logits of a rank as this process sees them, once it has computed; null: they are in no window.
-  const std::byte* logits_of(std::uint32_t rank) const;
+  Result<void> begin(std::uint64_t step, std::span<std::byte> buffer);
+  // The logits of a rank, or of its draft, as this process sees them, once it has computed; null: they are in no window.
+  const std::byte* logits_of(std::uint32_t rank, bool of_draft) const;
 
   void abort(const Error& error) override { processes_->fail(error); }
   // Waits for all: what they computed may be read then.

@@ -38,9 +38,10 @@ struct ProcessSlot {
   SharedMeeting all, replicas, replica, team, stage, link;
   std::atomic<std::uint32_t> sent_half;   // in which half of its signal buffer the last value was handed over
   std::atomic<std::uint64_t> pass_tokens; // where replicas share experts
-  // Of a pass: what it computes, as a hash; where its signal buffer and its logits lie in its window.
+  // Of a pass: what it computes, as a hash; where its signal buffer lies in its window. Of every pass: where its logits do, and those of
+  // its draft.
   std::atomic<std::uint64_t> replicas_hash; // of a pass of all replicas
-  std::atomic<std::uint64_t> step_hash, signal_offset, signal_bytes, logits_offset;
+  std::atomic<std::uint64_t> step_hash, signal_offset, signal_bytes, logits_offset, draft_logits_offset;
   std::atomic<std::uint64_t> text_bytes;
   std::atomic<std::int32_t> error_code;
   std::array<char, kMessageBytes> message; // of the one that failed

@@ -38,10 +38,11 @@ Result<std::span<T>> values_of(const ModelInputs& inputs, std::string_view name)
   return values;
 }
 
-// Whether other processes read the slab, which has the logits: of the last of several stages, or of another replica.
-bool others_read(const Plan& plan, const Program& program) {
+// Whether other processes read the slab, which has the logits: of the last of several stages, or of another replica. What a draft says
+// only those of its own replica read.
+bool others_read(const Plan& plan, const Program& program, bool drafts) {
   const bool last = program.rank + program.tensor_ranks >= program.tensor_ranks * program.stages;
-  return last && (program.stages > 1 || plan.request.dp > 1);
+  return last && (program.stages > 1 || (plan.request.dp > 1 && !drafts));
 }
 
 std::uint64_t logits_bytes(const Program& program) {
@@ -58,7 +59,9 @@ std::uint64_t shared_bytes(const Plan& plan, const Program& program, const Progr
     if (item.category == Category::kSignalBuffer) add(item.bytes[program.rank]);
   if (sum.saturated() == 0) add(std::max(program_exchange_bytes(program), draft != nullptr ? exchange_bytes(*draft) : 0));
   if (on_device) sum = 0;
-  if (others_read(plan, program)) add(on_device ? logits_bytes(program) : Executor<float>::slab_bytes(program));
+  const auto add_logits = [&](const Program& of) { add(on_device ? logits_bytes(of) : Executor<float>::slab_bytes(of)); };
+  if (others_read(plan, program, false)) add_logits(program);
+  if (draft != nullptr && others_read(plan, *draft, true)) add_logits(*draft);
   return sum.saturated();
 }
 
@@ -278,8 +281,7 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, Pipe
 Result<void> ReferenceModel::take_memory() {
   for (std::size_t i = 0; i < ranks_.size(); ++i) {
     const Program& program = ranks_[i].program();
-    // What a draft says nobody reads but its own process.
-    const bool read = processes() && drafts_for_ == nullptr && others_read(plan(), program), shared = read && !ranks_[i].on_device();
+    const bool read = processes() && others_read(plan(), program, drafts_for_ != nullptr), shared = read && !ranks_[i].on_device();
     const std::uint64_t vision_bytes = planned_bytes(plan(), program.rank, Category::kVisionCache, "vision_cache");
     PLIMSOLL_TRY(ranks_[i].take_memory(arenas()[i], shared, vision_bytes));
     if (!read || shared) continue;
@@ -289,9 +291,9 @@ Result<void> ReferenceModel::take_memory() {
     shown_logits_ = std::shared_ptr<void>(logits, [window, bytes](void* memory) { window->give_back(memory, bytes, false); });
     ranks_[i].show_logits({static_cast<float*>(logits), bytes / sizeof(float)});
   }
-  if (processes() && drafts_for_ == nullptr) {
+  if (processes()) {
     Processes::Impl& with = processes()->impl();
-    with.own().logits_offset.store(with.offset_of(shown_logits()));
+    (drafts_for_ == nullptr ? with.own().logits_offset : with.own().draft_logits_offset).store(with.offset_of(shown_logits()));
   }
   return {};
 }
@@ -458,10 +460,10 @@ Result<std::vector<std::span<std::byte>>> ReferenceModel::exchange_buffers() {
 Result<void> ReferenceModel::begin_step(const StepInputs& step, const KvDeviceInputs* device) {
   PLIMSOLL_ASSIGN(std::vector<std::span<std::byte>> buffers, exchange_buffers());
   if (devices_) {
-    if (among_processes_ != nullptr) PLIMSOLL_TRY(among_processes_->begin(hash_of(step, device), shown_logits()));
+    if (among_processes_ != nullptr) PLIMSOLL_TRY(among_processes_->begin(hash_of(step, device)));
     return devices_->use(std::move(buffers));
   }
-  if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front(), shown_logits());
+  if (among_processes_ != nullptr) return among_processes_->begin(hash_of(step, device), buffers.front());
   return group_->use(buffers, first_in_group());
 }
 
@@ -668,7 +670,7 @@ Result<ForwardOutputs<float>> ReferenceModel::run_ranks(const StepInputs& step, 
   if (among_processes_ == nullptr) return results[last];
   ForwardOutputs<float> own = results.front();
   if (program().rank >= last) return own;
-  const std::byte* const logits = among_processes_->logits_of(first_in_group() + last);
+  const std::byte* const logits = among_processes_->logits_of(first_in_group() + last, drafts_for_ != nullptr);
   if (logits == nullptr) return fail(ErrorCode::kInternal, fmt::format("the logits of rank {} are not in its window", last));
   own.logits = reinterpret_cast<const float*>(logits); // NOLINT: values of a slab are floats
   return own;

@@ -242,7 +242,7 @@ TEST(NcclProcesses, WhoWaitsForOneThatIsLostEndsAndNamesIt) {
     const auto gather = [&](std::string_view mine) { return with->gather(mine); };
     const auto made = NcclGroup::create(meeting, {2, 1, {joined.rank()}, {device}}, gather);
     if (!made) return 1;
-    if (!meeting.begin(7, nullptr)) return 2;
+    if (!meeting.begin(7)) return 2;
     if (joined.rank() == 1) kill(getpid(), SIGKILL);
     OnDevice<float> x(*device, part_of_rank<float>(0));
     const Result<void> done = (*made)->communicator(0).all_reduce(x.read(kDeviceWidth), x.rows(kDeviceWidth), false);

@@ -125,7 +125,7 @@ TEST_P(ForkedRanks, SumsColumnsAndHandoversAreThoseOfThreads) {
                          ProcessGroup group(with, {ranks, 2});
                          Communicator& others = group.communicator(with->rank());
                          for (std::uint64_t pass = 0; pass < 3; ++pass) {
-                           if (!group.begin(pass, with->impl().window(with->rank()), nullptr)) return 2;
+                           if (!group.begin(pass, with->impl().window(with->rank()))) return 2;
                            std::vector<float> x = values_of(with->rank() % ranks), all(kValues * ranks);
                            const bool first_stage = with->rank() < ranks;
                            if (!first_stage && !others.receive(Rows<float>{x.data(), 37, 24})) return 3;
@@ -158,7 +158,7 @@ TEST_P(ForkedRanks, ReplicasShareRowsAndSums) {
                        Communicator& others = group.communicator(with->rank());
                        const std::uint32_t replica = with->rank() / ranks;
                        for (std::uint64_t pass = 0; pass < 3; ++pass) {
-                         if (!group.begin(10 * replica + pass, with->impl().window(with->rank()), nullptr)) return 2;
+                         if (!group.begin(10 * replica + pass, with->impl().window(with->rank()))) return 2;
                          const std::uint64_t mine = replica == pass % 2 ? 0 : 37; // one is idle
                          if (others.begin_pass(mine).value_or(0) != 37) return 3;
                          std::vector<float> x = values_of(replica), all(kValues), sums(kValues);
@@ -184,7 +184,7 @@ TEST(ForkedRankSteps, WhoComputesSomethingElseIsNoticed) {
                        const std::vector<std::uint64_t> shared(2, 4096);
                        if (!with->impl().share(shared)) return 1;
                        ProcessGroup group(with, {2, 1});
-                       const auto begun = group.begin(with->rank(), with->impl().window(with->rank()), nullptr);
+                       const auto begun = group.begin(with->rank(), with->impl().window(with->rank()));
                        return !begun && begun.error().message.find("computes another step") != std::string::npos ? 0 : 2;
                      }),
               Each(0));
