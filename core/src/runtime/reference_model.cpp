@@ -258,6 +258,8 @@ Result<std::unique_ptr<PipelineModel>> ReferenceModel::create(Programs all, Pipe
   if (sharing > 1 && alone && !(options.group && options.group->impl().is_of(programs.front())))
     return fail(ErrorCode::kBadRequest,
                 fmt::format("{} replicas share experts and meet nowhere; give each of their models the same ReplicaGroup", sharing));
+  if (std::any_of(all.draft.begin(), all.draft.end(), [](const Program& draft) { return draft.replicas > 1; }))
+    return fail(ErrorCode::kBadRequest, "a draft that shares experts with other replicas; each drafts at a time of its own", "--draft");
   if (!alone) {
     const std::uint32_t rank = options.arenas.front().rank();
     const Program* const draft = rank < all.draft.size() ? &all.draft[rank] : nullptr;
