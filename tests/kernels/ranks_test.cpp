@@ -152,7 +152,7 @@ TEST_P(DeviceRankCases, LogitsOfOneTwoAndFourAreTheSame) {
     SCOPED_TRACE(::testing::PrintToString(of));
     const std::vector<float> several = first_logits(of, opener());
     ASSERT_EQ(several.size(), one.size());
-    for (std::size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(several[i], one[i], 1e-4) << i;
+    for (std::size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(several[i], one[i], test::test_tolerance(1e-4)) << i;
   }
 }
 

@@ -282,6 +282,7 @@ public:
     std::memset(device, 0, bytes);
   }
   Result<void> synchronize() override { return {}; }
+  Result<bool> is_done() override { return true; }
   void* stream() override { return static_cast<OpenDevice*>(this); } // as played_nccl.hpp takes it
   Result<DriverFigures> driver_figures() override {
     return DriverFigures{DeviceMemory::kBytes - memory_.taken_bytes(), DeviceMemory::kBytes};

@@ -390,6 +390,8 @@ public:
   }
   // Waits for all that was asked for. The first thing that failed since the last call.
   virtual Result<void> synchronize() = 0;
+  // Whether that is all done; the same without waiting.
+  virtual Result<bool> is_done() { return true; }
   // Of a device whose ranks NCCL joins: its functions (kBadRequest: why there are none), and the stream that all is asked for on, whose
   // device is the calling thread's current one from now on.
   virtual Result<const Nccl*> nccl() { return load_nccl(); }

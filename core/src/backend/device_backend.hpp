@@ -37,6 +37,7 @@ public:
                          std::uint64_t width_bytes, std::uint64_t rows) = 0;
   virtual void zero(void* device, std::uint64_t bytes) = 0;
   virtual Result<void> synchronize() = 0;
+  virtual Result<bool> is_done() = 0;
   // What everything is asked for on; makes the device the calling thread's current one.
   virtual void* stream() = 0;
   virtual Result<DriverFigures> driver_figures() = 0;
@@ -71,6 +72,7 @@ public:
   }
   void zero(void* device, std::uint64_t bytes) override { device_->zero(device, bytes); }
   Result<void> synchronize() override { return device_->synchronize(); }
+  Result<bool> is_done() override { return device_->is_done(); }
   Result<const Nccl*> nccl() override { return nccl_ == nullptr ? load_nccl() : Result<const Nccl*>(nccl_); }
   void* stream() override { return device_->stream(); }
   Result<void> use_workspace(void* memory, std::uint64_t bytes) override { return device_->use_workspace(memory, bytes); }

@@ -129,6 +129,16 @@ public:
     return tl::unexpected(std::move(error));
   }
 
+  Result<bool> is_done() {
+    use();
+    if (cudaStreamQuery(stream_) == cudaErrorNotReady) {
+      cudaGetLastError();
+      return false;
+    }
+    if (auto waited = wait(); !waited) return tl::unexpected(std::move(waited.error()));
+    return true;
+  }
+
   // ---- see device_ops.hpp
 
   template <class Body>
@@ -251,6 +261,7 @@ public:
     queue_.note(cudaMemsetAsync(device, 0, bytes, queue_.stream()), "cudaMemset");
   }
   Result<void> synchronize() override { return queue_.wait(); }
+  Result<bool> is_done() override { return queue_.is_done(); }
   void* stream() override {
     queue_.use();
     return queue_.stream();

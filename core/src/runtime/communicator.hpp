@@ -12,8 +12,7 @@
 
 namespace plimsoll {
 
-// A call returns once every rank of the group has made it, or with an error: that of the rank that cannot go on, on all ranks. One that is
-// on_device only asks for it, as ops do, and whether it could be done says outcome().
+// A call returns once every rank of the group has made it, or with an error: that of the rank that cannot go on, on all ranks.
 class Communicator {
 public:
   virtual ~Communicator() = default;
@@ -28,10 +27,6 @@ public:
   virtual Result<void> all_gather(Rows<const float> x, Rows<float> out) = 0;
   virtual Result<void> all_gather(Rows<const double> x, Rows<double> out) = 0;
   virtual Result<void> barrier() = 0;
-  // Whether values are the device's, which joins them in its turn.
-  virtual bool on_device() const { return false; }
-  // Of all that was asked for, when the device has done it: why it could not.
-  virtual Result<void> outcome() const { return {}; }
 
   // To the rank in the same place on the next stage, which receives a value of that shape; from the one on the stage before.
   virtual Result<void> send(Rows<const float> x) = 0;

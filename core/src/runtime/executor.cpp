@@ -79,9 +79,7 @@ private:
     for (const ProgramOp& op : std::span(program_.ops).subspan(first))
       if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
       else if (rows_of(op.out) > 0) run_op(op);
-    Result<void> done = backend_->synchronize();
-    if (options_.communicator != nullptr) PLIMSOLL_TRY(options_.communicator->outcome());
-    return done;
+    return backend_->synchronize();
   }
 
   // Rows of the model, or of the run before, to where the ops read them; those that lie one after another at once.
@@ -227,8 +225,8 @@ private:
 
   // With the other ranks, which do the same.
   Result<void> join(const ProgramOp& op) {
+    PLIMSOLL_TRY(backend_->synchronize());
     Communicator& others = *options_.communicator;
-    if (!others.on_device()) PLIMSOLL_TRY(backend_->synchronize());
     switch (op.kind) {
     case OpKind::kAllGather: return others.all_gather(input(op, 0), value(op.out));
     case OpKind::kSend: return others.send(input(op, 0));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -13,16 +14,15 @@ namespace {
 
 using NcclClock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kWatch{20};
-constexpr std::chrono::milliseconds kEndsByItself{200}; // ranks that have all stopped need no end
-constexpr std::chrono::seconds kWhoWasLost{2};          // NCCL hears of a lost process before its rank is known
+constexpr std::chrono::milliseconds kAsksAgain{20};
+constexpr std::chrono::seconds kWhoWasLost{2}; // NCCL hears of a lost process before its rank is known
 constexpr std::chrono::seconds kComesTogether{120}, kParts{5};
-constexpr int kQuickLooks = 64;
+constexpr int kQuickLooks = 2000;
 
-// Others may be about to come.
+// Others may be about to come, the device may be about to be done.
 void pause_after(int looks) {
   if (looks < kQuickLooks) std::this_thread::yield();
-  else std::this_thread::sleep_for(std::chrono::microseconds(200));
+  else std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
 template <class Real>
@@ -40,7 +40,6 @@ struct NcclGroup::Joined {
   Backend& device;
   const std::uint32_t rank, size, place;
   const std::size_t id; // which group of ranks it is of: those of a stage, by its number, then those of a line, by its place
-  std::mutex mutex;     // of comm, and one call of NCCL's at a time
   NcclComm* comm = nullptr;
 };
 
@@ -50,11 +49,6 @@ public:
 
   std::uint32_t rank() const override { return rank_ % group_.ranks_.tensor_ranks; }
   std::uint32_t ranks() const override { return group_.ranks_.tensor_ranks; }
-  bool on_device() const override { return true; }
-  Result<void> outcome() const override {
-    if (std::optional<Error> error = group_.ended()) return tl::unexpected(std::move(*error));
-    return {};
-  }
   Result<void> all_reduce(Rows<const float> x, Rows<float> out, bool accumulate) override { return sum(x, out, accumulate); }
   Result<void> all_reduce(Rows<const double> x, Rows<double> out, bool accumulate) override { return sum(x, out, accumulate); }
   Result<void> all_gather(Rows<const float> x, Rows<float> out) override { return gather(x, out); }
@@ -79,18 +73,15 @@ private:
     return reinterpret_cast<Real*>(buffer.data()); // NOLINT: aligned, and written as what it is read as
   }
 
-  // Starts a call; the device does it later.
+  // Returns when the device has done its part.
   template <class Call>
   Result<void> ask(Joined& of, const char* what, const Call& call) {
-    void* const stream = device_.stream();
-    {
-      const std::scoped_lock lock(of.mutex);
-      if (of.comm == nullptr) return outcome();
-      const NcclStatus status = call(of.comm, stream);
-      if (status == kNcclSuccess) return {};
-      if (status != kNcclInProgress) return tl::unexpected(group_.words_of(status, of, what));
-    }
-    return group_.settle(of, what, std::nullopt);
+    if (of.comm == nullptr) return fail(ErrorCode::kInternal, fmt::format("rank {}: {}: its communicator was ended", rank_, what));
+    Result<void> done = group_.wait_for(of, call(of.comm, device_.stream()), what, std::nullopt);
+    if (done) return done;
+    for (Joined* const one : {stage, line})
+      if (one != nullptr) group_.abort(*one);
+    return done;
   }
 
   template <class Real>
@@ -160,15 +151,7 @@ NcclGroup::NcclGroup(RankGroup& meeting, const Nccl& nccl, Ranks ranks) : meetin
   }
 }
 
-NcclGroup::~NcclGroup() {
-  {
-    const std::scoped_lock lock(mutex_);
-    ending_ = true;
-  }
-  changed_.notify_all();
-  if (watcher_.joinable()) watcher_.join();
-  part();
-}
+NcclGroup::~NcclGroup() { part(); }
 
 Result<std::unique_ptr<NcclGroup>> NcclGroup::create(RankGroup& meeting, Ranks ranks, const Gather& gather) {
   PLIMSOLL_ASSIGN(const Nccl* const nccl, ranks.backends.front()->nccl());
@@ -177,16 +160,22 @@ Result<std::unique_ptr<NcclGroup>> NcclGroup::create(RankGroup& meeting, Ranks r
   return group;
 }
 
+// Those of stages, then those of lines: in this order on all ranks, since each call waits for its group.
 Result<void> NcclGroup::begin(const Gather& gather) {
-  if (watcher_.joinable()) watcher_.join(); // it has ended what was before
-  {
-    const std::scoped_lock lock(mutex_);
-    ended_.reset();
-  }
   alone_ = !gather;
+  broken_ = false;
   PLIMSOLL_ASSIGN(const std::vector<NcclId> ids, agree_on_ids(gather));
-  watcher_ = std::thread([this] { watch(); });
-  return join(ids);
+  for (const bool lines : {false, true}) {
+    std::vector<Joined*> of;
+    for (const auto& member : members_)
+      if (Joined* const one = lines ? member->line : member->stage; one != nullptr) of.push_back(one);
+    if (of.empty()) continue;
+    if (auto made = make(of, ids); !made) {
+      for (Joined& one : joined_) abort(one);
+      return made;
+    }
+  }
+  return {};
 }
 
 Communicator& NcclGroup::communicator(std::size_t at) { return *members_[at]; }
@@ -200,9 +189,9 @@ Result<void> NcclGroup::use(std::vector<std::span<std::byte>> buffers) {
                               members_.size(), needed, ranks_.tensor_ranks));
     members_[i]->buffer = buffers[i];
   }
-  std::optional<Error> error = ended();
-  if (!error) return {};
-  if (!alone_) return tl::unexpected(std::move(*error));
+  if (!broken_) return {};
+  for (Joined& one : joined_) abort(one); // of ranks that had nothing to wait for
+  if (!alone_) return fail(ErrorCode::kInternal, "the ranks' communicators were ended by an error before; start them anew", "NCCL");
   return begin({});
 }
 
@@ -230,21 +219,6 @@ Result<std::vector<NcclId>> NcclGroup::agree_on_ids(const Gather& gather) {
   return ids;
 }
 
-// Those of stages, then those of lines: in this order on all ranks, since each call waits for its group.
-Result<void> NcclGroup::join(const std::vector<NcclId>& ids) {
-  for (const bool lines : {false, true}) {
-    std::vector<Joined*> of;
-    for (const auto& member : members_)
-      if (Joined* const one = lines ? member->line : member->stage; one != nullptr) of.push_back(one);
-    if (of.empty()) continue;
-    if (auto made = make(of, ids); !made) {
-      end(made.error());
-      return made;
-    }
-  }
-  return {};
-}
-
 Result<void> NcclGroup::make(const std::vector<Joined*>& of, const std::vector<NcclId>& ids) {
   const auto wrong = [](NcclStatus status) { return status != kNcclSuccess && status != kNcclInProgress; };
   if (const NcclStatus status = nccl_.group_start(); wrong(status)) return tl::unexpected(words_of(status, *of.front(), "ncclGroupStart"));
@@ -255,7 +229,6 @@ Result<void> NcclGroup::make(const std::vector<Joined*>& of, const std::vector<N
     config.blocking = 0; // so that who waits can be ended
     config.min_ctas = 1;
     config.max_ctas = static_cast<int>(kNcclChannels);
-    const std::scoped_lock lock(one->mutex);
     const NcclStatus status =
         nccl_.comm_init_rank_config(&one->comm, static_cast<int>(one->size), ids[one->id], static_cast<int>(one->place), &config);
     if (wrong(status) && !error) error = words_of(status, *one, "ncclCommInitRankConfig");
@@ -263,30 +236,35 @@ Result<void> NcclGroup::make(const std::vector<Joined*>& of, const std::vector<N
   const NcclStatus status = nccl_.group_end();
   if (wrong(status) && !error) error = words_of(status, *of.front(), "ncclCommInitRankConfig");
   if (error) return tl::unexpected(std::move(*error));
-  for (Joined* const one : of) PLIMSOLL_TRY(settle(*one, "ncclCommInitRankConfig", kComesTogether));
+  for (Joined* const one : of) PLIMSOLL_TRY(wait_for(*one, kNcclInProgress, "ncclCommInitRankConfig", kComesTogether));
   return {};
 }
 
-// Until what was asked for has been taken up, or for so long.
-Result<void> NcclGroup::settle(Joined& of, const char* what, std::optional<std::chrono::seconds> most) {
+// Until what was asked for has been taken up and the device has done it, or for so long; or until one cannot go on.
+Result<void> NcclGroup::wait_for(Joined& of, NcclStatus status, const char* what, std::optional<std::chrono::seconds> most) {
   const NcclClock::time_point begin = NcclClock::now();
   for (int looks = 0;; ++looks) {
-    {
-      const std::scoped_lock lock(of.mutex);
-      if (of.comm == nullptr) {
-        std::optional<Error> error = ended();
-        return tl::unexpected(error ? std::move(*error) : words_of(kNcclInProgress, of, what));
-      }
-      NcclStatus status = kNcclSuccess;
-      if (const NcclStatus asked = nccl_.comm_get_async_error(of.comm, &status); asked != kNcclSuccess) status = asked;
-      if (status == kNcclSuccess) return {};
-      if (status != kNcclInProgress) return tl::unexpected(words_of(status, of, what));
+    if (status == kNcclSuccess) {
+      Result<bool> done = of.device.is_done();
+      if (!done) return tl::unexpected(reason(std::move(done.error())));
+      if (*done) return {};
+    } else if (status != kNcclInProgress) {
+      return tl::unexpected(reason(words_of(status, of, what)));
     }
+    if (std::optional<Error> error = meeting_.trouble()) return tl::unexpected(std::move(*error));
     if (most && NcclClock::now() - begin > *most)
-      return fail(ErrorCode::kInternal,
-                  fmt::format("rank {}: the ranks' communicator did not come together in {} s ({})", of.rank, most->count(), what));
+      return fail(ErrorCode::kInternal, fmt::format("rank {}: {}: the ranks did not come together in {} s", of.rank, what, most->count()));
     pause_after(looks);
+    if (const NcclStatus asked = nccl_.comm_get_async_error(of.comm, &status); asked != kNcclSuccess) status = asked;
   }
+}
+
+// Who was lost counts for more than what NCCL or the device hears of it.
+Error NcclGroup::reason(Error heard) const {
+  for (const NcclClock::time_point begin = NcclClock::now(); !alone_ && NcclClock::now() - begin < kWhoWasLost;
+       std::this_thread::sleep_for(kAsksAgain))
+    if (std::optional<Error> error = meeting_.trouble()) return std::move(*error);
+  return heard;
 }
 
 Error NcclGroup::words_of(NcclStatus status, const Joined& of, const char* what) const {
@@ -298,76 +276,26 @@ Error NcclGroup::words_of(NcclStatus status, const Joined& of, const char* what)
                "NCCL"};
 }
 
-std::optional<Error> NcclGroup::ended() const {
-  const std::scoped_lock lock(mutex_);
-  return ended_;
-}
-
-// Who waits for NCCL, or for a device that does, goes on with the error.
-void NcclGroup::end(const Error& error) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (ended_) return;
-    ended_ = error;
-  }
-  for (Joined& of : joined_) {
-    const std::scoped_lock lock(of.mutex);
-    if (NcclComm* const comm = std::exchange(of.comm, nullptr); comm != nullptr) nccl_.comm_abort(comm);
-  }
-}
-
-std::optional<Error> NcclGroup::async_error() {
-  for (Joined& of : joined_) {
-    const std::scoped_lock lock(of.mutex);
-    NcclStatus status = kNcclSuccess;
-    if (of.comm == nullptr) continue;
-    if (const NcclStatus asked = nccl_.comm_get_async_error(of.comm, &status); asked != kNcclSuccess) status = asked;
-    if (status != kNcclSuccess && status != kNcclInProgress) return words_of(status, of, "NCCL");
-  }
-  return std::nullopt;
-}
-
-// Why NCCL must end, if it must; the reason of the group that meets counts for more than NCCL's words for it.
-std::optional<Error> NcclGroup::trouble() {
-  std::optional<Error> error = meeting_.trouble();
-  const std::optional<Error> heard = error ? std::nullopt : async_error();
-  if (!error && !heard) return std::nullopt;
-  const NcclClock::time_point begin = NcclClock::now();
-  const std::chrono::milliseconds most = heard ? std::chrono::milliseconds(kWhoWasLost) : kEndsByItself;
-  while (NcclClock::now() - begin < most && !(heard && error)) {
-    std::this_thread::sleep_for(kWatch);
-    error = meeting_.trouble();
-    if (!heard && !error) return std::nullopt;
-  }
-  return error ? error : heard;
-}
-
-void NcclGroup::watch() {
-  std::unique_lock lock(mutex_);
-  while (!ending_ && !ended_) {
-    changed_.wait_for(lock, kWatch, [this] { return ending_; });
-    if (ending_) return;
-    lock.unlock();
-    if (const std::optional<Error> error = trouble()) end(*error);
-    lock.lock();
-  }
+void NcclGroup::abort(Joined& of) {
+  if (of.comm == nullptr) return;
+  broken_ = true;
+  nccl_.comm_abort(std::exchange(of.comm, nullptr));
 }
 
 // All ranks do, at their end; who has not heard of the others in some seconds goes without them.
 void NcclGroup::part() {
   const NcclClock::time_point begin = NcclClock::now();
   for (Joined& of : joined_)
-    if (of.comm != nullptr) nccl_.comm_finalize(of.comm);
+    if (of.comm != nullptr && !broken_) nccl_.comm_finalize(of.comm);
   for (Joined& of : joined_) {
-    if (of.comm == nullptr) continue;
     NcclStatus status = kNcclInProgress;
-    for (int looks = 0; status == kNcclInProgress && NcclClock::now() - begin < kParts && !meeting_.trouble(); ++looks) {
+    for (int looks = 0; of.comm != nullptr && !broken_ && status == kNcclInProgress; ++looks) {
+      if (NcclClock::now() - begin > kParts || meeting_.trouble()) break;
       if (nccl_.comm_get_async_error(of.comm, &status) != kNcclSuccess) break;
       pause_after(looks);
     }
-    if (status == kNcclSuccess) nccl_.comm_destroy(of.comm);
-    else nccl_.comm_abort(of.comm);
-    of.comm = nullptr;
+    if (status == kNcclSuccess) nccl_.comm_destroy(std::exchange(of.comm, nullptr));
+    else abort(of);
   }
 }
 

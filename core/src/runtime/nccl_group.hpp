@@ -1,21 +1,19 @@
-// Ranks on GPUs, joined by NCCL: a communicator for the ranks of a stage, and one for those in the same place of all stages. What is asked
-// for is done on the stream of each rank's device, between the ops before and behind, and in memory of that device. Who else takes part,
-// who gives up and what all compute next is the matter of another group (thread_group.hpp, process_group.hpp), which this one asks. Made by
-// the reference model. Threads: each rank its own; one of its own watches, and ends NCCL where a rank gives up, so that nobody waits for
-// it.
+// Ranks on GPUs, joined by NCCL: a communicator for the ranks of a stage, and one for those in the same place of all stages. Values stay in
+// the devices' memory, and each call waits until its device has done its part: kernels that are loaded later would wait for those of NCCL,
+// which wait for other ranks. Who else takes part, who gives up and what all compute next is the matter of another group (thread_group.hpp,
+// process_group.hpp), which is asked all the while, so that nobody waits for one that does not come. Made by the reference model.
+// Threads: each rank its own.
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "backend/backend.hpp"
@@ -42,8 +40,8 @@ public:
   ~NcclGroup();
 
   // One buffer for each rank here, in its device's memory at a multiple of 64, valid until others are given: what is joined lies there on
-  // its way to where it is wanted. kBadRequest where one holds no element of each rank. Ranks that were ended come together anew, those
-  // that are processes do not: the error that ended them. No rank may be running.
+  // its way to where it is wanted. kBadRequest where one holds no element of each rank. Ranks that gave up come together anew, those that
+  // are processes do not: kInternal. No rank may be running.
   Result<void> use(std::vector<std::span<std::byte>> buffers);
   // Of the rank `here[at]`.
   Communicator& communicator(std::size_t at);
@@ -54,15 +52,11 @@ private:
 
   Result<void> begin(const Gather& gather);
   Result<std::vector<NcclId>> agree_on_ids(const Gather& gather);
-  Result<void> join(const std::vector<NcclId>& ids);
   Result<void> make(const std::vector<Joined*>& of, const std::vector<NcclId>& ids);
-  Result<void> settle(Joined& of, const char* what, std::optional<std::chrono::seconds> most);
+  Result<void> wait_for(Joined& of, NcclStatus status, const char* what, std::optional<std::chrono::seconds> most);
   Error words_of(NcclStatus status, const Joined& of, const char* what) const;
-  std::optional<Error> ended() const;
-  std::optional<Error> async_error();
-  std::optional<Error> trouble();
-  void end(const Error& error);
-  void watch();
+  Error reason(Error heard) const;
+  void abort(Joined& of);
   void part();
 
   RankGroup& meeting_;
@@ -70,12 +64,8 @@ private:
   const Ranks ranks_;
   std::deque<Joined> joined_; // of each rank here its stage, then its line; those that are
   std::vector<std::unique_ptr<Member>> members_;
-  bool alone_ = true;        // all ranks are here
-  mutable std::mutex mutex_; // of all that follows but the thread
-  std::condition_variable changed_;
-  std::optional<Error> ended_;
-  bool ending_ = false;
-  std::thread watcher_;
+  bool alone_ = true;                // all ranks are here
+  std::atomic<bool> broken_ = false; // a communicator was aborted, so its others are of no use
 };
 
 } // namespace plimsoll
