@@ -122,6 +122,9 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
   expect_op(op::Attend(kA, kB, kC, "kv", sizes), {"attend", PLIMSOLL_OP_ATTEND, {4, 5, 6}, {}, {8, 2, 64, 32}, {0.125}, 0, "kv"});
   expect_op(op::Attend(kA, "kv", sizes).window(128).chunk(9).scale(2).soft_cap(50).sinks("s"),
             {"attend to what is stored", PLIMSOLL_OP_ATTEND, {4}, {"s"}, {8, 2, 64, 32, 128, 9}, {2, 50}, 0, "kv"});
+  expect_op(op::Attend(kA, "kv", sizes).grow(0.1, 8192).bias(8).of_layer(2),
+            {"attend to another layer", PLIMSOLL_OP_ATTEND, {4}, {}, {8, 2, 64, 32, 0, 0, 8192, 3}, {0.125, 0, 0.1, 8}, 0, "kv"});
+  expect_op(op::Multiply(kA, "w", 0.5), {"multiply", PLIMSOLL_OP_MULTIPLY, {4}, {"w"}, {}, {0.5}});
   expect_op(op::AttendLatent(kA, kB, "kv_b", "kv", {8, 512, 36, 28, 16}),
             {"latent", PLIMSOLL_OP_ATTEND_LATENT, {4, 5}, {"kv_b"}, {8, 512, 36, 28, 16}, {0.125}, 0, "kv"});
   expect_op(op::Conv(kA, "w", 4, "state", 1), {"conv", PLIMSOLL_OP_CONV, {4}, {"w"}, {all, 4, 0, 1}, {}, 0, "state"});
@@ -140,6 +143,9 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
   expect_op(op::EmbedPosition("table").same().scale(3), {"a type", PLIMSOLL_OP_EMBED_POSITION, {}, {"table"}, {}, {3}});
   expect_op(op::Pool(kA, Pooling::kMean), {"pool", PLIMSOLL_OP_POOL, {4}, {}, {PLIMSOLL_POOL_MEAN}, {}});
   expect_op(op::Patches({3, 2, 14, 2}), {"patches", PLIMSOLL_OP_PATCHES, {}, {}, {3, 2, 14, 2}, {}});
+  expect_op(op::Patches({3, 2, 14, 2, 4}), {"windows", PLIMSOLL_OP_PATCHES, {}, {}, {3, 2, 14, 2, 4}, {}});
+  expect_op(op::RowsInOrder(kA), {"rows in order", PLIMSOLL_OP_ROWS_IN_ORDER, {4}, {}, {}, {}});
+  expect_op(op::AttendWhole(kA, kB, kC, sizes).apart(), {"apart", PLIMSOLL_OP_ATTEND_WHOLE, {4, 5, 6}, {}, {8, 2, 64, 32, 0, 1}, {0.125}});
   expect_op(op::MergeRows(kA, 4), {"merge rows", PLIMSOLL_OP_MERGE_ROWS, {4}, {}, {4}, {}});
   expect_op(op::ImageRows(kA, 300), {"image rows", PLIMSOLL_OP_IMAGE_ROWS, {4}, {}, {300}, {}});
   expect_op(op::Join(kA, kB), {"join", PLIMSOLL_OP_JOIN, {4, 5}, {}, {}, {}});
@@ -158,6 +164,10 @@ TEST(Ops, FillWhatTheHeaderListsForThem) {
   expect_op(op::Route(kA, "r", 64, 6, Score::kSoftmax), {"route", PLIMSOLL_OP_ROUTE, {4}, {"r"}, {64, 6}, {1}});
   expect_op(op::Route(kA, "r", 64, 6, Score::kSigmoid).correction("c").groups(8, 4, GroupWorth::kBestTwo).renormalise().scale(2.5),
             {"grouped", PLIMSOLL_OP_ROUTE, {4}, {"r", "", "c"}, {64, 6, 8, 4, PLIMSOLL_SCORE_SIGMOID, 1, PLIMSOLL_GROUP_BEST_TWO}, {2.5}});
+  expect_op(op::Route(kA, "r", 64, 1, Score::kSigmoidChosen).gains("g"),
+            {"gains", PLIMSOLL_OP_ROUTE, {4}, {"r", "", "", "g"}, {64, 1, 0, 0, PLIMSOLL_SCORE_SIGMOID_CHOSEN}, {1}});
+  expect_op(op::Experts(kA, kB, "g", "u", "d").sizes(64, 6, 32, Activation::kSilu).weigh_inputs(),
+            {"weighed", PLIMSOLL_OP_EXPERTS, {4, 5}, {"g", "u", "d"}, {64, 6, 32, PLIMSOLL_ACT_SILU, 0, 0, 0, 1}, {}});
   expect_op(op::Experts(kA, kB, "g", "u", "d").sizes(64, 6, 32, Activation::kSilu).reduce(),
             {"experts", PLIMSOLL_OP_EXPERTS, {4, 5}, {"g", "u", "d"}, {64, 6, 32, PLIMSOLL_ACT_SILU}, {}, PLIMSOLL_OP_REDUCE});
   expect_op(op::Experts(kA, kB, "gu", Pairing::kAlternating, "d")
@@ -184,6 +194,26 @@ TEST(Ops, RefuseWhatCannotBeMeant) {
   EXPECT_THROW(op::Attend(kA, "kv", {8, 0, 64, 64}), Error);
   EXPECT_THROW(op::Route(kA, "r", 8, 0, Score::kSoftmax), Error);
   EXPECT_THROW(op::Experts(kA, kB, "g", "u", "d").sizes(8, 2, 0, Activation::kSilu), Error);
+}
+
+// A host that is older than the function has a smaller sink; one that knows it may refuse.
+TEST(Pipeline, SharesValuesWhereTheHostDoes) {
+  Seen seen;
+  const Pipeline out(&seen.raw, 5);
+  try {
+    out.shared(3, 64);
+    ADD_FAILURE() << "an older host gave a value";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), PLIMSOLL_E_UNSUPPORTED);
+    EXPECT_THAT(error.what(), HasSubstr("keeps no values from part to part"));
+  }
+  seen.raw.struct_size = PLIMSOLL_SIZE_THROUGH(plimsoll_pipeline_sink, shared);
+  seen.raw.shared = [](void*, const plimsoll_value* value, std::uint32_t key, std::uint32_t* index) noexcept -> plimsoll_status {
+    *index = 40 + key;
+    return value->width == 64 && value->rows == PLIMSOLL_ROWS_TOKENS ? PLIMSOLL_OK : PLIMSOLL_E_ABI;
+  };
+  EXPECT_EQ(out.shared(3, 64).index, 43U);
+  EXPECT_THROW(out.shared(3, 65), Error);
 }
 
 TEST(Pipeline, MakesValuesSetsThemAndAddsToThem) {

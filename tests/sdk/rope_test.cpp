@@ -131,6 +131,19 @@ TEST(Rope, GoesOverInLlama3) {
   EXPECT_EQ(scaled.attention_factor, 1);
 }
 
+// Gemma 4's full layers: of 256 pairs the first 64 turn, as they do in a whole head.
+TEST(Rope, TurnsTheFirstPairsInProportional) {
+  const RopeFrequencies usual = rope::plain(1e6, 512), some = rope::proportional(1e6, 512, 0.25, 1);
+  ASSERT_EQ(some.inverse.size(), 256U);
+  EXPECT_EQ(some.inverse[0], 1);
+  EXPECT_EQ(some.inverse[63], usual.inverse[63]);
+  EXPECT_NEAR(some.inverse[63], 0.0334, 1e-4);
+  EXPECT_EQ(some.inverse[64], 0);
+  EXPECT_EQ(some.inverse[255], 0);
+  EXPECT_EQ(rope::proportional(1e6, 512, 0.25, 8).inverse[1], usual.inverse[1] / 8);
+  EXPECT_EQ(rope::proportional(1e6, 512, 1, 1).inverse, usual.inverse);
+}
+
 // DeepSeek-V3: the ramp lies between pairs 10 and 23, and both magnitudes are alike.
 TEST(Rope, RampsInYarn) {
   const RopeFrequencies usual = rope::plain(10000, 64), v3 = rope::yarn(10000, 64, {40, 4096, 32, 1, 0, 1, 1, true});
