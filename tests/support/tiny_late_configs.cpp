@@ -105,7 +105,7 @@ constexpr std::array kConfigs{
     TinyConfig{"llama4", 2, kLlama4},        TinyConfig{"llama4_lists", 1, kLlama4Lists},
     TinyConfig{"gemma4", 5, kGemma4},        TinyConfig{"gemma4_inputs", 1, kGemma4Inputs},
     TinyConfig{"gemma4_moe", 2, kGemma4Moe}, TinyConfig{"opt", 8, kOpt},
-    TinyConfig{"bloom", 36, kBloom},          TinyConfig{"mpt", 2, kMpt},
+    TinyConfig{"bloom", 36, kBloom},         TinyConfig{"mpt", 2, kMpt},
     TinyConfig{"falcon", 6, kFalcon},        TinyConfig{"olmo", 1, kOlmo},
     TinyConfig{"chatglm", 6, kChatGlm},
 };

@@ -115,6 +115,7 @@ public:
       layer(std::string(words_.layer) + std::to_string(n) + ".");
     norm(words_.final_norm, tied ? kTiedNorm : 1);
     if (!tied) matrix(std::string(words_.head), vocab_, hidden_, kHeadGain, false);
+    if (is("chatglm")) out_.push_back({"transformer.rotary_pos_emb.inv_freq", {head_ / 4}, std::vector<float>(head_ / 4, 1)}); // never read
     return std::move(out_);
   }
 
