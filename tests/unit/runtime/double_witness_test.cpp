@@ -16,7 +16,7 @@ using test::Pool;
 using testing::GoldenCase;
 
 constexpr double kSameSums = 2e-5;  // of log-probabilities: the same in another order, through caches in float
-constexpr double kFloatSums = 1e-4; // float against double, of any token; the worst of these models is 3.3e-5
+constexpr double kFloatSums = 2e-4; // float against double, of any token; the worst of these models is 1.2e-4, whose scores are unscaled
 
 struct LoadedProgram {
   Program program;
