@@ -1,6 +1,6 @@
 // NCCL, as far as ranks on GPUs need it: its types as its header has them, and its functions, which are found in libnccl.so.2 when several
-// ranks share a model on GPUs. So nothing links it, and tests play it. libplimsoll_cuda.so holds these numbers against that header, where it
-// is. Threads: as NCCL's own; one thread at a time per communicator.
+// ranks share a model on GPUs. So nothing links it, and tests play it. libplimsoll_cuda.so holds these numbers against that header, where
+// it is. Threads: as NCCL's own; one thread at a time per communicator.
 #pragma once
 
 #include <array>

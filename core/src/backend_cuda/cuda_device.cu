@@ -251,9 +251,9 @@ public:
                  std::uint64_t rows) override {
     if (width_bytes == 0 || rows == 0) return;
     queue_.use();
-    queue_.note(cudaMemcpy2DAsync(to, to_stride_bytes, from, from_stride_bytes, width_bytes, rows, cudaMemcpyDeviceToDevice,
-                                  queue_.stream()),
-                "a copy of rows on the GPU");
+    queue_.note(
+        cudaMemcpy2DAsync(to, to_stride_bytes, from, from_stride_bytes, width_bytes, rows, cudaMemcpyDeviceToDevice, queue_.stream()),
+        "a copy of rows on the GPU");
   }
   void zero(void* device, std::uint64_t bytes) override {
     if (bytes == 0) return;
