@@ -326,6 +326,9 @@ void describe(const Config& config, const Model& model, const PipelinePart& part
 
 void describe_draft(const Config& config, const Model& model, const PipelinePart& part, const Pipeline& out) {
   const Forward& forward = known_forward(config, model);
+  const Written written{model.draft, part.layer, "draft."};
+  if (part.is_ffn()) return describe_ffn(config, model, forward, written, part, out);
+  if (part.is_attention()) return LayerWriter(config, model, forward, written, part, out).write_attention(part.in); // of another family's
   if (model.dialect.draft == nullptr || forward.drafts == Drafts::kUnknown)
     plimsoll::no_pipeline("/model_type", "for the layers that draft of model_type " + std::string(config.model_type().substr(0, 60)));
   const bool model_first = forward.drafts == Drafts::kModelFirst; // its last norm then stands before what is handed on
@@ -352,8 +355,6 @@ void describe_draft(const Config& config, const Model& model, const PipelinePart
     if (!model_first) out.set(rows, norm(rows, own(norms[2])));
     describe_logits(config, model, forward, rows, part.out, out);
   } else {
-    const Written written{model.draft, part.layer, "draft."};
-    if (part.is_ffn()) return describe_ffn(config, model, forward, written, part, out);
     LayerWriter(config, model, forward, written, part, out).write();
   }
 }

@@ -53,6 +53,12 @@ struct Frame {
   const char* epsilon = "/rms_norm_eps"; // key
 };
 
+// How the layer that drafts is joined to the model, where it is described: labels. Its norms stand where the model's do, its last before
+// what is handed on.
+struct DraftFrame {
+  std::string_view token_norm, model_norm, projection, last_norm;
+};
+
 // The pass of a recurrent mixer: sets part.out from part.in, in the layers that have it.
 struct Mixer {
   Layers layers;
@@ -82,9 +88,10 @@ struct Model {
   std::deque<Delegate> delegates;
   std::deque<Layers> lists; // that weights and caches point to
   std::vector<Weight> weights;
-  std::vector<KvGroup> caches; // that this family declares itself
-  std::vector<Mixer> mixers;   // whose passes are described
-  std::optional<Frame> frame;  // none: the pass is not described
+  std::vector<KvGroup> caches;      // that this family declares itself
+  std::vector<Mixer> mixers;        // whose passes are described
+  std::optional<Frame> frame;       // none: the pass is not described
+  std::optional<DraftFrame> drafts; // likewise
 };
 
 // Layers that have a part of this family's own: how its tensors' names begin, and whose they are.

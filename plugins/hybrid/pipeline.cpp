@@ -72,6 +72,44 @@ void describe_layer(const Model& model, const PipelinePart& part, const Pipeline
 
 } // namespace
 
+void describe_draft(const Model& model, const PipelinePart& part, const Pipeline& out) {
+  if (!model.frame || !model.drafts)
+    plimsoll::no_pipeline("/model_type", "for the layers that draft of model_type " + std::string(model.config.model_type().substr(0, 60)));
+  const Frame& frame = *model.frame;
+  const DraftFrame& drafts = *model.drafts;
+  const plimsoll::Child& ends = model.delegates.front().child;
+  const auto norm = [&](Value x, std::string_view label) {
+    return op::Norm(x, std::string(label), model.config.find_f64(frame.epsilon).value_or(0)).plus_one(frame.plus_one);
+  };
+  if (part.is_handover() && part.layer == PLIMSOLL_NO_LAYER) {
+    out.set(part.out, norm(part.in, "final_norm"));
+  } else if (part.is_embedding()) {
+    const Value token = out.value(model.hidden);
+    ends.describe({kEmbed, part.layer, {}, token}, out);
+    out.set(token, norm(token, drafts.token_norm));
+    const Value before = out.make(model.hidden, 0, norm(part.in, drafts.model_norm));
+    const Value both = out.make(Bytes(2) * model.hidden, 0, op::Join(token, before));
+    out.set(part.out, op::Linear(both, std::string(drafts.projection)));
+  } else if (part.is_handover()) {
+    out.set(part.out, norm(part.in, drafts.last_norm));
+  } else if (part.is_head()) {
+    const Value rows = out.value(model.hidden, 0, plimsoll::Rows::kOutputs);
+    out.set(rows, op::LastRows(part.in));
+    out.set(part.out, op::Linear(rows, model.config.boolean("/tie_word_embeddings", false) ? "embedding" : "head"));
+  } else if (part.is_ffn()) {
+    const auto ffn = std::find_if(model.delegates.begin(), model.delegates.end(), [](const Delegate& d) { return d.aspects.has(kFfn); });
+    if (ffn == model.delegates.end()) plimsoll::no_pipeline("", "for the FFN of the layer that drafts");
+    ffn->child.describe_draft(part, out);
+  } else {
+    const auto normed = [&](std::string_view label) { return out.make(model.hidden, 0, norm(part.out, "draft." + std::string(label))); };
+    const Value mixed = out.value(model.hidden), y = out.value(model.hidden);
+    ends.describe_draft({kAttention, part.layer, normed(frame.mixer_norm), mixed}, out);
+    out.add(part.out, op::Add(mixed));
+    out.ffn(normed(frame.ffn_norm), y);
+    out.add(part.out, op::Add(y));
+  }
+}
+
 void describe(const Model& model, const PipelinePart& part, const Pipeline& out) {
   if (!model.frame) plimsoll::no_pipeline("/model_type", "for model_type " + std::string(model.config.model_type().substr(0, 60)));
   if (part.is_embedding() || part.is_head()) return model.delegates.front().child.describe(part, out);

@@ -7,6 +7,8 @@
 namespace hybrid {
 
 void describe(const Model& model, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
+// The same of its head that drafts.
+void describe_draft(const Model& model, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);
 
 // Each sets part.out from part.in. `label`: what the labels of its tensors begin with.
 void describe_delta_net(const DeltaNet& m, const std::string& label, const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out);

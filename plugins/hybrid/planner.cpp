@@ -52,6 +52,9 @@ public:
   }
 
   void describe(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override { hybrid::describe(model_, part, out); }
+  void describe_draft(const plimsoll::PipelinePart& part, const plimsoll::Pipeline& out) const override {
+    hybrid::describe_draft(model_, part, out);
+  }
 
 private:
   Model model_;

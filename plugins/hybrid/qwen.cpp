@@ -42,6 +42,7 @@ void add_draft(Model& model) {
   const Place once(model, "mtp.", "", kAttention, {0}, true);
   once.add(once.linear("fc", model.hidden, Bytes(2) * model.hidden));
   for (const char* name : {"pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"}) once.add(once.norm(name, model.hidden));
+  model.drafts = DraftFrame{"draft.pre_fc_norm_embedding", "draft.pre_fc_norm_hidden", "draft.fc", "draft.norm"};
 }
 
 } // namespace

@@ -236,7 +236,7 @@ void describe_ffn(const Config& config, const Shape& shape, const PipelinePart& 
 }
 
 void describe_draft_ffn(const Config& config, const Shape& shape, const PipelinePart& part, const Pipeline& out) {
-  if (shape.draft_layers.empty()) plimsoll::no_pipeline("/ffn_names", "for layers that draft of another kind than the model's");
+  if (!shape.draft_modules.empty()) plimsoll::no_pipeline("/ffn_names", "for layers that draft without experts");
   FfnWriter(config, shape, part, out, "draft.").sparse();
 }
 

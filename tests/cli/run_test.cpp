@@ -6,6 +6,7 @@
 
 #include "cli/program.hpp"
 #include "support/tiny_adapter.hpp"
+#include "support/tiny_heads.hpp"
 #include "support/tiny_vlm.hpp"
 
 namespace plimsoll::cli_test {
@@ -89,6 +90,29 @@ TEST(CliRun, ADraftChangesNothingButWhatIsSaidOfIt) {
   const Outcome refused = run_model("kjv", {"--prompt", kPrompt, "--draft", tiny("kjv")});
   EXPECT_EQ(refused.code, 2);
   EXPECT_THAT(refused.err, HasSubstr("--num-draft-tokens"));
+}
+
+// Without --draft the checkpoint's own head drafts; here one that knows what follows.
+TEST(CliRun, AHeadOfTheModelsOwnChangesNothingButWhatIsSaidOfIt) {
+  const std::string folder = scratch_folder() + "/headed";
+  test::write_tiny_folder(test::tiny_head("head_glm4_moe", {.knows = true, .of_layers = 0}), folder);
+  const auto outputs = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"run",       folder,  "--prompt",     kPrompt, "--max-new-tokens", "13",
+                                       "--devices", "64MiB", "--max-length", "64",    "--format",         "json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return Json::parse(outcome.out);
+  };
+  const Json plain = outputs({}), headed = outputs({"--num-draft-tokens", "3"});
+  EXPECT_EQ(headed["outputs"][0]["tokens"], plain["outputs"][0]["tokens"]);
+  EXPECT_EQ(plain["outputs"][0]["drafted_tokens"], 0);
+  EXPECT_EQ(headed["outputs"][0]["drafted_tokens"], 9); // one token, then three steps of four
+  EXPECT_EQ(headed["outputs"][0]["accepted_tokens"], 9);
+  for (const Json& usage : headed["usage"]) EXPECT_EQ(usage["planned_bytes"], usage["peak_bytes"]) << usage["category"];
+  const Outcome none = run({"run", tiny("kjv"), "--prompt", kPrompt, "--num-draft-tokens", "3", "--devices", "64MiB"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.err, HasSubstr("no multi-token-prediction layers"));
 }
 
 TEST(CliRun, TakesAFileOfRequests) {

@@ -12,6 +12,7 @@
 #include "cli/program.hpp"
 #include "support/tiny_adapter.hpp"
 #include "support/tiny_encoders.hpp"
+#include "support/tiny_heads.hpp"
 
 namespace plimsoll::cli_test {
 namespace {
@@ -91,6 +92,38 @@ TEST_F(Mpirun, ProcessesGenerateWhatThreadsDoWithinTheirPlans) {
     EXPECT_EQ(processes["outputs"], threads["outputs"]); // to the bit: sums are added in the same order
     EXPECT_EQ(processes["usage"], threads["usage"]);
     for (const MpiJson& usage : processes["usage"]) EXPECT_EQ(usage["peak_bytes"], usage["planned_bytes"]) << usage;
+  }
+}
+
+// Ranks and replicas that are processes draft with the head as threads do.
+TEST_F(Mpirun, HeadsThatDraftAreThoseOfThreads) {
+  const std::string folder = scratch_folder() + "/headed";
+  test::write_tiny_folder(test::tiny_head("head_deepseek_v3", {.knows = true, .of_layers = 0.25F}), folder);
+  std::string lines;
+  for (int i = 0; i < 5; ++i) lines += fmt::format("{{\"prompt_ids\": [{}, 9, 30], \"max_new_tokens\": {}}}\n", 5 + 11 * i, 6 + 3 * i);
+  const std::string requests = write_scratch("headed.jsonl", lines);
+  for (const RankLayout& of : {RankLayout{"", 2, {"--tp", "2"}}, {"", 4, {"--dp", "2", "--tp", "2"}}}) {
+    std::vector<std::string> arguments{"run",
+                                       folder,
+                                       "--requests",
+                                       requests,
+                                       "--format",
+                                       "json",
+                                       "--devices",
+                                       fmt::format("{}x64MiB", of.processes),
+                                       "--num-draft-tokens",
+                                       "3",
+                                       "--max-length",
+                                       "64"};
+    arguments.insert(arguments.end(), of.options.begin(), of.options.end());
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    const MpiJson threads = alone(arguments), processes = together(of.processes, arguments);
+    ASSERT_TRUE(processes.is_object());
+    EXPECT_EQ(processes["outputs"], threads["outputs"]);
+    EXPECT_EQ(processes["usage"], threads["usage"]);
+    std::uint64_t accepted = 0;
+    for (const MpiJson& output : processes["outputs"]) accepted += output["accepted_tokens"].get<std::uint64_t>();
+    EXPECT_GT(accepted, 0U);
   }
 }
 

@@ -138,7 +138,8 @@ struct PoolShape {
   CacheKind kind = CacheKind::kFull;
   std::uint64_t layers = 1, heads = 1, k_elements = 8, v_elements = 8, page_tokens = 16, pages = 65;
   std::string k_dtype = "float32", v_dtype = "float32";
-  std::vector<KvFieldGeometry> regions = {}; // kState: `pages` rows of these, one row a sequence
+  std::vector<KvFieldGeometry> regions = {}; // kState: `pages` rows of these
+  std::uint32_t rows_each = 1;               // likewise: of a sequence; 2: the second is the state before its last pass
 };
 class Pool {
 public:
@@ -186,7 +187,8 @@ public:
   // The rows of a batch's states.
   std::vector<std::uint32_t> rows(const std::vector<std::uint64_t>& sequences) {
     std::vector<std::uint32_t> out;
-    for (const std::uint64_t sequence : sequences) out.push_back(page(sequence, 0));
+    for (const std::uint64_t sequence : sequences)
+      for (std::uint64_t row = 0; row < shape_.rows_each; ++row) out.push_back(page(sequence, row));
     return out;
   }
   // Sequence `to` has the row that `from` had, whatever stands in it.
@@ -209,7 +211,7 @@ private:
   void make_states() {
     KvGroupGeometry& g = group_.geometry;
     g.label = "state";
-    g.rows_per_sequence = 1;
+    g.rows_per_sequence = shape_.rows_each;
     g.regions = shape_.regions;
     std::uint64_t layer_bytes = 0;
     for (const KvFieldGeometry& region : g.regions) layer_bytes += region.elements * element_bytes(find_element_type(region.dtype).value());
@@ -284,7 +286,7 @@ public:
       KvGroupInputs group;
       if (pools_[n]->holds_states()) {
         group.state_rows = table;
-        group.rows_per_request = 1;
+        group.rows_per_request = pools_[n]->shape().rows_each;
         groups_.push_back(group);
         continue;
       }
@@ -306,6 +308,9 @@ public:
     if (done_.size() <= to) done_.resize(to + 1, 0);
     done_[to] = tokens;
   }
+
+  // The sequence's last tokens do not count after all.
+  void go_back(std::uint64_t sequence, std::uint64_t tokens) { done_[sequence] -= tokens; }
 
   // Those of the pass before; for tests that spoil them.
   ForwardInputs inputs_of(std::uint64_t logits_per_sequence = 1) const {

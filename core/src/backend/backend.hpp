@@ -75,12 +75,14 @@ struct KvView {
   std::uint64_t columns = 0;
 };
 
-// Some elements of the states of one layer, one row after another: those of sequence b begin at `offset_bytes` of row rows[b].
+// Some elements of the states of one layer, one row after another: those of sequence b begin at `offset_bytes` of row
+// rows[b * rows_each].
 struct StateView {
   void* pool = nullptr;
   std::uint64_t row_stride_bytes = 0, offset_bytes = 0;
   ElementType type = ElementType::kFloat32;
-  const std::uint32_t* rows = nullptr; // [sequences]
+  const std::uint32_t* rows = nullptr; // [sequences, rows_each], of which the first is the state
+  std::uint64_t rows_each = 1;
 };
 
 // Which keys the query at a position sees: those of [first, end).

@@ -17,7 +17,7 @@ Real softplus(Real x) {
 }
 
 inline void* state_row(const StateView& state, std::uint64_t b) {
-  return static_cast<std::byte*>(state.pool) + state.rows[b] * state.row_stride_bytes + state.offset_bytes;
+  return static_cast<std::byte*>(state.pool) + state.rows[b * state.rows_each] * state.row_stride_bytes + state.offset_bytes;
 }
 
 // Elements [first, first + n) of sequence b. A sequence that begins has zeros, whatever an earlier one left in its row.

@@ -9,7 +9,7 @@
 namespace plimsoll::gpu {
 
 PLIMSOLL_DEVICE inline void* state_row(const StateView& state, std::uint64_t b) {
-  return static_cast<char*>(state.pool) + state.rows[b] * state.row_stride_bytes + state.offset_bytes;
+  return static_cast<char*>(state.pool) + state.rows[b * state.rows_each] * state.row_stride_bytes + state.offset_bytes;
 }
 
 // An element of the state of sequence b. A sequence that begins has zeros, whatever an earlier one left in its row.

@@ -99,6 +99,7 @@ struct EngineProfile {
     ReportedTokens reported_tokens = ReportedTokens::kPages;
     std::uint64_t page_tokens = 128, null_pages = 1;
     std::uint64_t state_rows = 2, state_rows_without_prefix_caching = 1, state_rows_per_draft_token = 0;
+    std::uint64_t state_rows_while_drafting = 0; // more, however many tokens are drafted
     std::uint64_t decode_context_parallel = 1;
     bool prefix_caching = true, demand_limited = true, windows = true, packed_latent = false;
     bool bound = false;                    // this release's rule is another one, that takes no more
@@ -126,7 +127,8 @@ struct EngineProfile {
 
     // Rows of recurrent state that one sequence holds.
     std::uint64_t rows_per_sequence(std::uint64_t draft_tokens) const {
-      return (prefix_caching ? state_rows : state_rows_without_prefix_caching) + state_rows_per_draft_token * draft_tokens;
+      return (prefix_caching ? state_rows : state_rows_without_prefix_caching) + state_rows_per_draft_token * draft_tokens +
+             (draft_tokens > 0 ? state_rows_while_drafting : 0);
     }
   } kv;
 

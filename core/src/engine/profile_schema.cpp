@@ -100,6 +100,7 @@ constexpr std::array kKeys{
     ProfileKey{"/kv/prefix_caching", FlagKey{FIELD(kv.prefix_caching)}},
     ProfileKey{"/kv/state_rows", NumberKey{FIELD(kv.state_rows), 1, 1024}},
     ProfileKey{"/kv/state_rows_without_prefix_caching", NumberKey{FIELD(kv.state_rows_without_prefix_caching), 1, 1024}},
+    ProfileKey{"/kv/state_rows_while_drafting", NumberKey{FIELD(kv.state_rows_while_drafting), 0, 1024}},
     ProfileKey{"/kv/state_rows_per_draft_token", NumberKey{FIELD(kv.state_rows_per_draft_token), 0, 1024}},
     ProfileKey{"/kv/demand_limited", FlagKey{FIELD(kv.demand_limited)}},
     ProfileKey{"/kv/windows", FlagKey{FIELD(kv.windows)}},

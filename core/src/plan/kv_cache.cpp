@@ -384,8 +384,9 @@ Result<KvStages> KvStages::create(const Settled& s, std::optional<std::uint64_t>
     input.max_batch_input_tokens = s.max_batch_input_tokens;
     input.draft_tokens = drafted;
     input.sequences = s.sequences(batch);
-    // A request may hold the tokens of two drafts in flight and the accepted ones of a third.
-    input.slack_tokens = drafted > 0 ? 3ULL * drafted + 1 : 0;
+    // A request may hold the tokens of two drafts in flight and the accepted ones of a third. Ours drafts none beyond its length.
+    const bool beyond = drafted > 0 && s.profile().schedule.activations != ActivationRule::kPipeline;
+    input.slack_tokens = beyond ? 3ULL * drafted + 1 : 0;
     stages.owned_.push_back(make_kv_layout(input));
     stages.layouts_.push_back(stages.owned_.back().get());
   }

@@ -1,10 +1,8 @@
 #include "plan/price_schedule.hpp"
 
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,29 +88,20 @@ Result<Program> scheduled(const Settled& s, const Model::Data& model, const Desc
   return program;
 }
 
-// What drafts for a model sees nothing of images, and is verified by rows that can be taken back.
-Result<void> check_drafted(const Settled& s, std::span<const Model::Data* const> models, std::string_view where) {
+// What drafts for a model sees nothing of images.
+Result<void> check_drafted(const Settled& s, std::string_view where) {
   PLIMSOLL_ASSIGN(const ProgramImages images, planned_images(s));
-  if (images.most_rows > 0)
-    return fail(ErrorCode::kUnsupportedArchitecture,
-                fmt::format("{} takes images, of which a draft sees nothing; run it without {}, or without room for images",
-                            s.model().info.path, where),
-                std::string(where));
-  for (const Model::Data* const model : models)
-    for (const KvGroup& group : model->declared.kv)
-      if (group.kind == CacheKind::kState && group.role != PLIMSOLL_ROLE_DRAFT)
-        return fail(ErrorCode::kUnsupportedArchitecture,
-                    fmt::format("{} keeps states ('{}'), which cannot take back drafted tokens that are not accepted; run it without {}",
-                                model->info.path, group.label, where),
-                    std::string(where));
-  return {};
+  if (images.most_rows == 0) return {};
+  return fail(ErrorCode::kUnsupportedArchitecture,
+              fmt::format("{} takes images, of which a draft sees nothing; run it without {}, or without room for images",
+                          s.model().info.path, where),
+              std::string(where));
 }
 
 // The model's own head that drafts.
 Result<Program> scheduled_head(const Settled& s, const Described& described, std::uint32_t rank) {
   constexpr std::string_view kWhere = "--num-draft-tokens";
-  const std::array<const Model::Data*, 1> models{&s.model()};
-  PLIMSOLL_TRY(check_drafted(s, models, kWhere));
+  PLIMSOLL_TRY(check_drafted(s, kWhere));
   if (s.layout.pp > 1)
     return fail(
         ErrorCode::kBadRequest,
@@ -183,8 +172,14 @@ Result<Program> scheduled_draft(const Settled& s, std::uint32_t rank) {
     return fail(ErrorCode::kBadRequest,
                 fmt::format("is 0, so {} drafts nothing; give the tokens that it drafts for each step", draft.info.path),
                 "--num-draft-tokens");
-  const std::array<const Model::Data*, 2> models{&s.model(), &draft};
-  PLIMSOLL_TRY(check_drafted(s, models, "--draft"));
+  PLIMSOLL_TRY(check_drafted(s, "--draft"));
+  for (const KvGroup& group : draft.declared.kv)
+    if (group.kind == CacheKind::kState && group.role != PLIMSOLL_ROLE_DRAFT)
+      return fail(ErrorCode::kUnsupportedArchitecture,
+                  fmt::format("{} keeps states ('{}'), which go on with every token that it drafts and cannot be taken back; draft with "
+                              "another model",
+                              draft.info.path, group.label),
+                  "--draft");
   const std::uint64_t own = draft.declared.facts.vocab_tokens, target = s.model().declared.facts.vocab_tokens;
   if (own != target)
     return fail(

@@ -19,7 +19,7 @@ PassShape draft_pass_shape(const Settled& settled);
 // kUnsupportedArchitecture where a planner describes no pipeline, or none of the head that is to draft.
 Result<Program> scheduled_program(const Settled& settled, std::uint32_t rank);
 // The same of the draft model, which there is. kBadRequest where it drafts nothing, speaks of other tokens than its target, or would stand
-// on one of several stages; kUnsupportedArchitecture where either keeps states, which cannot take back what was not accepted.
+// on one of several stages; kUnsupportedArchitecture where it keeps states, which cannot take back what was not accepted.
 Result<Program> scheduled_draft(const Settled& settled, std::uint32_t rank);
 
 Result<void> price_schedule(const Settled& settled, ItemCollector& collector);

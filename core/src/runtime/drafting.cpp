@@ -104,10 +104,12 @@ public:
       : Drafting(cache, batch), head_(head), expected_(batch.size()) {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const std::optional<ExpectedToken>& expected = batch[i]->expected;
-      const TextContext& tokens = batch[i]->tokens;
+      TextContext& tokens = batch[i]->tokens;
       if (!expected || expected->run != head.runs() || expected->size_tokens != tokens.size_tokens() || batch[i]->draft_tokens == 0 ||
-          !tokens.reaches_end() || tokens.active_length() != 1)
+          expected->processed != tokens.processed_length() || !tokens.reaches_end())
         continue;
+      // It has seen all but the newest, also where the model computes some again.
+      if (tokens.active_length() > 1) static_cast<void>(tokens.skip_processing(tokens.active_length() - 1));
       expected_[i] = *expected;
       under_way_.push_back(i);
     }
@@ -162,7 +164,7 @@ void expect_next(State& state, const DraftHead& head, const ModelOutputs& output
   if (!row) return;
   const TextContext& tokens = state.tokens;
   const auto token = Sampler().sample(*row, state.sampling, tokens.id(), tokens.size_tokens());
-  if (token) state.expected = ExpectedToken{*token, tokens.size_tokens(), head.runs(), request};
+  if (token) state.expected = ExpectedToken{*token, tokens.size_tokens(), tokens.processed_length(), head.runs(), request};
 }
 
 Result<Proposal> adopt(TextContext& context, std::span<const Token> tokens) {

@@ -23,7 +23,7 @@ struct Proposal {
 // take_back. An error leaves all contexts as they were.
 Result<std::vector<Proposal>> propose(PipelineModel& draft, KvCache& cache, std::span<TextGenerationContext::State* const> batch);
 
-// The same of a head: of requests that it expects a token of, whose newest token alone is to be computed.
+// The same of a head: of requests that it expects a token of, as they were when it did.
 Result<std::vector<Proposal>> propose(DraftHead& head, KvCache& cache, std::span<TextGenerationContext::State* const> batch);
 
 // What the head's last run, behind a step, expects of its request of that number, which has been given what was chosen.

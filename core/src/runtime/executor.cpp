@@ -26,8 +26,10 @@ public:
        const ExecutorMemory& memory, const ExecutorOptions& options)
       : program_(std::move(program)), backend_(std::move(backend)), ops_(backend_->ops(Real{})), weights_(weights.begin(), weights.end()),
         groups_(std::move(groups)), rules_(input_rules(program_, groups_)), slab_(static_cast<std::byte*>(memory.slab)),
-        adapters_(memory.adapters), options_(options), offsets_(program_.most_sequences + 1) {
+        adapters_(memory.adapters), options_(options), offsets_(program_.most_sequences + 1), kept_(groups_.size()) {
     windows_.reserve(rules_.patches != nullptr ? program_.most_outputs + 1 : 0);
+    for (std::size_t n = 0; n < groups_.size(); ++n)
+      if (rules_.groups[n].states && groups_[n].geometry.rows_per_sequence == 2) kept_[n].resize(groups_[n].pages);
   }
 
   const Program& program() const { return program_; }
@@ -38,8 +40,10 @@ public:
     tables_ = inputs.kv.groups;
     adapter_slots_ = inputs.adapters;
     encoded_ = inputs.encoded;
+    PLIMSOLL_TRY(keep_states(inputs));
     if (program_.takes != kNoIndex) take(inputs.taken);
     PLIMSOLL_TRY(run_ops(program_.takes != kNoIndex && inputs.taken.of_model == nullptr ? program_.own_ops : 0));
+    states_are_computed(inputs);
     const Rows<Real> logits = value(program_.logits);
     return ForwardOutputs<Real>{logits.data, logits.rows, logits.width, std::span(offsets_).first(pass_.sequences + 1)};
   }
@@ -80,6 +84,41 @@ private:
       if (is_collective(op.kind)) PLIMSOLL_TRY(join(op));
       else if (rows_of(op.out) > 0) run_op(op);
     return backend_->synchronize();
+  }
+
+  // Where a sequence has two rows of a state, the second keeps what the first was before the last pass. Who goes on from there, because
+  // what it computed was not accepted, or its pass failed, begins with it.
+  template <class Each>
+  void for_kept_states(const ForwardInputs& in, const Each& each) {
+    for (std::size_t n = 0; n < groups_.size(); ++n) {
+      if (!rules_.groups[n].states || in.kv.groups[n].rows_per_request != 2) continue;
+      for (std::size_t b = 0; b < in.kv.batch; ++b) {
+        const std::uint32_t* const rows = in.kv.groups[n].state_rows.data() + 2 * b;
+        each(groups_[n], kept_[n][rows[0]], in.kv.cache_lengths[b], in.row_offsets[b + 1] - in.row_offsets[b], rows);
+      }
+    }
+  }
+  Result<void> keep_states(const ForwardInputs& in) {
+    std::string wrong;
+    for_kept_states(in, [&](const ExecutorKvGroup& group, const Kept& kept, std::uint64_t length, std::uint64_t, const std::uint32_t*) {
+      if (length != 0 && kept.now != length && kept.before != length)
+        wrong = fmt::format("a sequence goes on behind {} tokens, of which '{}' keeps no state", length, group.geometry.label);
+    });
+    if (!wrong.empty()) return fail(ErrorCode::kBadRequest, "a pass cannot be computed: " + wrong);
+    for_kept_states(in, [&](const ExecutorKvGroup& group, Kept& kept, std::uint64_t length, std::uint64_t, const std::uint32_t* rows) {
+      auto* const pool = static_cast<std::byte*>(group.pool);
+      std::byte* const state = pool + rows[0] * group.page_stride_bytes;
+      std::byte* const before = pool + rows[1] * group.page_stride_bytes;
+      if (length != 0 && kept.now == length) backend_->copy(before, state, group.page_stride_bytes);
+      else if (length != 0) backend_->copy(state, before, group.page_stride_bytes);
+      kept = {length, kNoLength};
+    });
+    return {};
+  }
+  void states_are_computed(const ForwardInputs& in) {
+    for_kept_states(in, [](const ExecutorKvGroup&, Kept& kept, std::uint64_t length, std::uint64_t tokens, const std::uint32_t*) {
+      kept.now = length + tokens;
+    });
   }
 
   // Rows of the model, or of the run before, to where the ops read them; those that lie one after another at once.
@@ -156,9 +195,12 @@ private:
   StateView state_view(const ProgramOp& op, std::uint64_t region, std::uint64_t elements) const {
     const ExecutorKvGroup& group = groups_[op.kv_group];
     const StateRegionPlace place = region_of_state(group.geometry, region);
-    return {group.pool, group.page_stride_bytes,
-            group.layers[op.kv_layer].offset_bytes + place.offset_bytes + elements * element_bytes(place.type), place.type,
-            tables_[op.kv_group].state_rows.data()};
+    return {group.pool,
+            group.page_stride_bytes,
+            group.layers[op.kv_layer].offset_bytes + place.offset_bytes + elements * element_bytes(place.type),
+            place.type,
+            tables_[op.kv_group].state_rows.data(),
+            std::max<std::uint64_t>(tables_[op.kv_group].rows_per_request, 1)};
   }
 
   // ---- ops, with the operands of plimsoll/pipeline.h
@@ -339,6 +381,12 @@ private:
   ExecutorOptions options_;
   std::vector<std::uint32_t> offsets_;
   std::vector<std::uint32_t> windows_; // of the image that is encoded
+  static constexpr std::uint64_t kNoLength = UINT64_MAX;
+  // By the first row of a sequence: the tokens that it was the state of before the last pass, and is behind it.
+  struct Kept {
+    std::uint64_t before = kNoLength, now = kNoLength;
+  };
+  std::vector<std::vector<Kept>> kept_; // of each group
 
   PassView pass_; // of the pass that runs
   std::uint64_t tokens_of_replicas_ = 0;

@@ -8,7 +8,8 @@
 // values, [token][head][v elements] in its v_dtype; of a latent [token][k elements], the latent before the rotated part. A page that a
 // table does not name is never looked at: behind a window or before a chunk anything may stand in a table.
 // A state group has rows in place of pages, one a sequence; a layer's part of a row is its regions, one after another, each in its
-// dtype. A sequence without cached tokens does not read its row.
+// dtype. A sequence without cached tokens does not read its row. Where tokens are drafted it has a second row: of the state before its last
+// pass, with which it begins anew where its cache length says that the pass does not count.
 #pragma once
 
 #include <cstdint>

@@ -96,9 +96,9 @@ private:
 
   void check_states(const ExecutorKvGroup& group) {
     const KvGroupGeometry& g = group.geometry;
-    if (g.rows_per_sequence != 1 || g.regions.empty())
-      return void(wrong("KV group '{}' has {} rows for a sequence, {} regions; one row of some was expected", g.label, g.rows_per_sequence,
-                        g.regions.size()));
+    if (g.rows_per_sequence == 0 || g.rows_per_sequence > 2 || g.regions.empty())
+      return void(wrong("KV group '{}' has {} rows for a sequence, {} regions; one row of some, or two, was expected", g.label,
+                        g.rows_per_sequence, g.regions.size()));
     std::uint64_t bytes = 0, alignment = 1;
     for (std::size_t n = 0; n < g.regions.size(); ++n) {
       const StateRegionPlace place = region_of_state(g, n);

@@ -66,16 +66,17 @@ Result<void> check_table(const ForwardInputs& in, std::size_t index, const Execu
   return {};
 }
 
-// Rows of states are rows of the pool, no two sequences' the same.
+// Rows of states are rows of the pool, no two of them the same.
 Result<void> check_rows(const ForwardInputs& in, std::size_t index, const ExecutorKvGroup& group) {
   const std::string& label = group.geometry.label;
-  if (index >= in.kv.groups.size() || in.kv.groups[index].rows_per_request != 1 || in.kv.groups[index].state_rows.size() < in.kv.batch)
-    return bad("no row of '{}' for each of {} sequences", label, in.kv.batch);
-  const std::span<const std::uint32_t> rows = in.kv.groups[index].state_rows.first(in.kv.batch);
-  for (std::size_t b = 0; b < rows.size(); ++b) {
-    if (rows[b] >= group.pages) return bad("sequence {} has the row {} of '{}', which has {}", b, rows[b], label, group.pages);
-    if (std::find(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(b), rows[b]) != rows.begin() + static_cast<std::ptrdiff_t>(b))
-      return bad("two sequences have the row {} of '{}'", rows[b], label);
+  const std::size_t each = group.geometry.rows_per_sequence, all = each * in.kv.batch;
+  if (index >= in.kv.groups.size() || in.kv.groups[index].rows_per_request != each || in.kv.groups[index].state_rows.size() < all)
+    return bad("no {} of '{}' for each of {} sequences", each == 1 ? "row" : "two rows", label, in.kv.batch);
+  const std::span<const std::uint32_t> rows = in.kv.groups[index].state_rows.first(all);
+  for (std::size_t n = 0; n < rows.size(); ++n) {
+    if (rows[n] >= group.pages) return bad("sequence {} has the row {} of '{}', which has {}", n / each, rows[n], label, group.pages);
+    if (std::find(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(n), rows[n]) != rows.begin() + static_cast<std::ptrdiff_t>(n))
+      return bad("two sequences have the row {} of '{}'", rows[n], label);
   }
   return {};
 }

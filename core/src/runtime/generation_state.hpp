@@ -14,6 +14,7 @@ namespace plimsoll {
 struct ExpectedToken {
   Token token = 0;
   std::uint64_t size_tokens = 0; // of the request when it was expected
+  std::uint64_t processed = 0;   // likewise
   std::uint64_t run = 0;         // of the head, and the request's number in it
   std::uint32_t request = 0;
 };

@@ -79,8 +79,11 @@ Result<void> end_or_go_on(State& state, Token token, TextGenerationOutput& outpu
   return {};
 }
 
-// Moves a request on by one step, token by token, until one ends it. Nothing while its prompt is not all computed.
-Result<std::optional<TextGenerationOutput>> advance(State& state, Token next, std::span<const Token> further, std::uint64_t drafted) {
+// Moves a request on by one step, token by token, until one ends it. Nothing while its prompt is not all computed. States went on with
+// what was not accepted too: whoever keeps some computes all of the step's tokens again, from the states before it.
+Result<std::optional<TextGenerationOutput>> advance(State& state, Token next, std::span<const Token> further, std::uint64_t drafted,
+                                                    bool keeps_states) {
+  const std::uint64_t before = state.tokens.processed_length();
   TextGenerationOutput output;
   output.id = state.tokens.id();
   if (state.status == Status::kActive && !state.tokens.reaches_end()) {
@@ -94,11 +97,19 @@ Result<std::optional<TextGenerationOutput>> advance(State& state, Token next, st
     output.tokens.push_back(token);
     if (auto ended = end_or_go_on(state, token, output); !ended) state.give_up(std::move(ended.error()));
   }
+  if (keeps_states && further.size() < drafted) PLIMSOLL_TRY(state.tokens.rewind_processing(state.tokens.processed_length() - before));
   output.drafted_tokens = drafted;
   output.accepted_tokens = std::min(output.tokens.size(), further.size()); // the last of all was not drafted
   output.status = state.status;
   output.error = state.error;
   return output;
+}
+
+bool has_states(const PagedKvManager* kv) {
+  if (kv == nullptr || kv->geometry().n_ranks() == 0) return false;
+  for (std::size_t group = 0; group < kv->geometry().n_groups(); ++group)
+    if (kv->geometry().group(0, group).kind == CacheKind::kState) return true;
+  return false;
 }
 
 } // namespace
@@ -342,9 +353,11 @@ Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::exec
   for (std::size_t replica = 0; replica < steps.size(); ++replica) {
     Step& step = steps[replica];
     if (step.batch.empty()) continue;
+    const bool keeps_states = has_states(manager(static_cast<std::uint32_t>(replica)));
     for (std::size_t i = 0; i < step.batch.size(); ++i) {
       State& state = step.batch[i]->state();
-      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output, advance(state, step.next[i], step.further[i], step.drafted[i]));
+      PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output,
+                      advance(state, step.next[i], step.further[i], step.drafted[i], keeps_states));
       if (output && step.expected)
         expect_next(state, *replicas[replica].model->draft_head(), *step.expected, static_cast<std::uint32_t>(i));
       if (output) outputs.emplace(output->id, std::move(*output));

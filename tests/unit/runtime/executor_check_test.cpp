@@ -251,7 +251,7 @@ TEST(ProgramCheckTest, RefusesWhatDoesNotBelongTogether) {
       {"scan: a state that is too small", [](Parts& p) { p.op(K::kSsmScan).i[4] = 0; },
        "32 elements of a state at 0, where 'state' has 18"},
       {"states in a type that is none", [](Parts& p) { p.groups[2].geometry.regions[1].dtype = "int32"; }, "32 elements of 'int32'"},
-      {"states in two rows", [](Parts& p) { p.groups[2].geometry.rows_per_sequence = 2; }, "has 2 rows for a sequence"},
+      {"states in three rows", [](Parts& p) { p.groups[2].geometry.rows_per_sequence = 3; }, "has 3 rows for a sequence"},
       {"states beyond their row", [](Parts& p) { p.groups[2].layers[1].offset_bytes += 4; }, "a layer's state of 136 B at 140"},
       {"states in another lane", [](Parts& p) { p.groups[2].layers[0].lane = 1; }, "a layer's state of 136 B"},
       {"states at odd addresses", [](Parts& p) { p.groups[2].page_stride_bytes += 2; }, "9 pages of 274 B"},

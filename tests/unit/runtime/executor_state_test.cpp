@@ -94,6 +94,7 @@ struct ScanCase {
   bool a_of_state = false, skip = true, bias = true, stored = false;
   double least = 0, most = 0;
   const char* dtype = "float32";
+  std::uint32_t rows_each = 1;
 };
 
 // The recurrence, and with its ops the table of a program that has it.
@@ -110,7 +111,9 @@ public:
     a_ = vector(c.heads * (c.a_of_state ? c.state : 1), c.stored ? -2 : -1, 0.25);
     if (c.skip) d_ = vector(c.heads, 0.5, 0.125);
     if (c.bias) bias_ = vector(c.heads, -0.5, 0.25);
-    op.pool(states({{"float32", 7}, {state_dtype, c.heads * c.elements * c.state}}, 2));
+    PoolShape shape = states({{"float32", 7}, {state_dtype, c.heads * c.elements * c.state}}, 2);
+    shape.rows_each = c.rows_each;
+    op.pool(shape);
     const std::uint32_t x = op.input(x_), b = op.input(b_), k = op.input(k_), dt = op.input(dt_);
     out = op.output(x_.width);
     ProgramOp made = op.builder.attend(
@@ -259,5 +262,43 @@ TEST(SsmScanTest, TwoSequencesHaveTwoRows) {
   EXPECT_NE(shared.error().message.find("two sequences have the row 3 of 'state'"), std::string::npos) << shared.error().message;
 }
 
+// Tokens that were drafted and are not accepted: the sequence begins again with the state before them, as often as it must, beside one that
+// goes on.
+TEST(KeptStatesTest, GoBackToBeforeTheLastPass) {
+  ScanMade made({.rows_each = 2}, 11);
+  PassRunner<double> run = made.op.run<double>(made.op.finish(made.out));
+  const std::vector<double> all = made.expected(tokens_of(0, 8));
+  const auto rows_of = [&](std::ptrdiff_t first, std::ptrdiff_t n) {
+    return std::vector<double>(all.begin() + first * 12, all.begin() + (first + n) * 12);
+  };
+  OpCase::expect_near(run.pass({{0, tokens_of(0, 4)}}, kAllRows), rows_of(0, 4), 2e-6);
+  run.pass({{1, tokens_of(0, 2)}, {0, {4, 9, 10}}});
+  run.go_back(0, 3);
+  run.pass({{0, {4, 8}}, {1, tokens_of(2, 2)}});
+  run.go_back(0, 2);
+  std::vector<double> both = rows_of(4, 2);
+  const std::vector<double> other = rows_of(4, 1);
+  both.insert(both.end(), other.begin(), other.end());
+  OpCase::expect_near(run.pass({{0, tokens_of(4, 2)}, {1, tokens_of(4, 1)}}, kAllRows), both, 2e-6);
+  OpCase::expect_near(run.pass({{0, tokens_of(6, 2)}}, kAllRows), rows_of(6, 2), 2e-6); // accepted, all of it
+}
+
+TEST(KeptStatesTest, AreThoseOfOneStep) {
+  ScanMade made({.rows_each = 2}, 11);
+  PassRunner<double> run = made.op.run<double>(made.op.finish(made.out));
+  run.pass({{0, tokens_of(0, 4)}});
+  run.pass({{0, tokens_of(4, 3)}});
+  ForwardInputs inputs = run.inputs_of();
+  for (const std::uint32_t length : {1U, 5U, 6U, 8U}) {
+    const std::array<std::uint32_t, 1> lengths{length};
+    inputs.kv.cache_lengths = lengths;
+    const auto lost = run.executor().run(inputs);
+    ASSERT_FALSE(lost) << length;
+    EXPECT_NE(lost.error().message.find("of which 'state' keeps no state"), std::string::npos) << lost.error().message;
+  }
+  const std::array<std::uint32_t, 1> lengths{4}; // that of the last pass
+  inputs.kv.cache_lengths = lengths;
+  EXPECT_TRUE(run.executor().run(inputs));
+}
 } // namespace
 } // namespace plimsoll::executor_state_test
