@@ -2,8 +2,8 @@
 // developers who record goldens (tests/data/tiny/README.md). Where no GGUF architecture is known it says so and leaves the last away. A
 // FOLDER with a model in float32 is written again, with its GGUF file. Without arguments: the names. With the seed of an adapter, that is
 // written too: as adapter.gguf, and in the folder `adapter`. blocks_TYPE is a llama whose matrices are packed in blocks of that type, as
-// model.gguf alone. qwen2_vl and qwen2_5_vl are models that see, without a GGUF file. head_... are models with a head that drafts, likewise.
-// SCHEME:NAME is a model that is quantised, likewise.
+// model.gguf alone. qwen2_vl and qwen2_5_vl are models that see, without a GGUF file. head_... are models with a head that drafts,
+// likewise. SCHEME:NAME is a model that is quantised, likewise.
 #include <cstdlib>
 #include <exception>
 #include <fstream>
