@@ -29,6 +29,7 @@ constexpr double kSameFile = 2e-5, kOtherRanks = 2e-4; // of log-probabilities
 struct FileCase {
   const char *model, *change = "{}";
   std::uint32_t most_ranks = 4; // that its groups of heads divide among
+  const char* variant = "";
 };
 void PrintTo(const FileCase& c, std::ostream* out) { *out << c.model; }
 
@@ -48,6 +49,7 @@ constexpr FileCase kFiles[]{
     {"lfm2"},
     {"lfm2_moe"},
     {"qwen3_next"},
+    {"qwen3_next", R"({"gguf_projections": "apart"})", 4, "_apart"},
     {"qwen3_5_moe"},
     {"kimi_linear"},
     {"exaone4", R"({"sliding_window": null, "layer_types": ["full_attention", "full_attention", "full_attention"]})"},
@@ -140,7 +142,8 @@ TEST_P(GgufFiles, SayWhatTheirSafetensorsSay) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GgufFiles, ::testing::ValuesIn(kFiles), [](const auto& info) { return std::string(info.param.model); });
+INSTANTIATE_TEST_SUITE_P(Models, GgufFiles, ::testing::ValuesIn(kFiles),
+                         [](const auto& info) { return std::string(info.param.model) + info.param.variant; });
 
 // ---- Blocks ----
 
@@ -245,7 +248,8 @@ INSTANTIATE_TEST_SUITE_P(Models, PackedGgufFiles,
                                            PackedCase{"jamba", "{}", "q8_0"}, PackedCase{"falcon_h1", "{}", "q8_0"},
                                            PackedCase{"granite_hybrid_moe", "{}", "q8_0"}, PackedCase{"nemotron_h_moe", "{}", "q8_0"},
                                            PackedCase{"lfm2", "{}", "q8_0"}, PackedCase{"kimi_linear", "{}", "q8_0"},
-                                           PackedCase{"qwen3_next", "{}", "q8_0"}, PackedCase{"qwen3_5_moe", "{}", "q8_0"},
+                                           PackedCase{"qwen3_next", R"({"gguf_projections": "apart"})", "q8_0"},
+                                           PackedCase{"qwen3_5_moe", "{}", "q8_0"},
                                            PackedCase{"mamba2", R"({"hidden_size": 256, "num_heads": 32, "head_dim": 16})", "q4_k"},
                                            PackedCase{"lfm2", R"({"hidden_size": 256, "intermediate_size": 256})", "q4_k"},
                                            PackedCase{"qwen3_5_moe", R"({"hidden_size": 256, "linear_value_head_dim": 64})", "q4_k"}),

@@ -89,6 +89,7 @@ private:
   void convert_states(const std::string& layer, std::string_view name, const TinyTensor& tensor);
   void convert_delta(const std::string& layer, std::string_view name, const TinyTensor& tensor);
   void halves(const std::string& layer, const TinyTensor& tensor);
+  void split_heads(const std::string& layer, const TinyTensor& tensor);
   std::vector<float> interleaved(const TinyTensor& tensor) const;
 
   const json& config_;
@@ -203,6 +204,26 @@ void Renamer::convert_delta(const std::string& layer, std::string_view name, con
   keep(layer + "ssm_a", tensor.shape, std::move(values));
 }
 
+// Of each head of keys its query, its key, its values and their gates, as later converters have them: all queries, then all keys, then all
+// values; and the gates in a tensor of their own.
+void Renamer::split_heads(const std::string& layer, const TinyTensor& tensor) {
+  const std::uint64_t heads = count("linear_num_key_heads"), key = count("linear_key_head_dim"), width = tensor.shape[1];
+  const std::uint64_t value = count("linear_num_value_heads") / heads * count("linear_value_head_dim"), row = 2 * key + 2 * value;
+  const auto rows = [&](std::uint64_t first, std::uint64_t n, std::vector<float>& out) {
+    for (std::uint64_t head = 0; head < heads; ++head) {
+      const auto begin = tensor.values.begin() + static_cast<std::ptrdiff_t>((head * row + first) * width);
+      out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(n * width));
+    }
+  };
+  std::vector<float> qkv, gates;
+  rows(0, key, qkv);
+  rows(key, key, qkv);
+  rows(2 * key, value, qkv);
+  rows(2 * key + value, value, gates);
+  keep(layer + "attn_qkv.weight", {heads * (2 * key + value), width}, std::move(qkv));
+  keep(layer + "attn_gate.weight", {heads * value, width}, std::move(gates));
+}
+
 // Gate and up in one tensor become two.
 void Renamer::halves(const std::string& layer, const TinyTensor& tensor) {
   const auto middle = tensor.values.begin() + static_cast<std::ptrdiff_t>(tensor.values.size() / 2);
@@ -217,6 +238,7 @@ void Renamer::convert_in_layer(const std::string& layer, std::string_view name, 
   if (name.starts_with("mamba.") && tensor.shape.size() != 2) return convert_states(layer, name.substr(6), tensor);
   if (name == "linear_attn.dt_bias" || name == "linear_attn.A_log" || name == "linear_attn.conv1d.weight")
     return convert_delta(layer, name.substr(12), tensor);
+  if (name == "linear_attn.in_proj_qkvz.weight" && config_.value("gguf_projections", "") == "apart") return split_heads(layer, tensor);
   if (name == "shared_mlp.input_linear.weight") return halves(layer, tensor);
   if ((is("gpt_oss") || is("qwen3_vl_moe_text")) && name.starts_with("mlp.experts.")) return split_experts(layer, tensor);
   const std::size_t dot = name.rfind('.');

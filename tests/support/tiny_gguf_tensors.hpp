@@ -8,7 +8,8 @@
 
 namespace plimsoll::test {
 
-// `shape` as safetensors writes it, slowest first; GGUF counts from the other end.
+// `shape` as safetensors writes it, slowest first; GGUF counts from the other end. A configuration with "gguf_projections": "apart" has the
+// projections of a delta net as later converters write them.
 std::vector<TinyTensor> tiny_gguf_tensors(const TinyModel& model);
 
 } // namespace plimsoll::test
