@@ -247,6 +247,31 @@ TEST(GgufFamilies, HaveACaseForEachArchitecture) {
   EXPECT_EQ(listed, 138U); // that llama.cpp lists at 3018a11, 2026-07-29
 }
 
+// What a family plans it can run too, where a file is as converters write them: most of these go without what a loader does not insist on.
+TEST(GgufFamilies, DescribeTheFilesThatTheyPlan) {
+  std::set<std::string> whole{"cohere2",    "exaone4",   "exaone4-small",      "glm4",      "lfm2",       "lfm2moe",
+                              "minimax-m2", "qwen3next", "qwen3next-interval", "qwen35moe", "qwen3vlmoe", "smollm3"};
+  const test::TemporaryDirectory directory;
+  for (const GgufCase& c : gguf_cases()) {
+    const std::string architecture = c.text("architecture"), id = c.text("id");
+    if (whole.erase(id) == 0) continue;
+    test::GgufWriter writer = gguf_file_of(c);
+    for (const char* key : {"attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"})
+      writer.f32(architecture + "." + key, 1e-5F);
+    if (architecture == "cohere2") writer.f32("cohere2.logit_scale", 0.5F);
+    writer.write(directory / "model.gguf");
+    const Model model = loaded(directory / "model.gguf");
+    EXPECT_NE(model.info().family, "gguf") << id;
+    PlanRequest run;
+    run.engine = "reference";
+    run.devices = "cpu=900GiB";
+    run.max_length = 256;
+    const auto program = test::built_context().program(model, run, 0);
+    EXPECT_TRUE(program) << id << ": " << program.error().message;
+  }
+  EXPECT_EQ(whole, std::set<std::string>{});
+}
+
 // A header that was fetched alone plans as the whole file does, and says so.
 TEST(GgufHeaders, PlanWithoutTheirTensors) {
   const test::TemporaryDirectory directory;
