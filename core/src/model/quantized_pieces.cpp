@@ -21,14 +21,19 @@ public:
     const Storage& storage = *class_->variant_of(place.layer).storage;
     made_.format = storage.name();
     how_ = storage.unpacking();
-    for (const std::uint32_t i : place.classes)
-      alike_ = alike_ && all.declared_.weights[i].variant_of(place.layer).storage->name() == storage.name();
+    for (const std::uint32_t i : place.classes) {
+      const Storage& other = *all.declared_.weights[i].variant_of(place.layer).storage;
+      alike_ = alike_ && other.name() == storage.name() && other.unpacking() == storage.unpacking();
+    }
   }
 
   Result<StoredPiece> make() {
     constexpr std::array<std::string_view, 3> kFloats{"float32", "float16", "bfloat16"};
     const bool is_float = std::find(kFloats.begin(), kFloats.end(), main_.piece.dtype.name) != kFloats.end();
-    if (main_.place.main && is_float && parts_.size() == 1) return main_.piece;
+    const bool is_alone = std::all_of(parts_.begin(), parts_.end(), [this](const Part& part) {
+      return &part == &main_ || part.role == StoredRole::kInputScale; // of activations, which nothing here quantises
+    });
+    if (main_.place.main && is_float && is_alone) return main_.piece;
     if (!how_) return refused(main_, fmt::format("nothing here unpacks weights that are stored as {}", made_.format));
     if (!main_.place.main) return bad(main_, "is stored alone, without the quants of its weight");
     if (!alike_) return refused(main_, "it fuses weights of several quantisations");

@@ -396,6 +396,12 @@ TEST_F(QuantizedSources, WhatStandsBesideAWeightForNoReasonIsRefused) {
               HasSubstr("nothing here knows what it does to a weight"));
   const auto of_inputs = sources("nvfp4", add(".input_scale", "F32", {}));
   EXPECT_TRUE(of_inputs) << of_inputs.error().message; // activations stay float32
+  const auto left_alone = sources("fp8_block", [&](Model& m) {
+    set(m, ".weight", "F32", {128, 64});
+    lose(m, ".weight_scale_inv");
+    add(".input_scale", "F32", {})(m);
+  });
+  EXPECT_TRUE(left_alone) << left_alone.error().message;
 }
 
 // Of a square matrix nobody could tell whether it was turned round.
