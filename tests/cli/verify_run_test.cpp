@@ -213,11 +213,11 @@ TEST(CliVerifyRun, BoundsALengthThatNobodyStates) {
   test::write_tiny_folder(test::tiny_model_of(config.dump(), 3), folder);
   const Outcome outcome = verify(folder, {"--devices", "64MiB", "--max-batch-size", "1", "--format", "json"});
   EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("requests of 4096 tokens are verified"), HasSubstr("--max-length")));
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("requests of 1024 tokens are verified"), HasSubstr("--max-length")));
   const VerifyJson document = VerifyJson::parse(outcome.out);
   for (const VerifyJson& check : document["checks"])
     if (check["name"] == "worst_case") {
-      EXPECT_EQ(check["figures"]["longest_tokens"], 4096);
+      EXPECT_EQ(check["figures"]["longest_tokens"], 1024);
     }
   const Outcome said = verify(folder, {"--devices", "64MiB", "--max-batch-size", "1", "--max-length", "64"});
   EXPECT_EQ(said.code, 0) << said.out;

@@ -27,7 +27,7 @@ auto verify_progress(bool quiet) -> decltype(VerifyRunOptions::progress) {
 }
 
 // Of a model that states none, where the command does not say it either: what is planned for such a one, 131,072 tokens, takes hours here.
-constexpr std::uint64_t kUnknownLengthTokens = 4096;
+constexpr std::uint64_t kUnknownLengthTokens = 1024;
 
 // The longest request that is verified, with a line that says so where it is this bound.
 Result<void> bound_length(const Task& task, const Output& output, PlanRequest& request) {
