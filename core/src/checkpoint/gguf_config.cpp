@@ -109,12 +109,12 @@ private:
   // What a head is wide where the file does not say: the loader's default, whatever the class's is.
   std::optional<std::uint64_t> default_width() const {
     const Json* hidden = find_pointer(config_, "/hidden_size");
-    const auto width = hidden == nullptr ? std::nullopt : gguf_number(*hidden);
+    const std::uint64_t width = hidden == nullptr ? 0 : gguf_number(*hidden).value_or(0);
     std::optional<std::uint64_t> heads = number("attention.head_count");
     for (const std::uint64_t of_layer : values_.per_layer("attention.head_count"))
       if (of_layer != 0 && !heads) heads = of_layer;
-    if (!width || heads.value_or(0) == 0 || *width < *heads) return std::nullopt;
-    return *width / *heads;
+    if (heads.value_or(0) == 0 || width < *heads) return std::nullopt;
+    return width / *heads;
   }
 
   void rope() {

@@ -61,9 +61,10 @@ private:
 
   std::optional<Found> ratio(const GgufRule& rule) const {
     const Json *upper = source(rule.sources[0]), *lower = source(rule.sources[1]);
-    const auto a = upper == nullptr ? std::nullopt : gguf_number(*upper), b = lower == nullptr ? std::nullopt : gguf_number(*lower);
-    if (!a || !b || *a == 0 || *b == 0 || *a % *b != 0) return std::nullopt;
-    return Found{*a / *b, nullptr};
+    const std::uint64_t a = upper == nullptr ? 0 : gguf_number(*upper).value_or(0),
+                        b = lower == nullptr ? 0 : gguf_number(*lower).value_or(0);
+    if (a == 0 || b == 0 || a % b != 0) return std::nullopt;
+    return Found{a / b, nullptr};
   }
 
   std::optional<Found> layers(const GgufRule& rule) const {

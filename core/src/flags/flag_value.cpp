@@ -72,7 +72,10 @@ private:
 std::string FlagValue::joined() const {
   if (kind != Kind::kList) return text;
   std::string out;
-  for (const auto& [name, value] : members) out += (out.empty() ? "" : ",") + value.joined();
+  for (const auto& [name, value] : members) {
+    if (!out.empty()) out += ',';
+    out += value.joined();
+  }
   return out;
 }
 
