@@ -178,7 +178,8 @@ TEST(Reference, OnNvidiaDevicesTakesWhatTheDriverTakes) {
   const Plan plan = planned("meta-llama/Llama-3.1-8B", request);
   EXPECT_EQ(item_bytes(plan, "overhead.context"), 896ULL << 20);
   EXPECT_EQ(item_bytes(plan, "overhead.cublas"), 32ULL << 20);
-  // A granule for each weight: 65 norms, seven matrices in each of 32 layers, two of words; 22 for slab, tables, what drafts and the one pool.
+  // A granule for each weight: 65 norms, seven matrices in each of 32 layers, two of words; 22 for slab, tables, what drafts and the one
+  // pool.
   EXPECT_EQ(item_bytes(plan, "overhead.granularity"), (65ULL + 7 * 32 + 2 + 22) * (2U << 20));
   EXPECT_TRUE(warns(plan, WarningCode::kBufferRuleIsABound));
   for (const char* const devices : {"80GiB", "1xMI300X"}) {
