@@ -23,7 +23,7 @@ option(PLIMSOLL_MPI "Build libplimsoll_mpi.so where MPI is found" ON)
 if(PLIMSOLL_MPI)
   find_package(MPI QUIET COMPONENTS C)
 endif()
-if(TARGET MPI::MPI_C)
+if(PLIMSOLL_MPI AND MPI_C_FOUND) # CMake 3.25 makes the target where there is no MPI too
   message(STATUS "plimsoll: MPI ${MPI_C_VERSION} found, ranks can be processes")
   add_library(plimsoll_mpi MODULE src/mpi/mpi_job.cpp)
   target_include_directories(plimsoll_mpi PRIVATE src)
