@@ -154,11 +154,9 @@ INSTANTIATE_TEST_SUITE_P(Models, ExpertParallel, ::testing::Values("mla", "gpt_o
 
 // Six experts on four ranks: two, two, one and one.
 TEST(ExpertRemainders, GenerateWhatOneRankDoes) {
-  nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
-  config["num_local_experts"] = 6;
   const test::TemporaryDirectory folder;
   const std::string path = folder / "model";
-  test::write_tiny_folder(test::tiny_model_of(config.dump(), 5), path);
+  write_mixtral(6, path);
   TextGenerationRequest prompt;
   prompt.prompt_tokens = {1, 9, 30, 41};
   prompt.max_new_tokens = kTokens;

@@ -2,13 +2,11 @@
 // it gets; and replicas that share experts, which lie on the ranks of all of them.
 #include <array>
 #include <gmock/gmock.h>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "generation/tiny_models.hpp"
 #include "plimsoll/kv_cache_model.hpp"
 #include "support/sparse_checkpoint.hpp"
-#include "support/tiny_model.hpp"
 
 namespace plimsoll::testing {
 namespace {
@@ -224,11 +222,9 @@ TEST(ReplicaExpertModels, AllGenerateWhatOneRankDoes) {
 
 // Six experts on four ranks of two replicas: two, two, one and one; the bytes that a rank takes are its own.
 TEST(ReplicaExpertRemainders, GenerateWhatOneRankDoes) {
-  nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
-  config["num_local_experts"] = 6;
   const test::TemporaryDirectory folder;
   const std::string path = folder / "model";
-  test::write_tiny_folder(test::tiny_model_of(config.dump(), 5), path);
+  write_mixtral(6, path);
   TextGenerationRequest prompt;
   prompt.prompt_tokens = {1, 9, 30, 41};
   prompt.max_new_tokens = kReplicaTokens;
@@ -244,11 +240,9 @@ TEST(ReplicaExpertRemainders, GenerateWhatOneRankDoes) {
 }
 
 TEST(ReplicaExpertLayouts, ThatLeaveARankWithoutExpertsAreRefused) {
-  nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
-  config["num_local_experts"] = 3;
   const test::TemporaryDirectory folder;
   const std::string path = folder / "model";
-  test::write_tiny_folder(test::tiny_model_of(config.dump(), 5), path);
+  write_mixtral(3, path);
   const auto fewer = pipeline_of(path, shared_request(96, {4, 1, 1, 4}));
   ASSERT_FALSE(fewer);
   EXPECT_EQ(fewer.error().where, "--ep");

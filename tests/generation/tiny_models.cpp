@@ -91,6 +91,12 @@ std::string adapter_of(const std::string& model, std::uint64_t seed) {
   return folder.string();
 }
 
+void write_mixtral(std::uint32_t experts, const std::string& folder) {
+  nlohmann::json config = nlohmann::json::parse(test::tiny_model("mixtral").config);
+  config["num_local_experts"] = experts;
+  test::write_tiny_folder(test::tiny_model_of(config.dump(), 5), folder);
+}
+
 const Context& context() {
   static const Context made = Context::create({}).value();
   return made;

@@ -33,6 +33,9 @@ std::string folder_of(const std::string& model);
 bool has_gguf(const std::string& model);
 std::string gguf_of(const std::string& model);
 
+// The tiny Mixtral with so many experts, to a folder of the test's own.
+void write_mixtral(std::uint32_t experts, const std::string& folder);
+
 const Context& context();
 // Ours, on a small device.
 PlanRequest request_of(std::uint64_t max_length);

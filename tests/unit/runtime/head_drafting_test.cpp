@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <random>
 
-#include "unit/runtime/fake_requests.hpp"
+#include "unit/runtime/drafted_requests.hpp"
 
 namespace plimsoll::head_drafting_test {
 namespace {
@@ -112,29 +111,11 @@ public:
   FakeHead head;
 };
 
-struct Headed {
-  FakePlanOptions plan = {};
-  std::uint32_t tokens = 3; // of a step
-  std::uint64_t wrong = 0, output_rows = 0;
-  bool prefix_caching = false;
-};
-Result<TextGenerationPipeline> headed_pipeline(const Headed& of) {
-  Plan plan = fake_plan(of.plan);
-  plan.request.num_draft_tokens = of.tokens;
-  PLIMSOLL_ASSIGN(const Arena arena, Arena::create(plan, 0));
-  auto model = std::make_unique<HeadedModel>(PipelineModelOptions{plan, {arena}}, of.wrong);
-  model->output_rows = of.output_rows;
-  PipelineParts parts;
-  parts.model = std::move(model);
-  parts.kv.manager.prefix_caching = of.prefix_caching;
-  parts.kv.manager.key_seed = 1;
-  return TextGenerationPipeline::create(std::move(parts));
-}
 FakeHead& head_of(const TextGenerationPipeline& pipeline) { return dynamic_cast<HeadedModel&>(pipeline.model()).head; }
 
 // The first step has nothing to go by; of the others each gives four.
 TEST(HeadDrafting, ARightHeadSavesSteps) {
-  auto pipeline = headed_pipeline({.tokens = 3});
+  auto pipeline = drafted_pipeline<HeadedModel>({.tokens = 3});
   ASSERT_TRUE(pipeline) << pipeline.error().message;
   const std::vector<TextGenerationRequest> requests{request_of(prompt_of(5, 1), 21)};
   const auto outputs = pipeline->generate(requests);
@@ -148,7 +129,7 @@ TEST(HeadDrafting, ARightHeadSavesSteps) {
 }
 
 TEST(HeadDrafting, OneTokenIsExpectedWithoutARunOfItsOwn) {
-  auto pipeline = headed_pipeline({.tokens = 1});
+  auto pipeline = drafted_pipeline<HeadedModel>({.tokens = 1});
   ASSERT_TRUE(pipeline);
   const std::vector<TextGenerationRequest> requests{request_of(prompt_of(5, 1), 9)};
   const auto outputs = pipeline->generate(requests);
@@ -159,15 +140,9 @@ TEST(HeadDrafting, OneTokenIsExpectedWithoutARunOfItsOwn) {
 }
 
 TEST(HeadDrafting, AWrongHeadCostsNothingButTime) {
-  auto pipeline = headed_pipeline({.tokens = 3, .wrong = 1});
+  auto pipeline = drafted_pipeline<HeadedModel>({.tokens = 3, .wrong = 1});
   ASSERT_TRUE(pipeline);
-  const std::vector<TextGenerationRequest> requests{request_of(prompt_of(5, 1), 20)};
-  const auto outputs = pipeline->generate(requests);
-  ASSERT_TRUE(outputs) << outputs.error().message;
-  expect_as_alone(requests, *outputs);
-  EXPECT_EQ(fake_model(*pipeline).steps, 20U);
-  EXPECT_EQ((*outputs)[0].accepted_tokens, 0U);
-  EXPECT_GT((*outputs)[0].drafted_tokens, 40U);
+  expect_nothing_but_time_lost(*pipeline);
 }
 
 // Pools and steps of random sizes, heads that are right, often right and never, with prefixes and without: nobody gives anything else.
@@ -177,23 +152,9 @@ TEST(HeadDrafting, EveryRequestGivesWhatItGivesAlone) {
   std::uint64_t accepted = 0, rejected = 0;
   for (std::uint32_t seed = 0; seed < 24; ++seed) {
     SCOPED_TRACE(seed);
-    std::mt19937 random(seed);
-    const auto between = [&](std::uint64_t least, std::uint64_t most) {
-      return std::uniform_int_distribution<std::uint64_t>(least, most)(random);
-    };
-    const Headed of{.plan = {.pages = between(13, 40), .batch = between(1, 5), .batch_tokens = between(5, 40)},
-                    .tokens = static_cast<std::uint32_t>(between(1, 6)),
-                    .wrong = between(0, 4),
-                    .output_rows = between(0, 1) == 0 ? 0 : between(5, 12),
-                    .prefix_caching = between(0, 1) == 0};
-    auto pipeline = headed_pipeline(of);
+    const auto [of, requests] = drafted_draw(seed);
+    auto pipeline = drafted_pipeline<HeadedModel>(of);
     ASSERT_TRUE(pipeline) << pipeline.error().message;
-    std::vector<TextGenerationRequest> requests;
-    for (std::uint64_t n = between(1, 10); n > 0; --n) {
-      requests.push_back(request_of(prompt_of(between(1, 30), static_cast<Token>(between(0, 3))), between(1, 20)));
-      if (between(0, 4) == 0) requests.back().log_probabilities = 2;
-      requests.back().echo = between(0, 1) == 0;
-    }
     const auto outputs = pipeline->generate(requests);
     ASSERT_TRUE(outputs) << outputs.error().message;
     expect_as_alone(requests, *outputs);
@@ -214,27 +175,7 @@ TEST(HeadDrafting, EveryRequestGivesWhatItGivesAlone) {
   EXPECT_GT(rejected, 150U);
 }
 
-TEST(HeadDrafting, DrawnTokensAreThoseWithoutAHead) {
-  std::vector<TextGenerationRequest> requests;
-  for (Token first = 0; first < 4; ++first) {
-    requests.push_back(request_of(prompt_of(6, first), 30));
-    requests.back().sampling = {.temperature = 0.3 * (first + 1), .top_k = 8, .top_p = 0.9, .seed = 5};
-  }
-  auto plain = fake_pipeline();
-  ASSERT_TRUE(plain);
-  const auto expected = plain->generate(requests);
-  ASSERT_TRUE(expected) << expected.error().message;
-  for (const std::uint64_t wrong : {0U, 3U}) {
-    auto pipeline = headed_pipeline({.tokens = 4, .wrong = wrong});
-    ASSERT_TRUE(pipeline);
-    const auto outputs = pipeline->generate(requests);
-    ASSERT_TRUE(outputs) << outputs.error().message;
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      EXPECT_EQ((*outputs)[i].tokens, (*expected)[i].tokens) << i;
-      EXPECT_GT((*outputs)[i].accepted_tokens, 0U) << i;
-    }
-  }
-}
+TEST(HeadDrafting, DrawnTokensAreThoseWithoutAHead) { expect_drawn_as_without<HeadedModel>(); }
 
 // A token that ends the request, and the length, end it in the middle of what was accepted.
 TEST(HeadDrafting, NothingFollowsTheEnd) {
@@ -243,7 +184,7 @@ TEST(HeadDrafting, NothingFollowsTheEnd) {
     if (std::find(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(end), all[end]) != all.begin() + static_cast<std::ptrdiff_t>(end))
       continue; // it ended before
     for (const bool stops : {true, false}) {
-      auto pipeline = headed_pipeline({.tokens = 5});
+      auto pipeline = drafted_pipeline<HeadedModel>({.tokens = 5});
       ASSERT_TRUE(pipeline);
       TextGenerationRequest request = request_of(prompt, stops ? 20 : end + 1);
       if (stops) request.stop_tokens = {all[end]};
@@ -260,41 +201,19 @@ TEST(HeadDrafting, NothingFollowsTheEnd) {
 TEST(HeadDrafting, AStepThatFailsIsMadeAgain) {
   for (const std::uint64_t failing : {0U, 1U, 2U, 3U, 4U, 7U}) { // runs of the head; 0: the model's third pass
     SCOPED_TRACE(failing);
-    auto pipeline = headed_pipeline({.tokens = 3, .wrong = 5});
+    auto pipeline = drafted_pipeline<HeadedModel>({.tokens = 3, .wrong = 5});
     ASSERT_TRUE(pipeline);
     if (failing > 0) head_of(*pipeline).failing_run = failing;
     else fake_model(*pipeline).failing_step = 3;
-    const std::vector<TextGenerationRequest> requests{request_of(prompt_of(5, 1), 20), request_of(prompt_of(11, 2), 20)};
-    auto generation = pipeline->generate_async(requests);
-    ASSERT_TRUE(generation);
-    int failures = 0;
-    while (true) {
-      const auto outputs = generation->next();
-      if (outputs && !*outputs) break;
-      if (!outputs) ++failures;
-      ASSERT_LE(failures, 1) << outputs.error().message;
-    }
-    EXPECT_EQ(failures, 1);
-    expect_as_alone(requests, std::move(*generation).finish());
-    expect_nothing_left(*pipeline);
+    expect_step_made_again(*pipeline);
   }
 }
 
 // Who schedules by himself is given a token a step, and the head sees all of them.
 TEST(HeadDrafting, StepsByHandDraftNothing) {
-  auto pipeline = headed_pipeline({.tokens = 3});
+  auto pipeline = drafted_pipeline<HeadedModel>({.tokens = 3});
   ASSERT_TRUE(pipeline);
-  auto context = pipeline->new_context(request_of(prompt_of(5, 1), 4), 9);
-  ASSERT_TRUE(context);
-  PagedKvManager& manager = *pipeline->kv_managers().front();
-  ASSERT_TRUE(manager.claim(9));
-  for (int step = 0; step < 3; ++step) {
-    ASSERT_TRUE(manager.alloc(context->tokens()));
-    const auto outputs = pipeline->execute({{&*context}});
-    ASSERT_TRUE(outputs) << outputs.error().message;
-    EXPECT_EQ(outputs->at(9).tokens.size(), 1U);
-    EXPECT_EQ(outputs->at(9).drafted_tokens, 0U);
-  }
+  expect_no_drafts_by_hand(*pipeline);
   EXPECT_EQ(head_of(*pipeline).runs(), 3U);
   pipeline->release(9);
 }
