@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
-#include "runtime/sampler.hpp"
-
 namespace plimsoll {
 namespace {
 
 using State = TextGenerationContext::State;
+
+// Nothing where what drafts computes nonsense.
+std::optional<Token> guess(Sampler& sampler, const State& state, std::span<const float> logits) {
+  const auto token = sampler.sample(logits, state.sampling, state.tokens.id(), state.tokens.size_tokens());
+  return token ? std::optional(*token) : std::nullopt;
+}
 
 // What a step's requests are proposed, pass by pass, on contexts that are as they were afterwards but for the proposals.
 class Drafting {
@@ -43,12 +47,9 @@ protected:
     for (const std::size_t i : of) out.push_back(&batch_[i]->tokens);
     return out;
   }
-  // Nothing where it computes nonsense.
   Result<std::optional<Token>> sample(std::size_t i, const ModelOutputs& outputs, std::size_t row) {
     PLIMSOLL_ASSIGN(const std::span<const float> logits, outputs.next_token_row(row));
-    const State& state = *batch_[i];
-    const auto token = sampler_.sample(logits, state.sampling, state.tokens.id(), state.tokens.size_tokens());
-    return token ? std::optional(*token) : std::nullopt;
+    return guess(sampler_, *batch_[i], logits);
   }
   Result<void> add(std::size_t i, Token token) {
     batch_[i]->tokens.set_chunk_limit(0);
@@ -157,14 +158,14 @@ Result<std::vector<Proposal>> propose(DraftHead& head, KvCache& cache, std::span
   return HeadDrafting(head, cache, batch).run();
 }
 
-void expect_next(State& state, const DraftHead& head, const ModelOutputs& outputs, std::uint32_t request) {
+void expect_next(State& state, Sampler& sampler, const DraftHead& head, const ModelOutputs& outputs, std::uint32_t request) {
   state.expected.reset();
   if (state.status != Status::kActive) return;
   const auto row = outputs.next_token_row(request);
   if (!row) return;
   const TextContext& tokens = state.tokens;
-  const auto token = Sampler().sample(*row, state.sampling, tokens.id(), tokens.size_tokens());
-  if (token) state.expected = ExpectedToken{*token, tokens.size_tokens(), tokens.processed_length(), head.runs(), request};
+  if (const std::optional<Token> token = guess(sampler, state, *row))
+    state.expected = ExpectedToken{*token, tokens.size_tokens(), tokens.processed_length(), head.runs(), request};
 }
 
 Result<Proposal> adopt(TextContext& context, std::span<const Token> tokens) {

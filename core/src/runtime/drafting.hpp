@@ -10,6 +10,7 @@
 #include "plimsoll/kv_cache_model.hpp"
 #include "plimsoll/pipeline_model.hpp"
 #include "runtime/generation_state.hpp"
+#include "runtime/sampler.hpp"
 
 namespace plimsoll {
 
@@ -26,8 +27,9 @@ Result<std::vector<Proposal>> propose(PipelineModel& draft, KvCache& cache, std:
 // The same of a head: of requests that it expects a token of, as they were when it did.
 Result<std::vector<Proposal>> propose(DraftHead& head, KvCache& cache, std::span<TextGenerationContext::State* const> batch);
 
-// What the head's last run, behind a step, expects of its request of that number, which has been given what was chosen.
-void expect_next(TextGenerationContext::State& state, const DraftHead& head, const ModelOutputs& outputs, std::uint32_t request);
+// What the head's last run, behind a step, expects of its request of that number, which has been given what was chosen. `sampler`: any.
+void expect_next(TextGenerationContext::State& state, Sampler& sampler, const DraftHead& head, const ModelOutputs& outputs,
+                 std::uint32_t request);
 
 // The same of a proposal that was made elsewhere.
 Result<Proposal> adopt(TextContext& context, std::span<const Token> tokens);

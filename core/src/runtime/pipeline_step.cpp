@@ -359,7 +359,7 @@ Result<TextGenerationPipeline::Impl::Outputs> TextGenerationPipeline::Impl::exec
       PLIMSOLL_ASSIGN(std::optional<TextGenerationOutput> output,
                       advance(state, step.next[i], step.further[i], step.drafted[i], keeps_states));
       if (output && step.expected)
-        expect_next(state, *replicas[replica].model->draft_head(), *step.expected, static_cast<std::uint32_t>(i));
+        expect_next(state, sampler_, *replicas[replica].model->draft_head(), *step.expected, static_cast<std::uint32_t>(i));
       if (output) outputs.emplace(output->id, std::move(*output));
     }
     if (PagedKvManager* const kv = manager(static_cast<std::uint32_t>(replica))) PLIMSOLL_TRY(kv->step(step.contexts));
